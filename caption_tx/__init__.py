@@ -1,0 +1,34 @@
+"""Train an image captioner on your own captions, and see where it looked for every word."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "AttentionMaps": "caption_tx.inference.attention",
+    "Caption": "caption_tx.inference.decoding",
+    "CaptionTxError": "caption_tx.errors",
+    "Config": "caption_tx.config",
+    "DecodingOptions": "caption_tx.config",
+    "ImageCaptioner": "caption_tx.inference.captioning",
+    "load": "caption_tx.inference.captioning",
+    "load_config": "caption_tx.config",
+    "read_corpus": "caption_tx.data.corpus",
+    "train": "caption_tx.training.fit",
+}
+
+__all__ = sorted([*_HOMES, "__version__"])
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a public name where it is first used: TensorFlow takes seconds to load."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'caption_tx' has no attribute '{name}'")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

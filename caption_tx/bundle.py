@@ -1,0 +1,147 @@
+"""A bundle: a folder with everything that captioning needs and nothing that can run code.
+
+`config.json` (settings, the backbone's key, checksums), `vocabulary.txt`, `model.weights.h5`,
+and `user_dictionary.txt` where one was used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from caption_tx import __version__
+from caption_tx.config import BackboneConfig, TextConfig, from_dict, to_dict
+from caption_tx.data.features import WEIGHTS_VARIABLE, Backbone
+from caption_tx.data.segmentation import Segmenter
+from caption_tx.data.tokenizer import Tokenizer
+from caption_tx.errors import BundleError, ConfigError
+from caption_tx.model.captioner import Captioner
+
+FORMAT = 1
+CONFIG, VOCABULARY, WEIGHTS, DICTIONARY = (
+    "config.json",
+    "vocabulary.txt",
+    "model.weights.h5",
+    "user_dictionary.txt",
+)
+
+
+@dataclass
+class Bundle:
+    """A trained captioner with its words and the description of its backbone.
+
+    `backbone_key` is `Backbone.key` of the features it was trained on; `facts` are figures of the
+    training run, kept for the reader.
+    """
+
+    captioner: Captioner
+    tokenizer: Tokenizer
+    text: TextConfig
+    backbone: BackboneConfig
+    backbone_key: dict[str, Any]
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def segmenter(self) -> Segmenter:
+        """The segmenter its captions were made with."""
+        return Segmenter(self.text)
+
+    def load_backbone(self, weights: str | None = None) -> Backbone:
+        """The backbone it was trained on.
+
+        Raises:
+            BundleError: these are other weights than it was trained on.
+            ConfigError: the weights cannot be had.
+        """
+        chosen = weights or os.environ.get(WEIGHTS_VARIABLE)
+        if chosen is None and os.path.sep in self.backbone.weights and not os.path.exists(self.backbone.weights):
+            chosen = "imagenet"  # the path was of another machine; the digest below decides
+        if self.backbone.weights == "scenes":
+            chosen = weights
+        backbone = Backbone(self.backbone, chosen)
+        differences = [name for name, value in self.backbone_key.items() if backbone.key.get(name) != value]
+        if differences:
+            raise BundleError(
+                f"The backbone at hand differs in {', '.join(differences)} from the one this bundle was trained "
+                f"on; name its weights with --backbone-weights or {WEIGHTS_VARIABLE}."
+            )
+        return backbone
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def save_bundle(bundle: Bundle, folder: str | Path) -> None:
+    """Writes the bundle; a folder that is there is replaced whole, or left as it was."""
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
+    old = folder.with_name(f"{folder.name}.{os.getpid()}.old")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    bundle.tokenizer.save(temporary / VOCABULARY)
+    bundle.captioner.save_weights(temporary / WEIGHTS)
+    text = bundle.text
+    if text.user_dictionary is not None:
+        shutil.copyfile(text.user_dictionary, temporary / DICTIONARY)
+        text = replace(text, user_dictionary=DICTIONARY)
+    config = {
+        "format": FORMAT,
+        "caption_tx": __version__,
+        "text": to_dict(text),
+        "backbone": to_dict(bundle.backbone),
+        "backbone_key": bundle.backbone_key,
+        "captioner": bundle.captioner.settings,
+        "facts": bundle.facts,
+        "files": {path.name: _digest(path) for path in sorted(temporary.iterdir())},
+    }
+    (temporary / CONFIG).write_text(json.dumps(config, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    if folder.exists():
+        os.rename(folder, old)
+    os.rename(temporary, folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def load_bundle(folder: str | Path) -> Bundle:
+    """Reads and verifies a bundle.
+
+    Raises:
+        BundleError: something is missing, damaged, or made by a newer caption_tx.
+    """
+    folder = Path(folder)
+    path = folder / CONFIG
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        if config["format"] != FORMAT:
+            raise BundleError(f"{path} is of format {config['format']}, this caption_tx reads {FORMAT}; upgrade it.")
+        files = dict(config["files"])
+        text = from_dict(TextConfig, config["text"], "text.")
+        backbone = from_dict(BackboneConfig, config["backbone"], "backbone.")
+        settings, key = dict(config["captioner"]), dict(config["backbone_key"])
+    except OSError as error:
+        raise BundleError(f"No bundle in {folder}: {CONFIG} cannot be read ({error.strerror}).") from error
+    except (ValueError, KeyError, TypeError, ConfigError) as error:
+        raise BundleError(f"{path} is damaged: {type(error).__name__}: {error}.") from error
+    for name in {VOCABULARY, WEIGHTS} | set(files):
+        if not (folder / name).is_file():
+            raise BundleError(f"The bundle {folder} is incomplete: {name} is missing.")
+        if _digest(folder / name) != files.get(name):
+            raise BundleError(f"{folder / name} is damaged or was changed: its checksum differs from {CONFIG}.")
+    tokenizer = Tokenizer.load(folder / VOCABULARY, text.language)
+    if text.user_dictionary is not None:
+        text = replace(text, user_dictionary=str(folder / text.user_dictionary))
+    try:
+        captioner = Captioner(**settings)
+        captioner.load_weights(folder / WEIGHTS)
+    except (ValueError, TypeError, OSError) as error:
+        raise BundleError(f"The weights in {folder} do not fit its {CONFIG}: {error}") from error
+    if captioner.vocabulary_size != tokenizer.vocabulary_size:
+        raise BundleError(
+            f"{folder / VOCABULARY} holds {tokenizer.vocabulary_size} tokens, the model {captioner.vocabulary_size}."
+        )
+    return Bundle(captioner, tokenizer, text, backbone, key, dict(config.get("facts", {})))

@@ -1,0 +1,249 @@
+"""Every setting and its default, once: frozen dataclasses <-> dict <-> TOML.
+
+No TensorFlow here, so that the command line can show the defaults without loading it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import tomli_w
+
+from caption_tx.errors import ConfigError
+
+LANGUAGES = ("zh", "en")
+"""Chinese (segmented by jieba) and English (split at spaces)."""
+
+T = TypeVar("T")
+
+SPLITS = ("train", "val", "test")
+
+
+def _check(condition: bool, name: str, value: object, wanted: str) -> None:
+    if not condition:
+        raise ConfigError(f"{name} must be {wanted}, got {value!r}.")
+
+
+@dataclass(frozen=True)
+class CorpusConfig:
+    """Where captions and images lie, and how images without a split are divided."""
+
+    sources: tuple[str, ...] = ()
+    format: str | None = None
+    images: str = ""
+    val_fraction: float = 0.05
+    test_fraction: float = 0.05
+    split_seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("val_fraction", "test_fraction"):
+            value = getattr(self, name)
+            _check(0 <= value < 1, f"corpus.{name}", value, "in [0, 1)")
+        total = self.val_fraction + self.test_fraction
+        _check(total < 1, "corpus.val_fraction + corpus.test_fraction", total, "below 1")
+
+
+@dataclass(frozen=True)
+class TextConfig:
+    """How a caption becomes words, and which words the model knows."""
+
+    language: str = "zh"
+    user_dictionary: str | None = None
+    drop_one_letter_words: bool = False
+    drop_words_with_digits: bool = False
+    max_vocabulary_size: int = 20_000
+    min_frequency: int = 4
+
+    def __post_init__(self) -> None:
+        _check(self.language in LANGUAGES, "text.language", self.language, f"one of {LANGUAGES}")
+        _check(self.max_vocabulary_size > 4, "text.max_vocabulary_size", self.max_vocabulary_size, "above 4")
+        _check(self.min_frequency >= 1, "text.min_frequency", self.min_frequency, "at least 1")
+
+
+@dataclass(frozen=True)
+class BackboneConfig:
+    """The frozen image encoder: a `keras.applications` MobileNet cut at `feature_layer`.
+
+    `weights` is "imagenet" (downloaded by Keras), "scenes" (the small backbone that ships
+    with the package), or the path of a weights file without the classifier.
+    """
+
+    name: str = "MobileNet"
+    alpha: float = 1.0
+    feature_layer: str = "conv_pw_12_relu"
+    image_size: int = 224
+    weights: str = "imagenet"
+
+    def __post_init__(self) -> None:
+        _check(self.name == "MobileNet", "backbone.name", self.name, "'MobileNet'")
+        _check(self.alpha > 0, "backbone.alpha", self.alpha, "above 0")
+        _check(self.image_size >= 32, "backbone.image_size", self.image_size, "at least 32 pixels")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Sizes of the decoder. `norm_order` "pre" was chosen by measurement (experiments/norm_order.py)."""
+
+    hidden_dim: int = 256
+    intermediate_dim: int = 1024
+    num_layers: int = 3
+    num_heads: int = 4
+    max_length: int = 40
+    dropout: float = 0.3
+    attention_dropout: float = 0.1
+    feature_dropout: float = 0.3
+    norm_order: str = "pre"
+    tie_embeddings: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("hidden_dim", "intermediate_dim", "num_layers", "num_heads"):
+            _check(getattr(self, name) >= 1, f"model.{name}", getattr(self, name), "at least 1")
+        _check(self.max_length >= 2, "model.max_length", self.max_length, "at least 2 tokens")
+        _check(
+            self.hidden_dim % self.num_heads == 0,
+            "model.hidden_dim",
+            self.hidden_dim,
+            f"a multiple of num_heads ({self.num_heads})",
+        )
+        for name in ("dropout", "attention_dropout", "feature_dropout"):
+            _check(0 <= getattr(self, name) < 1, f"model.{name}", getattr(self, name), "in [0, 1)")
+        _check(self.norm_order in ("pre", "post"), "model.norm_order", self.norm_order, "'pre' or 'post'")
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """One run of Keras `fit`. `batch_size` counts images; each brings all its captions."""
+
+    epochs: int = 14
+    batch_size: int = 32
+    learning_rate: float = 5e-4
+    warmup_epochs: float = 1.0
+    label_smoothing: float = 0.1
+    clip_norm: float = 1.0
+    patience: int = 3
+    flips: bool = False
+    cached: bool = True
+    cache: str | None = None
+    tensorboard: bool = True
+    sample_images: tuple[str, ...] = ()
+    sample_count: int = 3
+    sample_temperatures: tuple[float, ...] = (0.0, 0.5, 1.0)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "patience"):
+            _check(getattr(self, name) >= 1, f"training.{name}", getattr(self, name), "at least 1")
+        _check(self.learning_rate > 0, "training.learning_rate", self.learning_rate, "above 0")
+        _check(self.warmup_epochs >= 0, "training.warmup_epochs", self.warmup_epochs, "0 or more")
+        _check(0 <= self.label_smoothing < 1, "training.label_smoothing", self.label_smoothing, "in [0, 1)")
+        _check(self.clip_norm > 0, "training.clip_norm", self.clip_norm, "above 0")
+        _check(self.sample_count >= 0, "training.sample_count", self.sample_count, "0 or more")
+        for value in self.sample_temperatures:
+            _check(value >= 0, "training.sample_temperatures", value, "0 or more")
+
+
+@dataclass(frozen=True)
+class DecodingOptions:
+    """How one caption is searched. Temperature 0 takes the likeliest token at each step."""
+
+    temperature: float = 0.0
+    max_length: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check(self.temperature >= 0, "temperature", self.temperature, "0 or more")
+        if self.max_length is not None:
+            _check(self.max_length >= 1, "max_length", self.max_length, "at least 1 token")
+        _check(0 <= self.seed < 2**31, "seed", self.seed, "in [0, 2**31)")
+
+
+@dataclass(frozen=True)
+class Config:
+    """All settings of a run; what `config.toml` in a workdir holds."""
+
+    corpus: CorpusConfig = field(default_factory=CorpusConfig)
+    text: TextConfig = field(default_factory=TextConfig)
+    backbone: BackboneConfig = field(default_factory=BackboneConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """A config as plain lists, numbers and strings; settings that are None are left out."""
+    result: dict[str, Any] = {}
+    for item in dataclasses.fields(config):
+        value = getattr(config, item.name)
+        if dataclasses.is_dataclass(value):
+            value = to_dict(value)
+        elif isinstance(value, tuple):
+            value = list(value)
+        if value is not None:
+            result[item.name] = value
+    return result
+
+
+def _convert(value: object, wanted: Any, name: str) -> Any:
+    """`value` as the annotated type, or a ConfigError that names the setting."""
+    origin = typing.get_origin(wanted)
+    if origin in (types.UnionType, typing.Union):
+        inner = [kind for kind in typing.get_args(wanted) if kind is not type(None)]
+        return None if value is None else _convert(value, inner[0], name)
+    if origin is tuple:
+        _check(isinstance(value, (list, tuple)), name, value, "a list")
+        kind = typing.get_args(wanted)[0]
+        return tuple(_convert(item, kind, name) for item in typing.cast(list, value))
+    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    fits = isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool))
+    _check(fits, name, value, f"of type {wanted.__name__}")
+    return value
+
+
+def from_dict(kind: type[T], values: dict[str, Any], where: str = "", base: T | None = None) -> T:
+    """A config of `kind` from a dict, over `base` (or the defaults).
+
+    Raises:
+        ConfigError: a setting is unknown, of the wrong type or out of range.
+    """
+    hints = typing.get_type_hints(kind)
+    base = kind() if base is None else base
+    changes = {}
+    for name, value in values.items():
+        if name not in hints:
+            known = ", ".join(hints)
+            raise ConfigError(f"Unknown setting '{where}{name}'; known here: {known}.")
+        if dataclasses.is_dataclass(hints[name]):
+            _check(isinstance(value, dict), f"{where}{name}", value, "a table of settings")
+            changes[name] = from_dict(hints[name], value, f"{where}{name}.", getattr(base, name))
+        else:
+            changes[name] = _convert(value, hints[name], f"{where}{name}")
+    return dataclasses.replace(base, **changes)
+
+
+def load_config(path: str | Path, base: Config | None = None) -> Config:
+    """The settings of a TOML file over `base` (or the defaults).
+
+    Raises:
+        ConfigError: the file is missing, is not TOML, or holds a bad setting.
+    """
+    try:
+        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"Cannot read the settings in {path}: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}.") from error
+    try:
+        return from_dict(Config, values, base=base)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def dump_config(config: Config) -> str:
+    """The settings as TOML text that `load_config` reads back to an equal Config."""
+    return tomli_w.dumps(to_dict(config))

@@ -1,0 +1,465 @@
+"""Attention maps over a photograph as matplotlib figures, in any script that a font can be found for.
+
+Figures are made without pyplot, so nothing here depends on a display or on global state.
+Lengths of the layout are in inches. Letters: H/W image, h/w feature grid, T tokens, L layers, N heads.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import io
+import math
+import os
+import tempfile
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib import font_manager
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import ListedColormap, Normalize
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.text import Text
+from matplotlib.textpath import text_to_path
+from PIL import Image
+
+from caption_tx.errors import CaptionTxError, FontError
+
+UNIT = "attention per cell (sum over cells = 1)"
+FORMATS = ("png", "svg", "pdf")
+
+# Families by how well they draw simplified Chinese; a Japanese or Korean cut still has the characters.
+_CJK_FAMILIES = (
+    "Noto Sans CJK SC",
+    "Noto Sans SC",
+    "Source Han Sans SC",
+    "Source Han Sans CN",
+    "PingFang SC",
+    "Microsoft YaHei",
+    "WenQuanYi Micro Hei",
+    "WenQuanYi Zen Hei",
+    "Hiragino Sans GB",
+    "Heiti SC",
+    "STHeiti",
+    "SimHei",
+    "Droid Sans Fallback",
+    "Noto Sans CJK TC",
+    "Noto Sans CJK JP",
+    "Source Han Sans",
+    "Arial Unicode MS",
+)
+_CJK_FILES = ("notosanscjk", "notosanssc", "sourcehansans", "pingfang", "msyh", "wqy", "stheiti", "simhei")
+_INSTALL = "install one with 'pip install mplfonts', or on Debian and Ubuntu 'apt install fonts-noto-cjk'"
+
+_MARGIN = 0.25
+_GAP = 0.16
+_TITLE_STRIP = 0.30
+_NOTE_STRIP = 0.22
+_BAR_STRIP = 0.75
+_MAX_WIDTH = 12.0
+_MIN_WIDTH = 4.6
+_PHOTO_SIDE = 640
+_HEAT_SIDE = 336
+_INK, _FAINT = "#1a1a1a", "#666666"
+
+
+def _missing_glyphs(text: str, font_path: str) -> list[str]:
+    font = font_manager.get_font(font_path)
+    drawn = (c for c in dict.fromkeys(text) if not c.isspace() and unicodedata.category(c) not in ("Cf", "Cc"))
+    return [c for c in drawn if not font.get_char_index(ord(c))]
+
+
+def check_glyphs(text: str, font_path: str | Path) -> None:
+    """Makes sure that the font has a glyph for every visible character of the text.
+
+    Raises:
+        FontError: names the characters that would be drawn as empty boxes, and what to install.
+    """
+    missing = _missing_glyphs(text, str(font_path) if isinstance(font_path, Path) else font_path)
+    if missing:
+        named = ", ".join(f"'{c}' (U+{ord(c):04X})" for c in missing)
+        raise FontError(f"The font {Path(font_path).name} has no glyph for {named}; {_INSTALL}.")
+
+
+@functools.lru_cache(maxsize=1)
+def _cjk_fonts() -> tuple[str, ...]:
+    """Paths of the CJK fonts at hand, best first."""
+    found: list[str] = []
+    listed: dict[str, list[font_manager.FontEntry]] = {}
+    for entry in font_manager.fontManager.ttflist:
+        listed.setdefault(entry.name, []).append(entry)
+    for family in _CJK_FAMILIES:
+        entries = sorted(listed.get(family, []), key=lambda e: (e.style != "normal", _distance_from_regular(e.weight)))
+        for entry in entries[:1]:
+            # In a collection (.ttc) the face number tells the Chinese cut from the Japanese one.
+            index = getattr(entry, "index", 0)
+            found.append(font_manager.FontPath(entry.fname, index) if index else entry.fname)
+    # Finding the package without importing it: its import changes matplotlib's settings.
+    package = importlib.util.find_spec("mplfonts")
+    for folder in (package.submodule_search_locations or []) if package else []:
+        fonts = Path(folder, "fonts")
+        found += [str(fonts / name) for name in ("NotoSansCJKsc-Regular.otf", "SimHei.ttf")]
+    # matplotlib keeps its list of fonts between runs, so a font installed since is only in the folders.
+    for path in sorted(font_manager.findSystemFonts()):
+        if Path(path).name.lower().replace("-", "").replace(" ", "").startswith(_CJK_FILES):
+            found.append(path)
+    return tuple(path for path in dict.fromkeys(found) if os.path.isfile(path))
+
+
+def _distance_from_regular(weight: str | int) -> int:
+    return abs((weight if isinstance(weight, int) else font_manager.weight_dict.get(weight, 400)) - 400)
+
+
+def find_cjk_font(text: str = "狗") -> str:
+    """Path of the best font, among the system's and those of the package mplfonts, that can draw the text.
+
+    Raises:
+        FontError: no CJK font is installed, or none has every character; says what to install.
+    """
+    fonts = _cjk_fonts()
+    if not fonts:
+        raise FontError(f"No font with Chinese characters was found; {_INSTALL}.")
+    for path in fonts:
+        if not _missing_glyphs(text, path):
+            return path
+    check_glyphs(text, fonts[0])
+    raise AssertionError("unreachable: the first font lacks a glyph")
+
+
+def font_for(*texts: str) -> str:
+    """Path of one font for all the texts: matplotlib's default where it has every glyph, else a CJK font.
+
+    Raises:
+        FontError: no font at hand has every character.
+    """
+    default = font_manager.findfont(FontProperties())
+    text = "".join(texts)
+    return default if not _missing_glyphs(text, default) else find_cjk_font(text)
+
+
+def _width(text: str, font: FontProperties) -> float:
+    """Width in inches of a text on one line."""
+    return text_to_path.get_text_width_height_descent(text, font, False)[0] / 72
+
+
+def _fitting(text: str, path: str, size: float, width: float, smallest: float = 6.0) -> tuple[str, float]:
+    """The text and the font size (points) at which it is at most `width` inches wide; cut only as a last resort."""
+    wide = _width(text, FontProperties(fname=path, size=size))
+    if wide > width:
+        size = max(smallest, size * width / wide)
+    font = FontProperties(fname=path, size=size)
+    while len(text) > 2 and _width(text, font) > width * 1.01:
+        text = text.rstrip(".")[:-1] + "..."
+        if len(text) <= 4:
+            break
+    return text, size
+
+
+def _wrapped(text: str, font: FontProperties, width: float) -> list[str]:
+    """Lines of at most `width` inches, broken at spaces, and within a word where it fills more than a line."""
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".lstrip()
+        if _width(longer, font) <= width:
+            lines[-1] = longer
+            continue
+        pieces = [word] if _width(word, font) <= width else list(word)
+        lines.append("")
+        for piece in pieces:
+            if lines[-1] and _width(lines[-1] + piece, font) > width:
+                lines.append("")
+            lines[-1] += piece
+    return [line for line in lines if line]
+
+
+def upsample(attention_map: np.ndarray, factor: int, smooth: bool = True) -> np.ndarray:
+    """(h, w) -> (h * factor, w * factor), bilinear between the centres of the cells, or flat within each cell.
+
+    Cell (i, j) covers rows i * factor to (i + 1) * factor, and its centre keeps its value.
+    """
+    h, w = attention_map.shape
+    method = Image.Resampling.BILINEAR if smooth else Image.Resampling.NEAREST
+    picture = Image.fromarray(np.ascontiguousarray(attention_map, dtype=np.float32))
+    return np.asarray(picture.resize((w * factor, h * factor), method))
+
+
+def _heat(attention_map: np.ndarray, top: float, cmap: matplotlib.colors.Colormap, alpha: float, smooth: bool):
+    """(rows, columns, 4) colours of one map; both colour and opacity grow from 0 to `top`."""
+    factor = max(1, math.ceil(_HEAT_SIDE / max(attention_map.shape)))
+    share = np.clip(upsample(attention_map, factor, smooth) / top, 0, 1)
+    colours = cmap(share)
+    # The square root keeps middling attention visible; linear opacity hides all but the peak.
+    colours[..., 3] = alpha * np.sqrt(share)
+    return colours
+
+
+def _photo(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The photograph at drawing size, and a calm grey copy on which colour means attention only."""
+    image = np.asarray(image)
+    if image.ndim != 3 or image.shape[-1] != 3 or image.dtype != np.uint8 or 0 in image.shape:
+        raise CaptionTxError(f"An image of shape (H, W, 3) and dtype uint8 is needed, got {image.shape} {image.dtype}.")
+    picture = Image.fromarray(image)
+    picture.thumbnail((_PHOTO_SIDE, _PHOTO_SIDE), Image.Resampling.LANCZOS)
+    grey = np.asarray(picture.convert("L"), dtype=np.float32)
+    return np.asarray(picture), np.repeat((40 + 0.72 * grey).astype(np.uint8)[..., None], 3, axis=-1)
+
+
+def _check_maps(maps: np.ndarray, ndim: int, letters: str) -> np.ndarray:
+    maps = np.asarray(maps, dtype=np.float32)
+    if maps.ndim != ndim or 0 in maps.shape:
+        raise CaptionTxError(f"Attention of shape ({letters}) is needed, got {maps.shape}.")
+    if not np.isfinite(maps).all() or maps.min() < 0:
+        raise CaptionTxError("Attention must be finite and not negative.")
+    return maps
+
+
+class _Page:
+    """A figure cut into equal cells, addressed in inches from the top left."""
+
+    def __init__(self, image_shape: tuple[int, ...], rows: int, columns: int | None, cells: int, side: float) -> None:
+        ratio = float(np.clip(image_shape[1] / image_shape[0], 0.35, 2.8))
+        self.cell_width = side * math.sqrt(ratio)
+        self.cell_height = self.cell_width / ratio
+        if columns is None:
+            most = max(1, int((_MAX_WIDTH - 2 * _MARGIN + _GAP) // (self.cell_width + _GAP)))
+            columns = math.ceil(cells / math.ceil(cells / most))
+        self.columns = columns
+        self.rows = rows or math.ceil(cells / columns)
+
+    def open(self, header: float, left: float, above: float, below: float, font: str, extent: tuple) -> None:
+        """Makes the figure; `header` and `left` stay free at its edge, `above` and `below` around each cell."""
+        self.header, self.left, self.above, self.font, self.extent = header, left, above, font, extent
+        self.row_height = above + self.cell_height + below
+        self.width = max(_MIN_WIDTH, self.inner_width + left + 2 * _MARGIN)
+        self.height = header + self.rows * self.row_height + _BAR_STRIP
+        self.figure = Figure(figsize=(self.width, self.height), facecolor="white", dpi=120)
+        FigureCanvasAgg(self.figure)
+
+    @property
+    def inner_width(self) -> float:
+        return self.columns * (self.cell_width + _GAP) - _GAP
+
+    def text(self, x: float, y: float, text: str, size: float, color: str = _INK, **options: str) -> None:
+        """Text at inches from the top left; a dollar sign is a dollar sign."""
+        properties = FontProperties(fname=self.font, size=size)
+        self.figure.text(
+            x / self.width, 1 - y / self.height, text, font=properties, color=color, parse_math=False, **options
+        )
+
+    def cell(self, row: int, column: int, pictures: Sequence[np.ndarray], title: str = "", note: str = "") -> Axes:
+        """One cell: pictures over each other on the same extent, the title above, the note beneath."""
+        x = _MARGIN + self.left + column * (self.cell_width + _GAP)
+        y = self.header + row * self.row_height + self.above
+        box = (x / self.width, 1 - (y + self.cell_height) / self.height)
+        axes = self.figure.add_axes((*box, self.cell_width / self.width, self.cell_height / self.height))
+        axes.set_axis_off()
+        for picture in pictures:
+            axes.imshow(picture, extent=self.extent, aspect="equal")
+        middle = x + self.cell_width / 2
+        if title:
+            title, size = _fitting(title, self.font, 13, self.cell_width + 0.4 * _GAP)
+            self.text(middle, y - 0.085, title, size, ha="center", va="baseline")
+        if note:
+            self.text(middle, y + self.cell_height + 0.04, note, 8.5, _FAINT, ha="center", va="top")
+        return axes
+
+    def bar(self, cmap: matplotlib.colors.Colormap, alpha: float, top: float, label: str) -> None:
+        """The colour bar at the foot, with the colours as they look over the middle grey of a photograph."""
+        share = np.linspace(0, 1, 256)
+        opacity = (alpha * np.sqrt(share))[:, None]
+        shown = opacity * cmap(share)[:, :3] + (1 - opacity) * 0.5
+        length = min(4.0, self.width - 2 * _MARGIN - 0.2)
+        box = (_MARGIN + self.left) / self.width, (_BAR_STRIP - 0.22) / self.height
+        axes = self.figure.add_axes((*box, length / self.width, 0.11 / self.height))
+        bar = self.figure.colorbar(
+            ScalarMappable(Normalize(0, top), ListedColormap(shown)), cax=axes, orientation="horizontal"
+        )
+        bar.outline.set_visible(False)
+        bar.ax.locator_params(nbins=5)
+        bar.ax.tick_params(labelsize=8, length=2, colors=_FAINT)
+        bar.set_label(label, size=8.5, color=_INK)
+
+
+def attention_figure(
+    image: np.ndarray,
+    maps: np.ndarray,
+    titles: Sequence[str],
+    *,
+    columns: int | None = None,
+    alpha: float = 0.72,
+    common_scale: bool = True,
+    smooth: bool = True,
+    cmap: str = "inferno",
+    caption: str = "",
+    log_probabilities: np.ndarray | None = None,
+    unit: str = UNIT,
+    font_path: str | None = None,
+) -> Figure:
+    """The photograph, then one overlay per token.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        maps: (T, h, w), 0 or more. The grid is stretched over the whole image.
+        titles: T tokens.
+        columns: cells in a row; chosen from the shape of the image by default.
+        alpha: opacity of the strongest attention, in (0, 1]; weaker attention is more transparent.
+        common_scale: one scale for all tokens; otherwise each map is divided by its own maximum.
+        smooth: bilinear between cell centres; otherwise every cell is flat.
+        cmap: name of a matplotlib colour map; the default is perceptually uniform and safe for colour blindness.
+        caption: written at the top.
+        log_probabilities: (T,) natural logarithms; shown as probabilities beneath the overlays.
+        unit: label of the colour bar under a common scale.
+        font_path: font file for all words; found by `font_for` by default.
+
+    Raises:
+        CaptionTxError: shapes or settings do not fit.
+        FontError: no font at hand can draw the words.
+    """
+    maps = _check_maps(maps, 3, "T, h, w")
+    photo, grey = _photo(image)
+    if len(titles) != len(maps):
+        raise CaptionTxError(f"One title per map is needed: the maps are {maps.shape}, the titles ({len(titles)},).")
+    if log_probabilities is not None and np.shape(log_probabilities) != (len(maps),):
+        raise CaptionTxError(
+            f"One log-probability per map is needed: the maps are {maps.shape}, "
+            f"the log-probabilities {np.shape(log_probabilities)}."
+        )
+    if columns is not None and columns < 1:
+        raise CaptionTxError(f"At least 1 column is needed, got {columns}.")
+    colours = _colour_map(cmap, alpha)
+    font = _checked_font(font_path, caption, *titles)
+    page = _Page(image.shape, 0, columns, len(maps) + 1, side=1.75)
+    properties = FontProperties(fname=font, size=14)
+    lines = _wrapped(caption, properties, max(page.inner_width, _MIN_WIDTH - 2 * _MARGIN))
+    below = 0.04 if log_probabilities is None else _NOTE_STRIP
+    page.open(0.12 + 0.28 * len(lines), 0, _TITLE_STRIP, below, font, _extent(image))
+    for index, line in enumerate(lines):
+        page.text(_MARGIN, 0.34 + 0.28 * index, line, 14, ha="left", va="baseline")
+    page.cell(0, 0, [photo])
+    highest = float(maps.max()) or 1.0
+    for t, attention_map in enumerate(maps):
+        top = highest if common_scale else float(attention_map.max()) or 1.0
+        note = "" if log_probabilities is None else f"p = {_probability(float(log_probabilities[t]))}"
+        heat = _heat(attention_map, top, colours, alpha, smooth)
+        page.cell(*divmod(t + 1, page.columns), [grey, heat], titles[t], note)
+    if common_scale:
+        page.bar(colours, alpha, highest, unit)
+    else:
+        page.bar(colours, alpha, 1.0, "attention as a share of the word's own maximum")
+    return page.figure
+
+
+def attention_heads_figure(
+    image: np.ndarray,
+    scores: np.ndarray,
+    title: str,
+    *,
+    alpha: float = 0.72,
+    smooth: bool = True,
+    cmap: str = "inferno",
+    unit: str = UNIT,
+    font_path: str | None = None,
+) -> Figure:
+    """Every layer (rows) and head (columns) of one token over the photograph, on one scale.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        scores: (L, N, h, w), 0 or more.
+        title: the token, written at the top.
+        alpha, smooth, cmap, unit, font_path: as in `attention_figure`.
+
+    Raises:
+        CaptionTxError: shapes or settings do not fit.
+        FontError: no font at hand can draw the title.
+    """
+    scores = _check_maps(scores, 4, "L, N, h, w")
+    _, grey = _photo(image)
+    colours = _colour_map(cmap, alpha)
+    font = _checked_font(font_path, title)
+    layers, heads = scores.shape[:2]
+    page = _Page(image.shape, layers, heads, layers * heads, side=1.5)
+    page.open(0.45 + _TITLE_STRIP, 0.32, 0, _GAP, font, _extent(image))
+    page.text(_MARGIN, 0.34, title, 15, ha="left", va="baseline")
+    highest = float(scores.max()) or 1.0
+    for layer in range(layers):
+        for head in range(heads):
+            name = f"head {head}" if layer == 0 else ""
+            page.cell(layer, head, [grey, _heat(scores[layer, head], highest, colours, alpha, smooth)], name)
+        middle = page.header + layer * page.row_height + page.cell_height / 2
+        page.text(_MARGIN + 0.12, middle, f"layer {layer}", 11, rotation=90, ha="center", va="center")
+    page.bar(colours, alpha, highest, unit)
+    return page.figure
+
+
+def _extent(image: np.ndarray) -> tuple[float, float, float, float]:
+    return 0, image.shape[1], image.shape[0], 0
+
+
+def _probability(log_probability: float) -> str:
+    probability = math.exp(min(0.0, log_probability))
+    return f"{probability:.2f}" if probability >= 0.01 else f"{probability:.0e}"
+
+
+def _colour_map(name: str, alpha: float) -> matplotlib.colors.Colormap:
+    if not 0 < alpha <= 1:
+        raise CaptionTxError(f"alpha must be above 0 and at most 1, got {alpha}.")
+    if name not in matplotlib.colormaps:
+        raise CaptionTxError(f"matplotlib has no colour map '{name}'; try inferno, viridis or cividis.")
+    return matplotlib.colormaps[name]
+
+
+def _checked_font(font_path: str | None, *texts: str) -> str:
+    if font_path is None:
+        return font_for(*texts)
+    check_glyphs("".join(texts), font_path)
+    return font_path
+
+
+def save_figure(figure: Figure, path: str | Path, dpi: int = 150) -> None:
+    """Writes PNG, SVG or PDF by the extension; the file appears whole or not at all.
+
+    In SVG all letters are outlines, and in PDF their fonts are embedded, so every viewer shows every script.
+
+    Raises:
+        CaptionTxError: the extension is unknown or the file cannot be written.
+    """
+    path = Path(path)
+    kind = path.suffix.lower().lstrip(".")
+    if kind not in FORMATS:
+        known = ", ".join(f".{name}" for name in FORMATS)
+        raise CaptionTxError(f"Cannot tell the format of {path} from its extension; known: {known}.")
+    files = {os.fspath(text.get_fontproperties().get_file() or "") for text in figure.findobj(Text) if text.get_text()}
+    settings = {
+        "svg.fonttype": "path",
+        "svg.hashsalt": "caption-tx",
+        # matplotlib would label an OpenType CFF font as TrueType, which some viewers refuse; outlines always work.
+        "pdf.fonttype": 3 if any(_has_cff(file) for file in files if file) else 42,
+    }
+    # Without a date the same figure is the same file.
+    metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)
+    stream = io.BytesIO()
+    with matplotlib.rc_context(settings):
+        figure.savefig(stream, format=kind, dpi=dpi, metadata=metadata)
+    temporary = None
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+            temporary = file.name
+            file.write(stream.getvalue())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise CaptionTxError(f"Cannot write the figure to {path}: {error.strerror}.") from error
+    finally:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+
+
+def _has_cff(font_path: str) -> bool:
+    with open(font_path, "rb") as stream:
+        return stream.read(4) in (b"OTTO", b"ttcf")

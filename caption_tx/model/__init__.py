@@ -1,0 +1,1 @@
+"""The decoder network: keras, numpy and einops only; no tokenizer, no paths."""

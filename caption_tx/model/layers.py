@@ -1,0 +1,254 @@
+"""The decoder's layers. Letters in shapes: B batch, T target, S source cells, D hidden_dim, N heads, P max_length."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from einops import rearrange
+from keras import ops
+
+EMBEDDING_STDDEV = 0.02
+"""Small enough that the tied output adds little to the log prior before training."""
+
+
+def _split_heads(x: Any, num_heads: int) -> Any:
+    return rearrange(x, "b t (n k) -> b n t k", n=num_heads)
+
+
+def attend(query: Any, key: Any, value: Any, mask: Any = None, dropout: Any = None) -> tuple[Any, Any]:
+    """Scaled dot-product attention (Vaswani et al. 2017, eq. 1).
+
+    Args:
+        query: (B, N, T, K) with K the width of a head. key, value: (B, N, S, K).
+        mask: boolean, broadcastable to (B, N, T, S); False may not be looked at.
+        dropout: applied to the scores on their way to the values.
+
+    Returns:
+        Context (B, T, N*K), and the scores (B, N, T, S) in float32: after softmax, before dropout.
+    """
+    scale = float(query.shape[-1]) ** -0.5
+    logits = ops.matmul(query * scale, ops.swapaxes(key, -1, -2))  # (B, N, T, S)
+    logits = ops.cast(logits, "float32")
+    if mask is not None:
+        # Finite, so that a row that may look nowhere (padding) stays free of NaN.
+        logits = ops.where(mask, logits, -1e9)
+    scores = ops.softmax(logits, axis=-1)
+    weights = ops.cast(scores, value.dtype)
+    weights = weights if dropout is None else dropout(weights)
+    return rearrange(ops.matmul(weights, value), "b n t k -> b t (n k)"), scores
+
+
+class TokenAndPositionEmbedding(keras.layers.Layer):
+    """Learned token embeddings, scaled by sqrt(D), plus learned position embeddings."""
+
+    def __init__(self, vocabulary_size: int, max_length: int, hidden_dim: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.vocabulary_size, self.max_length, self.hidden_dim = vocabulary_size, max_length, hidden_dim
+
+    def build(self, *_: Any) -> None:
+        normal = keras.initializers.RandomNormal(stddev=EMBEDDING_STDDEV)
+        self.tokens = self.add_weight((self.vocabulary_size, self.hidden_dim), normal, name="tokens")
+        self.positions = self.add_weight((self.max_length, self.hidden_dim), normal, name="positions")
+
+    def call(self, token_ids: Any, positions: Any) -> Any:
+        """int (B, T), int (B, T) in [0, P) -> (B, T, D)."""
+        scale = self.hidden_dim**0.5
+        embedded = ops.take(self.tokens, token_ids, axis=0) + ops.take(self.positions, positions, axis=0)
+        return ops.cast(embedded * scale, self.compute_dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {
+            "vocabulary_size": self.vocabulary_size,
+            "max_length": self.max_length,
+            "hidden_dim": self.hidden_dim,
+        }
+
+
+class ImageMemory(keras.layers.Layer):
+    """Features (B, h, w, C) -> memory (B, h*w, D): projected, normalised, with row and column embeddings."""
+
+    def __init__(self, hidden_dim: int, dropout: float = 0.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.hidden_dim, self.rate = hidden_dim, dropout
+        self.dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
+        self.project = keras.layers.Dense(hidden_dim, dtype=self.dtype_policy)
+        self.norm = keras.layers.LayerNormalization(epsilon=1e-6, dtype=self.dtype_policy)
+
+    def build(self, feature_shape: tuple[int | None, int, int, int]) -> None:
+        _, h, w, channels = feature_shape
+        self.grid = (h, w)
+        self.dropout.build(feature_shape)
+        self.project.build((None, h * w, channels))
+        self.norm.build((None, h * w, self.hidden_dim))
+        normal = keras.initializers.RandomNormal(stddev=EMBEDDING_STDDEV)
+        self.rows = self.add_weight((h, 1, self.hidden_dim), normal, name="rows")
+        self.columns = self.add_weight((1, w, self.hidden_dim), normal, name="columns")
+
+    def call(self, features: Any, training: bool | None = None) -> Any:
+        if tuple(features.shape[1:3]) != self.grid:
+            raise ValueError(f"Expected features on a {self.grid} grid, got shape {tuple(features.shape)}.")
+        features = ops.cast(features, self.compute_dtype)
+        cells = rearrange(self.dropout(features, training=training), "b h w c -> b (h w) c")
+        memory = self.norm(self.project(cells))  # (B, S, D)
+        place = rearrange(self.rows + self.columns, "h w d -> 1 (h w) d") * self.hidden_dim**0.5
+        return memory + ops.cast(place, memory.dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"hidden_dim": self.hidden_dim, "dropout": self.rate}
+
+
+class CausalSelfAttention(keras.layers.Layer):
+    """Self-attention in which a position sees its own segment up to itself, given by the mask."""
+
+    def __init__(self, hidden_dim: int, num_heads: int, attention_dropout: float = 0.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.hidden_dim, self.num_heads, self.rate = hidden_dim, num_heads, attention_dropout
+        self.dropout = keras.layers.Dropout(attention_dropout, dtype=self.dtype_policy)
+        self.query_key_value = keras.layers.Dense(3 * hidden_dim, dtype=self.dtype_policy)
+        self.output_projection = keras.layers.Dense(hidden_dim, dtype=self.dtype_policy)
+
+    def build(self, *_: Any) -> None:
+        for layer in (self.query_key_value, self.output_projection):
+            layer.build((None, None, self.hidden_dim))
+
+    def _project(self, x: Any) -> list[Any]:
+        return [_split_heads(part, self.num_heads) for part in ops.split(self.query_key_value(x), 3, axis=-1)]
+
+    def call(self, x: Any, mask: Any, training: bool | None = None) -> Any:
+        """(B, T, D), boolean (B, 1, T, T) -> (B, T, D)."""
+        query, key, value = self._project(x)
+        context, _ = attend(query, key, value, mask, lambda scores: self.dropout(scores, training=training))
+        return self.output_projection(context)
+
+    def step(self, x: Any, cache: Any, index: Any) -> tuple[Any, Any]:
+        """One position: x (B, 1, D), cache (2, B, N, P, K) of keys and values, index of x -> (B, 1, D), cache."""
+        query, key, value = self._project(x)
+        cache = ops.slice_update(cache, (0, 0, 0, index, 0), ops.stack([key, value]))
+        mask = ops.arange(cache.shape[3]) <= index  # (P,)
+        context, _ = attend(query, cache[0], cache[1], mask)
+        return self.output_projection(context), cache
+
+    def get_config(self) -> dict[str, Any]:
+        config = {"hidden_dim": self.hidden_dim, "num_heads": self.num_heads, "attention_dropout": self.rate}
+        return super().get_config() | config
+
+
+class CrossAttention(keras.layers.Layer):
+    """Attention from every token to the image's cells; keys and values are computed once an image."""
+
+    def __init__(self, hidden_dim: int, num_heads: int, attention_dropout: float = 0.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.hidden_dim, self.num_heads, self.rate = hidden_dim, num_heads, attention_dropout
+        self.dropout = keras.layers.Dropout(attention_dropout, dtype=self.dtype_policy)
+        self.query = keras.layers.Dense(hidden_dim, dtype=self.dtype_policy)
+        self.key_value = keras.layers.Dense(2 * hidden_dim, dtype=self.dtype_policy)
+        self.output_projection = keras.layers.Dense(hidden_dim, dtype=self.dtype_policy)
+
+    def build(self, *_: Any) -> None:
+        for layer in (self.query, self.key_value, self.output_projection):
+            layer.build((None, None, self.hidden_dim))
+
+    def keys_values(self, memory: Any) -> tuple[Any, Any]:
+        """Memory (B, S, D) -> key and value, (B, N, S, K) each."""
+        key, value = ops.split(self.key_value(memory), 2, axis=-1)
+        return _split_heads(key, self.num_heads), _split_heads(value, self.num_heads)
+
+    def call(self, x: Any, keys_values: tuple[Any, Any], training: bool | None = None) -> tuple[Any, Any]:
+        """(B, T, D), keys and values of the memory -> (B, T, D), scores (B, N, T, S)."""
+        query = _split_heads(self.query(x), self.num_heads)
+        key, value = keys_values
+        context, scores = attend(query, key, value, dropout=lambda part: self.dropout(part, training=training))
+        return self.output_projection(context), scores
+
+    def get_config(self) -> dict[str, Any]:
+        config = {"hidden_dim": self.hidden_dim, "num_heads": self.num_heads, "attention_dropout": self.rate}
+        return super().get_config() | config
+
+
+class FeedForward(keras.layers.Layer):
+    """Two dense layers with GELU between them; (B, T, D) -> (B, T, D)."""
+
+    def __init__(self, hidden_dim: int, intermediate_dim: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.hidden_dim, self.intermediate_dim = hidden_dim, intermediate_dim
+        self.expand = keras.layers.Dense(intermediate_dim, dtype=self.dtype_policy)
+        self.contract = keras.layers.Dense(hidden_dim, dtype=self.dtype_policy)
+
+    def build(self, *_: Any) -> None:
+        self.expand.build((None, None, self.hidden_dim))
+        self.contract.build((None, None, self.intermediate_dim))
+
+    def call(self, x: Any) -> Any:
+        return self.contract(ops.gelu(self.expand(x), approximate=True))
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"hidden_dim": self.hidden_dim, "intermediate_dim": self.intermediate_dim}
+
+
+class DecoderBlock(keras.layers.Layer):
+    """Causal self-attention, cross-attention and feed-forward, each a residual branch.
+
+    `norm_order` "pre" normalises the input of each branch (Xiong et al. 2020), "post" normalises
+    each sum (Vaswani et al. 2017).
+    """
+
+    def __init__(
+        self,
+        hidden_dim: int,
+        intermediate_dim: int,
+        num_heads: int,
+        dropout: float = 0.0,
+        attention_dropout: float = 0.0,
+        norm_order: str = "pre",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.hidden_dim, self.intermediate_dim, self.num_heads = hidden_dim, intermediate_dim, num_heads
+        self.rate, self.attention_rate, self.norm_order = dropout, attention_dropout, norm_order
+        policy = self.dtype_policy
+        self.self_attention = CausalSelfAttention(hidden_dim, num_heads, attention_dropout, dtype=policy)
+        self.cross_attention = CrossAttention(hidden_dim, num_heads, attention_dropout, dtype=policy)
+        self.feed_forward = FeedForward(hidden_dim, intermediate_dim, dtype=policy)
+        self.norms = [keras.layers.LayerNormalization(epsilon=1e-6, dtype=policy) for _ in range(3)]
+        self.dropout = keras.layers.Dropout(dropout, dtype=policy)
+
+    def build(self, *_: Any) -> None:
+        for layer in (self.self_attention, self.cross_attention, self.feed_forward, *self.norms):
+            layer.build((None, None, self.hidden_dim))
+
+    def _residual(self, x: Any, norm: Any, branch: Any, training: bool | None) -> tuple[Any, Any]:
+        """x plus what `branch` makes of it, and whatever else the branch returned."""
+        out, extra = branch(norm(x) if self.norm_order == "pre" else x)
+        x = x + self.dropout(out, training=training)
+        return (x if self.norm_order == "pre" else norm(x)), extra
+
+    def _branches(self, x: Any, attend_self: Any, keys_values: Any, training: bool | None) -> tuple[Any, Any, Any]:
+        x, cache = self._residual(x, self.norms[0], attend_self, training)
+        x, scores = self._residual(
+            x, self.norms[1], lambda y: self.cross_attention(y, keys_values, training=training), training
+        )
+        x, _ = self._residual(x, self.norms[2], lambda y: (self.feed_forward(y), None), training)
+        return x, cache, scores
+
+    def call(self, x: Any, keys_values: Any, mask: Any, training: bool | None = None) -> tuple[Any, Any]:
+        """(B, T, D), keys and values of the memory, boolean (B, 1, T, T) -> (B, T, D), scores (B, N, T, S)."""
+        x, _, scores = self._branches(
+            x, lambda y: (self.self_attention(y, mask, training=training), None), keys_values, training
+        )
+        return x, scores
+
+    def step(self, x: Any, keys_values: Any, cache: Any, index: Any) -> tuple[Any, Any]:
+        """One position: (B, 1, D) and cache (2, B, N, P, K) -> (B, 1, D) and the cache with it added."""
+        x, cache, _ = self._branches(x, lambda y: self.self_attention.step(y, cache, index), keys_values, False)
+        return x, cache
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {
+            "hidden_dim": self.hidden_dim,
+            "intermediate_dim": self.intermediate_dim,
+            "num_heads": self.num_heads,
+            "dropout": self.rate,
+            "attention_dropout": self.attention_rate,
+            "norm_order": self.norm_order,
+        }

@@ -1,0 +1,1 @@
+"""Training: the objective, callbacks, and one call that runs it all."""

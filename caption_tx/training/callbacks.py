@@ -1,0 +1,194 @@
+"""Keras callbacks: sample captions while training, and the state of a run on disk."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from caption_tx.config import DecodingOptions
+from caption_tx.data.tokenizer import Tokenizer
+from caption_tx.errors import CaptionTxError
+from caption_tx.inference.decoding import decode
+from caption_tx.model.captioner import Captioner
+
+
+class SampleCaptions(keras.callbacks.Callback):
+    """After every epoch, captions of the chosen images at several temperatures, printed and kept in a file.
+
+    Args:
+        features: float (B, h, w, C) of the images called `names`; `references` has one true caption each.
+    """
+
+    def __init__(
+        self,
+        captioner: Captioner,
+        tokenizer: Tokenizer,
+        names: Sequence[str],
+        features: np.ndarray,
+        references: Sequence[str],
+        temperatures: Sequence[float],
+        path: Path,
+        log: Callable[[str], None],
+    ) -> None:
+        super().__init__()
+        self.captioner, self.tokenizer = captioner, tokenizer
+        self.names, self.features, self.references = names, features, references
+        self.temperatures, self.path, self.log = temperatures, path, log
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        lines = [f"Epoch {epoch + 1}, sample captions:"]
+        rows = range(len(self.names))
+        by_temperature = {
+            value: decode(self.captioner, self.features, self.tokenizer, DecodingOptions(temperature=value), rows)
+            for value in self.temperatures
+        }
+        for row, (name, reference) in enumerate(zip(self.names, self.references, strict=True)):
+            lines.append(f"  {name}   (a person wrote: {reference})")
+            for value, captions in by_temperature.items():
+                text = captions[row].text or "(no words)"
+                lines.append(f"    temperature {value:<4g} {text}{'' if captions[row].finished else ' ...'}")
+        text = "\n".join(lines)
+        self.log(text)
+        with open(self.path, "a", encoding="utf-8") as file:
+            file.write(text + "\n")
+
+
+def curves_figure(history: pd.DataFrame) -> Figure:
+    """Loss and accuracy by epoch, of training and validation; columns as Keras logs them, plus `epoch`."""
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    panels = {"token_loss": "loss per token (nats)", "accuracy": "token accuracy"}
+    for axes, (name, label) in zip(figure.subplots(1, 2), panels.items(), strict=True):
+        for column, title in ((name, "training (with dropout)"), (f"val_{name}", "validation")):
+            if column in history:
+                axes.plot(history["epoch"], history[column], marker="o", label=title)
+        axes.set_xlabel("epoch")
+        axes.set_ylabel(label)
+        axes.grid(alpha=0.3)
+        axes.legend()
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    return figure
+
+
+class RunState(keras.callbacks.Callback):
+    """Checkpoint, early stopping and logs of one run, so that a killed run goes on where it was.
+
+    After every epoch one file is replaced as a whole: the weights, the optimizer with its place in the
+    schedule, the best weights so far, and the history. `log.csv` and `curves.png` are drawn from it.
+
+    Args:
+        captioner: whose weights are kept; monitor: the smallest value of this log is best.
+        patience: epochs without a better value before training stops.
+        on_best: called with the logs whenever the value is a new best.
+    """
+
+    def __init__(
+        self,
+        captioner: Captioner,
+        workdir: Path,
+        fingerprint: str,
+        patience: int,
+        on_best: Callable[[dict[str, Any]], None],
+        monitor: str = "val_token_loss",
+    ) -> None:
+        super().__init__()
+        self.captioner, self.workdir, self.fingerprint = captioner, workdir, fingerprint
+        self.patience, self.on_best, self.monitor = patience, on_best, monitor
+        self.path = workdir / "checkpoint.npz"
+        self.history: list[dict[str, float]] = []
+        self.best: list[np.ndarray] = []
+        self.stopped = False
+
+    @property
+    def best_epoch(self) -> int | None:
+        """Index into the history of the best epoch, or None before the first."""
+        values = [logs[self.monitor] for logs in self.history]
+        return int(np.argmin(values)) if values else None
+
+    def restore(self, model: keras.Model) -> int:
+        """Loads the checkpoint if there is one; returns the epochs done.
+
+        Raises:
+            CaptionTxError: the checkpoint is damaged, or of a run with other settings or captions.
+        """
+        if not self.path.exists():
+            return 0
+        try:
+            with np.load(self.path, allow_pickle=False) as stored:
+                state = json.loads(str(stored["state"]))
+                arrays = {kind: [stored[f"{kind}{i}"] for i in range(state[kind])] for kind in ("model", "optimizer", "best")}
+        except (OSError, ValueError, KeyError, EOFError) as error:
+            raise CaptionTxError(
+                f"The checkpoint {self.path} is damaged ({error}); delete it to train from the start."
+            ) from error
+        if state["fingerprint"] != self.fingerprint:
+            raise CaptionTxError(
+                f"{self.workdir} holds a run on other captions or with another vocabulary; name another workdir."
+            )
+        model.optimizer.build(self.captioner.trainable_variables)
+        for variables, kind in ((self.captioner.variables, "model"), (model.optimizer.variables, "optimizer")):
+            for variable, value in zip(variables, arrays[kind], strict=True):
+                variable.assign(value)
+        self.history, self.best, self.stopped = state["history"], arrays["best"], state["stopped"]
+        return len(self.history)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        logs = {name: float(value) for name, value in (logs or {}).items()}
+        if not np.isfinite(logs["loss"]):
+            raise CaptionTxError(
+                f"The loss is {logs['loss']} after epoch {epoch + 1}; lower training.learning_rate. "
+                "The checkpoint of the epoch before is kept."
+            )
+        self.history.append({"epoch": epoch + 1, **logs})
+        improved = self.best_epoch == len(self.history) - 1
+        if improved:
+            self.best = self.captioner.get_weights()
+        self.stopped = len(self.history) - 1 - (self.best_epoch or 0) >= self.patience
+        self._save()
+        self._write_logs()
+        if improved:
+            self.on_best(self.history[-1])
+        self.model.stop_training = self.model.stop_training or self.stopped
+
+    def use_best(self) -> None:
+        """Gives the captioner its best weights."""
+        if self.best:
+            self.captioner.set_weights(self.best)
+
+    def _save(self) -> None:
+        kinds = {
+            "model": [variable.numpy() for variable in self.captioner.variables],
+            "optimizer": [variable.numpy() for variable in self.model.optimizer.variables],
+            "best": self.best,
+        }
+        state = {
+            "fingerprint": self.fingerprint,
+            "history": self.history,
+            "stopped": self.stopped,
+            **{kind: len(values) for kind, values in kinds.items()},
+        }
+        arrays = {f"{kind}{i}": value for kind, values in kinds.items() for i, value in enumerate(values)}
+        buffer = io.BytesIO()
+        np.savez(buffer, state=np.array(json.dumps(state)), **arrays)
+        _replace(self.path, buffer.getvalue())
+
+    def _write_logs(self) -> None:
+        history = pd.DataFrame(self.history)
+        _replace(self.workdir / "log.csv", history.to_csv(index=False).encode())
+        buffer = io.BytesIO()
+        curves_figure(history).savefig(buffer, format="png", dpi=110)
+        _replace(self.workdir / "curves.png", buffer.getvalue())
+
+
+def _replace(path: Path, data: bytes) -> None:
+    temporary = path.with_name(f"{path.name}.tmp")
+    temporary.write_bytes(data)
+    os.replace(temporary, path)
