@@ -15,7 +15,7 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from caption_tx.config import BackboneConfig, Config, CorpusConfig, TrainingConfig  # noqa: E402
+from caption_tx.config import BackboneConfig, Config, CorpusConfig, TrainingConfig
 
 
 def recipe(data: Path, weights: str, epochs: int, cache: str | None) -> Config:

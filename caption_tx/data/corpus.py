@@ -304,7 +304,9 @@ def _find_file(folder: Path) -> Path:
         raise CorpusError(f"Cannot look into {folder}: {error.strerror}.") from error
     found = [file for file in files if _sniff(file)]
     if not found:
-        raise CorpusError(f"No caption file was recognised in {folder}; name the file itself. Known: {_known_formats()}")
+        raise CorpusError(
+            f"No caption file was recognised in {folder}; name the file itself. Known: {_known_formats()}"
+        )
     if len(found) > 1:
         names = ", ".join(file.name for file in found)
         raise CorpusError(f"{folder} holds several caption files ({names}); name the one to read.")

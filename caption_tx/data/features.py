@@ -156,7 +156,7 @@ def _load_file(network: keras.Model, cut: keras.Model, path: str) -> None:
             ) from whole
 
 
-def write_atomically(path: str, data: bytes) -> None:
+def _write(path: str, data: bytes) -> None:
     """Writes a whole file or nothing, on any store TensorFlow knows."""
     temporary = f"{path}.{os.getpid()}.tmp"
     with tf.io.gfile.GFile(temporary, "wb") as file:
@@ -284,7 +284,7 @@ def encode_images(
     header = os.path.join(folder, "cache.json")
     views = 2 if flips else 1
     if not tf.io.gfile.exists(header):
-        write_atomically(header, json.dumps({"key": backbone.key, "views": views}, indent=1).encode())
+        _write(header, json.dumps({"key": backbone.key, "views": views}, indent=1).encode())
     cache = open_cache(folder, backbone.key)
     if cache.views < views:
         raise CacheError(f"The feature cache {folder} holds no mirrored views; name another --cache for --flips.")
@@ -311,7 +311,7 @@ def encode_images(
             shard = _ShardWriter(folder, number)
     failures = os.path.join(folder, "failed.json")
     if failed or tf.io.gfile.exists(failures):
-        write_atomically(failures, json.dumps(failed, indent=1, ensure_ascii=False).encode())
+        _write(failures, json.dumps(failed, indent=1, ensure_ascii=False).encode())
     return open_cache(folder, backbone.key)
 
 
@@ -349,7 +349,7 @@ class _ShardWriter:
         size = tf.io.gfile.stat(self.temporary).length
         tf.io.gfile.rename(self.temporary, f"{self.path}.tfrecord", overwrite=True)
         manifest = {"bytes": size, "images": self.images}
-        write_atomically(f"{self.path}.json", json.dumps(manifest, ensure_ascii=False).encode())
+        _write(f"{self.path}.json", json.dumps(manifest, ensure_ascii=False).encode())
 
 
 def _read_ahead(

@@ -8,7 +8,7 @@ import os
 import stat
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image
 
 from caption_tx.errors import ImageError
 
@@ -41,13 +41,34 @@ def read_picture(path: str, size: int | None = None) -> tuple[str, Image.Image]:
                 raise ImageError(f"{path} is too large: {width}x{height} pixels, at most {MAX_PIXELS:,} are read.")
             if size is not None:
                 picture.draft(None, (2 * size, 2 * size))
-            return hashlib.blake2b(data, digest_size=16).hexdigest(), _to_rgb(ImageOps.exif_transpose(picture))
+            return hashlib.blake2b(data, digest_size=16).hexdigest(), _to_rgb(_upright(picture))
     except ImageError:
         raise
     except OSError as error:
         raise ImageError(f"{path} cannot be read: {error.strerror or error}.") from error
     except Exception as error:  # damaged files raise nearly anything from inside the decoders
         raise ImageError(f"{path} cannot be read: {type(error).__name__}: {error}.") from error
+
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""EXIF orientation -> what shows the stored picture upright."""
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    picture.load()
+    try:
+        turn = _TURNS.get(picture.getexif().get(ExifTags.Base.Orientation))
+    except Exception:  # damaged EXIF, which `ImageOps.exif_transpose` fails on, keeps no viewer from showing it
+        turn = None
+    return picture if turn is None else picture.transpose(turn)
 
 
 def _to_rgb(picture: Image.Image) -> Image.Image:

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -104,9 +105,26 @@ _DIRECTIONS = {
 }
 _RELATION_WORDS = {
     "zh": frozenset(
-        "左边 右边 上面 下面 左侧 右侧 上方 下方 中间 从左到右 从右到左 从上到下 从下到上 一行 一列 排成一列".split()
+        [
+            "左边",
+            "右边",
+            "上面",
+            "下面",
+            "左侧",
+            "右侧",
+            "上方",
+            "下方",
+            "中间",
+            "从左到右",
+            "从右到左",
+            "从上到下",
+            "从下到上",
+            "一行",
+            "一列",
+            "排成一列",
+        ]
     ),
-    "en": frozenset("left right above below top bottom middle row column".split()),
+    "en": frozenset(["left", "right", "above", "below", "top", "bottom", "middle", "row", "column"]),
 }
 _MARGIN, _GAP = 3, 4
 _CENTER = IMAGE_SIZE / 2
@@ -402,7 +420,7 @@ def _holds(direction: str, centers: Sequence[tuple[float, float]]) -> bool:
     if len(centers) == 1:
         along, across = centers[0][axis] - _CENTER, centers[0][1 - axis] - _CENTER
         return sign * along < 0 and abs(along) > abs(across)
-    return all(sign * (later[axis] - earlier[axis]) > 0 for earlier, later in zip(centers, centers[1:], strict=False))
+    return all(sign * (later[axis] - earlier[axis]) > 0 for earlier, later in pairwise(centers))
 
 
 def judge(caption: str, objects: Sequence[SceneObject], language: str) -> SceneVerdict:

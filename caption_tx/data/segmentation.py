@@ -124,7 +124,7 @@ def read_user_dictionary(path: str | Path) -> tuple[tuple[str, int | None], ...]
             continue
         match = _DICTIONARY_LINE.fullmatch(line.strip())
         # jieba keeps words of frequency 0 in a global list, where they would leak into other segmenters.
-        if not match or match[2] is not None and not 0 < int(match[2]) < 10**9:
+        if not match or (match[2] is not None and not 0 < int(match[2]) < 10**9):
             raise ConfigError(
                 f"User dictionary {path}, line {number}: expected 'word [frequency above 0] [tag]', "
                 f"found {line.strip()[:60]!r}."

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
@@ -15,6 +13,7 @@ import numpy as np
 
 from caption_tx.data.segmentation import detokenize
 from caption_tx.errors import BundleError
+from caption_tx.files import write_atomically
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[START]", "[END]")
 """The first tokens of every vocabulary, in the order of their ids."""
@@ -217,17 +216,7 @@ class Tokenizer:
 
     def save(self, path: str | Path) -> None:
         """Writes the vocabulary, UTF-8, one token a line, line n holding id n - 1; whole or not at all."""
-        path = Path(path)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-                file.writelines(f"{token}\n" for token in self.vocabulary)
-            # mkstemp makes it private; a bundle is to be read by others too.
-            os.chmod(name, 0o644)
-            os.replace(name, path)
-        except BaseException:
-            os.unlink(name)
-            raise
+        write_atomically(path, "".join(f"{token}\n" for token in self.vocabulary))
 
     @classmethod
     def load(cls, path: str | Path, language: str) -> Tokenizer:

@@ -5,22 +5,24 @@ Letters: L layers, N heads, T tokens, h and w rows and columns of the feature gr
 
 from __future__ import annotations
 
-import os
-import tempfile
+import io
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from einops import reduce
+from einops import rearrange, reduce
 
 from caption_tx.errors import CaptionTxError
+from caption_tx.files import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from caption_tx.model.captioner import Captioner
 
 AXES = ("layer", "head", "token", "row", "column")
 """Names of the axes of `AttentionMaps.scores`, in order."""
@@ -78,6 +80,7 @@ class AttentionMaps:
         log_probabilities: (T,) natural logarithm of each token's probability.
         image: name of the image.
         caption: the caption as it is shown.
+        picture: (H, W, 3) uint8 RGB, what `figure` draws on unless it is given another; not saved to NPZ.
 
     Raises:
         CaptionTxError: the shapes do not fit each other, or a score is not finite.
@@ -88,6 +91,7 @@ class AttentionMaps:
     log_probabilities: np.ndarray
     image: str = ""
     caption: str = ""
+    picture: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         scores = np.asarray(self.scores)
@@ -123,7 +127,7 @@ class AttentionMaps:
 
     def figure(
         self,
-        image: np.ndarray,
+        image: np.ndarray | None = None,
         layer: int | None = None,
         head: int | None = None,
         pool: str = "mean",
@@ -132,7 +136,7 @@ class AttentionMaps:
         """The photograph and one overlay per token.
 
         Args:
-            image: (H, W, 3) uint8 RGB, the picture that the scores were read from.
+            image: (H, W, 3) uint8 RGB to draw on, or None for `picture`.
             layer: see `pool`.
             head: see `pool`.
             pool: name of the pooling.
@@ -148,13 +152,20 @@ class AttentionMaps:
         sums_to_one = pool == "mean" or (layer is not None and head is not None)
         unit = f"sum over cells = 1, {per_cell}" if sums_to_one else f"{pool} over layers and heads, {per_cell}"
         options = {"caption": self.caption, "unit": f"attention per cell ({unit})"} | options
+        image = self._picture(image)
         return plotting.attention_figure(image, maps, self.words, log_probabilities=self.log_probabilities, **options)
 
-    def heads_figure(self, image: np.ndarray, position: int, **options: Any) -> Figure:
+    def _picture(self, image: np.ndarray | None) -> np.ndarray:
+        image = self.picture if image is None else image
+        if image is None:
+            raise CaptionTxError("These attention maps came without their picture; pass it to draw on.")
+        return image
+
+    def heads_figure(self, image: np.ndarray | None, position: int, **options: Any) -> Figure:
         """Every layer and head apart, for the token at `position` (0 to T - 1, or negative from the end).
 
         Args:
-            image: (H, W, 3) uint8 RGB.
+            image: (H, W, 3) uint8 RGB, or None for `picture`.
             position: which token.
             options: passed on to `plotting.attention_heads_figure`.
 
@@ -164,7 +175,7 @@ class AttentionMaps:
         from caption_tx.inference import plotting
 
         scores = _select(self.scores, position, 2)[:, :, 0]
-        return plotting.attention_heads_figure(image, scores, self.words[position], **options)
+        return plotting.attention_heads_figure(self._picture(image), scores, self.words[position], **options)
 
     def save_npz(self, path: str | Path) -> None:
         """Writes scores, axes, words, log_probabilities, caption and image to a compressed NPZ.
@@ -174,7 +185,6 @@ class AttentionMaps:
         Raises:
             CaptionTxError: the file cannot be written.
         """
-        path = Path(path)
         values = {
             "scores": self.scores,
             "axes": np.array(AXES),
@@ -183,19 +193,48 @@ class AttentionMaps:
             "caption": np.array(self.caption, dtype=str),
             "image": np.array(self.image, dtype=str),
         }
-        temporary = None
+        stream = io.BytesIO()
+        np.savez_compressed(stream, allow_pickle=False, **values)
         try:
-            with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as stream:
-                temporary = stream.name
-                np.savez_compressed(stream, allow_pickle=False, **values)
-            # The temporary file is private to its owner; a result is as readable as any other file.
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
+            write_atomically(path, stream.getvalue())
         except OSError as error:
             raise CaptionTxError(f"Cannot write the attention maps to {path}: {error.strerror}.") from error
-        finally:
-            if temporary is not None:
-                Path(temporary).unlink(missing_ok=True)
+
+
+def trace(
+    captioner: Captioner, features: np.ndarray, token_ids: Sequence[int], start_token_id: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """One teacher-forced pass over a caption that exists, generated or typed.
+
+    Args:
+        features: float (h, w, C) of the image.
+        token_ids: the caption's T tokens, without the start mark; with the end mark if it has one.
+
+    Returns:
+        Cross-attention scores (L, N, T, h, w), row t being where the model looked when it predicted
+        token t; and the log-probability (T,) of each token, natural, <= 0.
+
+    Raises:
+        CaptionTxError: the caption is empty, or longer than the model has positions for.
+    """
+    from keras import ops
+
+    length = len(token_ids)
+    if not 1 <= length <= captioner.max_length:
+        raise CaptionTxError(
+            f"A caption to explain needs 1 to {captioner.max_length} tokens with its end mark, this one has {length}."
+        )
+    h, w, _ = np.shape(features)
+    inputs = {
+        "features": ops.convert_to_tensor(np.asarray(features, np.float32)[None]),
+        "token_ids": ops.convert_to_tensor(np.array([[start_token_id, *token_ids[:-1]]], np.int32)),
+        "positions": ops.arange(length, dtype="int32")[None],
+        "segment_ids": ops.ones((1, length), "int32"),
+    }
+    logits, scores = captioner(inputs, training=False, return_attention_scores=True)
+    log_shares = ops.convert_to_numpy(ops.log_softmax(logits[0], axis=-1))  # (T, V)
+    scores = rearrange(ops.convert_to_numpy(scores[0]), "l n t (h w) -> l n t h w", h=h, w=w)
+    return scores, log_shares[np.arange(length), list(token_ids)]
 
 
 # `AttentionMaps.pooled` and `figure` take an argument of the same name.

@@ -60,12 +60,19 @@ def _compile(captioner: Captioner, length: int, tokenizer: Tokenizer) -> Callabl
     def search(features: tf.Tensor, temperature: tf.Tensor, uniforms: tf.Tensor) -> tuple[tf.Tensor, ...]:
         batch = tf.shape(features)[0]
         keys_values = captioner.keys_values(features, training=False)
-        cache = [tf.ensure_shape(part, part.shape) for part in captioner.empty_cache(batch, length)]
+        cache = captioner.empty_cache(batch, length)
 
         def going_on(index: tf.Tensor, token: tf.Tensor, finished: tf.Tensor, *_: object) -> tf.Tensor:
             return (index < length) & ~tf.reduce_all(finished)
 
-        def step(index, token, finished, tokens, log_probabilities, *cache):  # noqa: ANN001, ANN202
+        def step(
+            index: tf.Tensor,
+            token: tf.Tensor,
+            finished: tf.Tensor,
+            tokens: tf.TensorArray,
+            log_probabilities: tf.TensorArray,
+            *cache: tf.Tensor,
+        ) -> tuple:
             logits, cache = captioner.step(token, index, keys_values, list(cache))
             chosen = choose(logits, temperature, tf.gather(uniforms, index, axis=1))
             chosen = tf.where(finished, pad, chosen)
@@ -96,8 +103,9 @@ def _compile(captioner: Captioner, length: int, tokenizer: Tokenizer) -> Callabl
 
 def _uniforms(seed: int, row_seeds: Sequence[int], length: int) -> np.ndarray:
     """(B, length) in [0, 1): a row's numbers depend on its own seed and `seed`, on nothing else."""
-    rows = [np.random.Generator(np.random.Philox(key=[seed, row])).random(length, np.float32) for row in row_seeds]
-    return np.stack(rows)
+    # As uint64 at once: a list with a number above 2**63 in it would pass through float and lose digits.
+    keys = np.array([[seed, row] for row in row_seeds], np.uint64)
+    return np.stack([np.random.Generator(np.random.Philox(key=key)).random(length, np.float32) for key in keys])
 
 
 def decode(

@@ -6,19 +6,14 @@ Lengths of the layout are in inches. Letters: H/W image, h/w feature grid, T tok
 
 from __future__ import annotations
 
-import functools
-import importlib.util
 import io
 import math
 import os
-import tempfile
-import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
 import numpy as np
-from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
@@ -29,33 +24,12 @@ from matplotlib.text import Text
 from matplotlib.textpath import text_to_path
 from PIL import Image
 
-from caption_tx.errors import CaptionTxError, FontError
+from caption_tx.errors import CaptionTxError
+from caption_tx.files import write_atomically
+from caption_tx.inference.fonts import check_glyphs, font_for
 
 UNIT = "attention per cell (sum over cells = 1)"
 FORMATS = ("png", "svg", "pdf")
-
-# Families by how well they draw simplified Chinese; a Japanese or Korean cut still has the characters.
-_CJK_FAMILIES = (
-    "Noto Sans CJK SC",
-    "Noto Sans SC",
-    "Source Han Sans SC",
-    "Source Han Sans CN",
-    "PingFang SC",
-    "Microsoft YaHei",
-    "WenQuanYi Micro Hei",
-    "WenQuanYi Zen Hei",
-    "Hiragino Sans GB",
-    "Heiti SC",
-    "STHeiti",
-    "SimHei",
-    "Droid Sans Fallback",
-    "Noto Sans CJK TC",
-    "Noto Sans CJK JP",
-    "Source Han Sans",
-    "Arial Unicode MS",
-)
-_CJK_FILES = ("notosanscjk", "notosanssc", "sourcehansans", "pingfang", "msyh", "wqy", "stheiti", "simhei")
-_INSTALL = "install one with 'pip install mplfonts', or on Debian and Ubuntu 'apt install fonts-noto-cjk'"
 
 _MARGIN = 0.25
 _GAP = 0.16
@@ -67,80 +41,6 @@ _MIN_WIDTH = 4.6
 _PHOTO_SIDE = 640
 _HEAT_SIDE = 336
 _INK, _FAINT = "#1a1a1a", "#666666"
-
-
-def _missing_glyphs(text: str, font_path: str) -> list[str]:
-    font = font_manager.get_font(font_path)
-    drawn = (c for c in dict.fromkeys(text) if not c.isspace() and unicodedata.category(c) not in ("Cf", "Cc"))
-    return [c for c in drawn if not font.get_char_index(ord(c))]
-
-
-def check_glyphs(text: str, font_path: str | Path) -> None:
-    """Makes sure that the font has a glyph for every visible character of the text.
-
-    Raises:
-        FontError: names the characters that would be drawn as empty boxes, and what to install.
-    """
-    missing = _missing_glyphs(text, str(font_path) if isinstance(font_path, Path) else font_path)
-    if missing:
-        named = ", ".join(f"'{c}' (U+{ord(c):04X})" for c in missing)
-        raise FontError(f"The font {Path(font_path).name} has no glyph for {named}; {_INSTALL}.")
-
-
-@functools.lru_cache(maxsize=1)
-def _cjk_fonts() -> tuple[str, ...]:
-    """Paths of the CJK fonts at hand, best first."""
-    found: list[str] = []
-    listed: dict[str, list[font_manager.FontEntry]] = {}
-    for entry in font_manager.fontManager.ttflist:
-        listed.setdefault(entry.name, []).append(entry)
-    for family in _CJK_FAMILIES:
-        entries = sorted(listed.get(family, []), key=lambda e: (e.style != "normal", _distance_from_regular(e.weight)))
-        for entry in entries[:1]:
-            # In a collection (.ttc) the face number tells the Chinese cut from the Japanese one.
-            index = getattr(entry, "index", 0)
-            found.append(font_manager.FontPath(entry.fname, index) if index else entry.fname)
-    # Finding the package without importing it: its import changes matplotlib's settings.
-    package = importlib.util.find_spec("mplfonts")
-    for folder in (package.submodule_search_locations or []) if package else []:
-        fonts = Path(folder, "fonts")
-        found += [str(fonts / name) for name in ("NotoSansCJKsc-Regular.otf", "SimHei.ttf")]
-    # matplotlib keeps its list of fonts between runs, so a font installed since is only in the folders.
-    for path in sorted(font_manager.findSystemFonts()):
-        if Path(path).name.lower().replace("-", "").replace(" ", "").startswith(_CJK_FILES):
-            found.append(path)
-    return tuple(path for path in dict.fromkeys(found) if os.path.isfile(path))
-
-
-def _distance_from_regular(weight: str | int) -> int:
-    return abs((weight if isinstance(weight, int) else font_manager.weight_dict.get(weight, 400)) - 400)
-
-
-def find_cjk_font(text: str = "狗") -> str:
-    """Path of the best font, among the system's and those of the package mplfonts, that can draw the text.
-
-    Raises:
-        FontError: no CJK font is installed, or none has every character; says what to install.
-    """
-    fonts = _cjk_fonts()
-    if not fonts:
-        raise FontError(f"No font with Chinese characters was found; {_INSTALL}.")
-    for path in fonts:
-        if not _missing_glyphs(text, path):
-            return path
-    check_glyphs(text, fonts[0])
-    raise AssertionError("unreachable: the first font lacks a glyph")
-
-
-def font_for(*texts: str) -> str:
-    """Path of one font for all the texts: matplotlib's default where it has every glyph, else a CJK font.
-
-    Raises:
-        FontError: no font at hand has every character.
-    """
-    default = font_manager.findfont(FontProperties())
-    text = "".join(texts)
-    return default if not _missing_glyphs(text, default) else find_cjk_font(text)
 
 
 def _width(text: str, font: FontProperties) -> float:
@@ -189,7 +89,9 @@ def upsample(attention_map: np.ndarray, factor: int, smooth: bool = True) -> np.
     return np.asarray(picture.resize((w * factor, h * factor), method))
 
 
-def _heat(attention_map: np.ndarray, top: float, cmap: matplotlib.colors.Colormap, alpha: float, smooth: bool):
+def _heat(
+    attention_map: np.ndarray, top: float, cmap: matplotlib.colors.Colormap, alpha: float, smooth: bool
+) -> np.ndarray:
     """(rows, columns, 4) colours of one map; both colour and opacity grow from 0 to `top`."""
     factor = max(1, math.ceil(_HEAT_SIDE / max(attention_map.shape)))
     share = np.clip(upsample(attention_map, factor, smooth) / top, 0, 1)
@@ -446,18 +348,10 @@ def save_figure(figure: Figure, path: str | Path, dpi: int = 150) -> None:
     stream = io.BytesIO()
     with matplotlib.rc_context(settings):
         figure.savefig(stream, format=kind, dpi=dpi, metadata=metadata)
-    temporary = None
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            temporary = file.name
-            file.write(stream.getvalue())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
+        write_atomically(path, stream.getvalue())
     except OSError as error:
         raise CaptionTxError(f"Cannot write the figure to {path}: {error.strerror}.") from error
-    finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
 
 
 def _has_cff(font_path: str) -> bool:

@@ -71,15 +71,11 @@ class Captioner(keras.Model):
         self.embedding = TokenAndPositionEmbedding(vocabulary_size, max_length, hidden_dim, dtype=policy)
         self.embedding_dropout = keras.layers.Dropout(dropout, dtype=policy)
         self.blocks = [
-            DecoderBlock(
-                hidden_dim, intermediate_dim, num_heads, dropout, attention_dropout, norm_order, dtype=policy
-            )
+            DecoderBlock(hidden_dim, intermediate_dim, num_heads, dropout, attention_dropout, norm_order, dtype=policy)
             for _ in range(num_layers)
         ]
         # Post-norm blocks end in a norm of their own.
-        self.final_norm = (
-            keras.layers.LayerNormalization(epsilon=1e-6, dtype=policy) if norm_order == "pre" else None
-        )
+        self.final_norm = keras.layers.LayerNormalization(epsilon=1e-6, dtype=policy) if norm_order == "pre" else None
         self.output_dropout = keras.layers.Dropout(dropout, dtype=policy)
         self.token_output = TokenOutput(vocabulary_size, hidden_dim, tied=tie_embeddings, dtype=policy)
 
@@ -104,9 +100,7 @@ class Captioner(keras.Model):
         x = self.output_dropout(x, training=training)
         return self.token_output(x, self.embedding.tokens if self.tie_embeddings else None)
 
-    def call(
-        self, inputs: dict[str, Any], training: bool | None = None, return_attention_scores: bool = False
-    ) -> Any:
+    def call(self, inputs: dict[str, Any], training: bool | None = None, return_attention_scores: bool = False) -> Any:
         """Teacher-forced pass over packed captions.
 
         Args:

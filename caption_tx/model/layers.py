@@ -12,6 +12,11 @@ EMBEDDING_STDDEV = 0.02
 """Small enough that the tied output adds little to the log prior before training."""
 
 
+def embedding_initializer() -> keras.initializers.Initializer:
+    """A new one for every weight: one Keras initializer used twice draws the same numbers twice."""
+    return keras.initializers.RandomNormal(stddev=EMBEDDING_STDDEV)
+
+
 def _split_heads(x: Any, num_heads: int) -> Any:
     return rearrange(x, "b t (n k) -> b n t k", n=num_heads)
 
@@ -47,9 +52,9 @@ class TokenAndPositionEmbedding(keras.layers.Layer):
         self.vocabulary_size, self.max_length, self.hidden_dim = vocabulary_size, max_length, hidden_dim
 
     def build(self, *_: Any) -> None:
-        normal = keras.initializers.RandomNormal(stddev=EMBEDDING_STDDEV)
-        self.tokens = self.add_weight((self.vocabulary_size, self.hidden_dim), normal, name="tokens")
-        self.positions = self.add_weight((self.max_length, self.hidden_dim), normal, name="positions")
+        tokens, positions = (self.vocabulary_size, self.hidden_dim), (self.max_length, self.hidden_dim)
+        self.tokens = self.add_weight(tokens, embedding_initializer(), name="tokens")
+        self.positions = self.add_weight(positions, embedding_initializer(), name="positions")
 
     def call(self, token_ids: Any, positions: Any) -> Any:
         """int (B, T), int (B, T) in [0, P) -> (B, T, D)."""
@@ -81,9 +86,8 @@ class ImageMemory(keras.layers.Layer):
         self.dropout.build(feature_shape)
         self.project.build((None, h * w, channels))
         self.norm.build((None, h * w, self.hidden_dim))
-        normal = keras.initializers.RandomNormal(stddev=EMBEDDING_STDDEV)
-        self.rows = self.add_weight((h, 1, self.hidden_dim), normal, name="rows")
-        self.columns = self.add_weight((1, w, self.hidden_dim), normal, name="columns")
+        self.rows = self.add_weight((h, 1, self.hidden_dim), embedding_initializer(), name="rows")
+        self.columns = self.add_weight((1, w, self.hidden_dim), embedding_initializer(), name="columns")
 
     def call(self, features: Any, training: bool | None = None) -> Any:
         if tuple(features.shape[1:3]) != self.grid:

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from caption_tx.model.layers import EMBEDDING_STDDEV
+from caption_tx.model.layers import embedding_initializer
 
 
 def log_prior(counts: np.ndarray) -> np.ndarray:
@@ -57,11 +57,12 @@ class TokenOutput(keras.layers.Layer):
 
     def build(self, *_: Any) -> None:
         size = self.vocabulary_size
-        self.log_prior = self.add_weight((size,), "zeros", trainable=False, name="log_prior", dtype="float32")
-        self.bias = self.add_weight((size,), "zeros", name="bias", dtype="float32")
+        # Not cast to half precision on use: a logit may not be rounded to the nearest 1/128.
+        full = {"dtype": "float32", "autocast": False}
+        self.log_prior = self.add_weight((size,), "zeros", trainable=False, name="log_prior", **full)
+        self.bias = self.add_weight((size,), "zeros", name="bias", **full)
         if not self.tied:
-            normal = keras.initializers.RandomNormal(stddev=EMBEDDING_STDDEV)
-            self.kernel = self.add_weight((size, self.hidden_dim), normal, name="kernel")
+            self.kernel = self.add_weight((size, self.hidden_dim), embedding_initializer(), name="kernel")
 
     def adapt(self, counts: np.ndarray) -> Entropies:
         """Sets the log prior from the label counts (V,); returns the entropies to compare a loss with.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from matplotlib.figure import Figure
 from caption_tx.config import DecodingOptions
 from caption_tx.data.tokenizer import Tokenizer
 from caption_tx.errors import CaptionTxError
+from caption_tx.files import write_atomically
 from caption_tx.inference.decoding import decode
 from caption_tx.model.captioner import Captioner
 
@@ -124,7 +124,9 @@ class RunState(keras.callbacks.Callback):
         try:
             with np.load(self.path, allow_pickle=False) as stored:
                 state = json.loads(str(stored["state"]))
-                arrays = {kind: [stored[f"{kind}{i}"] for i in range(state[kind])] for kind in ("model", "optimizer", "best")}
+                arrays = {
+                    kind: [stored[f"{kind}{i}"] for i in range(state[kind])] for kind in ("model", "optimizer", "best")
+                }
         except (OSError, ValueError, KeyError, EOFError) as error:
             raise CaptionTxError(
                 f"The checkpoint {self.path} is damaged ({error}); delete it to train from the start."
@@ -178,17 +180,11 @@ class RunState(keras.callbacks.Callback):
         arrays = {f"{kind}{i}": value for kind, values in kinds.items() for i, value in enumerate(values)}
         buffer = io.BytesIO()
         np.savez(buffer, state=np.array(json.dumps(state)), **arrays)
-        _replace(self.path, buffer.getvalue())
+        write_atomically(self.path, buffer.getvalue())
 
     def _write_logs(self) -> None:
         history = pd.DataFrame(self.history)
-        _replace(self.workdir / "log.csv", history.to_csv(index=False).encode())
+        write_atomically(self.workdir / "log.csv", history.to_csv(index=False))
         buffer = io.BytesIO()
         curves_figure(history).savefig(buffer, format="png", dpi=110)
-        _replace(self.workdir / "curves.png", buffer.getvalue())
-
-
-def _replace(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f"{path.name}.tmp")
-    temporary.write_bytes(data)
-    os.replace(temporary, path)
+        write_atomically(self.workdir / "curves.png", buffer.getvalue())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,12 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from caption_tx.bundle import Bundle, load_bundle, save_bundle
-from caption_tx.config import Config, ModelConfig, TrainingConfig, dump_config, load_config
+from caption_tx.config import SPLITS, Config, ModelConfig, TrainingConfig, dump_config, load_config
 from caption_tx.data import corpus, features, pipeline
 from caption_tx.data.segmentation import Segmenter
 from caption_tx.data.tokenizer import Tokenizer, build_vocabulary
 from caption_tx.errors import ConfigError, CorpusError
+from caption_tx.files import write_atomically
 from caption_tx.model.captioner import Captioner
 from caption_tx.training.callbacks import RunState, SampleCaptions
 from caption_tx.training.objective import MaskedLoss, TokenAccuracy, TokenLoss
@@ -108,12 +109,10 @@ def train(config: Config, workdir: str | Path, log: Callable[[str], None] = prin
     _claim(config, workdir)
     keras.utils.set_random_seed(config.training.seed)
 
-    source = config.corpus
-    table = corpus.read_corpus(
-        source.sources, source.format, source.val_fraction, source.test_fraction, source.split_seed
-    )
+    table = _read(config)
     backbone = features.Backbone(config.backbone)
-    cache = _features(config, workdir, backbone, table, log) if config.training.cached else None
+    folder = config.training.cache or str(workdir / "features")
+    cache = _features(config, folder, backbone, table, ("train", "val"), log) if config.training.cached else None
     segmenter = Segmenter(config.text)
     words = segment_corpus(table, segmenter, [] if cache is None else set(table["image"]) - cache.images)
     if len(words.left_out):
@@ -184,7 +183,7 @@ def _claim(config: Config, workdir: Path) -> None:
                 "or name another --workdir."
             )
         return
-    features.write_atomically(str(path), dump_config(config).encode())
+    write_atomically(path, dump_config(config))
 
 
 def cache_folder(config: Config, workdir: Path) -> str:
@@ -192,16 +191,37 @@ def cache_folder(config: Config, workdir: Path) -> str:
     return config.training.cache or str(workdir / "features")
 
 
+def _read(config: Config) -> pd.DataFrame:
+    source = config.corpus
+    return corpus.read_corpus(
+        source.sources, source.format, source.val_fraction, source.test_fraction, source.split_seed
+    )
+
+
+def encode_corpus(config: Config, folder: str | Path, log: Callable[[str], None] = print) -> features.FeatureCache:
+    """Encodes every image of the corpus that the cache in `folder` does not hold; returns the cache.
+
+    Raises:
+        ConfigError, CorpusError, CacheError: as `train`.
+    """
+    table = _read(config)
+    return _features(config, str(folder), features.Backbone(config.backbone), table, SPLITS, log)
+
+
 def _features(
-    config: Config, workdir: Path, backbone: features.Backbone, table: pd.DataFrame, log: Callable[[str], None]
+    config: Config,
+    folder: str,
+    backbone: features.Backbone,
+    table: pd.DataFrame,
+    splits: Sequence[str],
+    log: Callable[[str], None],
 ) -> features.FeatureCache:
-    """The cache with every image of the corpus that can be read; split by split, so shards hold one split."""
-    used = table[table["split"].isin(("train", "val"))]
-    names = [name for split in ("train", "val") for name in used["image"][used["split"] == split].unique()]
+    """The cache with every readable image of these splits; split by split, so that a shard holds one split."""
+    names = [name for split in splits for name in table["image"][table["split"] == split].unique()]
     cache = features.encode_images(
         names,
         config.corpus.images,
-        cache_folder(config, workdir),
+        folder,
         backbone,
         flips=config.training.flips,
         progress=lambda images, total: tqdm(images, total=total, unit="image", desc="features", disable=not total),
@@ -252,7 +272,10 @@ def _tokenize(
 
 
 def _dataset(
-    config: Config, split: str, packed: pipeline.PackedCaptions, cache: features.FeatureCache | None,
+    config: Config,
+    split: str,
+    packed: pipeline.PackedCaptions,
+    cache: features.FeatureCache | None,
     log: Callable[[str], None],
 ) -> Callable[[int | None], tf.data.Dataset]:
     """Makes the split's batches, shuffled by a seed or in order."""
