@@ -27,13 +27,17 @@ def recipe(data: Path, weights: str, epochs: int, cache: str | None) -> Config:
     )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def add_arguments(parser: argparse.ArgumentParser, epochs: int) -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--workdir", type=Path, required=True)
     parser.add_argument("--backbone-weights", default="imagenet")
     parser.add_argument("--cache", help="feature cache to use or make; default: in the workdir")
-    parser.add_argument("--epochs", type=int, default=14)
+    parser.add_argument("--epochs", type=int, default=epochs)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_arguments(parser, epochs=14)
     arguments = parser.parse_args()
 
     from caption_tx.training.fit import train

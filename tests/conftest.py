@@ -1,0 +1,125 @@
+"""Fixtures that several rooms of the package share."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read once, when TensorFlow loads
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of photographs, captions and weights beside a developer's checkout; published nowhere."""
+    path = ROOT.parent / "shared"
+    if not (path / "data" / "flickr8k").is_dir():
+        pytest.skip(f"the real corpus is not here ({path / 'data' / 'flickr8k'})")
+    return path
+
+
+@pytest.fixture(scope="session")
+def run_python():
+    """Runs code in a second, real Python process that finds the package; returns the finished process."""
+
+    def run(code: str, *arguments: object, timeout: float = 180) -> subprocess.CompletedProcess:
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "2"}
+        command = [sys.executable, "-c", code, *map(str, arguments)]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def sizes() -> dict:
+    """Settings of a tiny Captioner: every dimension another prime where it can be, the grid not square."""
+    return {
+        "vocabulary_size": 13,
+        "feature_shape": (3, 5, 7),
+        "hidden_dim": 22,
+        "intermediate_dim": 17,
+        "num_layers": 3,
+        "num_heads": 2,
+        "max_length": 11,
+    }
+
+
+@pytest.fixture(scope="session")
+def make_captioner(sizes):
+    """Makes a tiny Captioner with all its weights random and large enough to matter."""
+
+    def make(seed: int = 0, **changes):
+        import keras
+
+        from caption_tx.model.captioner import Captioner
+
+        keras.utils.set_random_seed(seed)
+        captioner = Captioner(**(sizes | changes))
+        random = np.random.default_rng(seed)
+        for weight in captioner.weights:
+            weight.assign(weight + random.normal(0, 0.2, weight.shape))
+        return captioner
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def features(sizes) -> np.ndarray:
+    """Activations of 7 images, (7, h, w, C) in [0, 6]."""
+    return np.random.default_rng(1).uniform(0, 6, (7, *sizes["feature_shape"])).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def tokenizer(sizes):
+    """A tokenizer of the tiny Captioner's vocabulary; its words are single letters."""
+    from caption_tx.data.tokenizer import SPECIAL_TOKENS, Tokenizer
+
+    return Tokenizer([*SPECIAL_TOKENS, *"abcdefghi"][: sizes["vocabulary_size"]], "en")
+
+
+@pytest.fixture(scope="session")
+def backbone_config(tmp_path_factory):
+    """A MobileNet 0.25 for 32-pixel images: random kernels, norms set so that activations fill [0, 6]."""
+    import keras
+
+    from caption_tx.config import BackboneConfig
+
+    keras.utils.set_random_seed(0)
+    network = keras.applications.MobileNet(input_shape=(32, 32, 3), alpha=0.25, include_top=False, weights=None)
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.0
+    network(np.random.default_rng(0).uniform(-1, 1, (16, 32, 32, 3)).astype(np.float32), training=True)
+    path = tmp_path_factory.mktemp("backbone") / "random.weights.h5"
+    network.save_weights(path)
+    return BackboneConfig(alpha=0.25, feature_layer="conv_pw_3_relu", image_size=32, weights=str(path))
+
+
+@pytest.fixture(scope="session")
+def backbone(backbone_config):
+    """That backbone, loaded."""
+    from caption_tx.data.features import Backbone
+
+    return Backbone(backbone_config)
+
+
+@pytest.fixture(scope="session")
+def write_pictures():
+    """Writes `count` PNG files of noise into a folder; returns their names."""
+
+    def write(folder: Path, count: int, size: tuple[int, int] = (41, 37), first: int = 0) -> list[str]:
+        from PIL import Image
+
+        folder.mkdir(parents=True, exist_ok=True)
+        names = [f"{number:03d}.png" for number in range(first, first + count)]
+        for number, name in enumerate(names, first):
+            pixels = np.random.default_rng(number).integers(0, 256, (size[1], size[0], 3), np.uint8)
+            Image.fromarray(pixels).save(folder / name)
+        return names
+
+    return write
