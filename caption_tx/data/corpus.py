@@ -67,6 +67,7 @@ class Records:
             self.rows.append((image, caption, split, origin, line))
 
     def skip(self, line: int, reason: str) -> None:
+        """Counts a place that holds no caption."""
         self.skipped.append((self.source, line, reason))
 
 
