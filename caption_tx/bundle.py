@@ -123,9 +123,10 @@ def load_bundle(folder: str | Path) -> Bundle:
         text = from_dict(TextConfig, config["text"], "text.")
         backbone = from_dict(BackboneConfig, config["backbone"], "backbone.")
         settings, key = dict(config["captioner"]), dict(config["backbone_key"])
+        facts = dict(config.get("facts", {}))
     except OSError as error:
         raise BundleError(f"No bundle in {folder}: {CONFIG} cannot be read ({error.strerror}).") from error
-    except (ValueError, KeyError, TypeError, ConfigError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
         raise BundleError(f"{path} is damaged: {type(error).__name__}: {error}.") from error
     for name in {VOCABULARY, WEIGHTS} | set(files):
         if not (folder / name).is_file():
@@ -144,4 +145,4 @@ def load_bundle(folder: str | Path) -> Bundle:
         raise BundleError(
             f"{folder / VOCABULARY} holds {tokenizer.vocabulary_size} tokens, the model {captioner.vocabulary_size}."
         )
-    return Bundle(captioner, tokenizer, text, backbone, key, dict(config.get("facts", {})))
+    return Bundle(captioner, tokenizer, text, backbone, key, facts)

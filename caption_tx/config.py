@@ -88,7 +88,7 @@ class BackboneConfig:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Sizes of the decoder. `norm_order` "pre" was chosen by measurement (experiments/norm_order.py)."""
+    """Sizes of the decoder. `norm_order` "post" was chosen by measurement (experiments/norm_order.py)."""
 
     hidden_dim: int = 256
     intermediate_dim: int = 1024
@@ -98,7 +98,7 @@ class ModelConfig:
     dropout: float = 0.3
     attention_dropout: float = 0.1
     feature_dropout: float = 0.3
-    norm_order: str = "pre"
+    norm_order: str = "post"
     tie_embeddings: bool = True
 
     def __post_init__(self) -> None:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from caption_tx.config import BackboneConfig, Config, CorpusConfig, ModelConfig, TextConfig, TrainingConfig
-from caption_tx.data.scenes import SceneFiles, judge, read_scenes, write_scenes
+from caption_tx.data.scene_captions import judge
+from caption_tx.data.scenes import SceneFiles, read_scenes, write_scenes
 from caption_tx.errors import ImageError
 from caption_tx.inference.captioning import ImageCaptioner
 from caption_tx.inference.plotting import save_figure

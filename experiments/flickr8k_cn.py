@@ -4,6 +4,26 @@ COMMAND
     python experiments/flickr8k_cn.py --data DIR --workdir runs/flickr8k-zh [--backbone-weights FILE]
 
 DIR holds `flickr8kzhc.caption.txt`, `flickr8ktrain.txt`, `flickr8kval.txt` and `images/`.
+
+RESULT, one seed, 2 cores (AMD EPYC) without GPU, other work running beside it (26 to 69 s an epoch):
+features of 7,000 images and their mirror images in 98 s (once), then 14 epochs in 616 s.
+Validation split, per known token, without smoothing: loss 2.2135 (best epoch 14), accuracy 0.5414.
+Samples of the validation split at temperature 0, 0.5 and 1 after the last epoch:
+
+    23445819_3a458716c1.jpg   (a person wrote: 两只狗在草地上面玩耍。)
+      temperature 0    两只狗在草地上玩耍
+      temperature 0.5  在草地上玩耍的狗
+      temperature 1    在玩皮球的狗
+    27782020_4dab210360.jpg   (a person wrote: 街上很多人。)
+      temperature 0    一个男人在街道上坐着
+      temperature 0.5  路边的男人
+      temperature 1    一支乐队在警察
+    90011335_cfdf9674c2.jpg   (a person wrote: 大海上有一艘游艇。)
+      temperature 0    一个人在划船
+      temperature 0.5  有一个男人在划船
+      temperature 1    趴在冲浪板上游的人
+
+What a person wrote stands in brackets.
 """
 
 from __future__ import annotations

@@ -2,6 +2,15 @@
 
 COMMAND
     python experiments/norm_order.py --data DIR --workdir runs/norm-order [--backbone-weights FILE] [--epochs 6]
+
+RESULT, one seed, 2 cores (AMD EPYC) without GPU, under 4 minutes an order:
+
+    norm_order  val_token_loss  first epoch
+           pre          2.4200       3.1358
+          post          2.4010       3.1099
+
+With 14 epochs (`flickr8k_cn.py`): pre 2.2407, post 2.2135. So post-norm is the default. Both orders keep
+the warm-up of one epoch; deeper stacks than three blocks were not tried.
 """
 
 from __future__ import annotations

@@ -211,10 +211,17 @@ class FeatureCache:
         if missing:
             raise CacheError(f"The cache {self.folder} does not hold {missing[0]} ({len(missing)} missing).")
         found = {}
-        for record in tf.data.TFRecordDataset(self.paths_holding(names)):
-            name, features = self.parse(record)
-            if (text := name.numpy().decode()) in names:
-                found[text] = features[0].numpy()
+        wanted = set(names)
+        for path in self.paths_holding(names):
+            try:
+                for record in tf.data.TFRecordDataset(path):
+                    name, features = self.parse(record)
+                    if (text := name.numpy().decode()) in wanted:
+                        found[text] = features[0].numpy()
+            except tf.errors.DataLossError as error:
+                raise CacheError(
+                    f"{path} is damaged; delete {path[: -len('tfrecord')]}json and run `caption-tx features` again."
+                ) from error
         return np.stack([found[name] for name in names])
 
 
@@ -228,8 +235,10 @@ def open_cache(folder: str, key: dict[str, Any] | None = None) -> FeatureCache:
     if not tf.io.gfile.exists(path):
         raise CacheError(f"No feature cache in {folder}; make one with `caption-tx features`.")
     header = _read_json(path)
-    if key is not None and header.get("key") != key:
-        found = header.get("key", {})
+    if not isinstance(header.get("key"), dict) or header.get("views") not in (1, 2):
+        raise CacheError(f"{path} is damaged (no key or views); delete {folder} and run `caption-tx features` again.")
+    if key is not None and header["key"] != key:
+        found = header["key"]
         names = [name for name in key if found.get(name) != key[name]]
         differences = "; ".join(f"{name} is {found.get(name)!r}, wanted {key[name]!r}" for name in names)
         raise CacheError(f"The feature cache {folder} was made otherwise: {differences}. Name another --cache.")

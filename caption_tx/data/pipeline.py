@@ -130,15 +130,17 @@ def picture_rows(
     def load(row: tf.Tensor, path: tf.Tensor) -> dict[str, tf.Tensor]:
         picture, readable = tf.numpy_function(read, [path], (tf.uint8, tf.bool))
         picture = tf.ensure_shape(picture, (image_size, image_size, 3))
-        return {"row": row, "images": picture, "readable": readable}
+        return {"row": row, "images": picture, "readable": tf.ensure_shape(readable, ())}
 
     def mirror(row: dict[str, tf.Tensor], number: tf.Tensor) -> dict[str, tf.Tensor]:
         seed = tf.stack([tf.constant(shuffle_seed or 0, tf.int64), number])
-        flip = flips and tf.random.stateless_uniform((), seed) < 0.5
+        flip = tf.random.stateless_uniform((), seed) < 0.5
         picture = tf.cond(flip, lambda: row["images"][:, ::-1], lambda: row["images"])
         return row | {"images": picture}
 
     dataset = dataset.map(load, num_parallel_calls=tf.data.AUTOTUNE)
+    if not flips:
+        return dataset
     counter = tf.data.Dataset.random(seed=shuffle_seed or 0, rerandomize_each_iteration=True)
     return tf.data.Dataset.zip(dataset, counter).map(mirror, num_parallel_calls=tf.data.AUTOTUNE)
 

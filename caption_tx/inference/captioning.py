@@ -106,9 +106,11 @@ class ImageCaptioner:
             ImageError: the image cannot be read.
             CaptionTxError: the caption has no words, or more than the model has positions for.
         """
-        if caption is None:
-            caption = self.caption(image)
         tokenizer = self.bundle.tokenizer
+        size = self.bundle.backbone.image_size
+        features = self.features([read_image(str(image), size)[1]])  # (1, h, w, C)
+        if caption is None:
+            [caption] = decode(self.bundle.captioner, features, tokenizer)
         if isinstance(caption, str):
             token_ids, words = self._typed(caption)
             text = caption
@@ -121,9 +123,7 @@ class ImageCaptioner:
             f"{word}(?)" if token_id == unknown else word for word, token_id in zip(words, token_ids, strict=True)
         ]
         _, picture = read_picture(str(image))
-        size = self.bundle.backbone.image_size
-        [features] = self.features([read_image(str(image), size)[1]])
-        scores, log_probabilities = trace(self.bundle.captioner, features, token_ids, tokenizer.start_token_id)
+        scores, log_probabilities = trace(self.bundle.captioner, features[0], token_ids, tokenizer.start_token_id)
         picture.thumbnail((FIGURE_SIDE, FIGURE_SIDE))
         name = os.path.basename(str(image))
         maps = AttentionMaps(scores, tuple(titles), log_probabilities, name, text)

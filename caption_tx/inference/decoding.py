@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 import numpy as np
 import tensorflow as tf
@@ -44,7 +44,8 @@ _SEARCHES: WeakKeyDictionary[Captioner, dict[tuple, Callable]] = WeakKeyDictiona
 def _compile(captioner: Captioner, length: int, tokenizer: Tokenizer) -> Callable:
     """The search as a graph: (features, temperature, uniforms) -> token_ids, log_probabilities, finished."""
     start, end, pad = tokenizer.start_token_id, tokenizer.end_token_id, tokenizer.pad_token_id
-    suppressed = np.zeros(captioner.vocabulary_size, bool)
+    vocabulary_size, held = captioner.vocabulary_size, ref(captioner)
+    suppressed = np.zeros(vocabulary_size, bool)
     suppressed[list(tokenizer.suppress_tokens)] = True
 
     def choose(logits: tf.Tensor, temperature: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
@@ -55,10 +56,11 @@ def _compile(captioner: Captioner, length: int, tokenizer: Tokenizer) -> Callabl
         # scaled by the sum, since float32 sums of many shares do not end at 1 exactly.
         cumulated = tf.cumsum(warm, axis=-1)
         sampled = tf.reduce_sum(tf.cast(cumulated <= uniform[:, None] * cumulated[:, -1:], tf.int32), axis=-1)
-        return tf.where(temperature > 0, tf.minimum(sampled, captioner.vocabulary_size - 1), best)
+        return tf.where(temperature > 0, tf.minimum(sampled, vocabulary_size - 1), best)
 
     def search(features: tf.Tensor, temperature: tf.Tensor, uniforms: tf.Tensor) -> tuple[tf.Tensor, ...]:
         batch = tf.shape(features)[0]
+        captioner = held()  # the graph is kept for as long as the captioner lives, so it may not keep it alive
         keys_values = captioner.keys_values(features, training=False)
         cache = captioner.empty_cache(batch, length)
 

@@ -43,7 +43,7 @@ class Captioner(keras.Model):
         dropout: float = 0.0,
         attention_dropout: float = 0.0,
         feature_dropout: float = 0.0,
-        norm_order: str = "pre",
+        norm_order: str = "post",
         tie_embeddings: bool = True,
         **kwargs: Any,
     ) -> None:

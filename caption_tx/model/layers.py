@@ -38,7 +38,8 @@ def attend(query: Any, key: Any, value: Any, mask: Any = None, dropout: Any = No
     if mask is not None:
         # Finite, so that a row that may look nowhere (padding) stays free of NaN.
         logits = ops.where(mask, logits, -1e9)
-    scores = ops.softmax(logits, axis=-1)
+    # Keras warns of a softmax over a single source, which is right here and always 1.
+    scores = ops.ones_like(logits) if logits.shape[-1] == 1 else ops.softmax(logits, axis=-1)
     weights = ops.cast(scores, value.dtype)
     weights = weights if dropout is None else dropout(weights)
     return rearrange(ops.matmul(weights, value), "b n t k -> b t (n k)"), scores
@@ -204,7 +205,7 @@ class DecoderBlock(keras.layers.Layer):
         num_heads: int,
         dropout: float = 0.0,
         attention_dropout: float = 0.0,
-        norm_order: str = "pre",
+        norm_order: str = "post",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)

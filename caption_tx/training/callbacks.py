@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -122,12 +124,13 @@ class RunState(keras.callbacks.Callback):
         if not self.path.exists():
             return 0
         try:
-            with np.load(self.path, allow_pickle=False) as stored:
+            # Opened here, since np.load leaves a damaged file open.
+            with open(self.path, "rb") as file, np.load(file, allow_pickle=False) as stored:
                 state = json.loads(str(stored["state"]))
                 arrays = {
                     kind: [stored[f"{kind}{i}"] for i in range(state[kind])] for kind in ("model", "optimizer", "best")
                 }
-        except (OSError, ValueError, KeyError, EOFError) as error:
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise CaptionTxError(
                 f"The checkpoint {self.path} is damaged ({error}); delete it to train from the start."
             ) from error

@@ -21,7 +21,7 @@ from caption_tx.config import SPLITS, Config, ModelConfig, TrainingConfig, dump_
 from caption_tx.data import corpus, features, pipeline
 from caption_tx.data.segmentation import Segmenter
 from caption_tx.data.tokenizer import Tokenizer, build_vocabulary
-from caption_tx.errors import ConfigError, CorpusError
+from caption_tx.errors import ConfigError, CorpusError, ImageError
 from caption_tx.files import write_atomically
 from caption_tx.model.captioner import Captioner
 from caption_tx.training.callbacks import RunState, SampleCaptions
@@ -120,6 +120,10 @@ def train(config: Config, workdir: str | Path, log: Callable[[str], None] = prin
         words.left_out.to_csv(path, index=False)
         log(f"Left out {len(words.left_out)} captions, listed in {path}.")
     tokenizer, counts, packed = _tokenize(config, words, log)
+    if cache is None and not any(_is_readable(config, name) for name in packed["train"].images):
+        raise CorpusError(
+            f"Nothing is left to train on: no image of split 'train' can be read in '{config.corpus.images}'."
+        )
 
     captioner = make_captioner(tokenizer.vocabulary_size, backbone.feature_shape, config.model)
     known = captioner.token_output.adapt(counts)
@@ -184,6 +188,14 @@ def _claim(config: Config, workdir: Path) -> None:
             )
         return
     write_atomically(path, dump_config(config))
+
+
+def _is_readable(config: Config, name: str) -> bool:
+    try:
+        features.read_image(os.path.join(config.corpus.images, name), config.backbone.image_size)
+    except ImageError:
+        return False
+    return True
 
 
 def cache_folder(config: Config, workdir: Path) -> str:
@@ -314,8 +326,16 @@ def _samples(
     if not names:
         return None
     size = config.backbone.image_size
-    pictures = [features.read_image(os.path.join(config.corpus.images, name), size)[1] for name in names]
-    encoded = np.asarray(features.dequantize(backbone.encode(np.stack(pictures))))
+    pictures = {}
+    for name in names:
+        try:
+            pictures[name] = features.read_image(os.path.join(config.corpus.images, name), size)[1]
+        except ImageError as error:
+            log(f"No sample captions of an image: {error}")
+    if not pictures:
+        return None
+    names = list(pictures)
+    encoded = np.asarray(features.dequantize(backbone.encode(np.stack(list(pictures.values())))))
     references = [rows.loc[name, "caption"] for name in names]
     return SampleCaptions(
         captioner,

@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from caption_tx.config import TextConfig
-from caption_tx.data.corpus import FORMATS, captions_by_image, describe, format_description, read_corpus
+from caption_tx.data.corpus import captions_by_image, describe, format_description, read_corpus
+from caption_tx.data.layouts import FORMATS
 from caption_tx.data.segmentation import Segmenter
 from caption_tx.errors import CorpusError
 

@@ -12,22 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from caption_tx.data.scenes import (
-    COLOR_JITTER,
-    COLORS,
-    IMAGE_SIZE,
-    SHAPES,
-    WORDS,
-    SceneObject,
-    describe,
-    judge,
-    named_objects,
-    plan_scene,
-    read_scenes,
-    render_scene,
-    word_class,
-    write_scenes,
-)
+from caption_tx.data.scene_captions import WORDS, describe, judge, named_objects, word_class
+from caption_tx.data.scene_objects import COLOR_JITTER, COLORS, IMAGE_SIZE, SHAPES, SceneObject
+from caption_tx.data.scenes import plan_scene, read_scenes, render_scene, write_scenes
 from caption_tx.errors import ConfigError, CorpusError
 
 LANGUAGES = ("zh", "en")

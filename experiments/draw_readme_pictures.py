@@ -1,0 +1,90 @@
+"""Draws the README's pictures from a finished demo: a heatmap of a held-out scene, and the way of the data.
+
+COMMAND
+    caption-tx demo --workdir caption-tx-demo
+    python experiments/draw_readme_pictures.py --demo caption-tx-demo
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+
+ASSETS = Path(__file__).resolve().parent.parent / "assets"
+
+BOXES = {
+    # name: (x, y, text, colour)
+    "captions": (0, 2, "caption file\nFlickr8k-CN, CSV, JSON", "#fde9d0"),
+    "table": (1, 2, "table\nimage, caption, split", "#fff6e8"),
+    "words": (2, 2, "words\njieba or English", "#fff6e8"),
+    "token_ids": (3, 2, "token_ids\nTextVectorization", "#fff6e8"),
+    "images": (0, 1, "image files", "#d6e8f7"),
+    "backbone": (1, 1, "frozen MobileNet\nonce per image", "#edf5fc"),
+    "features": (2, 1, "features (h, w, C)\n8-bit cache", "#edf5fc"),
+    "packed": (3, 1, "packed batches\none row per image", "#eaf3e6"),
+    "captioner": (4, 1, "Captioner\nself- and cross-attention", "#d9ecd0"),
+    "bundle": (4, 2, "fit: samples, curves,\nbundle", "#eaf3e6"),
+    "decode": (4, 0, "decode\ngreedy, temperature", "#eaf3e6"),
+    "trace": (3, 0, "trace\nscores (L, N, T, S)", "#f3e3ef"),
+    "heatmaps": (2, 0, "heatmap per word\nPNG, SVG, PDF, NPZ", "#f3e3ef"),
+}
+ARROWS = (
+    ("captions", "table"),
+    ("table", "words"),
+    ("words", "token_ids"),
+    ("token_ids", "packed"),
+    ("images", "backbone"),
+    ("backbone", "features"),
+    ("features", "packed"),
+    ("packed", "captioner"),
+    ("captioner", "bundle"),
+    ("captioner", "decode"),
+    ("decode", "trace"),
+    ("trace", "heatmaps"),
+)
+
+
+def data_flow() -> Figure:
+    """The way of the data, left to right, then back along the bottom to the heatmaps."""
+    figure = Figure(figsize=(11, 3.9))
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set(xlim=(-0.5, 4.5), ylim=(-0.5, 2.5))
+    axes.axis("off")
+    width, height = 0.74, 0.5
+    for x, y, text, color in BOXES.values():
+        corner = (x - width / 2, y - height / 2)
+        axes.add_patch(
+            FancyBboxPatch(corner, width, height, boxstyle="round,pad=0.03", facecolor=color, edgecolor="#555")
+        )
+        axes.text(x, y, text, ha="center", va="center", fontsize=9.5, linespacing=1.5)
+    for begin, end in ARROWS:
+        (x0, y0), (x1, y1) = BOXES[begin][:2], BOXES[end][:2]
+        dx, dy = (x1 > x0) - (x1 < x0), (y1 > y0) - (y1 < y0)
+        start = (x0 + dx * (width / 2 + 0.04), y0 + dy * (height / 2 + 0.04))
+        stop = (x1 - dx * (width / 2 + 0.04), y1 - dy * (height / 2 + 0.04))
+        axes.add_patch(
+            FancyArrowPatch(start, stop, arrowstyle="-|>", mutation_scale=14, color="#333", shrinkA=0, shrinkB=0)
+        )
+    return figure
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--demo", type=Path, required=True, help="workdir of a finished demo")
+    parser.add_argument("--scene", default="test-000005.png")
+    arguments = parser.parse_args()
+
+    import caption_tx
+    from caption_tx.inference.plotting import save_figure
+
+    captioner = caption_tx.load(arguments.demo / "run" / "bundle")
+    image = arguments.demo / "scenes" / "images" / arguments.scene
+    save_figure(captioner.explain(image).figure(), ASSETS / "heatmaps.png", dpi=80)
+    save_figure(data_flow(), ASSETS / "data-flow.png", dpi=110)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,246 @@
+"""Packed rows and their batches: every caption once, little padding, one order per seed."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from caption_tx.data.features import encode_images
+from caption_tx.data.images import read_image
+from caption_tx.data.pipeline import LENGTH_STEP, cached_rows, pack_captions, packed_batches, picture_rows
+from caption_tx.data.tokenizer import END, PAD, START, UNK
+from caption_tx.training.fit import TrainingModel
+
+IMAGES, BATCH = 23, 5
+UNCOUNTED = (PAD, UNK)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, write_pictures):
+    path = tmp_path_factory.mktemp("images")
+    write_pictures(path, IMAGES)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def packed():
+    """One to four captions an image, mostly short, a few long; each has a number of its own in base 7."""
+    random = np.random.default_rng(0)
+    captions, number = {}, 0
+    for image in range(IMAGES):
+        rows = []
+        for _ in range(random.integers(1, 5)):
+            digits = [number // 49 + 4, number // 7 % 7 + 4, number % 7 + 4]
+            filling = [11] * int(random.choice([0, 1, 2, 30], p=[0.4, 0.3, 0.2, 0.1]))
+            rows.append(np.array([START, *digits, *filling, END], np.int32))
+            number += 1
+        captions[f"{image:03d}.png"] = rows
+    return pack_captions(captions)
+
+
+@pytest.fixture(scope="module")
+def cache(folder, packed, backbone, tmp_path_factory):
+    return encode_images(
+        packed.images, folder, str(tmp_path_factory.mktemp("cache")), backbone, flips=True, shard_size=7
+    )
+
+
+@pytest.fixture(scope="module")
+def batches(cache, packed):
+    """Batches of an epoch as NumPy, from the cache."""
+
+    def batches(seed=None, flips=False, batch_size=BATCH, captions=packed):
+        rows = cached_rows(cache, captions, seed, flips)
+        return list(packed_batches(rows, captions, batch_size, UNCOUNTED, seed).as_numpy_iterator())
+
+    return batches
+
+
+def captions_of(all_batches):
+    """Every caption as (inputs, labels), in the order they come."""
+    found = []
+    for inputs, labels, _ in all_batches:
+        for row in range(len(labels)):
+            for segment in range(1, inputs["segment_ids"][row].max() + 1):
+                here = inputs["segment_ids"][row] == segment
+                found.append((tuple(inputs["token_ids"][row][here]), tuple(labels[row][here])))
+    return found
+
+
+def test_packing_by_hand():
+    packed = pack_captions({"b": [np.array([2, 7, 3]), np.array([2, 8, 9, 3])], "none": [], "a": [np.array([2, 3])]})
+    assert packed.images == ("b", "none", "a")
+    assert packed.offsets.tolist() == [0, 5, 5, 6]
+    assert packed.token_ids.tolist() == [2, 7, 2, 8, 9, 2]
+    assert packed.labels.tolist() == [7, 3, 8, 9, 3, 3]
+    assert packed.positions.tolist() == [0, 1, 0, 1, 2, 0]
+    assert packed.segment_ids.tolist() == [1, 1, 2, 2, 2, 1]
+    assert {array.dtype for array in (packed.token_ids, packed.labels, packed.positions)} == {np.dtype(np.int32)}
+
+
+def test_nothing_packs_to_nothing():
+    assert pack_captions({}).offsets.tolist() == [0]
+
+
+@pytest.mark.parametrize("seed", [None, 3])
+def test_every_caption_comes_once_an_epoch_with_labels_one_token_on(batches, packed, seed):
+    found = captions_of(batches(seed))
+    total = sum(
+        packed.segment_ids[begin:end].max() for begin, end in zip(packed.offsets, packed.offsets[1:], strict=False)
+    )
+    assert len(found) == len(set(found)) == total
+    for tokens, labels in found:
+        assert tokens[0] == START
+        assert labels[-1] == END
+        assert tokens[1:] == labels[:-1]
+
+
+def test_positions_restart_with_every_caption(batches):
+    for inputs, _, _ in batches(1):
+        starts = (inputs["token_ids"] == START) & (inputs["segment_ids"] > 0)
+        for row in range(len(starts)):
+            places = np.flatnonzero(starts[row])
+            real = np.flatnonzero(inputs["segment_ids"][row])
+            wanted = [place - places[places <= place].max() for place in real]
+            assert inputs["positions"][row][real].tolist() == wanted
+
+
+def test_order_follows_the_seed(batches):
+    first, again, other = (captions_of(batches(seed)) for seed in (1, 1, 2))
+    assert first == again
+    assert first != other
+    assert sorted(first) == sorted(other)
+
+
+def test_without_a_seed_rows_keep_the_order_of_the_shards(batches):
+    assert captions_of(batches(None)) == captions_of(batches(None))
+
+
+def test_a_second_epoch_of_one_dataset_comes_in_another_order(cache, packed):
+    dataset = packed_batches(cached_rows(cache, packed, 1, False), packed, BATCH, UNCOUNTED, 1)
+    epochs = [captions_of(dataset.as_numpy_iterator()) for _ in range(2)]
+    assert epochs[0] != epochs[1]
+    assert sorted(epochs[0]) == sorted(epochs[1])
+
+
+@pytest.mark.parametrize("batch_size", [1, 5, 23, 40])
+def test_number_of_batches_is_known_and_the_last_may_be_smaller(cache, packed, batch_size):
+    dataset = packed_batches(cached_rows(cache, packed, 1, False), packed, batch_size, UNCOUNTED, 1)
+    sizes = [len(labels) for _, labels, _ in dataset.as_numpy_iterator()]
+    assert int(dataset.cardinality()) == len(sizes) == -(-IMAGES // batch_size)
+    assert sum(sizes) == IMAGES
+    assert sorted(sizes, reverse=True)[:-1] == [batch_size] * (len(sizes) - 1)
+
+
+def test_padding_is_little_and_lengths_are_few(batches):
+    shuffled = batches(1)
+    real = sum((inputs["segment_ids"] > 0).sum() for inputs, _, _ in shuffled)
+    room = sum(inputs["segment_ids"].size for inputs, _, _ in shuffled)
+    longest = max(inputs["segment_ids"].shape[1] for inputs, _, _ in shuffled)
+    assert 1 - real / room < 0.45
+    assert 1 - real / (IMAGES * longest) > 0.6  # what one length for all would cost
+    assert all(inputs["segment_ids"].shape[1] % LENGTH_STEP == 0 for inputs, _, _ in shuffled)
+
+
+def test_padding_and_unknown_labels_weigh_nothing_and_others_one(cache):
+    captions = pack_captions({"000.png": [np.array([START, 5, UNK, 6, END])], "001.png": [np.array([START, END])]})
+    (batch,) = packed_batches(cached_rows(cache, captions, None, False), captions, 2, UNCOUNTED, None)
+    _, labels, weights = batch
+    row = int(np.argmax(np.sum(weights, axis=1)))
+    assert weights[row].numpy().tolist() == [1, 0, 1, 1, 0, 0, 0, 0]
+    assert weights[1 - row].numpy().tolist() == [1, 0, 0, 0, 0, 0, 0, 0]
+    assert labels[row].numpy().tolist()[:4] == [5, UNK, 6, END]
+
+
+def test_features_are_those_of_the_rows_image(batches, cache, packed):
+    stored = dict(zip(packed.images, cache.load(packed.images), strict=True))
+    image_of = {
+        tuple(packed.token_ids[begin : begin + 4]): image
+        for image, begin in zip(packed.images, packed.offsets, strict=False)
+    }
+    for inputs, _, _ in batches(4):
+        for row, tokens in enumerate(inputs["token_ids"]):
+            np.testing.assert_array_equal(inputs["features"][row], stored[image_of[tuple(tokens[:4])]])
+
+
+def test_only_images_with_captions_come(cache):
+    captions = pack_captions({name: [np.array([START, 5, END])] for name in ("020.png", "001.png", "007.png")})
+    assert sum(len(row["features"]) > 0 for row in cached_rows(cache, captions, None, False)) == 3
+
+
+def views_of(dataset, cache):
+    """image row -> which stored view came, 0 or 1."""
+    views = {}
+    for record in tf.data.TFRecordDataset(cache.paths_holding(cache.images)):
+        name, both = cache.parse(record)
+        views[name.numpy().decode()] = both.numpy()
+    names = sorted(views)
+    found = {}
+    for row in dataset.as_numpy_iterator():
+        both = views[names[row["row"]]]
+        found[int(row["row"])] = int(np.array_equal(row["features"], both[1]))
+        assert any(np.array_equal(row["features"], view) for view in both)
+    return [found[number] for number in sorted(found)]
+
+
+def test_flips_choose_both_views_and_otherwise_in_every_epoch(cache, packed):
+    dataset = cached_rows(cache, packed, 5, flips=True)
+    first, second = views_of(dataset, cache), views_of(dataset, cache)
+    assert len(first) == IMAGES
+    for views in (first, second):
+        assert 5 <= sum(views) <= IMAGES - 5
+    assert first != second
+    assert first == views_of(cached_rows(cache, packed, 5, flips=True), cache)
+    assert views_of(cached_rows(cache, packed, 5, flips=False), cache) == [0] * IMAGES
+
+
+def test_pictures_flip_too(folder, packed):
+    dataset = picture_rows(folder, packed, 32, 5, flips=True)
+    epochs = []
+    for _ in range(2):
+        mirrored = {}
+        for row in dataset.as_numpy_iterator():
+            straight = read_image(f"{folder}/{packed.images[row['row']]}", 32)[1]
+            mirrored[int(row["row"])] = np.array_equal(row["images"], straight[:, ::-1])
+            assert mirrored[int(row["row"])] or np.array_equal(row["images"], straight)
+        epochs.append([mirrored[number] for number in range(IMAGES)])
+    assert 3 <= sum(epochs[0]) <= IMAGES - 3
+    assert epochs[0] != epochs[1]
+
+
+def test_pictures_and_cache_give_the_same_logits(folder, packed, cache, backbone, make_captioner):
+    captioner = make_captioner(feature_shape=backbone.feature_shape, max_length=40)
+    ways = {
+        "pictures": (picture_rows(folder, packed, 32, None, False), TrainingModel(captioner, backbone)),
+        "cache": (cached_rows(cache, packed, None, False), TrainingModel(captioner)),
+    }
+    found = {}
+    for way, (rows, model) in ways.items():
+        found[way] = {}
+        for inputs, labels, weights in packed_batches(rows, packed, BATCH, UNCOUNTED, None):
+            assert set(inputs) >= {"token_ids", "positions", "segment_ids"}
+            logits = np.asarray(model(inputs))
+            for row in range(len(labels)):
+                count = int(np.count_nonzero(inputs["segment_ids"][row]))
+                key = tuple(labels[row].numpy()[:count])
+                found[way][key] = logits[row, :count], weights[row].numpy()[:count]
+    assert found["pictures"].keys() == found["cache"].keys()
+    assert len(found["cache"]) == IMAGES
+    for key, (logits, weights) in found["pictures"].items():
+        np.testing.assert_allclose(logits, found["cache"][key][0], atol=1e-5)
+        np.testing.assert_array_equal(weights, found["cache"][key][1])
+
+
+def test_unreadable_picture_stays_as_a_row_that_does_not_count_and_is_reported_once(folder, packed):
+    captions = pack_captions({name: [np.array([START, 5, END])] for name in ("000.png", "missing.png", "001.png")})
+    told = []
+    rows = picture_rows(folder, captions, 32, 1, False, told.append)
+    dataset = packed_batches(rows, captions, 2, UNCOUNTED, 1)
+    for _ in range(3):
+        counted = []
+        for inputs, _, weights in dataset.as_numpy_iterator():
+            for picture, weight in zip(inputs["images"], weights, strict=True):
+                counted.append(weight.sum())
+                assert (weight.sum() == 0) == (not picture.any())
+        assert sorted(counted) == [0, 2, 2]
+    assert len(told) == 1
+    assert "missing.png" in told[0]

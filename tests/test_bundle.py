@@ -1,0 +1,215 @@
+"""A bundle holds everything, comes back the same in a new process, and says what is damaged."""
+
+import dataclasses
+import hashlib
+import json
+import shutil
+
+import keras
+import numpy as np
+import pytest
+
+from caption_tx.bundle import CONFIG, DICTIONARY, VOCABULARY, WEIGHTS, Bundle, load_bundle, save_bundle
+from caption_tx.config import TextConfig
+from caption_tx.data.features import WEIGHTS_VARIABLE
+from caption_tx.data.tokenizer import SPECIAL_TOKENS, Tokenizer
+from caption_tx.errors import BundleError
+from caption_tx.inference.decoding import decode
+
+WORDS = ["一只", "猫", "狗", "在", "睡觉", "小猫咪", "草地", "上", "跑"]
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return Tokenizer([*SPECIAL_TOKENS, *WORDS], "zh")
+
+
+@pytest.fixture(scope="module")
+def bundle(make_captioner, tokenizer, backbone, backbone_config):
+    captioner = make_captioner(seed=3, feature_shape=backbone.feature_shape)
+    captioner.token_output.adapt(np.arange(13))
+    return Bundle(captioner, tokenizer, TextConfig(), backbone_config, backbone.key, {"val_token_loss": 2.5})
+
+
+@pytest.fixture
+def folder(bundle, tmp_path):
+    save_bundle(bundle, tmp_path / "bundle")
+    return tmp_path / "bundle"
+
+
+@pytest.fixture(scope="module")
+def inputs(backbone):
+    random = np.random.default_rng(0)
+    return {
+        "features": random.uniform(0, 6, (3, *backbone.feature_shape)).astype(np.float32),
+        "token_ids": random.integers(0, 13, (3, 11)).astype(np.int32),
+        "positions": np.tile(np.arange(11, dtype=np.int32), (3, 1)),
+        "segment_ids": np.ones((3, 11), np.int32),
+    }
+
+
+RELOAD = """
+import json, sys
+import numpy as np
+from caption_tx.bundle import load_bundle
+from caption_tx.config import DecodingOptions
+from caption_tx.inference.decoding import decode
+
+folder, inputs, out = sys.argv[1:]
+bundle = load_bundle(folder)
+inputs = dict(np.load(inputs))
+captions = [
+    [caption.text for caption in decode(bundle.captioner, inputs["features"], bundle.tokenizer, options, range(3))]
+    for options in (DecodingOptions(), DecodingOptions(temperature=1.0, seed=5))
+]
+np.savez(out, logits=bundle.captioner(inputs), captions=json.dumps(captions))
+"""
+
+
+def test_new_process_gives_the_same_logits_and_captions(bundle, folder, inputs, tmp_path, run_python):
+    from caption_tx.config import DecodingOptions
+
+    np.savez(tmp_path / "inputs.npz", **inputs)
+    process = run_python(RELOAD, folder, tmp_path / "inputs.npz", tmp_path / "out.npz")
+    assert process.returncode == 0, process.stderr[-2000:]
+    with np.load(tmp_path / "out.npz") as out:
+        np.testing.assert_allclose(out["logits"], bundle.captioner(inputs), atol=1e-6)
+        captions = json.loads(str(out["captions"]))
+    for found, options in zip(captions, (DecodingOptions(), DecodingOptions(1.0, seed=5)), strict=True):
+        wanted = decode(bundle.captioner, inputs["features"], bundle.tokenizer, options, range(3))
+        assert found == [caption.text for caption in wanted]
+        assert any(found)
+
+
+def test_everything_else_comes_back_too(bundle, folder):
+    again = load_bundle(folder)
+    assert again.tokenizer.vocabulary == bundle.tokenizer.vocabulary
+    assert again.captioner.settings == bundle.captioner.settings
+    assert (again.text, again.backbone, again.backbone_key) == (bundle.text, bundle.backbone, bundle.backbone_key)
+    assert again.facts == {"val_token_loss": 2.5}
+    assert sorted(path.name for path in folder.iterdir()) == sorted([CONFIG, VOCABULARY, WEIGHTS])
+
+
+def test_moved_bundle_still_loads(folder, tmp_path):
+    load_bundle(shutil.move(folder, tmp_path / "elsewhere"))
+
+
+def edit(folder, change):
+    """Rewrites config.json after `change`d the value in place."""
+    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    change(config)
+    (folder / CONFIG).write_text(json.dumps(config), encoding="utf-8")
+
+
+def with_digest(folder, name):
+    """Makes the checksum of a changed file right again."""
+    edit(
+        folder, lambda config: config["files"].update({name: hashlib.sha256((folder / name).read_bytes()).hexdigest()})
+    )
+
+
+def flip_byte(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def shorten_vocabulary(folder):
+    lines = (folder / VOCABULARY).read_text(encoding="utf-8").splitlines()[:-1]
+    (folder / VOCABULARY).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    with_digest(folder, VOCABULARY)
+
+
+def spoil_vocabulary(folder):
+    (folder / VOCABULARY).write_text("[PAD]\n一只\n", encoding="utf-8")
+    with_digest(folder, VOCABULARY)
+
+
+def spoil_weights(folder):
+    (folder / WEIGHTS).write_bytes(b"not HDF5")
+    with_digest(folder, WEIGHTS)
+
+
+DAMAGES = {
+    "no folder": (shutil.rmtree, "No bundle"),
+    "no config": (lambda folder: (folder / CONFIG).unlink(), CONFIG),
+    "no vocabulary": (lambda folder: (folder / VOCABULARY).unlink(), VOCABULARY),
+    "no weights": (lambda folder: (folder / WEIGHTS).unlink(), WEIGHTS),
+    "vocabulary changed": (lambda folder: flip_byte(folder / VOCABULARY), VOCABULARY),
+    "weights changed": (lambda folder: flip_byte(folder / WEIGHTS), WEIGHTS),
+    "weights empty": (lambda folder: (folder / WEIGHTS).write_bytes(b""), WEIGHTS),
+    "no JSON": (lambda folder: (folder / CONFIG).write_text('{"format": 1'), CONFIG),
+    "not UTF-8": (lambda folder: (folder / CONFIG).write_bytes(b"\xff\xfe{}"), CONFIG),
+    "a list": (lambda folder: (folder / CONFIG).write_text("[]"), CONFIG),
+    "empty object": (lambda folder: (folder / CONFIG).write_text("{}"), CONFIG),
+    "newer format": (lambda folder: edit(folder, lambda config: config.update(format=2)), "format 2"),
+    "text is no table": (lambda folder: edit(folder, lambda config: config.update(text="zh")), CONFIG),
+    "files is no table": (lambda folder: edit(folder, lambda config: config.update(files=[1])), CONFIG),
+    "facts is no table": (lambda folder: edit(folder, lambda config: config.update(facts=3)), CONFIG),
+    "unknown setting": (lambda folder: edit(folder, lambda config: config["text"].update(colour=1)), CONFIG),
+    "unknown size": (lambda folder: edit(folder, lambda config: config["captioner"].update(depth=1)), CONFIG),
+    "other size": (lambda folder: edit(folder, lambda config: config["captioner"].update(hidden_dim=24)), CONFIG),
+    "other layers": (lambda folder: edit(folder, lambda config: config["captioner"].update(num_layers=4)), CONFIG),
+    "shorter vocabulary": (shorten_vocabulary, "12 tokens.*13"),
+    "no vocabulary inside": (spoil_vocabulary, VOCABULARY),
+    "no weights inside": (spoil_weights, "weights"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damage_is_a_bundle_error_that_names_the_file(folder, damage):
+    change, named = DAMAGES[damage]
+    change(folder)
+    with pytest.raises(BundleError, match=named) as caught:
+        load_bundle(folder)
+    assert str(folder) in str(caught.value)
+
+
+def test_saving_over_a_bundle_replaces_it_whole(bundle, folder):
+    (folder / "left over.txt").write_text("of the old one")
+    save_bundle(dataclasses.replace(bundle, facts={"val_token_loss": 1.0}), folder)
+    assert load_bundle(folder).facts == {"val_token_loss": 1.0}
+    assert not (folder / "left over.txt").exists()
+    assert [path.name for path in folder.parent.iterdir()] == ["bundle"]
+
+
+def test_failed_saving_leaves_the_bundle_as_it_was(bundle, folder, monkeypatch):
+    def fail(*_):
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(bundle.captioner, "save_weights", fail)
+    with pytest.raises(OSError, match="full"):
+        save_bundle(bundle, folder)
+    assert load_bundle(folder).facts == bundle.facts
+
+
+def test_user_dictionary_travels_with_the_bundle(bundle, tmp_path):
+    dictionary = tmp_path / "words.txt"
+    dictionary.write_text("小猫咪 1000\n", encoding="utf-8")
+    save_bundle(dataclasses.replace(bundle, text=TextConfig(user_dictionary=str(dictionary))), tmp_path / "first")
+    dictionary.unlink()
+    moved = shutil.move(tmp_path / "first", tmp_path / "second")
+    again = load_bundle(moved)
+    assert (moved / DICTIONARY).is_file()
+    assert "小猫咪" in again.segmenter().segment("一只小猫咪在睡觉")
+    save_bundle(again, tmp_path / "third")  # a loaded one can be saved again
+    assert load_bundle(tmp_path / "third").segmenter().segment("小猫咪") == ["小猫咪"]
+
+
+def test_backbone_it_was_trained_on_is_loaded(bundle, folder, backbone):
+    assert load_bundle(folder).load_backbone().key == backbone.key
+
+
+def test_backbone_is_found_where_the_path_is_of_another_machine(bundle, folder, backbone_config, monkeypatch):
+    edit(folder, lambda config: config["backbone"].update(weights="/another/machine.weights.h5"))
+    again = load_bundle(folder)
+    assert again.load_backbone(backbone_config.weights).key == bundle.backbone_key
+    monkeypatch.setenv(WEIGHTS_VARIABLE, backbone_config.weights)
+    assert again.load_backbone().key == bundle.backbone_key
+
+
+def test_another_backbone_is_refused_naming_the_difference(folder, tmp_path):
+    other = keras.applications.MobileNet(input_shape=(32, 32, 3), alpha=0.25, include_top=False, weights=None)
+    other.save_weights(tmp_path / "other.weights.h5")
+    with pytest.raises(BundleError, match="weights_sha256"):
+        load_bundle(folder).load_backbone(str(tmp_path / "other.weights.h5"))

@@ -1,0 +1,158 @@
+"""Settings: TOML and back, and errors that name the setting."""
+
+import dataclasses
+
+import pytest
+
+from caption_tx.config import (
+    BackboneConfig,
+    Config,
+    CorpusConfig,
+    DecodingOptions,
+    ModelConfig,
+    TextConfig,
+    TrainingConfig,
+    dump_config,
+    from_dict,
+    load_config,
+    to_dict,
+)
+from caption_tx.errors import CaptionTxError, ConfigError
+
+OTHER = Config(
+    CorpusConfig(("甲.tsv", "b.json"), "tsv", "图 片", 0.125, 0.25, 7),
+    TextConfig("en", "words.txt", True, True, 101, 2),
+    BackboneConfig("MobileNet", 0.25, "conv_pw_5_relu", 64, "w.h5"),
+    ModelConfig(22, 17, 5, 2, 11, 0.1, 0.2, 0.0, {"pre": "post", "post": "pre"}[ModelConfig().norm_order], False),
+    TrainingConfig(
+        epochs=3, batch_size=5, learning_rate=1e-3, warmup_epochs=0.5, label_smoothing=0.0, clip_norm=2.0, patience=1,
+        flips=True, cached=False, cache="c", tensorboard=False, sample_images=("一.jpg",), sample_count=0,
+        sample_temperatures=(0.0, 0.7), seed=3,
+    ),
+)  # fmt: skip
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text, encoding="utf-8"):
+        (tmp_path / "recipe.toml").write_bytes(text.encode(encoding))
+        return tmp_path / "recipe.toml"
+
+    return write
+
+
+def test_the_other_config_differs_from_the_default_in_every_setting():
+    default, other = to_dict(Config()), to_dict(OTHER)
+    same = [(room, name) for room in other for name in other[room] if default[room].get(name) == other[room][name]]
+    assert same == [("backbone", "name")]
+
+
+@pytest.mark.parametrize("config", [Config(), OTHER], ids=["default", "other"])
+def test_toml_round_trip(write, config):
+    assert load_config(write(dump_config(config))) == config
+    assert from_dict(Config, to_dict(config)) == config
+
+
+def test_what_a_file_does_not_set_stays_as_in_the_base(write):
+    path = write("[model]\nnum_layers = 7\n[training]\nlearning_rate = 1\nsample_temperatures = [1]\n")
+    config = load_config(path, OTHER)
+    assert config.model == dataclasses.replace(OTHER.model, num_layers=7)
+    assert config.training.learning_rate == 1.0
+    assert isinstance(config.training.learning_rate, float)
+    assert config.training.sample_temperatures == (1.0,)
+    assert config.text == OTHER.text
+    assert load_config(write("")) == Config()
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("[modell]", "modell"),
+        ("[model]\nlayers = 3", "model.layers"),
+        ("model = 3", "model"),
+        ("[model]\nnum_layers = 'three'", "model.num_layers"),
+        ("[model]\nnum_layers = 3.0", "model.num_layers"),
+        ("[model]\nnum_layers = true", "model.num_layers"),
+        ("[model]\ndropout = true", "model.dropout"),
+        ("[model]\ntie_embeddings = 1", "model.tie_embeddings"),
+        ("[corpus]\nsources = 'x.tsv'", "corpus.sources"),
+        ("[corpus]\nsources = [1]", "corpus.sources"),
+        ("[training]\nsample_temperatures = ['hot']", "training.sample_temperatures"),
+        ("[text]\nuser_dictionary = 3", "text.user_dictionary"),
+    ],
+)
+def test_unknown_setting_or_wrong_type_is_named(write, text, name):
+    path = write(text)
+    with pytest.raises(ConfigError, match=rf"\b{name}\b") as caught:
+        load_config(path)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("[corpus]\nval_fraction = 1.0", "corpus.val_fraction"),
+        ("[corpus]\ntest_fraction = -0.1", "corpus.test_fraction"),
+        ("[corpus]\nval_fraction = 0.5\ntest_fraction = 0.5", "corpus.val_fraction"),
+        ("[text]\nlanguage = 'fr'", "text.language"),
+        ("[text]\nmax_vocabulary_size = 4", "text.max_vocabulary_size"),
+        ("[text]\nmin_frequency = 0", "text.min_frequency"),
+        ("[backbone]\nname = 'ResNet50'", "backbone.name"),
+        ("[backbone]\nalpha = 0.0", "backbone.alpha"),
+        ("[backbone]\nimage_size = 31", "backbone.image_size"),
+        ("[model]\nhidden_dim = 0", "model.hidden_dim"),
+        ("[model]\nhidden_dim = 30\nnum_heads = 4", "model.hidden_dim"),
+        ("[model]\nintermediate_dim = 0", "model.intermediate_dim"),
+        ("[model]\nnum_layers = 0", "model.num_layers"),
+        ("[model]\nnum_heads = 0", "model.num_heads"),
+        ("[model]\nmax_length = 1", "model.max_length"),
+        ("[model]\ndropout = 1.0", "model.dropout"),
+        ("[model]\nattention_dropout = nan", "model.attention_dropout"),
+        ("[model]\nfeature_dropout = -0.1", "model.feature_dropout"),
+        ("[model]\nnorm_order = 'both'", "model.norm_order"),
+        ("[training]\nepochs = 0", "training.epochs"),
+        ("[training]\nbatch_size = 0", "training.batch_size"),
+        ("[training]\npatience = 0", "training.patience"),
+        ("[training]\nlearning_rate = 0.0", "training.learning_rate"),
+        ("[training]\nwarmup_epochs = -1", "training.warmup_epochs"),
+        ("[training]\nlabel_smoothing = 1.0", "training.label_smoothing"),
+        ("[training]\nclip_norm = 0.0", "training.clip_norm"),
+        ("[training]\nsample_count = -1", "training.sample_count"),
+        ("[training]\nsample_temperatures = [0.5, -1.0]", "training.sample_temperatures"),
+    ],
+)
+def test_setting_out_of_range_is_named(write, text, name):
+    with pytest.raises(ConfigError, match=rf"\b{name}\b"):
+        load_config(write(text))
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({"temperature": -0.1}, "temperature"),
+        ({"max_length": 0}, "max_length"),
+        ({"seed": -1}, "seed"),
+        ({"seed": 2**31}, "seed"),
+    ],
+)
+def test_decoding_option_out_of_range_is_named(options, name):
+    with pytest.raises(ConfigError, match=name):
+        DecodingOptions(**options)
+
+
+def test_missing_file_is_named(tmp_path):
+    with pytest.raises(ConfigError, match=r"nowhere\.toml"):
+        load_config(tmp_path / "nowhere.toml")
+    with pytest.raises(ConfigError, match=str(tmp_path)):
+        load_config(tmp_path)
+
+
+@pytest.mark.parametrize("data", [("[model", "utf-8"), ("epochs: 3", "utf-8"), ("[模型]", "utf-16")])
+def test_what_is_no_toml_is_named(write, data):
+    path = write(*data)
+    with pytest.raises(ConfigError, match=str(path)):
+        load_config(path)
+
+
+def test_every_error_is_one_the_command_line_catches():
+    assert issubclass(ConfigError, CaptionTxError)

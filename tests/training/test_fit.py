@@ -1,0 +1,255 @@
+"""Whole small runs: learning, stopping by force and going on, and what a run refuses."""
+
+import dataclasses
+import re
+import signal
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from caption_tx.config import Config, CorpusConfig, ModelConfig, TextConfig, TrainingConfig, dump_config
+from caption_tx.errors import CaptionTxError, ConfigError, CorpusError
+from caption_tx.training.callbacks import RunState
+from caption_tx.training.fit import learning_rate_schedule, segment_corpus, train
+
+COLOURS = {"红色": (220, 30, 30), "绿色": (30, 190, 40), "蓝色": (30, 50, 220), "黄色": (230, 220, 40)}
+SHAPE = {"epochs": 4, "batch_size": 4, "patience": 4, "learning_rate": 0.01, "warmup_epochs": 0.5, "sample_count": 2}
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    """40 pictures of one colour each (and a bit of noise), two captions a picture; 8 of them for validation."""
+    folder = tmp_path_factory.mktemp("corpus")
+    random = np.random.default_rng(0)
+    lines = ["image\tcaption\tsplit"]
+    for number in range(40):
+        word, colour = list(COLOURS.items())[number % 4]
+        pixels = np.clip(np.array(colour) + random.normal(0, 12, (32, 32, 3)), 0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+        split = "val" if number >= 32 else "train"
+        lines += [f"{number}.png\t一张{word}的图片\t{split}", f"{number}.png\t整个画面都是{word}的\t{split}"]
+    (folder / "captions.tsv").write_text("\n".join(lines), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def make_config(corpus, backbone_config, tmp_path_factory):
+    """A small run's settings; all runs share one feature cache."""
+    cache = tmp_path_factory.mktemp("features")
+
+    def make(**training):
+        training = SHAPE | {"tensorboard": False, "cache": str(cache), "label_smoothing": 0.0} | training
+        return Config(
+            CorpusConfig((str(corpus / "captions.tsv"),), images=str(corpus)),
+            TextConfig(min_frequency=1),
+            backbone_config,
+            ModelConfig(32, 48, 1, 2, 12, 0.0, 0.0, 0.0),
+            TrainingConfig(**training),
+        )
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def log():
+    return []
+
+
+@pytest.fixture(scope="module")
+def whole(make_config, tmp_path_factory, log):
+    """The workdir of an uninterrupted run, and its bundle."""
+    workdir = tmp_path_factory.mktemp("whole")
+    return workdir, train(make_config(tensorboard=True), workdir, log.append)
+
+
+def history(workdir):
+    return pd.read_csv(workdir / "log.csv")
+
+
+def test_loss_falls_below_the_marginal_entropy(whole, log):
+    marginal = float(re.search(r"marginal entropy ([\d.]+)", "\n".join(log))[1])
+    assert 1 < marginal < 4
+    losses = history(whole[0])["val_token_loss"]
+    assert losses.min() < marginal - 1
+    assert losses.iloc[-1] < losses.iloc[0]
+
+
+def test_workdir_holds_all_that_a_run_leaves(whole):
+    workdir, _ = whole
+    for name in ("config.toml", "log.csv", "curves.png", "samples.txt", "checkpoint.npz", "tensorboard", "bundle"):
+        assert (workdir / name).exists(), name
+    assert history(workdir)["epoch"].tolist() == [1, 2, 3, 4]
+    assert list((workdir / "tensorboard").rglob("events*"))
+    assert (workdir / "samples.txt").read_text(encoding="utf-8").count("Epoch") == 4
+    assert not list(workdir.glob("*.tmp")) + list(workdir.glob("*.old"))
+
+
+def test_log_has_parameters_vocabulary_and_the_best_epoch(whole, log):
+    text = "\n".join(log)
+    for words in ("Total params", "Vocabulary: ", "train: 32 images, 64 captions", "Best epoch "):
+        assert words in text
+
+
+def test_bundle_is_of_the_best_epoch_and_names_colours(whole, corpus):
+    from caption_tx.data.features import dequantize
+    from caption_tx.data.images import read_image
+    from caption_tx.inference.decoding import decode
+
+    workdir, bundle = whole
+    assert bundle.facts["val_token_loss"] == pytest.approx(history(workdir)["val_token_loss"].min())
+    pictures = np.stack([read_image(str(corpus / f"{number}.png"), 32)[1] for number in range(32, 40)])
+    encoded = np.asarray(dequantize(bundle.load_backbone().encode(pictures)))
+    texts = [caption.text for caption in decode(bundle.captioner, encoded, bundle.tokenizer)]
+    right = [list(COLOURS)[number % 4] in text for number, text in enumerate(texts)]
+    assert sum(right) >= 6, texts
+
+
+def test_the_same_command_after_the_end_does_not_train(whole, make_config):
+    workdir, bundle = whole
+    before = history(workdir)
+    again = train(make_config(tensorboard=True), workdir, lambda text: None)
+    pd.testing.assert_frame_equal(history(workdir), before)
+    np.testing.assert_array_equal(again.captioner.get_weights()[0], bundle.captioner.get_weights()[0])
+
+
+@pytest.mark.parametrize("change", [{"seed": 3}, {"epochs": 9}])
+def test_other_settings_in_the_same_workdir_are_refused(whole, make_config, change):
+    with pytest.raises(ConfigError, match="other settings"):
+        train(make_config(tensorboard=True, **change), whole[0], lambda text: None)
+
+
+def test_other_captions_in_the_same_workdir_are_refused(make_config, tmp_path, corpus):
+    lines = (corpus / "captions.tsv").read_text(encoding="utf-8").splitlines()
+    source = tmp_path / "captions.tsv"
+    base = make_config(epochs=1, sample_count=0)
+    config = dataclasses.replace(base, corpus=dataclasses.replace(base.corpus, sources=(str(source),)))
+    source.write_text("\n".join(lines), encoding="utf-8")
+    train(config, tmp_path / "run", lambda text: None)
+    source.write_text("\n".join(lines[:-30]), encoding="utf-8")
+    with pytest.raises(CaptionTxError, match="other captions"):
+        train(config, tmp_path / "run", lambda text: None)
+
+
+KILLED = """
+import os, signal, sys
+from caption_tx.config import load_config
+from caption_tx.training.callbacks import RunState
+from caption_tx.training.fit import train
+
+def die_in_the_third_epoch(self, batch, logs=None):
+    if len(self.history) == 2 and batch == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+RunState.on_train_batch_end = die_in_the_third_epoch
+train(load_config(sys.argv[1]), sys.argv[2])
+"""
+
+
+def test_killed_run_goes_on_from_its_epoch_and_ends_like_an_uninterrupted_one(
+    whole, make_config, run_python, tmp_path, monkeypatch
+):
+    config = make_config(tensorboard=True)
+    (tmp_path / "recipe.toml").write_text(dump_config(config), encoding="utf-8")
+    workdir = tmp_path / "run"
+    process = run_python(KILLED, tmp_path / "recipe.toml", workdir)
+    assert process.returncode == -signal.SIGKILL, process.stderr[-2000:]
+    assert history(workdir)["epoch"].tolist() == [1, 2]
+    killed = history(workdir)
+
+    begun = []
+    monkeypatch.setattr(RunState, "on_epoch_begin", lambda self, epoch, logs=None: begun.append(epoch))
+    told = []
+    train(config, workdir, told.append)
+    assert begun == [2, 3]
+    assert any("after epoch 2" in text for text in told)
+    resumed, uninterrupted = history(workdir), history(whole[0])
+    assert resumed["epoch"].tolist() == [1, 2, 3, 4]
+    pd.testing.assert_frame_equal(resumed[:2], killed)
+    assert abs(resumed["val_token_loss"].iloc[-1] - uninterrupted["val_token_loss"].iloc[-1]) < 0.1
+
+
+def test_run_without_a_cache_learns_alike(whole, make_config, tmp_path):
+    train(make_config(cached=False), tmp_path / "run", lambda text: None)
+    assert not (tmp_path / "run" / "features").exists()
+    found, wanted = history(tmp_path / "run")["val_token_loss"], history(whole[0])["val_token_loss"]
+    assert abs(found.iloc[-1] - wanted.iloc[-1]) < 0.15
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_unreadable_pictures_are_left_out_and_named(make_config, corpus, tmp_path, cached):
+    lines = (corpus / "captions.tsv").read_text(encoding="utf-8").splitlines()
+    lines += ["gone.png\t一张红色的图片\ttrain", "lost.png\t一张红色的图片\tval"]
+    lines[1:1] = ["first.png\t一张红色的图片\tval"]  # would be the first sample
+    source = tmp_path / "captions.tsv"
+    source.write_text("\n".join(lines), encoding="utf-8")
+    base = make_config(epochs=1, cached=cached)
+    config = dataclasses.replace(base, corpus=dataclasses.replace(base.corpus, sources=(str(source),)))
+    told = []
+    train(config, tmp_path / "run", told.append)
+    text = "\n".join(told)
+    for name in ("gone.png", "lost.png", "first.png"):
+        assert name in text
+    if cached:
+        left_out = pd.read_csv(tmp_path / "run" / "left_out.csv")
+        assert sorted(left_out["image"]) == ["first.png", "gone.png", "lost.png"]
+        assert set(left_out["reason"]) == {"image cannot be read"}
+    assert np.isfinite(history(tmp_path / "run")["val_token_loss"]).all()
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_corpus_without_a_readable_picture_is_a_clear_error(make_config, tmp_path, cached):
+    base = make_config(cached=cached, cache=str(tmp_path / "features"))
+    config = dataclasses.replace(base, corpus=dataclasses.replace(base.corpus, images=str(tmp_path)))
+    with pytest.raises(CorpusError, match="Nothing is left to train on"):
+        train(config, tmp_path / "run", lambda text: None)
+
+
+def test_words_seen_too_seldom_are_a_clear_error(make_config, tmp_path):
+    config = dataclasses.replace(make_config(), text=TextConfig(min_frequency=1000))
+    with pytest.raises(ConfigError, match="min_frequency"):
+        train(config, tmp_path / "run", lambda text: None)
+
+
+def test_unknown_sample_image_is_a_clear_error(make_config, tmp_path):
+    with pytest.raises(ConfigError, match=r"sample_images.*nobody\.png"):
+        train(make_config(sample_images=("nobody.png",)), tmp_path / "run", lambda text: None)
+
+
+def test_missing_captions_are_a_clear_error(make_config, tmp_path):
+    config = dataclasses.replace(make_config(), corpus=CorpusConfig((str(tmp_path / "no.tsv"),)))
+    with pytest.raises(CorpusError, match=r"no\.tsv"):
+        train(config, tmp_path / "run", lambda text: None)
+
+
+def test_captions_without_words_are_left_out_with_the_reason():
+    from caption_tx.data.segmentation import Segmenter
+
+    table = pd.DataFrame(
+        {
+            "image": ["a", "b", "c"],
+            "caption": ["a dog", "!!!", "a cat"],
+            "split": ["train", "train", "val"],
+            "source": "x",
+            "line": [1, 2, 3],
+        }
+    )
+    words = segment_corpus(table, Segmenter(TextConfig(language="en")), ["c"])
+    assert words.of("train")["words"].tolist() == [["a", "dog"]]
+    assert words.left_out[["image", "reason"]].to_numpy().tolist() == [
+        ["b", "no words in the caption"],
+        ["c", "image cannot be read"],
+    ]
+
+
+@pytest.mark.parametrize("warmup", [0.0, 0.5, 1.0, 100.0])
+def test_learning_rate_rises_to_its_peak_and_ends_at_zero(warmup):
+    schedule = learning_rate_schedule(TrainingConfig(epochs=4, warmup_epochs=warmup, learning_rate=0.1), 10)
+    rates = np.array([float(schedule(step)) for step in range(41)])
+    peak = min(round(warmup * 10), 39)
+    assert rates.argmax() == peak
+    assert rates.max() == pytest.approx(0.1)
+    assert (np.diff(rates[: peak + 1]) > 0).all()
+    assert (np.diff(rates[peak:]) < 0).all()
+    assert rates[-1] == pytest.approx(0, abs=1e-6)
