@@ -21,7 +21,6 @@ from caption_tx.errors import ConfigError, CorpusError
 if TYPE_CHECKING:
     from caption_tx.data.segmentation import Segmenter
 
-COLUMNS = ("image", "caption", "split", "origin", "line")
 
 _TEXT_SUFFIXES = {".txt", ".csv", ".tsv", ".json", ".token"}
 

@@ -70,7 +70,7 @@ def test_shapes_must_fit(scores):
         AttentionMaps(scores, words[:-1], np.zeros(T))
     with pytest.raises(CaptionTxError, match=r"\(7,\).*\(6,\)"):
         AttentionMaps(scores, words, np.zeros(6))
-    with pytest.raises(CaptionTxError, match="dog.jpg.*finite"):
+    with pytest.raises(CaptionTxError, match=r"dog\.jpg.*finite"):
         AttentionMaps(np.full_like(scores, np.nan), words, np.zeros(T), "dog.jpg")
 
 
@@ -88,7 +88,7 @@ def test_npz_round_trip(maps, tmp_path):
 
 
 def test_npz_errors(maps, tmp_path):
-    with pytest.raises(CaptionTxError, match="nowhere.*No such file"):
+    with pytest.raises(CaptionTxError, match=r"nowhere.*No such file"):
         maps.save_npz(tmp_path / "nowhere" / "maps.npz")
     with pytest.raises(CaptionTxError, match="No such file"):
         load_npz(tmp_path / "absent.npz")
@@ -108,7 +108,7 @@ def test_npz_errors(maps, tmp_path):
 def test_damaged_npz(tmp_path, content):
     path = tmp_path / "damaged.npz"
     path.write_bytes(content)
-    with pytest.raises(CaptionTxError, match="damaged.npz"):
+    with pytest.raises(CaptionTxError, match=r"damaged\.npz"):
         load_npz(path)
 
 
@@ -116,5 +116,5 @@ def test_a_bare_array_is_no_archive(tmp_path):
     path = tmp_path / "array.npz"
     with path.open("wb") as stream:
         np.save(stream, np.ones(3))
-    with pytest.raises(CaptionTxError, match="array.npz"):
+    with pytest.raises(CaptionTxError, match=r"array\.npz"):
         load_npz(path)
