@@ -46,6 +46,8 @@ def sizes() -> dict:
         "num_layers": 3,
         "num_heads": 2,
         "max_length": 11,
+        # With random weights, pre-norm blocks give captions of many lengths; post-norm ones end at once.
+        "norm_order": "pre",
     }
 
 

@@ -21,7 +21,7 @@ from caption_tx.config import SPLITS, Config, ModelConfig, TrainingConfig, dump_
 from caption_tx.data import corpus, features, pipeline
 from caption_tx.data.segmentation import Segmenter
 from caption_tx.data.tokenizer import Tokenizer, build_vocabulary
-from caption_tx.errors import ConfigError, CorpusError, ImageError
+from caption_tx.errors import CacheError, ConfigError, CorpusError, ImageError
 from caption_tx.files import write_atomically
 from caption_tx.model.captioner import Captioner
 from caption_tx.training.callbacks import RunState, SampleCaptions
@@ -159,15 +159,21 @@ def train(config: Config, workdir: str | Path, log: Callable[[str], None] = prin
             callbacks.append(samples)
         if config.training.tensorboard:
             callbacks.append(keras.callbacks.TensorBoard(workdir / "tensorboard", write_graph=False))
-        model.fit(
-            datasets["train"](config.training.seed + done),
-            validation_data=datasets["val"](None) if "val" in datasets else None,
-            initial_epoch=done,
-            epochs=config.training.epochs,
-            callbacks=callbacks,
-            shuffle=False,
-            verbose=2,
-        )
+        try:
+            model.fit(
+                datasets["train"](config.training.seed + done),
+                validation_data=datasets["val"](None) if "val" in datasets else None,
+                initial_epoch=done,
+                epochs=config.training.epochs,
+                callbacks=callbacks,
+                shuffle=False,
+                verbose=2,
+            )
+        except tf.errors.DataLossError as error:
+            raise CacheError(
+                f"A shard of the feature cache is damaged: {error.message}. Delete that shard and its .json, "
+                "and train again: only its images are encoded anew."
+            ) from error
     if state.best_epoch is None:
         raise ConfigError("No epoch was trained; training.epochs must be at least 1.")
     state.use_best()

@@ -12,7 +12,7 @@ from matplotlib.text import Text
 from PIL import Image
 
 from caption_tx.errors import CaptionTxError, FontError
-from caption_tx.inference import plotting
+from caption_tx.inference import fonts, plotting
 from caption_tx.inference.attention import AttentionMaps
 
 H, W, ROWS, COLUMNS = 79, 113, 3, 5
@@ -148,14 +148,14 @@ def test_chinese_is_drawn(image):
 
 
 def test_font_for():
-    assert plotting.font_for("a dog", "café") == DEFAULT_FONT
-    assert plotting.font_for("狗") == plotting.find_cjk_font()
-    plotting.check_glyphs("一只狗 在\n草地 龘", plotting.find_cjk_font())
+    assert fonts.font_for("a dog", "café") == DEFAULT_FONT
+    assert fonts.font_for("狗") == fonts.find_cjk_font()
+    fonts.check_glyphs("一只狗 在\n草地 龘", fonts.find_cjk_font())
 
 
 def test_missing_glyph_is_named(image):
     with pytest.raises(FontError, match=r"'狗' \(U\+72D7\), '龘' \(U\+9F98\); install.*mplfonts.*fonts-noto-cjk"):
-        plotting.check_glyphs("a 狗龘狗", DEFAULT_FONT)
+        fonts.check_glyphs("a 狗龘狗", DEFAULT_FONT)
     with pytest.raises(FontError, match=r"U\+10FFFD"):
         plotting.attention_figure(image, hot(0, 0)[None], ["\U0010fffd狗"])
     with pytest.raises(FontError, match="狗"):
@@ -163,10 +163,10 @@ def test_missing_glyph_is_named(image):
 
 
 def test_without_any_cjk_font(monkeypatch):
-    monkeypatch.setattr(plotting, "_cjk_fonts", lambda: ())
-    assert plotting.font_for("dog") == DEFAULT_FONT
+    monkeypatch.setattr(fonts, "_cjk_fonts", lambda: ())
+    assert fonts.font_for("dog") == DEFAULT_FONT
     with pytest.raises(FontError, match="pip install mplfonts"):
-        plotting.font_for("狗")
+        fonts.font_for("狗")
 
 
 @pytest.mark.parametrize(("name", "magic"), [("a.png", b"\x89PNG"), ("b.SVG", b"<?xml"), ("c.pdf", b"%PDF")])
@@ -188,7 +188,7 @@ def test_pdf_fonts_fit_their_label(image, tmp_path):
     path = tmp_path / "a.pdf"
     for word, kind in (("dog", b"/CIDFontType2"), ("狗", b"/Type3")):
         plotting.save_figure(plotting.attention_figure(image, hot(0, 1)[None], [word]), path)
-        outlines = word == "dog" or plotting._has_cff(plotting.find_cjk_font())
+        outlines = word == "dog" or plotting._has_cff(fonts.find_cjk_font())
         assert (kind in path.read_bytes()) == outlines
 
 
@@ -245,7 +245,7 @@ def test_png_opens(image):
 
 def test_neither_pyplot_nor_mplfonts_is_imported():
     code = (
-        "import sys; from caption_tx.inference import plotting; plotting.font_for('狗');"
+        "import sys; from caption_tx.inference import fonts, plotting; fonts.font_for('狗');"
         "print([m for m in ('matplotlib.pyplot', 'mplfonts', 'tensorflow') if m in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
