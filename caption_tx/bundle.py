@@ -57,11 +57,9 @@ class Bundle:
             BundleError: these are other weights than it was trained on.
             ConfigError: the weights cannot be had.
         """
-        chosen = weights or os.environ.get(WEIGHTS_VARIABLE)
-        if chosen is None and os.path.sep in self.backbone.weights and not os.path.exists(self.backbone.weights):
+        chosen, own = weights, self.backbone.weights
+        if chosen is None and own not in ("imagenet", "scenes") and not os.path.isfile(own):
             chosen = "imagenet"  # the path was of another machine; the digest below decides
-        if self.backbone.weights == "scenes":
-            chosen = weights
         backbone = Backbone(self.backbone, chosen)
         differences = [name for name, value in self.backbone_key.items() if backbone.key.get(name) != value]
         if differences:

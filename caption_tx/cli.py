@@ -324,6 +324,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CaptionTxError as error:
         print(f"caption-tx: {error}", file=sys.stderr)
         return 1
+    except BrokenPipeError:
+        # Whoever read the output has enough; Python would complain again when it closes it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        print(f"caption-tx: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("caption-tx: stopped.", file=sys.stderr)
         return 130

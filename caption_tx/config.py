@@ -144,6 +144,7 @@ class TrainingConfig:
         _check(0 <= self.label_smoothing < 1, "training.label_smoothing", self.label_smoothing, "in [0, 1)")
         _check(self.clip_norm > 0, "training.clip_norm", self.clip_norm, "above 0")
         _check(self.sample_count >= 0, "training.sample_count", self.sample_count, "0 or more")
+        _check(0 <= self.seed < 2**31, "training.seed", self.seed, "in [0, 2**31)")
         for value in self.sample_temperatures:
             _check(value >= 0, "training.sample_temperatures", value, "0 or more")
 

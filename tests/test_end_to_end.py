@@ -49,6 +49,7 @@ def test_a_run_tells_what_it_does_and_leaves_its_records(scene_run):
     for name in ("config.toml", "curves.png", "samples.txt", "checkpoint.npz", "bundle/vocabulary.txt"):
         assert (workdir / name).stat().st_size > 0
     assert list((workdir / "tensorboard").rglob("events*"))
+    assert not (workdir / "left_out.csv").exists()  # the test split is not trained on, and not left out either
 
 
 def test_captions_from_the_command_line(scene_run, bundle, capsys, tmp_path):
@@ -115,6 +116,8 @@ def test_raw_maps_from_the_command_line_and_from_python(scene_run, bundle, tmp_p
         (["train", "a.csv", "--images", "nowhere", "--workdir", "run"], "nowhere"),
         (["train", "a.csv", "--images", ".", "--workdir", "run", "--set", "model.size=3"], "size"),
         (["train", "a.csv", "--images", ".", "--workdir", "run", "--set", "model"], "KEY=VALUE"),
+        (["train", "a.csv", "--images", ".", "--workdir", "{image}"], "File exists"),
+        (["train", "a.csv", "--images", ".", "--workdir", "run", "--seed", "-1"], "training.seed"),
         (["features", "a.csv", "--cache", "cache"], "--images"),
         (["corpus", "nowhere.csv"], "nowhere.csv"),
     ],

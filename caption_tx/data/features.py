@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.resources import as_file
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -23,7 +24,7 @@ import tensorflow as tf
 
 from caption_tx.assets import asset
 from caption_tx.config import BackboneConfig
-from caption_tx.data.images import read_image
+from caption_tx.data.images import content_hash, read_image
 from caption_tx.errors import CacheError, ConfigError, ImageError
 
 WEIGHTS_VARIABLE = "CAPTION_TX_BACKBONE_WEIGHTS"
@@ -166,7 +167,7 @@ def _write(path: str, data: bytes) -> None:
 
 @dataclass(frozen=True)
 class FeatureCache:
-    """An opened cache: which shard holds which image.
+    """An opened cache: which shard holds which image, with the content hash of each.
 
     `views` is 2 when every image also stands mirrored left to right, else 1.
     """
@@ -174,7 +175,7 @@ class FeatureCache:
     folder: str
     key: dict[str, Any]
     views: int
-    shards: dict[str, list[str]]
+    shards: dict[str, dict[str, str]]
     failed: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -249,7 +250,7 @@ def open_cache(folder: str, key: dict[str, Any] | None = None) -> FeatureCache:
         data = os.path.join(folder, f"{shard}.tfrecord")
         if not tf.io.gfile.exists(data) or tf.io.gfile.stat(data).length != manifest.get("bytes"):
             raise CacheError(f"{data} is missing or damaged; delete {file} and run `caption-tx features` again.")
-        shards[shard] = list(manifest["images"])
+        shards[shard] = manifest["images"]
     failures = os.path.join(folder, "failed.json")
     failed = _read_json(failures) if tf.io.gfile.exists(failures) else {}
     return FeatureCache(folder, header["key"], header["views"], shards, failed)
@@ -297,6 +298,7 @@ def encode_images(
     cache = open_cache(folder, backbone.key)
     if cache.views < views:
         raise CacheError(f"The feature cache {folder} holds no mirrored views; name another --cache for --flips.")
+    _check_contents(cache, image_folder, names)
     remaining = [name for name in dict.fromkeys(names) if name not in cache.images]
     failed: dict[str, str] = {}
     number = 1 + max((int(shard.split("-")[1]) for shard in cache.shards), default=-1)
@@ -319,9 +321,30 @@ def encode_images(
             number += 1
             shard = _ShardWriter(folder, number)
     failures = os.path.join(folder, "failed.json")
-    if failed or tf.io.gfile.exists(failures):
+    failed = {name: reason for name, reason in cache.failed.items() if name not in set(names)} | failed
+    if failed or cache.failed:
         _write(failures, json.dumps(failed, indent=1, ensure_ascii=False).encode())
     return open_cache(folder, backbone.key)
+
+
+def _check_contents(cache: FeatureCache, image_folder: str, names: Iterable[str]) -> None:
+    """Refuses a cache that holds another picture under the same name; files that are gone are not asked."""
+    hashes = {name: content for held in cache.shards.values() for name, content in held.items()}
+
+    def changed(name: str) -> bool:
+        try:
+            return content_hash(Path(image_folder, name).read_bytes()) != hashes[name]
+        except OSError:
+            return False
+
+    held = [name for name in dict.fromkeys(names) if name in hashes]
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        for name, different in zip(held, pool.map(changed, held), strict=True):
+            if different:
+                raise CacheError(
+                    f"{os.path.join(image_folder, name)} is another picture than the '{name}' in the feature cache "
+                    f"{cache.folder}; name another --cache."
+                )
 
 
 def _encode_batch(

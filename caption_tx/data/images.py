@@ -18,6 +18,11 @@ MAX_PIXELS = 89_000_000
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff")
 
 
+def content_hash(data: bytes) -> str:
+    """What tells two image files apart, 32 hex digits: BLAKE2b of their bytes."""
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
 def read_picture(path: str, size: int | None = None) -> tuple[str, Image.Image]:
     """An image file as (hex content hash, RGB picture), upright, transparency on white.
 
@@ -41,7 +46,7 @@ def read_picture(path: str, size: int | None = None) -> tuple[str, Image.Image]:
                 raise ImageError(f"{path} is too large: {width}x{height} pixels, at most {MAX_PIXELS:,} are read.")
             if size is not None:
                 picture.draft(None, (2 * size, 2 * size))
-            return hashlib.blake2b(data, digest_size=16).hexdigest(), _to_rgb(_upright(picture))
+            return content_hash(data), _to_rgb(_upright(picture))
     except ImageError:
         raise
     except OSError as error:

@@ -76,7 +76,10 @@ def _compile(captioner: Captioner, length: int, tokenizer: Tokenizer) -> Callabl
             *cache: tf.Tensor,
         ) -> tuple:
             logits, cache = captioner.step(token, index, keys_values, list(cache))
-            chosen = choose(logits, temperature, tf.gather(uniforms, index, axis=1))
+            # A caption has at least one word; only the choice is barred, the log-probabilities stay the model's.
+            barred = (index == 0) & (tf.range(vocabulary_size) == end)
+            allowed = tf.where(barred, logits.dtype.min, logits)
+            chosen = choose(allowed, temperature, tf.gather(uniforms, index, axis=1))
             chosen = tf.where(finished, pad, chosen)
             value = tf.gather(tf.nn.log_softmax(logits), chosen, batch_dims=1)
             tokens = tokens.write(index, chosen)

@@ -147,9 +147,10 @@ class RunState(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         logs = {name: float(value) for name, value in (logs or {}).items()}
-        if not np.isfinite(logs["loss"]):
+        bad = [name for name in ("loss", self.monitor) if not np.isfinite(logs[name])]
+        if bad:
             raise CaptionTxError(
-                f"The loss is {logs['loss']} after epoch {epoch + 1}; lower training.learning_rate. "
+                f"{bad[0]} is {logs[bad[0]]} after epoch {epoch + 1}; lower training.learning_rate. "
                 "The checkpoint of the epoch before is kept."
             )
         self.history.append({"epoch": epoch + 1, **logs})

@@ -6,7 +6,7 @@ import hashlib
 import math
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from caption_tx.bundle import Bundle, load_bundle, save_bundle
-from caption_tx.config import SPLITS, Config, ModelConfig, TrainingConfig, dump_config, load_config
+from caption_tx.config import SPLITS, Config, ModelConfig, TextConfig, TrainingConfig, dump_config, load_config
 from caption_tx.data import corpus, features, pipeline
 from caption_tx.data.segmentation import Segmenter
 from caption_tx.data.tokenizer import Tokenizer, build_vocabulary
@@ -114,16 +114,23 @@ def train(config: Config, workdir: str | Path, log: Callable[[str], None] = prin
     folder = config.training.cache or str(workdir / "features")
     cache = _features(config, folder, backbone, table, ("train", "val"), log) if config.training.cached else None
     segmenter = Segmenter(config.text)
-    words = segment_corpus(table, segmenter, [] if cache is None else set(table["image"]) - cache.images)
+    text = _keep_dictionary(config.text, workdir)
+    asked = set(table["image"][table["split"].isin(("train", "val"))])
+    words = segment_corpus(table, segmenter, [] if cache is None else asked - cache.images)
     if len(words.left_out):
         path = workdir / "left_out.csv"
         words.left_out.to_csv(path, index=False)
         log(f"Left out {len(words.left_out)} captions, listed in {path}.")
     tokenizer, counts, packed = _tokenize(config, words, log)
-    if cache is None and not any(_is_readable(config, name) for name in packed["train"].images):
-        raise CorpusError(
-            f"Nothing is left to train on: no image of split 'train' can be read in '{config.corpus.images}'."
-        )
+    for split in list(packed) if cache is None else ():
+        if any(_is_readable(config, name) for name in packed[split].images):
+            continue
+        if split == "train":
+            raise CorpusError(
+                f"Nothing is left to train on: no image of split 'train' can be read in '{config.corpus.images}'."
+            )
+        log(f"No image of split '{split}' can be read in '{config.corpus.images}'; it is left out.")
+        del packed[split]
 
     captioner = make_captioner(tokenizer.vocabulary_size, backbone.feature_shape, config.model)
     known = captioner.token_output.adapt(counts)
@@ -144,7 +151,7 @@ def train(config: Config, workdir: str | Path, log: Callable[[str], None] = prin
     )
 
     def save(facts: dict[str, Any]) -> None:
-        bundle = Bundle(captioner, tokenizer, config.text, config.backbone, backbone.key, facts)
+        bundle = Bundle(captioner, tokenizer, text, config.backbone, backbone.key, facts)
         save_bundle(bundle, workdir / "bundle")
 
     fingerprint = hashlib.sha256("\n".join(tokenizer.vocabulary).encode() + packed["train"].labels.tobytes())
@@ -183,6 +190,15 @@ def train(config: Config, workdir: str | Path, log: Callable[[str], None] = prin
     return load_bundle(workdir / "bundle")
 
 
+def _keep_dictionary(text: TextConfig, workdir: Path) -> TextConfig:
+    """The settings with the user dictionary as it is now, kept in the workdir for the bundles to come."""
+    if text.user_dictionary is None:
+        return text
+    kept = workdir / "user_dictionary.txt"
+    write_atomically(kept, Path(text.user_dictionary).read_bytes())
+    return replace(text, user_dictionary=str(kept))
+
+
 def _claim(config: Config, workdir: Path) -> None:
     """Writes the run's settings, or refuses a workdir that holds a run with others."""
     path = workdir / "config.toml"
@@ -202,11 +218,6 @@ def _is_readable(config: Config, name: str) -> bool:
     except ImageError:
         return False
     return True
-
-
-def cache_folder(config: Config, workdir: Path) -> str:
-    """Where the features of this run lie: `training.cache`, or `features/` in the workdir."""
-    return config.training.cache or str(workdir / "features")
 
 
 def _read(config: Config) -> pd.DataFrame:

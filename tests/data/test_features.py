@@ -300,3 +300,25 @@ def test_published_mobilenet_sees_a_photograph_alike_in_any_file_format(shared, 
     same, other = np.abs(features[0] - features[1]).mean(), np.abs(features[0] - features[2]).mean()
     assert same < 0.3 * other
     assert features.std() > 0.2
+
+
+def test_another_picture_under_a_known_name_is_refused(tmp_path, backbone, write_pictures):
+    names = write_pictures(tmp_path / "images", 3)
+    encode_images(names, str(tmp_path / "images"), str(tmp_path / "cache"), backbone)
+    (tmp_path / "images" / names[0]).unlink()  # gone is no contradiction
+    encode_images(names[1:], str(tmp_path / "images"), str(tmp_path / "cache"), backbone)
+    write_pictures(tmp_path / "others", 3, first=50)
+    (tmp_path / "others" / "051.png").replace(tmp_path / "images" / names[1])
+    with pytest.raises(CacheError, match=r"001\.png is another picture"):
+        encode_images(names, str(tmp_path / "images"), str(tmp_path / "cache"), backbone)
+
+
+def test_failures_of_other_images_stay_listed(tmp_path, backbone, write_pictures):
+    folder = tmp_path / "images"
+    names = write_pictures(folder, 2)
+    (folder / "bad.png").write_bytes(b"no picture")
+    encode_images(["bad.png"], str(folder), str(tmp_path / "cache"), backbone)
+    cache = encode_images(names, str(folder), str(tmp_path / "cache"), backbone)
+    assert list(cache.failed) == ["bad.png"]
+    (folder / names[0]).replace(folder / "bad.png")
+    assert encode_images(["bad.png"], str(folder), str(tmp_path / "cache"), backbone).failed == {}

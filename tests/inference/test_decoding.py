@@ -54,7 +54,7 @@ def test_greedy_equals_an_argmax_loop_that_computes_everything_anew(captioner, f
         tokens = [START]
         while len(tokens) <= captioner.max_length and tokens[-1] != END:
             logits = full_logits(captioner, feature, tokens)[-1]
-            logits[[PAD, UNK, START]] = -np.inf
+            logits[[PAD, UNK, START, *([END] if len(tokens) == 1 else [])]] = -np.inf
             tokens.append(int(logits.argmax()))
         assert caption.token_ids == tuple(tokens[1:])
         assert caption.finished == (tokens[-1] == END)
@@ -69,6 +69,17 @@ def test_the_images_give_finished_and_cut_captions(greedy, captioner):
     assert cut
     assert all(caption.token_ids[-1] == END and END not in caption.token_ids[:-1] for caption in finished)
     assert all(len(caption.token_ids) == captioner.max_length and END not in caption.token_ids for caption in cut)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_a_caption_is_never_empty_even_when_its_end_is_likeliest_at_once(
+    make_captioner, features, tokenizer, temperature
+):
+    captioner = make_captioner()
+    captioner.token_output.bias.assign((np.arange(13) == END) * 60.0)
+    for caption in decode(captioner, features, tokenizer, DecodingOptions(temperature), range(7)):
+        assert len(caption.words) == 1 and caption.finished
+        assert caption.log_probabilities[0] < -30  # what the model thinks of it, not of what was left
 
 
 def test_words_and_text_are_those_of_the_tokens(greedy, tokenizer):
@@ -126,7 +137,7 @@ def test_first_tokens_are_as_frequent_as_the_softmax_says(captioner, features, t
     captions = decode(captioner, np.repeat(features[:1], count, axis=0), tokenizer, options, range(count))
     seen = np.bincount([caption.token_ids[0] for caption in captions], minlength=13) / count
     logits = full_logits(captioner, features[0], [START])[0] / temperature
-    logits[[PAD, UNK, START]] = -np.inf
+    logits[[PAD, UNK, START, END]] = -np.inf  # no caption is empty
     share = np.exp(log_softmax(logits))
     assert (np.abs(seen - share) <= 4 * np.sqrt(share * (1 - share) / count) + 1e-9).all()
 
