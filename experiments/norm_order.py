@@ -9,7 +9,7 @@ RESULT, one seed, 2 cores (AMD EPYC) without GPU, under 4 minutes an order:
            pre          2.4200       3.1358
           post          2.4010       3.1099
 
-With 14 epochs (`flickr8k_cn.py`): pre 2.2407, post 2.2135. So post-norm is the default. Both orders keep
+With 14 epochs (`--epochs 14`): pre 2.2261, post 2.2135. So post-norm is the default. Both orders keep
 the warm-up of one epoch; deeper stacks than three blocks were not tried.
 """
 
