@@ -250,6 +250,8 @@ def open_cache(folder: str, key: dict[str, Any] | None = None) -> FeatureCache:
         data = os.path.join(folder, f"{shard}.tfrecord")
         if not tf.io.gfile.exists(data) or tf.io.gfile.stat(data).length != manifest.get("bytes"):
             raise CacheError(f"{data} is missing or damaged; delete {file} and run `caption-tx features` again.")
+        if not isinstance(manifest.get("images"), dict):
+            raise CacheError(f"{file} is damaged (no images); delete it and run `caption-tx features` again.")
         shards[shard] = manifest["images"]
     failures = os.path.join(folder, "failed.json")
     failed = _read_json(failures) if tf.io.gfile.exists(failures) else {}
@@ -321,7 +323,8 @@ def encode_images(
             number += 1
             shard = _ShardWriter(folder, number)
     failures = os.path.join(folder, "failed.json")
-    failed = {name: reason for name, reason in cache.failed.items() if name not in set(names)} | failed
+    asked = set(names)
+    failed = {name: reason for name, reason in cache.failed.items() if name not in asked} | failed
     if failed or cache.failed:
         _write(failures, json.dumps(failed, indent=1, ensure_ascii=False).encode())
     return open_cache(folder, backbone.key)
