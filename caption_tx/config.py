@@ -6,6 +6,8 @@ No TensorFlow here, so that the command line can show the defaults without loadi
 from __future__ import annotations
 
 import dataclasses
+import math
+import re
 import tomllib
 import types
 import typing
@@ -20,6 +22,12 @@ from caption_tx.errors import ConfigError
 LANGUAGES = ("zh", "en")
 """Chinese (segmented by jieba) and English (split at spaces)."""
 
+SCRIPTS = ("simplified", "traditional")
+"""Forms of Chinese characters that captions can be converted to."""
+
+STORAGES = ("uint8", "float16", "float32")
+"""How features are kept. 8 bits hold activations in [0, 6] only."""
+
 T = TypeVar("T")
 
 SPLITS = ("train", "val", "test")
@@ -30,9 +38,63 @@ def _check(condition: bool, name: str, value: object, wanted: str) -> None:
         raise ConfigError(f"{name} must be {wanted}, got {value!r}.")
 
 
+ORIGINS = ("human", "machine")
+"""Who wrote a caption. Machine translations are trained on and never serve as references."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One caption file or folder, and what is to be known about it that does not stand in it.
+
+    None means that the file says it, or that it is detected. `images` is put before every image name:
+    a folder (or a TSV file of images) within the images' folder. `weight` scales the loss of the
+    source's captions. Training goes through the stages in order; a source belongs to one.
+    """
+
+    path: str
+    format: str | None = None
+    encoding: str | None = None
+    split: str | None = None
+    origin: str | None = None
+    images: str = ""
+    weight: float = 1.0
+    stage: int = 1
+
+    def __post_init__(self) -> None:
+        _check(bool(self.path), "source", self.path, "a path")
+        _check(self.split in (None, *SPLITS), f"split of {self.path}", self.split, f"one of {', '.join(SPLITS)}")
+        _check(self.origin in (None, *ORIGINS), f"origin of {self.path}", self.origin, f"one of {', '.join(ORIGINS)}")
+        _check(0 < self.weight < math.inf, f"weight of {self.path}", self.weight, "a number above 0")
+        _check(1 <= self.stage <= 100, f"stage of {self.path}", self.stage, "in 1 to 100")
+
+
+_SOURCE_OPTION = "(?:" + "|".join(item.name for item in dataclasses.fields(Source) if item.name != "path") + ")"
+_SOURCE = re.compile(rf"(.+?)(?::({_SOURCE_OPTION}=[^,]*(?:,{_SOURCE_OPTION}=[^,]*)*))?", re.DOTALL)
+
+
+def parse_source(text: str) -> Source:
+    """A source as it stands on the command line: `PATH` or `PATH:KEY=VALUE,KEY=VALUE`.
+
+    Raises:
+        ConfigError: a value is out of range or not of its type.
+    """
+    path, options = _SOURCE.fullmatch(text).groups() if text else ("", None)
+    values: dict[str, Any] = dict(item.split("=", 1) for item in options.split(",")) if options else {}
+    for name, kind in (("weight", float), ("stage", int)):
+        if name in values:
+            try:
+                values[name] = kind(values[name])
+            except ValueError:
+                raise ConfigError(f"{name} of {path} must be a number, got {values[name]!r}.") from None
+    return Source(path, **values)
+
+
 @dataclass(frozen=True)
 class CorpusConfig:
-    """Where captions and images lie, and how images without a split are divided."""
+    """Where captions and images lie, and how images without a split are divided.
+
+    `sources` are read by `parse_source`; `format` holds for those that name none.
+    """
 
     sources: tuple[str, ...] = ()
     format: str | None = None
@@ -47,13 +109,21 @@ class CorpusConfig:
             _check(0 <= value < 1, f"corpus.{name}", value, "in [0, 1)")
         total = self.val_fraction + self.test_fraction
         _check(total < 1, "corpus.val_fraction + corpus.test_fraction", total, "below 1")
+        for source in self.sources:
+            parse_source(source)
 
 
 @dataclass(frozen=True)
 class TextConfig:
-    """How a caption becomes words, and which words the model knows."""
+    """How a caption becomes words, and which words the model knows.
+
+    `nfkc` folds full-width letters and other compatibility forms (Unicode NFKC); `script` "simplified"
+    or "traditional" converts Chinese characters; None leaves them as they are.
+    """
 
     language: str = "zh"
+    nfkc: bool = False
+    script: str | None = None
     user_dictionary: str | None = None
     drop_one_letter_words: bool = False
     drop_words_with_digits: bool = False
@@ -62,6 +132,12 @@ class TextConfig:
 
     def __post_init__(self) -> None:
         _check(self.language in LANGUAGES, "text.language", self.language, f"one of {LANGUAGES}")
+        _check(
+            self.script in (None, *SCRIPTS),
+            "text.script",
+            self.script,
+            f"one of {', '.join(SCRIPTS)}",
+        )
         _check(self.max_vocabulary_size > 4, "text.max_vocabulary_size", self.max_vocabulary_size, "above 4")
         _check(self.min_frequency >= 1, "text.min_frequency", self.min_frequency, "at least 1")
 
@@ -71,7 +147,9 @@ class BackboneConfig:
     """The frozen image encoder: a `keras.applications` MobileNet cut at `feature_layer`.
 
     `weights` is "imagenet" (downloaded by Keras), "scenes" (the small backbone that ships
-    with the package), or the path of a weights file without the classifier.
+    with the package), or the path of a weights file without the classifier. `storage` is the number
+    format that features are rounded to, in a cache and in use ("uint8" was chosen by measurement,
+    experiments/feature_storage.py).
     """
 
     name: str = "MobileNet"
@@ -79,9 +157,11 @@ class BackboneConfig:
     feature_layer: str = "conv_pw_12_relu"
     image_size: int = 224
     weights: str = "imagenet"
+    storage: str = "uint8"
 
     def __post_init__(self) -> None:
         _check(self.name == "MobileNet", "backbone.name", self.name, "'MobileNet'")
+        _check(self.storage in STORAGES, "backbone.storage", self.storage, f"one of {', '.join(STORAGES)}")
         _check(self.alpha > 0, "backbone.alpha", self.alpha, "above 0")
         _check(self.image_size >= 32, "backbone.image_size", self.image_size, "at least 32 pixels")
 
@@ -118,9 +198,14 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """One run of Keras `fit`. `batch_size` counts images; each brings all its captions."""
+    """One run of Keras `fit`. `batch_size` counts images; each brings all its captions.
+
+    Where sources name several stages, `epochs` counts all of them together; `stage_epochs` gives those
+    of each stage but the last. Without it the earlier stages share 3 of 10 epochs.
+    """
 
     epochs: int = 14
+    stage_epochs: tuple[int, ...] = ()
     batch_size: int = 32
     learning_rate: float = 5e-4
     warmup_epochs: float = 1.0
@@ -139,6 +224,14 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "patience"):
             _check(getattr(self, name) >= 1, f"training.{name}", getattr(self, name), "at least 1")
+        for value in self.stage_epochs:
+            _check(value >= 1, "training.stage_epochs", value, "at least 1 each")
+        _check(
+            sum(self.stage_epochs) < self.epochs,
+            "training.stage_epochs",
+            list(self.stage_epochs),
+            f"fewer than training.epochs ({self.epochs}) together, so that the last stage has some",
+        )
         _check(self.learning_rate > 0, "training.learning_rate", self.learning_rate, "above 0")
         _check(self.warmup_epochs >= 0, "training.warmup_epochs", self.warmup_epochs, "0 or more")
         _check(0 <= self.label_smoothing < 1, "training.label_smoothing", self.label_smoothing, "in [0, 1)")

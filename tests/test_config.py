@@ -10,22 +10,25 @@ from caption_tx.config import (
     CorpusConfig,
     DecodingOptions,
     ModelConfig,
+    Source,
     TextConfig,
     TrainingConfig,
     dump_config,
     from_dict,
     load_config,
+    parse_source,
     to_dict,
 )
 from caption_tx.errors import CaptionTxError, ConfigError
 
 OTHER = Config(
     CorpusConfig(("甲.tsv", "b.json"), "tsv", "图 片", 0.125, 0.25, 7),
-    TextConfig("en", "words.txt", True, True, 101, 2),
-    BackboneConfig("MobileNet", 0.25, "conv_pw_5_relu", 64, "w.h5"),
+    TextConfig("en", True, "simplified", "words.txt", True, True, 101, 2),
+    BackboneConfig("MobileNet", 0.25, "conv_pw_5_relu", 64, "w.h5", "float16"),
     ModelConfig(22, 17, 5, 2, 11, 0.1, 0.2, 0.0, {"pre": "post", "post": "pre"}[ModelConfig().norm_order], False),
     TrainingConfig(
-        epochs=3, batch_size=5, learning_rate=1e-3, warmup_epochs=0.5, label_smoothing=0.0, clip_norm=2.0, patience=1,
+        epochs=3, stage_epochs=(1, 1), batch_size=5,
+        learning_rate=1e-3, warmup_epochs=0.5, label_smoothing=0.0, clip_norm=2.0, patience=1,
         flips=True, cached=False, cache="c", tensorboard=False, sample_images=("一.jpg",), sample_count=0,
         sample_temperatures=(0.0, 0.7), seed=3,
     ),
@@ -156,3 +159,41 @@ def test_what_is_no_toml_is_named(write, data):
 
 def test_every_error_is_one_the_command_line_catches():
     assert issubclass(ConfigError, CaptionTxError)
+
+
+@pytest.mark.parametrize(
+    ("text", "source"),
+    [
+        ("a.txt", Source("a.txt")),
+        (r"C:\图\a.txt", Source(r"C:\图\a.txt")),
+        ("s3://b/x.csv:stage=2,weight=0.5", Source("s3://b/x.csv", weight=0.5, stage=2)),
+        ("a:b:images=train.tsv,split=val,origin=human", Source("a:b", split="val", origin="human", images="train.tsv")),
+        ("a.csv:encoding=gb18030,format=csv", Source("a.csv", "csv", "gb18030")),
+        ("a:colour=red", Source("a:colour=red")),
+    ],
+)
+def test_sources_as_on_the_command_line(text, source):
+    assert parse_source(text) == source
+    assert CorpusConfig(sources=(text,)).sources == (text,)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "source must be a path"),
+        ("a:weight=much", "weight of a must be a number, got 'much'"),
+        ("a:weight=0", r"weight of a must be a number above 0, got 0\.0"),
+        ("a:weight=nan", "weight of a must be a number above 0"),
+        ("a:stage=0", "stage of a must be in 1 to 100"),
+        ("a:split=best", "split of a must be one of train, val, test"),
+        ("a:origin=robot", "origin of a must be one of human, machine"),
+    ],
+)
+def test_bad_sources_are_named(text, message):
+    with pytest.raises(ConfigError, match=message):
+        CorpusConfig(sources=(text,))
+
+
+def test_the_last_stage_keeps_an_epoch():
+    with pytest.raises(ConfigError, match=r"stage_epochs must be fewer than training\.epochs \(5\)"):
+        TrainingConfig(epochs=5, stage_epochs=(3, 2))
