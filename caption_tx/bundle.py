@@ -16,7 +16,7 @@ from typing import Any
 
 from caption_tx import __version__
 from caption_tx.config import BackboneConfig, TextConfig, from_dict, to_dict
-from caption_tx.data.features import WEIGHTS_VARIABLE, Backbone
+from caption_tx.data.backbone import WEIGHTS_VARIABLE, Backbone
 from caption_tx.data.segmentation import Segmenter
 from caption_tx.data.tokenizer import Tokenizer
 from caption_tx.errors import BundleError, ConfigError

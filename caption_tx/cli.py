@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import sys
@@ -13,10 +14,22 @@ from pathlib import Path
 from typing import Any
 
 from caption_tx import __version__
-from caption_tx.config import LANGUAGES, Config, DecodingOptions, from_dict, load_config, to_dict
+from caption_tx.config import (
+    COMPRESSIONS,
+    LANGUAGES,
+    SCRIPTS,
+    STORAGES,
+    Config,
+    DecodingOptions,
+    Source,
+    from_dict,
+    load_config,
+    to_dict,
+)
 from caption_tx.errors import CaptionTxError, ConfigError
 
 DEFAULTS = Config()
+IMAGES_HELP = "folder of the images, or a TSV file of images in base64; also on a remote store (gs://..)"
 
 
 @contextmanager
@@ -47,9 +60,18 @@ def _tell(text: str) -> None:
 
 
 def _add_corpus(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("source", nargs="*", metavar="SOURCE", help="caption file, or a folder that holds one")
-    parser.add_argument("--format", help="layout of the caption file, where it cannot be detected")
+    options = ", ".join(item.name for item in dataclasses.fields(Source) if item.name != "path")
+    parser.add_argument(
+        "source",
+        nargs="*",
+        metavar="SOURCE",
+        help="caption file, or a folder that holds one; may be repeated. PATH:KEY=VALUE,.. says more of one source: "
+        f"{options}, e.g. translated.txt:stage=1,weight=0.5",
+    )
+    parser.add_argument("--format", help="layout of the caption files, where it cannot be detected")
     parser.add_argument("--language", choices=LANGUAGES, help=f"of the captions (default: {DEFAULTS.text.language})")
+    parser.add_argument("--nfkc", action="store_true", default=None, help="fold full-width letters and digits")
+    parser.add_argument("--script", choices=SCRIPTS, help="convert Chinese characters (default: left as they are)")
 
 
 def _add_backbone(parser: argparse.ArgumentParser) -> None:
@@ -87,30 +109,60 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--language", choices=LANGUAGES, default="zh", help="of the captions (default: %(default)s)")
     demo.set_defaults(run=_demo)
 
-    corpus = commands.add_parser("corpus", help="what is in a caption corpus")
+    corpus = commands.add_parser("corpus", help="what is in a caption corpus, and what is wrong with it")
     _add_corpus(corpus)
+    corpus.add_argument("--images", metavar="DIR", help=f"{IMAGES_HELP}; --check reads every one of them")
+    corpus.add_argument("--check", action="store_true", help="look for what needs mending before training")
+    corpus.add_argument(
+        "--list", type=Path, metavar="FILE.csv", help="with --check: write every place of every finding, a row each"
+    )
+    corpus.add_argument(
+        "--plot",
+        type=Path,
+        metavar="FILE.png",
+        help="with --check: draw caption lengths and vocabulary (.png, .svg, .pdf)",
+    )
     _add_settings(corpus)
     corpus.add_argument("--json", action="store_true", help="print one JSON document")
     corpus.set_defaults(run=_corpus)
 
     features = commands.add_parser("features", help="encode every image once, resumable")
     _add_corpus(features)
-    features.add_argument("--images", metavar="DIR", help="folder of the images")
+    features.add_argument("--images", metavar="DIR", help=IMAGES_HELP)
     features.add_argument("--cache", metavar="DIR", required=True, help="folder of the features")
     features.add_argument("--flips", action="store_true", default=None, help="also store each image mirrored")
+    features.add_argument("--storage", choices=STORAGES, help=f"number format (default: {DEFAULTS.backbone.storage})")
+    features.add_argument(
+        "--compression", choices=COMPRESSIONS, help=f"of the shards (default: {DEFAULTS.training.compression})"
+    )
+    features.add_argument(
+        "--shard", metavar="I/N", help="encode the I-th of N shares only; the others may run at the same time, anywhere"
+    )
+    features.add_argument(
+        "--join", action="store_true", help="encode nothing: check every record and join what all shares encoded"
+    )
     _add_backbone(features)
     _add_settings(features)
     features.set_defaults(run=_features)
 
     train = commands.add_parser("train", help="train a captioner; the same command again goes on with a killed run")
     _add_corpus(train)
-    train.add_argument("--images", metavar="DIR", help="folder of the images")
+    train.add_argument("--images", metavar="DIR", help=IMAGES_HELP)
     train.add_argument("--workdir", type=Path, required=True, help="folder of the run: settings, logs, bundle")
     train.add_argument("--cache", metavar="DIR", help="folder of the features (default: features/ in the workdir)")
     train.add_argument("--uncached", action="store_true", help="encode the images anew in every step; needs no disk")
     train.add_argument("--flips", action="store_true", default=None, help="train on mirrored images too")
     training, model, text = DEFAULTS.training, DEFAULTS.model, DEFAULTS.text
-    train.add_argument("--epochs", type=int, help=f"default: {training.epochs}")
+    train.add_argument(
+        "--leave-out",
+        nargs="+",
+        metavar="PROBLEM",
+        help="do without captions that `corpus --check` finds this wrong with, e.g. html url",
+    )
+    train.add_argument("--epochs", type=int, help=f"of all stages together (default: {training.epochs})")
+    train.add_argument(
+        "--stage-epochs", type=int, nargs="+", metavar="N", help="epochs of each stage of the sources but the last"
+    )
     train.add_argument("--batch-size", type=int, help=f"images a step (default: {training.batch_size})")
     train.add_argument("--learning-rate", type=float, help=f"its peak (default: {training.learning_rate})")
     train.add_argument("--layers", type=int, help=f"decoder blocks (default: {model.num_layers})")
@@ -160,13 +212,19 @@ def _parser() -> argparse.ArgumentParser:
 _SETTING_OF = {
     "format": "corpus.format",
     "images": "corpus.images",
+    "leave_out": "corpus.leave_out",
     "language": "text.language",
+    "nfkc": "text.nfkc",
+    "script": "text.script",
     "min_frequency": "text.min_frequency",
     "user_dictionary": "text.user_dictionary",
     "backbone_weights": "backbone.weights",
     "alpha": "backbone.alpha",
     "feature_layer": "backbone.feature_layer",
     "image_size": "backbone.image_size",
+    "storage": "backbone.storage",
+    "compression": "training.compression",
+    "stage_epochs": "training.stage_epochs",
     "layers": "model.num_layers",
     "epochs": "training.epochs",
     "batch_size": "training.batch_size",
@@ -216,10 +274,21 @@ def resolve(arguments: argparse.Namespace) -> Config:
 
 
 def _need_images(config: Config) -> None:
-    if not config.corpus.images:
+    location = config.corpus.images
+    if not location:
         raise ConfigError("No folder of images; name it with --images.")
-    if not os.path.isdir(config.corpus.images):
-        raise ConfigError(f"There is no folder of images '{config.corpus.images}'; name it with --images.")
+    if "://" not in location and not os.path.exists(location):
+        raise ConfigError(f"There is no folder of images '{location}'; name it with --images.")
+
+
+def _parse_share(text: str | None) -> tuple[int, int]:
+    """`2/8` -> (1, 8): which share of how many, counted from 0."""
+    if text is None:
+        return 0, 1
+    part, separator, parts = text.partition("/")
+    if not (separator and part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
+        raise ConfigError(f"--shard must be I/N with I from 1 to N, got '{text}'.")
+    return int(part) - 1, int(parts)
 
 
 def _demo(arguments: argparse.Namespace) -> None:
@@ -230,23 +299,85 @@ def _demo(arguments: argparse.Namespace) -> None:
 
 
 def _corpus(arguments: argparse.Namespace) -> None:
+    for option, path, suffixes in (
+        ("--list", arguments.list, (".csv",)),
+        ("--plot", arguments.plot, (".png", ".svg", ".pdf")),
+    ):
+        if path is None:
+            continue
+        if not arguments.check:
+            raise ConfigError(f"{option} writes what --check finds; add --check.")
+        if path.suffix.lower() not in suffixes:
+            raise ConfigError(f"{option} must end in {' or '.join(suffixes)}, got '{path}'.")
+        if not path.absolute().parent.is_dir():
+            raise ConfigError(f"{option}: there is no folder '{path.absolute().parent}'.")
     from caption_tx.data.corpus import describe, format_description, read_corpus
     from caption_tx.data.segmentation import Segmenter
 
     config = resolve(arguments)
     source = config.corpus
-    table = read_corpus(source.sources, source.format, source.val_fraction, source.test_fraction, source.split_seed)
-    description = describe(table, Segmenter(config.text))
+    table = read_corpus(
+        source.sources,
+        source.format,
+        source.val_fraction,
+        source.test_fraction,
+        source.split_seed,
+        source.images or None,
+    )
+    segmenter = Segmenter(config.text)
+    if arguments.check:
+        _check_corpus(arguments, config, table, segmenter)
+        return
+    description = describe(table, segmenter)
     print(json.dumps(description, ensure_ascii=False, indent=1) if arguments.json else format_description(description))
+
+
+def _check_corpus(arguments: argparse.Namespace, config: Config, table: Any, segmenter: Any) -> None:
+    """Prints the report, even where none of the images could be read, which is an error after it."""
+    from tqdm import tqdm
+
+    from caption_tx.data.hygiene.checks import Findings, check_corpus
+    from caption_tx.data.hygiene.text import format_report
+    from caption_tx.data.image_folders import is_remote, open_images
+    from caption_tx.files import write_atomically
+
+    location, findings = config.corpus.images, Findings()
+    if is_remote(location):
+        _start_tensorflow()
+    report = check_corpus(
+        table,
+        segmenter,
+        images=open_images(location) if location else None,
+        text=config.text,
+        model_max_length=config.model.max_length,
+        progress=lambda items, total, what: tqdm(items, desc=what, total=total, disable=not total),
+        findings=findings,
+    )
+    print(json.dumps(report, ensure_ascii=False, indent=1) if arguments.json else format_report(report))
+    if arguments.list is not None:
+        write_atomically(arguments.list, findings.to_csv())
+    if arguments.plot is not None:
+        from caption_tx.data.hygiene.plot import corpus_figure
+        from caption_tx.inference.plotting import save_figure
+
+        save_figure(corpus_figure(report), arguments.plot)
+    if location and not report["checked_images"]["read"]:
+        raise CaptionTxError(f"None of the images that the captions name could be read in '{location}'.")
 
 
 def _features(arguments: argparse.Namespace) -> None:
     config = resolve(arguments)
     _need_images(config)
+    share = _parse_share(arguments.shard)
+    if arguments.join and arguments.shard:
+        raise ConfigError("--join comes after all shares are encoded; leave out --shard.")
     _start_tensorflow()
-    from caption_tx.training.fit import encode_corpus
+    from caption_tx.training.encoding import encode_corpus, join_corpus
 
-    cache = encode_corpus(config, arguments.cache, _tell)
+    if arguments.join:
+        cache = join_corpus(config, arguments.cache, _tell)
+    else:
+        cache = encode_corpus(config, arguments.cache, _tell, share)
     _tell(f"{len(cache.images):,} images are in {cache.folder}, {len(cache.failed):,} could not be read.")
 
 

@@ -28,6 +28,9 @@ SCRIPTS = ("simplified", "traditional")
 STORAGES = ("uint8", "float16", "float32")
 """How features are kept. 8 bits hold activations in [0, 6] only."""
 
+COMPRESSIONS = ("none", "zlib")
+"""Of the records of a feature cache."""
+
 T = TypeVar("T")
 
 SPLITS = ("train", "val", "test")
@@ -93,12 +96,14 @@ def parse_source(text: str) -> Source:
 class CorpusConfig:
     """Where captions and images lie, and how images without a split are divided.
 
-    `sources` are read by `parse_source`; `format` holds for those that name none.
+    `sources` are read by `parse_source`; `format` holds for those that name none. `leave_out` names
+    problems of captions that `corpus --check` finds ("html", "url", ..): training does without those captions.
     """
 
     sources: tuple[str, ...] = ()
     format: str | None = None
     images: str = ""
+    leave_out: tuple[str, ...] = ()
     val_fraction: float = 0.05
     test_fraction: float = 0.05
     split_seed: int = 0
@@ -215,6 +220,7 @@ class TrainingConfig:
     flips: bool = False
     cached: bool = True
     cache: str | None = None
+    compression: str = "zlib"
     tensorboard: bool = True
     sample_images: tuple[str, ...] = ()
     sample_count: int = 3
@@ -224,6 +230,7 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "patience"):
             _check(getattr(self, name) >= 1, f"training.{name}", getattr(self, name), "at least 1")
+        _check(self.compression in COMPRESSIONS, "training.compression", self.compression, f"one of {COMPRESSIONS}")
         for value in self.stage_epochs:
             _check(value >= 1, "training.stage_epochs", value, "at least 1 each")
         _check(

@@ -79,7 +79,8 @@ def features(sizes) -> np.ndarray:
 @pytest.fixture(scope="session")
 def tokenizer(sizes):
     """A tokenizer of the tiny Captioner's vocabulary; its words are single letters."""
-    from caption_tx.data.tokenizer import SPECIAL_TOKENS, Tokenizer
+    from caption_tx.data.tokenizer import Tokenizer
+    from caption_tx.data.vocabulary import SPECIAL_TOKENS
 
     return Tokenizer([*SPECIAL_TOKENS, *"abcdefghi"][: sizes["vocabulary_size"]], "en")
 
@@ -105,7 +106,7 @@ def backbone_config(tmp_path_factory):
 @pytest.fixture(scope="session")
 def backbone(backbone_config):
     """That backbone, loaded."""
-    from caption_tx.data.features import Backbone
+    from caption_tx.data.backbone import Backbone
 
     return Backbone(backbone_config)
 

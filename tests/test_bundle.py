@@ -11,8 +11,9 @@ import pytest
 
 from caption_tx.bundle import CONFIG, DICTIONARY, VOCABULARY, WEIGHTS, Bundle, load_bundle, save_bundle
 from caption_tx.config import TextConfig
-from caption_tx.data.features import WEIGHTS_VARIABLE
-from caption_tx.data.tokenizer import SPECIAL_TOKENS, Tokenizer
+from caption_tx.data.backbone import WEIGHTS_VARIABLE
+from caption_tx.data.tokenizer import Tokenizer
+from caption_tx.data.vocabulary import SPECIAL_TOKENS
 from caption_tx.errors import BundleError
 from caption_tx.inference.decoding import decode
 

@@ -22,14 +22,15 @@ from caption_tx.config import (
 from caption_tx.errors import CaptionTxError, ConfigError
 
 OTHER = Config(
-    CorpusConfig(("甲.tsv", "b.json"), "tsv", "图 片", 0.125, 0.25, 7),
+    CorpusConfig(("甲.tsv", "b.json"), "tsv", "图 片", ("url",), 0.125, 0.25, 7),
     TextConfig("en", True, "simplified", "words.txt", True, True, 101, 2),
     BackboneConfig("MobileNet", 0.25, "conv_pw_5_relu", 64, "w.h5", "float16"),
     ModelConfig(22, 17, 5, 2, 11, 0.1, 0.2, 0.0, {"pre": "post", "post": "pre"}[ModelConfig().norm_order], False),
     TrainingConfig(
         epochs=3, stage_epochs=(1, 1), batch_size=5,
         learning_rate=1e-3, warmup_epochs=0.5, label_smoothing=0.0, clip_norm=2.0, patience=1,
-        flips=True, cached=False, cache="c", tensorboard=False, sample_images=("一.jpg",), sample_count=0,
+        flips=True, cached=False, cache="c", compression="none", tensorboard=False, sample_images=("一.jpg",),
+        sample_count=0,
         sample_temperatures=(0.0, 0.7), seed=3,
     ),
 )  # fmt: skip

@@ -14,7 +14,7 @@ from caption_tx import demo
 from caption_tx.cli import main
 from caption_tx.config import BackboneConfig, Config, CorpusConfig, TextConfig, TrainingConfig
 from caption_tx.data.scenes import write_scenes
-from caption_tx.data.tokenizer import SPECIAL_TOKENS
+from caption_tx.data.vocabulary import SPECIAL_TOKENS
 
 
 @pytest.fixture(scope="module")

@@ -1,276 +1,151 @@
-"""Caption files of every layout -> `Records`.
+"""Caption files and folders of every layout -> `Records`.
 
 A layout is a `Reader` in `FORMATS`. A new one needs no change elsewhere: detection and messages go over `FORMATS`.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from caption_tx.config import SPLITS
+from caption_tx.config import Source
+from caption_tx.data.readers import flickr, folder, json_files, tables
+from caption_tx.data.readers.records import CAPTION_HEADERS, IMAGE_HEADERS, SPLIT_NAMES, Records, find_columns
+from caption_tx.data.text_files import HEAD_BYTES, TextFile, guess_encoding, known_encoding, read_head
 from caption_tx.errors import CorpusError
 
-SPLIT_NAMES = {
-    **{name: "train" for name in ("train", "training")},
-    **{name: "val" for name in ("val", "valid", "validation", "dev")},
-    **{name: "test" for name in ("test", "testing")},
-}
-IMAGE_HEADERS = ("image", "filename", "file_name", "image_name", "image_id", "file", "img")
-CAPTION_HEADERS = ("caption", "text", "comment", "description", "sentence")
-SPLIT_HEADERS = ("split", "subset", "partition")
-_HEAD_BYTES = 1 << 16
+_SNIFFED_LINES = 50
+# captions_val2014.json (COCO), caption_validation_annotations_20170910.json (AI Challenger)
+_RELEASE_NAME = re.compile(r"captions?_(train|val|validation|test)(?:20\d\d|\w*_annotations_\d{8})\.json")
+_TEXT_SUFFIXES = (".txt", ".csv", ".tsv", ".json", ".jsonl", ".token", ".parquet")
 
 
-@dataclass
-class Records:
-    """What one file brings, before images without a split are divided.
+@dataclass(frozen=True)
+class Head:
+    """A file's beginning: bytes, text, and its first lines that are not blank (the last may be cut)."""
 
-    `rows` holds (image, caption, split or None, origin, line). Rows with `split` None are divided by
-    the seed, unless the file came with split lists (`listed`): then they are left out.
-    """
+    data: bytes
+    text: str
+    lines: list[str]
 
-    source: str
-    rows: list[tuple[str, str, str | None, str, int]] = field(default_factory=list)
-    skipped: list[tuple[str, int, str]] = field(default_factory=list)
-    listed: bool = False
+    @classmethod
+    def of(cls, path: Path, encoding: str | None = None) -> Head:
+        """The head of a file; CorpusError if it cannot be read."""
+        data = read_head(path)
+        name = known_encoding(encoding, path) if encoding else guess_encoding(data)
+        try:
+            text = data.decode(name or "utf-8", "replace").removeprefix("\ufeff")
+        except UnicodeError:
+            text = ""
+        lines = [line for line in re.split("\r\n|\r|\n", text) if line.strip()][: _SNIFFED_LINES + 1]
+        whole = lines[:-1] if len(data) == HEAD_BYTES or len(lines) > _SNIFFED_LINES else lines
+        return cls(data, text, whole or lines)
 
-    def add(self, image: str, caption: str, line: int, split: str | None = None, origin: str = "human") -> None:
-        """One caption; without text it is counted as skipped, without an image it is an error."""
-        image, caption = image.strip(), caption.strip()
-        if not image and not caption:
-            self.skip(line, "blank line")
-        elif not image or "\0" in image:
-            raise CorpusError(f"{self.source}, line {line}: no usable image name before the caption; add one.")
-        elif not caption:
-            self.skip(line, "no caption")
-        else:
-            self.rows.append((image, caption, split, origin, line))
-
-    def skip(self, line: int, reason: str) -> None:
-        """Counts a place that holds no caption."""
-        self.skipped.append((self.source, line, reason))
+    def most(self, test: Callable[[str], object]) -> bool:
+        """Whether half of the lines, or more, are like that: a bad line does not hide the layout."""
+        return bool(self.lines) and 2 * sum(bool(test(line)) for line in self.lines) >= len(self.lines)
 
 
 @dataclass(frozen=True)
 class Reader:
-    """One layout: `sniff(head)` recognises the first characters of a file, `read(path, text)` reads it.
+    """One layout: `sniff(head)` recognises the beginning of a file, `read(file, records)` fills in the captions.
 
-    `suffixes` name the files that are taken for this layout when no content is recognised, so that
-    the reader can say what is wrong with them.
+    `suffixes` name the files that are taken for this layout when no content is recognised, so that the
+    reader can say what is wrong with them. A `binary` layout has no encoding of its own; with
+    `named_splits` the name of a release tells the split.
     """
 
     layout: str
-    sniff: Callable[[str], bool]
-    read: Callable[[Path, str], Records]
+    sniff: Callable[[Head], bool]
+    read: Callable[[TextFile, Records], None]
     suffixes: tuple[str, ...] = ()
+    binary: bool = False
+    named_splits: bool = False
 
 
-def _read_text(path: Path) -> str:
-    try:
-        data = path.read_bytes()
-    except (OSError, ValueError) as error:
-        raise CorpusError(f"Cannot read the caption file {path}: {getattr(error, 'strerror', error)}.") from error
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise CorpusError(f"{path}, line {line}: not UTF-8 ({error.reason}); save the file as UTF-8.") from error
+def _has_header(delimiter: str) -> Callable[[Head], bool]:
+    return lambda head: bool(head.lines) and {"image", "caption"} <= find_columns(head.lines[0].split(delimiter)).keys()
 
 
-def _first_line(head: str) -> str:
-    return next((line for line in head.splitlines() if line.strip()), "")
+def _is_ofa_line(line: str) -> bool:
+    cells = line.split("\t")
+    return len(cells) >= 4 and tables.is_base64(cells[-1])
 
 
-# --- Flickr8k and Flickr8k-CN: one `NAME.jpg#K<TAB>caption` or `NAME.jpg#zhc#K caption` a line
-_FLICKR_LINE = re.compile(r"(.+?)#(?:(enc|zh[a-z])#)?(\d+)(?:\s+(.*))?")
-# zhb and zhg are Baidu's and Google's translations; zhc is written, and zhm translated, by people.
-_MACHINE_TAGS = ("zhb", "zhg")
-_FLICKR_CN_FILE = re.compile(r"(.+?)(?:enc|zh[a-z])(?:test)?\.captions?\.txt", re.IGNORECASE)
-_CLASSIC_SPLITS = {"train": "trainImages", "val": "devImages", "test": "testImages"}
-
-
-def _flickr_split_files(path: Path) -> dict[Path, str]:
-    """The split lists that lie beside a caption file, and the split of each."""
-    match = _FLICKR_CN_FILE.fullmatch(path.name)
-    prefix = match[1] if match else "flickr8k"
-    names = {f"{prefix}{split}.txt": split for split in SPLITS}
-    names |= {f"Flickr_8k.{name}.txt": split for split, name in _CLASSIC_SPLITS.items()}
-    return {path.with_name(name): split for name, split in names.items() if path.with_name(name).is_file()}
-
-
-def _read_flickr_splits(files: dict[Path, str]) -> dict[str, str]:
-    split_of: dict[str, str] = {}
-    for path, split in files.items():
-        for number, line in enumerate(io.StringIO(_read_text(path), newline=None), 1):
-            name = line.strip()
-            if name and split_of.setdefault(name, split) != split:
-                raise CorpusError(f"{path}, line {number}: {name} is listed for {split_of[name]} too; keep one.")
-    return split_of
-
-
-def _read_flickr8k(path: Path, text: str) -> Records:
-    files = _flickr_split_files(path)
-    split_of = _read_flickr_splits(files)
-    records = Records(str(path), listed=bool(files))
-    for number, line in enumerate(io.StringIO(text, newline=None), 1):
-        line = line.strip()
-        if not line:
-            records.skip(number, "blank line")
-            continue
-        match = _FLICKR_LINE.fullmatch(line)
-        if not match:
-            raise CorpusError(
-                f"{path}, line {number}: expected 'NAME.jpg#zhc#0 caption' or 'NAME.jpg#0<TAB>caption', "
-                f"found {line[:60]!r}; correct the line or give the right --format."
-            )
-        image, tag, _, caption = match.groups()
-        split = split_of.get(image) or split_of.get(image.rpartition(".")[0])
-        records.add(image, caption or "", number, split, "machine" if tag in _MACHINE_TAGS else "human")
-    if files and records.rows and not any(row[2] for row in records.rows):
-        lists = ", ".join(file.name for file in files)
-        raise CorpusError(f"{path}: none of its images is in the split lists beside it ({lists}); remove or mend them.")
-    return records
-
-
-# --- AI Challenger: a JSON list of {"url", "image_id", "caption": [five strings]}
-def _read_ai_challenger(path: Path, text: str) -> Records:
-    try:
-        entries = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise CorpusError(f"{path} is not valid JSON: {error}; mend it or fetch the file again.") from error
-    wanted = 'a list of {"image_id": "x.jpg", "caption": ["..", ..]}'
-    if not isinstance(entries, list):
-        raise CorpusError(f"{path}: expected {wanted}, found a JSON {type(entries).__name__}; give the right --format.")
-    records = Records(str(path))
-    for number, entry in enumerate(entries, 1):
-        image = entry.get("image_id") if isinstance(entry, dict) else None
-        captions = entry.get("caption") if isinstance(entry, dict) else None
-        captions = [captions] if isinstance(captions, str) else captions
-        if not isinstance(image, str) or not isinstance(captions, list) or not _is_unicode(image):
-            raise CorpusError(f"{path}, entry {number}: expected {wanted}, found {str(entry)[:80]!a}; correct it.")
-        if not captions:
-            records.skip(number, "no caption")
-        for caption in captions:
-            if not isinstance(caption, str):
-                raise CorpusError(f"{path}, entry {number}: a caption must be text, found {str(caption)[:60]!a}.")
-            if _is_unicode(caption):
-                records.add(image, caption, number)
-            else:
-                records.skip(number, "not valid Unicode")
-    return records
-
-
-def _is_unicode(text: str) -> bool:
-    """False for half a surrogate pair, which JSON can spell and nothing downstream can encode."""
-    return not any("\ud800" <= letter <= "\udfff" for letter in text)
-
-
-# --- CSV and TSV with a header: image, caption[, split]
-def _columns(header: list[str]) -> dict[str, int]:
-    """The place of each known column in a header line."""
-    names = [name.strip().strip('"').lower() for name in header]
-    places = {}
-    for column, aliases in (("image", IMAGE_HEADERS), ("caption", CAPTION_HEADERS), ("split", SPLIT_HEADERS)):
-        place = next((names.index(alias) for alias in aliases if alias in names), None)
-        if place is not None:
-            places[column] = place
-    return places
-
-
-def _sniff_table(delimiter: str) -> Callable[[str], bool]:
-    return lambda head: {"image", "caption"} <= _columns(_first_line(head).split(delimiter)).keys()
-
-
-def _table_rows(path: Path, text: str, delimiter: str, quoting: int) -> list[tuple[int, list[str]]]:
-    """Every row and the line that it starts at."""
-    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting, strict=True)
-    rows, start = [], 1
-    try:
-        for cells in lines:
-            rows.append((start, cells))
-            start = lines.line_num + 1
-    except csv.Error as error:
-        raise CorpusError(
-            f"{path}, line {start}: {error}; a caption with the separator or a quote in it stands in double "
-            f'quotes, and a quote inside is doubled ("").'
-        ) from error
-    return rows
-
-
-def _read_table(delimiter: str) -> Callable[[Path, str], Records]:
-    def read(path: Path, text: str) -> Records:
-        try:
-            rows = _table_rows(path, text, delimiter, csv.QUOTE_MINIMAL)
-        except CorpusError:
-            if delimiter != "\t":
-                raise
-            # Many write TSV without any quoting, so that a quote is only a letter.
-            rows = _table_rows(path, text, delimiter, csv.QUOTE_NONE)
-        records = Records(str(path))
-        places: dict[str, int] = {}
-        header: list[str] = []
-        for number, cells in rows:
-            if not any(cell.strip() for cell in cells):
-                records.skip(number, "blank line")
-            elif not places:
-                header, places = cells, _columns(cells)
-                if not {"image", "caption"} <= places.keys():
-                    raise CorpusError(
-                        f"{path}, line {number}: expected a header with 'image' and 'caption' "
-                        f"(and perhaps 'split'), found {','.join(cells)[:80]!r}; add one."
-                    )
-            elif len(cells) > len(header):
-                raise CorpusError(
-                    f"{path}, line {number}: {len(cells)} fields where the header has {len(header)}; "
-                    "put a caption that holds the separator in double quotes."
-                )
-            else:
-                cells += [""] * (len(header) - len(cells))
-                split = _parse_split(path, number, cells[places["split"]]) if "split" in places else None
-                records.add(cells[places["image"]], cells[places["caption"]], number, split)
-        return records
-
-    return read
-
-
-def _parse_split(path: Path, line: int, name: str) -> str | None:
-    name = name.strip().lower()
-    if name and name not in SPLIT_NAMES:
-        raise CorpusError(f"{path}, line {line}: unknown split {name!r}; use one of {', '.join(SPLIT_NAMES)}.")
-    return SPLIT_NAMES.get(name)
+def _is_pair(line: str) -> bool:
+    cells = line.split("\t")
+    known = (*IMAGE_HEADERS, *CAPTION_HEADERS)
+    return (
+        len(cells) == 2
+        and all(cell.strip() for cell in cells)
+        and not any(cell.strip().lower() in known for cell in cells)
+        and not tables.is_base64(cells[1])
+    )
 
 
 FORMATS: dict[str, Reader] = {
-    "flickr8k": Reader(
-        "NAME.jpg#zhc#0 caption, or NAME.jpg#0<TAB>caption",
-        sniff=lambda head: _FLICKR_LINE.fullmatch(_first_line(head).strip()) is not None,
-        read=_read_flickr8k,
+    "parquet": Reader(
+        "columns image, caption[, split]",
+        lambda head: head.data.startswith(b"PAR1"),
+        tables.read_parquet,
+        (".parquet",),
+        binary=True,
+    ),
+    "karpathy": Reader(
+        'JSON {"images": [{"filename": .., "split": .., "sentences": [{"raw": ".."}]}]}',
+        lambda head: json_files.looks_like_karpathy(head.text),
+        json_files.read_karpathy,
+    ),
+    "coco": Reader(
+        'JSON {"images": [{"id", "file_name"}], "annotations": [{"image_id", "caption"}]}',
+        lambda head: json_files.looks_like_coco(head.text),
+        json_files.read_coco,
+        named_splits=True,
     ),
     "ai_challenger": Reader(
         'JSON [{"image_id": "x.jpg", "caption": ["..", ..]}, ..]',
-        sniff=lambda head: head.lstrip().startswith("[") and '"image_id"' in head and '"caption"' in head,
-        read=_read_ai_challenger,
-        suffixes=(".json",),
+        lambda head: json_files.looks_like_list(head.text),
+        json_files.read_ai_challenger,
+        (".json",),
+        named_splits=True,
     ),
-    "csv": Reader("header image,caption[,split]", _sniff_table(","), _read_table(","), (".csv",)),
-    "tsv": Reader("header image<TAB>caption[<TAB>split]", _sniff_table("\t"), _read_table("\t"), (".tsv",)),
+    "jsonl": Reader(
+        '{"image_id": "x", "text": ["..", ..]} a line',
+        lambda head: head.most(json_files.looks_like_jsonl),
+        json_files.read_jsonl,
+        (".jsonl",),
+    ),
+    "flickr30k": Reader("header image_name| comment_number| comment", _has_header("|"), tables.read_flickr30k),
+    "csv": Reader("header image,caption[,split]", _has_header(","), tables.read_table(","), (".csv",)),
+    "tsv": Reader("header image<TAB>caption[<TAB>split]", _has_header("\t"), tables.read_table("\t"), (".tsv",)),
+    "ofa": Reader(
+        "uniq-id<TAB>image-id<TAB>caption[&&caption..]<TAB>objects<TAB>base64",
+        lambda head: head.most(_is_ofa_line),
+        tables.read_ofa,
+    ),
+    "coco_cn": Reader(
+        "COCO_val2014_000000000042#0<TAB>caption",
+        lambda head: head.most(flickr.COCO_LINE.fullmatch),
+        flickr.read_coco_cn,
+    ),
+    "flickr8k": Reader(
+        "NAME.jpg#zhc#0 caption, or NAME.jpg#0<TAB>caption (Flickr30k-CN too)",
+        lambda head: head.most(lambda line: flickr.LINE.fullmatch(line.strip())),
+        flickr.read_flickr8k,
+    ),
+    "pairs": Reader("NAME<TAB>caption without a header", lambda head: head.most(_is_pair), flickr.read_pairs),
+    "folder": Reader(
+        "images with texts of the same names (x.jpg, x.txt)", lambda head: False, folder.read_folder, binary=True
+    ),
 }
 """Every layout that can be read. In detection the first whose `sniff` agrees wins."""
 
 
-def detect(path: Path) -> str | None:
+def detect(path: Path, encoding: str | None = None) -> str | None:
     """The name in `FORMATS` that a file's beginning looks like, or None; CorpusError if it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(_HEAD_BYTES).decode("utf-8-sig", errors="ignore")
-    except (OSError, ValueError) as error:
-        raise CorpusError(f"Cannot read the caption file {path}: {getattr(error, 'strerror', error)}.") from error
+    head = Head.of(path, encoding)
     return next((name for name, reader in FORMATS.items() if reader.sniff(head)), None)
 
 
@@ -279,20 +154,62 @@ def known_formats() -> str:
     return "; ".join(f"{name}: {reader.layout}" for name, reader in FORMATS.items())
 
 
-def read_captions(path: Path, format: str | None = None) -> Records:
-    """The captions of one file; without a `format` of `FORMATS` its layout is detected.
+def locate(path: Path, format: str | None = None, encoding: str | None = None) -> tuple[Path, str]:
+    """The file that a source means, and its format; for a folder the one caption file in it, or itself.
 
     Raises:
-        CorpusError: the file is unreadable, of an unknown layout, damaged, not UTF-8, or without captions.
+        CorpusError: nothing is there, nothing or too much is recognised, or it cannot be read.
     """
-    name = format or detect(path)
+    if not path.exists():
+        raise CorpusError(f"There is no caption file or folder {path}; check the name.")
+    if format == "folder" and not path.is_dir():
+        raise CorpusError(f"{path} is a file; format 'folder' wants a folder of images and texts.")
+    if not path.is_dir():
+        return path, format or _format_of(path, encoding)
+    if format == "folder":
+        return path, format
+    files = {file: detect(file, encoding) for file in folder.caption_files(path, _TEXT_SUFFIXES)}
+    found = [file for file, name in files.items() if name and format in (None, name)]
+    if not found and format:
+        found = [file for file in files if file.suffix.lower() in FORMATS[format].suffixes]
+    if len(found) > 1:
+        names = ", ".join(file.name for file in found)
+        raise CorpusError(f"{path} holds several caption files ({names}); name the one to read.")
+    if found:
+        return found[0], format or files[found[0]] or ""
+    if format is None and folder.has_pairs(path):
+        return path, "folder"
+    raise CorpusError(f"No caption file was recognised in {path}; name the file itself. Known: {known_formats()}")
+
+
+def _format_of(path: Path, encoding: str | None) -> str:
+    name = detect(path, encoding)
     if name is None:
         name = next((key for key, reader in FORMATS.items() if path.suffix.lower() in reader.suffixes), None)
-    text = _read_text(path)
     if name is None:
-        found = _first_line(text[:_HEAD_BYTES])[:60]
+        lines = Head.of(path, encoding).lines
+        found = lines[0][:60] if lines else ""
         raise CorpusError(f"{path}: layout not recognised (it begins {found!r}); known: {known_formats()}")
-    records = FORMATS[name].read(path, text)
-    if not records.rows:
-        raise CorpusError(f"{path}: no captions in it ({len(records.skipped)} lines skipped); check the file.")
+    return name
+
+
+def read_captions(source: Source, path: Path, format: str) -> Records:
+    """The captions of one source, which `locate` found to be `path` in `format`; what `source` names holds.
+
+    Raises:
+        CorpusError: unreadable, damaged, in an unknown encoding, mostly not of this layout, or without captions.
+    """
+    reader = FORMATS[format]
+    if reader.binary:
+        file = TextFile(path, known_encoding(source.encoding, path) if source.encoding else "")
+    else:
+        file = TextFile.of(path, source.encoding)
+    records = Records(str(path), format, file.encoding, fixed_split=source.split)
+    if source.origin:
+        records.fixed_machine = source.origin == "machine"
+    match = _RELEASE_NAME.fullmatch(path.name)
+    if reader.named_splits and match:
+        records.file_split = SPLIT_NAMES[match[1]]
+    reader.read(file, records)
+    records.check()
     return records

@@ -2,20 +2,22 @@
 
 One row is one image with all its captions behind each other (T tokens): `token_ids`, `positions`
 that restart with every caption, and `segment_ids` that number the captions from 1; 0 is padding.
+Only the captions' tokens are held in memory, some 50 bytes a caption; features stream from the shards.
 """
 
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import tensorflow as tf
 
 from caption_tx.data.features import FeatureCache
-from caption_tx.data.images import read_image
+from caption_tx.data.image_folders import Images
+from caption_tx.data.tokenizer import TokenLists
 from caption_tx.errors import ImageError
 
 SHUFFLE_ROWS = 4096
@@ -30,40 +32,58 @@ LENGTH_STEP = 8
 
 @dataclass(frozen=True)
 class PackedCaptions:
-    """The captions of n images, packed and laid end to end (compressed sparse rows).
+    """The tokenized captions of n images, those of one image behind each other.
 
-    `offsets` (n+1,): image i owns tokens offsets[i] to offsets[i+1] of the flat arrays, which hold
-    the decoder's inputs, the labels (inputs moved on by one), positions and segments.
+    `caption_splits` int64 (n+1,): image i owns captions caption_splits[i] to caption_splits[i+1] of
+    `tokens`, each from its start to its end mark; `weights` float32 (captions,) scale their loss.
     """
 
     images: tuple[str, ...]
-    offsets: np.ndarray
-    token_ids: np.ndarray
-    labels: np.ndarray
-    positions: np.ndarray
-    segment_ids: np.ndarray
+    caption_splits: np.ndarray
+    tokens: TokenLists
+    weights: np.ndarray
 
 
-def pack_captions(captions: dict[str, Sequence[np.ndarray]]) -> PackedCaptions:
-    """Packs each image's tokenized captions, each from its start to its end mark, 2 tokens or more."""
-    rows = list(captions.values())
-    flat = [caption for row in rows for caption in row]
-    lengths = np.array([len(caption) - 1 for caption in flat], np.int64)  # the end mark is no input
-    per_image = np.array([sum(len(caption) - 1 for caption in row) for row in rows], np.int64)
-    segments = np.concatenate([np.arange(1, len(row) + 1) for row in rows]) if flat else np.zeros(0)
-    starts = np.repeat(np.cumsum(lengths) - lengths, lengths)
+def pack_captions(images: Sequence[str], tokens: TokenLists, weights: np.ndarray | None = None) -> PackedCaptions:
+    """Groups captions by image, in the order of the images' first captions.
 
-    def join(parts: list[np.ndarray]) -> np.ndarray:
-        return np.concatenate(parts).astype(np.int32) if parts else np.zeros(0, np.int32)
+    Args:
+        images: the image of each caption.
+        tokens: the token_ids of each, 2 or more.
+        weights: of each caption, above 0; 1 by default.
+    """
+    codes, names = pd.factorize(np.asarray(images, dtype=object))
+    order = np.argsort(codes, kind="stable")
+    splits = np.concatenate([[0], np.cumsum(np.bincount(codes, minlength=len(names)))]).astype(np.int64)
+    weights = np.ones(len(order)) if weights is None else np.asarray(weights)
+    return PackedCaptions(tuple(names), splits, tokens.take(order), weights[order].astype(np.float32))
 
-    return PackedCaptions(
-        images=tuple(captions),
-        offsets=np.concatenate([[0], np.cumsum(per_image)]),
-        token_ids=join([caption[:-1] for caption in flat]),
-        labels=join([caption[1:] for caption in flat]),
-        positions=(np.arange(lengths.sum()) - starts).astype(np.int32),
-        segment_ids=np.repeat(segments, lengths).astype(np.int32),
-    )
+
+def _pack_row(packed: PackedCaptions) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
+    """Lays out the captions of one image as a row, in the graph: only the tokens themselves are kept."""
+    caption_splits, row_splits = tf.constant(packed.caption_splits), tf.constant(packed.tokens.row_splits)
+    values, weights = tf.constant(packed.tokens.values, tf.int32), tf.constant(packed.weights)
+
+    def pack(row: tf.Tensor) -> dict[str, tf.Tensor]:
+        begin, end = caption_splits[row], caption_splits[row + 1]
+        splits = row_splits[begin : end + 1]
+        tokens = values[splits[0] : splits[-1]]
+        lengths = splits[1:] - splits[:-1]
+        places = tf.range(splits[0], splits[-1]) - tf.repeat(splits[:-1], lengths)
+        is_input = places < tf.repeat(lengths - 1, lengths)  # the end mark is no input, the start mark no label
+
+        def each(caption_values: tf.Tensor) -> tf.Tensor:
+            return tf.repeat(caption_values, lengths - 1)
+
+        return {
+            "token_ids": tf.boolean_mask(tokens, is_input),
+            "labels": tf.boolean_mask(tokens, places > 0),
+            "positions": tf.cast(tf.boolean_mask(places, is_input), tf.int32),
+            "segment_ids": each(tf.range(1, tf.cast(end - begin, tf.int32) + 1)),
+            "weights": each(weights[begin:end]),
+        }
+
+    return pack
 
 
 def _lookup(images: Sequence[str]) -> tf.lookup.StaticHashTable:
@@ -93,14 +113,13 @@ def cached_rows(cache: FeatureCache, packed: PackedCaptions, shuffle_seed: int |
 
     # In order even where parallel: the same seed gives the same batches.
     dataset = records.map(parse, num_parallel_calls=tf.data.AUTOTUNE).filter(lambda row: row["row"] >= 0)
-    if shuffle_seed is not None:
-        dataset = dataset.shuffle(SHUFFLE_ROWS, seed=shuffle_seed)
     counter = tf.data.Dataset.random(seed=shuffle_seed or 0, rerandomize_each_iteration=True)
-    return tf.data.Dataset.zip(dataset, counter).map(choose_view, num_parallel_calls=tf.data.AUTOTUNE)
+    dataset = tf.data.Dataset.zip(dataset, counter).map(choose_view, num_parallel_calls=tf.data.AUTOTUNE)
+    return dataset if shuffle_seed is None else dataset.shuffle(SHUFFLE_ROWS, seed=shuffle_seed)
 
 
 def picture_rows(
-    image_folder: str,
+    images: Images,
     packed: PackedCaptions,
     image_size: int,
     shuffle_seed: int | None,
@@ -113,22 +132,21 @@ def picture_rows(
     rows as there are images; `report` is told of it once.
     """
     told: set[str] = set()
-    paths = [os.path.join(image_folder, name) for name in packed.images]
-    dataset = tf.data.Dataset.from_tensor_slices((tf.range(len(paths), dtype=tf.int64), paths))
+    dataset = tf.data.Dataset.range(len(packed.images))
     if shuffle_seed is not None:
-        dataset = dataset.shuffle(len(paths), seed=shuffle_seed)
+        dataset = dataset.shuffle(len(packed.images), seed=shuffle_seed)
 
-    def read(path: bytes) -> tuple[np.ndarray, bool]:
+    def read(row: int) -> tuple[np.ndarray, bool]:
         try:
-            return read_image(path.decode(), image_size)[1], True
+            return images.read_image(packed.images[row], image_size)[1], True
         except ImageError as error:
             if str(error) not in told:
                 told.add(str(error))
                 report(f"Skipped: {error}")
             return np.zeros((image_size, image_size, 3), np.uint8), False
 
-    def load(row: tf.Tensor, path: tf.Tensor) -> dict[str, tf.Tensor]:
-        picture, readable = tf.numpy_function(read, [path], (tf.uint8, tf.bool))
+    def load(row: tf.Tensor) -> dict[str, tf.Tensor]:
+        picture, readable = tf.numpy_function(read, [row], (tf.uint8, tf.bool))
         picture = tf.ensure_shape(picture, (image_size, image_size, 3))
         return {"row": row, "images": picture, "readable": tf.ensure_shape(readable, ())}
 
@@ -155,15 +173,13 @@ def packed_batches(
     """Rows -> (inputs, labels (B, T), sample_weight (B, T)) with `features` or `images` among the inputs.
 
     Rows are sorted by length within a window of a few batches, so that little is padding; the
-    batches of a window are then shuffled. `uncounted_labels` (padding, unknown) weigh 0.
+    batches of a window are then shuffled. A label weighs what its caption weighs, and 0 where it is
+    one of `uncounted_labels` (padding, unknown).
     """
-    offsets = tf.constant(packed.offsets, tf.int64)
-    flat = {name: tf.constant(getattr(packed, name)) for name in ("token_ids", "labels", "positions", "segment_ids")}
+    pack = _pack_row(packed)
 
     def attach(row: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        begin, end = offsets[row["row"]], offsets[row["row"] + 1]
-        captions = {name: values[begin:end] for name, values in flat.items()}
-        return {name: value for name, value in row.items() if name != "row"} | captions
+        return {name: value for name, value in row.items() if name != "row"} | pack(row["row"])
 
     def sort(window: dict[str, tf.Tensor]) -> tf.data.Dataset:
         lengths = tf.math.count_nonzero(window["segment_ids"], axis=1)
@@ -175,15 +191,16 @@ def packed_batches(
         longest = tf.reduce_max(tf.math.count_nonzero(batch["segment_ids"], axis=1, dtype=tf.int32))
         length = (longest + LENGTH_STEP - 1) // LENGTH_STEP * LENGTH_STEP
         room = length - tf.minimum(length, tf.shape(batch["labels"])[1])
-        tokens = {name: tf.pad(batch[name][:, :length], [[0, 0], [0, room]]) for name in flat}
-        labels = tokens.pop("labels")
+        names = ("token_ids", "labels", "positions", "segment_ids", "weights")
+        tokens = {name: tf.pad(batch[name][:, :length], [[0, 0], [0, room]]) for name in names}
+        labels, weights = tokens.pop("labels"), tokens.pop("weights")
         counted = tf.not_equal(tokens["segment_ids"], 0)
         for label in uncounted_labels:
             counted &= tf.not_equal(labels, label)
         if "readable" in batch:
             counted &= batch["readable"][:, None]
         images = {name: batch[name] for name in ("features", "images") if name in batch}
-        return images | tokens, labels, tf.cast(counted, tf.float32)
+        return images | tokens, labels, tf.where(counted, weights, 0.0)
 
     window = batch_size * WINDOW_BATCHES if shuffle_seed is not None else batch_size
     dataset = rows.map(attach, num_parallel_calls=tf.data.AUTOTUNE).padded_batch(window).flat_map(sort)

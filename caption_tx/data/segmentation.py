@@ -8,7 +8,7 @@ import re
 import tempfile
 import unicodedata
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -31,12 +31,15 @@ class Segmenter:
     what holds no letter or digit (punctuation of both scripts, spaces, symbols) is dropped. A
     one-character word is an ordinary word there, so `drop_one_letter_words` does nothing.
     English: letters, digits and apostrophes make words, everything else separates them.
-    Both: Latin letters lowercased; `drop_words_with_digits` drops every word with a digit in it.
+    Both: Latin letters lowercased; `nfkc` folds full-width and other compatibility letters; `script`
+    converts Chinese characters before they are cut; `drop_words_with_digits` drops every word with a
+    digit in it.
 
     A word never holds white space. A Segmenter pickles as its settings and loads jieba at first use.
 
     Raises:
-        ConfigError: the user dictionary is missing, unreadable or has a bad line.
+        ConfigError: the user dictionary is missing, unreadable or has a bad line, or a script is asked
+            for without OpenCC.
     """
 
     def __init__(self, config: TextConfig) -> None:
@@ -44,6 +47,7 @@ class Segmenter:
         self._user_words: tuple[tuple[str, int | None], ...] = ()
         if config.user_dictionary is not None:
             self._user_words = read_user_dictionary(config.user_dictionary)
+        self._convert = _script_converter(config.script) if config.script and config.language == "zh" else None
         self._jieba: Any = None
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -51,6 +55,10 @@ class Segmenter:
 
     def segment(self, text: str) -> list[str]:
         """The words of a text, in order; [] when it holds none."""
+        if self.config.nfkc and not text.isascii():
+            text = unicodedata.normalize("NFKC", text)
+        if self._convert is not None:
+            text = self._convert(text)
         if self.config.language == "zh":
             words = self._segment_chinese(text)
         else:
@@ -67,6 +75,17 @@ class Segmenter:
             self._jieba = _load_jieba(self._user_words) if self._user_words else _plain_jieba()
         text = _compose(text).lower()
         return [word for word in self._jieba.cut(text, cut_all=False) if _holds_word(word)]
+
+
+def _script_converter(script: str) -> Callable[[str], str]:
+    """Converts Chinese characters by OpenCC, phrase by phrase; other text stays as it is."""
+    try:
+        from opencc import OpenCC
+    except ImportError as error:
+        raise ConfigError(
+            f"text.script '{script}' needs OpenCC; install it with `pip install 'caption_tx[opencc]'`."
+        ) from error
+    return OpenCC({"simplified": "t2s", "traditional": "s2t"}[script]).convert
 
 
 def _holds_word(word: str) -> bool:

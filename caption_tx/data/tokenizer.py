@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +11,10 @@ import keras
 import numpy as np
 
 from caption_tx.data.segmentation import detokenize
+from caption_tx.data.vocabulary import END, PAD, SPECIAL_TOKENS, START, UNK, check_vocabulary, is_word
+from caption_tx.data.word_lists import BLOCK, WordLists, count, take_rows
 from caption_tx.errors import BundleError
 from caption_tx.files import write_atomically
-
-SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[START]", "[END]")
-"""The first tokens of every vocabulary, in the order of their ids."""
-
-PAD, UNK, START, END = range(4)
 
 
 class TokenLists(Sequence[np.ndarray]):
@@ -35,6 +31,10 @@ class TokenLists(Sequence[np.ndarray]):
         self.row_splits = row_splits
         self.truncated = truncated
 
+    def take(self, rows: np.ndarray) -> TokenLists:
+        """Some captions, by their places; `truncated` stays that of all."""
+        return TokenLists(*take_rows(self.values, self.row_splits, rows), self.truncated)
+
     def __len__(self) -> int:
         return len(self.row_splits) - 1
 
@@ -48,44 +48,6 @@ class TokenLists(Sequence[np.ndarray]):
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return iter(np.split(self.values, self.row_splits[1:-1]) if len(self) else [])
-
-
-def _is_word(word: str) -> bool:
-    """Whether a word can be a line of the vocabulary and survive the split at white space."""
-    return word.isprintable() and " " not in word and word not in ("", *SPECIAL_TOKENS)
-
-
-def build_vocabulary(word_lists: Iterable[Sequence[str]], max_size: int, min_frequency: int) -> list[str]:
-    """The special tokens and the most frequent words, as many as fit; a token's place is its id.
-
-    Words go by count, then alphabetically, so the same corpus always gives the same vocabulary. Words
-    with white space or unprintable characters, or spelled like a special token, stay out.
-
-    Args:
-        word_lists: the words of each caption.
-        max_size: the most tokens, special ones included.
-        min_frequency: a word seen less often stays unknown.
-    """
-    counts = Counter(chain.from_iterable(word_lists))
-    words = [word for word, count in counts.items() if count >= min_frequency and _is_word(word)]
-    words.sort(key=lambda word: (-counts[word], word))
-    return [*SPECIAL_TOKENS, *words[: max_size - len(SPECIAL_TOKENS)]]
-
-
-def _check_vocabulary(vocabulary: Sequence[str]) -> tuple[int, str] | None:
-    """The first line (from 1) that cannot be in a vocabulary and why, or None."""
-    for place, special in enumerate(SPECIAL_TOKENS):
-        if place >= len(vocabulary) or vocabulary[place] != special:
-            found = repr(vocabulary[place]) if place < len(vocabulary) else "the end"
-            return place + 1, f"expected the special token {special}, found {found}"
-    seen: dict[str, int] = {}
-    for line, word in enumerate(vocabulary, 1):
-        if word in seen:
-            return line, f"{word!r} is already on line {seen[word]}"
-        seen[word] = line
-        if line > len(SPECIAL_TOKENS) and not _is_word(word):
-            return line, f"{word!r} cannot be a word (empty, white space or an unprintable character)"
-    return None
 
 
 class Tokenizer:
@@ -113,7 +75,7 @@ class Tokenizer:
     def __init__(self, vocabulary: Sequence[str], language: str) -> None:
         self.vocabulary = tuple(str(word) for word in vocabulary)
         self.language = language
-        problem = _check_vocabulary(self.vocabulary)
+        problem = check_vocabulary(self.vocabulary)
         if problem:
             raise ValueError(f"Vocabulary, token {problem[0]}: {problem[1]}.")
         self.layer = keras.layers.TextVectorization(
@@ -129,13 +91,12 @@ class Tokenizer:
         """V, the special tokens included."""
         return len(self.vocabulary)
 
-    def _lookup(self, words: set[str]) -> dict[str, int]:
-        """The id of each distinct word, by one call of the layer."""
-        ids = dict.fromkeys(words, UNK)
-        known = [word for word in words if _is_word(word)]
-        if known:
-            found = np.asarray(self.layer(known))[:, 0]
-            ids.update(zip(known, found.tolist(), strict=True))
+    def _lookup(self, words: Sequence[str]) -> np.ndarray:
+        """The id of each distinct word, int32 (len(words),), by one call of the layer."""
+        ids = np.full(len(words), UNK, np.int32)
+        places = [place for place, word in enumerate(words) if is_word(word)]
+        if places:
+            ids[places] = np.asarray(self.layer([words[place] for place in places]))[:, 0]
         return ids
 
     def tokenize(self, word_lists: Iterable[Sequence[str]], max_length: int | None = None) -> TokenLists:
@@ -144,25 +105,27 @@ class Tokenizer:
         Words outside the vocabulary become UNK. A caption of more than `max_length` tokens, marks
         included, keeps its first `max_length` and has no END: it did not end there.
         """
-        word_lists = list(word_lists)
         if max_length is not None and max_length < 1:
             raise ValueError(f"max_length must be at least 1 token, got {max_length}.")
-        # Looking up distinct words only: a million captions share a few ten thousand.
-        ids = self._lookup(set(chain.from_iterable(word_lists)))
-        full = np.fromiter(map(len, word_lists), dtype=np.int64, count=len(word_lists)) + 2
-        ends = np.cumsum(full)
-        values = np.empty(int(full.sum()), dtype=np.int32)
-        marks = np.zeros(len(values), dtype=bool)
-        marks[ends - full] = marks[ends - 1] = True
-        values[~marks] = np.fromiter(map(ids.__getitem__, chain.from_iterable(word_lists)), dtype=np.int32)
-        values[ends - full] = START
-        values[ends - 1] = END
+        lists = WordLists.of(word_lists)
+        ids = self._lookup(lists.words)
+        full = lists.lengths + 2
         lengths = full if max_length is None else np.minimum(full, max_length)
-        truncated = int((lengths < full).sum())
-        if truncated:
-            place = np.arange(len(values)) - np.repeat(ends - full, full)
-            values = values[place < np.repeat(lengths, full)]
-        return TokenLists(values, np.concatenate([[0], np.cumsum(lengths)]), truncated)
+        row_splits = np.concatenate([[0], np.cumsum(lengths)])
+        values = np.empty(int(row_splits[-1]), dtype=np.int32)
+        for start in range(0, len(lists), BLOCK):
+            rows = slice(start, start + BLOCK)
+            words = lists.row_splits[start : start + BLOCK + 1]
+            ends = np.cumsum(full[rows])
+            block = np.empty(int(ends[-1]), dtype=np.int32)
+            inner = np.ones(len(block), dtype=bool)
+            inner[ends - full[rows]] = inner[ends - 1] = False
+            block[inner] = ids[lists.values[words[0] : words[-1]]]
+            block[ends - full[rows]], block[ends - 1] = START, END
+            places = np.arange(len(block)) - np.repeat(ends - full[rows], full[rows])
+            kept = block[places < np.repeat(lengths[rows], full[rows])]
+            values[row_splits[start] : row_splits[start] + len(kept)] = kept
+        return TokenLists(values, row_splits, int((lengths < full).sum()))
 
     def words(self, token_ids: Iterable[int]) -> list[str]:
         """The words of one caption up to END, special tokens dropped.
@@ -188,29 +151,25 @@ class Tokenizer:
         """How often each token is a label (everything after START), int64 (V,)."""
         values = token_lists.values if isinstance(token_lists, TokenLists) else list(token_lists)
         values = values if isinstance(values, np.ndarray) else np.concatenate([*values, []]).astype(np.int64)
-        counts = np.bincount(values, minlength=self.vocabulary_size)
-        if len(counts) > self.vocabulary_size:
-            raise ValueError(f"Token id {len(counts) - 1} is not in [0, {self.vocabulary_size}).")
+        if (highest := int(values.max(initial=0))) >= self.vocabulary_size:
+            raise ValueError(f"Token id {highest} is not in [0, {self.vocabulary_size}).")
+        counts = count(values, self.vocabulary_size)
         counts[[PAD, START]] = 0
         return counts
 
     def report(self, word_lists: Iterable[Sequence[str]], most_common: int = 10) -> dict[str, Any]:
         """How captions fit the vocabulary, ready for JSON; the longest caption in words, shares in [0, 1]."""
-        counts: Counter[str] = Counter()
-        captions = longest = 0
-        for words in word_lists:
-            captions += 1
-            longest = max(longest, len(words))
-            counts.update(words)
+        lists = WordLists.of(word_lists)
         known = set(self.vocabulary[len(SPECIAL_TOKENS) :])
-        unknown = Counter({word: count for word, count in counts.items() if word not in known})
+        counts = zip(lists.words, lists.counts().tolist(), strict=True)
+        unknown = Counter({word: count for word, count in counts if count and word not in known})
         return {
             "vocabulary_size": self.vocabulary_size,
-            "captions": captions,
-            "words": counts.total(),
-            "longest_caption": longest,
+            "captions": len(lists),
+            "words": len(lists.values),
+            "longest_caption": int(lists.lengths.max(initial=0)),
             "oov_words": unknown.total(),
-            "oov_share": unknown.total() / max(counts.total(), 1),
+            "oov_share": unknown.total() / max(len(lists.values), 1),
             "oov_most_common": [[word, count] for word, count in unknown.most_common(most_common)],
         }
 
@@ -233,7 +192,7 @@ class Tokenizer:
         except OSError as error:
             raise BundleError(f"Cannot read the vocabulary {path}: {error.strerror}; save the bundle again.") from error
         vocabulary = [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
-        problem = _check_vocabulary(vocabulary)
+        problem = check_vocabulary(vocabulary)
         if problem:
             raise BundleError(f"{path}, line {problem[0]}: {problem[1]}; save the bundle again.")
         return cls(vocabulary, language)

@@ -13,7 +13,7 @@ import numpy as np
 
 from caption_tx.bundle import Bundle, load_bundle
 from caption_tx.config import DecodingOptions
-from caption_tx.data.features import Backbone, dequantize
+from caption_tx.data.backbone import Backbone, dequantize
 from caption_tx.data.images import IMAGE_SUFFIXES, read_image, read_picture
 from caption_tx.errors import CaptionTxError, ImageError
 from caption_tx.inference.attention import AttentionMaps, trace

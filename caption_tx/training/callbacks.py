@@ -88,7 +88,8 @@ class RunState(keras.callbacks.Callback):
 
     Args:
         captioner: whose weights are kept; monitor: the smallest value of this log is best.
-        patience: epochs without a better value before training stops.
+        patience: epochs without a better value before training stops, counted from `patient_from`
+            (an epoch's index) on: before it, training does not stop.
         on_best: called with the logs whenever the value is a new best.
     """
 
@@ -100,10 +101,12 @@ class RunState(keras.callbacks.Callback):
         patience: int,
         on_best: Callable[[dict[str, Any]], None],
         monitor: str = "val_token_loss",
+        patient_from: int = 0,
     ) -> None:
         super().__init__()
         self.captioner, self.workdir, self.fingerprint = captioner, workdir, fingerprint
         self.patience, self.on_best, self.monitor = patience, on_best, monitor
+        self.patient_from = patient_from
         self.path = workdir / "checkpoint.npz"
         self.history: list[dict[str, float]] = []
         self.best: list[np.ndarray] = []
@@ -157,7 +160,8 @@ class RunState(keras.callbacks.Callback):
         improved = self.best_epoch == len(self.history) - 1
         if improved:
             self.best = self.captioner.get_weights()
-        self.stopped = len(self.history) - 1 - (self.best_epoch or 0) >= self.patience
+        waiting_since = max(self.best_epoch or 0, self.patient_from - 1)
+        self.stopped = len(self.history) - 1 - waiting_since >= self.patience
         self._save()
         self._write_logs()
         if improved:

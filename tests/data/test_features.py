@@ -1,25 +1,24 @@
-"""The frozen backbone, and the cache that holds every image's features once."""
+"""The cache that holds every image's features once."""
 
+import base64
 import dataclasses
 import json
 import os
+import shutil
 import signal
+import subprocess
+import uuid
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from caption_tx.config import BackboneConfig
-from caption_tx.data.features import (
-    RELU6_SCALE,
-    WEIGHTS_VARIABLE,
-    Backbone,
-    dequantize,
-    encode_images,
-    open_cache,
-    quantize,
-)
+from caption_tx.config import COMPRESSIONS, STORAGES
+from caption_tx.data import shards
+from caption_tx.data.backbone import Backbone, dequantize
+from caption_tx.data.features import encode_images, open_cache
+from caption_tx.data.image_folders import Images, open_images
 from caption_tx.data.images import read_image
 from caption_tx.errors import CacheError, ConfigError
 
@@ -38,8 +37,9 @@ def encode(folder, tmp_path, backbone):
     def encode(names=None, **options):
         names = sorted(os.listdir(folder)) if names is None else names
         options = {"batch_size": 2, "shard_size": 4} | options
-        cache = options.pop("cache", tmp_path / "cache")
-        return encode_images(names, str(folder), str(cache), options.pop("backbone", backbone), **options)
+        cache = str(options.pop("cache", tmp_path / "cache"))
+        images = options.pop("images", str(folder))
+        return encode_images(names, images, cache, options.pop("backbone", backbone), **options)
 
     return encode
 
@@ -54,74 +54,6 @@ def counting(encoded: list[str]):
             yield name, result
 
     return progress
-
-
-def test_quantizing_is_off_by_half_a_step_at_most():
-    activations = np.linspace(0, 6, 10_007, dtype=np.float32)
-    stored = np.asarray(quantize(activations))
-    assert stored.dtype == np.uint8
-    assert (stored.min(), stored.max()) == (0, 255)
-    assert np.abs(np.asarray(dequantize(stored)) - activations).max() <= RELU6_SCALE / 2 + 1e-6
-    np.testing.assert_array_equal(quantize(dequantize(np.arange(256, dtype=np.uint8))), np.arange(256))
-
-
-def test_backbone_scales_its_own_input(backbone, backbone_config):
-    plain = keras.applications.MobileNet(input_shape=(32, 32, 3), alpha=0.25, include_top=False, weights=None)
-    plain.load_weights(backbone_config.weights)
-    cut = keras.Model(plain.input, plain.get_layer(backbone_config.feature_layer).output)
-    images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
-    wanted = np.asarray(cut(images / np.float32(127.5) - 1))
-    assert wanted.std() > 0.1
-    assert backbone.feature_shape == wanted.shape[1:]
-    assert not backbone.network.trainable_variables
-    np.testing.assert_allclose(backbone.network(images.astype(np.float32)), wanted, atol=1e-4)
-    np.testing.assert_allclose(dequantize(backbone.encode(images)), wanted, atol=RELU6_SCALE / 2 + 1e-4)
-
-
-def test_key_tells_weights_layers_and_sizes_apart_but_not_files(backbone_config, backbone, tmp_path):
-    copy = tmp_path / "copy.weights.h5"
-    copy.write_bytes(Path(backbone_config.weights).read_bytes())
-    assert Backbone(backbone_config, str(copy)).key == backbone.key
-    assert Backbone(dataclasses.replace(backbone_config, image_size=64)).key != backbone.key
-    other = keras.applications.MobileNet(input_shape=(32, 32, 3), alpha=0.25, include_top=False, weights=None)
-    other.save_weights(tmp_path / "other.weights.h5")
-    assert Backbone(backbone_config, str(tmp_path / "other.weights.h5")).digest != backbone.digest
-
-
-def test_environment_variable_names_the_weights(backbone_config, backbone, monkeypatch):
-    monkeypatch.setenv(WEIGHTS_VARIABLE, backbone_config.weights)
-    assert Backbone(dataclasses.replace(backbone_config, weights="imagenet")).digest == backbone.digest
-
-
-@pytest.mark.parametrize("layer", ["conv_pw_99_relu", "conv_pw_3", "input_layer"])
-def test_unknown_feature_layer_is_refused_with_those_there_are(backbone_config, layer):
-    with pytest.raises(ConfigError, match=rf"feature_layer.*{layer}.*conv_pw_3_relu"):
-        Backbone(dataclasses.replace(backbone_config, feature_layer=layer))
-
-
-def test_missing_weights_are_named(backbone_config):
-    with pytest.raises(ConfigError, match=r"nowhere\.h5"):
-        Backbone(backbone_config, "nowhere.h5")
-
-
-def test_weights_of_another_network_are_refused(backbone_config, tmp_path):
-    with pytest.raises(ConfigError, match=r"random\.weights\.h5 do not fit"):
-        Backbone(dataclasses.replace(backbone_config, alpha=0.5))
-    (tmp_path / "text.weights.h5").write_text("not HDF5")
-    with pytest.raises(ConfigError, match=r"text\.weights\.h5 do not fit"):
-        Backbone(backbone_config, str(tmp_path / "text.weights.h5"))
-
-
-def test_kernel_of_zeros_is_refused_where_it_is_needed(backbone_config, tmp_path):
-    network = keras.applications.MobileNet(input_shape=(32, 32, 3), alpha=0.25, include_top=False, weights=None)
-    network.load_weights(backbone_config.weights)
-    kernel = network.get_layer("conv_pw_4").kernel
-    kernel.assign(np.zeros(kernel.shape))
-    path = str(tmp_path / "zeros.weights.h5")
-    network.save_weights(path)
-    Backbone(backbone_config, path)
-    with pytest.raises(ConfigError, match=r"zeros for layer 'conv_pw_4'.*conv_pw_4_relu"):
-        Backbone(dataclasses.replace(backbone_config, feature_layer="conv_pw_4_relu"), path)
 
 
 def test_cache_holds_what_the_backbone_gives(encode, folder, backbone):
@@ -182,8 +114,6 @@ def test_only_bad_images_give_an_empty_cache(encode, tmp_path):
 def test_mirrored_view_is_the_encoded_mirrored_picture(encode, folder, backbone):
     cache = encode(flips=True)
     assert cache.views == 2
-    import tensorflow as tf
-
     for record in tf.data.TFRecordDataset(cache.paths_holding(cache.images)):
         name, views = cache.parse(record)
         picture = read_image(str(folder / name.numpy().decode()), 32)[1]
@@ -215,47 +145,85 @@ def test_missing_cache_is_an_error_that_says_how_to_make_one(tmp_path):
         open_cache(str(tmp_path))
 
 
-@pytest.mark.parametrize("name", ["cache.json", "shard-00001.json"])
+def test_failures_of_other_images_stay_listed(tmp_path, backbone, write_pictures):
+    folder = tmp_path / "images"
+    names = write_pictures(folder, 2)
+    (folder / "bad.png").write_bytes(b"no picture")
+    encode_images(["bad.png"], str(folder), str(tmp_path / "cache"), backbone)
+    cache = encode_images(names, str(folder), str(tmp_path / "cache"), backbone)
+    assert list(cache.failed) == ["bad.png"]
+    (folder / names[0]).replace(folder / "bad.png")
+    assert encode_images(["bad.png"], str(folder), str(tmp_path / "cache"), backbone).failed == {}
+
+
+def shard_paths(folder, kind="tfrecord") -> list[Path]:
+    return sorted(Path(folder).glob(f"shard-*.{kind}"))
+
+
+@pytest.mark.parametrize("name", ["cache.json", "shard-*-00001-*.json"])
 @pytest.mark.parametrize("text", ["", "{", "[1]", "{}", '{"key": 3}', "\xff\xfe"])
 def test_damaged_description_is_named(encode, name, text):
     folder = encode().folder
-    (Path(folder) / name).write_bytes(text.encode("latin-1"))
-    with pytest.raises(CacheError, match=r"(cache\.json|shard-00001)"):
+    [path] = Path(folder).glob(name)
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(CacheError, match=path.name):
         open_cache(folder)
 
 
 @pytest.mark.parametrize("damage", ["missing", "truncated"])
 def test_damaged_shard_is_named(encode, damage):
     folder = encode().folder
-    shard = Path(folder) / "shard-00001.tfrecord"
+    shard = shard_paths(folder)[1]
     data = shard.read_bytes()
     shard.unlink()
     if damage == "truncated":
         shard.write_bytes(data[:-1])
-    with pytest.raises(CacheError, match=r"shard-00001\.tfrecord"):
+    with pytest.raises(CacheError, match=shard.name):
         open_cache(folder)
 
 
-def test_changed_byte_of_a_shard_is_an_error(encode):
-    cache = encode()
-    shard = Path(cache.folder) / "shard-00001.tfrecord"
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+def test_changed_byte_of_a_shard_is_an_error(encode, compression):
+    cache = encode(compression=compression)
+    shard = shard_paths(cache.folder)[1]
     data = bytearray(shard.read_bytes())
     data[len(data) // 2] ^= 1
     shard.write_bytes(data)
-    with pytest.raises(CacheError, match=r"shard-00001"):
+    with pytest.raises(CacheError, match=shard.stem):
         cache.load(sorted(cache.images))
 
 
+def test_a_shard_of_a_cache_made_otherwise_is_refused(encode, tmp_path):
+    other = encode(["001.png"], cache=tmp_path / "other", compression="none")
+    cache = encode(["002.png"])
+    for path in shard_paths(other.folder, "*"):
+        shutil.copy(path, cache.folder)
+    with pytest.raises(CacheError, match=r"shard-.*json belongs to a cache with .* another compression"):
+        open_cache(cache.folder)
+
+
+def test_a_cache_of_an_unknown_kind_is_refused(encode):
+    path = Path(encode(["001.png"]).folder, "cache.json")
+    header = json.loads(path.read_text())
+    for changes in ({"compression": "zstd"}, {"key": header["key"] | {"storage": "int4"}}):
+        path.write_text(json.dumps(header | changes))
+        with pytest.raises(CacheError, match=r"zstd|int4"):
+            open_cache(str(path.parent))
+
+
 KILLED = """
-import os, signal, sys
+import os, signal, sys, time
 from caption_tx.config import BackboneConfig, from_dict
-from caption_tx.data.features import Backbone, encode_images
+from caption_tx.data.backbone import Backbone
+from caption_tx.data.features import encode_images
 import json
 images, cache, config, stop = sys.argv[1:]
 
 def progress(stream, total):
     for number, item in enumerate(stream):
         if number == int(stop):
+            while not any(name.startswith("shard") and name.endswith("json") for name in os.listdir(cache)):
+                time.sleep(0.01)
             os.kill(os.getpid(), signal.SIGKILL)
         yield item
 
@@ -279,54 +247,348 @@ def test_killed_encoding_loses_a_shard_at_most_and_the_next_run_completes(
     whole = encode(cache=tmp_path / "whole")
     assert encoded[0] == 7
     assert resumed.images == whole.images
-    assert resumed.shards.keys() == whole.shards.keys()
     names = sorted(whole.images)
     np.testing.assert_array_equal(resumed.load(names), whole.load(names))
+    assert not list(broken.glob("*.tmp"))
 
 
-def test_published_mobilenet_sees_a_photograph_alike_in_any_file_format(shared, tmp_path):
-    weights = shared / "weights" / "mobilenet_0_25_224_no_top.weights.h5"
-    backbone = Backbone(BackboneConfig(alpha=0.25, image_size=96, weights=str(weights)))
-    assert backbone.feature_shape == (3, 3, 256)
-    from PIL import Image
+def test_an_error_on_the_way_keeps_what_was_encoded(encode, tmp_path):
+    def stop(stream, total):
+        for number, item in enumerate(stream):
+            if number == 9:
+                raise KeyboardInterrupt
+            yield item
 
-    photograph = sorted((shared / "data" / "flickr8k").rglob("*.jpg"))[:2]
-    assert len(photograph) == 2
-    with Image.open(photograph[0]) as picture:
-        picture.save(tmp_path / "same.png")
-    paths = [str(photograph[0]), str(tmp_path / "same.png"), str(photograph[1])]
-    features = np.asarray(dequantize(backbone.encode(np.stack([read_image(path, 96)[1] for path in paths]))))
-    same, other = np.abs(features[0] - features[1]).mean(), np.abs(features[0] - features[2]).mean()
-    assert same < 0.3 * other
-    assert features.std() > 0.2
+    with pytest.raises(KeyboardInterrupt):
+        encode(["gone.png", *(f"{number:03d}.png" for number in range(11))], progress=stop)
+    cache = open_cache(str(tmp_path / "cache"))
+    assert sorted(cache.images) == [f"{number:03d}.png" for number in range(8)]
+    assert list(cache.failed) == ["gone.png"]
+    assert not list((tmp_path / "cache").glob("*.tmp"))
+    with pytest.raises(KeyboardInterrupt):
+        encode([*(f"{number:03d}.png" for number in range(10, 40)), "gone.png"], progress=stop)
+    assert "gone.png" in open_cache(str(tmp_path / "cache")).failed  # as it was, since nobody came to it
 
 
-def test_another_picture_under_a_known_name_is_refused(tmp_path, backbone, write_pictures):
-    names = write_pictures(tmp_path / "images", 3)
-    encode_images(names, str(tmp_path / "images"), str(tmp_path / "cache"), backbone)
-    (tmp_path / "images" / names[0]).unlink()  # gone is no contradiction
-    encode_images(names[1:], str(tmp_path / "images"), str(tmp_path / "cache"), backbone)
+@pytest.mark.parametrize("method", ["add", "close"])
+def test_a_full_disk_is_an_error_that_names_the_cache(encode, monkeypatch, method):
+    def fail(*_):
+        raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
+
+    monkeypatch.setattr(shards.ShardWriter, method, fail)
+    with pytest.raises(CacheError, match=r"Cannot write the feature cache .*cache: No space left"):
+        encode()
+    for shard_size in (1, 100):
+        with pytest.raises(CacheError, match="No space left"):
+            encode(batch_size=1, shard_size=shard_size)
+
+
+def test_a_cache_that_cannot_be_made_is_an_error(encode, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(CacheError, match=r"Cannot write the feature cache .*file/cache"):
+        encode(cache=tmp_path / "file" / "cache")
+
+
+class CountedReads(Images):
+    """Images of a folder; notes the names that are read, and the most that were read ahead."""
+
+    def __init__(self, folder):
+        super().__init__(str(folder))
+        self.files = open_images(str(folder))
+        self.read = []
+        self.stamp = self.files.stamp
+
+    def read_bytes(self, name):
+        self.read.append(name)
+        return self.files.read_bytes(name)
+
+
+def test_another_picture_under_a_known_name_is_refused(encode, folder, write_pictures, tmp_path):
+    encode()
+    (folder / "000.png").unlink()  # gone is no contradiction
+    encode(["000.png", "001.png"])
     write_pictures(tmp_path / "others", 3, first=50)
-    (tmp_path / "others" / "051.png").replace(tmp_path / "images" / names[1])
+    (tmp_path / "others" / "051.png").replace(folder / "001.png")
+    with pytest.raises(CacheError, match=r"images/001\.png is another picture"):
+        encode(["000.png", "001.png"])
+    encode(["002.png"])  # not asked
+
+
+def test_only_files_with_another_stamp_are_read_again(encode, folder):
+    names = sorted(os.listdir(folder))
+    first = CountedReads(folder)
+    encode(names, images=first)
+    assert sorted(first.read) == names
+    again = CountedReads(folder)
+    encode(names, images=again)
+    assert again.read == []
+    os.utime(folder / "004.png", ns=(1, 1))
+    encode(names, images=again)
+    assert again.read == ["004.png"]
+    encode(names, images=again)  # the new stamp is known now
+    assert again.read == ["004.png"]
+
+
+def test_reading_ahead_is_bounded(encode, folder):
+    names = sorted(os.listdir(folder)) + [f"more/{number}.png" for number in range(500)]
+    images = CountedReads(folder)
+    ahead = []
+
+    def progress(stream, total):
+        for number, item in enumerate(stream):
+            ahead.append(len(images.read) - number)
+            yield item
+
+    cache = encode(names, images=images, progress=progress, batch_size=4)
+    assert len(cache.failed) == 500
+    assert max(ahead) <= max(2 * 4, os.cpu_count()) + 1
+
+
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+@pytest.mark.parametrize("flips", [False, True])
+@pytest.mark.parametrize("storage", STORAGES)
+def test_number_formats_and_compressions_hold_the_same_features(
+    encode, folder, backbone_config, backbone, compression, flips, storage
+):
+    other = Backbone(dataclasses.replace(backbone_config, storage=storage))
+    cache = encode(backbone=other, compression=compression, flips=flips)
+    names = sorted(cache.images)
+    stored = cache.load(names)
+    assert stored.dtype == storage
+    pictures = np.stack([read_image(str(folder / name), 32)[1] for name in names])
+    wanted = np.asarray(dequantize(backbone.encode(pictures)))
+    assert np.abs(np.asarray(dequantize(stored)) - wanted).max() < 0.04
+    for record in tf.data.TFRecordDataset(cache.paths_holding(names)).map(cache.parse):
+        assert record[1].shape == (cache.views, *cache.feature_shape)
+        assert record[1].dtype == storage
+
+
+def test_zlib_makes_a_cache_smaller(encode, tmp_path):
+    sizes = {}
+    for compression in COMPRESSIONS:
+        cache = encode(cache=tmp_path / compression, compression=compression)
+        sizes[compression] = sum(path.stat().st_size for path in shard_paths(cache.folder))
+    assert sizes["zlib"] < 0.95 * sizes["none"]
+    assert sizes["none"] > 11 * cache.record_bytes
+
+
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+def test_a_cache_keeps_its_compression(encode, compression):
+    [other] = set(COMPRESSIONS) - {compression}
+    encode(["001.png"], compression=compression)
+    cache = encode(["001.png", "002.png"], compression=other)
+    assert cache.compression == compression
+    assert cache.load(["002.png", "001.png"]).std() > 5
+
+
+@pytest.mark.parametrize("options", [{"compression": "gzip"}, {"shard": (2, 2)}, {"shard": (-1, 2)}, {"shard": (0, 0)}])
+def test_options_out_of_range_are_refused(encode, options):
+    with pytest.raises(ConfigError, match=next(iter(options))):
+        encode(**options)
+
+
+@pytest.fixture
+def old_cache(folder, backbone, tmp_path):
+    """A cache as the first version of the package wrote it."""
+    path = tmp_path / "old"
+    path.mkdir()
+    (path / "cache.json").write_text(json.dumps({"key": backbone.key, "views": 1}, indent=1))
+    names = ["000.png", "001.png", "002.png"]
+    hashes, rows = {}, []
+    for name in names:
+        hashes[name], picture = read_image(str(folder / name), 32)
+        rows.append(backbone.encode(picture[None]).numpy()[0])
+    with tf.io.TFRecordWriter(str(path / "shard-00000.tfrecord")) as writer:
+        for name, row in zip(names, rows, strict=True):
+            values = {"image": name.encode(), "features": row.tobytes()}
+            feature = {k: tf.train.Feature(bytes_list=tf.train.BytesList(value=[v])) for k, v in values.items()}
+            writer.write(tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString())
+    size = (path / "shard-00000.tfrecord").stat().st_size
+    (path / "shard-00000.json").write_text(json.dumps({"bytes": size, "images": hashes}))
+    (path / "failed.json").write_text(json.dumps({"bad.png": "bad.png is empty (0 bytes)."}))
+    return path, names, np.stack(rows)
+
+
+def test_a_cache_of_the_first_version_opens_and_grows(old_cache, encode, folder, backbone):
+    path, names, rows = old_cache
+    cache = open_cache(str(path), backbone.key)
+    assert (cache.compression, cache.views, sorted(cache.failed)) == ("none", 1, ["bad.png"])
+    np.testing.assert_array_equal(cache.load(names), rows)
+    encoded = []
+    images = CountedReads(folder)
+    cache = encode(images=images, cache=path, progress=counting(encoded))
+    assert encoded[0] == 8
+    assert len(cache.images) == 11
+    np.testing.assert_array_equal(cache.load(names), rows)
+    images.read.clear()
+    encode(images=images, cache=path)
+    assert images.read == []  # the plain hashes have stamps beside them by now
+    (folder / "001.png").write_bytes((folder / "009.png").read_bytes())
     with pytest.raises(CacheError, match=r"001\.png is another picture"):
-        encode_images(names, str(tmp_path / "images"), str(tmp_path / "cache"), backbone)
+        encode(cache=path)
 
 
-def test_failures_of_other_images_stay_listed(tmp_path, backbone, write_pictures):
-    folder = tmp_path / "images"
-    names = write_pictures(folder, 2)
-    (folder / "bad.png").write_bytes(b"no picture")
-    encode_images(["bad.png"], str(folder), str(tmp_path / "cache"), backbone)
-    cache = encode_images(names, str(folder), str(tmp_path / "cache"), backbone)
-    assert list(cache.failed) == ["bad.png"]
-    (folder / names[0]).replace(folder / "bad.png")
-    assert encode_images(["bad.png"], str(folder), str(tmp_path / "cache"), backbone).failed == {}
+def test_cache_and_images_may_lie_on_a_remote_store(encode, folder, tmp_path, backbone):
+    location, remote = f"ram://{uuid.uuid4().hex}/images", f"ram://{uuid.uuid4().hex}/deep/cache"
+    tf.io.gfile.makedirs(location)
+    for name in os.listdir(folder):
+        tf.io.gfile.copy(str(folder / name), f"{location}/{name}")
+    local = encode()
+    names = sorted(local.images)
+    encode(names[:5], images=location, cache=remote)
+    encoded = []
+    cache = encode(names, images=location, cache=remote, progress=counting(encoded))
+    assert encoded[0] == 6
+    np.testing.assert_array_equal(cache.load(names), local.load(names))
+    assert open_cache(remote, backbone.key).images == local.images
+    tf.io.gfile.remove(f"{location}/{names[0]}")  # this store would write behind what is there
+    with tf.io.gfile.GFile(f"{location}/{names[0]}", "wb") as file:  # as long as before; it keeps no times
+        file.write((folder / names[0]).read_bytes()[:-1] + b"x")
+    with pytest.raises(CacheError, match="another picture"):
+        encode(names, images=location, cache=remote)
 
 
-def test_a_manifest_without_images_is_named(tmp_path, backbone, write_pictures):
-    cache = encode_images(write_pictures(tmp_path, 2), str(tmp_path), str(tmp_path / "cache"), backbone)
-    manifest = tmp_path / "cache" / "shard-00000.json"
-    content = json.loads(manifest.read_text())
-    manifest.write_text(json.dumps({"bytes": content["bytes"]}))
-    with pytest.raises(CacheError, match=r"shard-00000\.json is damaged"):
-        open_cache(cache.folder)
+def test_images_may_come_from_a_table(encode, folder, tmp_path):
+    names = sorted(os.listdir(folder))
+    rows = [f"{name}\t{base64.b64encode((folder / name).read_bytes()).decode()}\n" for name in names]
+    (tmp_path / "t.tsv").write_text("".join(rows))
+    whole = encode()
+    cache = encode(names, images=str(tmp_path / "t.tsv"), cache=tmp_path / "table")
+    np.testing.assert_array_equal(cache.load(names), whole.load(names))
+    inside = encode([f"t.tsv/{name}" for name in names], images=str(tmp_path), cache=tmp_path / "inside")
+    np.testing.assert_array_equal(inside.load([f"t.tsv/{name}" for name in names]), whole.load(names))
+    (tmp_path / "t.tsv").unlink()
+    encoded = []
+    encode(names, images=str(tmp_path / "t.tsv"), cache=tmp_path / "table", progress=counting(encoded))
+    assert encoded == [0]  # what is held is held, though the table is gone
+
+
+def test_shares_are_disjoint_and_complete_whatever_is_held(encode, folder, tmp_path):
+    names = sorted(os.listdir(folder))
+    encode(names[2:7])
+    shares = []
+    for part in range(3):
+        encoded = []
+        encode([*names, *names], shard=(part, 3), progress=counting(encoded))
+        shares.append(encoded[1:])
+    assert [*map(sorted, shares)] == [
+        [name for place, name in enumerate(names) if place % 3 == part and not 2 <= place < 7] for part in range(3)
+    ]
+    cache = open_cache(str(tmp_path / "cache"))
+    assert sorted(cache.images) == names
+    assert cache.doubles == {}
+
+
+def test_shares_list_their_failures_apart_and_a_cache_shows_them_as_one(encode, folder):
+    for name in ("a.png", "b.png", "c.png"):
+        (folder / name).write_bytes(b"")
+    names = sorted(os.listdir(folder))
+    encode(shard=(0, 2))
+    cache = encode(shard=(1, 2))
+    assert sorted(path.name for path in Path(cache.folder).glob("failed*")) == ["failed-1of2.json", "failed-2of2.json"]
+    assert sorted(cache.failed) == ["a.png", "b.png", "c.png"]
+    (folder / "b.png").write_bytes((folder / "000.png").read_bytes())
+    cache = encode(shard=(names.index("b.png") % 2, 2))
+    assert sorted(cache.failed) == ["a.png", "c.png"]
+    (folder / "c.png").write_bytes(b"no picture")
+    cache = encode()  # the reasons of the last run, of all images
+    assert "known format" in cache.failed["c.png"]
+    assert sorted(cache.failed) == ["a.png", "c.png"]
+    (folder / "c.png").write_bytes((folder / "000.png").read_bytes())
+    cache = encode(shard=(names.index("c.png") % 2, 2))  # `failed.json` of the whole run lists it yet
+    assert sorted(cache.failed) == ["a.png"]
+
+
+def test_a_name_that_no_file_format_takes_is_listed_as_failed(encode, folder):
+    name = os.fsdecode(b"caf\xe9.png")
+    cache = encode([name, "001.png"])
+    assert cache.images == {"001.png"}
+    assert list(cache.failed) == [name]
+    assert list(open_cache(cache.folder).failed) == [name]
+
+
+def double(cache, names=None):
+    """A second shard with images of the first one, as a run at the same time writes it; its stem."""
+    first = shard_paths(cache.folder)[0].stem
+    manifest = json.loads(Path(cache.folder, f"{first}.json").read_text())
+    writer = shards.ShardWriter(cache.folder, shards.renamed("shard-1of1-00009"), cache.digest)
+    for record in tf.data.TFRecordDataset(str(Path(cache.folder, f"{first}.tfrecord"))):
+        name, features = shards.read_record(record.numpy())
+        if names is None or name in names:
+            writer.add(name, *manifest["images"][name], features)
+    writer.close()
+    return writer.shard
+
+
+def test_an_image_in_two_shards_comes_once(encode):
+    cache = encode(shard_size=4)
+    shard = double(cache, ["001.png", "003.png"])
+    encode(["000.png"])
+    cache = open_cache(cache.folder)
+    assert cache.doubles == {shard: ("001.png", "003.png")}
+    assert cache.shards[shard] == ()
+    assert len(cache.images) == 11
+    assert not any(shard in path for path in cache.paths_holding(cache.images))
+    # Even if a shard is read for the sake of other images in it.
+    paths = [str(path) for path in shard_paths(cache.folder)]
+    found = [name.numpy().decode() for name, _ in tf.data.TFRecordDataset(paths).map(cache.parse)]
+    assert sorted(found) == ["", "", *sorted(cache.images)]
+    assert cache.load(sorted(cache.images)).shape[0] == 11
+
+
+def test_doubles_of_older_caches_must_be_joined_first(old_cache):
+    path, names, _ = old_cache
+    for kind in ("tfrecord", "json"):
+        shutil.copy(path / f"shard-00000.{kind}", path / f"shard-00001.{kind}")
+    cache = open_cache(str(path))
+    with pytest.raises(CacheError, match=r"shard-00001\.tfrecord holds 3 images .*--join"):
+        cache.paths_holding(names)
+
+
+def test_two_runs_at_once_of_one_share_do_no_harm(encode, tmp_path, folder):
+    """The second run starts and ends in the middle of the first."""
+    names = sorted(os.listdir(folder))
+    inner = []
+
+    def meanwhile(stream, total):
+        for number, item in enumerate(stream):
+            if number == 6:
+                inner.append(encode())
+            yield item
+
+    outer = encode(progress=meanwhile)
+    assert len(inner[0].images) == len(outer.images) == 11
+    assert sum(map(len, outer.doubles.values())) >= 7
+    np.testing.assert_array_equal(outer.load(names), encode(cache=tmp_path / "calm").load(names))
+
+
+def test_what_a_killed_run_of_this_machine_leaves_is_removed(encode, tmp_path):
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    cache = tmp_path / "cache"
+    encode(["000.png"])
+    alive = Path(shards.temporary(str(cache / "shard-1of1-00003-aa.tfrecord")))
+    dead = Path(str(alive).replace(f".{os.getpid()}.", f".{ended.pid}."))
+    elsewhere = cache / f"shard-1of1-00003-aa.tfrecord.other-host.{ended.pid}.ab.tmp"
+    for path in (alive, dead, elsewhere):
+        path.write_bytes(b"half")
+    encode(["000.png"], shard=(0, 2))
+    assert dead.exists()
+    encode()
+    assert not dead.exists()
+    assert alive.exists()
+    assert elsewhere.exists()
+    assert len(open_cache(str(cache)).images) == 11
+
+
+def test_records_without_a_manifest_do_not_count(encode):
+    cache = encode()
+    shard_paths(cache.folder, "json")[0].unlink()
+    assert len(open_cache(cache.folder).images) == 7
+    encoded = []
+    assert len(encode(progress=counting(encoded)).images) == 11
+    assert encoded[0] == 4
+
+
+def test_a_cache_folder_may_have_any_name(encode, tmp_path):
+    assert len(encode(cache=tmp_path / "[a]*?{b}").images) == 11

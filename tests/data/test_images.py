@@ -1,8 +1,12 @@
 """Pictures are read as a viewer shows them, or refused by name."""
 
 import io
+import os
 import struct
+import threading
+import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -10,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from caption_tx.data.images import read_image, read_picture, resize
+from caption_tx.data import images
+from caption_tx.data.images import decode_picture, read_image, read_picture, resize
 from caption_tx.errors import ImageError
 
 RED, GREEN, BLUE, WHITE = (230, 10, 20), (10, 200, 30), (20, 30, 220), (255, 255, 255)
@@ -120,6 +125,102 @@ def test_16_bit_grey_is_scaled_not_clipped(read):
     assert np.abs(shown - values / 257.0).max() <= 1
 
 
+def test_16_bit_tiff_of_either_byte_order_is_scaled(read):
+    values = np.linspace(0, 65535, WIDTH * HEIGHT).reshape(HEIGHT, WIDTH)
+    entries = [(256, 4, WIDTH), (257, 4, HEIGHT), (258, 3, 16), (259, 3, 1), (262, 3, 1), (273, 4, 8), (277, 3, 1)]
+    for order, mark in ((">", b"MM"), ("<", b"II")):
+        data = values.astype(f"{order}u2").tobytes()
+        rows = [*entries, (278, 4, HEIGHT), (279, 4, len(data))]
+        table = struct.pack(f"{order}H", len(rows)) + b"".join(
+            struct.pack(f"{order}HHI", tag, kind, 1) + struct.pack(f"{order}{'HH' if kind == 3 else 'I'}", *fields)
+            for tag, kind, value in rows
+            for fields in [(value, 0) if kind == 3 else (value,)]
+        )
+        tiff = mark + struct.pack(f"{order}HI", 42, 8 + len(data)) + data + table + bytes(4)
+        shown = np.asarray(read(tiff))[..., 0]
+        assert np.abs(shown - values / 257.0).max() <= 1
+
+
+def test_phone_picture_with_a_second_one_inside_shows_the_first(read):
+    other = Image.new("RGB", (WIDTH, HEIGHT), GREEN)
+    assert_corners(read(encoded(corners_picture(), "MPO", save_all=True, append_images=[other], quality=95)), 40)
+
+
+@pytest.mark.parametrize("kind", ["AVIF", "JPEG2000", "PPM"])
+def test_formats_without_a_suffix_of_their_own_are_read_too(read, kind):
+    assert_corners(read(encoded(corners_picture(), kind)), 40)
+
+
+def test_a_program_in_postscript_is_no_picture(read, monkeypatch):
+    monkeypatch.setattr("subprocess.Popen", None)
+    with pytest.raises(ImageError, match="no picture of a known format"):
+        read(encoded(corners_picture(), "EPS"))
+
+
+MODES = {
+    "1": corners_picture().convert("1"),
+    "L": corners_picture().convert("L"),
+    "LA": corners_picture().convert("LA"),
+    "P": corners_picture().quantize(8),
+    "RGB": corners_picture(),
+    "RGBA": corners_picture().convert("RGBA"),
+    "I;16": Image.fromarray(np.arange(WIDTH * HEIGHT, dtype=np.uint16).reshape(HEIGHT, WIDTH) * 40),
+}
+MODES["RGBA"].putalpha(corners_picture().convert("L"))
+
+
+@pytest.mark.parametrize("band", [1, 100, 500])
+@pytest.mark.parametrize("mode", MODES)
+def test_large_pictures_are_converted_by_bands_to_the_same(read, monkeypatch, mode, band):
+    data = encoded(MODES[mode], "PNG")
+    whole = np.asarray(read(data))
+    monkeypatch.setattr(images, "BAND_PIXELS", band)
+    np.testing.assert_array_equal(read(data), whole)
+
+
+@pytest.mark.parametrize("band", [300, 5_000])
+@pytest.mark.parametrize("mode", MODES)
+def test_large_pictures_come_smaller_and_look_the_same(read, monkeypatch, mode, band):
+    big = MODES[mode].resize((207, 411), Image.Resampling.NEAREST)
+    data = encoded(big, "PNG")
+    whole = read(data, 16)
+    assert whole.size == (207, 411)
+    monkeypatch.setattr(images, "BAND_PIXELS", band)
+    small = read(data, 16)
+    assert small.size == (-(-207 // 6), -(-411 // 6))
+    assert np.abs(resize(small, 16).astype(int) - resize(whole, 16)).mean() < 3
+
+
+@pytest.mark.parametrize(
+    ("data", "alone"),
+    [
+        (encoded(Image.new("RGB", (800, 400)), "PNG"), True),
+        (encoded(Image.new("RGB", (800, 400)), "JPEG"), False),  # decodes at a quarter of the scale
+        (encoded(Image.new("RGB", (800, 400)), "JPEG", progressive=True), True),
+    ],
+    ids=["PNG", "JPEG", "progressive JPEG"],
+)
+def test_large_pictures_are_decoded_one_at_a_time(monkeypatch, data, alone):
+    monkeypatch.setattr(images, "LARGE_PIXELS", 100_000)
+    at_once, most, lock = 0, 0, threading.Lock()
+    convert = images._to_rgb
+
+    def slow(picture, size):
+        nonlocal at_once, most
+        with lock:
+            at_once += 1
+            most = max(most, at_once)
+        time.sleep(0.05)
+        with lock:
+            at_once -= 1
+        return convert(picture, size)
+
+    monkeypatch.setattr(images, "_to_rgb", slow)
+    with ThreadPoolExecutor(4) as pool:
+        assert len({content for content, _ in pool.map(lambda _: decode_picture(data, "x", 16), range(4))}) == 1
+    assert (most == 1) is alone
+
+
 @pytest.mark.parametrize("size", [None, 16])
 @pytest.mark.parametrize("orientation", UPRIGHT)
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])
@@ -181,13 +282,13 @@ def test_image_is_squashed_to_a_square_of_bytes(tmp_path):
     assert read_image(str(tmp_path / "other.png"), 24)[0] != content
 
 
-def huge_png() -> bytes:
-    """A whole PNG header that claims 30000x30000 pixels, and next to nothing behind it."""
+def huge_png(side: int = 30_000) -> bytes:
+    """A whole PNG header that claims so many pixels a side, and next to nothing behind it."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
-    header = struct.pack(">IIBBBBB", 30_000, 30_000, 8, 2, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(9))) + chunk(b"IEND", b"")
 
 
@@ -200,9 +301,8 @@ UNREADABLE = {
     "random bytes": NOISE.tobytes(),
     "text": "不是图片".encode(),
     "a claim of 900 million pixels": huge_png(),
-    "more pixels than the limit": huge_png().replace(
-        struct.pack(">II", 30_000, 30_000), struct.pack(">II", 9434, 9434)
-    ),
+    "a claim of 100 million pixels": huge_png(10_000),
+    "more pixels than the limit": huge_png(9_434),
 }
 
 
@@ -253,3 +353,35 @@ def test_no_bytes_do_anything_but_give_a_picture_or_an_image_error(tmp_path, dat
     else:
         assert len(content) == 32
         assert pixels.shape == (16, 16, 3)
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize("side", [30_000, 10_000, 9_434])
+def test_a_picture_that_is_too_large_says_how_large_it_may_be(tmp_path, side):
+    (tmp_path / "x.png").write_bytes(huge_png(side))
+    with pytest.raises(ImageError, match=r"x\.png is too large.*at most 89,000,000 "):
+        read_image(str(tmp_path / "x.png"), 32)
+
+
+def test_a_pipe_is_refused_without_waiting(tmp_path):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    with pytest.raises(ImageError, match=r"pipe\.jpg is not a file"):
+        read_image(str(tmp_path / "pipe.jpg"), 32)
+
+
+PEAK = """
+import resource, sys
+from caption_tx.data.images import read_image
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+read_image(sys.argv[1], 224)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+@pytest.mark.parametrize(("mode", "limit"), [("RGB", 5), ("RGBA", 5), ("I;16", 3)])
+def test_a_large_picture_costs_little_more_than_its_pixels(tmp_path, run_python, mode, limit):
+    """25 million pixels: 4 bytes each (2 for 16-bit greys) and the bands; all at once they took 8, 20 and 14."""
+    Image.new(mode, (5_000, 5_000), 9 if mode == "I;16" else None).save(tmp_path / "x.png", compress_level=1)
+    process = run_python(PEAK, tmp_path / "x.png")
+    assert process.returncode == 0, process.stderr
+    assert int(process.stdout) < 25 * limit + 60

@@ -5,9 +5,11 @@ import pytest
 import tensorflow as tf
 
 from caption_tx.data.features import encode_images
+from caption_tx.data.image_folders import open_images
 from caption_tx.data.images import read_image
 from caption_tx.data.pipeline import LENGTH_STEP, cached_rows, pack_captions, packed_batches, picture_rows
-from caption_tx.data.tokenizer import END, PAD, START, UNK
+from caption_tx.data.tokenizer import TokenLists
+from caption_tx.data.vocabulary import END, PAD, START, UNK
 from caption_tx.training.fit import TrainingModel
 
 IMAGES, BATCH = 23, 5
@@ -19,6 +21,23 @@ def folder(tmp_path_factory, write_pictures):
     path = tmp_path_factory.mktemp("images")
     write_pictures(path, IMAGES)
     return str(path)
+
+
+def pack(captions, weights=None):
+    """Packs {image: [token_ids, ..]}."""
+    rows = [np.array(row) for rows in captions.values() for row in rows]
+    splits = np.cumsum([0, *map(len, rows)])
+    images = [image for image, rows in captions.items() for _ in rows]
+    return pack_captions(images, TokenLists(np.concatenate([*rows, []]).astype(np.int32), splits), weights)
+
+
+def captions_in(packed):
+    """The captions of each image, as they were packed."""
+    splits = packed.caption_splits
+    return {
+        image: [packed.tokens[number].tolist() for number in range(splits[row], splits[row + 1])]
+        for row, image in enumerate(packed.images)
+    }
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +53,7 @@ def packed():
             rows.append(np.array([START, *digits, *filling, END], np.int32))
             number += 1
         captions[f"{image:03d}.png"] = rows
-    return pack_captions(captions)
+    return pack(captions)
 
 
 @pytest.fixture(scope="module")
@@ -66,28 +85,34 @@ def captions_of(all_batches):
     return found
 
 
-def test_packing_by_hand():
-    packed = pack_captions({"b": [np.array([2, 7, 3]), np.array([2, 8, 9, 3])], "none": [], "a": [np.array([2, 3])]})
-    assert packed.images == ("b", "none", "a")
-    assert packed.offsets.tolist() == [0, 5, 5, 6]
-    assert packed.token_ids.tolist() == [2, 7, 2, 8, 9, 2]
-    assert packed.labels.tolist() == [7, 3, 8, 9, 3, 3]
-    assert packed.positions.tolist() == [0, 1, 0, 1, 2, 0]
-    assert packed.segment_ids.tolist() == [1, 1, 2, 2, 2, 1]
-    assert {array.dtype for array in (packed.token_ids, packed.labels, packed.positions)} == {np.dtype(np.int32)}
+def test_packing_by_hand(cache):
+    images = ["001.png", "000.png", "001.png"]
+    tokens = TokenLists(np.array([2, 7, 3, 2, 3, 2, 8, 9]), np.array([0, 3, 5, 8]))
+    packed = pack_captions(images, tokens, np.array([0.5, 1.0, 2.0]))
+    assert packed.images == ("001.png", "000.png")
+    assert packed.caption_splits.tolist() == [0, 2, 3]
+    assert captions_in(packed) == {"001.png": [[2, 7, 3], [2, 8, 9]], "000.png": [[2, 3]]}
+    assert packed.weights.tolist() == [0.5, 2.0, 1.0]
+    (batch,) = packed_batches(cached_rows(cache, packed, None, False), packed, 2, UNCOUNTED, None)
+    inputs, labels, weights = batch
+    row = int(np.argmax(np.count_nonzero(inputs["segment_ids"], axis=1)))
+    found = {name: inputs[name][row, :5].numpy().tolist() for name in ("token_ids", "positions", "segment_ids")}
+    # The last caption was cut at a length limit: its last token is a label, without an end mark.
+    assert found == {"token_ids": [2, 7, 2, 8, 0], "positions": [0, 1, 0, 1, 0], "segment_ids": [1, 1, 2, 2, 0]}
+    assert labels[row, :5].numpy().tolist() == [7, 3, 8, 9, 0]
+    assert weights[row, :5].numpy().tolist() == [0.5, 0.5, 2, 2, 0]
+    assert labels[1 - row, :2].numpy().tolist() == [3, 0]
+    assert {inputs[name].dtype for name in found} == {tf.int32}
 
 
 def test_nothing_packs_to_nothing():
-    assert pack_captions({}).offsets.tolist() == [0]
+    assert pack({}).caption_splits.tolist() == [0]
 
 
 @pytest.mark.parametrize("seed", [None, 3])
 def test_every_caption_comes_once_an_epoch_with_labels_one_token_on(batches, packed, seed):
     found = captions_of(batches(seed))
-    total = sum(
-        packed.segment_ids[begin:end].max() for begin, end in zip(packed.offsets, packed.offsets[1:], strict=False)
-    )
-    assert len(found) == len(set(found)) == total
+    assert len(found) == len(set(found)) == len(packed.tokens)
     for tokens, labels in found:
         assert tokens[0] == START
         assert labels[-1] == END
@@ -142,7 +167,7 @@ def test_padding_is_little_and_lengths_are_few(batches):
 
 
 def test_padding_and_unknown_labels_weigh_nothing_and_others_one(cache):
-    captions = pack_captions({"000.png": [np.array([START, 5, UNK, 6, END])], "001.png": [np.array([START, END])]})
+    captions = pack({"000.png": [np.array([START, 5, UNK, 6, END])], "001.png": [np.array([START, END])]})
     (batch,) = packed_batches(cached_rows(cache, captions, None, False), captions, 2, UNCOUNTED, None)
     _, labels, weights = batch
     row = int(np.argmax(np.sum(weights, axis=1)))
@@ -153,17 +178,14 @@ def test_padding_and_unknown_labels_weigh_nothing_and_others_one(cache):
 
 def test_features_are_those_of_the_rows_image(batches, cache, packed):
     stored = dict(zip(packed.images, cache.load(packed.images), strict=True))
-    image_of = {
-        tuple(packed.token_ids[begin : begin + 4]): image
-        for image, begin in zip(packed.images, packed.offsets, strict=False)
-    }
+    image_of = {tuple(captions[0][:4]): image for image, captions in captions_in(packed).items()}
     for inputs, _, _ in batches(4):
         for row, tokens in enumerate(inputs["token_ids"]):
             np.testing.assert_array_equal(inputs["features"][row], stored[image_of[tuple(tokens[:4])]])
 
 
 def test_only_images_with_captions_come(cache):
-    captions = pack_captions({name: [np.array([START, 5, END])] for name in ("020.png", "001.png", "007.png")})
+    captions = pack({name: [np.array([START, 5, END])] for name in ("020.png", "001.png", "007.png")})
     assert sum(len(row["features"]) > 0 for row in cached_rows(cache, captions, None, False)) == 3
 
 
@@ -194,7 +216,7 @@ def test_flips_choose_both_views_and_otherwise_in_every_epoch(cache, packed):
 
 
 def test_pictures_flip_too(folder, packed):
-    dataset = picture_rows(folder, packed, 32, 5, flips=True)
+    dataset = picture_rows(open_images(folder), packed, 32, 5, flips=True)
     epochs = []
     for _ in range(2):
         mirrored = {}
@@ -210,7 +232,7 @@ def test_pictures_flip_too(folder, packed):
 def test_pictures_and_cache_give_the_same_logits(folder, packed, cache, backbone, make_captioner):
     captioner = make_captioner(feature_shape=backbone.feature_shape, max_length=40)
     ways = {
-        "pictures": (picture_rows(folder, packed, 32, None, False), TrainingModel(captioner, backbone)),
+        "pictures": (picture_rows(open_images(folder), packed, 32, None, False), TrainingModel(captioner, backbone)),
         "cache": (cached_rows(cache, packed, None, False), TrainingModel(captioner)),
     }
     found = {}
@@ -231,9 +253,9 @@ def test_pictures_and_cache_give_the_same_logits(folder, packed, cache, backbone
 
 
 def test_unreadable_picture_stays_as_a_row_that_does_not_count_and_is_reported_once(folder, packed):
-    captions = pack_captions({name: [np.array([START, 5, END])] for name in ("000.png", "missing.png", "001.png")})
+    captions = pack({name: [np.array([START, 5, END])] for name in ("000.png", "missing.png", "001.png")})
     told = []
-    rows = picture_rows(folder, captions, 32, 1, False, told.append)
+    rows = picture_rows(open_images(folder), captions, 32, 1, False, told.append)
     dataset = packed_batches(rows, captions, 2, UNCOUNTED, 1)
     for _ in range(3):
         counted = []

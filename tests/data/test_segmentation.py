@@ -154,3 +154,25 @@ def test_jieba_loads_where_nothing_can_be_cached(monkeypatch, tmp_path, capfd):
         patch.setattr(segmentation.tempfile, "gettempdir", lambda: str(tmp_path / "file"))
         assert segmentation._load_jieba(()).lcut("女人") == ["女人"]
     assert capfd.readouterr() == ("", "")
+
+
+def test_full_width_letters_are_folded_only_when_asked():
+    text = "ＡＢＣ公司的１号车"
+    assert Segmenter(TextConfig(nfkc=True)).segment(text) == CHINESE.segment("ABC公司的1号车")
+    assert "ａｂｃ" in "".join(CHINESE.segment(text))
+    assert Segmenter(TextConfig(language="en", nfkc=True)).segment("Ｔｗｏ dogs") == ["two", "dogs"]
+
+
+def test_scripts_are_converted_only_when_asked():
+    simplified, traditional = (Segmenter(TextConfig(script=script)) for script in ("simplified", "traditional"))
+    assert "".join(simplified.segment("頭髮很長的女人在發球")) == "头发很长的女人在发球"
+    assert "".join(traditional.segment("头发很长的女人在发球")) == "頭髮很長的女人在發球"
+    assert "".join(CHINESE.segment("頭髮很長")) == "頭髮很長"
+    assert pickle.loads(pickle.dumps(simplified)).segment("跑車") == ["跑车"]
+    assert Segmenter(TextConfig(language="en", script="simplified")).segment("頭") == ["頭"]
+
+
+def test_a_script_without_opencc_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "opencc", None)
+    with pytest.raises(ConfigError, match=r"'simplified' needs OpenCC; install it with .*caption_tx\[opencc\]"):
+        Segmenter(TextConfig(script="simplified"))

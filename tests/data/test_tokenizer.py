@@ -6,7 +6,8 @@ import pytest
 from caption_tx.config import TextConfig
 from caption_tx.data.corpus import captions_by_image, read_corpus
 from caption_tx.data.segmentation import Segmenter
-from caption_tx.data.tokenizer import SPECIAL_TOKENS, Tokenizer, TokenLists, build_vocabulary
+from caption_tx.data.tokenizer import Tokenizer, TokenLists
+from caption_tx.data.vocabulary import SPECIAL_TOKENS, build_vocabulary
 from caption_tx.errors import BundleError
 
 CAPTIONS = [["一个", "女人"], ["狗"], [], ["一个", "狗", "跑", "狗"]]

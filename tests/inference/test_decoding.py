@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from caption_tx.config import DecodingOptions
-from caption_tx.data.tokenizer import END, PAD, START, UNK
+from caption_tx.data.vocabulary import END, PAD, START, UNK
 from caption_tx.errors import ConfigError
 from caption_tx.inference.decoding import decode
 

@@ -12,7 +12,8 @@ from PIL import Image
 from caption_tx.config import Config, CorpusConfig, ModelConfig, TextConfig, TrainingConfig, dump_config
 from caption_tx.errors import CaptionTxError, ConfigError, CorpusError
 from caption_tx.training.callbacks import RunState
-from caption_tx.training.fit import learning_rate_schedule, segment_corpus, train
+from caption_tx.training.fit import Stage, learning_rate_schedule, plan_stages, train
+from caption_tx.training.preparation import segment_corpus
 
 COLOURS = {"红色": (220, 30, 30), "绿色": (30, 190, 40), "蓝色": (30, 50, 220), "黄色": (230, 220, 40)}
 SHAPE = {"epochs": 4, "batch_size": 4, "patience": 4, "learning_rate": 0.01, "warmup_epochs": 0.5, "sample_count": 2}
@@ -93,7 +94,7 @@ def test_log_has_parameters_vocabulary_and_the_best_epoch(whole, log):
 
 
 def test_bundle_is_of_the_best_epoch_and_names_colours(whole, corpus):
-    from caption_tx.data.features import dequantize
+    from caption_tx.data.backbone import dequantize
     from caption_tx.data.images import read_image
     from caption_tx.inference.decoding import decode
 
@@ -223,29 +224,119 @@ def test_missing_captions_are_a_clear_error(make_config, tmp_path):
         train(config, tmp_path / "run", lambda text: None)
 
 
-def test_captions_without_words_are_left_out_with_the_reason():
+def test_what_is_left_out_is_listed_with_its_reason():
     from caption_tx.data.segmentation import Segmenter
 
     table = pd.DataFrame(
         {
-            "image": ["a", "b", "c"],
-            "caption": ["a dog", "!!!", "a cat"],
-            "split": ["train", "train", "val"],
+            "image": ["a", "b", "c", "d", "d", "e"],
+            "caption": ["a dog", "!!!", "a cat", "dog machine", "a dog man wrote", "never read"],
+            "split": ["train", "train", "val", "val", "val", "test"],
+            "origin": ["machine", "human", "human", "machine", "human", "human"],
+            "weight": np.float32(1),
+            "stage": 1,
             "source": "x",
-            "line": [1, 2, 3],
+            "line": range(1, 7),
         }
     )
+    table.attrs = {"skipped": [("x", 9, "blank line")], "left_out": ["z.jpg"]}
     words = segment_corpus(table, Segmenter(TextConfig(language="en")), ["c"])
-    assert words.of("train")["words"].tolist() == [["a", "dog"]]
-    assert words.left_out[["image", "reason"]].to_numpy().tolist() == [
-        ["b", "no words in the caption"],
-        ["c", "image cannot be read"],
+    rows, lists = words.of("train")
+    assert (rows["image"].tolist(), list(lists)) == (["a"], [["a", "dog"]])
+    rows, lists = words.of("val")
+    assert (rows["caption"].tolist(), list(lists)) == (["a dog man wrote"], [["a", "dog", "man", "wrote"]])
+    assert len(words.of("test")[0]) == 0
+    found = words.left_out.astype(object).where(words.left_out.notna(), None)
+    assert found[["line", "image", "reason"]].to_numpy().tolist() == [
+        [9, None, "blank line"],
+        [None, "z.jpg", "image in no split list"],
+        [2, "b", "no words in the caption"],
+        [3, "c", "image cannot be read"],
+        [4, "d", "machine translation, not used as a reference"],
     ]
+
+
+def test_captions_with_a_named_problem_are_left_out_when_asked():
+    from caption_tx.data.segmentation import Segmenter
+
+    captions = ["a dog on a hill", "see www.dogs.com/now", "a <b>big</b> dog", "two cats"]
+    table = pd.DataFrame({"image": list("abcd"), "caption": captions, "split": "train", "origin": "human"})
+    table = table.assign(weight=np.float32(1), stage=1, source="x", line=range(1, 5))
+    segmenter = Segmenter(TextConfig(language="en"))
+    assert len(segment_corpus(table, segmenter).table) == 4
+    words = segment_corpus(table, segmenter, leave_out=["html"])
+    assert words.left_out[["line", "reason"]].to_numpy().tolist() == [[3, "html"]]
+    assert words.table["image"].tolist() == ["a", "b", "d"]
+    with pytest.raises(ConfigError, match=r"leave_out names 'boring'; known: .*html, url"):
+        segment_corpus(table, segmenter, leave_out=["boring"])
+
+
+@pytest.mark.parametrize(
+    ("stage_epochs", "numbers", "ends"),
+    [((), [1], [10]), ((), [1, 2], [3, 10]), ((4,), [2, 7], [4, 10]), ((), [1, 2, 3], [2, 4, 10])],
+)
+def test_epochs_are_divided_among_the_stages(stage_epochs, numbers, ends):
+    config = TrainingConfig(epochs=10, stage_epochs=stage_epochs)
+    stages = plan_stages(config, {number: 10 * number for number in numbers})
+    assert [stage.end for stage in stages] == ends
+    assert [stage.begin for stage in stages] == [0, *ends[:-1]]
+    assert [(stage.number, stage.steps) for stage in stages] == [(number, 10 * number) for number in numbers]
+
+
+@pytest.mark.parametrize(
+    ("epochs", "stage_epochs", "numbers", "message"),
+    [
+        (10, (4,), [1], "epochs of 1 stages, but the sources have stages 1"),
+        (10, (4,), [1, 2, 3], "epochs of 1 stages, but the sources have stages 1, 2, 3"),
+        (2, (), [1, 2, 3], r"training\.epochs \(2\)"),
+    ],
+)
+def test_stages_that_do_not_fit_are_refused(epochs, stage_epochs, numbers, message):
+    with pytest.raises(ConfigError, match=message):
+        plan_stages(TrainingConfig(epochs=epochs, stage_epochs=stage_epochs), dict.fromkeys(numbers, 5))
+
+
+@pytest.fixture(scope="module")
+def staged(make_config, corpus, tmp_path_factory):
+    """Settings of a run on machine translations first and people's captions after, the first half of weight."""
+    folder = tmp_path_factory.mktemp("staged")
+    lines = (corpus / "captions.tsv").read_text(encoding="utf-8").splitlines()[1:]
+    rows = [line.split("\t") for line in lines]
+    (folder / "machine.txt").write_text("\n".join(f"{image}#zhb#0 机器{text}" for image, text, _ in rows))
+    base = make_config(epochs=5, stage_epochs=(2,), patience=1)
+    sources = (f"{folder / 'machine.txt'}:stage=1,weight=0.5", f"{corpus / 'captions.tsv'}:stage=2")
+    return dataclasses.replace(base, corpus=dataclasses.replace(base.corpus, sources=sources))
+
+
+def test_translated_captions_first_and_never_as_references(staged, tmp_path, monkeypatch, run_python):
+    seen = []
+    monkeypatch.setattr(RunState, "on_train_begin", lambda self, logs=None: seen.append(len(self.history)))
+    told = []
+    bundle = train(staged, tmp_path / "run", told.append)
+    text = "\n".join(told)
+    assert seen == [0, 2]
+    assert "Stage 1: epochs 1 to 2." in text
+    assert "train, stage 1: 32 images, 64 captions" in text
+    assert "train, stage 2: 32 images, 64 captions" in text
+    assert "val: 8 images, 16 captions" in text
+    assert "16 machine translation, not used as a reference" in text
+    left_out = pd.read_csv(tmp_path / "run" / "left_out.csv")
+    assert set(left_out["caption"].str[:2]) == {"机器"}
+    assert "机器" in bundle.tokenizer.vocabulary
+    assert len(history(tmp_path / "run")) >= 3  # patience does not end the first stage
+
+    (tmp_path / "recipe.toml").write_text(dump_config(staged), encoding="utf-8")
+    process = run_python(KILLED, tmp_path / "recipe.toml", tmp_path / "killed")
+    assert process.returncode == -signal.SIGKILL, process.stderr[-2000:]
+    seen.clear()
+    train(staged, tmp_path / "killed", lambda text: None)
+    assert seen == [2]  # the second stage alone
 
 
 @pytest.mark.parametrize("warmup", [0.0, 0.5, 1.0, 100.0])
 def test_learning_rate_rises_to_its_peak_and_ends_at_zero(warmup):
-    schedule = learning_rate_schedule(TrainingConfig(epochs=4, warmup_epochs=warmup, learning_rate=0.1), 10)
+    stages = [Stage(1, 0, 2, 10), Stage(2, 2, 3, 20)]  # 40 steps, the first epoch 10 of them
+    schedule = learning_rate_schedule(TrainingConfig(epochs=3, warmup_epochs=warmup, learning_rate=0.1), stages)
     rates = np.array([float(schedule(step)) for step in range(41)])
     peak = min(round(warmup * 10), 39)
     assert rates.argmax() == peak

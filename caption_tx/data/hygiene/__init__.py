@@ -1,0 +1,1 @@
+"""What is wrong with a caption corpus: the checks, their report and its plot."""

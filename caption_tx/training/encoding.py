@@ -1,0 +1,96 @@
+"""Every image of a corpus through the backbone, once: alone, or one share of it beside other processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pandas as pd
+from tqdm import tqdm
+
+from caption_tx.config import SPLITS, Config
+from caption_tx.data import corpus
+from caption_tx.data.backbone import Backbone
+from caption_tx.data.cache import FeatureCache
+from caption_tx.data.features import encode_images
+from caption_tx.data.joining import join_cache
+from caption_tx.errors import CacheError
+
+
+def read_table(config: Config) -> pd.DataFrame:
+    """The captions that the settings name, as `corpus.read_corpus` gives them."""
+    source = config.corpus
+    return corpus.read_corpus(
+        source.sources, source.format, source.val_fraction, source.test_fraction, source.split_seed, source.images
+    )
+
+
+def encode_corpus(
+    config: Config, folder: str | Path, log: Callable[[str], None] = print, share: tuple[int, int] = (0, 1)
+) -> FeatureCache:
+    """Encodes every image of the corpus that the cache in `folder` does not hold; returns the cache.
+
+    Args:
+        share: (i, n), i from 0, encodes the i-th of n shares only; other processes may encode the others.
+
+    Raises:
+        ConfigError, CorpusError, CacheError: as `train`.
+    """
+    return encode_splits(config, str(folder), Backbone(config.backbone), read_table(config), SPLITS, log, share)
+
+
+def join_corpus(config: Config, folder: str | Path, log: Callable[[str], None] = print) -> FeatureCache:
+    """Checks every record of a cache that several processes made, and that it holds the whole corpus.
+
+    Raises:
+        CorpusError: the captions cannot be read.
+        CacheError: there is no cache, or images of the corpus are neither held nor listed as unreadable.
+    """
+    names = read_table(config)["image"].unique()
+    cache = join_cache(
+        str(folder), names, lambda shards, total: tqdm(shards, total=total, unit="shard", desc="checking")
+    )
+    for note in cache.notes:
+        log(note)
+    _tell_failed(cache, names, log)
+    if cache.missing:
+        raise CacheError(
+            f"{len(cache.missing):,} images of the corpus are not in {folder} yet, '{cache.missing[0]}' for one; "
+            "encode the shares that are missing, and join again."
+        )
+    return cache
+
+
+def encode_splits(
+    config: Config,
+    folder: str,
+    backbone: Backbone,
+    table: pd.DataFrame,
+    splits: Sequence[str],
+    log: Callable[[str], None],
+    share: tuple[int, int] = (0, 1),
+) -> FeatureCache:
+    """The cache with every readable image of these splits; split by split, so that a shard holds one split."""
+    names = [name for split in splits for name in table["image"][table["split"] == split].unique()]
+    cache = encode_images(
+        names,
+        config.corpus.images,
+        folder,
+        backbone,
+        flips=config.training.flips,
+        progress=lambda images, total: tqdm(images, total=total, unit="image", desc="features", disable=not total),
+        shard=share,
+        compression=config.training.compression,
+    )
+    for note in cache.notes:
+        log(note)
+    _tell_failed(cache, names, log)
+    return cache
+
+
+def _tell_failed(cache: FeatureCache, names: Sequence[str], log: Callable[[str], None]) -> None:
+    failed = sorted(cache.failed.keys() & set(names))
+    for name in failed[:10]:
+        log(f"Skipped: {cache.failed[name]}")
+    if len(failed) > 10:
+        log(f"... and {len(failed) - 10} more; all are listed in {cache.folder}.")

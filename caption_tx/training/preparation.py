@@ -1,0 +1,160 @@
+"""A corpus as training sees it: which captions are used, their words, token_ids and packed rows."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from caption_tx.config import Config
+from caption_tx.data import corpus, pipeline
+from caption_tx.data.hygiene.captions import UNFIT, caption_problem
+from caption_tx.data.segmentation import Segmenter
+from caption_tx.data.tokenizer import Tokenizer
+from caption_tx.data.vocabulary import build_vocabulary
+from caption_tx.data.word_lists import WordLists
+from caption_tx.errors import ConfigError, CorpusError
+
+TRAINING_SPLITS = ("train", "val")
+"""What training reads; the test split is for evaluation alone."""
+
+
+@dataclass(frozen=True)
+class Words:
+    """The captions that training uses, row by row with their words, and those that were left out and why."""
+
+    table: pd.DataFrame
+    lists: WordLists
+    left_out: pd.DataFrame
+
+    def of(self, split: str, stage: int | None = None) -> tuple[pd.DataFrame, WordLists]:
+        """The rows of a split (and of one stage), and their words."""
+        chosen = self.table["split"] == split
+        if stage is not None:
+            chosen &= self.table["stage"] == stage
+        return self.table[chosen], self.lists.take(chosen.to_numpy())
+
+
+def segment_corpus(
+    table: pd.DataFrame, segmenter: Segmenter, unreadable: Iterable[str] = (), leave_out: Iterable[str] = ()
+) -> Words:
+    """Splits the captions of the training and validation splits into words.
+
+    Left out are captions without words or without a readable image, and machine translations outside the
+    training split, which are no references.
+
+    Args:
+        table: as `read_corpus` gives it.
+        unreadable: names of images.
+        leave_out: problems in `UNFIT`; captions that `caption_problem` finds one of them in are left out.
+
+    Raises:
+        ConfigError: an unknown problem.
+    """
+    if unknown := sorted(set(leave_out) - set(UNFIT)):
+        raise ConfigError(f"corpus.leave_out names '{unknown[0]}'; known: {', '.join(UNFIT)}.")
+    attrs = table.attrs
+    table = table[table["split"].isin(TRAINING_SPLITS)]
+    lists = WordLists.of(segmenter.segment(caption) for caption in table["caption"])
+    reasons = np.full(len(table), None, dtype=object)
+    if unfit := set(leave_out):
+        problems = (caption_problem(caption, segmenter.config.language) for caption in table["caption"])
+        reasons[:] = [problem if problem in unfit else None for problem in problems]
+    reasons[lists.lengths == 0] = "no words in the caption"
+    reasons[table["image"].isin(set(unreadable)).to_numpy()] = "image cannot be read"
+    reasons[corpus.machine_references(table).to_numpy()] = "machine translation, not used as a reference"
+    used = np.equal(reasons, None)
+    left_out = table[~used].assign(reason=reasons[~used])
+    parts = [
+        pd.DataFrame(attrs.get("skipped", []), columns=["source", "line", "reason"]),
+        pd.DataFrame({"image": attrs.get("left_out", []), "reason": "image in no split list"}),
+        left_out.astype({"source": object}),
+    ]
+    columns = ["source", "line", "image", "caption", "reason"]
+    left_out = pd.concat([part.reindex(columns=columns) for part in parts if len(part)] or parts[-1:])
+    left_out = left_out.reindex(columns=columns).astype({"line": "Int64"})
+    kept = table.loc[used, ["image", "caption", "split", "weight", "stage"]]
+    return Words(kept, lists.take(used), left_out.reset_index(drop=True))
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What the model is trained on.
+
+    `counts` int64 (V,) are those of the training labels; `train` has one set of packed captions for each
+    stage, in order; `val` is None without a validation split.
+    """
+
+    tokenizer: Tokenizer
+    counts: np.ndarray
+    train: dict[int, pipeline.PackedCaptions]
+    val: pipeline.PackedCaptions | None
+
+    @property
+    def fingerprint(self) -> str:
+        """Differs where the vocabulary or anything trained on differs."""
+        digest = hashlib.sha256("\n".join(self.tokenizer.vocabulary).encode())
+        for stage, packed in self.train.items():
+            digest.update(f"\0{stage}\0".encode())
+            for array in (packed.caption_splits, packed.tokens.row_splits, packed.tokens.values, packed.weights):
+                digest.update(np.ascontiguousarray(array))
+        return digest.hexdigest()
+
+
+def tokenize_corpus(config: Config, words: Words, log: Callable[[str], None]) -> Prepared:
+    """Builds the vocabulary on the training split, and packs the captions of each image.
+
+    Raises:
+        CorpusError: nothing is left to train on.
+        ConfigError: no word is frequent enough.
+    """
+    if not (words.table["split"] == "train").any():
+        raise CorpusError("Nothing is left to train on: no caption with words and a readable image in split 'train'.")
+    vocabulary = build_vocabulary(words.of("train")[1], config.text.max_vocabulary_size, config.text.min_frequency)
+    tokenizer = Tokenizer(vocabulary, config.text.language)
+    if tokenizer.vocabulary_size == 4:
+        raise ConfigError(f"No word is seen {config.text.min_frequency} times; lower text.min_frequency.")
+    counts = np.zeros(tokenizer.vocabulary_size, np.int64)
+
+    def pack(name: str, split: str, stage: int | None = None) -> pipeline.PackedCaptions:
+        rows, lists = words.of(split, stage)
+        # One token more than positions: the last is only ever a label.
+        tokens = tokenizer.tokenize(lists, config.model.max_length + 1)
+        report = tokenizer.report(lists)
+        log(
+            f"{name}: {rows['image'].nunique():,} images, {len(rows):,} captions, longest {report['longest_caption']} "
+            f"words, {report['oov_share']:.2%} of words unknown, {tokens.truncated} captions cut at "
+            f"{config.model.max_length} tokens."
+        )
+        if split == "train":
+            counts[:] += tokenizer.count_tokens(tokens)
+        weights = rows["weight"].to_numpy() if split == "train" else None
+        return pipeline.pack_captions(rows["image"], tokens, weights)
+
+    stages = sorted(int(stage) for stage in words.table.loc[words.table["split"] == "train", "stage"].unique())
+    several = len(stages) > 1
+    train = {stage: pack(f"train, stage {stage}" if several else "train", "train", stage) for stage in stages}
+    val = None
+    if (words.table["split"] == "val").any():
+        val = pack("val", "val")
+    else:
+        log("There are no captions in split 'val'; the best epoch is chosen by the training loss.")
+    counts[tokenizer.unk_token_id] = 0
+    log(f"Vocabulary: {tokenizer.vocabulary_size:,} tokens.")
+    return Prepared(tokenizer, counts, train, val)
+
+
+def release_memory() -> None:
+    """Gives freed memory back to the system, where the C library can: glibc would keep a fifth of a GB.
+
+    Reading and cutting a million captions leaves that much behind, and training needs none of it.
+    """
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)

@@ -1,0 +1,216 @@
+"""What the feature cache costs: disk space an image, encoding next to the bare MobileNet, and reading.
+
+COMMAND
+    python experiments/benchmark_features.py --images DIR [--backbone-weights FILE] [--count 2048]
+
+RESULT
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+
+from caption_tx.config import COMPRESSIONS, STORAGES, BackboneConfig
+from caption_tx.data import shards
+from caption_tx.data.backbone import Backbone
+from caption_tx.data.features import FeatureCache, encode_images
+from caption_tx.data.image_folders import open_images
+
+BATCH = 32
+SHARD = 512
+READS = 8192
+"""Records that are read for each row of the table of reading speeds; shorter caches are read several times."""
+
+
+def megabytes(folder: Path) -> float:
+    return sum(path.stat().st_size for path in folder.iterdir()) / 2**20
+
+
+def measure_sizes(images: str, names: list[str], weights: str, folder: Path) -> pd.DataFrame:
+    """Kilobytes an image in each number format, as encode_images writes it, and milliseconds to compress one."""
+    rows = []
+    for storage in STORAGES:
+        backbone = Backbone(BackboneConfig(weights=weights, storage=storage))
+        row: dict[str, object] = {"storage": storage}
+        for compression in COMPRESSIONS:
+            path = folder / f"size-{storage}-{compression}"
+            cache = encode_images(names, images, str(path), backbone, compression=compression)
+            row[compression] = 1024 * megabytes(path) / len(cache.images)
+        features = [item.tobytes() for item in cache.load(names[:BATCH])]
+        start = time.process_time()
+        for item in features:
+            shards.compress(item)
+        row["ms to compress"] = 1e3 * (time.process_time() - start) / BATCH
+        rows.append(row)
+    return pd.DataFrame(rows).set_index("storage")
+
+
+def measure_encoding(images: str, names: list[str], backbone: Backbone, folder: Path, repeats: int) -> pd.DataFrame:
+    """Images a second of the bare network on pictures in memory, and of the whole way from files to a cache."""
+    opened = open_images(images)
+    pictures = np.stack([opened.read_image(name, backbone.config.image_size)[1] for name in names])
+
+    @tf.function(input_signature=[tf.TensorSpec((None, *pictures.shape[1:]), tf.uint8)], autograph=False)
+    def bare(batch: tf.Tensor) -> tf.Tensor:
+        return backbone.network(tf.cast(batch, tf.float32), training=False)
+
+    def run_bare() -> None:
+        for start in range(0, len(pictures), BATCH):
+            bare(pictures[start : start + BATCH]).numpy()
+
+    def speed(work: Callable[[], object]) -> float:
+        start = time.perf_counter()
+        work()
+        return len(names) / (time.perf_counter() - start)
+
+    bare(pictures[:BATCH])
+    backbone.encode(pictures[:BATCH])
+    rows = []
+    for repeat in range(repeats):
+        row = {"bare MobileNet": speed(run_bare)}
+        for compression in COMPRESSIONS:
+            path = str(folder / f"encode-{compression}-{repeat}")
+            row[compression] = speed(
+                lambda path=path, compression=compression: encode_images(
+                    names, images, path, backbone, batch_size=BATCH, shard_size=SHARD, compression=compression
+                )
+            )
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def read_features(record: tf.Tensor, cache: FeatureCache) -> tf.Tensor:
+    return cache.parse(record)[1]
+
+
+def tfrecords(cache: FeatureCache, paths: list[str], gzip: bool, shuffled: bool) -> tf.data.Dataset:
+    """Records in the order of the files, or in the order that training reads them in."""
+    kind = "GZIP" if gzip else ""
+    if not shuffled:
+        records = tf.data.TFRecordDataset(paths, kind)
+        return records.map(lambda record: read_features(record, cache), num_parallel_calls=tf.data.AUTOTUNE)
+    files = tf.data.Dataset.from_tensor_slices(paths).shuffle(10_000, seed=0)
+    records = files.interleave(lambda path: tf.data.TFRecordDataset(path, kind), cycle_length=8, block_length=4)
+    parsed = records.map(lambda record: read_features(record, cache), num_parallel_calls=tf.data.AUTOTUNE)
+    return parsed.shuffle(4096, seed=0)
+
+
+def array_records(cache: FeatureCache, readers: list, shuffled: bool) -> tf.data.Dataset:
+    """Records by their number, a batch at a time, in order or in any."""
+    lengths = np.array([reader.num_records() for reader in readers])
+    places = np.array([(file, row) for file, length in enumerate(lengths) for row in range(length)])
+    order = np.random.default_rng(0).permutation(len(places)) if shuffled else np.arange(len(places))
+
+    def records() -> Iterator[bytes]:
+        for start in range(0, len(order), BATCH):
+            batch = places[order[start : start + BATCH]]
+            for file in np.unique(batch[:, 0]):
+                yield from readers[file].read(batch[batch[:, 0] == file, 1].tolist())
+
+    dataset = tf.data.Dataset.from_generator(records, output_signature=tf.TensorSpec((), tf.string))
+    return dataset.map(lambda record: read_features(record, cache), num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def measure_reading(caches: dict[str, FeatureCache], folder: Path, repeats: int) -> pd.DataFrame:
+    """Images a second and CPU time an image, through tf.data into batches; the files are in the page cache."""
+    plain = caches["none"]
+    times = max(1, READS // len(plain.images))
+    datasets: dict[str, Callable[[bool], tf.data.Dataset]] = {}
+    sizes = {}
+
+    def add_tfrecords(name: str, cache: FeatureCache, paths: list[str], gzip: bool = False) -> None:
+        datasets[name] = lambda shuffled: tfrecords(cache, paths * times, gzip, shuffled)
+        sizes[name] = sum(Path(path).stat().st_size for path in paths) / len(cache.images) / 1024
+
+    for compression, cache in caches.items():
+        add_tfrecords(f"TFRecord, {compression}", cache, cache.paths_holding(cache.images))
+    paths = plain.paths_holding(plain.images)
+    zipped = [str(folder / f"{number}.gz") for number in range(len(paths))]
+    for source, target in zip(paths, zipped, strict=True):
+        with tf.io.TFRecordWriter(target, tf.io.TFRecordOptions("GZIP", compression_level=1)) as writer:
+            for record in tf.data.TFRecordDataset(source):
+                writer.write(record.numpy())
+    add_tfrecords("TFRecord, GZIP file", plain, zipped, gzip=True)
+    try:
+        from array_record.python.array_record_module import ArrayRecordReader, ArrayRecordWriter
+    except ImportError:
+        print("ArrayRecord is left out: pip install array_record\n")
+    else:
+        for compression, cache in caches.items():
+            # Its own compression (Zstandard) would come second to zlib; it stays for the plain records.
+            options = "group_size:1" + (",uncompressed" if compression == "zlib" else "")
+            readers, total = [], 0
+            for number, path in enumerate(cache.paths_holding(cache.images)):
+                target = str(folder / f"{compression}-{number}.array")
+                writer = ArrayRecordWriter(target, options)
+                for record in tf.data.TFRecordDataset(path):
+                    writer.write(record.numpy())
+                writer.close()
+                total += Path(target).stat().st_size
+                readers.append(ArrayRecordReader(target))
+            name = f"ArrayRecord, {'zlib' if compression == 'zlib' else 'its own'}"
+            datasets[name] = lambda shuffled, cache=cache, readers=readers: array_records(
+                cache, readers * times, shuffled
+            )
+            sizes[name] = total / len(cache.images) / 1024
+    rows = {name: {"KB": size} for name, size in sizes.items()}
+    found: dict[tuple[str, str], list[float]] = {}
+    for _ in range(repeats):
+        for name, make in datasets.items():
+            for order in ("sequential", "random"):
+                batches = make(order == "random").batch(BATCH).prefetch(tf.data.AUTOTUNE)
+                start, cpu, count = time.perf_counter(), time.process_time(), 0
+                for batch in batches:
+                    count += len(batch)
+                found.setdefault((name, f"{order}/s"), []).append(count / (time.perf_counter() - start))
+                found.setdefault((name, f"{order} CPU ms"), []).append(1e3 * (time.process_time() - cpu) / count)
+    for (name, column), values in found.items():
+        rows[name][column] = statistics.median(values)
+    return pd.DataFrame(rows).T
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", required=True, metavar="DIR", help="folder of photographs")
+    parser.add_argument("--backbone-weights", default="imagenet", metavar="FILE", help="weights of MobileNet")
+    parser.add_argument("--count", type=int, default=2048, metavar="N", help="photographs (default: 2048)")
+    parser.add_argument("--repeats", type=int, default=5, metavar="N", help="measurements of each speed (default: 5)")
+    arguments = parser.parse_args()
+
+    names = open_images(arguments.images).names()[: arguments.count]
+    print(f"{len(names)} photographs\n")
+    backbone = Backbone(BackboneConfig(weights=arguments.backbone_weights))
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        few = names[: max(BATCH, len(names) // 8)]
+        print("KB AN IMAGE")
+        print(measure_sizes(arguments.images, few, arguments.backbone_weights, folder).to_string(float_format="%.2f"))
+
+        speeds = measure_encoding(arguments.images, names, backbone, folder, arguments.repeats)
+        print(f"\nENCODING, images a second, batches of {BATCH}")
+        print(speeds.to_string(float_format="%.0f"))
+        for compression in COMPRESSIONS:
+            share = (speeds[compression] / speeds["bare MobileNet"]).median()
+            print(f"{compression}: {share:.1%} of the bare MobileNet's speed (median)")
+
+        caches = {
+            compression: encode_images(names, arguments.images, str(folder / f"encode-{compression}-0"), backbone)
+            for compression in COMPRESSIONS
+        }
+        print(f"\nREADING into batches of {BATCH}")
+        table = measure_reading(caches, folder, arguments.repeats)
+        formats = {name: "{:.2f}".format if "ms" in name else "{:.0f}".format for name in table.columns}
+        print(table.to_string(formatters=formats | {"KB": "{:.1f}".format}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,176 @@
+"""Memory and speed of the way from a caption file to training batches, at 7,000 and at 210,000 images.
+
+COMMAND
+    python experiments/benchmark_input_pipeline.py --captions flickr8kzhc.caption.txt --workdir DIR
+
+Makes two corpora in AI Challenger's layout, five captions an image: captions of the file in turn, images
+under made names, features drawn once for 512 pictures (64% zeros, as MobileNet's) and written by the
+cache's own writer. DIR needs 16 GB. Each size runs in a process of its own: it reads and segments the
+captions, tokenizes and packs them, and draws batches of two epochs (shuffled, as training does), at most
+`--rows` rows. Then `corpus --check`, the captions part, runs on the larger corpus.
+`baseline` is the same process after importing TensorFlow and opening nothing.
+
+RESULT
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from itertools import cycle, islice
+from pathlib import Path
+from types import SimpleNamespace
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+SIZES = (7_000, 210_000)
+GRID = (7, 7, 1024)
+
+
+def make_corpus(folder: Path, captions: list[str], count: int) -> None:
+    """`captions.json` and a feature cache of `count` images."""
+    import numpy as np
+    import tensorflow as tf
+
+    from caption_tx.data.features import encode_images
+    from caption_tx.data.image_folders import Images
+
+    folder.mkdir(parents=True, exist_ok=True)
+    names = [f"{number:06d}.jpg" for number in range(count)]
+    texts = cycle(captions)
+    entries = [{"url": "", "image_id": name, "caption": list(islice(texts, 5))} for name in names]
+    (folder / "captions.json").write_text(json.dumps(entries, ensure_ascii=False), encoding="utf-8")
+
+    random = np.random.default_rng(0)
+    drawn = random.integers(1, 256, (512, *GRID), np.uint8) * (random.random((512, *GRID)) > 0.64)
+    drawn = drawn.astype(np.uint8)
+
+    class Numbers(Images):
+        """Stands for a folder: picture i is the number i."""
+
+        def read_image(self, name: str, size: int) -> tuple[str, np.ndarray]:
+            return name, np.full((1,), int(name[:6]) % len(drawn))
+
+        def stamp(self, name: str) -> str:
+            return name
+
+    backbone = SimpleNamespace(
+        key={"backbone": "drawn", "feature_shape": list(GRID), "storage": "uint8, scale 6/255"},
+        config=SimpleNamespace(image_size=1, storage="uint8"),
+        feature_shape=GRID,
+        encode=lambda numbers: tf.constant(drawn[numbers[:, 0]]),
+    )
+    encode_images(names, Numbers("drawn"), str(folder / "features"), backbone)
+
+
+def peak_gigabytes() -> float:
+    """Largest resident memory of this process so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def measure(folder: Path, rows: int) -> dict[str, float]:
+    """Seconds to get ready, rows a second, and peak gigabytes of one process."""
+    import tensorflow as tf
+
+    tf.zeros(())
+    baseline = peak_gigabytes()
+    from caption_tx.config import Config, CorpusConfig
+    from caption_tx.data.corpus import read_corpus
+    from caption_tx.data.features import open_cache
+    from caption_tx.data.pipeline import cached_rows, packed_batches
+    from caption_tx.data.segmentation import Segmenter
+    from caption_tx.training.preparation import release_memory, segment_corpus, tokenize_corpus
+
+    start = time.perf_counter()
+    config = Config(CorpusConfig(sources=(str(folder / "captions.json"),)))
+    table = read_corpus(config.corpus.sources)
+    cache = open_cache(str(folder / "features"))
+    words = segment_corpus(table, Segmenter(config.text))
+    del table
+    packed = tokenize_corpus(config, words, lambda text: None).train[1]
+    del words
+    release_memory()
+    ready, peak_ready = time.perf_counter() - start, peak_gigabytes()
+    dataset = packed_batches(cached_rows(cache, packed, 0, False), packed, config.training.batch_size, (0, 1), 0)
+    drawn = tokens = 0
+    first = None
+    for inputs, _, weights in dataset.repeat(2):
+        if first is None:
+            first = time.perf_counter()  # the shuffle buffer is full
+        drawn += len(inputs["features"])
+        tokens += int(tf.math.count_nonzero(weights))
+        if drawn >= rows:
+            break
+    seconds = time.perf_counter() - first
+    return {
+        "baseline_gb": baseline,
+        "ready_s": ready,
+        "ready_gb": peak_ready,
+        "rows_per_s": drawn / seconds,
+        "tokens_per_s": tokens / seconds,
+        "peak_gb": peak_gigabytes(),
+    }
+
+
+def run_check(captions: Path) -> tuple[float, float]:
+    """Seconds and peak gigabytes of `corpus --check`, the captions part."""
+    before = time.perf_counter()
+    command = [sys.executable, "-m", "caption_tx", "corpus", str(captions), "--check", "--json"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return time.perf_counter() - before, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--captions", type=Path, help="captions to use in turn, of any layout")
+    parser.add_argument("--workdir", type=Path, required=True)
+    parser.add_argument("--rows", type=int, default=60_000, help="rows to draw (default: %(default)s)")
+    parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.measure:
+        print(json.dumps(measure(arguments.measure, arguments.rows)))
+        return
+
+    if not arguments.captions:
+        parser.error("--captions is needed")
+    for size in SIZES:
+        if not (arguments.workdir / str(size) / "done").exists():
+            code = (
+                "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]);"
+                "from benchmark_input_pipeline import make_corpus; from caption_tx.data.corpus import read_corpus;"
+                "make_corpus(Path(sys.argv[2]), list(read_corpus(sys.argv[3])['caption']), int(sys.argv[4]))"
+            )
+            folder = arguments.workdir / str(size)
+            options = [str(Path(__file__).parent), str(folder), str(arguments.captions), str(size)]
+            subprocess.run([sys.executable, "-c", code, *options], check=True)
+            (folder / "done").touch()
+    seconds, gigabytes = run_check(arguments.workdir / str(SIZES[-1]) / "captions.json")
+    print(f"corpus --check, {SIZES[-1]:,} images, {5 * SIZES[-1]:,} captions: {seconds:.0f} s, peak {gigabytes:.2f} GB")
+
+    found = {}
+    for size in SIZES:
+        command = [sys.executable, __file__, "--workdir", str(arguments.workdir), "--rows", str(arguments.rows)]
+        process = subprocess.run(
+            [*command, "--measure", str(arguments.workdir / str(size))], check=True, capture_output=True, text=True
+        )
+        found[size] = json.loads(process.stdout.splitlines()[-1])
+        one = found[size]
+        print(
+            f"{size:>7,} images: TensorFlow alone {one['baseline_gb']:.2f} GB; captions read, cut and packed in "
+            f"{one['ready_s']:.0f} s, peak {one['ready_gb']:.2f} GB; batches {one['rows_per_s']:,.0f} images/s "
+            f"({one['tokens_per_s']:,.0f} tokens/s), peak {one['peak_gb']:.2f} GB"
+        )
+    small, large = (found[size] for size in SIZES)
+    print(
+        f"ratio of peak memory {large['peak_gb'] / small['peak_gb']:.2f}, of speed "
+        f"{large['rows_per_s'] / small['rows_per_s']:.2f}"
+    )
+
+
+if __name__ == "__main__":
+    main()
