@@ -6,8 +6,8 @@ COMMAND
 Makes two corpora in AI Challenger's layout, five captions an image: captions of the file in turn, images
 under made names, features drawn once for 512 pictures (64% zeros, as MobileNet's) and written by the
 cache's own writer. DIR needs 16 GB. Each size runs in a process of its own: it reads and segments the
-captions, tokenizes and packs them, and draws batches of two epochs (shuffled, as training does), at most
-`--rows` rows. Then `corpus --check`, the captions part, runs on the larger corpus.
+captions, tokenizes and packs them, and draws `--rows` rows in batches, epoch after epoch, shuffled as in
+training (each epoch fills the shuffle buffer anew, nine times at the smaller size). Then `corpus --check`, the captions part, runs on the larger corpus.
 `baseline` is the same process after importing TensorFlow and opening nothing.
 
 RESULT
@@ -99,7 +99,7 @@ def measure(folder: Path, rows: int) -> dict[str, float]:
     dataset = packed_batches(cached_rows(cache, packed, 0, False), packed, config.training.batch_size, (0, 1), 0)
     drawn = tokens = 0
     first = None
-    for inputs, _, weights in dataset.repeat(2):
+    for inputs, _, weights in dataset.repeat():
         if first is None:
             first = time.perf_counter()  # the shuffle buffer is full
         drawn += len(inputs["features"])

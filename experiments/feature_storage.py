@@ -5,7 +5,10 @@ COMMAND
 
 Without mirrored views; one feature cache each (float32 takes 1.4 GB before compression).
 
-RESULT
+RESULT, 2 cores (AMD EPYC) without GPU, other work running beside it, one seed
+uint8, seed 0: validation loss 2.2247, accuracy 0.5389, best epoch 13
+float32, seed 0: validation loss 2.2247, accuracy 0.5388, best epoch 13
+So 8 bits cost nothing, at a quarter of the space: they are the default.
 """
 
 from __future__ import annotations
