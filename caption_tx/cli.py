@@ -81,6 +81,7 @@ def _add_backbone(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--alpha", type=float, help=f"width of the MobileNet (default: {backbone.alpha})")
     parser.add_argument("--feature-layer", help=f"where it is cut (default: {backbone.feature_layer})")
+    parser.add_argument("--storage", choices=STORAGES, help=f"of the features (default: {backbone.storage})")
     parser.add_argument("--image-size", type=int, help=f"input side in pixels (default: {backbone.image_size})")
 
 
@@ -131,7 +132,6 @@ def _parser() -> argparse.ArgumentParser:
     features.add_argument("--images", metavar="DIR", help=IMAGES_HELP)
     features.add_argument("--cache", metavar="DIR", required=True, help="folder of the features")
     features.add_argument("--flips", action="store_true", default=None, help="also store each image mirrored")
-    features.add_argument("--storage", choices=STORAGES, help=f"number format (default: {DEFAULTS.backbone.storage})")
     features.add_argument(
         "--compression", choices=COMPRESSIONS, help=f"of the shards (default: {DEFAULTS.training.compression})"
     )

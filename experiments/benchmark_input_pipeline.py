@@ -5,10 +5,11 @@ COMMAND
 
 Makes two corpora in AI Challenger's layout, five captions an image: captions of the file in turn, images
 under made names, features drawn once for 512 pictures (64% zeros, as MobileNet's) and written by the
-cache's own writer. DIR needs 16 GB. Each size runs in a process of its own: it reads and segments the
+cache's own writer. DIR needs 6 GB. Each size runs in a process of its own: it reads and segments the
 captions, tokenizes and packs them, and draws `--rows` rows in batches, epoch after epoch, shuffled as in
-training (each epoch fills the shuffle buffer anew, nine times at the smaller size). Then `corpus --check`, the captions part, runs on the larger corpus.
-`baseline` is the same process after importing TensorFlow and opening nothing.
+training (each epoch fills the shuffle buffer anew, nine times at the smaller size). Before that,
+`corpus --check`, the captions part, runs on the larger corpus. "TensorFlow alone" is the process after
+importing TensorFlow.
 
 RESULT
 """
