@@ -59,6 +59,15 @@ def _tell(text: str) -> None:
     print(text, flush=True)
 
 
+def _split_list(text: str) -> list[str]:
+    """`a,b` -> ["a", "b"], in one argument, since sources may follow an option."""
+    return [item.strip() for item in text.split(",")]
+
+
+def _split_numbers(text: str) -> list[int]:
+    return [int(item) for item in _split_list(text)]
+
+
 def _add_corpus(parser: argparse.ArgumentParser) -> None:
     options = ", ".join(item.name for item in dataclasses.fields(Source) if item.name != "path")
     parser.add_argument(
@@ -155,13 +164,13 @@ def _parser() -> argparse.ArgumentParser:
     training, model, text = DEFAULTS.training, DEFAULTS.model, DEFAULTS.text
     train.add_argument(
         "--leave-out",
-        nargs="+",
-        metavar="PROBLEM",
-        help="do without captions that `corpus --check` finds this wrong with, e.g. html url",
+        type=_split_list,
+        metavar="PROBLEM,..",
+        help="do without captions that `corpus --check` finds this wrong with, e.g. html,url",
     )
     train.add_argument("--epochs", type=int, help=f"of all stages together (default: {training.epochs})")
     train.add_argument(
-        "--stage-epochs", type=int, nargs="+", metavar="N", help="epochs of each stage of the sources but the last"
+        "--stage-epochs", type=_split_numbers, metavar="N,..", help="epochs of each stage of the sources but the last"
     )
     train.add_argument("--batch-size", type=int, help=f"images a step (default: {training.batch_size})")
     train.add_argument("--learning-rate", type=float, help=f"its peak (default: {training.learning_rate})")
