@@ -1,0 +1,177 @@
+"""Commands, options and their help texts."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from pathlib import Path
+
+from caption_tx import __version__
+from caption_tx.cli import commands
+from caption_tx.cli.settings import DEFAULTS
+from caption_tx.config import COMPRESSIONS, LANGUAGES, SCRIPTS, STORAGES, DecodingOptions, Source
+
+IMAGES_HELP = "folder of the images, or a TSV file of images in base64; also on a remote store (gs://..)"
+
+
+def _split_list(text: str) -> list[str]:
+    """`a,b` -> ["a", "b"], in one argument, since sources may follow an option."""
+    return [item.strip() for item in text.split(",")]
+
+
+def _split_numbers(text: str) -> list[int]:
+    try:
+        return [int(item) for item in _split_list(text)]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"whole numbers with commas between them, got '{text}'") from None
+
+
+def _add_corpus(parser: argparse.ArgumentParser) -> None:
+    options = ", ".join(item.name for item in dataclasses.fields(Source) if item.name != "path")
+    parser.add_argument(
+        "source",
+        nargs="*",
+        metavar="SOURCE",
+        help="caption file, or a folder that holds one; may be repeated. PATH:KEY=VALUE,.. says more of one source: "
+        f"{options}, e.g. translated.txt:stage=1,weight=0.5",
+    )
+    parser.add_argument("--format", help="layout of the caption files, where it cannot be detected")
+    parser.add_argument("--language", choices=LANGUAGES, help=f"of the captions (default: {DEFAULTS.text.language})")
+    parser.add_argument("--nfkc", action="store_true", default=None, help="fold full-width letters and digits")
+    parser.add_argument("--script", choices=SCRIPTS, help="convert Chinese characters (default: left as they are)")
+
+
+def _add_backbone(parser: argparse.ArgumentParser) -> None:
+    backbone = DEFAULTS.backbone
+    parser.add_argument(
+        "--backbone-weights", metavar="W", help="'imagenet' (downloaded by Keras, default), 'scenes', or a weights file"
+    )
+    parser.add_argument("--alpha", type=float, help=f"width of the MobileNet (default: {backbone.alpha})")
+    parser.add_argument("--feature-layer", help=f"where it is cut (default: {backbone.feature_layer})")
+    parser.add_argument("--storage", choices=STORAGES, help=f"of the features (default: {backbone.storage})")
+    parser.add_argument("--image-size", type=int, help=f"input side in pixels (default: {backbone.image_size})")
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", type=Path, metavar="recipe.toml", help="settings to start from")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="settings",
+        help="any setting of config.toml, e.g. --set model.num_layers=4; may be repeated",
+    )
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of all commands; `run` of what it parses is the function of the command."""
+    parser = argparse.ArgumentParser(
+        prog="caption-tx",
+        description="Train an image captioner on your own captions, and see where it looked for every word.",
+    )
+    parser.add_argument("--version", action="version", version=f"caption-tx {__version__}")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    demo = subparsers.add_parser("demo", help="the whole way on rendered scenes, offline, in minutes")
+    demo.add_argument("--workdir", type=Path, default=Path("caption-tx-demo"), help="default: %(default)s")
+    demo.add_argument("--language", choices=LANGUAGES, default="zh", help="of the captions (default: %(default)s)")
+    demo.set_defaults(run=commands.demo)
+
+    corpus = subparsers.add_parser("corpus", help="what is in a caption corpus, and what is wrong with it")
+    _add_corpus(corpus)
+    corpus.add_argument("--images", metavar="DIR", help=f"{IMAGES_HELP}; --check reads every one of them")
+    corpus.add_argument("--check", action="store_true", help="look for what needs mending before training")
+    corpus.add_argument(
+        "--list", type=Path, metavar="FILE.csv", help="with --check: write every place of every finding, a row each"
+    )
+    corpus.add_argument(
+        "--plot",
+        type=Path,
+        metavar="FILE.png",
+        help="with --check: draw caption lengths and vocabulary (.png, .svg, .pdf)",
+    )
+    _add_settings(corpus)
+    corpus.add_argument("--json", action="store_true", help="print one JSON document")
+    corpus.set_defaults(run=commands.corpus)
+
+    features = subparsers.add_parser("features", help="encode every image once, resumable")
+    _add_corpus(features)
+    features.add_argument("--images", metavar="DIR", help=IMAGES_HELP)
+    features.add_argument("--cache", metavar="DIR", required=True, help="folder of the features")
+    features.add_argument("--flips", action="store_true", default=None, help="also store each image mirrored")
+    features.add_argument(
+        "--compression", choices=COMPRESSIONS, help=f"of the shards (default: {DEFAULTS.training.compression})"
+    )
+    features.add_argument(
+        "--shard", metavar="I/N", help="encode the I-th of N shares only; the others may run at the same time, anywhere"
+    )
+    features.add_argument(
+        "--join", action="store_true", help="encode nothing: check every record and join what all shares encoded"
+    )
+    _add_backbone(features)
+    _add_settings(features)
+    features.set_defaults(run=commands.features)
+
+    train = subparsers.add_parser("train", help="train a captioner; the same command again goes on with a killed run")
+    _add_corpus(train)
+    train.add_argument("--images", metavar="DIR", help=IMAGES_HELP)
+    train.add_argument("--workdir", type=Path, required=True, help="folder of the run: settings, logs, bundle")
+    train.add_argument("--cache", metavar="DIR", help="folder of the features (default: features/ in the workdir)")
+    train.add_argument("--uncached", action="store_true", help="encode the images anew in every step; needs no disk")
+    train.add_argument("--flips", action="store_true", default=None, help="train on mirrored images too")
+    training, model, text = DEFAULTS.training, DEFAULTS.model, DEFAULTS.text
+    train.add_argument(
+        "--leave-out",
+        type=_split_list,
+        metavar="PROBLEM,..",
+        help="do without captions that `corpus --check` finds this wrong with, e.g. html,url",
+    )
+    train.add_argument("--epochs", type=int, help=f"of all stages together (default: {training.epochs})")
+    train.add_argument(
+        "--stage-epochs", type=_split_numbers, metavar="N,..", help="epochs of each stage of the sources but the last"
+    )
+    train.add_argument("--batch-size", type=int, help=f"images a step (default: {training.batch_size})")
+    train.add_argument("--learning-rate", type=float, help=f"its peak (default: {training.learning_rate})")
+    train.add_argument("--layers", type=int, help=f"decoder blocks (default: {model.num_layers})")
+    train.add_argument("--min-frequency", type=int, help=f"rarer words are unknown (default: {text.min_frequency})")
+    train.add_argument("--user-dictionary", metavar="FILE", help="words that jieba must keep whole, one a line")
+    train.add_argument(
+        "--sample-image", action="append", metavar="NAME", help="image to caption after every epoch; may be repeated"
+    )
+    train.add_argument("--seed", type=int, help=f"default: {training.seed}")
+    _add_backbone(train)
+    _add_settings(train)
+    train.set_defaults(run=commands.train)
+
+    caption = subparsers.add_parser("caption", help="caption images and folders of images")
+    caption.add_argument("images", nargs="+", metavar="IMAGE|DIR")
+    caption.add_argument("--bundle", type=Path, required=True, help="folder that training made")
+    caption.add_argument("--backbone-weights", metavar="FILE", help="where those of the bundle cannot be had")
+    options = DecodingOptions()
+    caption.add_argument(
+        "--temperature",
+        type=float,
+        default=options.temperature,
+        help="0 takes the likeliest word, more samples more freely (default: %(default)s)",
+    )
+    caption.add_argument("--max-length", type=int, help="most tokens of a caption (default: as trained)")
+    caption.add_argument("--seed", type=int, default=options.seed, help="of the samples (default: %(default)s)")
+    caption.add_argument("--json", action="store_true", help="print one JSON document")
+    caption.set_defaults(run=commands.caption)
+
+    explain = subparsers.add_parser("explain", help="where the model looked for every word")
+    explain.add_argument("image", metavar="IMAGE")
+    explain.add_argument("--bundle", type=Path, required=True, help="folder that training made")
+    explain.add_argument("--backbone-weights", metavar="FILE", help="where those of the bundle cannot be had")
+    explain.add_argument("--caption", metavar="TEXT", help="explain this caption instead of the model's own")
+    explain.add_argument("--layer", type=int, help="one layer, counted from 0; -1 is the last (default: all)")
+    explain.add_argument("--head", type=int, help="one head, counted from 0 (default: all)")
+    explain.add_argument("--pool", choices=("mean", "max"), default="mean", help="over layers and heads")
+    explain.add_argument("--scale-per-word", action="store_true", help="each map on its own colour scale")
+    explain.add_argument(
+        "--heads-of", type=int, metavar="POSITION", help="every layer and head apart for one word, counted from 0"
+    )
+    explain.add_argument("--out", type=Path, required=True, metavar="FILE", help=".png, .svg, .pdf or .npz")
+    explain.set_defaults(run=commands.explain)
+    return parser
