@@ -41,6 +41,18 @@ def _check(condition: bool, name: str, value: object, wanted: str) -> None:
         raise ConfigError(f"{name} must be {wanted}, got {value!r}.")
 
 
+FORMATS = (
+    "parquet", "karpathy", "coco", "ai_challenger", "jsonl", "flickr30k", "csv", "tsv", "ofa", "coco_cn", "flickr8k",
+    "pairs", "folder",
+)  # fmt: skip
+"""Layouts of caption files, in the order in which they are looked for (`data/layouts.py`)."""
+
+UNFIT = (
+    "no_letters", "placeholder", "damaged_text", "html", "url", "email", "file_name", "hashtag", "repetition",
+    "tag_list", "kana_or_hangul", "wrong_script",
+)  # fmt: skip
+"""What can make a caption unfit for training, in the order in which it is looked for."""
+
 ORIGINS = ("human", "machine")
 """Who wrote a caption. Machine translations are trained on and never serve as references."""
 
@@ -50,8 +62,9 @@ class Source:
     """One caption file or folder, and what is to be known about it that does not stand in it.
 
     None means that the file says it, or that it is detected. `images` is put before every image name:
-    a folder (or a TSV file of images) within the images' folder. `weight` scales the loss of the
-    source's captions. Training goes through the stages in order; a source belongs to one.
+    a folder (or a TSV file of images) within the images' folder. `weight` is that of the source's
+    captions in the mean loss, beside the other sources of its stage. Training goes through the stages
+    in order; a source belongs to one.
     """
 
     path: str
@@ -71,18 +84,20 @@ class Source:
         _check(1 <= self.stage <= 100, f"stage of {self.path}", self.stage, "in 1 to 100")
 
 
-_SOURCE_OPTION = "(?:" + "|".join(item.name for item in dataclasses.fields(Source) if item.name != "path") + ")"
-_SOURCE = re.compile(rf"(.+?)(?::({_SOURCE_OPTION}=[^,]*(?:,{_SOURCE_OPTION}=[^,]*)*))?", re.DOTALL)
+_SOURCE_OPTIONS = [item.name for item in dataclasses.fields(Source) if item.name != "path"]
+_SOURCE = re.compile(r"(.+?)(?::([a-z]+=[^,]*(?:,[a-z]+=[^,]*)*))?", re.DOTALL)
 
 
 def parse_source(text: str) -> Source:
     """A source as it stands on the command line: `PATH` or `PATH:KEY=VALUE,KEY=VALUE`.
 
     Raises:
-        ConfigError: a value is out of range or not of its type.
+        ConfigError: a key is unknown, or a value is out of range or not of its type.
     """
     path, options = _SOURCE.fullmatch(text).groups() if text else ("", None)
     values: dict[str, Any] = dict(item.split("=", 1) for item in options.split(",")) if options else {}
+    if unknown := [name for name in values if name not in _SOURCE_OPTIONS]:
+        raise ConfigError(f"Unknown key '{unknown[0]}' behind source {path}; known: {', '.join(_SOURCE_OPTIONS)}.")
     for name, kind in (("weight", float), ("stage", int)):
         if name in values:
             try:
@@ -114,6 +129,9 @@ class CorpusConfig:
             _check(0 <= value < 1, f"corpus.{name}", value, "in [0, 1)")
         total = self.val_fraction + self.test_fraction
         _check(total < 1, "corpus.val_fraction + corpus.test_fraction", total, "below 1")
+        _check(self.format in (None, *FORMATS), "corpus.format", self.format, f"one of {', '.join(FORMATS)}")
+        for problem in self.leave_out:
+            _check(problem in UNFIT, "corpus.leave_out", problem, f"of {', '.join(UNFIT)}")
         for source in self.sources:
             parse_source(source)
 

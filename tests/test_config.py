@@ -5,6 +5,8 @@ import dataclasses
 import pytest
 
 from caption_tx.config import (
+    FORMATS,
+    UNFIT,
     BackboneConfig,
     Config,
     CorpusConfig,
@@ -170,7 +172,6 @@ def test_every_error_is_one_the_command_line_catches():
         ("s3://b/x.csv:stage=2,weight=0.5", Source("s3://b/x.csv", weight=0.5, stage=2)),
         ("a:b:images=train.tsv,split=val,origin=human", Source("a:b", split="val", origin="human", images="train.tsv")),
         ("a.csv:encoding=gb18030,format=csv", Source("a.csv", "csv", "gb18030")),
-        ("a:colour=red", Source("a:colour=red")),
     ],
 )
 def test_sources_as_on_the_command_line(text, source):
@@ -186,6 +187,7 @@ def test_sources_as_on_the_command_line(text, source):
         ("a:weight=0", r"weight of a must be a number above 0, got 0\.0"),
         ("a:weight=nan", "weight of a must be a number above 0"),
         ("a:stage=0", "stage of a must be in 1 to 100"),
+        ("a.txt:wieght=0.5", "Unknown key 'wieght' behind source a.txt; known: format, encoding"),
         ("a:split=best", "split of a must be one of train, val, test"),
         ("a:origin=robot", "origin of a must be one of human, machine"),
     ],
@@ -193,6 +195,18 @@ def test_sources_as_on_the_command_line(text, source):
 def test_bad_sources_are_named(text, message):
     with pytest.raises(ConfigError, match=message):
         CorpusConfig(sources=(text,))
+
+
+def test_formats_and_problems_are_those_there_are():
+    from caption_tx.data import layouts
+    from caption_tx.data.hygiene import captions
+
+    assert tuple(layouts.FORMATS) == FORMATS
+    assert captions.UNFIT == UNFIT
+    with pytest.raises(ConfigError, match=r"corpus\.leave_out must be of no_letters, .*got 'boring'"):
+        CorpusConfig(leave_out=("url", "boring"))
+    with pytest.raises(ConfigError, match=r"corpus\.format must be one of parquet, .*got 'word'"):
+        CorpusConfig(format="word")
 
 
 def test_the_last_stage_keeps_an_epoch():

@@ -69,6 +69,8 @@ def corpus(arguments: argparse.Namespace) -> None:
 
     config = resolve(arguments)
     source = config.corpus
+    if source.images:
+        need_images(config)
     table = read_corpus(
         source.sources,
         source.format,
@@ -133,6 +135,8 @@ def features(arguments: argparse.Namespace) -> None:
     else:
         cache = encode_corpus(config, arguments.cache, _tell, share)
     _tell(f"{len(cache.images):,} images are in {cache.folder}, {len(cache.failed):,} could not be read.")
+    if cache.failed and not cache.images:
+        raise CaptionTxError("None of the images could be read; check --images.")
 
 
 def train(arguments: argparse.Namespace) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from caption_tx import __version__
 from caption_tx.cli import commands
 from caption_tx.cli.settings import DEFAULTS
-from caption_tx.config import COMPRESSIONS, LANGUAGES, SCRIPTS, STORAGES, DecodingOptions, Source
+from caption_tx.config import COMPRESSIONS, FORMATS, LANGUAGES, SCRIPTS, STORAGES, UNFIT, DecodingOptions, Source
 
 IMAGES_HELP = "folder of the images, or a TSV file of images in base64; also on a remote store (gs://..)"
 
@@ -35,7 +35,7 @@ def _add_corpus(parser: argparse.ArgumentParser) -> None:
         help="caption file, or a folder that holds one; may be repeated. PATH:KEY=VALUE,.. says more of one source: "
         f"{options}, e.g. translated.txt:stage=1,weight=0.5",
     )
-    parser.add_argument("--format", help="layout of the caption files, where it cannot be detected")
+    parser.add_argument("--format", metavar="LAYOUT", help=f"where it cannot be detected: {', '.join(FORMATS)}")
     parser.add_argument("--language", choices=LANGUAGES, help=f"of the captions (default: {DEFAULTS.text.language})")
     parser.add_argument("--nfkc", action="store_true", default=None, help="fold full-width letters and digits")
     parser.add_argument("--script", choices=SCRIPTS, help="convert Chinese characters (default: left as they are)")
@@ -107,7 +107,9 @@ def make_parser() -> argparse.ArgumentParser:
         "--shard", metavar="I/N", help="encode the I-th of N shares only; the others may run at the same time, anywhere"
     )
     features.add_argument(
-        "--join", action="store_true", help="encode nothing: check every record and join what all shares encoded"
+        "--join",
+        action="store_true",
+        help="encode nothing: check every record and join what all shares encoded (the backbone is the cache's own)",
     )
     _add_backbone(features)
     _add_settings(features)
@@ -125,7 +127,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--leave-out",
         type=_split_list,
         metavar="PROBLEM,..",
-        help="do without captions that `corpus --check` finds this wrong with, e.g. html,url",
+        help=f"do without captions that are unfit, as `corpus --check` finds them: {', '.join(UNFIT)}",
     )
     train.add_argument("--epochs", type=int, help=f"of all stages together (default: {training.epochs})")
     train.add_argument(

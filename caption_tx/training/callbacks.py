@@ -27,7 +27,8 @@ class SampleCaptions(keras.callbacks.Callback):
     """After every epoch, captions of the chosen images at several temperatures, printed and kept in a file.
 
     Args:
-        features: float (B, h, w, C) of the images called `names`; `references` has one true caption each.
+        features: float (B, h, w, C) of the images called `names`; `references` says a true caption
+            of each and who wrote it.
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class SampleCaptions(keras.callbacks.Callback):
             for value in self.temperatures
         }
         for row, (name, reference) in enumerate(zip(self.names, self.references, strict=True)):
-            lines.append(f"  {name}   (a person wrote: {reference})")
+            lines.append(f"  {name}   ({reference})")
             for value, captions in by_temperature.items():
                 text = captions[row].text or "(no words)"
                 lines.append(f"    temperature {value:<4g} {text}{'' if captions[row].finished else ' ...'}")
@@ -114,9 +115,14 @@ class RunState(keras.callbacks.Callback):
 
     @property
     def best_epoch(self) -> int | None:
-        """Index into the history of the best epoch, or None before the first."""
-        values = [logs[self.monitor] for logs in self.history]
-        return int(np.argmin(values)) if values else None
+        """Index into the history of the best epoch, or None before the first.
+
+        Losses on training captions cannot be compared between stages: the last stage's count, once it began.
+        """
+        first = self.patient_from if len(self.history) > self.patient_from else 0
+        first = 0 if self.monitor.startswith("val_") else first
+        values = [logs[self.monitor] for logs in self.history[first:]]
+        return first + int(np.argmin(values)) if values else None
 
     def restore(self, model: keras.Model) -> int:
         """Loads the checkpoint if there is one; returns the epochs done.

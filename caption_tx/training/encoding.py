@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
@@ -13,8 +14,9 @@ from caption_tx.data import corpus
 from caption_tx.data.backbone import Backbone
 from caption_tx.data.cache import FeatureCache
 from caption_tx.data.features import encode_images
+from caption_tx.data.image_folders import Images
 from caption_tx.data.joining import join_cache
-from caption_tx.errors import CacheError
+from caption_tx.errors import CacheError, ImageError
 
 
 def read_table(config: Config) -> pd.DataFrame:
@@ -46,17 +48,29 @@ def join_corpus(config: Config, folder: str | Path, log: Callable[[str], None] =
         CorpusError: the captions cannot be read.
         CacheError: there is no cache, or images of the corpus are neither held nor listed as unreadable.
     """
-    names = read_table(config)["image"].unique()
+    table = read_table(config)
+    names = table["image"].unique()
     cache = join_cache(
         str(folder), names, lambda shards, total: tqdm(shards, total=total, unit="shard", desc="checking")
     )
     for note in cache.notes:
         log(note)
     _tell_failed(cache, names, log)
+    key = cache.key
+    log(
+        f"{folder} holds features of {key.get('backbone')} {key.get('alpha')}, {key.get('feature_layer')}, "
+        f"{key.get('image_size')} pixels, {key.get('storage')}; every record is sound."
+    )
     if cache.missing:
+        missing = set(cache.missing)
+        splits = table.drop_duplicates("image")
+        counts = splits["split"][splits["image"].isin(missing)].value_counts()
+        for name in cache.missing[:10]:
+            log(f"Not there: {name}")
         raise CacheError(
-            f"{len(cache.missing):,} images of the corpus are not in {folder} yet, '{cache.missing[0]}' for one; "
-            "encode the shares that are missing, and join again."
+            f"{len(missing):,} images of the corpus are not in {folder} "
+            f"({', '.join(f'{count:,} of {split}' for split, count in counts.items())}); `caption-tx features` encodes "
+            "them, all together or share by share."
         )
     return cache
 
@@ -88,9 +102,32 @@ def encode_splits(
     return cache
 
 
+def find_unreadable(
+    images: Images, names: Sequence[str], size: int, log: Callable[[str], None] = print
+) -> dict[str, str]:
+    """Reads every image once; the unreadable ones with their reason."""
+
+    def problem(name: str) -> str | None:
+        try:
+            images.read_image(name, size)
+        except ImageError as error:
+            return str(error)
+        return None
+
+    with ThreadPoolExecutor() as pool:
+        found = tqdm(pool.map(problem, names), total=len(names), unit="image", desc="reading")
+        failed = {name: reason for name, reason in zip(names, found, strict=True) if reason}
+    _tell(failed, log, "left_out.csv in the workdir")
+    return failed
+
+
 def _tell_failed(cache: FeatureCache, names: Sequence[str], log: Callable[[str], None]) -> None:
-    failed = sorted(cache.failed.keys() & set(names))
-    for name in failed[:10]:
-        log(f"Skipped: {cache.failed[name]}")
+    wanted = set(names)
+    _tell({name: reason for name, reason in cache.failed.items() if name in wanted}, log, cache.folder)
+
+
+def _tell(failed: dict[str, str], log: Callable[[str], None], where: str) -> None:
+    for name in sorted(failed)[:10]:
+        log(f"Skipped: {failed[name]}")
     if len(failed) > 10:
-        log(f"... and {len(failed) - 10} more; all are listed in {cache.folder}.")
+        log(f"... and {len(failed) - 10:,} more; all are listed in {where}.")

@@ -20,15 +20,14 @@ from caption_tx.data.backbone import Backbone, dequantize, quantize
 from caption_tx.data.image_folders import Images, open_images
 from caption_tx.data.segmentation import Segmenter
 from caption_tx.data.tokenizer import Tokenizer
-from caption_tx.errors import CacheError, ConfigError, CorpusError, ImageError
+from caption_tx.errors import CacheError, ConfigError, ImageError
 from caption_tx.files import write_atomically
 from caption_tx.model.captioner import Captioner
 from caption_tx.training.callbacks import RunState, SampleCaptions
-from caption_tx.training.encoding import encode_splits, read_table
+from caption_tx.training.encoding import encode_splits, find_unreadable, read_table
 from caption_tx.training.objective import MaskedLoss, TokenAccuracy, TokenLoss
 from caption_tx.training.preparation import (
     TRAINING_SPLITS,
-    Prepared,
     Words,
     release_memory,
     segment_corpus,
@@ -127,23 +126,22 @@ def train(config: Config, workdir: str | Path, log: Callable[[str], None] = prin
     keras.utils.set_random_seed(config.training.seed)
 
     table = read_table(config)
+    _check_against(config, table)
     images = open_images(config.corpus.images)
     backbone = Backbone(config.backbone)
     folder = config.training.cache or str(workdir / "features")
     cache = encode_splits(config, folder, backbone, table, TRAINING_SPLITS, log) if config.training.cached else None
     text = _keep_dictionary(config.text, workdir)
-    asked = set(table["image"][table["split"].isin(TRAINING_SPLITS)])
-    unreadable = [] if cache is None else asked - cache.images
+    asked = table["image"][table["split"].isin(TRAINING_SPLITS)].unique()
+    if cache is None:
+        unreadable = find_unreadable(images, asked, config.backbone.image_size, log)
+    else:
+        unreadable = {name: cache.failed[name] for name in asked if name not in cache.images}
     words = segment_corpus(table, Segmenter(config.text), unreadable, config.corpus.leave_out)
     del table
     _tell_left_out(words.left_out, workdir / "left_out.csv", log)
     prepared = tokenize_corpus(config, words, log)
     tokenizer, val = prepared.tokenizer, prepared.val
-    if cache is None:
-        _check_readable(config, images, prepared)
-        if val is not None and not _any_readable(config, images, val):
-            log(f"No image of split 'val' can be read in '{config.corpus.images}'; it is left out.")
-            val = None
 
     captioner = make_captioner(tokenizer.vocabulary_size, backbone.feature_shape, config.model)
     known = captioner.token_output.adapt(prepared.counts)
@@ -208,8 +206,9 @@ def train(config: Config, workdir: str | Path, log: Callable[[str], None] = prin
             )
     except tf.errors.DataLossError as error:
         raise CacheError(
-            f"A shard of the feature cache is damaged: {error.message}. Run `caption-tx features --join` on the cache, "
-            "and train again: only its images are encoded anew."
+            f"A shard of the feature cache {folder} is damaged: {error.message.splitlines()[0]}. "
+            "`caption-tx features --join` removes what is damaged; train again after it, and only those images are "
+            "encoded anew."
         ) from error
     if state.best_epoch is None:
         raise ConfigError("No epoch was trained; training.epochs must be at least 1.")
@@ -248,27 +247,18 @@ def _tell_left_out(left_out: pd.DataFrame, path: Path, log: Callable[[str], None
         path.unlink(missing_ok=True)
         return
     write_atomically(path, left_out.to_csv(index=False))
-    reasons = left_out["reason"].value_counts()
+    reasons = left_out["reason"].str.partition(":")[0].value_counts()
     counts = "; ".join(f"{count:,} {reason}" for reason, count in reasons.items())
     log(f"Left out {len(left_out):,} lines, captions and images ({counts}), listed in {path}.")
 
 
-def _any_readable(config: Config, images: Images, packed: pipeline.PackedCaptions) -> bool:
-    def readable(name: str) -> bool:
-        try:
-            images.read_image(name, config.backbone.image_size)
-        except ImageError:
-            return False
-        return True
-
-    return any(map(readable, packed.images))
-
-
-def _check_readable(config: Config, images: Images, prepared: Prepared) -> None:
-    if not any(_any_readable(config, images, packed) for packed in prepared.train.values()):
-        raise CorpusError(
-            f"Nothing is left to train on: no image of split 'train' can be read in '{config.corpus.images}'."
-        )
+def _check_against(config: Config, table: pd.DataFrame) -> None:
+    """Refuses settings that do not fit the corpus before hours of encoding."""
+    training = table["split"] == "train"
+    plan_stages(config.training, dict.fromkeys(table["stage"][training].unique().tolist() or [1], 1))
+    known = set(table["image"])
+    if unknown := [name for name in config.training.sample_images if name not in known]:
+        raise ConfigError(f"training.sample_images names '{unknown[0]}', which the corpus does not have.")
 
 
 def _samples(
@@ -282,11 +272,13 @@ def _samples(
     log: Callable[[str], None],
 ) -> SampleCaptions | None:
     """Samples of the images the settings name, else of the first of the validation (or training) split."""
-    rows = words.table.drop_duplicates("image").set_index("image")
-    names = list(config.training.sample_images)
-    if unknown := [name for name in names if name not in rows.index]:
-        raise ConfigError(f"training.sample_images names '{unknown[0]}', which the corpus does not have.")
-    if not names:
+    # What a person wrote comes before what a machine did.
+    rows = words.table.sort_values("origin", kind="stable").drop_duplicates("image")
+    rows = rows.sort_index().set_index("image")
+    names = [name for name in config.training.sample_images if name in rows.index]
+    if lost := set(config.training.sample_images) - set(names):
+        log(f"No sample captions of images that training does not use: {', '.join(sorted(lost))}.")
+    if not config.training.sample_images:
         split = "val" if (rows["split"] == "val").any() else "train"
         names = list(rows.index[rows["split"] == split][: config.training.sample_count])
     if not names:
@@ -302,7 +294,8 @@ def _samples(
         return None
     names = list(pictures)
     encoded = np.asarray(dequantize(backbone.encode(np.stack(list(pictures.values())))))
-    references = [rows.loc[name, "caption"] for name in names]
+    said = {"human": "a person wrote", "machine": "a machine translated"}
+    references = [f"{said[rows.loc[name, 'origin']]}: {rows.loc[name, 'caption']}" for name in names]
     return SampleCaptions(
         captioner,
         tokenizer,

@@ -1,4 +1,4 @@
-"""Masked loss and metrics. The weight of a label is 1 or 0: padding and unknown labels do not count."""
+"""Masked loss and metrics. A label weighs what its caption weighs; padding and unknown labels weigh 0."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def token_losses(labels: Any, logits: Any, label_smoothing: float = 0.0) -> Any:
 
 
 class MaskedLoss(keras.losses.Loss):
-    """Mean `token_losses` over the labels of the batch whose sample weight is not zero."""
+    """Mean `token_losses` over the labels of the batch, each by its sample weight."""
 
     def __init__(self, label_smoothing: float = 0.0, name: str = "masked_loss") -> None:
         super().__init__(name=name, reduction="mean_with_sample_weight")

@@ -6,7 +6,7 @@ import contextlib
 import ctypes
 import gc
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ import pandas as pd
 
 from caption_tx.config import Config
 from caption_tx.data import corpus, pipeline
-from caption_tx.data.hygiene.captions import UNFIT, caption_problem
+from caption_tx.data.hygiene.captions import caption_problem
 from caption_tx.data.segmentation import Segmenter
 from caption_tx.data.tokenizer import Tokenizer
 from caption_tx.data.vocabulary import build_vocabulary
@@ -42,7 +42,7 @@ class Words:
 
 
 def segment_corpus(
-    table: pd.DataFrame, segmenter: Segmenter, unreadable: Iterable[str] = (), leave_out: Iterable[str] = ()
+    table: pd.DataFrame, segmenter: Segmenter, unreadable: Mapping[str, str], leave_out: Collection[str] = ()
 ) -> Words:
     """Splits the captions of the training and validation splits into words.
 
@@ -51,14 +51,9 @@ def segment_corpus(
 
     Args:
         table: as `read_corpus` gives it.
-        unreadable: names of images.
-        leave_out: problems in `UNFIT`; captions that `caption_problem` finds one of them in are left out.
-
-    Raises:
-        ConfigError: an unknown problem.
+        unreadable: names of images, with the reason.
+        leave_out: problems in `config.UNFIT`; captions with one of them are left out.
     """
-    if unknown := sorted(set(leave_out) - set(UNFIT)):
-        raise ConfigError(f"corpus.leave_out names '{unknown[0]}'; known: {', '.join(UNFIT)}.")
     attrs = table.attrs
     table = table[table["split"].isin(TRAINING_SPLITS)]
     lists = WordLists.of(segmenter.segment(caption) for caption in table["caption"])
@@ -67,7 +62,8 @@ def segment_corpus(
         problems = (caption_problem(caption, segmenter.config.language) for caption in table["caption"])
         reasons[:] = [problem if problem in unfit else None for problem in problems]
     reasons[lists.lengths == 0] = "no words in the caption"
-    reasons[table["image"].isin(set(unreadable)).to_numpy()] = "image cannot be read"
+    lost = table["image"].isin(unreadable.keys()).to_numpy()
+    reasons[lost] = [f"image cannot be read: {unreadable[name]}" for name in table["image"][lost]]
     reasons[corpus.machine_references(table).to_numpy()] = "machine translation, not used as a reference"
     used = np.equal(reasons, None)
     left_out = table[~used].assign(reason=reasons[~used])
@@ -79,7 +75,7 @@ def segment_corpus(
     columns = ["source", "line", "image", "caption", "reason"]
     left_out = pd.concat([part.reindex(columns=columns) for part in parts if len(part)] or parts[-1:])
     left_out = left_out.reindex(columns=columns).astype({"line": "Int64"})
-    kept = table.loc[used, ["image", "caption", "split", "weight", "stage"]]
+    kept = table.loc[used, ["image", "caption", "split", "origin", "weight", "stage"]]
     return Words(kept, lists.take(used), left_out.reset_index(drop=True))
 
 
@@ -100,8 +96,11 @@ class Prepared:
     def fingerprint(self) -> str:
         """Differs where the vocabulary or anything trained on differs."""
         digest = hashlib.sha256("\n".join(self.tokenizer.vocabulary).encode())
-        for stage, packed in self.train.items():
-            digest.update(f"\0{stage}\0".encode())
+        for name, packed in (*self.train.items(), ("val", self.val)):
+            digest.update(f"\0{name}\0".encode())
+            if packed is None:
+                continue
+            digest.update("\n".join(packed.images).encode("utf-8", "surrogatepass"))
             for array in (packed.caption_splits, packed.tokens.row_splits, packed.tokens.values, packed.weights):
                 digest.update(np.ascontiguousarray(array))
         return digest.hexdigest()
@@ -139,6 +138,10 @@ def tokenize_corpus(config: Config, words: Words, log: Callable[[str], None]) ->
 
     stages = sorted(int(stage) for stage in words.table.loc[words.table["split"] == "train", "stage"].unique())
     several = len(stages) > 1
+    for stage in stages:
+        weights = words.table.loc[(words.table["split"] == "train") & (words.table["stage"] == stage), "weight"]
+        if weights.iloc[0] != 1 and weights.nunique() == 1:
+            log(f"All captions of stage {stage} weigh {weights.iloc[0]:g}, so the weight changes nothing.")
     train = {stage: pack(f"train, stage {stage}" if several else "train", "train", stage) for stage in stages}
     val = None
     if (words.table["split"] == "val").any():

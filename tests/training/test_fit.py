@@ -133,6 +133,38 @@ def test_other_captions_in_the_same_workdir_are_refused(make_config, tmp_path, c
         train(config, tmp_path / "run", lambda text: None)
 
 
+@pytest.mark.parametrize("change", ["images", "val"])
+def test_captions_that_moved_or_changed_in_validation_are_other_captions(make_config, tmp_path, corpus, change):
+    lines = (corpus / "captions.tsv").read_text(encoding="utf-8").splitlines()
+    source = tmp_path / "captions.tsv"
+    base = make_config(epochs=1, sample_count=0)
+    config = dataclasses.replace(base, corpus=dataclasses.replace(base.corpus, sources=(str(source),)))
+    source.write_text("\n".join(lines), encoding="utf-8")
+    train(config, tmp_path / "run", lambda text: None)
+    if change == "images":  # the same words in the same order under other pictures
+        names = [line.split("\t")[0] for line in lines[1:65]]
+        names = names[2:] + names[:2]
+        lines[1:65] = ["\t".join([name, *line.split("\t")[1:]]) for name, line in zip(names, lines[1:65], strict=True)]
+    else:
+        lines[-1] = "39.png\t整个图片\tval"
+    source.write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(CaptionTxError, match="other captions"):
+        train(config, tmp_path / "run", lambda text: None)
+
+
+def test_without_validation_the_best_epoch_is_of_the_last_stage(make_config, tmp_path, corpus):
+    lines = (corpus / "captions.tsv").read_text(encoding="utf-8").splitlines()[1:65]
+    (tmp_path / "easy.txt").write_text("\n".join(f"{line.split(chr(9))[0]}#zhb#0 图片" for line in lines))
+    (tmp_path / "hard.tsv").write_text("image\tcaption\tsplit\n" + "\n".join(lines), encoding="utf-8")
+    base = make_config(epochs=4, stage_epochs=(3,), sample_count=0)
+    sources = (f"{tmp_path / 'easy.txt'}:stage=1", f"{tmp_path / 'hard.tsv'}:stage=2")
+    config = dataclasses.replace(base, corpus=dataclasses.replace(base.corpus, sources=sources, val_fraction=0.0))
+    bundle = train(config, tmp_path / "run", lambda text: None)
+    losses = history(tmp_path / "run")["token_loss"]
+    assert losses[2] < losses[3]
+    assert bundle.facts["epoch"] == 4
+
+
 KILLED = """
 import os, signal, sys
 from caption_tx.config import load_config
@@ -192,10 +224,10 @@ def test_unreadable_pictures_are_left_out_and_named(make_config, corpus, tmp_pat
     text = "\n".join(told)
     for name in ("gone.png", "lost.png", "first.png"):
         assert name in text
-    if cached:
-        left_out = pd.read_csv(tmp_path / "run" / "left_out.csv")
-        assert sorted(left_out["image"]) == ["first.png", "gone.png", "lost.png"]
-        assert set(left_out["reason"]) == {"image cannot be read"}
+    assert "Left out 3 lines, captions and images (3 image cannot be read)" in text
+    left_out = pd.read_csv(tmp_path / "run" / "left_out.csv")
+    assert sorted(left_out["image"]) == ["first.png", "gone.png", "lost.png"]
+    assert left_out["reason"].str.fullmatch(r"image cannot be read: .*(gone|lost|first)\.png .*No such file.*").all()
     assert np.isfinite(history(tmp_path / "run")["val_token_loss"]).all()
 
 
@@ -214,8 +246,17 @@ def test_words_seen_too_seldom_are_a_clear_error(make_config, tmp_path):
 
 
 def test_unknown_sample_image_is_a_clear_error(make_config, tmp_path):
+    config = make_config(sample_images=("nobody.png",), cache=str(tmp_path / "features"))
     with pytest.raises(ConfigError, match=r"sample_images.*nobody\.png"):
-        train(make_config(sample_images=("nobody.png",)), tmp_path / "run", lambda text: None)
+        train(config, tmp_path / "run", lambda text: None)
+    assert not (tmp_path / "features").exists()  # before anything is encoded
+
+
+def test_stages_that_the_sources_do_not_have_are_refused_before_anything_is_encoded(make_config, tmp_path):
+    config = make_config(stage_epochs=(2,), cache=str(tmp_path / "features"))
+    with pytest.raises(ConfigError, match="stage_epochs names the epochs of 1 stages"):
+        train(config, tmp_path / "run", lambda text: None)
+    assert not (tmp_path / "features").exists()
 
 
 def test_missing_captions_are_a_clear_error(make_config, tmp_path):
@@ -240,7 +281,7 @@ def test_what_is_left_out_is_listed_with_its_reason():
         }
     )
     table.attrs = {"skipped": [("x", 9, "blank line")], "left_out": ["z.jpg"]}
-    words = segment_corpus(table, Segmenter(TextConfig(language="en")), ["c"])
+    words = segment_corpus(table, Segmenter(TextConfig(language="en")), {"c": "c is empty (0 bytes)."})
     rows, lists = words.of("train")
     assert (rows["image"].tolist(), list(lists)) == (["a"], [["a", "dog"]])
     rows, lists = words.of("val")
@@ -251,7 +292,7 @@ def test_what_is_left_out_is_listed_with_its_reason():
         [9, None, "blank line"],
         [None, "z.jpg", "image in no split list"],
         [2, "b", "no words in the caption"],
-        [3, "c", "image cannot be read"],
+        [3, "c", "image cannot be read: c is empty (0 bytes)."],
         [4, "d", "machine translation, not used as a reference"],
     ]
 
@@ -263,12 +304,10 @@ def test_captions_with_a_named_problem_are_left_out_when_asked():
     table = pd.DataFrame({"image": list("abcd"), "caption": captions, "split": "train", "origin": "human"})
     table = table.assign(weight=np.float32(1), stage=1, source="x", line=range(1, 5))
     segmenter = Segmenter(TextConfig(language="en"))
-    assert len(segment_corpus(table, segmenter).table) == 4
-    words = segment_corpus(table, segmenter, leave_out=["html"])
+    assert len(segment_corpus(table, segmenter, {}).table) == 4
+    words = segment_corpus(table, segmenter, {}, ["html"])
     assert words.left_out[["line", "reason"]].to_numpy().tolist() == [[3, "html"]]
     assert words.table["image"].tolist() == ["a", "b", "d"]
-    with pytest.raises(ConfigError, match=r"leave_out names 'boring'; known: .*html, url"):
-        segment_corpus(table, segmenter, leave_out=["boring"])
 
 
 @pytest.mark.parametrize(
@@ -323,6 +362,9 @@ def test_translated_captions_first_and_never_as_references(staged, tmp_path, mon
     left_out = pd.read_csv(tmp_path / "run" / "left_out.csv")
     assert set(left_out["caption"].str[:2]) == {"机器"}
     assert "机器" in bundle.tokenizer.vocabulary
+    assert "All captions of stage 1 weigh 0.5, so the weight changes nothing." in text
+    samples = (tmp_path / "run" / "samples.txt").read_text(encoding="utf-8")
+    assert "a person wrote" in samples and "机器" not in samples.split("temperature")[0]
     assert len(history(tmp_path / "run")) >= 3  # patience does not end the first stage
 
     (tmp_path / "recipe.toml").write_text(dump_config(staged), encoding="utf-8")
