@@ -133,7 +133,7 @@ def features(arguments: argparse.Namespace) -> None:
     if arguments.join:
         cache = join_corpus(config, arguments.cache, _tell)
     else:
-        cache = encode_corpus(config, arguments.cache, _tell, share)
+        cache = encode_corpus(config, arguments.cache, _tell, share, arguments.renew)
     _tell(f"{len(cache.images):,} images are in {cache.folder}, {len(cache.failed):,} could not be read.")
     if cache.failed and not cache.images:
         raise CaptionTxError("None of the images could be read; check --images.")

@@ -107,6 +107,9 @@ def make_parser() -> argparse.ArgumentParser:
         "--shard", metavar="I/N", help="encode the I-th of N shares only; the others may run at the same time, anywhere"
     )
     features.add_argument(
+        "--renew", action="store_true", help="encode images anew whose file holds another picture now"
+    )
+    features.add_argument(
         "--join",
         action="store_true",
         help="encode nothing: check every record and join what all shares encoded (the backbone is the cache's own)",

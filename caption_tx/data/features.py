@@ -24,7 +24,7 @@ from caption_tx.data.backbone import Backbone
 from caption_tx.data.cache import FeatureCache, open_cache, read_manifest
 from caption_tx.data.image_folders import Images, is_remote, open_images
 from caption_tx.data.images import content_hash
-from caption_tx.data.joining import join_cache, remove_leftovers
+from caption_tx.data.joining import join_cache, remove_leftovers, rewrite_shard
 from caption_tx.data.shards import (
     HEADER,
     ShardWriter,
@@ -54,6 +54,7 @@ def encode_images(
     progress: Callable[[Iterable, int], Iterable] | None = None,
     shard: tuple[int, int] = (0, 1),
     compression: str = "zlib",
+    renew: bool = False,
 ) -> FeatureCache:
     """Encodes each image that the cache does not hold yet, once, and returns the cache.
 
@@ -70,6 +71,8 @@ def encode_images(
         shard: (i, n) encodes the i-th of n shares of the names only, counted from 0. Processes with
             other shares may run at the same time.
         compression: "zlib" or "none" for a new cache; one that is there keeps its own.
+        renew: encode images anew whose file holds another picture by now, instead of refusing them. No
+            other process may be at work on the cache meanwhile.
 
     Raises:
         CacheError: the folder holds a cache made otherwise or of other pictures, or cannot be written.
@@ -83,7 +86,7 @@ def encode_images(
     images = open_images(images) if isinstance(images, str) else images
     cache = _open_for_writing(folder, backbone, 2 if flips else 1, compression)
     mine = list(dict.fromkeys(names))[part::parts]
-    _check_contents(cache, images, mine)
+    cache = _without_changed(cache, images, mine, renew)
     remaining = [name for name in mine if name not in cache.images]
     failed: dict[str, str] = {}
     settled = set(cache.images)
@@ -132,18 +135,18 @@ def _open_for_writing(folder: str, backbone: Backbone, views: int, compression: 
     return cache
 
 
-def _check_contents(cache: FeatureCache, images: Images, names: Iterable[str]) -> None:
-    """Refuses a cache that holds another picture under the same name.
+def _changed_images(cache: FeatureCache, images: Images, names: Iterable[str]) -> dict[str, list[str]]:
+    """Names whose picture is another now than the cache holds, by the shard that holds them.
 
     Only images whose stamp is not the one in the manifest are read; files that are gone are not asked.
     """
     asked = cache.images.intersection(names)
 
-    def changed(shard: str) -> str | None:
-        """A name whose picture is another now; the stamps of the others are brought up to date."""
+    def changed(shard: str) -> list[str]:
+        """Those of a shard; the stamps of the others are brought up to date."""
         held = [name for name in cache.shards[shard] if name in asked]
         manifest = read_manifest(cache, shard) if held else {}
-        news = {}
+        found, news = [], {}
         for name in held:
             entry = manifest["images"][name]
             known, before = entry if isinstance(entry, list) else (entry, None)  # a plain hash in older caches
@@ -152,22 +155,39 @@ def _check_contents(cache: FeatureCache, images: Images, names: Iterable[str]) -
                 continue
             try:
                 if content_hash(images.read_bytes(name)) != known:
-                    return name
+                    found.append(name)
+                    continue
             except ImageError:
                 continue
             news[name] = (known, stamp)
         if news:
             with contextlib.suppress(tf.errors.OpError):  # a stamp only saves time, if the cache cannot be written
                 write_file(cache.path(shard, "json"), manifest | {"images": manifest["images"] | news})
-        return None
+        return found
 
     with ThreadPoolExecutor(_readers(images)) as pool:
-        for name in pool.map(changed, cache.shards):
-            if name is not None:
-                raise CacheError(
-                    f"{images.label(name)} is another picture than the '{name}' in the feature cache "
-                    f"{cache.folder}; name another --cache."
-                )
+        found = zip(cache.shards, pool.map(changed, cache.shards), strict=True)
+        return {shard: names for shard, names in found if names}
+
+
+def _without_changed(cache: FeatureCache, images: Images, names: Iterable[str], renew: bool) -> FeatureCache:
+    """The cache, from which the features of changed pictures are removed if `renew`; else they are refused."""
+    changed = _changed_images(cache, images, names)
+    if not changed:
+        return cache
+    if not renew:
+        found = [name for held in changed.values() for name in held]
+        others = f" (and {len(found) - 1:,} more)" if len(found) > 1 else ""
+        raise CacheError(
+            f"{images.label(found[0])}{others} is another picture than the '{found[0]}' in the feature cache "
+            f"{cache.folder}; encode such images anew with `caption-tx features --renew`, or name another --cache."
+        )
+    if cache.doubles:
+        raise CacheError(f"Several shards of {cache.folder} hold the same images; `caption-tx features --join` first.")
+    for shard, gone in changed.items():
+        keep = [name for name in cache.shards[shard] if name not in set(gone)]
+        rewrite_shard(cache, shard, keep, read_manifest(cache, shard)["images"])
+    return open_cache(cache.folder, cache.key)
 
 
 def _list_failures(folder: str, file: str, settled: set[str], failed: dict[str, str]) -> None:

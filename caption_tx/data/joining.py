@@ -58,7 +58,7 @@ def join_cache(folder: str, names: Iterable[str] | None = None, progress: Progre
         if problem is None and len(keep) == len(images):
             continue
         double = len(sound) - len(keep)
-        _rewrite(cache, shard, keep, images)
+        rewrite_shard(cache, shard, keep, images)
         if problem is not None:
             kept = f"kept {len(sound)} of its {len(images)} images" if sound else "removed it"
             notes.append(f"{problem}; {kept}. Run `caption-tx features` again to encode those that are lost.")
@@ -125,7 +125,7 @@ def _is_whole(cache: FeatureCache, features: bytes) -> bool:
         return False
 
 
-def _rewrite(cache: FeatureCache, shard: str, keep: list[str], images: dict[str, Any]) -> None:
+def rewrite_shard(cache: FeatureCache, shard: str, keep: list[str], images: dict[str, Any]) -> None:
     """Replaces a shard by one that holds `keep` only; killed in between, it leaves both, which is no harm."""
     if wanted := set(keep):
         writer = ShardWriter(cache.folder, renamed(shard), cache.digest)

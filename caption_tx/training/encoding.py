@@ -28,17 +28,22 @@ def read_table(config: Config) -> pd.DataFrame:
 
 
 def encode_corpus(
-    config: Config, folder: str | Path, log: Callable[[str], None] = print, share: tuple[int, int] = (0, 1)
+    config: Config,
+    folder: str | Path,
+    log: Callable[[str], None] = print,
+    share: tuple[int, int] = (0, 1),
+    renew: bool = False,
 ) -> FeatureCache:
     """Encodes every image of the corpus that the cache in `folder` does not hold; returns the cache.
 
     Args:
         share: (i, n), i from 0, encodes the i-th of n shares only; other processes may encode the others.
+        renew: encodes images anew whose file holds another picture by now.
 
     Raises:
         ConfigError, CorpusError, CacheError: as `train`.
     """
-    return encode_splits(config, str(folder), Backbone(config.backbone), read_table(config), SPLITS, log, share)
+    return encode_splits(config, str(folder), Backbone(config.backbone), read_table(config), SPLITS, log, share, renew)
 
 
 def join_corpus(config: Config, folder: str | Path, log: Callable[[str], None] = print) -> FeatureCache:
@@ -83,6 +88,7 @@ def encode_splits(
     splits: Sequence[str],
     log: Callable[[str], None],
     share: tuple[int, int] = (0, 1),
+    renew: bool = False,
 ) -> FeatureCache:
     """The cache with every readable image of these splits; split by split, so that a shard holds one split."""
     names = [name for split in splits for name in table["image"][table["split"] == split].unique()]
@@ -95,6 +101,7 @@ def encode_splits(
         progress=lambda images, total: tqdm(images, total=total, unit="image", desc="features", disable=not total),
         shard=share,
         compression=config.training.compression,
+        renew=renew,
     )
     for note in cache.notes:
         log(note)

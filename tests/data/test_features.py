@@ -314,6 +314,25 @@ def test_another_picture_under_a_known_name_is_refused(encode, folder, write_pic
     encode(["002.png"])  # not asked
 
 
+def test_changed_pictures_alone_are_encoded_anew_when_asked(encode, folder, write_pictures, tmp_path):
+    first = encode()
+    before = dict(zip(sorted(first.images), first.load(sorted(first.images)), strict=True))
+    for name, other in (("001.png", "051.png"), ("006.png", "052.png")):
+        write_pictures(tmp_path / "others", 3, first=50)
+        (tmp_path / "others" / other).replace(folder / name)
+    with pytest.raises(CacheError, match=r"001\.png \(and 1 more\) is another picture .*features --renew"):
+        encode()
+    encoded = []
+    cache = encode(renew=True, progress=counting(encoded))
+    assert sorted(encoded[1:]) == ["001.png", "006.png"]
+    assert cache.images == first.images
+    assert not cache.doubles
+    after = dict(zip(sorted(cache.images), cache.load(sorted(cache.images)), strict=True))
+    changed = {name for name in before if not np.array_equal(before[name], after[name])}
+    assert changed == {"001.png", "006.png"}
+    assert encode().images == first.images
+
+
 def test_only_files_with_another_stamp_are_read_again(encode, folder):
     names = sorted(os.listdir(folder))
     first = CountedReads(folder)
