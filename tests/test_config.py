@@ -6,7 +6,6 @@ import pytest
 
 from caption_tx.config import (
     FORMATS,
-    UNFIT,
     BackboneConfig,
     Config,
     CorpusConfig,
@@ -197,12 +196,10 @@ def test_bad_sources_are_named(text, message):
         CorpusConfig(sources=(text,))
 
 
-def test_formats_and_problems_are_those_there_are():
+def test_formats_are_those_that_are_read():
     from caption_tx.data import layouts
-    from caption_tx.data.hygiene import captions
 
     assert tuple(layouts.FORMATS) == FORMATS
-    assert captions.UNFIT == UNFIT
     with pytest.raises(ConfigError, match=r"corpus\.leave_out must be of no_letters, .*got 'boring'"):
         CorpusConfig(leave_out=("url", "boring"))
     with pytest.raises(ConfigError, match=r"corpus\.format must be one of parquet, .*got 'word'"):

@@ -16,7 +16,7 @@ import pandas as pd
 
 from caption_tx.config import SPLITS, CorpusConfig, Source, parse_source
 from caption_tx.data.layouts import FORMATS, known_formats, locate, read_captions
-from caption_tx.data.readers.image_names import file_names, join_prefix, stem
+from caption_tx.data.readers.image_names import file_names, identity, join_prefix, stem
 from caption_tx.data.readers.records import NOT_LISTED, Records
 from caption_tx.errors import ConfigError, CorpusError
 
@@ -43,6 +43,8 @@ def _read_sources(sources: Iterable[str | Path | Source], format: str | None) ->
     found: dict[Path, tuple[Source, Path, str]] = {}
     for item in sources:
         source = Source(str(item)) if isinstance(item, Path) else parse_source(item) if isinstance(item, str) else item
+        if "://" in source.path:
+            raise CorpusError(f"{source.path} is on a remote store; caption files must be local: copy it here first.")
         name = source.format or format
         if name is not None and name not in FORMATS:
             raise CorpusError(f"Unknown format {name!r}; known: {known_formats()}")
@@ -121,31 +123,38 @@ def _agree(
 
 
 def _image_splits(parts: list[Records], config: CorpusConfig) -> tuple[dict[str, str], list[str]]:
-    """The split of every image over all sources, and the images that split lists leave out."""
+    """The split of every image over all sources, and the images that split lists leave out.
+
+    Several names of one image (`identity`) have one split.
+    """
+    one = {name: identity(name) for part in parts for name in part.images}
     given: dict[str, str] = {}
     named: dict[str, str] = {}
     where: dict[str, str] = {}
-    unlisted: dict[str, None] = {}
+    unlisted: set[str] = set()
     for part in parts:
-        _agree(given, where, part, zip(part.images, part.splits, part.lines, strict=True))
-        unlisted |= {image: None for image, split in zip(part.images, part.splits, strict=True) if split == NOT_LISTED}
-    unlisted = {image: None for image in unlisted if image not in given}
-    images = {image for part in parts for image in part.images if image not in given and image not in unlisted}
+        ids = map(one.__getitem__, part.images)
+        _agree(given, where, part, zip(ids, part.splits, part.lines, strict=True))
+        unlisted |= {one[name] for name, split in zip(part.images, part.splits, strict=True) if split == NOT_LISTED}
+    unlisted -= given.keys()
+    images = {image for image in one.values() if image not in given and image not in unlisted}
     for part in parts:
         if part.file_split:
-            free = ((image, part.file_split, line) for image, line in zip(part.images, part.lines, strict=True))
+            free = ((one[image], part.file_split, line) for image, line in zip(part.images, part.lines, strict=True))
             _agree(named, where, part, (row for row in free if row[0] in images))
     known = {*given.values(), *named.values()}
     if config.val_fraction > 0 and "val" not in known and "train" in named.values() and not images - named.keys():
         # A file for training alone: its name is no reason to train without validation.
         for part in parts:
-            if count := part.file_split == "train" and len({name for name in part.images if name in named}):
+            if count := part.file_split == "train" and len({one[name] for name in part.images} & named.keys()):
                 part.notes["images divided by the seed, although the file's name says train"] += count
         named = {image: split for image, split in named.items() if split != "train"}
         if "test" in known:
             config = CorpusConfig(val_fraction=config.val_fraction, test_fraction=0, split_seed=config.split_seed)
     given |= named
-    return given | _divide(images - named.keys(), config, set(given.values())), list(unlisted)
+    given |= _divide(images - named.keys(), config, set(given.values()))
+    split_of = {name: given[image] for name, image in one.items() if image in given}
+    return split_of, [name for name, image in one.items() if image in unlisted]
 
 
 # --- The table
@@ -265,14 +274,14 @@ def describe(table: pd.DataFrame, segmenter: Segmenter | None = None) -> dict[st
     return {
         "images": len(per_image),
         "captions": len(table),
-        "captions_per_image": _spread(per_image.to_numpy()),
+        "captions_per_image": spread(per_image.to_numpy()),
         "splits": {
             name: {"images": int(splits.loc[name, "nunique"]), "captions": int(splits.loc[name, "size"])}
             for name in SPLITS
             if name in splits.index
         },
         "origins": {str(name): int(count) for name, count in table["origin"].value_counts(sort=False).items()},
-        "caption_length": {"unit": unit, **_spread(np.array(lengths))},
+        "caption_length": {"unit": unit, **spread(np.array(lengths))},
         "machine_references": int(machine_references(table).sum()),
         "stages": [int(stage) for stage in sorted(table["stage"].unique())] if "stage" in table else [1],
         "files": list(table.attrs.get("files", [])),
@@ -282,7 +291,8 @@ def describe(table: pd.DataFrame, segmenter: Segmenter | None = None) -> dict[st
     }
 
 
-def _spread(values: np.ndarray) -> dict[str, float]:
+def spread(values: np.ndarray) -> dict[str, Any]:
+    """Ends, middle and mean of whole numbers, ready for JSON."""
     return {
         "min": int(values.min()),
         "median": float(np.median(values)),

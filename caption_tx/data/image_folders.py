@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import errno
 import os
 import stat
 import threading
@@ -29,17 +30,27 @@ _LENGTH_BITS = 40
 _EXPECTED = "expected rows of id<TAB>base64, or of id<TAB>image id<TAB>caption<TAB>objects<TAB>base64"
 
 
+class MissingImageError(ImageError):
+    """The image is not there at all; any other `ImageError` is of one that is there and cannot be read."""
+
+
 class Images:
-    """Images by name. Safe to share between threads."""
+    """Images by name. Safe to share between threads.
+
+    Attributes:
+        unlisted: the folders below that `names` could not list and left out, and why.
+    """
 
     def __init__(self, location: str) -> None:
         self.location = location
+        self.unlisted: dict[str, str] = {}
 
     def read_bytes(self, name: str) -> bytes:
         """The image file `name`.
 
         Raises:
-            ImageError: it is not there or cannot be read; the message names location, name and reason.
+            MissingImageError: it is not there.
+            ImageError: it cannot be read; the message names location, name and reason.
         """
         raise NotImplementedError
 
@@ -67,6 +78,10 @@ class Images:
     def label(self, name: str) -> str:
         """The image as messages call it."""
         return os.path.join(self.location, name)
+
+    def tables(self) -> list[ImageTable]:
+        """The tables that images were read from so far."""
+        return []
 
 
 def open_images(location: str) -> Images:
@@ -116,8 +131,14 @@ class ImageFolder(Images):
 
     def names(self) -> list[str]:
         """See `Images`; rows of tables are not listed."""
-        files = _remote_files(self.location) if is_remote(self.location) else _local_files(self.location)
+        self.unlisted = unlisted = {}
+        files = _remote_files(self.location) if is_remote(self.location) else _local_files(self.location, unlisted)
         return sorted(name for name in files if name.lower().endswith(IMAGE_SUFFIXES))
+
+    def tables(self) -> list[ImageTable]:
+        """See `Images`."""
+        with self._lock:
+            return [table for _, table in sorted(self._tables.items()) if table is not None]
 
 
 class ImageTable(Images):
@@ -127,13 +148,21 @@ class ImageTable(Images):
     id<TAB>caption<TAB>objects<TAB>base64`, where the image id is the name. The file is read once, in
     pieces, when the first image is asked for; some 150 bytes a row are kept.
 
+    Attributes, once it has been read:
+        rows: how many there are, blank lines left out.
+        repeated: (line, id) of rows with the id of an earlier one.
+        malformed: lines without a tab or without an id.
+
     Raises:
         ImageError: the file begins with no tab.
     """
 
     def __init__(self, location: str) -> None:
         super().__init__(location)
-        self._rows: dict[bytes, int] | None = None
+        self.rows = 0
+        self.repeated: list[tuple[int, str]] = []
+        self.malformed: list[int] = []
+        self._places: dict[bytes, int] | None = None
         self._lock = threading.Lock()
         if _stamp(location) is not None:
             with _open(location) as file:
@@ -144,15 +173,33 @@ class ImageTable(Images):
     def _index(self) -> dict[bytes, int]:
         """id -> where its base64 begins and how long it is, in one number."""
         with self._lock:
-            if self._rows is None:
-                self._rows = _index_table(self.location)
-            return self._rows
+            if self._places is None:
+                self._places = self._read_index()
+            return self._places
+
+    def _read_index(self) -> dict[bytes, int]:
+        places: dict[bytes, int] = {}
+        rows, repeated, malformed = 0, [], []
+        for number, (head, tabs, begin, length) in enumerate(_scan(self.location), 1):
+            columns = head.split(b"\t")
+            name = (columns[1] if tabs >= 4 and len(columns) > 2 else columns[0]).strip()
+            if not tabs and not name:
+                continue
+            rows += 1
+            if not tabs or not name:
+                malformed.append(number)
+            elif name in places:
+                repeated.append((number, name.decode("utf-8", "surrogateescape")))
+            else:
+                places[name] = begin << _LENGTH_BITS | length
+        self.rows, self.repeated, self.malformed = rows, repeated, malformed
+        return places
 
     def read_bytes(self, name: str) -> bytes:
         """See `Images`."""
         place = self._index().get(name.encode("utf-8", "surrogateescape"))
         if place is None:
-            raise ImageError(f"{self.label(name)}: {self.location} has no row with the id '{name}'.")
+            raise MissingImageError(f"{self.label(name)}: {self.location} has no row with the id '{name}'.")
         begin, length = place >> _LENGTH_BITS, place & (1 << _LENGTH_BITS) - 1
         check_length(length, self.label(name))
         with _open(self.location) as file:
@@ -166,15 +213,9 @@ class ImageTable(Images):
         """See `Images`."""
         return sorted(name.decode("utf-8", "surrogateescape") for name in self._index())
 
-
-def _index_table(path: str) -> dict[bytes, int]:
-    rows: dict[bytes, int] = {}
-    for head, tabs, begin, length in _scan(path):
-        columns = head.split(b"\t")
-        name = (columns[1] if tabs >= 4 and len(columns) > 2 else columns[0]).strip()
-        if tabs and name:
-            rows.setdefault(name, begin << _LENGTH_BITS | length)
-    return rows
+    def tables(self) -> list[ImageTable]:
+        """See `Images`."""
+        return [self]
 
 
 def _scan(path: str) -> Iterator[tuple[bytes, int, int, int]]:
@@ -230,6 +271,14 @@ def _reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
+def _cannot_read(path: str, error: Exception) -> ImageError:
+    """A missing image, or one that is there, by what the system says."""
+    gone = isinstance(error, (FileNotFoundError, NotADirectoryError)) or (
+        getattr(error, "errno", None) == errno.ENAMETOOLONG or type(error).__name__ == "NotFoundError"  # TensorFlow's
+    )
+    return (MissingImageError if gone else ImageError)(f"{path} cannot be read: {_reason(error)}.")
+
+
 def _open(path: str) -> Any:
     if is_remote(path):
         return _gfile().GFile(path, "rb")
@@ -238,7 +287,7 @@ def _open(path: str) -> Any:
             raise ImageError(f"{path} is not a file.")
         return open(path, "rb", buffering=0)
     except (OSError, ValueError) as error:
-        raise ImageError(f"{path} cannot be read: {_reason(error)}.") from error
+        raise _cannot_read(path, error) from error
 
 
 def _read(file: Any, path: str, offset: int, length: int) -> bytes:
@@ -250,12 +299,17 @@ def _read(file: Any, path: str, offset: int, length: int) -> bytes:
             data += more
         return data
     except Exception as error:  # TensorFlow has errors of its own
-        raise ImageError(f"{path} cannot be read: {_reason(error)}.") from error
+        raise _cannot_read(path, error) from error
 
 
 def _read_file(path: str) -> bytes:
     if not is_remote(path):
-        return read_local(path)
+        try:
+            return read_local(path)
+        except ImageError as error:
+            if isinstance(error.__cause__, OSError):
+                raise _cannot_read(path, error.__cause__) from error.__cause__
+            raise
     try:
         with _gfile().GFile(path, "rb") as file:
             check_length(file.size(), path)
@@ -263,8 +317,9 @@ def _read_file(path: str) -> bytes:
     except ImageError:
         raise
     except Exception as error:
-        reason = "it is a folder" if _is_folder(path) else _reason(error)
-        raise ImageError(f"{path} cannot be read: {reason}.") from error
+        if _is_folder(path):
+            raise ImageError(f"{path} cannot be read: it is a folder.") from error
+        raise _cannot_read(path, error) from error
 
 
 def _is_folder(path: str) -> bool:
@@ -284,28 +339,37 @@ def _stamp(path: str) -> str | None:
         return None
 
 
-def _local_files(folder: str) -> Iterator[str]:
-    """Files below a folder; each real folder once, so that links in a circle end."""
+def _local_files(folder: str, unlisted: dict[str, str]) -> Iterator[str]:
+    """Files below a folder; each real folder once, so that links in a circle end.
+
+    A folder below that cannot be listed goes into `unlisted`, with the reason.
+    """
     seen: set[tuple[int, int]] = set()
     waiting, links = [""], []
-    try:
-        while waiting or links:
-            below = waiting.pop() if waiting else links.pop()
-            path = os.path.join(folder, below) or "."
+    while waiting or links:
+        below = waiting.pop() if waiting else links.pop()
+        path = os.path.join(folder, below) if below else folder or "."
+        try:
             found = os.stat(path)
             if (found.st_dev, found.st_ino) in seen:
                 continue
             seen.add((found.st_dev, found.st_ino))
+            if not os.access(path, os.X_OK):  # its names can be listed, but nothing behind them is seen
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
             with os.scandir(path) as entries:
-                for entry in sorted(entries, key=lambda entry: entry.name, reverse=True):
-                    name = f"{below}/{entry.name}" if below else entry.name
-                    if os.path.isdir(entry.path):
-                        # Linked folders come last, so that a file goes by its own name rather than a link's.
-                        (links if entry.is_symlink() else waiting).append(name)
-                    elif os.path.isfile(entry.path):  # unlike the entry's own, False for a link to itself
-                        yield name
-    except OSError as error:
-        raise ImageError(f"{error.filename or folder} cannot be listed: {_reason(error)}.") from error
+                listed = sorted(entries, key=lambda entry: entry.name, reverse=True)
+        except OSError as error:
+            if not below:
+                raise ImageError(f"{path} cannot be listed: {_reason(error)}.") from error
+            unlisted[below] = _reason(error)
+            continue
+        for entry in listed:
+            name = f"{below}/{entry.name}" if below else entry.name
+            if os.path.isdir(entry.path):
+                # Linked folders come last, so that a file goes by its own name rather than a link's.
+                (links if entry.is_symlink() else waiting).append(name)
+            elif os.path.isfile(entry.path):  # unlike the entry's own, False for a link to itself
+                yield name
 
 
 def _remote_files(folder: str) -> Iterator[str]:

@@ -18,6 +18,9 @@ from caption_tx.errors import CorpusError
 ENCODINGS = ("utf-8", "utf-16", "utf-16-le", "utf-16-be", "gb18030", "big5")
 """What is looked for. GB18030 holds GBK, which holds GB2312."""
 
+# UTF-16 shows in single bytes; in a sample of lines, two bytes within the file would pass for its mark.
+_LEGACY = tuple(name for name in ENCODINGS if not name.startswith("utf-16"))
+
 HEAD_BYTES = 1 << 16
 """So much of a file's beginning is looked at to tell its layout and, beside UTF-8, its encoding."""
 
@@ -94,7 +97,7 @@ def find_encoding(path: Path) -> str:
         byte = undecoded(sample.decode("utf-8", _MARK))
         raise CorpusError(
             f"{path}, line {first}: not UTF-8 (byte 0x{byte:02x}), and no other encoding was recognised; "
-            f"name it ('{path}:encoding={_detect(sample) or 'gb18030'}') or save the file as UTF-8."
+            f"name it, e.g. '{path}:encoding=cp1252', or save the file as UTF-8."
         )
     return found
 
@@ -158,12 +161,12 @@ def _legacy(sample: bytes) -> str | None:
 
     One damaged or cut letter spoils the whole sample for it, but not most of the lines.
     """
-    if (found := _detect(sample)) in ENCODINGS:
+    if (found := _detect(sample)) in _LEGACY:
         return found
     lines = [line for line in sample.split(b"\n") if line.strip()][:_SAMPLE_LINES]
     votes = Counter(_detect(line) or _detect(line[:-1]) for line in lines)
     found, count = votes.most_common(1)[0] if votes else (None, 0)
-    return found if found in ENCODINGS and 2 * count > len(lines) else None
+    return found if found in _LEGACY and 2 * count > len(lines) else None
 
 
 def _detect(sample: bytes) -> str | None:
@@ -240,7 +243,9 @@ class TextFile:
                     if byte is None:
                         yield number, line
                     else:
-                        advice = f"mend the line, or name the encoding ('{self.source or self.path}:encoding=gb18030')"
+                        advice = "mend the line, or name the encoding"
+                        if self.encoding != "gb18030":
+                            advice += f" ('{self.source or self.path}:encoding=gb18030')"
                         bad(number, self.reason(byte), f"{self.reason(byte)}; {advice}")
         except (OSError, UnicodeError) as error:
             if isinstance(error, OSError):

@@ -14,7 +14,7 @@ import pandas as pd
 
 from caption_tx.config import Config
 from caption_tx.data import corpus, pipeline
-from caption_tx.data.hygiene.captions import caption_problem
+from caption_tx.data.hygiene.captions import caption_problems
 from caption_tx.data.segmentation import Segmenter
 from caption_tx.data.tokenizer import Tokenizer
 from caption_tx.data.vocabulary import build_vocabulary
@@ -58,9 +58,9 @@ def segment_corpus(
     table = table[table["split"].isin(TRAINING_SPLITS)]
     lists = WordLists.of(segmenter.segment(caption) for caption in table["caption"])
     reasons = np.full(len(table), None, dtype=object)
-    if unfit := set(leave_out):
-        problems = (caption_problem(caption, segmenter.config.language) for caption in table["caption"])
-        reasons[:] = [problem if problem in unfit else None for problem in problems]
+    if leave_out:
+        problems = (caption_problems(caption, segmenter.config.language) for caption in table["caption"])
+        reasons[:] = [next((problem for problem in found if problem in leave_out), None) for found in problems]
     reasons[lists.lengths == 0] = "no words in the caption"
     lost = table["image"].isin(unreadable.keys()).to_numpy()
     reasons[lost] = [f"image cannot be read: {unreadable[name]}" for name in table["image"][lost]]

@@ -580,3 +580,48 @@ def test_flickr8k_cn_as_it_was_published(shared):
     assert {len(captions) for captions in captions_by_image(table, "val", "human").values()} == {5}
     assert (table.attrs["skipped"], table.attrs["left_out"]) == ([], [])
     assert describe(table)["machine_references"] == 5000
+
+
+@pytest.mark.parametrize("images", [None, "gs://bucket/coco"])
+def test_names_of_coco_with_and_without_a_folder_are_one_image(write, images):
+    numbers = range(1, 41)
+    karpathy = [
+        {"filepath": "val2014", "filename": f"COCO_val2014_{n:012d}.jpg", "sentences": [{"raw": "a dog"}]}
+        for n in numbers
+    ]
+    paths = [
+        write("karpathy.json", {"images": karpathy, "dataset": "coco"}),
+        write("cn.txt", "".join(f"COCO_val2014_{n:012d}#0\t一只狗\n" for n in numbers)),
+    ]
+    table = read_corpus(paths, val_fraction=0.3, test_fraction=0.3, images=images)
+    assert set(table.image) == {f"val2014/COCO_val2014_{n:012d}.jpg" for n in numbers}
+    assert (table.groupby("image")["split"].nunique() == 1).all()
+    assert table["split"].nunique() == 3
+
+
+FOLDERS = ("val2014", "coco/val2014", "")
+
+
+def test_the_split_of_an_image_of_coco_is_the_same_in_every_folder(write):
+    lines = [write(f"{n}.txt", "".join(f"COCO_val2014_{n:012d}.jpg\tx\n" for n in range(60))) for n in range(3)]
+    sources = [Source(str(path), images=folder) for path, folder in zip(lines, FOLDERS, strict=True)]
+    table = read_corpus(sources, val_fraction=0.3, test_fraction=0.3)
+    assert table.image.nunique() == 180
+    splits = table.groupby(table.image.str.rpartition("/")[2])["split"]
+    assert (splits.nunique() == 1).all()
+    alone = read_corpus(sources[2], val_fraction=0.3, test_fraction=0.3)
+    assert alone.set_index("image")["split"].to_dict() == splits.first().to_dict()
+
+
+def test_two_splits_of_one_image_of_coco_are_refused(write):
+    name = "COCO_val2014_000000000042.jpg"
+    a = write("a.csv", f"image,caption,split\nx/{name},a,train\n")
+    b = write("b.csv", f"image,caption,split\ny/{name},b,test\n")
+    with pytest.raises(CorpusError, match=r"b\.csv, line 2: COCO_val2014_000000000042 is in test here and in train"):
+        read_corpus([a, b])
+
+
+@pytest.mark.parametrize("source", ["gs://bucket/x.json", "gs://bucket/x.json:weight=2", Source("s3://bucket/x.json")])
+def test_captions_on_a_remote_store_are_refused(source):
+    with pytest.raises(CorpusError, match=r"^(gs|s3)://bucket/x\.json is on a remote store; .* copy it here first"):
+        read_corpus(source)

@@ -1,8 +1,10 @@
 """Everything a corpus check looks for, on small corpora with real image files, and on the real ones."""
 
+import base64
 import csv
 import io
 import json
+import os
 import sys
 from types import SimpleNamespace
 
@@ -13,11 +15,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from caption_tx.cli import main
-from caption_tx.config import TextConfig
+from caption_tx.config import UNFIT, TextConfig
 from caption_tx.data.corpus import read_corpus
 from caption_tx.data.hygiene import captions
-from caption_tx.data.hygiene.captions import UNFIT, han_forms
-from caption_tx.data.hygiene.checks import Findings, caption_problem, check_corpus
+from caption_tx.data.hygiene.captions import caption_problems, han_forms
+from caption_tx.data.hygiene.checks import Findings, check_corpus
 from caption_tx.data.hygiene.findings import COLUMNS, KINDS, LISTED
 from caption_tx.data.hygiene.plot import corpus_figure
 from caption_tx.data.hygiene.text import WIDTH, display_width, format_report
@@ -91,12 +93,37 @@ FINE = [
 
 @pytest.mark.parametrize(("language", "caption", "problem"), PROBLEMS)
 def test_captions_that_are_none(language, caption, problem):
-    assert caption_problem(caption, language) == problem
+    assert caption_problems(caption, language)[:1] == (problem,)
 
 
 @pytest.mark.parametrize(("language", "caption"), FINE)
 def test_captions_that_are_fine(language, caption):
-    assert caption_problem(caption, language) is None
+    assert caption_problems(caption, language) == ()
+
+
+@pytest.mark.parametrize(
+    ("language", "caption", "problems"),
+    [
+        ("en", '<a href="https://x.org">a dog</a>', ("html", "url")),
+        ("zh", '<a href="https://x.org/some/long/way">一只狗</a>', ("html", "url")),
+        ("zh", "<b>a dog runs</b>", ("html", "wrong_script")),
+        ("zh", "https://x.org", ("url",)),
+        ("en", "dog, beach, sunset #cute jo@x.org", ("email", "hashtag", "tag_list")),
+        ("zh", "天空，大海，沙滩http://x.org/a", ("url", "tag_list")),
+        ("en", "haaaaappy dog &amp; cat \ufffd", ("damaged_text", "html", "repetition")),
+        ("en", "http://x.org/1.jpg", ("url", "file_name")),
+        ("en", "null", ("placeholder",)),
+        ("en", "a dog", ()),
+    ],
+)
+def test_all_that_is_wrong_with_a_caption(language, caption, problems):
+    assert caption_problems(caption, language) == problems
+
+
+def test_a_caption_counts_under_every_problem_that_it_has(corpus):
+    report = check(corpus(("a.jpg", "<b>一只狗</b>http://x.org"), ("b.jpg", "一只猫"), ("b.jpg", "一只猫", "train")))
+    counts = {kind: count for kind, count in found(report).items() if kind in UNFIT}
+    assert counts == {"html": 1, "url": 1}
 
 
 def test_every_kind_of_caption_problem_is_tried_and_described():
@@ -106,15 +133,15 @@ def test_every_kind_of_caption_problem_is_tried_and_described():
 
 @given(st.text(min_size=1, max_size=30), st.sampled_from(["zh", "en"]))
 def test_any_text_gets_an_answer(caption, language):
-    problem = caption_problem(caption, language)
-    assert problem is None or problem in UNFIT
+    problems = caption_problems(caption, language)
+    assert list(problems) == [kind for kind in UNFIT if kind in problems]
 
 
 @given(st.sampled_from([case for case in PROBLEMS if case[1].isascii()]), st.integers(2, 2000))
 def test_long_captions_take_no_time(case, times):
     # Regular expressions that try every way to match would not come back from this.
-    caption_problem(case[1] * times, case[0])
-    caption_problem("ab" * times + "," * times, case[0])
+    caption_problems(case[1] * times, case[0])
+    caption_problems("ab" * times + "," * times, case[0])
 
 
 def test_the_real_captions_written_by_people_are_fine(shared):
@@ -122,7 +149,7 @@ def test_the_real_captions_written_by_people_are_fine(shared):
         lines = (shared / "data" / "flickr8k" / f"flickr8k{tag}.caption.txt").read_text("utf-8").splitlines()
         captions = [line.partition(" ")[2] for line in lines]
         assert len(captions) == 35_000
-        assert [caption for caption in captions if caption_problem(caption, language)] == []
+        assert [caption for caption in captions if caption_problems(caption, language)] == []
 
 
 def test_letters_of_one_form_only():
@@ -293,6 +320,16 @@ def test_machine_translations_are_no_references(corpus):
     assert "image_without_reference" in report["verdict"]["problems"]
 
 
+def test_words_of_machine_captions_outside_training_do_not_count(corpus):
+    rows = [("a.jpg", "a dog runs"), ("b.jpg", "a dog", "val"), ("b.jpg", "zebra zebra zebra zebra", "val")]
+    table = corpus(*rows).assign(origin=["machine", "human", "machine"])
+    vocabulary = check(table, "en", text={"min_frequency": 1})["vocabulary"]
+    assert vocabulary["unknown_share"] == {"train": 0.0, "val": 0.0}
+    assert (vocabulary["words"], vocabulary["distinct_words"], vocabulary["most_frequent_unknown"]) == (5, 3, [])
+    table["origin"] = "human"
+    assert check(table, "en", text={"min_frequency": 1})["vocabulary"]["unknown_share"]["val"] == pytest.approx(4 / 6)
+
+
 def test_counts_and_histograms(corpus):
     rows = [("a.jpg", "a dog runs"), ("a.jpg", "a cat sits here"), ("b.jpg", "dogs"), ("b.jpg", "a cat", "train")]
     report = check(corpus(*rows, ("c.jpg", "a very long caption of eight words indeed", "test")), "en")
@@ -392,7 +429,9 @@ def test_each_kind_of_image_is_found(corpus, pictures):
     assert [(place["image"], place["detail"]) for place in first["same_image"]] == [
         ("copied.png", "also copy.png (train)")
     ]
-    assert [(place["image"], place["detail"]) for place in first["missing_image"]] == [("gone.png", "2 captions")]
+    assert [(place["image"], place["detail"]) for place in first["missing_image"]] == [
+        ("gone.png", "2 captions; cannot be read: No such file or directory.")
+    ]
     reasons = {place["image"]: place["detail"] for place in first["unreadable_image"]}
     assert list(reasons) == ["short.png", "empty.jpg", "text.jpg", "huge.png"]
     assert reasons["short.png"].startswith("cannot be read: ")
@@ -478,6 +517,52 @@ def test_a_location_that_is_not_there(corpus, tmp_path):
     table = corpus(("1.png", "一只狗"))
     with pytest.raises(ImageError, match="nowhere"):
         check(table, images=open_images(str(tmp_path / "nowhere")))
+
+
+def test_what_is_there_and_cannot_be_read_is_not_missing(corpus, tmp_path):
+    folder = tmp_path / "images"
+    save(folder / "good.png")
+    (folder / "folder.jpg").mkdir()
+    os.mkfifo(folder / "pipe.jpg")
+    (folder / "loop.jpg").symlink_to(folder / "loop.jpg")
+    (folder / "t.tsv").write_bytes(b"empty\t\ntext\t*no*\n")
+    names = ["good.png", "folder.jpg", "pipe.jpg", "loop.jpg", "t.tsv/empty", "t.tsv/text", "t.tsv/gone", "gone.jpg"]
+    table = corpus(*((name, f"第{n}只狗") for n, name in enumerate(names)))
+    first = {kind: about["first"] for kind, about in check(table, images=open_images(str(folder)))["findings"].items()}
+    reasons = {place["image"]: place["detail"] for place in first["unreadable_image"]}
+    assert list(reasons) == names[1:6]
+    wanted = ["is a folder, not a file", "is not a file", "symbolic links", "0 bytes", "no base64"]
+    assert [text in reasons[name] for name, text in zip(names[1:6], wanted, strict=True)] == [True] * 5, reasons
+    lost = {place["image"]: place["detail"] for place in first["missing_image"]}
+    assert list(lost) == names[6:]
+    assert "no row with the id 'gone'" in lost["t.tsv/gone"]
+    assert lost["gone.jpg"] == "1 captions; cannot be read: No such file or directory."
+
+
+def test_what_was_passed_over_among_the_images(corpus, tmp_path, monkeypatch):
+    folder = tmp_path / "images"
+    save(folder / "good.png")
+    (folder / "closed").mkdir()
+    pixels = base64.b64encode((folder / "good.png").read_bytes())
+    (folder / "t.tsv").write_bytes(b"1\t" + pixels + b"\nno tab\n\n1\t" + pixels + b"\n")
+    usual = os.scandir
+
+    def refuse(path):
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", path)
+        return usual(path)
+
+    table = corpus(("good.png", "一只狗"), ("t.tsv/1", "一只猫"))
+    monkeypatch.setattr(os, "scandir", refuse)
+    report = check(table, images=open_images(str(folder)))
+    source = str(folder / "t.tsv")
+    first = {kind: about["first"] for kind, about in report["findings"].items()}
+    assert first["unlisted_folder"] == [{"image": "closed", "detail": "Permission denied"}]
+    assert first["malformed_row"] == [{"source": source, "line": 2}]
+    assert first["repeated_id"] == [{"source": source, "line": 4, "image": "1"}]
+    assert report["findings"]["repeated_id"]["of"] == 3
+    assert {"unlisted_folder", "malformed_row"} <= set(report["verdict"]["problems"])
+    assert "t.tsv:4  1" in format_report(report)
 
 
 def test_an_empty_table_and_words_of_another(corpus):
@@ -661,4 +746,4 @@ def test_the_real_corpus(shared):
 def test_rules_are_documented():
     for kind in UNFIT:
         assert KINDS[kind].unit == "captions"
-    assert captions.caption_problem.__doc__
+    assert captions.caption_problems.__doc__

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from caption_tx.data import image_folders
-from caption_tx.data.image_folders import ImageFolder, ImageTable, open_images
+from caption_tx.data.image_folders import ImageFolder, ImageTable, MissingImageError, open_images
 from caption_tx.data.images import MAX_BYTES, content_hash
 from caption_tx.errors import ImageError
 
@@ -95,6 +95,16 @@ def test_what_cannot_be_read_is_an_error_that_names_place_and_name(store, name):
     with pytest.raises(ImageError) as caught:
         open_images(location).read_image(name, 8)
     assert str(caught.value).startswith(f"{location}/{name}")
+
+
+@pytest.mark.parametrize("name", ["gone.jpg", "gone/x.jpg", "b.jpg/x.jpg", "gone.tsv/7", "t.tsv/7", "b.jpg", "t.tsv/6"])
+def test_what_is_gone_is_told_from_what_cannot_be_read(store, name):
+    location = store({"b.jpg": b"no picture", "t.tsv": b"6\tno picture\n"})
+    if name == "b.jpg/x.jpg" and "://" in location:
+        pytest.skip("a store has no such error")
+    with pytest.raises(ImageError) as caught:
+        open_images(location).read_image(name, 8)
+    assert isinstance(caught.value, MissingImageError) == (name not in ("b.jpg", "t.tsv/6"))
 
 
 @pytest.mark.parametrize("name", ["gone.jpg", "gone/x.jpg", "gone.tsv/7"])
@@ -241,6 +251,7 @@ def test_a_bad_row_costs_no_other(write_table):
         with pytest.raises(ImageError, match=f"images.tsv/{name}.*{reason}"):
             images.read_image(name, 8)
     assert grey_of(images, "a") == grey_of(images, "e") == 5
+    assert (images.rows, images.malformed, images.repeated) == (7, [2, 7], [])
 
 
 def test_of_rows_with_one_id_the_first_counts(write_table):
@@ -248,6 +259,8 @@ def test_of_rows_with_one_id_the_first_counts(write_table):
     images = open_images(write_table(rows))
     assert images.names() == ["1", "2"]
     assert grey_of(images, "1") == 5
+    assert (images.rows, images.malformed, images.repeated) == (3, [], [(3, "1")])
+    assert images.tables() == [images]
 
 
 @pytest.mark.parametrize("data", [b"", b"no tabs\nat all\n", bytes(100_000)])
@@ -359,4 +372,27 @@ def test_a_folder_that_cannot_be_listed_is_named(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(ImageError, match=r"closed cannot be listed: Permission denied"):
-        open_images(str(tmp_path)).names()
+        open_images(str(tmp_path / "closed")).names()
+
+
+@pytest.mark.parametrize("call", ["scandir", "access"])
+def test_a_subfolder_that_cannot_be_listed_is_left_out_and_told(tmp_path, monkeypatch, call):
+    for name in ("1.png", "closed/2.png", "open/3.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(picture(1))
+    usual = getattr(os, call)
+
+    def refuse(path, *mode):  # chmod does not stop root
+        if not str(path).endswith("closed"):
+            return usual(path, *mode)
+        if call == "access":
+            return False
+        raise PermissionError(13, "Permission denied", str(path))
+
+    images = open_images(str(tmp_path))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, refuse)
+        assert images.names() == ["1.png", "open/3.png"]
+    assert images.unlisted == {"closed": "Permission denied"}
+    assert len(images.names()) == 3
+    assert images.unlisted == {}

@@ -435,6 +435,23 @@ def test_tsv_quotes_are_letters_where_they_do_not_close(write):
     assert reasons(table) == [(3, "blank line")]
 
 
+def test_stray_quotes_of_a_tsv_take_in_no_other_rows(write):
+    table = read(write("x.tsv", 'image\tcaption\nx.jpg\t"He said hi\ny.jpg\ta dog\nz.jpg\ta cat"\n'))
+    assert rows(table, "image", "caption", "line") == [
+        ("x.jpg", '"He said hi', 2),
+        ("y.jpg", "a dog", 3),
+        ("z.jpg", 'a cat"', 4),
+    ]
+    table = read(write("y.tsv", 'image\tcaption\nx.jpg\t"in ""quotes"""\n'))
+    assert list(table.caption) == ['in "quotes"']
+
+
+def test_captions_of_several_lines_of_a_csv_are_counted(write):
+    table = read(write("x.csv", 'image,caption\nx.jpg,"one\ntwo"\ny.jpg,"three"\nz.jpg,"\nfour\n"\n'))
+    assert list(table.caption) == ["one\ntwo", "three", "four"]
+    assert notes(table) == {"captions of several lines": 1}
+
+
 def test_a_long_line_of_ofa_keeps_no_image(write):
     image = PIXEL * 3000  # a megabyte
     table = read(write("x.tsv", "".join(f"{place}\tid{place}\t一只狗{place}\t\t{image}\n" for place in range(4))))
@@ -561,6 +578,20 @@ def test_a_folder_of_images_with_texts(write, tmp_path):
     assert table.attrs["files"][0]["encoding"] == "gb18030, utf-16, utf-8"
     assert table.attrs["files"][0]["format"] == "folder"
     assert rows(read(folder, format="folder")) == rows(table)
+    assert notes(table) == {"images without a text": 1}
+
+
+def test_texts_without_a_caption_are_told(write, tmp_path):
+    folder = tmp_path / "photos"
+    for name in ("a.jpg", "b.jpg", "c.jpg", "d.jpg", "sub/e.jpg", "sub/e.png"):
+        write(f"photos/{name}", b"\xff")
+    write("photos/a.txt", "one")
+    write("photos/b.txt", "")
+    write("photos/c.txt", " \n\n")
+    table = read(folder)
+    assert list(table.image) == ["a.jpg"]
+    assert table.attrs["skipped"] == [(str(folder / name), 1, "no caption") for name in ("b.txt", "c.txt")]
+    assert notes(table) == {"images without a text": 3}
 
 
 def test_one_listing_for_each_folder(write, tmp_path, monkeypatch):

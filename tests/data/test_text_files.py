@@ -84,7 +84,9 @@ def test_one_caption_without_any_latin_letter_is_enough(encoding, captions, leng
 
 def test_an_encoding_of_no_chinese_is_named_by_the_person(write):
     path = write("image,caption\na.jpg,A man at a café eats crème brûlée\n".encode("cp1252"))
-    with pytest.raises(CorpusError, match=r"captions\.txt, line 2: not UTF-8 \(byte 0xe9\).*:encoding="):
+    with pytest.raises(
+        CorpusError, match=r"captions\.txt, line 2: not UTF-8 \(byte 0xe9\).*captions\.txt:encoding=cp1252'"
+    ):
         find_encoding(path)
     assert lines_of(path, "cp1252")[0][1][1].strip() == "a.jpg,A man at a café eats crème brûlée"
 
@@ -178,6 +180,22 @@ def test_an_unknown_encoding(write, name):
         TextFile.of(path, name)
 
 
+def test_advice_does_not_name_the_encoding_that_failed(write):
+    path = write(b"a.jpg#0 \x81\xff\n")
+    advice = {}
+    for name in ("gb18030", "utf-8"):
+        list(TextFile.of(path, name).lines(lambda number, reason, message, name=name: advice.update({name: message})))
+    assert advice["gb18030"].startswith("not GB18030 (byte 0x81); mend the line")
+    assert "encoding=" not in advice["gb18030"]
+    assert f"{path}:encoding=gb18030'" in advice["utf-8"]
+
+
+def test_a_mark_of_utf_16_within_a_file_is_none(write):
+    assert guess_encoding(b"\n\xfe\xff") is None
+    with pytest.raises(CorpusError, match="line 2: not UTF-8"):
+        find_encoding(write(b"\n\xfe\xff"))
+
+
 @pytest.mark.parametrize("name", ["idna", "punycode", "undefined", "utf-32", "unicode_escape", "utf-7"])
 def test_an_odd_encoding_is_an_error_with_a_line(write, name):
     path = write(b"\\x\xff+AA\n\x80-a\n")
@@ -193,7 +211,7 @@ def test_an_odd_encoding_is_an_error_with_a_line(write, name):
 
 def test_what_is_no_text_is_an_error_that_says_what_to_do(write):
     data = random.Random(0).randbytes(5000)
-    with pytest.raises(CorpusError, match=r"captions\.txt, line 1: not UTF-8 \(byte 0x.*:encoding=\w+'\) or save"):
+    with pytest.raises(CorpusError, match=r"captions\.txt, line 1: not UTF-8 \(byte 0x.*:encoding=cp1252', or save"):
         TextFile.of(write(data))
 
 

@@ -300,7 +300,7 @@ def test_what_is_left_out_is_listed_with_its_reason():
 def test_captions_with_a_named_problem_are_left_out_when_asked():
     from caption_tx.data.segmentation import Segmenter
 
-    captions = ["a dog on a hill", "see www.dogs.com/now", "a <b>big</b> dog", "two cats"]
+    captions = ["a dog on a hill", "see www.dogs.com/now", "a <b>big</b> www.dogs.com", "two cats"]
     table = pd.DataFrame({"image": list("abcd"), "caption": captions, "split": "train", "origin": "human"})
     table = table.assign(weight=np.float32(1), stage=1, source="x", line=range(1, 5))
     segmenter = Segmenter(TextConfig(language="en"))
@@ -308,6 +308,7 @@ def test_captions_with_a_named_problem_are_left_out_when_asked():
     words = segment_corpus(table, segmenter, {}, ["html"])
     assert words.left_out[["line", "reason"]].to_numpy().tolist() == [[3, "html"]]
     assert words.table["image"].tolist() == ["a", "b", "d"]
+    assert segment_corpus(table, segmenter, {}, ["url"]).left_out["line"].tolist() == [2, 3]  # it is HTML too
 
 
 @pytest.mark.parametrize(

@@ -5,22 +5,6 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-UNFIT = (
-    "no_letters",
-    "placeholder",
-    "damaged_text",
-    "html",
-    "url",
-    "email",
-    "file_name",
-    "hashtag",
-    "repetition",
-    "tag_list",
-    "kana_or_hangul",
-    "wrong_script",
-)
-"""Every answer of `caption_problem`, in the order in which it looks for them."""
-
 _HAN = "\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"
 _HAN_LETTER = re.compile(f"[{_HAN}]")
 # Without the long-vowel mark and the middle dot, which Chinese text borrows.
@@ -50,6 +34,7 @@ _MARKS = " .。!！?？-<>()[]（）【】\"'“”‘’"
 _DAMAGED = re.compile("\ufffd|ï¿½|â€|Ã[^A-Za-zÀ-ÿ\\s]|锟斤拷")
 _HTML = re.compile(r"</?[A-Za-z][A-Za-z0-9]*(?:\s[^<>]*)?/?>|<!--|&(?:[A-Za-z]{2,8}|#\d{1,6}|#[xX][0-9A-Fa-f]{1,6});")
 _URL = re.compile(r"(?:https?|ftp)://|(?<![A-Za-z0-9.])www\.\w", re.IGNORECASE)
+_ADDRESS = re.compile(rf"(?:{_URL.pattern})[!-~]*", re.IGNORECASE)
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+\.[A-Za-z]{2,}", re.ASCII)
 _FILE_NAME = re.compile(
     r"\S+\.(?:jpe?g|png|gif|bmp|webp|tiff?|heic|svg)"
@@ -78,50 +63,59 @@ CONTROL = re.compile(
 """A control, invisible or private-use character."""
 
 
-def caption_problem(caption: str, language: str) -> str | None:
-    """What makes a caption unfit for training, a name in `UNFIT`, or None.
+def caption_problems(caption: str, language: str) -> tuple[str, ...]:
+    """All that makes a caption unfit for training, names in `config.UNFIT`; mostly none.
 
-    The first that is found of: no letter of any script in it; a placeholder such as "null" or "无";
+    Looked for are: no letter of any script in it; a placeholder such as "null" or "无";
     damaged characters (read in the wrong encoding); HTML tags or entities; a web address; an e-mail
     address; a file name; a hashtag or a mention; the same letter or word four times, or the same two to
     eight letters three times in a row; a list of three tags or more; in Chinese two kana or hangul;
     no Han letter, or fewer than Latin words, in Chinese; more letters of other scripts than Latin ones
-    in English.
+    in English. Where all of a caption is a placeholder or a file name, or damaged, its script says nothing
+    more; nor do tags and addresses count in a list or as Latin words.
 
     Args:
         caption: as it stands in the file; language: "zh" or "en".
     """
     if len(caption) < 25 and caption.strip(_MARKS).lower() in _PLACEHOLDERS:
-        return "placeholder"
+        return ("placeholder",)
     repeats = len(caption) - len(set(caption)) >= 3
     if _PLAIN[language].fullmatch(caption) and not repeats:
-        return None
+        return ()
     if not _LETTER.search(caption):
-        return "no_letters"
-    if problem := _foreign_text(caption):
-        return problem
+        return ("no_letters",)
+    problems, rest = _foreign_text(caption)
     if repeats and _repeats(caption):
-        return "repetition"
-    if _is_tag_list(caption, language):
-        return "tag_list"
-    return _script_problem(caption, language)
+        problems.append("repetition")
+    if rest and _LETTER.search(rest):
+        if _is_tag_list(rest, language):
+            problems.append("tag_list")
+        if script := _script_problem(rest, language):
+            problems.append(script)
+    return tuple(problems)
 
 
-def _foreign_text(caption: str) -> str | None:
-    """What was not written as a caption."""
+def _foreign_text(caption: str) -> tuple[list[str], str]:
+    """What was not written as a caption, and the rest, "" where it cannot be told."""
+    problems, rest = [], caption
     if _DAMAGED.search(caption):
-        return "damaged_text"
+        problems.append("damaged_text")
+        rest = ""
     if ("<" in caption or "&" in caption) and _HTML.search(caption):
-        return "html"
+        problems.append("html")
+        rest = _HTML.sub(" ", rest)
     if _URL.search(caption):
-        return "url"
+        problems.append("url")
+        rest = _ADDRESS.sub(" ", rest)
     if "@" in caption and _EMAIL.search(caption):
-        return "email"
+        problems.append("email")
+        rest = _EMAIL.sub(" ", rest)
     if _FILE_NAME.fullmatch(caption):
-        return "file_name"
+        problems.append("file_name")
+        rest = ""
     if _HASHTAG.search(caption):
-        return "hashtag"
-    return None
+        problems.append("hashtag")
+    return problems, rest
 
 
 def _repeats(caption: str) -> bool:

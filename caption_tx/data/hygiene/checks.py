@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from caption_tx.config import ORIGINS, SPLITS, TextConfig
-from caption_tx.data.corpus import machine_references
-from caption_tx.data.hygiene.captions import CONTROL, FULL_WIDTH, UNFIT, caption_problem, han_forms
+from caption_tx.config import ORIGINS, SPLITS, UNFIT, TextConfig
+from caption_tx.data.corpus import machine_references, spread
+from caption_tx.data.hygiene.captions import CONTROL, FULL_WIDTH, caption_problems, han_forms
 from caption_tx.data.hygiene.findings import LISTED, Findings
 from caption_tx.data.hygiene.images import Progress, check_images
 from caption_tx.data.image_folders import Images
@@ -24,7 +24,7 @@ from caption_tx.data.vocabulary import build_vocabulary, is_word
 from caption_tx.data.word_lists import WordLists
 from caption_tx.errors import CorpusError
 
-__all__ = ["Findings", "caption_problem", "check_corpus"]
+__all__ = ["Findings", "caption_problems", "check_corpus"]
 
 MIN_FREQUENCIES = (1, 2, 3, 4, 5, 8, 10, 20, 50)
 """Thresholds that the vocabulary is shown for, besides the configured one."""
@@ -142,17 +142,18 @@ def _distribution(values: np.ndarray) -> dict[str, Any]:
     """Spread and histogram ([value, how many], ..) of whole numbers."""
     numbers, counts = np.unique(values, return_counts=True)
     return {
-        "min": int(values.min()),
-        "median": float(np.median(values)),
-        "mean": round(float(values.mean()), 2),
-        "p95": float(np.percentile(values, 95)),
-        "max": int(values.max()),
+        **spread(values),
         "histogram": [[int(number), int(count)] for number, count in zip(numbers, counts, strict=True)],
     }
 
 
 def _vocabulary(table: pd.DataFrame, text: TextConfig, words: WordLists) -> dict[str, Any]:
-    """The vocabulary of the training split at several thresholds, and what stays unknown of each split."""
+    """The vocabulary of the training split at several thresholds, and what stays unknown of each split.
+
+    Machine translations outside training are no references, so their words do not count.
+    """
+    kept = ~machine_references(table).to_numpy()
+    table, words = table[kept], words.take(kept)
     counts = {split: words.take((table["split"] == split).to_numpy()).counts() for split in SPLITS}
     counts = {split: count for split, count in counts.items() if count.sum()}
     training = counts.get("train", np.zeros(len(words.words), np.int64))
@@ -169,10 +170,10 @@ def _vocabulary(table: pd.DataFrame, text: TextConfig, words: WordLists) -> dict
     vocabulary = set(build_vocabulary(train, text.max_vocabulary_size, text.min_frequency))
     known = usable & np.fromiter(map(vocabulary.__contains__, words.words), bool, len(words.words))
     total = words.counts()
-    lost = np.flatnonzero(~known).tolist()
+    lost = np.flatnonzero(~known & (total > 0)).tolist()
     lost.sort(key=lambda place: (-total[place], words.words[place]))
     return {
-        "distinct_words": len(words.words),
+        "distinct_words": int((total > 0).sum()),
         "words": len(words.values),
         "min_frequency": text.min_frequency,
         "max_vocabulary_size": text.max_vocabulary_size,
@@ -202,16 +203,18 @@ def _find_texts(
 ) -> None:
     """Captions that are no captions, in another script, or of an odd length."""
     captions = table["caption"].tolist()
-    number = {None: -1, **{kind: place for place, kind in enumerate(UNFIT)}}
+    bit = {kind: 1 << place for place, kind in enumerate(UNFIT)}
     problems = np.fromiter(
-        (number[caption_problem(caption, text.language)] for caption in captions), int, len(captions)
+        (sum(map(bit.__getitem__, caption_problems(caption, text.language))) for caption in captions),
+        np.int64,
+        len(captions),
     )
     # Kana in English captions are one more case of another script.
     kinds = [kind for kind in UNFIT if kind != "kana_or_hangul" or text.language == "zh"]
-    masks = {kind: problems == number[kind] for kind in kinds}
+    masks = {kind: problems & bit[kind] > 0 for kind in kinds}
     masks["full_width"] = _matches(captions, FULL_WIDTH.search) & (not text.nfkc)
     masks["control_characters"] = _matches(captions, CONTROL.search)
-    fit, lengths = problems < 0, words.lengths
+    fit, lengths = problems == 0, words.lengths
     masks |= {"no_words": fit & (lengths == 0), "one_word": fit & (lengths == 1)}
     # The start takes a position; the end is only ever predicted.
     masks["too_long"] = lengths + 1 > model_max_length

@@ -73,6 +73,15 @@ KINDS: dict[str, Kind] = {
     "unreadable_image": Kind(
         "images", "that cannot be read", "fetch or convert them again; training leaves them out", 0
     ),
+    "unlisted_folder": Kind(
+        "folders", "of images that cannot be listed, left out", "let yourself read and enter them (chmod u+rx)", 0
+    ),
+    "malformed_row": Kind(
+        "rows", "of image tables without an id and a tab, left out", "correct them: id<TAB>base64", 0
+    ),
+    "repeated_id": Kind(
+        "rows", "of image tables with the id of an earlier row, left out", "give each image an id of its own", 1
+    ),
     "uncaptioned_image": Kind("images", "without a caption, not used", "nothing to do, unless they should have one", 1),
     "small_image": Kind("images", f"with a side below {SMALL_SIDE} pixels", "use larger versions if there are any", 1),
     "narrow_image": Kind(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -11,14 +12,14 @@ import numpy as np
 import pandas as pd
 
 from caption_tx.data.hygiene.findings import NARROW, SMALL_SIDE, Findings
-from caption_tx.data.image_folders import Images
+from caption_tx.data.image_folders import Images, MissingImageError
 from caption_tx.errors import ImageError
 
 Progress = Callable[[Iterable, int, str], Iterable]
 """Wraps an iterable, given its length and what it holds, e.g. by `tqdm`."""
 
 
-def _look(images: Images, names: Sequence[str], files: set[str], progress: Progress | None) -> pd.DataFrame:
+def _look(images: Images, names: Sequence[str], progress: Progress | None) -> pd.DataFrame:
     """Reads each image: `hash`, `width`, `height`, and why not in `error`; `there` tells a damaged from a lost one.
 
     In threads, since Pillow lets others run while it decodes.
@@ -30,7 +31,7 @@ def _look(images: Images, names: Sequence[str], files: set[str], progress: Progr
             return content, *picture.size, "", True
         except ImageError as error:
             reason = printable(str(error).removeprefix(images.label(name)).strip())
-            return "", 0, 0, reason, name in files or _is_there(images, name)
+            return "", 0, 0, reason, not isinstance(error, MissingImageError)
 
     pool = ThreadPoolExecutor(max_workers=os.cpu_count())
     try:
@@ -39,13 +40,6 @@ def _look(images: Images, names: Sequence[str], files: set[str], progress: Progr
     finally:
         pool.shutdown(cancel_futures=True)  # else an interrupt would wait for all of them
     return pd.DataFrame(found, columns=["hash", "width", "height", "error", "there"])
-
-
-def _is_there(images: Images, name: str) -> bool:
-    try:
-        return bool(images.read_bytes(name))
-    except ImageError:
-        return False
 
 
 def printable(name: str) -> str:
@@ -65,16 +59,18 @@ def check_images(
     """
     files = images.names()
     first = table.drop_duplicates("image").reset_index(drop=True).drop(columns="caption")
-    seen = _look(images, first["image"].tolist(), set(files), progress)
+    seen = _look(images, first["image"].tolist(), progress)
     failed = (seen["error"] != "").to_numpy()
     missing = failed & ~seen["there"].to_numpy()
     unreadable = failed & ~missing
     captions = table["image"].value_counts()
-    counts = [f"{captions[name]} captions" for name in first["image"][missing]]
-    findings.add("missing_image", first[missing], len(first), counts)
+    reasons = zip(first["image"][missing], seen["error"][missing], strict=True)
+    lost = [f"{captions[name]} captions; {reason}" for name, reason in reasons]
+    findings.add("missing_image", first[missing], len(first), lost)
     findings.add("unreadable_image", first[unreadable], len(first), seen["error"][unreadable].tolist())
     _find_copies(first[~failed], seen["hash"][~failed], findings)
     _find_odd_sizes(first[~failed], seen[~failed], findings)
+    _find_unlisted(images, files, findings)
     captioned = set(first["image"]) | set(table.attrs.get("left_out", []))
     spare = [printable(name) for name in files if name not in captioned]
     findings.add("uncaptioned_image", pd.DataFrame({"image": spare}), len(files))
@@ -88,6 +84,22 @@ def check_images(
         "uncaptioned": len(spare),
         **_sizes(first["image"][~failed], seen[~failed]),
     }
+
+
+def _find_unlisted(images: Images, files: Sequence[str], findings: Findings) -> None:
+    """Folders, and rows of tables, that were passed over."""
+    closed = pd.DataFrame({"image": [printable(name) for name in images.unlisted]})
+    listed = len({posixpath.dirname(name) for name in files})
+    findings.add("unlisted_folder", closed, listed + len(closed), list(images.unlisted.values()))
+    tables = images.tables()
+    if not tables:
+        return
+    rows = sum(table.rows for table in tables)
+    malformed = [(printable(table.location), line) for table in tables for line in table.malformed]
+    findings.add("malformed_row", pd.DataFrame(malformed, columns=["source", "line"]), rows)
+    repeated = [(printable(table.location), *again) for table in tables for again in table.repeated]
+    repeated = [(source, line, printable(name)) for source, line, name in repeated]
+    findings.add("repeated_id", pd.DataFrame(repeated, columns=["source", "line", "image"]), rows)
 
 
 def _sizes(names: pd.Series, seen: pd.DataFrame) -> dict[str, Any]:

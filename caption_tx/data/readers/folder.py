@@ -75,8 +75,12 @@ def has_pairs(folder: Path) -> bool:
 def read_folder(file: TextFile, records: Records) -> None:
     """Images and texts of the same names; one caption a line, `lines` counting within each text."""
     texts: dict[Path, str] = {}
+    bare = 0
     for below, files in _walk(file.path):
         images, names = _pairs(files)
+        bare += sum(map(len, images.values())) - sum(
+            len(images.get(short, ())) for short in {os.path.splitext(name)[0] for name in names}
+        )
         for name in names:
             owners = images.get(os.path.splitext(name)[0], [])
             if len(owners) == 1:
@@ -90,8 +94,14 @@ def read_folder(file: TextFile, records: Records) -> None:
         if encodings[text] is None:
             records.bad(1, "an encoding that was not recognised", f"{_UNKNOWN} ('{file.path}:encoding=gb18030')")
             continue
+        captions, skipped = len(records.captions), len(records.skipped)
         for number, line in TextFile(text, encodings[text], file.path).lines(records.bad):
             records.add(image if line.strip() else "", line, number)
+        if len(records.captions) == captions and all(why == "blank line" for *_, why in records.skipped[skipped:]):
+            del records.skipped[skipped:]
+            records.skip(1, "no caption")
+    if bare:
+        records.notes["images without a text"] += bare
     records.encoding = ", ".join(sorted({name for name in encodings.values() if name}))
 
 

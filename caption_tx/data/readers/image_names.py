@@ -25,6 +25,12 @@ def with_coco_suffix(name: str) -> str:
     return f"{name}.jpg" if match and not match[2] else name
 
 
+def identity(name: str) -> str:
+    """What is one for all names of one image: of COCO's, which are unique, the bare name; else the name as it is."""
+    base = stem(posixpath.basename(name)) if "COCO_" in name else ""
+    return base if _COCO.fullmatch(base) else name
+
+
 def join_prefix(prefix: str, name: str) -> str:
     """A name below a folder (or a TSV file of images) of the images' folder; one spelling for one place."""
     name = f"{prefix.rstrip('/')}/{name}" if prefix else name
@@ -49,18 +55,29 @@ def _list(folder: str) -> list[str]:
         return []
 
 
+def _coco_in_folders(names: list[str]) -> dict[str, str]:
+    """COCO's names without a folder -> the one name of that image that has one (Karpathy's list has them)."""
+    below: dict[str, list[str]] = {}
+    for name in names:
+        if "/" in name and (image := identity(name)) != name:
+            below.setdefault(image, []).append(name)
+    bare = (name for name in names if "/" not in name) if below else ()
+    return {name: found[0] for name in bare if len(found := below.get(identity(name), [])) == 1}
+
+
 def file_names(names: Iterable[str], images: str | Path | None) -> dict[str, str]:
     """The file that each name means, for the names that are not a file's own.
 
     A name without a suffix means the one image file of that stem in its folder; without a folder of
-    images (`images` is None, a file or an address) the one name of that stem in the corpus. Every
-    folder is listed once.
+    images (`images` is None, a file or an address) the one name of that stem in the corpus, and COCO's
+    without a folder the one with it. Every folder is listed once.
     """
     names = list(names)
     if images is None or not os.path.isdir(images):
         bare = [name for name in names if stem(name) == name]
         found = _by_stem(names) if bare else {}
-        return {name: found[name][0] for name in bare if len(found.get(name, ())) == 1}
+        meant = {name: found[name][0] for name in bare if len(found.get(name, ())) == 1}
+        return meant | _coco_in_folders(names)
     by_folder: dict[str, list[str]] = {}
     for name in names:
         by_folder.setdefault(posixpath.dirname(name), []).append(name)

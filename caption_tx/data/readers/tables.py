@@ -29,7 +29,7 @@ def _rows(lines: Iterator[tuple[int, str]], delimiter: str, quoting: int) -> Ite
     """Every row, or what is wrong with it, and the line that it starts at.
 
     Raises:
-        _TornError: a quote that was opened takes in the lines that follow.
+        _TornError: a quote is never closed.
     """
     last = 0
 
@@ -55,7 +55,7 @@ def _rows(lines: Iterator[tuple[int, str]], delimiter: str, quoting: int) -> Ite
 
 
 class _TornError(Exception):
-    """Line and reason of an unterminated quote."""
+    """Line and reason of a quote that is not closed in its line."""
 
 
 _QUOTE_ADVICE = "a caption with the separator or a quote in it stands in double quotes, and a quote inside is doubled"
@@ -65,10 +65,11 @@ def _read_rows(file: TextFile, records: Records, delimiter: str, quoting: int) -
     places: dict[str, int] = {}
     header: list[str] = []
     spill = False
+    quoted_tsv = delimiter == "\t" and quoting == csv.QUOTE_MINIMAL
     for number, cells in _rows(file.lines(records.bad), delimiter, quoting):
+        if quoted_tsv and (isinstance(cells, str) or any("\n" in cell for cell in cells)):
+            raise _TornError(number, cells)
         if isinstance(cells, str):
-            if delimiter == "\t" and quoting == csv.QUOTE_MINIMAL:
-                raise _TornError(number, cells)
             records.bad(number, cells, f"{cells}; {_QUOTE_ADVICE}")
         elif not any(cell.strip() for cell in cells):
             records.skip(number, "blank line")
@@ -96,7 +97,10 @@ def _read_rows(file: TextFile, records: Records, delimiter: str, quoting: int) -
                 split = records.split_of(number, cells[places["split"]]) if "split" in places else None
             except LookupError:
                 continue
-            records.add(cells[places["image"]], cells[places["caption"]], number, split)
+            caption = cells[places["caption"]].strip()
+            if "\n" in caption:
+                records.notes["captions of several lines"] += 1
+            records.add(cells[places["image"]], caption, number, split)
 
 
 def read_table(delimiter: str) -> Callable[[TextFile, Records], None]:
@@ -109,7 +113,8 @@ def read_table(delimiter: str) -> Callable[[TextFile, Records], None]:
             if delimiter != "\t":
                 line, reason = error.args
                 raise CorpusError(f"{file.path}, line {line}: {reason}; {_QUOTE_ADVICE}.") from None
-            # Many write TSV without any quoting, so that a quote is only a letter.
+            # Many write TSV without any quoting, so that a quote is only a letter, and two stray ones
+            # would take the rows between them into one caption.
             records.clear()
             _read_rows(file, records, delimiter, csv.QUOTE_NONE)
 
