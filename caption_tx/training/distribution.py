@@ -172,18 +172,34 @@ def choose() -> Distribution:
 
 
 class ClippedAdam(keras.optimizers.Adam):
-    """Adam that clips the gradient of the whole batch, where Keras would clip that of each replica's part."""
+    """Adam that clips the gradient of the whole batch, where Keras would clip that of each replica's part.
+
+    All gradients travel as one vector: between machines the number of messages costs more than their size.
+    """
 
     def __init__(self, learning_rate: Any, clip_norm: float) -> None:
         super().__init__(learning_rate)
         self._clip_norm = clip_norm
 
     def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> Any:
-        """Keras calls this between its own clipping, which is off, and the update."""
-        gradients, variables = zip(*super()._all_reduce_sum_gradients(grads_and_vars), strict=True)
-        clipped, _ = tf.clip_by_global_norm(gradients, self._clip_norm)
-        # Rows of embeddings become whole matrices, as when Keras clips: Adam squares the sum of a row's gradients.
-        return [(tf.convert_to_tensor(each), variable) for each, variable in zip(clipped, variables, strict=True)]
+        """Keras calls this between its own clipping, which is off, and the update; all gradients are there."""
+        gradients, variables = zip(*grads_and_vars, strict=True)
+        # As Keras does in one process: the norm counts each use of an embedding's row by itself.
+        slices = [gradient.values for gradient in gradients if isinstance(gradient, tf.IndexedSlices)]
+        uses = tf.add_n([tf.reduce_sum(tf.square(values)) for values in slices] or [tf.zeros(())])
+        sizes = [variable.shape.num_elements() for variable in variables]
+        flat = tf.concat([*(tf.reshape(gradient, [-1]) for gradient in gradients), [uses]], axis=0)
+        flat = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, flat)
+        *parts, uses = tf.split(flat, [*sizes, 1])
+        dense = [
+            part for part, gradient in zip(parts, gradients, strict=True) if not isinstance(gradient, tf.IndexedSlices)
+        ]
+        norm = tf.sqrt(tf.add_n([tf.reduce_sum(tf.square(part)) for part in dense]) + uses[0])
+        scale = self._clip_norm / tf.maximum(norm, self._clip_norm)
+        return [
+            (tf.reshape(part * scale, variable.shape), variable)
+            for part, variable in zip(parts, variables, strict=True)
+        ]
 
 
 def make_adam(learning_rate: Any, clip_norm: float, distribution: Distribution) -> keras.optimizers.Optimizer:
