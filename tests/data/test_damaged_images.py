@@ -94,6 +94,7 @@ REASONS = {
 
 RUN = """
 import json, os, resource, sys, tempfile
+from PIL import Image
 from caption_tx.config import BackboneConfig, from_dict
 from caption_tx.data.backbone import Backbone
 from caption_tx.data.features import encode_images
@@ -103,6 +104,7 @@ with open(names) as file:
 backbone = Backbone(from_dict(BackboneConfig, json.loads(config)))
 with tempfile.TemporaryDirectory() as folder:  # loads what is loaded late, while that may be read
     encode_images(["warm.png", "gone.png"], os.path.join(images, "..", "warm"), folder, backbone, compression="zlib")
+Image.init()  # all formats
 if os.getuid() == 0:
     os.setgroups([])
     os.setgid(65534)
