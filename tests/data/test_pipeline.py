@@ -288,9 +288,10 @@ def real_rows(batch):
     return sorted(row for row, counted in zip(rows, weights.any(axis=1), strict=True) if counted)
 
 
-@pytest.mark.parametrize("whole_shards", [True, False])
-@pytest.mark.parametrize(("workers", "parts"), [(2, 1), (3, 1), (2, 2), (1, 2), (5, 1)])
-@pytest.mark.parametrize("seed", [None, 3])
+@pytest.mark.parametrize(
+    ("whole_shards", "workers", "parts", "seed"),
+    [(True, 2, 1, 3), (True, 3, 1, None), (False, 2, 2, 3), (False, 5, 1, 3), (False, 1, 2, 3)],
+)
 def test_workers_divide_each_batch_of_one_process(sharded, packed, monkeypatch, whole_shards, workers, parts, seed):
     monkeypatch.setattr("caption_tx.data.pipeline.SHARDS_PER_WORKER", 1 if whole_shards else 1000)
 
