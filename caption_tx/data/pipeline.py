@@ -261,8 +261,7 @@ def packed_batches(
     one of `uncounted_labels` (padding, unknown).
 
     Where rows say whether they are `mine`, a batch holds those of its `batch_size` rows that are; with
-    `parts` above 1 it comes as so many batches, one for each device. One without any row gets a row that
-    does not count.
+    `parts` above 1 it comes as so many batches, one for each device. A part may have no row at all.
     """
     pack = _pack_row(packed)
 
@@ -284,9 +283,7 @@ def packed_batches(
 
         def part(number: tf.Tensor) -> dict[str, tf.Tensor]:
             chosen = tf.where(mine)[number::parts, 0]
-            missing = tf.maximum(0, 1 - tf.size(chosen))
-            own = {name: _pad_rows(tf.gather(values, chosen), missing) for name, values in batch.items()}
-            return own | {"longest": longest}
+            return {name: tf.gather(values, chosen) for name, values in batch.items()} | {"longest": longest}
 
         return tf.data.Dataset.range(parts).map(part)
 
@@ -315,8 +312,3 @@ def packed_batches(
     batches = math.ceil(len(packed.images) / batch_size) * parts
     dataset = dataset.map(trim, num_parallel_calls=tf.data.AUTOTUNE)
     return dataset.apply(tf.data.experimental.assert_cardinality(batches)).prefetch(tf.data.AUTOTUNE)
-
-
-def _pad_rows(values: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
-    """Adds so many rows of zeros."""
-    return tf.pad(values, [[0, count]] + [[0, 0]] * (values.shape.rank - 1))

@@ -35,6 +35,8 @@ _GONE = (
 )
 """What a collective operation raises in the workers that are left."""
 
+_NOTHING_SAID = ("Graph execution error", "Detected at node", "<stack traces")
+
 
 def worker_share(environment: Mapping[str, str] = os.environ) -> tuple[int, int]:
     """(i, n): this process is the i-th, from 0, of the n workers in `TF_CONFIG`; (0, 1) without it.
@@ -133,7 +135,8 @@ class Distribution:
         except _GONE as error:
             if self.workers == 1:
                 raise
-            reason = (str(error.message).strip() or type(error).__name__).splitlines()[0][:200]
+            lines = [line.strip() for line in str(error.message).splitlines() if line.strip()]
+            reason = next((line for line in lines if not line.startswith(_NOTHING_SAID)), type(error).__name__)[:200]
             raise CaptionTxError(
                 f"Another worker is gone, so worker {self.index} of {self.workers} stops too. Start all workers again "
                 f"with the same command: they go on after the last whole epoch. (TensorFlow says: {reason})"
