@@ -58,7 +58,10 @@ class TrainingModel(keras.Model):
         inputs = dict(inputs)
         if "images" in inputs:
             images = keras.ops.cast(inputs.pop("images"), "float32")
-            inputs["features"] = quantize(self._encode(images, training=False), self._storage)
+            rows = tf.shape(images)[0]
+            if tf.distribute.get_strategy().num_replicas_in_sync > 1:  # a part may be empty; convolutions fail there
+                images = tf.pad(images, [[0, tf.maximum(0, 1 - rows)], [0, 0], [0, 0], [0, 0]])
+            inputs["features"] = quantize(self._encode(images, training=False)[:rows], self._storage)
         inputs["features"] = dequantize(inputs["features"])
         return self.captioner(inputs, training=training)
 
