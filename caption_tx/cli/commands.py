@@ -38,6 +38,17 @@ def _start_tensorflow() -> None:
         tf.zeros(())
 
 
+def _join_workers() -> None:
+    """Starts TensorFlow as one of several workers, which must come before all else that it does."""
+    with _silence():
+        from caption_tx.training.distribution import choose, worker_share
+    index, workers = worker_share()
+    if workers > 1:
+        _tell(f"Worker {index} of {workers} waits until all are started.")
+    with _silence():
+        choose()
+
+
 def _tell(text: str) -> None:
     print(text, flush=True)
 
@@ -143,7 +154,10 @@ def train(arguments: argparse.Namespace) -> None:
     """Trains, or goes on."""
     config = resolve(arguments)
     need_images(config)
-    _start_tensorflow()
+    if os.environ.get("TF_CONFIG"):
+        _join_workers()
+    else:
+        _start_tensorflow()
     from caption_tx.training.fit import train
 
     train(config, arguments.workdir, _tell)

@@ -99,17 +99,26 @@ class FeatureCache:
 
         The name is empty for a record whose image another shard holds too, so that no image comes twice.
         """
+        image, features = self.identify(record)
+        return image, self.unpack(features)
+
+    def identify(self, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The first half of `parse`, the cheap one: (image name, features as bytes)."""
         text = tf.io.FixedLenFeature((), tf.string)
         shard = tf.io.FixedLenFeature((), tf.string, default_value="")
         example = tf.io.parse_single_example(record, {"image": text, "features": text, "shard": shard})
-        image, features = example["image"], example["features"]
-        if self.compression == "zlib":
-            features = tf.io.decode_compressed(features, compression_type="ZLIB")
+        image = example["image"]
         if self.doubles:
             hidden = self._hidden.lookup(tf.strings.join([example["shard"], image], "/"))
             image = tf.where(hidden == 1, "", image)
+        return image, example["features"]
+
+    def unpack(self, features: tf.Tensor) -> tf.Tensor:
+        """The second half of `parse`: bytes -> features (views, h, w, C) of `dtype`."""
+        if self.compression == "zlib":
+            features = tf.io.decode_compressed(features, compression_type="ZLIB")
         features = tf.io.decode_raw(features, tf.as_dtype(self.dtype))
-        return image, tf.reshape(features, (self.views, *self.feature_shape))
+        return tf.reshape(features, (self.views, *self.feature_shape))
 
     def load(self, names: Sequence[str]) -> np.ndarray:
         """The unmirrored stored features of a few images, (len(names), h, w, C), in that order.

@@ -3,6 +3,11 @@
 One row is one image with all its captions behind each other (T tokens): `token_ids`, `positions`
 that restart with every caption, and `segment_ids` that number the captions from 1; 0 is padding.
 Only the captions' tokens are held in memory, some 50 bytes a caption; features stream from the shards.
+
+Where several workers train together, the order of all rows is decided by their numbers and the seed alone,
+so that every worker knows it, and each batch holds the same rows for any number of workers. A worker
+(`share`) goes through the same steps as a single process would, but the rows of others are blank, and
+leave its batches last.
 """
 
 from __future__ import annotations
@@ -28,6 +33,12 @@ WINDOW_BATCHES = 8
 
 LENGTH_STEP = 8
 """Batches are padded to a multiple of this many tokens, so that few shapes occur."""
+
+SHARDS_PER_WORKER = 4
+"""Workers share out whole shards where each gets this many, else the records of every shard."""
+
+_OWN = -2
+"""Stands where a row's number would for a record that is still to be read."""
 
 
 @dataclass(frozen=True)
@@ -92,17 +103,35 @@ def _lookup(images: Sequence[str]) -> tf.lookup.StaticHashTable:
     return tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(keys, values), default_value=-1)
 
 
-def cached_rows(cache: FeatureCache, packed: PackedCaptions, shuffle_seed: int | None, flips: bool) -> tf.data.Dataset:
-    """Rows {row, features uint8 (h, w, C)} of the images with captions; with `flips`, half of them mirrored."""
-    paths = tf.data.Dataset.from_tensor_slices(cache.paths_holding(packed.images))
+def cached_rows(
+    cache: FeatureCache,
+    packed: PackedCaptions,
+    shuffle_seed: int | None,
+    flips: bool,
+    share: tuple[int, int] = (0, 1),
+) -> tf.data.Dataset:
+    """Rows {row, features uint8 (h, w, C)} of the images with captions; with `flips`, half of them mirrored.
+
+    Args:
+        share: (i, n) reads the features of the i-th of n shares only; the other rows are blank and not
+            `mine`. A share is every n-th shard, and no other is opened, if there are `SHARDS_PER_WORKER`
+            for each; else every n-th row, and all shards are read but only those rows unpacked.
+    """
+    worker, workers = share
     rows = _lookup(packed.images)
-    if shuffle_seed is not None:
-        paths = paths.shuffle(10_000, seed=shuffle_seed)
-    records = paths.interleave(tf.data.TFRecordDataset, cycle_length=8, block_length=4)
+    whole_shards = len(cache.paths_holding(packed.images)) >= SHARDS_PER_WORKER * workers
 
     def parse(record: tf.Tensor) -> dict[str, tf.Tensor]:
         name, views = cache.parse(record)
         return {"row": rows.lookup(name), "features": views}
+
+    def parse_mine(record: tf.Tensor, known: tf.Tensor) -> dict[str, tf.Tensor]:
+        own = tf.equal(known, _OWN)
+        name, data = tf.cond(own, lambda: cache.identify(record), lambda: (tf.constant(""), tf.constant("")))
+        row = tf.where(own, rows.lookup(name), known)
+        mine = own & (row >= 0) & (whole_shards | tf.equal(row % workers, worker))
+        # One blank for all rows: it takes no memory in the buffers.
+        return {"row": row, "features": tf.cond(mine, lambda: cache.unpack(data), lambda: blank), "mine": mine}
 
     def choose_view(row: dict[str, tf.Tensor], number: tf.Tensor) -> dict[str, tf.Tensor]:
         view = 0
@@ -111,11 +140,54 @@ def cached_rows(cache: FeatureCache, packed: PackedCaptions, shuffle_seed: int |
             view = tf.random.stateless_uniform((), seed, maxval=cache.views, dtype=tf.int32)
         return row | {"features": row["features"][view]}
 
+    if workers == 1:
+        paths = tf.data.Dataset.from_tensor_slices(cache.paths_holding(packed.images))
+        if shuffle_seed is not None:
+            paths = paths.shuffle(10_000, seed=shuffle_seed)
+        records = paths.interleave(tf.data.TFRecordDataset, cycle_length=8, block_length=4)
+    else:
+        blank = tf.zeros((cache.views, *cache.feature_shape), tf.as_dtype(cache.dtype))
+        records = _shared_records(cache, packed, shuffle_seed, share if whole_shards else (0, 1))
+
     # In order even where parallel: the same seed gives the same batches.
-    dataset = records.map(parse, num_parallel_calls=tf.data.AUTOTUNE).filter(lambda row: row["row"] >= 0)
+    dataset = records.map(parse if workers == 1 else parse_mine, num_parallel_calls=tf.data.AUTOTUNE)
+    dataset = dataset.filter(lambda row: row["row"] >= 0)
     counter = tf.data.Dataset.random(seed=shuffle_seed or 0, rerandomize_each_iteration=True)
     dataset = tf.data.Dataset.zip(dataset, counter).map(choose_view, num_parallel_calls=tf.data.AUTOTUNE)
     return dataset if shuffle_seed is None else dataset.shuffle(SHUFFLE_ROWS, seed=shuffle_seed)
+
+
+def _shared_records(
+    cache: FeatureCache, packed: PackedCaptions, shuffle_seed: int | None, share: tuple[int, int]
+) -> tf.data.Dataset:
+    """(record, `_OWN`) of every n-th shard, ("", number of the row) of the others, as their manifests list them.
+
+    An image belongs to whoever owns its shard, so each comes once also where a manifest's order is not the
+    records' (doubles in a cache that was not joined); only the company that it keeps in a batch differs then.
+    """
+    worker, workers = share
+    paths = cache.paths_holding(packed.images)
+    numbers = {name: number for number, name in enumerate(packed.images)}
+    shards = {cache.path(shard): shard for shard in cache.shards}
+    listed = [
+        [numbers.get(name, -1) for name in cache.shards[shards[path]]] + [-1] * len(cache.doubles.get(shards[path], ()))
+        for path in paths
+    ]
+    splits = tf.constant(np.concatenate([[0], np.cumsum([len(rows) for rows in listed])]), tf.int64)
+    values, names = tf.constant(np.concatenate(listed), tf.int64), tf.constant(paths)
+
+    def read(number: tf.Tensor) -> tf.data.Dataset:
+        own = tf.equal(number % workers, worker)
+        records = tf.data.TFRecordDataset(tf.boolean_mask(names[number][None], own[None]))
+        end = tf.where(own, splits[number], splits[number + 1])
+        known = tf.data.Dataset.from_tensor_slices(values[splits[number] : end])
+        mine = records.map(lambda record: (record, tf.constant(_OWN, tf.int64)))
+        return mine.concatenate(known.map(lambda row: (tf.constant(""), row)))
+
+    order = tf.data.Dataset.range(len(paths))
+    if shuffle_seed is not None:
+        order = order.shuffle(10_000, seed=shuffle_seed)
+    return order.interleave(read, cycle_length=8, block_length=4)
 
 
 def picture_rows(
@@ -125,12 +197,16 @@ def picture_rows(
     shuffle_seed: int | None,
     flips: bool,
     report: Callable[[str], None] = print,
+    share: tuple[int, int] = (0, 1),
 ) -> tf.data.Dataset:
     """Rows {row, images uint8 (H, W, 3), readable}, read from the files.
 
     An unreadable image stays as a black row whose captions do not count, so that an epoch has as many
-    rows as there are images; `report` is told of it once.
+    rows as there are images; `report` is told of it once. `share` (i, n) reads every n-th image only;
+    the other rows are blank and not `mine`.
     """
+    worker, workers = share
+    blank = tf.zeros((image_size, image_size, 3), tf.uint8)
     told: set[str] = set()
     dataset = tf.data.Dataset.range(len(packed.images))
     if shuffle_seed is not None:
@@ -146,6 +222,13 @@ def picture_rows(
             return np.zeros((image_size, image_size, 3), np.uint8), False
 
     def load(row: tf.Tensor) -> dict[str, tf.Tensor]:
+        if workers == 1:
+            return loaded(row)
+        mine = tf.equal(row % workers, worker)
+        others = {"row": row, "images": blank, "readable": tf.constant(False)}
+        return tf.cond(mine, lambda: loaded(row), lambda: others) | {"mine": mine}
+
+    def loaded(row: tf.Tensor) -> dict[str, tf.Tensor]:
         picture, readable = tf.numpy_function(read, [row], (tf.uint8, tf.bool))
         picture = tf.ensure_shape(picture, (image_size, image_size, 3))
         return {"row": row, "images": picture, "readable": tf.ensure_shape(readable, ())}
@@ -169,12 +252,16 @@ def packed_batches(
     batch_size: int,
     uncounted_labels: Sequence[int],
     shuffle_seed: int | None,
+    parts: int = 1,
 ) -> tf.data.Dataset:
     """Rows -> (inputs, labels (B, T), sample_weight (B, T)) with `features` or `images` among the inputs.
 
     Rows are sorted by length within a window of a few batches, so that little is padding; the
     batches of a window are then shuffled. A label weighs what its caption weighs, and 0 where it is
     one of `uncounted_labels` (padding, unknown).
+
+    Where rows say whether they are `mine`, a batch holds those of its `batch_size` rows that are; with
+    `parts` above 1 it comes as so many batches, one for each device. A part may have no row at all.
     """
     pack = _pack_row(packed)
 
@@ -187,8 +274,22 @@ def packed_batches(
         ordered = {name: tf.gather(values, order) for name, values in window.items()}
         return tf.data.Dataset.from_tensor_slices(ordered).batch(batch_size)
 
+    def longest_row(batch: dict[str, tf.Tensor]) -> tf.Tensor:
+        return tf.reduce_max(tf.math.count_nonzero(batch["segment_ids"], axis=1, dtype=tf.int32))
+
+    def divide(batch: dict[str, tf.Tensor]) -> tf.data.Dataset:
+        mine = batch.pop("mine", tf.ones(tf.shape(batch["labels"])[:1], tf.bool))
+        longest = longest_row(batch)
+
+        def part(number: tf.Tensor) -> dict[str, tf.Tensor]:
+            chosen = tf.where(mine)[number::parts, 0]
+            return {name: tf.gather(values, chosen) for name, values in batch.items()} | {"longest": longest}
+
+        return tf.data.Dataset.range(parts).map(part)
+
     def trim(batch: dict[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
-        longest = tf.reduce_max(tf.math.count_nonzero(batch["segment_ids"], axis=1, dtype=tf.int32))
+        # That of the whole batch: Keras gives a batch of shorter rows more weight in its metrics.
+        longest = batch["longest"] if "longest" in batch else longest_row(batch)
         length = (longest + LENGTH_STEP - 1) // LENGTH_STEP * LENGTH_STEP
         room = length - tf.minimum(length, tf.shape(batch["labels"])[1])
         names = ("token_ids", "labels", "positions", "segment_ids", "weights")
@@ -206,6 +307,8 @@ def packed_batches(
     dataset = rows.map(attach, num_parallel_calls=tf.data.AUTOTUNE).padded_batch(window).flat_map(sort)
     if shuffle_seed is not None:
         dataset = dataset.shuffle(2 * WINDOW_BATCHES, seed=shuffle_seed)
-    batches = math.ceil(len(packed.images) / batch_size)
+    if parts > 1 or "mine" in dataset.element_spec:
+        dataset = dataset.flat_map(divide)
+    batches = math.ceil(len(packed.images) / batch_size) * parts
     dataset = dataset.map(trim, num_parallel_calls=tf.data.AUTOTUNE)
     return dataset.apply(tf.data.experimental.assert_cardinality(batches)).prefetch(tf.data.AUTOTUNE)

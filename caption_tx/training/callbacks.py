@@ -92,6 +92,7 @@ class RunState(keras.callbacks.Callback):
         patience: epochs without a better value before training stops, counted from `patient_from`
             (an epoch's index) on: before it, training does not stop.
         on_best: called with the logs whenever the value is a new best.
+        writes: False for a worker that decides as the others do, but leaves all files to the first.
     """
 
     def __init__(
@@ -103,11 +104,12 @@ class RunState(keras.callbacks.Callback):
         on_best: Callable[[dict[str, Any]], None],
         monitor: str = "val_token_loss",
         patient_from: int = 0,
+        writes: bool = True,
     ) -> None:
         super().__init__()
         self.captioner, self.workdir, self.fingerprint = captioner, workdir, fingerprint
         self.patience, self.on_best, self.monitor = patience, on_best, monitor
-        self.patient_from = patient_from
+        self.patient_from, self.writes = patient_from, writes
         self.path = workdir / "checkpoint.npz"
         self.history: list[dict[str, float]] = []
         self.best: list[np.ndarray] = []
@@ -168,10 +170,11 @@ class RunState(keras.callbacks.Callback):
             self.best = self.captioner.get_weights()
         waiting_since = max(self.best_epoch or 0, self.patient_from - 1)
         self.stopped = len(self.history) - 1 - waiting_since >= self.patience
-        self._save()
-        self._write_logs()
-        if improved:
-            self.on_best(self.history[-1])
+        if self.writes:
+            self._save()
+            self._write_logs()
+            if improved:
+                self.on_best(self.history[-1])
         self.model.stop_training = self.model.stop_training or self.stopped
 
     def use_best(self) -> None:

@@ -12,11 +12,12 @@ from tqdm import tqdm
 from caption_tx.config import SPLITS, Config
 from caption_tx.data import corpus
 from caption_tx.data.backbone import Backbone
-from caption_tx.data.cache import FeatureCache
+from caption_tx.data.cache import FeatureCache, open_cache
 from caption_tx.data.features import encode_images
 from caption_tx.data.image_folders import Images
 from caption_tx.data.joining import join_cache
 from caption_tx.errors import CacheError, ImageError
+from caption_tx.training.distribution import Distribution
 
 
 def read_table(config: Config) -> pd.DataFrame:
@@ -126,6 +127,33 @@ def find_unreadable(
         failed = {name: reason for name, reason in zip(names, found, strict=True) if reason}
     _tell(failed, log, "left_out.csv in the workdir")
     return failed
+
+
+def encode_together(
+    config: Config,
+    folder: str,
+    backbone: Backbone,
+    table: pd.DataFrame,
+    splits: Sequence[str],
+    log: Callable[[str], None],
+    distribution: Distribution,
+) -> FeatureCache:
+    """As `encode_splits`, each worker its share; all of them return the same cache.
+
+    Raises:
+        CacheError: images are missing that other workers encoded: they do not write to this folder.
+    """
+    encode_splits(config, folder, backbone, table, splits, log, distribution.share)
+    distribution.wait()
+    cache = open_cache(folder, backbone.key)
+    names = list(table["image"][table["split"].isin(splits)].unique())
+    if missing := [name for name in names if name not in cache.images and name not in cache.failed]:
+        raise CacheError(
+            f"{len(missing):,} images that other workers encoded are not in {folder}, '{missing[0]}' for one; name a "
+            "--cache that all workers share."
+        )
+    _tell_failed(cache, names, log)
+    return cache
 
 
 def _tell_failed(cache: FeatureCache, names: Sequence[str], log: Callable[[str], None]) -> None:

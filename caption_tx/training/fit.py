@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -23,8 +24,10 @@ from caption_tx.data.tokenizer import Tokenizer
 from caption_tx.errors import CacheError, ConfigError, ImageError
 from caption_tx.files import write_atomically
 from caption_tx.model.captioner import Captioner
+from caption_tx.training import distribution
 from caption_tx.training.callbacks import RunState, SampleCaptions
-from caption_tx.training.encoding import encode_splits, find_unreadable, read_table
+from caption_tx.training.distribution import Distribution
+from caption_tx.training.encoding import encode_splits, encode_together, find_unreadable, read_table
 from caption_tx.training.objective import MaskedLoss, TokenAccuracy, TokenLoss
 from caption_tx.training.preparation import (
     TRAINING_SPLITS,
@@ -55,7 +58,10 @@ class TrainingModel(keras.Model):
         inputs = dict(inputs)
         if "images" in inputs:
             images = keras.ops.cast(inputs.pop("images"), "float32")
-            inputs["features"] = quantize(self._encode(images, training=False), self._storage)
+            rows = tf.shape(images)[0]
+            if tf.distribute.get_strategy().num_replicas_in_sync > 1:  # a part may be empty; convolutions fail there
+                images = tf.pad(images, [[0, tf.maximum(0, 1 - rows)], [0, 0], [0, 0], [0, 0]])
+            inputs["features"] = quantize(self._encode(images, training=False)[:rows], self._storage)
         inputs["features"] = dequantize(inputs["features"])
         return self.captioner(inputs, training=training)
 
@@ -115,23 +121,47 @@ def train(config: Config, workdir: str | Path, log: Callable[[str], None] = prin
     The workdir then holds `config.toml`, `log.csv`, `curves.png`, `samples.txt`, `left_out.csv`,
     `checkpoint.npz`, `tensorboard/`, `features/` (unless the cache lies elsewhere) and `bundle/`.
 
+    Several GPUs share each batch. Where `TF_CONFIG` names several workers this process is one of them: all
+    call it with the same arguments, the first writes the workdir, and all return the same bundle.
+
     Raises:
         ConfigError: a bad setting, or the workdir holds a run with other settings.
         CorpusError: the captions cannot be read, or nothing is left to train on.
         CacheError: the feature cache was made otherwise.
+        CaptionTxError: another worker ended before its time.
     """
-    workdir = Path(workdir)
-    workdir.mkdir(parents=True, exist_ok=True)
-    _claim(config, workdir)
+    chosen = distribution.choose()
+    with chosen.watched():
+        return _train(config, Path(workdir), log if chosen.is_chief else _keep_quiet, chosen)
+
+
+def _keep_quiet(text: str) -> None:
+    """What the other workers log: the same as the first."""
+
+
+def _train(config: Config, workdir: Path, log: Callable[[str], None], chosen: Distribution) -> Bundle:
+    chosen.agree("settings", dump_config(config))
+    if chosen.is_chief:
+        workdir.mkdir(parents=True, exist_ok=True)
+        _claim(config, workdir)
+    chosen.wait()
     keras.utils.set_random_seed(config.training.seed)
+    if chosen.is_divided:
+        log(f"Each batch is divided among {chosen.workers} workers with {chosen.devices} devices each.")
 
     table = read_table(config)
     _check_against(config, table)
     images = open_images(config.corpus.images)
-    backbone = Backbone(config.backbone)
-    folder = config.training.cache or str(workdir / "features")
-    cache = encode_splits(config, folder, backbone, table, TRAINING_SPLITS, log) if config.training.cached else None
-    text = _keep_dictionary(config.text, workdir)
+    cache = None
+    with contextlib.nullcontext() if config.training.cached else chosen.strategy.scope():
+        backbone = Backbone(config.backbone)
+    if config.training.cached:
+        folder = config.training.cache or str(workdir / "features")
+        if chosen.workers == 1:
+            cache = encode_splits(config, folder, backbone, table, TRAINING_SPLITS, log)
+        else:
+            cache = encode_together(config, folder, backbone, table, TRAINING_SPLITS, log, chosen)
+    text = _keep_dictionary(config.text, workdir) if chosen.is_chief else config.text
     asked = table["image"][table["split"].isin(TRAINING_SPLITS)].unique()
     if cache is None:
         unreadable = find_unreadable(images, asked, config.backbone.image_size, log)
@@ -139,36 +169,41 @@ def train(config: Config, workdir: str | Path, log: Callable[[str], None] = prin
         unreadable = {name: cache.failed[name] for name in asked if name not in cache.images}
     words = segment_corpus(table, Segmenter(config.text), unreadable, config.corpus.leave_out)
     del table
-    _tell_left_out(words.left_out, workdir / "left_out.csv", log)
+    if chosen.is_chief:
+        _tell_left_out(words.left_out, workdir / "left_out.csv", log)
     prepared = tokenize_corpus(config, words, log)
     tokenizer, val = prepared.tokenizer, prepared.val
 
-    captioner = make_captioner(tokenizer.vocabulary_size, backbone.feature_shape, config.model)
+    chosen.agree("captions and images", prepared.fingerprint)
+    model_class = distribution.mended(TrainingModel, chosen)
+    with chosen.strategy.scope():
+        captioner = make_captioner(tokenizer.vocabulary_size, backbone.feature_shape, config.model)
+        model = model_class(captioner, None if cache else backbone)
     known = captioner.token_output.adapt(prepared.counts)
     log(f"Before training, expect a loss near the marginal entropy: {known}.")
     captioner.summary(print_fn=lambda text, **_: log(text))
-    model = TrainingModel(captioner, None if cache else backbone)
 
-    def batches(packed: pipeline.PackedCaptions, seed: int | None, flips: bool) -> tf.data.Dataset:
+    def batches(packed: pipeline.PackedCaptions, seed: int | None, flips: bool) -> Any:
         if cache is not None:
-            rows = pipeline.cached_rows(cache, packed, seed, flips)
+            rows = pipeline.cached_rows(cache, packed, seed, flips, chosen.share)
         else:
-            rows = pipeline.picture_rows(images, packed, config.backbone.image_size, seed, flips, log)
+            size = config.backbone.image_size
+            rows = pipeline.picture_rows(images, packed, size, seed, flips, log, chosen.share)
         uncounted = (Tokenizer.pad_token_id, Tokenizer.unk_token_id)
-        return pipeline.packed_batches(rows, packed, config.training.batch_size, uncounted, seed)
+        size, parts = config.training.batch_size, chosen.devices
+        return chosen.dataset(pipeline.packed_batches(rows, packed, size, uncounted, seed, parts))
 
     size = config.training.batch_size
     steps = {number: math.ceil(len(packed.images) / size) for number, packed in prepared.train.items()}
     stages = plan_stages(config.training, steps)
-    optimizer = keras.optimizers.Adam(
-        learning_rate_schedule(config.training, stages), global_clipnorm=config.training.clip_norm
-    )
-    model.compile(
-        optimizer,
-        MaskedLoss(config.training.label_smoothing),
-        weighted_metrics=[TokenLoss(), TokenAccuracy()],
-        jit_compile=False,
-    )
+    with chosen.strategy.scope():
+        schedule = learning_rate_schedule(config.training, stages)
+        model.compile(
+            distribution.make_adam(schedule, config.training.clip_norm, chosen),
+            MaskedLoss(config.training.label_smoothing),
+            weighted_metrics=[TokenLoss(), TokenAccuracy()],
+            jit_compile=False,
+        )
 
     def save(facts: dict[str, Any]) -> None:
         bundle = Bundle(captioner, tokenizer, text, config.backbone, backbone.key, facts)
@@ -176,15 +211,25 @@ def train(config: Config, workdir: str | Path, log: Callable[[str], None] = prin
 
     monitor = "token_loss" if val is None else "val_token_loss"
     state = RunState(
-        captioner, workdir, prepared.fingerprint, config.training.patience, save, monitor, stages[-1].begin
+        captioner,
+        workdir,
+        prepared.fingerprint,
+        config.training.patience,
+        save,
+        monitor,
+        stages[-1].begin,
+        writes=chosen.is_chief,
     )
-    done = state.restore(model)
+    with chosen.strategy.scope():
+        done = state.restore(model)
+    chosen.agree("checkpoint", str(state.history))
     if done:
         log(f"Going on after epoch {done} of the run in {workdir}.")
     callbacks: list[keras.callbacks.Callback] = [state]
-    if samples := _samples(config, captioner, tokenizer, words, images, backbone, workdir, log):
+    samples = _samples(config, captioner, tokenizer, words, images, backbone, workdir, log)
+    if samples and chosen.is_chief:
         callbacks.append(samples)
-    if config.training.tensorboard:
+    if config.training.tensorboard and chosen.is_chief:
         callbacks.append(keras.callbacks.TensorBoard(workdir / "tensorboard", write_graph=False))
     del words
     release_memory()
@@ -202,7 +247,7 @@ def train(config: Config, workdir: str | Path, log: Callable[[str], None] = prin
                 epochs=stage.end,
                 callbacks=callbacks,
                 shuffle=False,
-                verbose=2,
+                verbose=2 if chosen.is_chief else 0,
             )
     except tf.errors.DataLossError as error:
         raise CacheError(
@@ -214,7 +259,9 @@ def train(config: Config, workdir: str | Path, log: Callable[[str], None] = prin
         raise ConfigError("No epoch was trained; training.epochs must be at least 1.")
     state.use_best()
     best = state.history[state.best_epoch]
-    save(best)
+    if chosen.is_chief:
+        save(best)
+    chosen.wait()
     log(f"Best epoch {state.best_epoch + 1}: {monitor} {best[monitor]:.4f}. The bundle is in {workdir / 'bundle'}.")
     return load_bundle(workdir / "bundle")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 
@@ -22,7 +23,12 @@ def token_losses(labels: Any, logits: Any, label_smoothing: float = 0.0) -> Any:
 
 
 class MaskedLoss(keras.losses.Loss):
-    """Mean `token_losses` over the labels of the batch, each by its sample weight."""
+    """Mean `token_losses` over the labels of the batch, each by its sample weight.
+
+    Where a batch is divided among replicas it is the mean over the whole batch: the sum of their gradients
+    is that of one process, however the weighed labels are spread, and each replica's value is the whole
+    batch's, divided by their number as Keras expects.
+    """
 
     def __init__(self, label_smoothing: float = 0.0, name: str = "masked_loss") -> None:
         super().__init__(name=name, reduction="mean_with_sample_weight")
@@ -30,6 +36,18 @@ class MaskedLoss(keras.losses.Loss):
 
     def call(self, labels: Any, logits: Any) -> Any:
         return token_losses(labels, logits, self.label_smoothing)
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        context = tf.distribute.get_replica_context()
+        if context is None or context.num_replicas_in_sync == 1:
+            return super().__call__(y_true, y_pred, sample_weight)
+        losses = self.call(y_true, y_pred)  # (B, T)
+        weights = ops.ones_like(losses) if sample_weight is None else ops.cast(sample_weight, losses.dtype)
+        own = ops.sum(losses * weights)
+        total, count = context.all_reduce(tf.distribute.ReduceOp.SUM, [ops.stop_gradient(own), ops.sum(weights)])
+        own = ops.divide_no_nan(own, count)
+        mean = ops.divide_no_nan(total, count)
+        return own + ops.stop_gradient(mean / context.num_replicas_in_sync - own)
 
     def get_config(self) -> dict[str, Any]:
         return {"label_smoothing": self.label_smoothing, "name": self.name}

@@ -266,3 +266,69 @@ def test_unreadable_picture_stays_as_a_row_that_does_not_count_and_is_reported_o
         assert sorted(counted) == [0, 2, 2]
     assert len(told) == 1
     assert "missing.png" in told[0]
+
+
+@pytest.fixture(scope="module")
+def sharded(folder, packed, backbone, tmp_path_factory):
+    """The same features in six shards."""
+    path = str(tmp_path_factory.mktemp("sharded"))
+    return encode_images(packed.images, folder, path, backbone, flips=True, batch_size=4, shard_size=4)
+
+
+def real_rows(batch):
+    """(tokens, labels, weights, sum of the features) of each row of a batch that counts."""
+    inputs, labels, weights = batch
+    rows = [
+        (
+            *map(bytes, (inputs["token_ids"][row], labels[row], weights[row])),
+            int(inputs["features"][row].sum(dtype=int)),
+        )
+        for row in range(len(labels))
+    ]
+    return sorted(row for row, counted in zip(rows, weights.any(axis=1), strict=True) if counted)
+
+
+@pytest.mark.parametrize(
+    ("whole_shards", "workers", "parts", "seed"),
+    [(True, 2, 1, 3), (True, 3, 1, None), (False, 2, 2, 3), (False, 5, 1, 3), (False, 1, 2, 3)],
+)
+def test_workers_divide_each_batch_of_one_process(sharded, packed, monkeypatch, whole_shards, workers, parts, seed):
+    monkeypatch.setattr("caption_tx.data.pipeline.SHARDS_PER_WORKER", 1 if whole_shards else 1000)
+
+    def batches(share, parts):
+        rows = cached_rows(sharded, packed, seed, seed is not None, share)
+        return list(packed_batches(rows, packed, BATCH, UNCOUNTED, seed, parts).as_numpy_iterator())
+
+    wanted = batches((0, 1), 1)
+    found = [batches((worker, workers), parts) for worker in range(workers)]
+    assert {len(each) for each in found} == {len(wanted) * parts}
+    for number, batch in enumerate(wanted):
+        ours = [part for each in found for part in each[number * parts : (number + 1) * parts]]
+        assert sorted(row for part in ours for row in real_rows(part)) == real_rows(batch)
+        assert {labels.shape[1] for _, labels, _ in ours} == {batch[1].shape[1]}
+
+
+def test_a_worker_opens_its_own_shards_alone(sharded, packed, tmp_path, monkeypatch):
+    import dataclasses
+    import shutil
+
+    monkeypatch.setattr("caption_tx.data.pipeline.SHARDS_PER_WORKER", 3)
+    folder = shutil.copytree(sharded.folder, tmp_path / "cache")
+    cache = dataclasses.replace(sharded, folder=str(folder))
+    for path in cache.paths_holding(packed.images)[1::2]:
+        (folder / path).unlink()
+    mine = [bool(row["mine"]) for row in cached_rows(cache, packed, 1, False, (0, 2))]
+    assert (len(mine), sum(mine)) == (IMAGES, sum(len(cache.shards[shard]) for shard in sorted(cache.shards)[::2]))
+    with pytest.raises(tf.errors.NotFoundError):
+        list(cached_rows(cache, packed, 1, False, (1, 2)))
+
+
+def test_workers_divide_pictures(folder, packed):
+    def rows(share):
+        return list(picture_rows(open_images(folder), packed, 32, 1, True, share=share).as_numpy_iterator())
+
+    wanted, found = rows((0, 1)), [rows((worker, 2)) for worker in range(2)]
+    for number, row in enumerate(wanted):
+        (mine,) = (each[number] for each in found if each[number]["mine"])
+        assert mine["row"] == row["row"]
+        np.testing.assert_array_equal(mine["images"], row["images"])
