@@ -4,33 +4,32 @@ COMMAND
     python experiments/benchmark_features.py --images DIR [--backbone-weights FILE] [--count 1024]
 
 RESULT, 1,024 photographs of Flickr8k (15 KB each), MobileNet 1.0 at 224 up to conv_pw_12_relu (7x7x1024),
-TensorFlow 2.21, 2 cores (AMD EPYC) without GPU, 24 GB, files in the page cache, 6 minutes; other processes
-ran in between, and what they disturbed was measured again, but for 6 of the 50 readings:
+TensorFlow 2.21, 2 cores (AMD EPYC) without GPU, 24 GB, nothing else at work, files in the page cache, 3 minutes:
 
     KB AN IMAGE    none   zlib  level 1  zlib, ms  level 1, ms
-    uint8         49.22  21.61    27.05      0.31         0.70
-    float16       98.22  42.96    48.74      0.68         1.15
-    float32      196.22  86.21    86.37      1.24         1.83
+    uint8         49.22  21.61    27.05      0.31         0.68
+    float16       98.22  42.96    48.74      0.67         1.15
+    float32      196.22  86.21    86.37      1.25         1.81
 
-    ENCODING, images a second, batches of 32 (medians of 5), with CPU time an image
-    bare MobileNet  209          9.0 ms
-    none            198  94.9%   9.5 ms
-    zlib            190  90.8%   9.9 ms
+    ENCODING, images a second, batches of 32 (medians of 5), share of the bare network, CPU time an image
+    bare MobileNet  221          8.6 ms
+    none            206  93.5%   9.0 ms
+    zlib            203  92.1%   9.2 ms
 
-    READING               KB  in order/s  CPU ms  shuffled/s  CPU ms
-    TFRecord, none       49.1      34861    0.04       13059    0.09
-    TFRecord, zlib       21.4       8082    0.24        5604    0.31
-    TFRecord, GZIP file  26.9       3600    0.28        3237    0.32
-    ArrayRecord, its own 24.9       6435    0.20        3209    0.22
-    ArrayRecord, zlib    21.6       5282    0.33        5185    0.35
+    READING               KB  sequential/s  CPU ms  random/s  CPU ms
+    TFRecord, none       49.1        42274    0.04     13895    0.10
+    TFRecord, zlib       21.4         7625    0.24      4986    0.35
+    TFRecord, GZIP file  26.9         3886    0.28      3211    0.33
+    ArrayRecord, its own 24.9         6425    0.22      5925    0.24
+    ArrayRecord, zlib    21.6         5401    0.34      3207    0.38
 
 So: TFRecord, each record in zlib. That takes 44% of the space, and of what a remote store must deliver;
-the 0.2 ms of CPU that it costs an image are 2% of the 9 ms of a training step (220 images a second on
+the 0.25 ms of CPU that it costs an image are 3% of the 9 ms of a training step (220 images a second on
 two cores), and it reads several times faster than anything here trains. Codes without a search for
-repeats (Z_HUFFMAN_ONLY), the column "zlib", beat level 1 in space and time. ArrayRecord's own Zstandard
-is the cheaper one to undo (in other runs 6,400 a second in any order), and it reads a record by its
-number; but training needs neither, since shuffled shards and a buffer of rows serve it, and it would
-go through Python instead of the graph, leave out TensorFlow's stores, and be one package more.
+repeats (Z_HUFFMAN_ONLY), the column "zlib", beat level 1 in space and time. ArrayRecord with its own
+Zstandard is the faster one of the compressed in random order, and it reads a record by its number; but
+training needs neither, since shuffled shards and a buffer of rows serve it, and it would go through
+Python instead of the graph, leave out TensorFlow's stores, and be one package more.
 """
 
 from __future__ import annotations
