@@ -31,6 +31,9 @@ STORAGES = ("uint8", "float16", "float32")
 COMPRESSIONS = ("none", "zlib")
 """Of the records of a feature cache."""
 
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+"""Number formats that the decoder computes in; its weights, logits and loss are float32 in each."""
+
 T = TypeVar("T")
 
 SPLITS = ("train", "val", "test")
@@ -223,6 +226,8 @@ class ModelConfig:
 class TrainingConfig:
     """One run of Keras `fit`. `batch_size` counts images; each brings all its captions.
 
+    `precision` other than float32 halves the bytes that the decoder computes with. `accumulation_steps`
+    computes each batch in so many parts, one after another, where all of it at once would not fit in memory.
     Where sources name several stages, `epochs` counts all of them together; `stage_epochs` gives those
     of each stage but the last. Without it the earlier stages share 3 of 10 epochs.
     """
@@ -234,6 +239,8 @@ class TrainingConfig:
     warmup_epochs: float = 1.0
     label_smoothing: float = 0.1
     clip_norm: float = 1.0
+    precision: str = "float32"
+    accumulation_steps: int = 1
     patience: int = 3
     flips: bool = False
     cached: bool = True
@@ -246,9 +253,16 @@ class TrainingConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "patience"):
+        for name in ("epochs", "batch_size", "patience", "accumulation_steps"):
             _check(getattr(self, name) >= 1, f"training.{name}", getattr(self, name), "at least 1")
         _check(self.compression in COMPRESSIONS, "training.compression", self.compression, f"one of {COMPRESSIONS}")
+        _check(self.precision in PRECISIONS, "training.precision", self.precision, f"one of {', '.join(PRECISIONS)}")
+        _check(
+            self.accumulation_steps <= self.batch_size,
+            "training.accumulation_steps",
+            self.accumulation_steps,
+            f"at most training.batch_size ({self.batch_size})",
+        )
         for value in self.stage_epochs:
             _check(value >= 1, "training.stage_epochs", value, "at least 1 each")
         _check(

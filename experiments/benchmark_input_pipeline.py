@@ -97,7 +97,7 @@ def measure(folder: Path, rows: int) -> dict[str, float]:
     config = Config(CorpusConfig(sources=(str(folder / "captions.json"),)))
     table = read_corpus(config.corpus.sources)
     cache = open_cache(str(folder / "features"))
-    words = segment_corpus(table, Segmenter(config.text))
+    words = segment_corpus(table, Segmenter(config.text), {})
     del table
     packed = tokenize_corpus(config, words, lambda text: None).train[1]
     del words

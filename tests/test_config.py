@@ -29,7 +29,8 @@ OTHER = Config(
     ModelConfig(22, 17, 5, 2, 11, 0.1, 0.2, 0.0, {"pre": "post", "post": "pre"}[ModelConfig().norm_order], False),
     TrainingConfig(
         epochs=3, stage_epochs=(1, 1), batch_size=5,
-        learning_rate=1e-3, warmup_epochs=0.5, label_smoothing=0.0, clip_norm=2.0, patience=1,
+        learning_rate=1e-3, warmup_epochs=0.5, label_smoothing=0.0, clip_norm=2.0,
+        precision="mixed_bfloat16", accumulation_steps=2, patience=1,
         flips=True, cached=False, cache="c", compression="none", tensorboard=False, sample_images=("一.jpg",),
         sample_count=0,
         sample_temperatures=(0.0, 0.7), seed=3,

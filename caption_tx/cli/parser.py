@@ -9,7 +9,17 @@ from pathlib import Path
 from caption_tx import __version__
 from caption_tx.cli import commands
 from caption_tx.cli.settings import DEFAULTS
-from caption_tx.config import COMPRESSIONS, FORMATS, LANGUAGES, SCRIPTS, STORAGES, UNFIT, DecodingOptions, Source
+from caption_tx.config import (
+    COMPRESSIONS,
+    FORMATS,
+    LANGUAGES,
+    PRECISIONS,
+    SCRIPTS,
+    STORAGES,
+    UNFIT,
+    DecodingOptions,
+    Source,
+)
 
 IMAGES_HELP = "folder of the images, or a TSV file of images in base64; also on a remote store (gs://..)"
 
@@ -137,6 +147,18 @@ def make_parser() -> argparse.ArgumentParser:
         "--stage-epochs", type=_split_numbers, metavar="N,..", help="epochs of each stage of the sources but the last"
     )
     train.add_argument("--batch-size", type=int, help=f"images a step (default: {training.batch_size})")
+    train.add_argument(
+        "--accumulation-steps",
+        type=int,
+        metavar="N",
+        help=f"compute each batch in N parts, for batches too large for the memory (default: "
+        f"{training.accumulation_steps})",
+    )
+    train.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        help=f"what the decoder computes in; weights, logits and loss stay float32 (default: {training.precision})",
+    )
     train.add_argument("--learning-rate", type=float, help=f"its peak (default: {training.learning_rate})")
     train.add_argument("--layers", type=int, help=f"decoder blocks (default: {model.num_layers})")
     train.add_argument("--min-frequency", type=int, help=f"rarer words are unknown (default: {text.min_frequency})")

@@ -32,6 +32,8 @@ _SETTING_OF = {
     "epochs": "training.epochs",
     "batch_size": "training.batch_size",
     "learning_rate": "training.learning_rate",
+    "precision": "training.precision",
+    "accumulation_steps": "training.accumulation_steps",
     "flips": "training.flips",
     "cache": "training.cache",
     "sample_image": "training.sample_images",

@@ -8,7 +8,7 @@ import keras
 from einops import rearrange
 from keras import ops
 
-from caption_tx.model.layers import DecoderBlock, ImageMemory, TokenAndPositionEmbedding
+from caption_tx.model.layers import DecoderBlock, Dropout, ImageMemory, TokenAndPositionEmbedding
 from caption_tx.model.token_output import TokenOutput
 
 
@@ -69,14 +69,14 @@ class Captioner(keras.Model):
         policy = self.dtype_policy
         self.memory = ImageMemory(hidden_dim, feature_dropout, dtype=policy)
         self.embedding = TokenAndPositionEmbedding(vocabulary_size, max_length, hidden_dim, dtype=policy)
-        self.embedding_dropout = keras.layers.Dropout(dropout, dtype=policy)
+        self.embedding_dropout = Dropout(dropout, dtype=policy)
         self.blocks = [
             DecoderBlock(hidden_dim, intermediate_dim, num_heads, dropout, attention_dropout, norm_order, dtype=policy)
             for _ in range(num_layers)
         ]
         # Post-norm blocks end in a norm of their own.
         self.final_norm = keras.layers.LayerNormalization(epsilon=1e-6, dtype=policy) if norm_order == "pre" else None
-        self.output_dropout = keras.layers.Dropout(dropout, dtype=policy)
+        self.output_dropout = Dropout(dropout, dtype=policy)
         self.token_output = TokenOutput(vocabulary_size, hidden_dim, tied=tie_embeddings, dtype=policy)
 
         hidden = (None, None, hidden_dim)

@@ -45,6 +45,36 @@ def attend(query: Any, key: Any, value: Any, mask: Any = None, dropout: Any = No
     return rearrange(ops.matmul(weights, value), "b n t k -> b t (n k)"), scores
 
 
+class Dropout(keras.layers.Layer):
+    """Sets a random share of the entries to zero in training, and scales the others up (Srivastava et al. 2014).
+
+    `rate` in [0, 1) is rounded to a multiple of 1/256, since an entry is decided by 8 random bits: drawing a
+    32-bit number for each was a tenth of a training step on a CPU (experiments/benchmark_training.py).
+    """
+
+    def __init__(self, rate: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.rate = rate
+        self.dropped_of_256 = round(rate * 256)
+        if rate > 0:
+            self.seed_generator = keras.random.SeedGenerator()
+        self.built = True
+
+    def call(self, x: Any, training: bool | None = None) -> Any:
+        """Any shape -> the same."""
+        if not (training and self.dropped_of_256):
+            return x
+        size = ops.size(x)
+        # No limits: all 32 bits of an integer are random.
+        words = keras.random.randint(((size + 3) // 4, 1), None, None, "int32", self.seed_generator)
+        bits = ops.reshape(ops.reshape(ops.view(words, "uint8"), (-1,))[:size], ops.shape(x))
+        kept = bits >= self.dropped_of_256
+        return x * ops.where(kept, ops.cast(256 / (256 - self.dropped_of_256), x.dtype), ops.cast(0, x.dtype))
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"rate": self.rate}
+
+
 class TokenAndPositionEmbedding(keras.layers.Layer):
     """Learned token embeddings, scaled by sqrt(D), plus learned position embeddings."""
 
@@ -77,14 +107,13 @@ class ImageMemory(keras.layers.Layer):
     def __init__(self, hidden_dim: int, dropout: float = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.hidden_dim, self.rate = hidden_dim, dropout
-        self.dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
+        self.dropout = Dropout(dropout, dtype=self.dtype_policy)
         self.project = keras.layers.Dense(hidden_dim, dtype=self.dtype_policy)
         self.norm = keras.layers.LayerNormalization(epsilon=1e-6, dtype=self.dtype_policy)
 
     def build(self, feature_shape: tuple[int | None, int, int, int]) -> None:
         _, h, w, channels = feature_shape
         self.grid = (h, w)
-        self.dropout.build(feature_shape)
         self.project.build((None, h * w, channels))
         self.norm.build((None, h * w, self.hidden_dim))
         self.rows = self.add_weight((h, 1, self.hidden_dim), embedding_initializer(), name="rows")
@@ -109,7 +138,7 @@ class CausalSelfAttention(keras.layers.Layer):
     def __init__(self, hidden_dim: int, num_heads: int, attention_dropout: float = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.hidden_dim, self.num_heads, self.rate = hidden_dim, num_heads, attention_dropout
-        self.dropout = keras.layers.Dropout(attention_dropout, dtype=self.dtype_policy)
+        self.dropout = Dropout(attention_dropout, dtype=self.dtype_policy)
         self.query_key_value = keras.layers.Dense(3 * hidden_dim, dtype=self.dtype_policy)
         self.output_projection = keras.layers.Dense(hidden_dim, dtype=self.dtype_policy)
 
@@ -145,7 +174,7 @@ class CrossAttention(keras.layers.Layer):
     def __init__(self, hidden_dim: int, num_heads: int, attention_dropout: float = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.hidden_dim, self.num_heads, self.rate = hidden_dim, num_heads, attention_dropout
-        self.dropout = keras.layers.Dropout(attention_dropout, dtype=self.dtype_policy)
+        self.dropout = Dropout(attention_dropout, dtype=self.dtype_policy)
         self.query = keras.layers.Dense(hidden_dim, dtype=self.dtype_policy)
         self.key_value = keras.layers.Dense(2 * hidden_dim, dtype=self.dtype_policy)
         self.output_projection = keras.layers.Dense(hidden_dim, dtype=self.dtype_policy)
@@ -216,7 +245,7 @@ class DecoderBlock(keras.layers.Layer):
         self.cross_attention = CrossAttention(hidden_dim, num_heads, attention_dropout, dtype=policy)
         self.feed_forward = FeedForward(hidden_dim, intermediate_dim, dtype=policy)
         self.norms = [keras.layers.LayerNormalization(epsilon=1e-6, dtype=policy) for _ in range(3)]
-        self.dropout = keras.layers.Dropout(dropout, dtype=policy)
+        self.dropout = Dropout(dropout, dtype=policy)
 
     def build(self, *_: Any) -> None:
         for layer in (self.self_attention, self.cross_attention, self.feed_forward, *self.norms):

@@ -21,6 +21,7 @@ import keras
 import tensorflow as tf
 
 from caption_tx.errors import CaptionTxError, ConfigError
+from caption_tx.training.optimizer import FusedAdam
 
 DEVICES = "GPU"
 """Kind of the devices of one machine that training is divided among, where there are several."""
@@ -174,7 +175,7 @@ def choose() -> Distribution:
     return Distribution(tf.distribute.get_strategy())
 
 
-class ClippedAdam(keras.optimizers.Adam):
+class ClippedAdam(FusedAdam):
     """Adam that clips the gradient of the whole batch, where Keras would clip that of each replica's part.
 
     All gradients travel as one vector: between machines the number of messages costs more than their size.
@@ -208,7 +209,7 @@ class ClippedAdam(keras.optimizers.Adam):
 def make_adam(learning_rate: Any, clip_norm: float, distribution: Distribution) -> keras.optimizers.Optimizer:
     """Adam with the norm of the gradient clipped; call it in the strategy's scope."""
     if not distribution.is_divided:
-        return keras.optimizers.Adam(learning_rate, global_clipnorm=clip_norm)
+        return FusedAdam(learning_rate, global_clipnorm=clip_norm)
     if not hasattr(keras.optimizers.Adam, "_all_reduce_sum_gradients"):
         raise CaptionTxError(
             f"Training on several devices was made for Keras 3.15; Keras {keras.__version__} sums gradients otherwise."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,9 @@ import pandas as pd
 import tensorflow as tf
 
 from caption_tx.bundle import Bundle, load_bundle, save_bundle
-from caption_tx.config import Config, ModelConfig, TextConfig, TrainingConfig, dump_config, load_config
+from caption_tx.config import Config, TextConfig, TrainingConfig, dump_config, load_config
 from caption_tx.data import pipeline
-from caption_tx.data.backbone import Backbone, dequantize, quantize
+from caption_tx.data.backbone import Backbone, dequantize
 from caption_tx.data.image_folders import Images, open_images
 from caption_tx.data.segmentation import Segmenter
 from caption_tx.data.tokenizer import Tokenizer
@@ -28,6 +28,7 @@ from caption_tx.training import distribution
 from caption_tx.training.callbacks import RunState, SampleCaptions
 from caption_tx.training.distribution import Distribution
 from caption_tx.training.encoding import encode_splits, encode_together, find_unreadable, read_table
+from caption_tx.training.model import TrainingModel, make_captioner
 from caption_tx.training.objective import MaskedLoss, TokenAccuracy, TokenLoss
 from caption_tx.training.preparation import (
     TRAINING_SPLITS,
@@ -36,34 +37,6 @@ from caption_tx.training.preparation import (
     segment_corpus,
     tokenize_corpus,
 )
-
-
-class TrainingModel(keras.Model):
-    """What `fit` sees: the captioner behind stored features, or behind pictures and the frozen backbone.
-
-    Both ways round the activations as the cache stores them, so both give the captioner the same numbers.
-    """
-
-    def __init__(self, captioner: Captioner, backbone: Backbone | None = None) -> None:
-        super().__init__(name="training")
-        self.captioner = captioner
-        self._encode = None if backbone is None else backbone.network
-        self._storage = None if backbone is None else backbone.config.storage
-
-    def build(self, input_shape: Any = None) -> None:
-        self.built = True
-
-    def call(self, inputs: dict[str, Any], training: bool | None = None) -> Any:
-        """`features` as stored (B, h, w, C) or `images` uint8 (B, H, W, 3), and packed captions -> logits (B, T, V)."""
-        inputs = dict(inputs)
-        if "images" in inputs:
-            images = keras.ops.cast(inputs.pop("images"), "float32")
-            rows = tf.shape(images)[0]
-            if tf.distribute.get_strategy().num_replicas_in_sync > 1:  # a part may be empty; convolutions fail there
-                images = tf.pad(images, [[0, tf.maximum(0, 1 - rows)], [0, 0], [0, 0], [0, 0]])
-            inputs["features"] = quantize(self._encode(images, training=False)[:rows], self._storage)
-        inputs["features"] = dequantize(inputs["features"])
-        return self.captioner(inputs, training=training)
 
 
 @dataclass(frozen=True)
@@ -110,11 +83,6 @@ def learning_rate_schedule(config: TrainingConfig, stages: Sequence[Stage]) -> k
     )
 
 
-def make_captioner(vocabulary_size: int, feature_shape: tuple[int, int, int], config: ModelConfig) -> Captioner:
-    """A new captioner of these sizes."""
-    return Captioner(vocabulary_size=vocabulary_size, feature_shape=feature_shape, **asdict(config))
-
-
 def train(config: Config, workdir: str | Path, log: Callable[[str], None] = print) -> Bundle:
     """Trains, or goes on with a run that was stopped, and returns the bundle of the best epoch.
 
@@ -147,6 +115,11 @@ def _train(config: Config, workdir: Path, log: Callable[[str], None], chosen: Di
     chosen.wait()
     keras.utils.set_random_seed(config.training.seed)
     if chosen.is_divided:
+        if config.training.precision == "mixed_float16":
+            raise ConfigError(
+                "training.precision mixed_float16 scales the loss on each device for itself, so it is for one device; "
+                "on several, take mixed_bfloat16."
+            )
         log(f"Each batch is divided among {chosen.workers} workers with {chosen.devices} devices each.")
 
     table = read_table(config)
@@ -177,8 +150,9 @@ def _train(config: Config, workdir: Path, log: Callable[[str], None], chosen: Di
     chosen.agree("captions and images", prepared.fingerprint)
     model_class = distribution.mended(TrainingModel, chosen)
     with chosen.strategy.scope():
-        captioner = make_captioner(tokenizer.vocabulary_size, backbone.feature_shape, config.model)
-        model = model_class(captioner, None if cache else backbone)
+        precision = config.training.precision
+        captioner = make_captioner(tokenizer.vocabulary_size, backbone.feature_shape, config.model, precision)
+        model = model_class(captioner, None if cache else backbone, config.training.accumulation_steps)
     known = captioner.token_output.adapt(prepared.counts)
     log(f"Before training, expect a loss near the marginal entropy: {known}.")
     captioner.summary(print_fn=lambda text, **_: log(text))

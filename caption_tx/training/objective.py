@@ -22,6 +22,14 @@ def token_losses(labels: Any, logits: Any, label_smoothing: float = 0.0) -> Any:
     return normalizer - (1 - label_smoothing) * chosen - label_smoothing * ops.mean(logits, axis=-1)
 
 
+def over_replicas(values: list[Any]) -> list[Any]:
+    """Each value summed over the replicas that a batch is divided among; where it is not, the values."""
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return values
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, values)
+
+
 class MaskedLoss(keras.losses.Loss):
     """Mean `token_losses` over the labels of the batch, each by its sample weight.
 
@@ -37,14 +45,18 @@ class MaskedLoss(keras.losses.Loss):
     def call(self, labels: Any, logits: Any) -> Any:
         return token_losses(labels, logits, self.label_smoothing)
 
+    def sums(self, labels: Any, logits: Any, weights: Any = None) -> tuple[Any, Any]:
+        """Sum of the weighed losses, and of the weights, of the labels at hand."""
+        losses = self.call(labels, logits)  # (B, T)
+        weights = ops.ones_like(losses) if weights is None else ops.cast(weights, losses.dtype)
+        return ops.sum(losses * weights), ops.sum(weights)
+
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         context = tf.distribute.get_replica_context()
         if context is None or context.num_replicas_in_sync == 1:
             return super().__call__(y_true, y_pred, sample_weight)
-        losses = self.call(y_true, y_pred)  # (B, T)
-        weights = ops.ones_like(losses) if sample_weight is None else ops.cast(sample_weight, losses.dtype)
-        own = ops.sum(losses * weights)
-        total, count = context.all_reduce(tf.distribute.ReduceOp.SUM, [ops.stop_gradient(own), ops.sum(weights)])
+        own, weight = self.sums(y_true, y_pred, sample_weight)
+        total, count = over_replicas([ops.stop_gradient(own), weight])
         own = ops.divide_no_nan(own, count)
         mean = ops.divide_no_nan(total, count)
         return own + ops.stop_gradient(mean / context.num_replicas_in_sync - own)
@@ -53,14 +65,31 @@ class MaskedLoss(keras.losses.Loss):
         return {"label_smoothing": self.label_smoothing, "name": self.name}
 
 
-class TokenLoss(keras.metrics.MeanMetricWrapper):
-    """Cross-entropy per counted label in nats, without smoothing, exact over the whole split."""
+class TokenMean(keras.metrics.Mean):
+    """Mean of a value of every label, each by its weight, exact over any number of batches."""
 
-    def __init__(self, name: str = "token_loss") -> None:
-        super().__init__(token_losses, name=name)
+    def value(self, labels: Any, logits: Any) -> Any:
+        """int (B, T), float (B, T, V) -> float32 (B, T)."""
+        raise NotImplementedError
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        values = self.value(y_true, y_pred)
+        weights = ops.ones_like(values) if sample_weight is None else ops.cast(sample_weight, values.dtype)
+        # Flat, since Keras takes the mean weight of a row: one of a shorter batch would count for more.
+        super().update_state(ops.reshape(values, (-1,)), ops.reshape(weights, (-1,)))
 
     def get_config(self) -> dict[str, Any]:
         return {"name": self.name}
+
+
+class TokenLoss(TokenMean):
+    """Cross-entropy per counted label in nats, without smoothing."""
+
+    def __init__(self, name: str = "token_loss") -> None:
+        super().__init__(name=name)
+
+    def value(self, labels: Any, logits: Any) -> Any:
+        return token_losses(labels, logits)
 
 
 def token_hits(labels: Any, logits: Any) -> Any:
@@ -68,11 +97,11 @@ def token_hits(labels: Any, logits: Any) -> Any:
     return ops.cast(ops.equal(ops.argmax(logits, axis=-1), ops.cast(labels, "int32")), "float32")
 
 
-class TokenAccuracy(keras.metrics.MeanMetricWrapper):
+class TokenAccuracy(TokenMean):
     """Share of the counted labels that the model finds likeliest, in [0, 1]."""
 
     def __init__(self, name: str = "accuracy") -> None:
-        super().__init__(token_hits, name=name)
+        super().__init__(name=name)
 
-    def get_config(self) -> dict[str, Any]:
-        return {"name": self.name}
+    def value(self, labels: Any, logits: Any) -> Any:
+        return token_hits(labels, logits)

@@ -9,7 +9,7 @@ import pytest
 
 from caption_tx.errors import CaptionTxError
 from caption_tx.training.callbacks import RunState, SampleCaptions, curves_figure
-from caption_tx.training.fit import TrainingModel
+from caption_tx.training.model import TrainingModel
 from caption_tx.training.objective import MaskedLoss, TokenLoss
 
 

@@ -23,6 +23,7 @@ from caption_tx.errors import CaptionTxError, ConfigError
 from caption_tx.training import distribution
 from caption_tx.training.distribution import Distribution, worker_share
 from caption_tx.training.fit import train
+from caption_tx.training.optimizer import FusedAdam
 
 ROOT = Path(__file__).resolve().parents[2]
 CURVES = ["loss", "token_loss", "accuracy", "val_loss", "val_token_loss", "val_accuracy"]
@@ -89,7 +90,7 @@ def test_one_device_is_left_to_itself():
     assert not chosen.is_divided
     assert chosen.is_chief
     assert distribution.mended(keras.Model, chosen) is keras.Model
-    assert type(distribution.make_adam(0.1, 1.0, chosen)) is keras.optimizers.Adam
+    assert type(distribution.make_adam(0.1, 1.0, chosen)) is FusedAdam
     chosen.wait()
     chosen.agree("settings", "x")
 

@@ -68,6 +68,18 @@ def test_metric_is_exact_over_batches_of_different_weight(metric, values):
     assert float(metric.result()) == pytest.approx(values[WEIGHTS > 0].mean(), rel=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("metric", "values"), [(TokenLoss(), slow_losses(0)), (TokenAccuracy(), LOGITS.argmax(-1) == LABELS)]
+)
+def test_metric_is_exact_over_batches_of_different_length(metric, values):
+    """Rows of 2 labels and of 5: each label counts alike."""
+    metric.reset_state()
+    metric.update_state(LABELS[:1, :2], LOGITS[:1, :2])
+    metric.update_state(LABELS[1:], LOGITS[1:])
+    wanted = np.concatenate([values[:1, :2].ravel(), values[1:].ravel()]).mean()
+    assert float(metric.result()) == pytest.approx(wanted, rel=1e-5)
+
+
 @pytest.mark.parametrize("item", [MaskedLoss(0.3), TokenLoss(), TokenAccuracy("hits")])
 def test_config_round_trip(item):
     again = type(item).from_config(item.get_config())
