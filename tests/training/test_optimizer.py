@@ -17,9 +17,7 @@ def run(optimizer, steps=25):
     for step in range(steps):
         scale = 10.0 ** random.integers(-4, 2)
         dense = tf.constant(scale * random.normal(size=shapes[0]), tf.float32)
-        rows = tf.IndexedSlices(
-            dense[:2], tf.constant([step % 5, 0]), tf.constant([5, 7])
-        )  # two uses of one row add up
+        rows = tf.IndexedSlices(dense[:2], tf.constant([step % 5, 0]), tf.constant([5, 7]))  # twice
         apply(rows if step % 3 == 0 else dense, tf.constant(scale * random.normal(size=shapes[1]), tf.float32))
     return [np.asarray(variable) for variable in (*variables, *optimizer.variables)]
 

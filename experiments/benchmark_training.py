@@ -1,0 +1,427 @@
+"""Speed of training against the tutorials' ways, each lever by itself, and what share of the machine it uses.
+
+COMMAND
+    python experiments/benchmark_training.py --data DIR --language zh --workdir DIR [--backbone-weights FILE]
+
+DIR (data) holds `flickr8kzhc.caption.txt` or `flickr8kenc.caption.txt`, the split lists and `images/`. All
+variants have the same sizes (layers, 256 wide, 4 heads, feed-forward 1,024) and vocabulary, train on the same
+captions through Keras `fit`, and take turns, `--rounds` times; what is printed is the median of the rounds.
+A token counts that is not padding. "Share" is the arithmetic that those tokens and images need, forward and
+backward, over the time, as a share of the machine's own peak for float32 matrix products of 2,048, measured in
+the same run; the MobileNet's arithmetic does not count. The tutorials' ways are written as in TensorFlow's
+image captioning tutorial: one row a caption, padded to the batch's longest, 32 captions a step.
+
+    uncached   pictures decoded, repeated once a caption, MobileNet in every step
+    cached     features computed before, stored in float32 once a caption
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from caption_tx.config import BackboneConfig, Config, CorpusConfig, ModelConfig, TextConfig, TrainingConfig
+from caption_tx.data import pipeline
+from caption_tx.data.backbone import Backbone
+from caption_tx.data.cache import FeatureCache
+from caption_tx.data.corpus import read_corpus
+from caption_tx.data.features import encode_images
+from caption_tx.data.image_folders import open_images
+from caption_tx.data.segmentation import Segmenter
+from caption_tx.model import captioner as captioner_module
+from caption_tx.model import layers
+from caption_tx.model.captioner import Captioner
+from caption_tx.training.model import TrainingModel
+from caption_tx.training.objective import MaskedLoss, TokenAccuracy, TokenLoss, token_losses
+from caption_tx.training.optimizer import FusedAdam
+from caption_tx.training.preparation import Prepared, segment_corpus, tokenize_corpus
+
+CAPTIONS = {"zh": "flickr8kzhc.caption.txt", "en": "flickr8kenc.caption.txt"}
+TUTORIAL_BATCH = 32
+"""Captions a step in the tutorial."""
+STORED_IMAGES = 512
+"""Images whose float32 features the tutorial's cached way stores here: 200 KB a caption."""
+
+
+class TutorialDecoder(keras.Model):
+    """The tutorial's decoder, of Keras's own layers, at our sizes; one caption a row."""
+
+    def __init__(self, vocabulary_size: int, config: ModelConfig, backbone: keras.Model | None) -> None:
+        super().__init__()
+        width, dropout = config.hidden_dim, config.dropout
+        self.backbone = backbone
+        self.project = keras.layers.Dense(width)
+        self.tokens = keras.layers.Embedding(vocabulary_size, width)
+        self.positions = keras.layers.Embedding(config.max_length, width)
+        self.blocks = [
+            {
+                "self": keras.layers.MultiHeadAttention(config.num_heads, width // config.num_heads, dropout=0.1),
+                "cross": keras.layers.MultiHeadAttention(config.num_heads, width // config.num_heads, dropout=0.1),
+                "feed": keras.Sequential(
+                    [
+                        keras.layers.Dense(config.intermediate_dim, activation="relu"),
+                        keras.layers.Dense(width),
+                        keras.layers.Dropout(dropout),
+                    ]
+                ),
+                "norms": [keras.layers.LayerNormalization() for _ in range(3)],
+            }
+            for _ in range(config.num_layers)
+        ]
+        self.tracked = [[*block["norms"], block["self"], block["cross"], block["feed"]] for block in self.blocks]
+        self.out = keras.layers.Dense(vocabulary_size)
+
+    def build(self, input_shape: Any = None) -> None:
+        self.built = True
+
+    def call(self, inputs: tuple, training: bool | None = None) -> Any:
+        images, tokens = inputs
+        if self.backbone is not None:
+            images = self.backbone(tf.cast(images, tf.float32) / 127.5 - 1, training=False)
+        cells = tf.reshape(images, (tf.shape(images)[0], -1, images.shape[-1]))
+        memory = self.project(cells)
+        x = self.tokens(tokens) + self.positions(tf.range(tf.shape(tokens)[1]))
+        for block in self.blocks:
+            x = block["norms"][0](x + block["self"](x, x, use_causal_mask=True, training=training))
+            x = block["norms"][1](x + block["cross"](x, memory, training=training))
+            x = block["norms"][2](x + block["feed"](x, training=training))
+        return self.out(x)
+
+
+def tutorial_loss(labels: Any, logits: Any) -> Any:
+    """Mean over the labels that are not padding."""
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.cast(labels, tf.int32), logits)
+    mask = tf.cast(labels != 0, losses.dtype)
+    return tf.reduce_sum(losses * mask) / tf.reduce_sum(mask)
+
+
+def tutorial_accuracy(labels: Any, logits: Any) -> Any:
+    """Share of the labels that are not padding that were found likeliest."""
+    mask = tf.cast(labels != 0, tf.float32)
+    hits = tf.cast(tf.argmax(logits, -1, labels.dtype) == labels, tf.float32)
+    return tf.reduce_sum(hits * mask) / tf.reduce_sum(mask)
+
+
+def caption_tokens(prepared: Prepared) -> list[tuple[str, list[np.ndarray]]]:
+    """Each training image with its captions' token_ids."""
+    packed = prepared.train[1]
+    splits, rows = packed.caption_splits, packed.tokens.row_splits
+    return [
+        (name, [packed.tokens.values[rows[c] : rows[c + 1]] for c in range(splits[i], splits[i + 1])])
+        for i, name in enumerate(packed.images)
+    ]
+
+
+def tutorial_batches(features: tf.data.Dataset) -> tf.data.Dataset:
+    """(features or image, tokens of a caption) -> ((images, inputs), labels), as the tutorial batches them."""
+    return (
+        features.map(lambda image, tokens: ((image, tokens[:-1]), tokens[1:]), tf.data.AUTOTUNE)
+        .shuffle(1000)
+        .padded_batch(TUTORIAL_BATCH)
+        .prefetch(tf.data.AUTOTUNE)
+    )
+
+
+def uncached(prepared: Prepared, images: Path) -> tf.data.Dataset:
+    """Pictures decoded and resized in the pipeline, each repeated for its captions."""
+    pairs = caption_tokens(prepared)
+    ragged = tf.ragged.constant([[caption.tolist() for caption in captions] for _, captions in pairs], tf.int32)
+    paths = tf.constant([str(images / name) for name, _ in pairs])
+
+    def load(path: tf.Tensor, captions: tf.RaggedTensor) -> tuple[tf.Tensor, tf.RaggedTensor]:
+        picture = tf.io.decode_jpeg(tf.io.read_file(path), channels=3)
+        return tf.image.resize(picture, (224, 224)), captions
+
+    def per_caption(picture: tf.Tensor, captions: tf.RaggedTensor) -> tf.data.Dataset:
+        each = tf.data.Dataset.from_tensor_slices(captions)
+        return each.map(lambda tokens: (picture, tokens))
+
+    dataset = tf.data.Dataset.from_tensor_slices((paths, ragged)).shuffle(len(pairs)).map(load, tf.data.AUTOTUNE)
+    return tutorial_batches(dataset.flat_map(per_caption))
+
+
+def store_per_caption(prepared: Prepared, cache: FeatureCache, folder: Path) -> tf.data.Dataset:
+    """Writes float32 features once a caption, and reads them as the tutorial does."""
+    names = [name for name, _ in caption_tokens(prepared)][:STORED_IMAGES]
+    if not folder.exists():
+        stored = cache.load(names)
+        captions = dict(caption_tokens(prepared))
+
+        def generate() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+            for name, features in zip(names, stored, strict=True):
+                for tokens in captions[name]:
+                    yield np.asarray(features, np.float32), tokens
+
+        signature = (tf.TensorSpec(cache.feature_shape, tf.float32), tf.TensorSpec((None,), tf.int32))
+        written = tf.data.Dataset.from_generator(generate, output_signature=signature).shuffle(1000)
+        numbered = written.enumerate()
+        numbered.save(str(folder), shard_func=lambda number, _: number % 10)
+
+    def read(shards: tf.data.Dataset) -> tf.data.Dataset:
+        return shards.shuffle(1000).interleave(lambda shard: shard)
+
+    dataset = tf.data.Dataset.load(str(folder), reader_func=read)
+    return tutorial_batches(dataset.map(lambda number, row: row, tf.data.AUTOTUNE))
+
+
+def unpack_rows(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Our batches with one caption a row, the image's features repeated for each."""
+
+    def split(inputs: dict[str, tf.Tensor], labels: tf.Tensor, weights: tf.Tensor) -> tuple:
+        segments = inputs["segment_ids"]
+        rows, number = tf.meshgrid(
+            tf.range(tf.shape(labels)[0]), tf.range(1, tf.reduce_max(segments) + 1), indexing="ij"
+        )
+        rows, number = tf.reshape(rows, [-1]), tf.reshape(number, [-1])
+        mask = tf.gather(segments, rows) == number[:, None]  # (captions, T)
+
+        def cut(values: tf.Tensor) -> tf.Tensor:
+            return tf.ragged.boolean_mask(tf.gather(values, rows), mask).to_tensor()
+
+        tokens = {name: cut(inputs[name]) for name in ("token_ids", "positions", "segment_ids")}
+        return {"features": tf.gather(inputs["features"], rows)} | tokens, cut(labels), cut(weights)
+
+    return dataset.map(split, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+class FusedLoss(MaskedLoss):
+    """Cross-entropy through TensorFlow's kernel for loss and gradient in one, smoothing beside it."""
+
+    def call(self, labels: Any, logits: Any) -> Any:
+        labels = tf.cast(labels, tf.int32)  # Keras makes them of the logits' type
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+        chosen = tf.gather(logits, labels, batch_dims=2)
+        return losses + self.label_smoothing * (chosen - tf.reduce_mean(logits, axis=-1))
+
+
+class HiddenCaptioner(Captioner):
+    """Ends before the output layer: (B, T, D)."""
+
+    def _logits(self, x: Any, training: bool | None) -> Any:
+        return self.output_dropout(x, training=training)
+
+
+class ChunkedModel(TrainingModel):
+    """Logits and loss of 512 tokens at a time, computed again for the gradient: less memory at once."""
+
+    def train_step(self, data: Any) -> Any:
+        inputs, labels, weights = data
+        output, tokens = self.captioner.token_output, self.captioner.embedding.tokens
+
+        @tf.recompute_grad
+        def part(hidden: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+            logits = tf.matmul(hidden, tokens.value, transpose_b=True) + (output.log_prior.value + output.bias.value)
+            return tf.reduce_sum(token_losses(labels[None], logits[None], 0.1)[0] * weights)
+
+        with tf.GradientTape() as tape:
+            hidden = self(inputs, training=True)
+            hidden = tf.reshape(hidden, (-1, hidden.shape[-1]))
+            labels, weights = tf.reshape(labels, (-1,)), tf.reshape(weights, (-1,))
+            chunks = [slice(begin, begin + 512) for begin in range(0, 4096, 512)]
+            total = tf.add_n([part(hidden[chunk], labels[chunk], weights[chunk]) for chunk in chunks])
+            loss = total / tf.reduce_sum(weights)
+        variables = self.trainable_variables
+        self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+        self._loss_tracker.update_state(loss)
+        return {"loss": self._loss_tracker.result()}
+
+
+@dataclass
+class Variant:
+    """A model and its endless batches of `captions` captions, and the seconds a step of each round.
+
+    `tokens` are those of a caption, on average, that are not padding.
+    """
+
+    name: str
+    model: keras.Model
+    batches: tf.data.Dataset
+    captions: float
+    tokens: float
+    steps: int = 40
+    seconds: list[float] = field(default_factory=list)
+
+    def measure(self) -> None:
+        """One round: the first steps, in which buffers fill, do not count."""
+        skipped = 8  # steps_per_execution below divides it
+        clock = Clock(skipped)
+        self.model.fit(self.batches, steps_per_epoch=skipped + self.steps, verbose=0, callbacks=[clock], shuffle=False)
+        self.seconds.append(clock.seconds / self.steps)
+
+
+class Clock(keras.callbacks.Callback):
+    """Seconds between the end of the step before the first that counts, and the last."""
+
+    def __init__(self, skipped: int) -> None:
+        super().__init__()
+        self.skipped, self.seconds = skipped, 0.0
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if batch + 1 == self.skipped:
+            self.start = time.perf_counter()
+        self.seconds = time.perf_counter() - getattr(self, "start", time.perf_counter())
+
+
+def measure_peak(dtype: tf.DType, seconds: float = 2.0) -> float:
+    """Best GFLOP/s of matrix products of 2,048."""
+    matrix = tf.cast(tf.random.normal((2048, 2048)), dtype)
+    weights = tf.Variable(matrix)
+    multiply = tf.function(lambda: tf.matmul(matrix, weights))
+    multiply()
+    best, end = 0.0, time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        start = time.perf_counter()
+        multiply()
+        best = max(best, 2 * 2048**3 / (time.perf_counter() - start) / 1e9)
+    return best
+
+
+def useful_gflop(captions: float, tokens: float, vocabulary_size: int, model: ModelConfig, per_image: float) -> float:
+    """Arithmetic that training on so many captions needs, forward and backward.
+
+    A multiplication and an addition each count; backward costs twice forward, except that nothing needs the
+    gradient of the features. Keys and values of the memory are needed once an image, of `per_image` captions.
+    """
+    cells, channels, width = 49, 1024, model.hidden_dim
+    layer = 2 * width * (3 * width + width + width + width) + 4 * width * model.intermediate_dim + 4 * cells * width
+    token = model.num_layers * layer + 2 * width * vocabulary_size
+    image = cells * model.num_layers * 4 * width * width
+    project = cells * 2 * channels * width
+    images = captions / per_image
+    return (3 * (captions * tokens * token + images * image) + 2 * images * project) / 1e9
+
+
+def make_variants(arguments: argparse.Namespace) -> tuple[list[Variant], Prepared, ModelConfig]:
+    """All variants, the tutorials' first, then the defaults, then each lever."""
+    source = CorpusConfig(sources=(str(arguments.data / CAPTIONS[arguments.language]),))
+    config = Config(source, TextConfig(language=arguments.language))
+    words = segment_corpus(read_corpus(source.sources), Segmenter(config.text), {})
+    prepared = tokenize_corpus(config, words, lambda text: None)
+    packed, batch_size = prepared.train[1], TrainingConfig().batch_size
+    sizes = replace(ModelConfig(), num_layers=arguments.layers)
+    vocabulary_size = prepared.tokenizer.vocabulary_size
+    images, folder = open_images(str(arguments.data / "images")), arguments.workdir / "features"
+    backbone = Backbone(BackboneConfig(weights=arguments.backbone_weights))
+    cache = encode_images(packed.images, images, str(folder), backbone)
+    per_image = len(packed.tokens) / len(packed.images)
+    tokens = (len(packed.tokens.values) - len(packed.tokens)) / len(packed.tokens)
+    full = batch_size * per_image
+
+    def ours(window: int = pipeline.WINDOW_BATCHES) -> tf.data.Dataset:
+        with mock.patch.object(pipeline, "WINDOW_BATCHES", window):
+            rows = pipeline.cached_rows(cache, packed, 0, False)
+            return pipeline.packed_batches(rows, packed, batch_size, (0, 1), 0)
+
+    def captioner(precision: str = "float32", kind: type = Captioner) -> Captioner:
+        keras.utils.set_random_seed(0)
+        settings = asdict(sizes) | {"vocabulary_size": vocabulary_size, "feature_shape": cache.feature_shape}
+        made = kind(**settings, dtype=precision)
+        made.token_output.adapt(prepared.counts)
+        return made
+
+    def compiled(model: keras.Model, loss: Any = None, optimizer: Any = FusedAdam, **options: Any) -> keras.Model:
+        model.compile(
+            optimizer(5e-4, global_clipnorm=1.0),
+            loss or MaskedLoss(0.1),
+            **{"jit_compile": False, "weighted_metrics": [TokenLoss(), TokenAccuracy()]} | options,
+        )
+        return model
+
+    def add(name: str, model: keras.Model, batches: tf.data.Dataset, **options: Any) -> None:
+        variants.append(Variant(name, model, batches.repeat(), options.pop("captions", full), tokens, **options))
+
+    def tutorial(encoder: keras.Model | None) -> keras.Model:
+        model = TutorialDecoder(vocabulary_size, sizes, encoder)
+        model.compile(keras.optimizers.Adam(1e-4), tutorial_loss, metrics=[tutorial_accuracy], jit_compile=False)
+        return model
+
+    variants: list[Variant] = []
+    pictures = uncached(prepared, arguments.data / "images")
+    add("tutorial, uncached", tutorial(backbone.network), pictures, captions=TUTORIAL_BATCH, steps=16)
+    stored = store_per_caption(prepared, cache, arguments.workdir / f"per-caption-{arguments.language}")
+    add("tutorial, cached", tutorial(None), stored, captions=TUTORIAL_BATCH)
+    add("caption_tx", compiled(TrainingModel(captioner())), ours())
+    held = ours().take(48).cache()
+    add("batches held in memory", compiled(TrainingModel(captioner())), held)
+    variants[-1].tokens = sum(int(tf.math.count_nonzero(x["segment_ids"])) for x, _, _ in held) / (48 * full)
+    add("bfloat16", compiled(TrainingModel(captioner("mixed_bfloat16"))), ours())
+    add("8 steps an execution", compiled(TrainingModel(captioner()), steps_per_execution=8), ours())
+    add("without bucketing", compiled(TrainingModel(captioner())), ours(1))
+    add("without packing", compiled(TrainingModel(captioner())), unpack_rows(ours()))
+    add("fused cross-entropy", compiled(TrainingModel(captioner()), FusedLoss(0.1)), ours())
+    add("chunked cross-entropy", compiled(ChunkedModel(captioner(kind=HiddenCaptioner)), weighted_metrics=None), ours())
+    add("Keras's Adam", compiled(TrainingModel(captioner()), optimizer=keras.optimizers.Adam), ours())
+    ordinary = keras.layers.Dropout
+    with mock.patch.object(layers, "Dropout", ordinary), mock.patch.object(captioner_module, "Dropout", ordinary):
+        add("Keras's dropout", compiled(TrainingModel(captioner())), ours())
+    # XLA compiles for each shape by itself, some ten seconds: one length for both.
+    common = Counter(x["segment_ids"].shape[1] for x, _, _ in held).most_common(1)[0][0]
+    same = held.filter(lambda x, *_: tf.shape(x["segment_ids"])[1] == common).cache()
+    number = sum(1 for _ in same)
+    length = sum(int(tf.math.count_nonzero(x["segment_ids"])) for x, _, _ in same) / (number * full)
+    shape = tf.TensorShape([batch_size, common])
+    fixed = same.map(lambda x, y, w: _with_shape(x, y, w, shape))
+    for name, jit in (("one length, without XLA", False), ("one length, XLA", True)):
+        add(name, compiled(TrainingModel(captioner()), jit_compile=jit), fixed, steps=16)
+        variants[-1].tokens = length
+    return variants, prepared, sizes
+
+
+def _with_shape(inputs: dict[str, tf.Tensor], labels: tf.Tensor, weights: tf.Tensor, shape: tf.TensorShape) -> tuple:
+    def fix(values: tf.Tensor) -> tf.Tensor:
+        return tf.ensure_shape(values, shape if values.shape.rank == 2 else [shape[0], *values.shape[1:]])
+
+    return {name: fix(values) for name, values in inputs.items()}, fix(labels), fix(weights)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--language", choices=sorted(CAPTIONS), default="zh")
+    parser.add_argument("--workdir", type=Path, required=True, help="features go here, 2 GB of them once a caption")
+    parser.add_argument("--backbone-weights", default="imagenet")
+    parser.add_argument("--layers", type=int, default=2, help="as in the tutorial (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", help="parts of names: only these variants, beside `caption_tx`")
+    arguments = parser.parse_args()
+    variants, prepared, sizes = make_variants(arguments)
+    if arguments.only:
+        variants = [one for one in variants if one.name == "caption_tx" or any(part in one.name for part in arguments.only.split(","))]
+    peaks = []
+    for _ in range(arguments.rounds):
+        peaks.append(measure_peak(tf.float32))
+        for variant in variants:
+            variant.measure()
+    peak = max(peaks)
+    print(f"{arguments.language}: vocabulary {prepared.tokenizer.vocabulary_size}, {sizes.num_layers} layers; peak of")
+    print(f"matrix products {peak:.0f} GFLOP/s in float32, {measure_peak(tf.bfloat16):.0f} in bfloat16")
+    print(f"{'':28}ms/step  captions/s  tokens/s  share of peak  of caption_tx")
+    rates = {one.name: one.captions / float(np.median(one.seconds)) for one in variants}
+    packed = prepared.train[1]
+    per_image = len(packed.tokens) / len(packed.images)
+    default = next(one for one in variants if one.name == "caption_tx")
+    for one in variants:
+        rate = rates[one.name]
+        work = useful_gflop(rate, one.tokens, prepared.tokenizer.vocabulary_size, sizes, per_image)
+        relative = rate * one.tokens / (rates[default.name] * default.tokens)
+        print(
+            f"{one.name:28}{1e3 * float(np.median(one.seconds)):7.0f}{rate:12,.0f}{rate * one.tokens:10,.0f}"
+            f"{work / peak:15.1%}{relative:15.2f}"
+        )
+
+
+if __name__ == "__main__":
+    main()
