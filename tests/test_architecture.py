@@ -96,11 +96,12 @@ def test_modules_say_what_they_are(name):
 def test_light_modules_do_not_load_tensorflow(run_python):
     names = ["", ".config", ".errors", ".assets", ".data.corpus", ".data.segmentation", ".data.images"]
     names += [".cli", ".data.image_folders", ".data.word_lists", ".data.vocabulary", ".data.hygiene.checks"]
+    names += [".training.ray_cluster", ".training.ray_jobs"]
     code = f"""
 import importlib, sys
 for name in {names}:
     importlib.import_module("caption_tx" + name)
-    heavy = [module for module in ("tensorflow", "keras", "jieba", "matplotlib") if module in sys.modules]
+    heavy = [module for module in ("tensorflow", "keras", "jieba", "matplotlib", "ray") if module in sys.modules]
     assert not heavy, ("caption_tx" + name, heavy)
 """
     process = run_python(code)

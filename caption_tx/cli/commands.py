@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from caption_tx.cli.settings import need_images, parse_share, resolve
@@ -36,6 +36,15 @@ def _start_tensorflow() -> None:
 
         tf.config.list_physical_devices()
         tf.zeros(())
+
+
+def _start_tensorflow_without_gpus() -> None:
+    """For a process that only waits for others, which may need the GPUs of this machine."""
+    with _silence():
+        import tensorflow as tf
+
+        with suppress(RuntimeError):  # it was in use already
+            tf.config.set_visible_devices([], "GPU")
 
 
 def _join_workers() -> None:
@@ -138,10 +147,18 @@ def features(arguments: argparse.Namespace) -> None:
     share = parse_share(arguments.shard)
     if arguments.join and arguments.shard:
         raise ConfigError("--join comes after all shares are encoded; leave out --shard.")
-    _start_tensorflow()
+    if arguments.ray:
+        _refuse_beside_ray(arguments, "--ray encodes all shares and joins them itself", "shard", "join")
+        _refuse_beside_ray(arguments, "--renew needs a cache that no other process is at work on", "renew")
+        _start_tensorflow_without_gpus()
+    else:
+        _start_tensorflow()
     from caption_tx.training.encoding import encode_corpus, join_corpus
+    from caption_tx.training.ray_jobs import encode_on_ray
 
-    if arguments.join:
+    if arguments.ray:
+        cache = encode_on_ray(config, arguments.ray, arguments.cache, _tell)
+    elif arguments.join:
         cache = join_corpus(config, arguments.cache, _tell)
     else:
         cache = encode_corpus(config, arguments.cache, _tell, share, arguments.renew)
@@ -150,10 +167,19 @@ def features(arguments: argparse.Namespace) -> None:
         raise CaptionTxError("None of the images could be read; check --images.")
 
 
+def _refuse_beside_ray(arguments: argparse.Namespace, reason: str, *options: str) -> None:
+    for option in options:
+        if getattr(arguments, option):
+            raise ConfigError(f"{reason}; leave out --{option} or --ray.")
+
+
 def train(arguments: argparse.Namespace) -> None:
     """Trains, or goes on."""
     config = resolve(arguments)
     need_images(config)
+    if arguments.ray or arguments.workers is not None:
+        _train_on_ray(arguments, config)
+        return
     if os.environ.get("TF_CONFIG"):
         _join_workers()
     else:
@@ -161,6 +187,19 @@ def train(arguments: argparse.Namespace) -> None:
     from caption_tx.training.fit import train
 
     train(config, arguments.workdir, _tell)
+
+
+def _train_on_ray(arguments: argparse.Namespace, config: Config) -> None:
+    if not arguments.ray:
+        raise ConfigError("--workers is for --ray, which starts them; without Ray start each yourself, with TF_CONFIG.")
+    if arguments.workers is None or arguments.workers < 1:
+        raise ConfigError(f"--ray needs --workers N, a number above 0, got {arguments.workers}.")
+    if os.environ.get("TF_CONFIG"):
+        raise ConfigError("TF_CONFIG is set, but with --ray it is Ray that names the workers; unset it.")
+    _start_tensorflow_without_gpus()
+    from caption_tx.training.ray_jobs import train_on_ray
+
+    train_on_ray(config, arguments.workdir, arguments.ray, arguments.workers, _tell)
 
 
 def caption(arguments: argparse.Namespace) -> None:

@@ -21,6 +21,7 @@ from caption_tx.config import (
     Source,
 )
 
+RAY_HELP = "on a Ray cluster: host:6379, ray://host:10001, auto (the one of this machine), local (start one here)"
 IMAGES_HELP = "folder of the images, or a TSV file of images in base64; also on a remote store (gs://..)"
 
 
@@ -117,6 +118,9 @@ def make_parser() -> argparse.ArgumentParser:
         "--shard", metavar="I/N", help="encode the I-th of N shares only; the others may run at the same time, anywhere"
     )
     features.add_argument(
+        "--ray", metavar="ADDRESS", help=f"encode share by share {RAY_HELP}; at the end check and join all"
+    )
+    features.add_argument(
         "--renew", action="store_true", help="encode images anew whose file holds another picture now"
     )
     features.add_argument(
@@ -167,6 +171,10 @@ def make_parser() -> argparse.ArgumentParser:
         "--sample-image", action="append", metavar="NAME", help="image to caption after every epoch; may be repeated"
     )
     train.add_argument("--seed", type=int, help=f"default: {training.seed}")
+    train.add_argument("--ray", metavar="ADDRESS", help=f"train {RAY_HELP}; needs --workers")
+    train.add_argument(
+        "--workers", type=int, metavar="N", help="processes that Ray starts, and starts again when one is lost"
+    )
     _add_backbone(train)
     _add_settings(train)
     train.set_defaults(run=commands.train)

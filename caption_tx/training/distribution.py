@@ -36,6 +36,11 @@ _GONE = (
 )
 """What a collective operation raises in the workers that are left."""
 
+
+class LostWorkerError(CaptionTxError):
+    """Another worker ended, or cannot be reached: the same run can be gone on with."""
+
+
 _NOTHING_SAID = ("Graph execution error", "Detected at node", "<stack traces")
 
 
@@ -129,7 +134,7 @@ class Distribution:
         """Says in one line that another worker is gone, where TensorFlow's errors mean that.
 
         Raises:
-            CaptionTxError: another worker ended, or cannot be reached.
+            LostWorkerError: another worker ended, or cannot be reached.
         """
         try:
             yield
@@ -138,7 +143,7 @@ class Distribution:
                 raise
             lines = [line.strip() for line in str(error.message).splitlines() if line.strip()]
             reason = next((line for line in lines if not line.startswith(_NOTHING_SAID)), type(error).__name__)[:200]
-            raise CaptionTxError(
+            raise LostWorkerError(
                 f"Another worker is gone, so worker {self.index} of {self.workers} stops too. Start all workers again "
                 f"with the same command: they go on after the last whole epoch. (TensorFlow says: {reason})"
             ) from error
@@ -153,7 +158,7 @@ def _join(config: str) -> Distribution:
     except RuntimeError as error:
         raise ConfigError(f"TF_CONFIG names several workers, but TensorFlow was in use already: {error}") from error
     except (*_GONE, tf.errors.UnknownError) as error:
-        raise CaptionTxError(f"Worker {index} of {workers} could not join the others: {error.message}") from error
+        raise LostWorkerError(f"Worker {index} of {workers} could not join the others: {error.message}") from error
     return Distribution(strategy, index, workers)
 
 
@@ -165,7 +170,7 @@ def choose() -> Distribution:
 
     Raises:
         ConfigError: `TF_CONFIG` is wrong, or this came too late.
-        CaptionTxError: the other workers cannot be reached.
+        LostWorkerError: the other workers cannot be reached.
     """
     if worker_share()[1] > 1:
         return _join(os.environ["TF_CONFIG"])
