@@ -28,6 +28,9 @@ from caption_tx.errors import ImageError
 SHUFFLE_ROWS = 4096
 """Rows held for shuffling: 50 KB each for a 7x7x1024 cache."""
 
+HELD_BYTES = 768 * 2**20
+"""Features of at most this size stay in memory after the first epoch: inflating them takes a tenth of a step."""
+
 WINDOW_BATCHES = 16
 """Batches that are cut from one window of rows sorted by length: 3% of a batch is padding, with 8 of them 6%."""
 
@@ -67,29 +70,46 @@ def pack_captions(images: Sequence[str], tokens: TokenLists, weights: np.ndarray
     return PackedCaptions(tuple(names), splits, tokens.take(order), weights[order].astype(np.float32))
 
 
-def _pack_row(packed: PackedCaptions) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
-    """Lays out the captions of one image as a row, in the graph: only the tokens themselves are kept."""
-    caption_splits, row_splits = tf.constant(packed.caption_splits), tf.constant(packed.tokens.row_splits)
+def _row_lengths(packed: PackedCaptions) -> np.ndarray:
+    """Tokens of each image's row, int32 (n,): all but the last of each caption, which is no input."""
+    ends = packed.tokens.row_splits[packed.caption_splits]
+    return (np.diff(ends) - np.diff(packed.caption_splits)).astype(np.int32)
+
+
+def _pack_rows(packed: PackedCaptions) -> Callable[[tf.Tensor, tf.Tensor], dict[str, tf.Tensor]]:
+    """Lays out the captions of images as rows, in the graph, a batch at a time: only the tokens are kept."""
+    caption_splits, token_splits = tf.constant(packed.caption_splits), tf.constant(packed.tokens.row_splits)
     values, weights = tf.constant(packed.tokens.values, tf.int32), tf.constant(packed.weights)
+    row_lengths = tf.constant(_row_lengths(packed))
 
-    def pack(row: tf.Tensor) -> dict[str, tf.Tensor]:
-        begin, end = caption_splits[row], caption_splits[row + 1]
-        splits = row_splits[begin : end + 1]
-        tokens = values[splits[0] : splits[-1]]
-        lengths = splits[1:] - splits[:-1]
-        places = tf.range(splits[0], splits[-1]) - tf.repeat(splits[:-1], lengths)
-        is_input = places < tf.repeat(lengths - 1, lengths)  # the end mark is no input, the start mark no label
-
-        def each(caption_values: tf.Tensor) -> tf.Tensor:
-            return tf.repeat(caption_values, lengths - 1)
-
-        return {
-            "token_ids": tf.boolean_mask(tokens, is_input),
-            "labels": tf.boolean_mask(tokens, places > 0),
-            "positions": tf.cast(tf.boolean_mask(places, is_input), tf.int32),
-            "segment_ids": each(tf.range(1, tf.cast(end - begin, tf.int32) + 1)),
-            "weights": each(weights[begin:end]),
+    def pack(rows: tf.Tensor, length: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Numbers of images (B,), T -> tensors (B, T)."""
+        captions = tf.ragged.range(tf.gather(caption_splits, rows), tf.gather(caption_splits, rows + 1))
+        begin, end = tf.gather(token_splits, captions.values), tf.gather(token_splits, captions.values + 1)
+        each = tf.ragged.range(begin, end - 1)  # the end mark is no input
+        places, lengths = each.values, each.row_lengths()
+        segments = captions.values - tf.repeat(tf.gather(caption_splits, rows), captions.row_lengths()) + 1
+        flat = {
+            "token_ids": tf.gather(values, places),
+            "labels": tf.gather(values, places + 1),  # the start mark is no label
+            "positions": tf.cast(places - tf.repeat(begin, lengths), tf.int32),
+            "segment_ids": tf.cast(tf.repeat(segments, lengths), tf.int32),
+            "weights": tf.repeat(tf.gather(weights, captions.values), lengths),
         }
+        splits = tf.concat([[0], tf.cumsum(tf.gather(row_lengths, rows))], axis=0)
+
+        def pad(part: tf.Tensor) -> tf.Tensor:
+            shape, kinds = tf.stack([-1, length]), ["ROW_SPLITS"]
+            tensor = tf.raw_ops.RaggedTensorToTensor(
+                shape=shape,
+                values=part,
+                default_value=tf.zeros((), part.dtype),
+                row_partition_tensors=[splits],
+                row_partition_types=kinds,
+            )
+            return tf.ensure_shape(tensor, (None, None))
+
+        return {name: pad(part) for name, part in flat.items()}
 
     return pack
 
@@ -149,9 +169,13 @@ def cached_rows(
     # In order even where parallel: the same seed gives the same batches.
     dataset = records.map(parse if workers == 1 else parse_mine, num_parallel_calls=tf.data.AUTOTUNE)
     dataset = dataset.filter(lambda row: row["row"] >= 0)
+    buffer = SHUFFLE_ROWS
+    if workers == 1 and len(packed.images) * cache.record_bytes <= HELD_BYTES:
+        # The buffer, larger than all rows, reads to the end of them: only then are they all held.
+        dataset, buffer = dataset.cache(), len(packed.images) + 1
     counter = tf.data.Dataset.random(seed=shuffle_seed or 0, rerandomize_each_iteration=True)
     dataset = tf.data.Dataset.zip(dataset, counter).map(choose_view, num_parallel_calls=tf.data.AUTOTUNE)
-    return dataset if shuffle_seed is None else dataset.shuffle(SHUFFLE_ROWS, seed=shuffle_seed)
+    return dataset if shuffle_seed is None else dataset.shuffle(buffer, seed=shuffle_seed)
 
 
 def _shared_records(
@@ -260,22 +284,23 @@ def packed_batches(
     Where rows say whether they are `mine`, a batch holds those of its `batch_size` rows that are; with
     `parts` above 1 it comes as so many batches, one for each device. A part may have no row at all.
     """
-    pack = _pack_row(packed)
+    pack, row_lengths = _pack_rows(packed), tf.constant(_row_lengths(packed))
 
-    def attach(row: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        return {name: value for name, value in row.items() if name != "row"} | pack(row["row"])
+    def cut(window: dict[str, tf.Tensor]) -> tf.data.Dataset:
+        order = tf.argsort(tf.gather(row_lengths, window["row"]), stable=True)
+        number = (tf.size(order, tf.int64) + batch_size - 1) // batch_size
 
-    def sort(window: dict[str, tf.Tensor]) -> tf.data.Dataset:
-        lengths = tf.math.count_nonzero(window["segment_ids"], axis=1)
-        order = tf.argsort(lengths, stable=True)
-        ordered = {name: tf.gather(values, order) for name, values in window.items()}
-        return tf.data.Dataset.from_tensor_slices(ordered).batch(batch_size)
+        def one(batch: tf.Tensor) -> dict[str, tf.Tensor]:
+            chosen = order[batch * batch_size : (batch + 1) * batch_size]
+            return {name: tf.gather(values, chosen) for name, values in window.items()}
+
+        return tf.data.Dataset.range(number).map(one)
 
     def longest_row(batch: dict[str, tf.Tensor]) -> tf.Tensor:
-        return tf.reduce_max(tf.math.count_nonzero(batch["segment_ids"], axis=1, dtype=tf.int32))
+        return tf.reduce_max(tf.gather(row_lengths, batch["row"]))
 
     def divide(batch: dict[str, tf.Tensor]) -> tf.data.Dataset:
-        mine = batch.pop("mine", tf.ones(tf.shape(batch["labels"])[:1], tf.bool))
+        mine = batch.pop("mine", tf.ones(tf.shape(batch["row"]), tf.bool))
         longest = longest_row(batch)
 
         def part(number: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -284,12 +309,10 @@ def packed_batches(
 
         return tf.data.Dataset.range(parts).map(part)
 
-    def trim(batch: dict[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
-        # That of the whole batch: Keras gives a batch of shorter rows more weight in its metrics.
+    def finish(batch: dict[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
+        # Of a part, as long as the whole batch: all devices then compute alike.
         length = batch["longest"] if "longest" in batch else longest_row(batch)
-        room = length - tf.minimum(length, tf.shape(batch["labels"])[1])
-        names = ("token_ids", "labels", "positions", "segment_ids", "weights")
-        tokens = {name: tf.pad(batch[name][:, :length], [[0, 0], [0, room]]) for name in names}
+        tokens = pack(batch["row"], length)
         labels, weights = tokens.pop("labels"), tokens.pop("weights")
         counted = tf.not_equal(tokens["segment_ids"], 0)
         for label in uncounted_labels:
@@ -300,11 +323,11 @@ def packed_batches(
         return images | tokens, labels, tf.where(counted, weights, 0.0)
 
     window = batch_size * WINDOW_BATCHES if shuffle_seed is not None else batch_size
-    dataset = rows.map(attach, num_parallel_calls=tf.data.AUTOTUNE).padded_batch(window).flat_map(sort)
+    dataset = rows.batch(window).flat_map(cut)
     if shuffle_seed is not None:
         dataset = dataset.shuffle(2 * WINDOW_BATCHES, seed=shuffle_seed)
     if parts > 1 or "mine" in dataset.element_spec:
         dataset = dataset.flat_map(divide)
     batches = math.ceil(len(packed.images) / batch_size) * parts
-    dataset = dataset.map(trim, num_parallel_calls=tf.data.AUTOTUNE)
+    dataset = dataset.map(finish, num_parallel_calls=tf.data.AUTOTUNE)
     return dataset.apply(tf.data.experimental.assert_cardinality(batches)).prefetch(tf.data.AUTOTUNE)
