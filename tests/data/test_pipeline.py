@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from caption_tx.data import pipeline
 from caption_tx.data.features import encode_images
 from caption_tx.data.image_folders import open_images
 from caption_tx.data.images import read_image
@@ -63,12 +64,14 @@ def cache(folder, packed, backbone, tmp_path_factory):
     )
 
 
-@pytest.fixture(scope="module")
-def batches(cache, packed):
+@pytest.fixture(scope="module", params=[pipeline.HELD_BYTES, 0], ids=["held in memory", "read each epoch"])
+def batches(cache, packed, request):
     """Batches of an epoch as NumPy, from the cache."""
 
     def batches(seed=None, flips=False, batch_size=BATCH, captions=packed):
-        rows = cached_rows(cache, captions, seed, flips)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(pipeline, "HELD_BYTES", request.param)
+            rows = cached_rows(cache, captions, seed, flips)
         return list(packed_batches(rows, captions, batch_size, UNCOUNTED, seed).as_numpy_iterator())
 
     return batches
@@ -145,6 +148,24 @@ def test_a_second_epoch_of_one_dataset_comes_in_another_order(cache, packed):
     epochs = [captions_of(dataset.as_numpy_iterator()) for _ in range(2)]
     assert epochs[0] != epochs[1]
     assert sorted(epochs[0]) == sorted(epochs[1])
+
+
+@pytest.mark.parametrize("seed", [None, 5])
+def test_features_that_fit_in_memory_are_read_once(folder, packed, backbone, tmp_path, monkeypatch, seed):
+    """After an epoch the shards may go: with room for them they are not opened again, without they are."""
+    held = encode_images(packed.images, folder, str(tmp_path), backbone, flips=True)
+    size = IMAGES * held.record_bytes
+    datasets = []
+    for room in (size, size - 1):
+        monkeypatch.setattr(pipeline, "HELD_BYTES", room)
+        dataset = packed_batches(cached_rows(held, packed, seed, True), packed, BATCH, UNCOUNTED, seed)
+        assert sum(len(labels) for _, labels, _ in dataset) == IMAGES
+        datasets.append(dataset)
+    for path in tmp_path.glob("*.tfrecord"):
+        path.unlink()
+    assert sum(len(labels) for _, labels, _ in datasets[0]) == IMAGES
+    with pytest.raises(tf.errors.NotFoundError):
+        list(datasets[1])
 
 
 @pytest.mark.parametrize("batch_size", [1, 5, 23, 40])
