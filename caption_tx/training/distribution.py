@@ -193,17 +193,10 @@ class ClippedAdam(FusedAdam):
     def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> Any:
         """Keras calls this between its own clipping, which is off, and the update; all gradients are there."""
         gradients, variables = zip(*grads_and_vars, strict=True)
-        # As Keras does in one process: the norm counts each use of an embedding's row by itself.
-        slices = [gradient.values for gradient in gradients if isinstance(gradient, tf.IndexedSlices)]
-        uses = tf.add_n([tf.reduce_sum(tf.square(values)) for values in slices] or [tf.zeros(())])
-        sizes = [variable.shape.num_elements() for variable in variables]
-        flat = tf.concat([*(tf.reshape(gradient, [-1]) for gradient in gradients), [uses]], axis=0)
+        flat = tf.concat([tf.reshape(gradient, [-1]) for gradient in gradients], axis=0)
         flat = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, flat)
-        *parts, uses = tf.split(flat, [*sizes, 1])
-        dense = [
-            part for part, gradient in zip(parts, gradients, strict=True) if not isinstance(gradient, tf.IndexedSlices)
-        ]
-        norm = tf.sqrt(tf.add_n([tf.reduce_sum(tf.square(part)) for part in dense]) + uses[0])
+        parts = tf.split(flat, [variable.shape.num_elements() for variable in variables])
+        norm = tf.norm(flat)
         scale = self._clip_norm / tf.maximum(norm, self._clip_norm)
         return [
             (tf.reshape(part * scale, variable.shape), variable)

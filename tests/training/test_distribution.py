@@ -226,11 +226,12 @@ def test_two_processes_learn_as_one_does_and_go_on_after_one_is_killed(config, t
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("cached", [True, False])
-def test_two_devices_learn_as_one_does(config, tmp_path, run_python, cached):
+@pytest.mark.parametrize(("cached", "accumulation_steps"), [(True, 3), (False, 1)])
+def test_two_devices_learn_as_one_does(config, tmp_path, run_python, cached, accumulation_steps):
     training = dataclasses.replace(config.training, epochs=2, cached=cached)
     config = dataclasses.replace(config, training=training)
-    (tmp_path / "recipe.toml").write_text(dump_config(config), encoding="utf-8")
+    in_parts = dataclasses.replace(training, accumulation_steps=accumulation_steps)
+    (tmp_path / "recipe.toml").write_text(dump_config(dataclasses.replace(config, training=in_parts)), encoding="utf-8")
     run = "from caption_tx.config import load_config\nfrom caption_tx.training.fit import train\n"
     run += "train(load_config(sys.argv[1]), sys.argv[2])"
     process = run_python(TWO_DEVICES + run, tmp_path / "recipe.toml", tmp_path / "two")
@@ -239,3 +240,14 @@ def test_two_devices_learn_as_one_does(config, tmp_path, run_python, cached):
     assert "ran out of data" not in process.stderr
     train(config, tmp_path / "one", lambda text: None)
     np.testing.assert_allclose(curves(tmp_path / "two"), curves(tmp_path / "one"), atol=1e-3)
+
+
+def test_loss_scaling_is_refused_on_several_devices(config, tmp_path, run_python):
+    training = dataclasses.replace(config.training, precision="mixed_float16")
+    (tmp_path / "recipe.toml").write_text(dump_config(dataclasses.replace(config, training=training)), encoding="utf-8")
+    run = "from caption_tx.config import load_config\nfrom caption_tx.training.fit import train\n"
+    process = run_python(
+        TWO_DEVICES + run + "train(load_config(sys.argv[1]), sys.argv[2])", tmp_path / "recipe.toml", tmp_path
+    )
+    assert process.returncode == 1
+    assert "mixed_float16" in process.stderr.splitlines()[-1] and "take mixed_bfloat16" in process.stderr
