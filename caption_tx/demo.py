@@ -74,9 +74,10 @@ def run_demo(workdir: Path, language: str = "zh", log: Callable[[str], None] = p
     captions = dict(captioner.captions([files.images / name for name in scenes]))
     right = 0
     for number, (name, objects) in enumerate(scenes.items()):
-        caption = captions[str(files.images / name)]
-        if isinstance(caption, ImageError):
-            raise caption
+        result = captions[str(files.images / name)]
+        if isinstance(result, ImageError):
+            raise result
+        caption = result[0]
         exact = judge(caption.text, objects, language).exact
         right += exact
         if number < SHOWN:
@@ -90,7 +91,7 @@ def run_demo(workdir: Path, language: str = "zh", log: Callable[[str], None] = p
         path = workdir / "heatmaps" / name
         path.parent.mkdir(exist_ok=True)
         image = files.images / name
-        save_figure(captioner.explain(image, captions[str(image)]).figure(), path)
+        save_figure(captioner.explain(image, captions[str(image)][0]).figure(), path)
         heatmaps.append(path)
     seconds = time.perf_counter() - start
     step("Done. Everything is here:")

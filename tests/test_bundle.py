@@ -60,7 +60,7 @@ folder, inputs, out = sys.argv[1:]
 bundle = load_bundle(folder)
 inputs = dict(np.load(inputs))
 captions = [
-    [caption.text for caption in decode(bundle.captioner, inputs["features"], bundle.tokenizer, options, range(3))]
+    [caption.text for [caption] in decode(bundle.captioner, inputs["features"], bundle.tokenizer, options, range(3))]
     for options in (DecodingOptions(), DecodingOptions(temperature=1.0, seed=5))
 ]
 np.savez(out, logits=bundle.captioner(inputs), captions=json.dumps(captions))
@@ -78,7 +78,7 @@ def test_new_process_gives_the_same_logits_and_captions(bundle, folder, inputs, 
         captions = json.loads(str(out["captions"]))
     for found, options in zip(captions, (DecodingOptions(), DecodingOptions(1.0, seed=5)), strict=True):
         wanted = decode(bundle.captioner, inputs["features"], bundle.tokenizer, options, range(3))
-        assert found == [caption.text for caption in wanted]
+        assert found == [caption.text for [caption] in wanted]
         assert any(found)
 
 

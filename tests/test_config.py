@@ -139,10 +139,53 @@ def test_setting_out_of_range_is_named(write, text, name):
         ({"max_length": 0}, "max_length"),
         ({"seed": -1}, "seed"),
         ({"seed": 2**31}, "seed"),
+        ({"temperature": float("nan")}, "temperature"),
+        ({"length_penalty": -0.1}, "length_penalty"),
+        ({"diversity_penalty": float("inf")}, "diversity_penalty"),
+        ({"repetition_penalty": 0.5}, "repetition_penalty"),
+        ({"no_repeat_ngram": -1}, "no_repeat_ngram"),
+        ({"min_length": 0}, "min_length"),
+        ({"beam_width": 0}, "beam_width"),
+        ({"samples": 0}, "samples"),
+        ({"n_best": 0}, "n_best"),
+        ({"temperature": 1.0, "top_k": 0}, "top_k"),
+        ({"temperature": 1.0, "top_p": 0.0}, "top_p"),
+        ({"temperature": 1.0, "top_p": 1.5}, "top_p"),
+        ({"suppress_words": "狗"}, "suppress_words"),
+        ({"force_words": ("狗", " "), "beam_width": 2}, "force_words"),
     ],
 )
 def test_decoding_option_out_of_range_is_named(options, name):
     with pytest.raises(ConfigError, match=name):
+        DecodingOptions(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"beam_width": 2, "temperature": 1.0}, "A beam takes the likeliest"),
+        ({"top_k": 5}, "at temperature 0 none are"),
+        ({"top_p": 0.5}, "at temperature 0 none are"),
+        ({"samples": 2}, "all samples would be the same"),
+        ({"n_best": 2}, "more captions than are found"),
+        ({"n_best": 3, "beam_width": 2}, "more captions than are found"),
+        ({"n_best": 3, "samples": 2, "temperature": 1.0}, "more captions than are found"),
+        ({"beam_width": 4, "beam_groups": 3, "diversity_penalty": 1.0}, "must divide beam_width"),
+        ({"beam_width": 4, "beam_groups": 2}, "need each other"),
+        ({"beam_width": 4, "diversity_penalty": 1.0}, "need each other"),
+        ({"force_words": ("狗",)}, "forced by a beam"),
+        (
+            {"force_words": ("狗",), "beam_width": 4, "beam_groups": 2, "diversity_penalty": 1.0},
+            "leave out beam_groups",
+        ),
+        ({"force_words": ("狗", "狗"), "beam_width": 4}, "twice"),
+        ({"force_words": ("狗",), "suppress_words": ("猫", "狗"), "beam_width": 4}, "both forced and suppressed"),
+        ({"min_length": 5, "max_length": 4}, "above max_length"),
+        ({"force_words": ("狗", "猫"), "beam_width": 4, "max_length": 1}, "do not fit"),
+    ],
+)
+def test_decoding_options_that_mean_nothing_together_are_refused_with_the_reason(options, reason):
+    with pytest.raises(ConfigError, match=reason):
         DecodingOptions(**options)
 
 

@@ -100,6 +100,41 @@ def test_raw_maps_from_the_command_line_and_from_python(scene_run, bundle, tmp_p
     assert own.figure(layer=-1, head=0).axes
 
 
+@pytest.mark.parametrize("cut", [{}, {"top_k": 8, "top_p": 0.9}], ids=["free", "cut"])
+def test_a_trained_model_samples_the_same_captions_in_any_batch(scene_run, bundle, cut):
+    """A captioner that was trained, real features, and the content of the images as their seeds."""
+    import caption_tx
+    from caption_tx.config import DecodingOptions
+
+    captioner, images = caption_tx.load(bundle), sorted(scene_run[1].glob("*.png"))
+    options = DecodingOptions(temperature=1.0, seed=4, **cut)
+
+    def run(images, size):
+        return {name: caption.token_ids for name, [caption] in captioner.captions(images, options, size)}
+
+    wanted = run(images, 64)
+    assert len(wanted) == 116
+    assert len(set(wanted.values())) > 30
+    assert run(images[::-1], 7) == wanted
+    assert run(images[:12], 1) == {str(image): wanted[str(image)] for image in images[:12]}
+
+
+def test_searches_from_the_command_line(scene_run, bundle, capsys):
+    image = str(scene_run[1] / "test-000000.png")
+    search = ["--beam-width", "3", "--n-best", "2", "--prefix", "一个", "--force-words", "红色", "--json"]
+    assert main(["caption", image, "--bundle", bundle, *search]) == 0
+    first, second = json.loads(capsys.readouterr().out)
+    assert (first["rank"], second["rank"]) == (0, 1)
+    assert first["score"] >= second["score"]
+    for document in (first, second):
+        assert document["words"][0] == "一个"
+        assert "红色" in document["words"]
+    assert main(["caption", image, "--bundle", bundle, "--beam-width", "2", "--force-words", "龘，红色"]) == 1
+    assert "'龘'" in capsys.readouterr().err
+    assert main(["caption", image, "--bundle", bundle, "--n-best", "2"]) == 1
+    assert "n_best" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -195,7 +230,7 @@ def test_200_real_photographs_with_chinese_captions(shared, tmp_path):
 
     captioner = load(tmp_path / "run" / "bundle")
     names = parts[1]["image"].unique()
-    captions = [caption for _, caption in captioner.captions([data / "images" / name for name in names])]
+    captions = [caption for _, [caption] in captioner.captions([data / "images" / name for name in names])]
     assert all(re.fullmatch(r"[\u4e00-\u9fff]+", caption.text) for caption in captions)
     assert not any(token in caption.words for caption in captions for token in SPECIAL_TOKENS)
 

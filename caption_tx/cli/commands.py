@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from caption_tx.cli.settings import need_images, parse_share, resolve
-from caption_tx.config import Config, DecodingOptions
+from caption_tx.cli.settings import decoding_options, need_images, parse_share, resolve
+from caption_tx.config import Config
 from caption_tx.errors import CaptionTxError, ConfigError
 
 
@@ -204,7 +204,7 @@ def _train_on_ray(arguments: argparse.Namespace, config: Config) -> None:
 
 def caption(arguments: argparse.Namespace) -> None:
     """Captions images."""
-    options = DecodingOptions(arguments.temperature, arguments.max_length, arguments.seed)
+    options = decoding_options(arguments)
     _start_tensorflow()
     from caption_tx.errors import ImageError
     from caption_tx.inference.captioning import find_images, load
@@ -217,17 +217,20 @@ def caption(arguments: argparse.Namespace) -> None:
             print(f"caption-tx: skipped: {result}", file=sys.stderr)
             documents.append({"image": name, "error": str(result)})
             continue
-        if not arguments.json:
-            _tell(f"{name}\t{result.text}{'' if result.finished else ' ...'}")
-        documents.append(
-            {
-                "image": name,
-                "caption": result.text,
-                "words": list(result.words),
-                "log_probabilities": list(result.log_probabilities),
-                "finished": result.finished,
-            }
-        )
+        for caption in result:
+            if not arguments.json:
+                _tell(f"{name}\t{caption.text}{'' if caption.finished else ' ...'}")
+            documents.append(
+                {
+                    "image": name,
+                    "caption": caption.text,
+                    "rank": caption.rank,
+                    "score": caption.score,
+                    "words": list(caption.words),
+                    "log_probabilities": list(caption.log_probabilities),
+                    "finished": caption.finished,
+                }
+            )
     if arguments.json:
         print(json.dumps(documents, ensure_ascii=False, indent=1))
     if failed == len(documents):

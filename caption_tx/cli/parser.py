@@ -30,6 +30,11 @@ def _split_list(text: str) -> list[str]:
     return [item.strip() for item in text.split(",")]
 
 
+def _split_words(text: str) -> tuple[str, ...]:
+    """`a,b` -> ("a", "b"), with commas of either script."""
+    return tuple(_split_list(text.replace("，", ",")))
+
+
 def _split_numbers(text: str) -> list[int]:
     try:
         return [int(item) for item in _split_list(text)]
@@ -73,6 +78,36 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         dest="settings",
         help="any setting of config.toml, e.g. --set model.num_layers=4; may be repeated",
     )
+
+
+def _add_decoding_options(parser: argparse.ArgumentParser) -> None:
+    """The options that `settings.decoding_options` reads: one for each field of DecodingOptions."""
+    default = DecodingOptions()
+    group = parser.add_argument_group("search")
+    for name, kind, text in (
+        ("temperature", float, "0 takes the likeliest word at each step; above it words are drawn, more freely"),
+        ("top_k", int, "draw among so many likeliest words"),
+        ("top_p", float, "draw among the likeliest words that hold this share, in (0, 1]"),
+        ("samples", int, "captions drawn for each image, of which the best are kept"),
+        ("beam_width", int, "follow so many captions at once and keep the likeliest"),
+        ("beam_groups", int, "divide the beam into groups that are kept from saying the same"),
+        ("diversity_penalty", float, "what a word costs that an earlier group took at this step, in nats"),
+        ("length_penalty", float, "captions are ranked by log-probability / length ** this; 0 favours short ones"),
+        ("n_best", int, "captions to give for each image, best first"),
+        ("repetition_penalty", float, "the log-probability of a word that is there already is multiplied by this"),
+        ("no_repeat_ngram", int, "let no run of so many words stand twice in a caption; 0 allows all"),
+        ("min_length", int, "fewest words"),
+        ("max_length", int, "most tokens, the end mark among them (default: as trained)"),
+        ("suppress_words", _split_words, "words that no caption holds, with commas between them"),
+        ("force_words", _split_words, "words that every caption holds, with commas between them; needs a beam"),
+        ("prefix", str, "the start of every caption, e.g. 图中"),
+        ("seed", int, "of the drawn words"),
+    ):
+        value = getattr(default, name)
+        known = "" if value in (None, (), "") else " (default: %(default)s)"
+        metavar = {float: "X", int: "N", str: "TEXT"}.get(kind, "WORD,..")
+        option = f"--{name.replace('_', '-')}"
+        group.add_argument(option, type=kind, default=value, metavar=metavar, help=text + known)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -183,15 +218,7 @@ def make_parser() -> argparse.ArgumentParser:
     caption.add_argument("images", nargs="+", metavar="IMAGE|DIR")
     caption.add_argument("--bundle", type=Path, required=True, help="folder that training made")
     caption.add_argument("--backbone-weights", metavar="FILE", help="where those of the bundle cannot be had")
-    options = DecodingOptions()
-    caption.add_argument(
-        "--temperature",
-        type=float,
-        default=options.temperature,
-        help="0 takes the likeliest word, more samples more freely (default: %(default)s)",
-    )
-    caption.add_argument("--max-length", type=int, help="most tokens of a caption (default: as trained)")
-    caption.add_argument("--seed", type=int, default=options.seed, help="of the samples (default: %(default)s)")
+    _add_decoding_options(caption)
     caption.add_argument("--json", action="store_true", help="print one JSON document")
     caption.set_defaults(run=commands.caption)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import tomllib
+from dataclasses import fields
 from typing import Any
 
-from caption_tx.config import Config, from_dict, load_config, to_dict
+from caption_tx.config import Config, DecodingOptions, from_dict, load_config, to_dict
 from caption_tx.errors import ConfigError
 
 DEFAULTS = Config()
@@ -76,6 +77,15 @@ def resolve(arguments: argparse.Namespace) -> Config:
     if not config.corpus.sources:
         raise ConfigError("No caption source; name a caption file or its folder.")
     return config
+
+
+def decoding_options(arguments: argparse.Namespace) -> DecodingOptions:
+    """The options of a search, as the parser's search options give them.
+
+    Raises:
+        ConfigError: one is out of range, or together they mean nothing.
+    """
+    return DecodingOptions(**{item.name: getattr(arguments, item.name) for item in fields(DecodingOptions)})
 
 
 def need_images(config: Config) -> None:

@@ -15,6 +15,7 @@ from caption_tx.bundle import Bundle, load_bundle
 from caption_tx.config import DecodingOptions
 from caption_tx.data.backbone import Backbone, dequantize
 from caption_tx.data.images import IMAGE_SUFFIXES, read_image, read_picture
+from caption_tx.data.segmentation import Segmenter
 from caption_tx.errors import CaptionTxError, ImageError
 from caption_tx.inference.attention import AttentionMaps, trace
 from caption_tx.inference.decoding import Caption, decode
@@ -53,11 +54,11 @@ class ImageCaptioner:
 
     def captions(
         self, images: Sequence[str | Path], options: DecodingOptions | None = None, batch_size: int = 64
-    ) -> Iterator[tuple[str, Caption | ImageError]]:
-        """Each image file with its caption, in order; an unreadable one with its error instead."""
+    ) -> Iterator[tuple[str, list[Caption] | ImageError]]:
+        """Each image file with its captions, best first, in order; an unreadable one with its error instead."""
         size = self.bundle.backbone.image_size
         for start in range(0, len(images), batch_size):
-            results: dict[int, Caption | ImageError] = {}
+            results: dict[int, list[Caption] | ImageError] = {}
             readable, pictures, seeds = [], [], []
             names = [str(image) for image in images[start : start + batch_size]]
             for row, name in enumerate(names):
@@ -70,17 +71,31 @@ class ImageCaptioner:
                 pictures.append(picture)
                 seeds.append(int(content[:16], 16))
             if pictures:
-                captions = decode(self.bundle.captioner, self.features(pictures), self.bundle.tokenizer, options, seeds)
-                results.update(zip(readable, captions, strict=True))
+                results.update(zip(readable, self._decode(self.features(pictures), options, seeds), strict=True))
             for row, name in enumerate(names):
                 yield name, results[row]
 
+    @cached_property
+    def _segmenter(self) -> Segmenter:
+        return self.bundle.segmenter()
+
+    def _decode(
+        self, features: np.ndarray, options: DecodingOptions | None = None, row_seeds: Sequence[int] | None = None
+    ) -> list[list[Caption]]:
+        bundle = self.bundle
+        return decode(bundle.captioner, features, bundle.tokenizer, options, row_seeds, self._segmenter)
+
     def caption(self, image: str | Path, **options: Any) -> Caption:
-        """The caption of one image file; options as in `DecodingOptions`.
+        """The best caption of one image file; options as in `DecodingOptions`.
 
         Raises:
             ImageError: the image cannot be read.
+            ConfigError: an option is out of range or asks for what the model does not know.
         """
+        return self.n_best(image, **options)[0]
+
+    def n_best(self, image: str | Path, **options: Any) -> list[Caption]:
+        """The captions of one image file, best first, as many as the option `n_best` says; errors as `caption`."""
         [(_, result)] = self.captions([image], DecodingOptions(**options))
         if isinstance(result, ImageError):
             raise result
@@ -88,7 +103,7 @@ class ImageCaptioner:
 
     def _typed(self, text: str) -> tuple[list[int], list[str]]:
         """token_ids and words of a caption that a person typed, each with its end mark."""
-        words = self.bundle.segmenter().segment(text)
+        words = self._segmenter.segment(text)
         if not words:
             raise CaptionTxError(f"There are no words to explain in the caption {text!r}.")
         [token_ids] = self.bundle.tokenizer.tokenize([words])
@@ -110,7 +125,7 @@ class ImageCaptioner:
         size = self.bundle.backbone.image_size
         features = self.features([read_image(str(image), size)[1]])  # (1, h, w, C)
         if caption is None:
-            [caption] = decode(self.bundle.captioner, features, tokenizer)
+            [[caption]] = self._decode(features)
         if isinstance(caption, str):
             token_ids, words = self._typed(caption)
             text = caption

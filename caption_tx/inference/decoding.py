@@ -1,29 +1,37 @@
-"""Token search: features of images -> captions, in one compiled graph with cached keys and values."""
+"""Features of images -> captions: what the options ask for is given to a compiled search, and its finds are ranked."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from weakref import WeakKeyDictionary, ref
+from weakref import WeakKeyDictionary
 
 import numpy as np
-import tensorflow as tf
 
 from caption_tx.config import DecodingOptions
+from caption_tx.data.segmentation import Segmenter
 from caption_tx.data.tokenizer import Tokenizer
 from caption_tx.errors import ConfigError
+from caption_tx.inference.search import Numbers, Plan, compile_search
 from caption_tx.model.captioner import Captioner
 
 __all__ = ["Caption", "DecodingOptions", "decode"]
+
+BATCHES = (1, 4, 16, 64)
+"""Sizes that a search is compiled for; a batch is filled up to the next one, a larger one divided."""
 
 
 @dataclass(frozen=True)
 class Caption:
     """A generated caption.
 
-    `token_ids` are those the model chose, with the end mark where it set one; `log_probabilities`
-    (natural, <= 0) are the model's own for each of them, at temperature 1. `finished` is False for a
-    caption that was cut at the length limit.
+    Attributes:
+        token_ids: what the model chose, with the end mark where it set one, and the prefix.
+        log_probabilities: the model's own for each of them, natural, <= 0, at temperature 1.
+        finished: False for a caption that was cut at the length limit.
+        rank: its place among the captions of its image, 0 the best.
+        score: what it is ranked by, <= 0: log-probability (with the repetition penalty where one is set)
+            divided by length**length_penalty.
     """
 
     text: str
@@ -31,6 +39,8 @@ class Caption:
     token_ids: tuple[int, ...]
     log_probabilities: tuple[float, ...]
     finished: bool
+    rank: int
+    score: float
 
     @property
     def log_probability(self) -> float:
@@ -38,79 +48,135 @@ class Caption:
         return float(sum(self.log_probabilities))
 
 
-_SEARCHES: WeakKeyDictionary[Captioner, dict[tuple, Callable]] = WeakKeyDictionary()
+_SEARCHES: WeakKeyDictionary[Captioner, dict[Plan, Callable]] = WeakKeyDictionary()
 
 
-def _compile(captioner: Captioner, length: int, tokenizer: Tokenizer) -> Callable:
-    """The search as a graph: (features, temperature, uniforms) -> token_ids, log_probabilities, finished."""
-    start, end, pad = tokenizer.start_token_id, tokenizer.end_token_id, tokenizer.pad_token_id
-    vocabulary_size, held = captioner.vocabulary_size, ref(captioner)
-    suppressed = np.zeros(vocabulary_size, bool)
-    suppressed[list(tokenizer.suppress_tokens)] = True
-
-    def choose(logits: tf.Tensor, temperature: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
-        allowed = tf.where(suppressed, logits.dtype.min, logits)
-        best = tf.argmax(allowed, axis=-1, output_type=tf.int32)
-        warm = tf.nn.softmax(allowed / tf.where(temperature > 0, temperature, 1.0))
-        # Inverse of the cumulative distribution: one uniform number a row and step decides. It is
-        # scaled by the sum, since float32 sums of many shares do not end at 1 exactly.
-        cumulated = tf.cumsum(warm, axis=-1)
-        sampled = tf.reduce_sum(tf.cast(cumulated <= uniform[:, None] * cumulated[:, -1:], tf.int32), axis=-1)
-        return tf.where(temperature > 0, tf.minimum(sampled, vocabulary_size - 1), best)
-
-    def search(features: tf.Tensor, temperature: tf.Tensor, uniforms: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        batch = tf.shape(features)[0]
-        captioner = held()  # the graph is kept for as long as the captioner lives, so it may not keep it alive
-        keys_values = captioner.keys_values(features, training=False)
-        cache = captioner.empty_cache(batch, length)
-
-        def going_on(index: tf.Tensor, token: tf.Tensor, finished: tf.Tensor, *_: object) -> tf.Tensor:
-            return (index < length) & ~tf.reduce_all(finished)
-
-        def step(
-            index: tf.Tensor,
-            token: tf.Tensor,
-            finished: tf.Tensor,
-            tokens: tf.TensorArray,
-            log_probabilities: tf.TensorArray,
-            *cache: tf.Tensor,
-        ) -> tuple:
-            logits, cache = captioner.step(token, index, keys_values, list(cache))
-            # A caption has at least one word; only the choice is barred, the log-probabilities stay the model's.
-            barred = (index == 0) & (tf.range(vocabulary_size) == end)
-            allowed = tf.where(barred, logits.dtype.min, logits)
-            chosen = choose(allowed, temperature, tf.gather(uniforms, index, axis=1))
-            chosen = tf.where(finished, pad, chosen)
-            value = tf.gather(tf.nn.log_softmax(logits), chosen, batch_dims=1)
-            tokens = tokens.write(index, chosen)
-            log_probabilities = log_probabilities.write(index, tf.where(finished, 0.0, value))
-            return (index + 1, chosen, finished | (chosen == end), tokens, log_probabilities, *cache)
-
-        begin = (
-            tf.constant(0),
-            tf.fill((batch,), start),
-            tf.zeros((batch,), tf.bool),
-            tf.TensorArray(tf.int32, length, element_shape=(None,)),
-            tf.TensorArray(tf.float32, length, element_shape=(None,)),
+def _token_ids(words: Sequence[str], tokenizer: Tokenizer, option: str) -> list[int]:
+    """The ids of words that the model knows, or a ConfigError that names those that it does not."""
+    [marked] = tokenizer.tokenize([words])
+    token_ids = marked[1:-1].tolist()
+    unknown = [word for word, token in zip(words, token_ids, strict=True) if token == tokenizer.unk_token_id]
+    if unknown:
+        raise ConfigError(
+            f"{option}: the model does not know {', '.join(map(repr, unknown))}; use words of its vocabulary."
         )
-        state = tf.while_loop(going_on, step, (*begin, *cache))
-        index, _, finished, tokens, log_probabilities, *_ = state
-        tokens = tf.transpose(tokens.stack())[:, :index]
-        return tokens, tf.transpose(log_probabilities.stack())[:, :index], finished
-
-    signature = [
-        tf.TensorSpec((None, *captioner.settings["feature_shape"]), tf.float32),
-        tf.TensorSpec((), tf.float32),
-        tf.TensorSpec((None, length), tf.float32),
-    ]
-    return tf.function(search, input_signature=signature, autograph=False)
+    return token_ids
 
 
-def _uniforms(seed: int, row_seeds: Sequence[int], length: int) -> np.ndarray:
-    """(B, length) in [0, 1): a row's numbers depend on its own seed and `seed`, on nothing else."""
+def _prefix(text: str, tokenizer: Tokenizer, segmenter: Segmenter | None) -> list[int]:
+    if not text:
+        return []
+    words = text.split() if segmenter is None else segmenter.segment(text)
+    if not words:
+        raise ConfigError(f"prefix: there are no words in {text!r}.")
+    return _token_ids(words, tokenizer, "prefix")
+
+
+def _single_words(texts: Sequence[str], tokenizer: Tokenizer, segmenter: Segmenter | None, option: str) -> list[int]:
+    """The id of each text, which must be one word, as it stands or as it is segmented."""
+    if not texts:
+        return []
+    known, words = set(tokenizer.vocabulary), []
+    for text in texts:
+        parts = [text] if text in known or segmenter is None else segmenter.segment(text)
+        if len(parts) > 1:
+            raise ConfigError(f"{option}: {text!r} is more than one word to the model; give {parts} one by one.")
+        words += parts or [text]
+    return list(dict.fromkeys(_token_ids(words, tokenizer, option)))
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """The options in the model's terms; `length` is the most tokens of a caption."""
+
+    length: int
+    prefix: list[int]
+    suppressed: list[int]
+    forced: list[int]
+
+
+def _translate(options: DecodingOptions, max_length: int, tokenizer: Tokenizer, segmenter: Segmenter | None) -> _Wanted:
+    """What the options ask of this model, or a ConfigError where it cannot be had."""
+    length = options.max_length or max_length
+    if length > max_length:
+        raise ConfigError(f"max_length must be at most {max_length}, as the model was trained, got {length}.")
+    if options.min_length > length:
+        raise ConfigError(f"min_length must be at most {length}, the tokens of a caption, got {options.min_length}.")
+    prefix = _prefix(options.prefix, tokenizer, segmenter)
+    suppressed = _single_words(options.suppress_words, tokenizer, segmenter, "suppress_words")
+    forced = _single_words(options.force_words, tokenizer, segmenter, "force_words")
+    if len(prefix) >= length:
+        raise ConfigError(f"prefix: {len(prefix)} words leave no room in captions of at most {length} tokens.")
+    if len(prefix) + len(set(forced) - set(prefix)) > length:
+        raise ConfigError(f"force_words: {len(forced)} words do not fit into captions of at most {length} tokens.")
+    for name, words in (("prefix", prefix), ("force_words", forced)):
+        if both := set(words) & set(suppressed):
+            raise ConfigError(f"suppress_words and {name} both name {tokenizer.words(sorted(both))}.")
+    marks = {tokenizer.end_token_id, *tokenizer.suppress_tokens}
+    if len(marks | set(suppressed)) == tokenizer.vocabulary_size:
+        raise ConfigError("suppress_words leaves no word to make captions of.")
+    return _Wanted(length, prefix, suppressed, forced)
+
+
+def _random_bits(seed: int, row_seeds: Sequence[int], samples: int, max_length: int) -> np.ndarray:
+    """Random bits, uint32 (B, samples, max_length, 2): an image's depend on its own seed and `seed` only.
+
+    A sample's do not depend on how many samples there are either.
+    """
     # As uint64 at once: a list with a number above 2**63 in it would pass through float and lose digits.
     keys = np.array([[seed, row] for row in row_seeds], np.uint64)
-    return np.stack([np.random.Generator(np.random.Philox(key=key)).random(length, np.float32) for key in keys])
+    bits = np.stack([np.random.Philox(key=key).random_raw(samples * max_length) for key in keys])
+    return bits.view(np.uint32).reshape(len(keys), samples, max_length, 2)
+
+
+def _plan(options: DecodingOptions, wanted: _Wanted, tokenizer: Tokenizer, batch: int) -> Plan:
+    beam = options.beam_width > 1
+    tracks = len(wanted.forced) + 1 if wanted.forced else options.beam_groups
+    return Plan(
+        batch=batch,
+        length=wanted.length,
+        start=tokenizer.start_token_id,
+        end=tokenizer.end_token_id,
+        pad=tokenizer.pad_token_id,
+        width=options.beam_width // options.beam_groups if beam else options.samples,
+        tracks=tracks,
+        beam=beam,
+        forced=tuple(wanted.forced),
+        n_best=options.n_best if beam else 1,
+        drawn=options.temperature > 0,
+        top_k=options.top_k is not None,
+        top_p=options.top_p is not None and options.top_p < 1,
+        repetition=options.repetition_penalty != 1,
+        diverse=options.beam_groups > 1,
+        no_repeat_ngram=options.no_repeat_ngram,
+    )
+
+
+def _numbers(
+    plan: Plan, options: DecodingOptions, wanted: _Wanted, tokenizer: Tokenizer, count: int, bits: np.ndarray | None
+) -> Numbers:
+    barred = np.zeros(tokenizer.vocabulary_size, bool)
+    barred[[*tokenizer.suppress_tokens, *wanted.suppressed]] = True
+    prefix = np.zeros(plan.length, np.int32)
+    prefix[: len(wanted.prefix)] = wanted.prefix
+    keys = np.zeros((plan.batch, plan.group, plan.length if plan.drawn else 0, 2), np.uint32)
+    if bits is not None:
+        keys[:count] = bits[:, :, : plan.length]
+    return Numbers(
+        count=np.int32(count),
+        barred=barred,
+        prefix=prefix,
+        prefix_length=np.int32(len(wanted.prefix)),
+        min_length=np.int32(options.min_length),
+        first_track=np.int32(len(set(wanted.prefix) & set(wanted.forced)) if wanted.forced else -1),
+        temperature=np.float32(options.temperature),
+        top_k=np.int32(options.top_k or 0),
+        top_p=np.float32(options.top_p or 1),
+        repetition_penalty=np.float32(options.repetition_penalty),
+        length_penalty=np.float32(options.length_penalty),
+        diversity_penalty=np.float32(options.diversity_penalty),
+        keys=keys,
+    )
 
 
 def decode(
@@ -119,45 +185,94 @@ def decode(
     tokenizer: Tokenizer,
     options: DecodingOptions | None = None,
     row_seeds: Sequence[int] | None = None,
-) -> list[Caption]:
-    """Captions of a batch of images.
+    segmenter: Segmenter | None = None,
+) -> list[list[Caption]]:
+    """Captions of any number of images.
 
     Args:
         features: float (B, h, w, C), activations as the backbone gives them.
         row_seeds: one number in [0, 2**64) an image, such as a hash of its content; with
             `options.seed` it alone decides the image's samples, whatever batch it stands in.
+        segmenter: divides `options.prefix` into words; without it they stand between spaces.
+
+    Returns:
+        For every image at most `options.n_best` captions, best first: those that ended before those that
+        were cut, then by score. There are fewer where samples or groups of beams found the same, or where a
+        beam search has not so many to choose from. Of diverse beams the best of each group come first into
+        the choice.
 
     Raises:
-        ConfigError: `options.max_length` is above what the model has positions for.
+        ConfigError: the model does not know a word of the options, or has no positions for what they ask.
         ValueError: the features have another shape than the model was made for.
     """
     options = options or DecodingOptions()
     expected = tuple(captioner.settings["feature_shape"])
     if np.ndim(features) != 4 or tuple(np.shape(features)[1:]) != expected:
         raise ValueError(f"Expected features of shape (B, {expected}), got {np.shape(features)}.")
-    length = options.max_length or captioner.max_length
-    if length > captioner.max_length:
-        raise ConfigError(f"max_length must be at most {captioner.max_length}, as the model was trained, got {length}.")
-    if len(features) == 0:
-        return []
-    searches = _SEARCHES.setdefault(captioner, {})
-    key = (length, tokenizer.start_token_id, tokenizer.end_token_id, tuple(tokenizer.suppress_tokens))
-    if key not in searches:
-        searches[key] = _compile(captioner, length, tokenizer)
+    wanted = _translate(options, captioner.max_length, tokenizer, segmenter)
+    features = np.asarray(features, np.float32)
     row_seeds = [0] * len(features) if row_seeds is None else row_seeds
-    uniforms = _uniforms(options.seed, row_seeds, length)
-    results = searches[key](tf.cast(features, tf.float32), tf.constant(options.temperature, tf.float32), uniforms)
-    return [_caption(*row, tokenizer) for row in zip(*(part.numpy() for part in results), strict=True)]
+    if len(row_seeds) != len(features):
+        raise ValueError(f"Expected one row seed an image, got {len(row_seeds)} for {len(features)}.")
+    searches = _SEARCHES.setdefault(captioner, {})
+
+    def run(rows: slice, batch: int) -> list[tuple[list[Caption], bool]]:
+        """Captions of each of these images, and whether a near tie was decided on the way."""
+        plan = _plan(options, wanted, tokenizer, batch)
+        if plan not in searches:
+            searches[plan] = compile_search(captioner, plan)
+        images = features[rows]
+        count = len(images)
+        if count < batch:
+            images = np.concatenate([images, np.zeros((batch - count, *expected), np.float32)])
+        seeds = row_seeds[rows]
+        bits = _random_bits(options.seed, seeds, plan.group, captioner.max_length) if plan.drawn else None
+        numbers = _numbers(plan, options, wanted, tokenizer, count, bits)
+        found = [part.numpy()[:count] for part in searches[plan](images, numbers)]
+        return [(_rank(plan, options, tokenizer, *image), bool(unsure)) for *image, unsure in zip(*found, strict=True)]
+
+    results: list[list[Caption]] = []
+    for start in range(0, len(features), BATCHES[-1]):
+        batch = next(size for size in BATCHES if size >= min(len(features) - start, BATCHES[-1]))
+        for row, (captions, unsure) in enumerate(run(slice(start, start + BATCHES[-1]), batch), start):
+            # A tie to within the last bits could fall otherwise in another batch: alone it is always the same.
+            results.append(run(slice(row, row + 1), 1)[0][0] if unsure and batch > 1 else captions)
+    return results
 
 
-def _caption(token_ids: np.ndarray, log_probabilities: np.ndarray, finished: bool, tokenizer: Tokenizer) -> Caption:
-    ends = np.flatnonzero(token_ids == tokenizer.end_token_id)
-    length = int(ends[0]) + 1 if finished else len(token_ids)
-    chosen = token_ids[:length].tolist()
-    return Caption(
-        text=tokenizer.detokenize(chosen),
-        words=tuple(tokenizer.words(chosen)),
-        token_ids=tuple(chosen),
-        log_probabilities=tuple(log_probabilities[:length].tolist()),
-        finished=bool(finished),
-    )
+def _rank(
+    plan: Plan,
+    options: DecodingOptions,
+    tokenizer: Tokenizer,
+    tokens: np.ndarray,
+    log_probabilities: np.ndarray,
+    totals: np.ndarray,
+    finished: np.ndarray,
+) -> list[Caption]:
+    """The captions to return of those found, (M, P), (M, P), (M,) and (M,)."""
+    found: dict[tuple[int, ...], tuple] = {}
+    ended = plan.tracks * plan.n_best if plan.beam and not plan.forced else plan.n_best
+    for place in np.flatnonzero(np.isfinite(totals)).tolist():
+        row = tokens[place]
+        length = int(np.argmax(row == tokenizer.end_token_id)) + 1 if finished[place] else plan.length
+        token_ids = tuple(row[:length].tolist())
+        score = float(totals[place]) / length**options.length_penalty
+        # Of every group its best, then of every group its second, and so on.
+        turn = (place % plan.n_best if place < ended else (place - ended) % plan.width) if plan.diverse else 0
+        entry = (not finished[place], turn, -score, token_ids, log_probabilities[place, :length].tolist())
+        if token_ids not in found or entry < found[token_ids]:
+            found[token_ids] = entry
+    chosen = sorted(found.values(), key=lambda entry: entry[:3])[: options.n_best]
+    chosen.sort(key=lambda entry: (entry[0], entry[2]))
+    return [
+        Caption(
+            text=tokenizer.detokenize(token_ids),
+            words=tuple(tokenizer.words(token_ids)),
+            token_ids=token_ids,
+            log_probabilities=tuple(values),
+            finished=not cut,
+            rank=rank,
+            score=-negative,
+        )
+        for rank, (cut, _, negative, token_ids, values) in enumerate(chosen)
+    ]

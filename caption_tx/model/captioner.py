@@ -124,17 +124,45 @@ class Captioner(keras.Model):
             return logits, rearrange(all_scores, "l b n t s -> b l n t s")
         return logits
 
-    def empty_cache(self, batch_size: Any, length: int) -> list[Any]:
-        """Room for the self-attention keys and values of `length` positions: per layer (2, B, N, length, K)."""
-        width = self.settings["hidden_dim"] // self.num_heads
-        shape = (2, batch_size, self.num_heads, length, width)
-        return [ops.zeros(shape, dtype=self.compute_dtype) for _ in self.blocks]
+    def empty_cache(self, batch_size: Any, length: int, group: int = 1) -> list[tuple[Any, Any]]:
+        """Room for the self-attention's keys and values of `length` positions of `group` captions an image.
 
-    def step(self, token_ids: Any, index: Any, keys_values: list, cache: list) -> tuple[Any, list]:
-        """Position `index` (scalar) of every row: int (B,) -> logits (B, V) float32 and the grown cache."""
-        x = self.embedding(token_ids[:, None], ops.broadcast_to(index, (1, 1)))  # (B, 1, D)
+        Returns:
+            Per layer key and value, (B, N, length*group, K) each, in `compute_dtype`; the captions of a
+            position lie together.
+        """
+        width = self.settings["hidden_dim"] // self.num_heads
+        shape = (batch_size, self.num_heads, length * group, width)
+        return [tuple(ops.zeros(shape, dtype=self.compute_dtype) for _ in range(2)) for _ in self.blocks]
+
+    def step(
+        self, token_ids: Any, index: Any, keys_values: list, cache: list, ancestors: Any = None
+    ) -> tuple[Any, list]:
+        """Position `index` (scalar) of G captions an image, which share the image's keys and values.
+
+        Args:
+            token_ids: int (B, G), the token at `index` of each caption.
+            cache: as `empty_cache` made it and earlier steps returned it.
+            ancestors: int (B, G, P), for each caption and position the place among G of the caption that
+                wrote it, or None where every caption wrote its own. A beam that goes on from another one
+                reads the other's past where it lies, so the cache is never copied.
+
+        Returns:
+            Logits (B, G, V) float32, and the grown cache.
+        """
+        group = token_ids.shape[1]
+        length = cache[0][0].shape[2] // group
+        seen = ops.arange(length) <= index  # (P,)
+        if group > 1:
+            places = ops.arange(group)
+            own = places[:, None, None] == places if ancestors is None else ancestors[..., None] == places
+            mask = rearrange(ops.logical_and(own, seen[:, None]), "... g p s -> ... 1 g (p s)")
+        else:
+            mask = seen
+        x = self.embedding(token_ids, ops.broadcast_to(index, (1, 1)))  # (B, G, D)
         grown = []
         for block, memory, past in zip(self.blocks, keys_values, cache, strict=True):
-            x, past = block.step(x, memory, past, index)
+            x, past = block.step(x, memory, past, index, mask)
             grown.append(past)
-        return self._logits(x, False)[:, 0], grown
+        x = x if self.final_norm is None else self.final_norm(x)
+        return self.token_output.step(x, self.embedding.tokens if self.tie_embeddings else None), grown

@@ -55,7 +55,7 @@ class Dropout(keras.layers.Layer):
     def __init__(self, rate: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.rate = rate
-        self.dropped_of_256 = round(rate * 256)
+        self.dropped_of_256 = min(round(rate * 256), 255)
         if rate > 0:
             self.seed_generator = keras.random.SeedGenerator()
         self.built = True
@@ -73,6 +73,20 @@ class Dropout(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"rate": self.rate}
+
+
+def _attend_step(query: Any, key: Any, value: Any, mask: Any = None) -> Any:
+    """The context (B, G, N*K) of `attend` for queries (B, N, G, K), without its scores.
+
+    The query is transposed and not the key, which XLA would copy at every step.
+    """
+    scale = float(query.shape[-1]) ** -0.5
+    logits = ops.swapaxes(ops.matmul(key, ops.swapaxes(query * scale, -1, -2)), -1, -2)  # (B, N, G, S)
+    logits = ops.cast(logits, "float32")
+    if mask is not None:
+        logits = ops.where(mask, logits, -1e9)
+    scores = ops.ones_like(logits) if logits.shape[-1] == 1 else ops.softmax(logits, axis=-1)
+    return rearrange(ops.matmul(ops.cast(scores, value.dtype), value), "b n g k -> b g (n k)")
 
 
 class TokenAndPositionEmbedding(keras.layers.Layer):
@@ -155,13 +169,20 @@ class CausalSelfAttention(keras.layers.Layer):
         context, _ = attend(query, key, value, mask, lambda scores: self.dropout(scores, training=training))
         return self.output_projection(context)
 
-    def step(self, x: Any, cache: Any, index: Any) -> tuple[Any, Any]:
-        """One position: x (B, 1, D), cache (2, B, N, P, K) of keys and values, index of x -> (B, 1, D), cache."""
-        query, key, value = self._project(x)
-        cache = ops.slice_update(cache, (0, 0, 0, index, 0), ops.stack([key, value]))
-        mask = ops.arange(cache.shape[3]) <= index  # (P,)
-        context, _ = attend(query, cache[0], cache[1], mask)
-        return self.output_projection(context), cache
+    def step(self, x: Any, cache: tuple[Any, Any], index: Any, mask: Any) -> tuple[Any, tuple[Any, Any]]:
+        """One position of G captions an image: x (B, G, D) and the keys and values so far -> (B, G, D), grown cache.
+
+        Args:
+            cache: key and value, (B, N, P*G, K) each; those of x go to places index*G and on.
+            mask: boolean, broadcastable to (B, 1, G, P*G): what each caption sees.
+        """
+        query, *new = self._project(x)  # (B, N, G, K) each
+        # Key and value apart and of the shape that they are read in: else XLA copies them at every step.
+        cache = tuple(
+            ops.slice_update(past, (0, 0, index * x.shape[1], 0), ops.cast(part, past.dtype))
+            for past, part in zip(cache, new, strict=True)
+        )
+        return self.output_projection(_attend_step(query, *cache, mask)), cache
 
     def get_config(self) -> dict[str, Any]:
         config = {"hidden_dim": self.hidden_dim, "num_heads": self.num_heads, "attention_dropout": self.rate}
@@ -194,6 +215,10 @@ class CrossAttention(keras.layers.Layer):
         key, value = keys_values
         context, scores = attend(query, key, value, dropout=lambda part: self.dropout(part, training=training))
         return self.output_projection(context), scores
+
+    def step(self, x: Any, keys_values: tuple[Any, Any]) -> Any:
+        """(B, G, D) of G captions an image, keys and values of the memory -> (B, G, D)."""
+        return self.output_projection(_attend_step(_split_heads(self.query(x), self.num_heads), *keys_values))
 
     def get_config(self) -> dict[str, Any]:
         config = {"hidden_dim": self.hidden_dim, "num_heads": self.num_heads, "attention_dropout": self.rate}
@@ -272,9 +297,11 @@ class DecoderBlock(keras.layers.Layer):
         )
         return x, scores
 
-    def step(self, x: Any, keys_values: Any, cache: Any, index: Any) -> tuple[Any, Any]:
-        """One position: (B, 1, D) and cache (2, B, N, P, K) -> (B, 1, D) and the cache with it added."""
-        x, cache, _ = self._branches(x, lambda y: self.self_attention.step(y, cache, index), keys_values, False)
+    def step(self, x: Any, keys_values: Any, cache: Any, index: Any, mask: Any) -> tuple[Any, Any]:
+        """One position of G captions an image: (B, G, D) -> (B, G, D) and the grown cache of the self-attention."""
+        x, cache = self._residual(x, self.norms[0], lambda y: self.self_attention.step(y, cache, index, mask), False)
+        x, _ = self._residual(x, self.norms[1], lambda y: (self.cross_attention.step(y, keys_values), None), False)
+        x, _ = self._residual(x, self.norms[2], lambda y: (self.feed_forward(y), None), False)
         return x, cache
 
     def get_config(self) -> dict[str, Any]:

@@ -82,6 +82,17 @@ class TokenOutput(keras.layers.Layer):
         logits = ops.matmul(ops.cast(x, self.compute_dtype), ops.transpose(kernel))
         return ops.cast(logits, "float32") + (self.log_prior + self.bias)
 
+    def step(self, x: Any, embeddings: Any = None) -> Any:
+        """As the call, for one position of captions that are being searched.
+
+        For a single caption the kernel is on the left: transposed, XLA would copy all of it at every step.
+        """
+        if x.shape[0] != 1 or x.shape[1] != 1:
+            return self(x, embeddings)
+        kernel = ops.cast(embeddings if self.tied else self.kernel, self.compute_dtype)
+        logits = ops.matmul(kernel, ops.reshape(ops.cast(x, self.compute_dtype), (-1, 1)))  # (V, 1)
+        return ops.cast(ops.reshape(logits, (1, 1, -1)), "float32") + (self.log_prior + self.bias)
+
     def get_config(self) -> dict[str, Any]:
         config = {"vocabulary_size": self.vocabulary_size, "hidden_dim": self.hidden_dim, "tied": self.tied}
         return super().get_config() | config

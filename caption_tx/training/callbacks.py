@@ -51,7 +51,12 @@ class SampleCaptions(keras.callbacks.Callback):
         lines = [f"Epoch {epoch + 1}, sample captions:"]
         rows = range(len(self.names))
         by_temperature = {
-            value: decode(self.captioner, self.features, self.tokenizer, DecodingOptions(temperature=value), rows)
+            value: [
+                best
+                for best, *_ in decode(
+                    self.captioner, self.features, self.tokenizer, DecodingOptions(temperature=value), rows
+                )
+            ]
             for value in self.temperatures
         }
         for row, (name, reference) in enumerate(zip(self.names, self.references, strict=True)):

@@ -9,7 +9,12 @@ import pytest
 from caption_tx.config import DecodingOptions
 from caption_tx.data.vocabulary import END, PAD, START, UNK
 from caption_tx.errors import ConfigError
-from caption_tx.inference.decoding import decode
+from caption_tx.inference import decoding
+
+
+def decode(*arguments):
+    """The best caption of each image."""
+    return [captions[0] for captions in decoding.decode(*arguments)]
 
 
 @pytest.fixture(scope="module")
@@ -89,14 +94,53 @@ def test_words_and_text_are_those_of_the_tokens(greedy, tokenizer):
         assert caption.text == " ".join(wanted)
 
 
-@pytest.mark.parametrize("temperature", [0.0, 0.5, 2.0])
-def test_log_probabilities_are_the_models_own(captioner, features, tokenizer, temperature):
-    captions = decode(captioner, features, tokenizer, DecodingOptions(temperature), range(7))
-    for feature, caption in zip(features, captions, strict=True):
-        known = log_softmax(full_logits(captioner, feature, [START, *caption.token_ids[:-1]]))
-        wanted = known[np.arange(len(caption.token_ids)), caption.token_ids]
-        np.testing.assert_allclose(caption.log_probabilities, wanted, atol=1e-5)
-        assert caption.log_probability == pytest.approx(wanted.sum(), abs=1e-4)
+SEARCHES = [
+    {},
+    {"temperature": 0.5},
+    {"temperature": 2.0, "top_k": 5, "top_p": 0.9, "samples": 3, "n_best": 3},
+    {"beam_width": 3, "n_best": 3},
+    {"beam_width": 4, "beam_groups": 2, "diversity_penalty": 1.0, "n_best": 2},
+    {"beam_width": 2, "force_words": ("a", "g"), "prefix": "c d"},
+    {"repetition_penalty": 1.5, "no_repeat_ngram": 2, "min_length": 4, "suppress_words": ("b",)},
+]
+
+
+@pytest.mark.parametrize("values", SEARCHES, ids=lambda values: " ".join(values) or "greedy")
+def test_each_search_gives_the_log_probabilities_of_the_full_pass(captioner, features, tokenizer, values):
+    options = DecodingOptions(**values)
+    found = decoding.decode(captioner, features, tokenizer, options, range(7))
+    assert len(found) == 7
+    for feature, captions in zip(features, found, strict=True):
+        assert captions
+        for caption in captions:
+            known = log_softmax(full_logits(captioner, feature, [START, *caption.token_ids[:-1]]))
+            wanted = known[np.arange(len(caption.token_ids)), caption.token_ids]
+            np.testing.assert_allclose(caption.log_probabilities, wanted, atol=1e-5)
+            assert caption.log_probability == pytest.approx(wanted.sum(), abs=1e-4)
+            if options.repetition_penalty == 1:
+                assert caption.score == pytest.approx(wanted.sum() / len(wanted) ** options.length_penalty, abs=1e-4)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_beams_equal_those_of_a_search_that_computes_everything_anew(captioner, features, tokenizer, count):
+    """A single image and several have paths of their own."""
+    width, limit = 3, 6
+    options = DecodingOptions(beam_width=width, max_length=limit, n_best=2)
+    for feature, captions in zip(
+        features, decoding.decode(captioner, features[:count], tokenizer, options), strict=False
+    ):
+        beams, ended = [([], 0.0)], []
+        while beams and len(beams[0][0]) < limit:
+            candidates = []
+            for tokens, total in beams:
+                known = log_softmax(full_logits(captioner, feature, [START, *tokens]))[-1]
+                known[[PAD, UNK, START, *([] if tokens else [END])]] = -np.inf
+                candidates += [([*tokens, token], total + known[token]) for token in np.flatnonzero(known > -np.inf)]
+            ended += [beam for beam in candidates if beam[0][-1] == END]
+            beams = [beam for beam in candidates if beam[0][-1] != END]
+            beams = sorted(beams, key=lambda beam: -beam[1])[:width]
+        ended.sort(key=lambda beam: -beam[1] / len(beam[0]) ** 0.7)
+        assert ids(captions) == [tuple(tokens) for tokens, _ in (ended + beams)[:2]]
 
 
 def test_the_same_seed_gives_the_same_captions_and_another_seed_others(captioner, features, tokenizer):

@@ -137,9 +137,42 @@ def test_steps_with_the_cache_equal_the_full_pass(make_captioner, features, norm
     )
     keys_values, cache = captioner.keys_values(features[:3]), captioner.empty_cache(3, 11)
     for index in range(11):
-        logits, cache = captioner.step(token_ids[:, index], index, keys_values, cache)
-        assert logits.shape == (3, 13)
-        np.testing.assert_allclose(logits, whole[:, index], atol=1e-5)
+        logits, cache = captioner.step(token_ids[:, index : index + 1], index, keys_values, cache)
+        assert logits.shape == (3, 1, 13)
+        np.testing.assert_allclose(logits[:, 0], whole[:, index], atol=1e-5)
+
+
+@pytest.mark.parametrize("images", [1, 2])
+def test_captions_of_an_image_that_go_on_from_one_another_equal_the_full_pass(make_captioner, features, images):
+    """Each of 3 captions takes up a random one of them at every position; single images have paths of their own."""
+    captioner, random = make_captioner(), np.random.default_rng(0)
+    ancestors = np.tile(np.arange(3)[:, None], (images, 1, 11))
+    histories = np.zeros((images, 3, 11), np.int32)
+    keys_values, cache = captioner.keys_values(features[:images]), captioner.empty_cache(images, 11, 3)
+    for index in range(11):
+        parents = random.integers(0, 3, (images, 3))
+        for table in (ancestors, histories):
+            table[:, :, :index] = np.take_along_axis(table, parents[:, :, None], 1)[:, :, :index]
+        histories[:, :, index] = random.integers(0, 13, (images, 3))
+        logits, cache = captioner.step(histories[:, :, index], index, keys_values, cache, ancestors)
+        whole = captioner(
+            {
+                "features": np.repeat(features[:images], 3, axis=0),
+                "token_ids": histories.reshape(images * 3, 11),
+                "positions": np.tile(np.arange(11), (images * 3, 1)),
+                "segment_ids": np.ones((images * 3, 11), np.int32),
+            }
+        )
+        np.testing.assert_allclose(np.reshape(logits, (-1, 13)), whole[:, index], atol=1e-5)
+
+
+@BOTH_TIES
+def test_a_single_caption_has_the_same_logits_as_one_of_several(make_captioner, features, tie_embeddings):
+    captioner = make_captioner(tie_embeddings=tie_embeddings)
+    token_ids = np.array([[5], [5]], np.int32)
+    alone, _ = captioner.step(token_ids[:1], 0, captioner.keys_values(features[:1]), captioner.empty_cache(1, 11))
+    among, _ = captioner.step(token_ids, 0, captioner.keys_values(features[:2]), captioner.empty_cache(2, 11))
+    np.testing.assert_allclose(alone, among[:1], atol=1e-5)
 
 
 def test_the_picture_matters(captioner, inputs, features):
@@ -197,5 +230,7 @@ def test_half_precision_gives_finite_float32_logits(sizes, inputs):
     assert keras.backend.standardize_dtype(scores.dtype) == "float32"
     assert np.isfinite(logits).all()
     keys_values, cache = captioner.keys_values(inputs["features"]), captioner.empty_cache(2, 11)
-    step, _ = captioner.step(inputs["token_ids"][:, 0], 0, keys_values, cache)
-    np.testing.assert_allclose(step, logits[:, 0], atol=0.02)
+    assert {keras.backend.standardize_dtype(part.dtype) for pair in cache for part in pair} == {"float16"}
+    step, _ = captioner.step(inputs["token_ids"][:, :1], 0, keys_values, cache)
+    assert keras.backend.standardize_dtype(step.dtype) == "float32"
+    np.testing.assert_allclose(step[:, 0], logits[:, 0], atol=0.02)

@@ -132,9 +132,9 @@ def test_self_attention_step_equals_its_pass_over_all_positions():
     x = normal(B, T, D)
     layer.build()
     whole = np.asarray(layer(x, CAUSAL))
-    cache = keras.ops.zeros((2, B, N, T + 2, D // N))
+    cache = tuple(keras.ops.zeros((B, N, T + 2, D // N)) for _ in range(2))
     for index in range(T):
-        one, cache = layer.step(x[:, index : index + 1], cache, index)
+        one, cache = layer.step(x[:, index : index + 1], cache, index, np.arange(T + 2) <= index)
         np.testing.assert_allclose(one[:, 0], whole[:, index], atol=1e-5)
 
 

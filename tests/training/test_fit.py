@@ -102,7 +102,7 @@ def test_bundle_is_of_the_best_epoch_and_names_colours(whole, corpus):
     assert bundle.facts["val_token_loss"] == pytest.approx(history(workdir)["val_token_loss"].min())
     pictures = np.stack([read_image(str(corpus / f"{number}.png"), 32)[1] for number in range(32, 40)])
     encoded = np.asarray(dequantize(bundle.load_backbone().encode(pictures)))
-    texts = [caption.text for caption in decode(bundle.captioner, encoded, bundle.tokenizer)]
+    texts = [caption.text for [caption] in decode(bundle.captioner, encoded, bundle.tokenizer)]
     right = [list(COLOURS)[number % 4] in text for number, text in enumerate(texts)]
     assert sum(right) >= 6, texts
 
