@@ -274,6 +274,7 @@ class DecodingOptions:
     temperature: float = 0.0
     max_length: int | None = None
     seed: int = 0
+    n_best: int = 1
 
     def __post_init__(self) -> None:
         _check(self.temperature >= 0, "temperature", self.temperature, "0 or more")

@@ -96,6 +96,7 @@ def test_modules_say_what_they_are(name):
 def test_light_modules_do_not_load_tensorflow(run_python):
     names = ["", ".config", ".errors", ".assets", ".data.corpus", ".data.segmentation", ".data.images"]
     names += [".cli", ".data.image_folders", ".data.word_lists", ".data.vocabulary", ".data.hygiene.checks"]
+    names += [".inference.image_sources", ".inference.predictions", ".inference.prediction_file"]
     code = f"""
 import importlib, sys
 for name in {names}:

@@ -31,6 +31,8 @@ class Caption:
     token_ids: tuple[int, ...]
     log_probabilities: tuple[float, ...]
     finished: bool
+    rank: int = 0
+    score: float = 0.0
 
     @property
     def log_probability(self) -> float:
@@ -160,4 +162,5 @@ def _caption(token_ids: np.ndarray, log_probabilities: np.ndarray, finished: boo
         token_ids=tuple(chosen),
         log_probabilities=tuple(log_probabilities[:length].tolist()),
         finished=bool(finished),
+        score=float(np.mean(log_probabilities[:length])),
     )
