@@ -12,6 +12,7 @@ from caption_tx.data.scene_captions import judge
 from caption_tx.data.scenes import SceneFiles, read_scenes, write_scenes
 from caption_tx.errors import ImageError
 from caption_tx.inference.captioning import ImageCaptioner
+from caption_tx.inference.decoding import Caption
 from caption_tx.inference.plotting import save_figure
 from caption_tx.training.fit import train
 
@@ -71,13 +72,14 @@ def run_demo(workdir: Path, language: str = "zh", log: Callable[[str], None] = p
     step(f"Captions of {COUNTS['test']} held-out scenes")
     scenes = {name: objects for name, objects in read_scenes(files.scenes).items() if name.startswith("test-")}
     captioner = ImageCaptioner(bundle)
-    captions = dict(captioner.captions([files.images / name for name in scenes]))
+    results = dict(captioner.captions(files.images / name for name in scenes))
+    captions: dict[str, Caption] = {}
     right = 0
     for number, (name, objects) in enumerate(scenes.items()):
-        result = captions[str(files.images / name)]
+        result = results[str(files.images / name)]
         if isinstance(result, ImageError):
             raise result
-        caption = result[0]
+        captions[name] = caption = result[0]
         exact = judge(caption.text, objects, language).exact
         right += exact
         if number < SHOWN:
@@ -90,8 +92,7 @@ def run_demo(workdir: Path, language: str = "zh", log: Callable[[str], None] = p
     for name in list(scenes)[:HEATMAPS]:
         path = workdir / "heatmaps" / name
         path.parent.mkdir(exist_ok=True)
-        image = files.images / name
-        save_figure(captioner.explain(image, captions[str(image)][0]).figure(), path)
+        save_figure(captioner.explain(files.images / name, captions[name]).figure(), path)
         heatmaps.append(path)
     seconds = time.perf_counter() - start
     step("Done. Everything is here:")

@@ -230,7 +230,7 @@ def test_200_real_photographs_with_chinese_captions(shared, tmp_path):
 
     captioner = load(tmp_path / "run" / "bundle")
     names = parts[1]["image"].unique()
-    captions = [caption for _, [caption] in captioner.captions([data / "images" / name for name in names])]
+    captions = [best for _, [best] in captioner.captions(data / "images" / name for name in names)]
     assert all(re.fullmatch(r"[\u4e00-\u9fff]+", caption.text) for caption in captions)
     assert not any(token in caption.words for caption in captions for token in SPECIAL_TOKENS)
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import Any
 
 from caption_tx.cli.settings import decoding_options, need_images, parse_share, resolve
-from caption_tx.config import Config
-from caption_tx.errors import CaptionTxError, ConfigError
+from caption_tx.config import Config, DecodingOptions
+from caption_tx.errors import CaptionTxError, ConfigError, ImageError
 
 
 @contextmanager
@@ -202,38 +204,97 @@ def _train_on_ray(arguments: argparse.Namespace, config: Config) -> None:
     train_on_ray(config, arguments.workdir, arguments.ray, arguments.workers, _tell)
 
 
+def _warn(text: str) -> None:
+    print(f"caption-tx: {text}", file=sys.stderr, flush=True)
+
+
 def caption(arguments: argparse.Namespace) -> None:
-    """Captions images."""
+    """Captions images, onto the terminal or into a file."""
     options = decoding_options(arguments)
+    if arguments.batch_size < 1:
+        raise ConfigError(f"--batch-size must be at least 1 image, got {arguments.batch_size}.")
+    from caption_tx.inference.image_sources import find_images
+    from caption_tx.inference.prediction_file import check_out
+
+    if arguments.out is not None:
+        check_out(arguments.out)
+    elif arguments.retry_failed:
+        raise ConfigError("--retry-failed tries the failed images of a file again; name it with --out.")
+    images = find_images(arguments.images, lambda text: _warn(f"skipped: {text}"))
     _start_tensorflow()
-    from caption_tx.errors import ImageError
-    from caption_tx.inference.captioning import find_images, load
+    from caption_tx.inference.captioning import load
 
     captioner = load(arguments.bundle, arguments.backbone_weights)
-    documents, failed = [], 0
-    for name, result in captioner.captions(find_images(arguments.images), options):
+    if arguments.out is None:
+        _print_captions(arguments, captioner.captions(images, options, arguments.batch_size))
+    else:
+        _write_captions(arguments, captioner, images, options)
+
+
+def _print_captions(arguments: argparse.Namespace, results: Iterator[tuple[str, Any]]) -> None:
+    """A line a caption; or, an image at a time, one JSON list of rows as `predictions` has them."""
+    from caption_tx.inference.predictions import make_rows
+
+    images = failed = 0
+    for name, result in results:
+        rows = make_rows(name, result)
         if isinstance(result, ImageError):
             failed += 1
-            print(f"caption-tx: skipped: {result}", file=sys.stderr)
-            documents.append({"image": name, "error": str(result)})
-            continue
-        for caption in result:
-            if not arguments.json:
-                _tell(f"{name}\t{caption.text}{'' if caption.finished else ' ...'}")
-            documents.append(
-                {
-                    "image": name,
-                    "caption": caption.text,
-                    "rank": caption.rank,
-                    "score": caption.score,
-                    "words": list(caption.words),
-                    "log_probabilities": list(caption.log_probabilities),
-                    "finished": caption.finished,
-                }
-            )
+            _warn(f"skipped: {rows[0]['error']}")
+        else:
+            for row, each in zip(rows, result, strict=True):
+                row["log_probabilities"] = list(each.log_probabilities)
+                if not arguments.json:
+                    rank = f"\t{row['rank']}" if len(rows) > 1 else ""
+                    _tell(f"{row['image']}{rank}\t{row['caption']}{'' if row['finished'] else ' ...'}")
+        if arguments.json:
+            documents = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+            print(",\n" if images else "[\n", documents, sep="", end="")
+        images += 1
     if arguments.json:
-        print(json.dumps(documents, ensure_ascii=False, indent=1))
-    if failed == len(documents):
+        print("\n]")
+    if failed == images:
+        raise CaptionTxError("None of the images could be read.")
+
+
+def _write_captions(arguments: argparse.Namespace, captioner: Any, images: Iterator, options: DecodingOptions) -> None:
+    """Adds to the file what it does not hold, and tells the counts."""
+    from tqdm import tqdm
+
+    from caption_tx.inference.image_sources import count_images
+    from caption_tx.inference.prediction_file import PredictionFile
+
+    def count() -> None:
+        with suppress(CaptionTxError):
+            bar.total = count_images(arguments.images)
+
+    captioned = failed = 0
+    run = {"bundle": captioner.digest, **dataclasses.asdict(options)}
+    try:
+        with (
+            PredictionFile(arguments.out, run, options.n_best, arguments.retry_failed) as file,
+            tqdm(unit="image", desc="captions") as bar,
+            closing(captioner.captions(file.remaining(images), options, arguments.batch_size)) as results,
+        ):
+            threading.Thread(target=count, daemon=True).start()  # how many there are shows when it is known
+            for name, result in results:
+                file.write(name, result)
+                failed += isinstance(result, ImageError)
+                captioned += not isinstance(result, ImageError)
+                bar.update(captioned + failed + file.skipped - bar.n)
+            bar.update(captioned + failed + file.skipped - bar.n)
+    except KeyboardInterrupt:
+        _warn(f"{arguments.out} is whole up to here; the same command goes on.")
+        raise
+    counts = {"captioned": captioned, "skipped": file.skipped, "failed": failed}
+    if arguments.json:
+        print(json.dumps({"out": str(arguments.out)} | counts, ensure_ascii=False))
+    else:
+        _tell(
+            f"{captioned:,} images captioned, {file.skipped:,} skipped (in the file already), "
+            f"{failed:,} could not be read (their rows say why): {arguments.out}"
+        )
+    if failed and not captioned and not file.held:
         raise CaptionTxError("None of the images could be read.")
 
 

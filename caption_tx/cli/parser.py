@@ -215,11 +215,31 @@ def make_parser() -> argparse.ArgumentParser:
     train.set_defaults(run=commands.train)
 
     caption = subparsers.add_parser("caption", help="caption images and folders of images")
-    caption.add_argument("images", nargs="+", metavar="IMAGE|DIR")
+    caption.add_argument(
+        "images",
+        nargs="+",
+        metavar="IMAGE|DIR|-",
+        help="image files; folders, searched to any depth; TSV files of images in base64; also on a remote store "
+        "(gs://..). '-' reads standard input: the bytes of one image, or a list of image files, one a line or as "
+        "`find -print0` writes it",
+    )
     caption.add_argument("--bundle", type=Path, required=True, help="folder that training made")
     caption.add_argument("--backbone-weights", metavar="FILE", help="where those of the bundle cannot be had")
     _add_decoding_options(caption)
-    caption.add_argument("--json", action="store_true", help="print one JSON document")
+    caption.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="write .jsonl, .csv or .parquet, a row a caption, unreadable images with their error; the same command "
+        "goes on with what the file does not hold",
+    )
+    caption.add_argument(
+        "--retry-failed", action="store_true", help="with --out: read images again that could not be read before"
+    )
+    caption.add_argument(
+        "--batch-size", type=int, default=64, metavar="N", help="images searched together (default: %(default)s)"
+    )
+    caption.add_argument("--json", action="store_true", help="print one JSON document; with --out, the counts")
     caption.set_defaults(run=commands.caption)
 
     explain = subparsers.add_parser("explain", help="where the model looked for every word")

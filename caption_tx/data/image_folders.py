@@ -13,7 +13,7 @@ import errno
 import os
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -38,7 +38,7 @@ class Images:
     """Images by name. Safe to share between threads.
 
     Attributes:
-        unlisted: the folders below that `names` could not list and left out, and why.
+        unlisted: the folders below that `names` or `walk` could not list and left out, and why.
     """
 
     def __init__(self, location: str) -> None:
@@ -61,6 +61,16 @@ class Images:
             ImageError: they cannot be listed.
         """
         raise NotImplementedError
+
+    def walk(self) -> Iterator[str]:
+        """Names of all images as they are found, without those that systems and programs hide.
+
+        Hidden is what begins with a dot (thumbnails, the `._` doubles of macOS) or lies in `__MACOSX`.
+
+        Raises:
+            ImageError: they cannot be listed.
+        """
+        yield from self.names()
 
     def stamp(self, name: str) -> str | None:
         """What changes when the image does and costs little to ask, or None if it is gone."""
@@ -131,9 +141,19 @@ class ImageFolder(Images):
 
     def names(self) -> list[str]:
         """See `Images`; rows of tables are not listed."""
+        return sorted(self._list(lambda name: False))
+
+    def walk(self) -> Iterator[str]:
+        """See `Images`; the files of a folder before those of the folders in it, each sorted."""
+        return self._list(lambda name: name.startswith(".") or name == "__MACOSX")
+
+    def _list(self, leave_out: Callable[[str], bool]) -> Iterator[str]:
         self.unlisted = unlisted = {}
-        files = _remote_files(self.location) if is_remote(self.location) else _local_files(self.location, unlisted)
-        return sorted(name for name in files if name.lower().endswith(IMAGE_SUFFIXES))
+        if is_remote(self.location):
+            files = _remote_files(self.location, leave_out)
+        else:
+            files = _local_files(self.location, unlisted, leave_out)
+        return (name for name in files if name.lower().endswith(IMAGE_SUFFIXES))
 
     def tables(self) -> list[ImageTable]:
         """See `Images`."""
@@ -339,10 +359,11 @@ def _stamp(path: str) -> str | None:
         return None
 
 
-def _local_files(folder: str, unlisted: dict[str, str]) -> Iterator[str]:
+def _local_files(folder: str, unlisted: dict[str, str], leave_out: Callable[[str], bool]) -> Iterator[str]:
     """Files below a folder; each real folder once, so that links in a circle end.
 
-    A folder below that cannot be listed goes into `unlisted`, with the reason.
+    `leave_out` is asked of each file's and folder's own name. A folder below that cannot be listed goes
+    into `unlisted`, with the reason.
     """
     seen: set[tuple[int, int]] = set()
     waiting, links = [""], []
@@ -357,28 +378,32 @@ def _local_files(folder: str, unlisted: dict[str, str]) -> Iterator[str]:
             if not os.access(path, os.X_OK):  # its names can be listed, but nothing behind them is seen
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
             with os.scandir(path) as entries:
-                listed = sorted(entries, key=lambda entry: entry.name, reverse=True)
+                listed = sorted(entry.name for entry in entries if not leave_out(entry.name))
         except OSError as error:
             if not below:
                 raise ImageError(f"{path} cannot be listed: {_reason(error)}.") from error
             unlisted[below] = _reason(error)
             continue
+        folders, linked = [], []
         for entry in listed:
-            name = f"{below}/{entry.name}" if below else entry.name
-            if os.path.isdir(entry.path):
+            name, place = f"{below}/{entry}" if below else entry, os.path.join(path, entry)
+            if os.path.isdir(place):
                 # Linked folders come last, so that a file goes by its own name rather than a link's.
-                (links if entry.is_symlink() else waiting).append(name)
-            elif os.path.isfile(entry.path):  # unlike the entry's own, False for a link to itself
+                (linked if os.path.islink(place) else folders).append(name)
+            elif os.path.isfile(place):
                 yield name
+        waiting += reversed(folders)
+        links += reversed(linked)
 
 
-def _remote_files(folder: str) -> Iterator[str]:
+def _remote_files(folder: str, leave_out: Callable[[str], bool]) -> Iterator[str]:
     try:
         if not _gfile().isdir(folder):
             raise ImageError(f"{folder} cannot be listed: there is no such folder.")
         for path, _, files in _gfile().walk(folder):
             below = path[len(folder.rstrip("/")) :].strip("/")
-            yield from (f"{below}/{file}" if below else file for file in files)
+            if not any(map(leave_out, below.split("/"))):
+                yield from (f"{below}/{file}" if below else file for file in files if not leave_out(file))
     except ImageError:
         raise
     except Exception as error:

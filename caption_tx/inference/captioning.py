@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -14,11 +17,14 @@ import numpy as np
 from caption_tx.bundle import Bundle, load_bundle
 from caption_tx.config import DecodingOptions
 from caption_tx.data.backbone import Backbone, dequantize
-from caption_tx.data.images import IMAGE_SUFFIXES, read_image, read_picture
+from caption_tx.data.image_folders import Images, open_images
+from caption_tx.data.images import read_image, read_picture
 from caption_tx.data.segmentation import Segmenter
-from caption_tx.errors import CaptionTxError, ImageError
+from caption_tx.errors import CaptionTxError, ConfigError, ImageError
 from caption_tx.inference.attention import AttentionMaps, trace
 from caption_tx.inference.decoding import Caption, decode
+from caption_tx.inference.image_sources import NamedImage
+from caption_tx.inference.reading import Pictures, read_pictures, work_ahead
 
 FIGURE_SIDE = 640
 """Pixels of the longer side of the picture that `explain` draws on, at most."""
@@ -48,58 +54,80 @@ class ImageCaptioner:
         """The frozen image encoder that the bundle was trained on."""
         return self.bundle.load_backbone(self._backbone_weights)
 
-    def features(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
+    def features(self, pictures: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
         """uint8 pictures (size, size, 3), as `read_image` gives them -> float features (B, h, w, C)."""
         return np.asarray(dequantize(self.backbone.encode(np.stack(pictures))))
 
-    def captions(
-        self, images: Sequence[str | Path], options: DecodingOptions | None = None, batch_size: int = 64
-    ) -> Iterator[tuple[str, list[Caption] | ImageError]]:
-        """Each image file with its captions, best first, in order; an unreadable one with its error instead."""
-        size = self.bundle.backbone.image_size
-        for start in range(0, len(images), batch_size):
-            results: dict[int, list[Caption] | ImageError] = {}
-            readable, pictures, seeds = [], [], []
-            names = [str(image) for image in images[start : start + batch_size]]
-            for row, name in enumerate(names):
-                try:
-                    content, picture = read_image(name, size)
-                except ImageError as error:
-                    results[row] = error
-                    continue
-                readable.append(row)
-                pictures.append(picture)
-                seeds.append(int(content[:16], 16))
-            if pictures:
-                results.update(zip(readable, self._decode(self.features(pictures), options, seeds), strict=True))
-            for row, name in enumerate(names):
-                yield name, results[row]
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over what decides the captions: settings, weights, vocabulary, language, and the backbone's key."""
+        bundle = self.bundle
+        facts = [bundle.captioner.settings, bundle.tokenizer.vocabulary, bundle.tokenizer.language, bundle.backbone_key]
+        digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+        for weight in bundle.captioner.weights:
+            digest.update(np.ascontiguousarray(weight.numpy(), "<f4").tobytes())
+        return digest.hexdigest()
 
     @cached_property
     def _segmenter(self) -> Segmenter:
         return self.bundle.segmenter()
 
     def _decode(
-        self, features: np.ndarray, options: DecodingOptions | None = None, row_seeds: Sequence[int] | None = None
+        self, features: np.ndarray, contents: Sequence[str], options: DecodingOptions | None = None
     ) -> list[list[Caption]]:
+        """Features (B, h, w, C) of images with these content hashes -> the captions of each, the best first."""
+        seeds = [int(content[:16], 16) for content in contents]
         bundle = self.bundle
-        return decode(bundle.captioner, features, bundle.tokenizer, options, row_seeds, self._segmenter)
+        return decode(bundle.captioner, features, bundle.tokenizer, options, seeds, self._segmenter)
 
-    def caption(self, image: str | Path, **options: Any) -> Caption:
-        """The best caption of one image file; options as in `DecodingOptions`.
+    def captions(
+        self,
+        images: Iterable[NamedImage],
+        options: DecodingOptions | None = None,
+        batch_size: int = 64,
+        location: str | Images = "",
+    ) -> Iterator[tuple[str, list[Caption] | ImageError]]:
+        """Each image with its captions, the best first, in order; an unreadable one with its error instead.
+
+        tf.data reads the files and a thread encodes them while captions are searched. Some batches are
+        held, so that `images` may be a generator of any number.
+
+        Args:
+            images: names of files; or pairs of a name and the bytes of an image.
+            location: where they lie, as `open_images` takes it: a folder or a TSV file, here or on a
+                remote store. By default a name is a path, or `TABLE.tsv/ID`.
+
+        Raises:
+            ConfigError: an option is out of range.
+        """
+        if batch_size < 1:
+            raise ConfigError(f"batch_size must be at least 1 image, got {batch_size}.")
+        source = open_images(location) if isinstance(location, str) else location
+        size, stopped = self.backbone.config.image_size, threading.Event()  # loads the backbone before any file
+
+        def encoded() -> Iterator[tuple[Pictures, np.ndarray | None]]:
+            for batch in read_pictures(images, source, size, batch_size, stopped):
+                yield batch, self.features(batch.pixels) if batch.contents else None
+
+        for batch, features in work_ahead(encoded(), depth=2, left=stopped):
+            found = iter([] if features is None else self._decode(features, batch.contents, options))
+            for place, name in enumerate(batch.names):
+                yield name, batch.errors[place] if place in batch.errors else next(found)
+
+    def n_best(self, image: str | Path, **options: Any) -> list[Caption]:
+        """The best captions of one image, named as for `captions`, the best first; options as in `DecodingOptions`.
 
         Raises:
             ImageError: the image cannot be read.
             ConfigError: an option is out of range or asks for what the model does not know.
         """
-        return self.n_best(image, **options)[0]
+        content, picture = open_images("").read_image(str(image), self.bundle.backbone.image_size)
+        [captions] = self._decode(self.features([picture]), [content], DecodingOptions(**options))
+        return captions
 
-    def n_best(self, image: str | Path, **options: Any) -> list[Caption]:
-        """The captions of one image file, best first, as many as the option `n_best` says; errors as `caption`."""
-        [(_, result)] = self.captions([image], DecodingOptions(**options))
-        if isinstance(result, ImageError):
-            raise result
-        return result
+    def caption(self, image: str | Path, **options: Any) -> Caption:
+        """The best caption of one image file; options and errors as for `n_best`."""
+        return self.n_best(image, **options)[0]
 
     def _typed(self, text: str) -> tuple[list[int], list[str]]:
         """token_ids and words of a caption that a person typed, each with its end mark."""
@@ -123,9 +151,10 @@ class ImageCaptioner:
         """
         tokenizer = self.bundle.tokenizer
         size = self.bundle.backbone.image_size
-        features = self.features([read_image(str(image), size)[1]])  # (1, h, w, C)
+        content, picture = read_image(str(image), size)
+        features = self.features([picture])  # (1, h, w, C)
         if caption is None:
-            [[caption]] = self._decode(features)
+            [[caption]] = self._decode(features, [content])
         if isinstance(caption, str):
             token_ids, words = self._typed(caption)
             text = caption
@@ -143,23 +172,3 @@ class ImageCaptioner:
         name = os.path.basename(str(image))
         maps = AttentionMaps(scores, tuple(titles), log_probabilities, name, text)
         return replace(maps, picture=np.asarray(picture))
-
-
-def find_images(paths: Sequence[str | Path]) -> list[str]:
-    """Image files as given, and those below the folders given, sorted.
-
-    Raises:
-        CaptionTxError: a path does not exist, or a folder holds no image.
-    """
-    found: list[str] = []
-    for path in map(Path, paths):
-        if path.is_dir():
-            below = sorted(str(file) for file in path.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
-            if not below:
-                raise CaptionTxError(f"There are no images ({', '.join(IMAGE_SUFFIXES)}) in the folder {path}.")
-            found += below
-        elif path.exists():
-            found.append(str(path))
-        else:
-            raise CaptionTxError(f"There is no image or folder '{path}'.")
-    return found

@@ -1,0 +1,278 @@
+"""`caption-tx caption`: folders into files that killed runs go on with, lists and images on the standard input."""
+
+import functools
+import json
+import re
+import signal
+import sys
+from contextlib import ExitStack
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from caption_tx.bundle import Bundle, save_bundle
+from caption_tx.cli import main
+from caption_tx.config import TextConfig
+from caption_tx.inference import captioning
+from caption_tx.inference.captioning import ImageCaptioner
+from caption_tx.inference.prediction_file import PredictionFile
+from caption_tx.inference.predictions import read_predictions
+
+COUNT = 23
+BAD = ("004x.jpg", "017x.jpg")
+
+
+@pytest.fixture(scope="module")
+def bundle(make_captioner, tokenizer, backbone, backbone_config, tmp_path_factory):
+    """A tiny bundle with random weights, on disk."""
+    folder = tmp_path_factory.mktemp("tiny") / "bundle"
+    model = make_captioner(seed=3, feature_shape=backbone.feature_shape)
+    save_bundle(Bundle(model, tokenizer, TextConfig(language="en"), backbone_config, backbone.key), folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def loaded_once():
+    """The commands here share one loaded bundle: the graphs of each would be built anew."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(captioning, "load", functools.cache(captioning.load))
+        yield
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory, write_pictures):
+    """Pictures in two folders, and two files among them that are none."""
+    folder = tmp_path_factory.mktemp("photos")
+    write_pictures(folder, 15)
+    write_pictures(folder / "deeper", COUNT - 15, first=15)
+    for name in BAD:
+        (folder / name).write_bytes(b"no picture")
+    return folder
+
+
+@pytest.fixture
+def run(bundle, capsys):
+    """Runs the command; gives exit code, stdout and stderr."""
+
+    def run(*arguments):
+        code = main(["caption", *map(str, arguments), "--bundle", bundle, "--temperature", "1", "--seed", "3"])
+        return code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def undisturbed(bundle, photos, tmp_path_factory):
+    """The rows of a run that nobody disturbed."""
+    out = tmp_path_factory.mktemp("out") / "whole.jsonl"
+    assert (
+        main(["caption", str(photos), "--bundle", bundle, "--temperature", "1", "--seed", "3", "--out", str(out)]) == 0
+    )
+    return list(read_predictions(out))
+
+
+def assert_same(rows, expected):
+    """The same rows; a number may differ where a batch was another."""
+    assert [row["image"] for row in rows] == [row["image"] for row in expected]
+    for row, other in zip(rows, expected, strict=True):
+        for name, value in row.items():
+            assert value == (pytest.approx(other[name], abs=2e-3) if isinstance(value, float) else other[name]), name
+
+
+def test_a_folder_becomes_a_file_with_bad_images_in_their_place(undisturbed, photos):
+    names = [f"{number:03d}.png" for number in range(15)] + list(BAD)
+    names = sorted(names) + [f"deeper/{number:03d}.png" for number in range(15, COUNT)]
+    assert [row["image"] for row in undisturbed] == [f"{photos}/{name}" for name in names]
+    for row in undisturbed:
+        if row["image"].endswith(BAD):
+            assert row["image"] in row["error"] and row["caption"] is None
+        else:
+            assert row["error"] is None and row["words"] and 0 < row["confidence"] <= 1 and row["log_probability"] < 0
+
+
+KILLED = """
+import os, signal, sys
+from caption_tx.cli import main
+from caption_tx.inference import prediction_file
+
+stop, *arguments = sys.argv[1:]
+write, calls = os.write, []
+
+def write_a_part(file, data):
+    calls.append(data)
+    if len(calls) < int(stop):
+        return write(file, data)
+    write(file, data[: len(data) // 2])
+    os.kill(os.getpid(), signal.SIGKILL)
+
+usual = prediction_file.PredictionFile.write
+
+def watched(self, image, result):
+    os.write = write_a_part
+    usual(self, image, result)
+    os.write = write
+
+prediction_file.PredictionFile.write = watched
+main(arguments)
+"""
+
+
+@pytest.mark.parametrize(("name", "growing"), [("x.csv", "x.csv"), ("x.parquet", "x.parquet.part.jsonl")])
+def test_a_killed_run_goes_on_to_the_file_of_an_undisturbed_one(
+    run, run_python, photos, bundle, undisturbed, tmp_path, name, growing
+):
+    out = tmp_path / name
+    command = ["caption", photos, "--bundle", bundle, "--temperature", "1", "--seed", "3", "--batch-size", "4"]
+    process = run_python(KILLED, 12, *command, "--out", out)
+    assert process.returncode == -signal.SIGKILL, process.stderr[-2000:]
+    torn = (tmp_path / growing).read_bytes()
+    assert not torn.endswith(b"\n")
+    assert torn.count(b"\n") == 11 + growing.endswith(".csv")  # the header
+    code, printed, errors = run(photos, "--out", out)
+    assert code == 0
+    assert "13 images captioned, 11 skipped (in the file already), 1 could not be read" in printed
+    assert "captions: " in errors  # the progress bar
+    assert_same(list(read_predictions(out)), undisturbed)
+    if name == growing:
+        assert out.read_bytes().startswith(torn[: torn.rindex(b"\n") + 1])
+    code, printed, _ = run(photos, "--out", out, "--json")
+    assert (code, json.loads(printed)) == (0, {"out": str(out), "captioned": 0, "skipped": 25, "failed": 0})
+
+
+def test_a_stopped_run_says_how_to_go_on(run, photos, undisturbed, tmp_path, monkeypatch):
+    out = tmp_path / "x.jsonl"
+    usual, written = PredictionFile.write, []
+
+    def interrupted(self, image, result):
+        usual(self, image, result)
+        written.append(image)
+        if len(written) == 9:
+            signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PredictionFile, "write", interrupted)
+        code, _, errors = run(photos, "--out", out, "--batch-size", "4")
+    assert code == 130
+    assert errors.endswith(f"caption-tx: {out} is whole up to here; the same command goes on.\ncaption-tx: stopped.\n")
+    assert_same(list(read_predictions(out)), undisturbed[:9])
+    assert run(photos, "--out", out)[0] == 0
+    assert_same(list(read_predictions(out)), undisturbed)
+
+
+def test_new_images_are_added_and_failed_ones_tried_again_on_request(run, photos, tmp_path, write_pictures):
+    folder = tmp_path / "mine"
+    write_pictures(folder, 2)
+    (folder / "002.png").write_bytes(b"no picture")
+    out = tmp_path / "x.csv"
+    assert "2 images captioned, 0 skipped (in the file already), 1 could not" in run(folder, "--out", out)[1]
+    write_pictures(folder, 2, first=2)
+    assert "1 images captioned, 3 skipped" in run(folder, "--out", out)[1]
+    assert "1 images captioned, 3 skipped" in run(folder, "--out", out, "--retry-failed")[1]
+    table = pd.read_csv(out)
+    assert table["image"].str[-7:].tolist() == ["000.png", "001.png", "003.png", "002.png"]
+    assert table["error"].isna().all()
+
+
+def test_other_options_are_refused_and_the_file_is_left_as_it_is(bundle, photos, tmp_path, capsys):
+    out = tmp_path / "x.jsonl"
+    command = ["caption", str(photos / "000.png"), "--bundle", bundle, "--out", str(out)]
+    assert main(command) == 0
+    before = out.read_bytes()
+    capsys.readouterr()
+    assert main([*command, "--temperature", "0.5"]) == 1
+    assert re.search(r"x.jsonl was made with another temperature \(0.0, now 0.5\); name", capsys.readouterr().err)
+    assert out.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--out", "x.txt"], "must end in .jsonl, .csv, .parquet, got 'x.txt'"),
+        (["--out", "no/x.csv"], "There is no folder"),
+        (["--retry-failed"], "name it with --out"),
+        (["--batch-size", "0"], "--batch-size must be at least 1 image, got 0"),
+        (["nowhere"], "There is no image or folder 'nowhere'"),
+    ],
+)
+def test_wrong_requests_are_one_plain_line_before_anything_is_loaded(
+    arguments, message, photos, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert main(["caption", *arguments, str(photos), "--bundle", "no such bundle"]) == 1
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert (captured.out, captured.err.count("\n")) == ("", 1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_images_that_all_fail_are_an_error_and_still_in_the_file(run, photos, tmp_path):
+    out = tmp_path / "x.jsonl"
+    code, printed, errors = run(photos / BAD[0], photos / BAD[1], "--out", out)
+    assert (code, errors.rstrip().splitlines()[-1]) == (1, "caption-tx: None of the images could be read.")
+    assert [row["image"][-8:] for row in read_predictions(out)] == list(BAD)
+    code, printed, errors = run(photos / BAD[0], "--json")
+    assert (code, "None of the images" in errors) == (1, True)
+    assert [row["error"] is None for row in json.loads(printed)] == [False]
+
+
+@pytest.fixture
+def stand_in(tmp_path, monkeypatch):
+    """Puts bytes into the place of the standard input."""
+    with ExitStack() as stack:
+
+        def stand_in(data):
+            (tmp_path / "stdin").write_bytes(data)
+            monkeypatch.setattr(sys, "stdin", stack.enter_context(open(tmp_path / "stdin", encoding="utf-8")))
+
+        yield stand_in
+
+
+def test_standard_input_is_an_image_or_a_list(run, photos, tmp_path, stand_in, undisturbed):
+    of = {row["image"]: row["caption"] for row in undisturbed}
+    names = [f"{photos}/001.png", f"{photos}/deeper/016.png"]
+    stand_in("\n".join(names).encode())
+    code, printed, _ = run("-")
+    assert code == 0
+    assert [line.removesuffix(" ...").split("\t") for line in printed.splitlines()] == [[n, of[n]] for n in names]
+    stand_in("\0".join([*names, f"{photos}/gone.png", ""]).encode())
+    code, printed, _ = run("-", "--out", tmp_path / "x.csv")
+    assert (code, "2 images captioned, 0 skipped (in the file already), 1 could not" in printed) == (0, True)
+    stand_in((photos / "001.png").read_bytes())
+    code, printed, _ = run("-", "--json")
+    [row] = json.loads(printed)
+    assert (code, row["image"], row["caption"]) == (0, "-", of[names[0]])
+    stand_in(b"")
+    assert run("-")[::2] == (1, "caption-tx: The standard input holds no image and no list of images.\n")
+
+
+def test_every_caption_of_an_n_best_list_is_told_with_its_rank(run, photos, tmp_path, monkeypatch):
+    """The lists are made of captions that the search gives for other images."""
+    usual = ImageCaptioner._decode
+
+    def three(self, features, contents, options=None):
+        lists = [usual(self, features, [f"{seed:032x}"] * len(contents), options) for seed in range(1, 4)]
+        captions = [[found[0] for found in row] for row in zip(*lists, strict=True)]
+        for row in captions:
+            for rank, caption in enumerate(row):
+                object.__setattr__(caption, "rank", rank)
+        return captions
+
+    monkeypatch.setattr(ImageCaptioner, "_decode", three)
+    image = photos / "000.png"
+    printed = run(image)[1]
+    assert [line.split("\t")[:2] for line in printed.splitlines()] == [[str(image), str(rank)] for rank in range(3)]
+    rows = json.loads(run(image, "--json")[1])
+    assert [row["rank"] for row in rows] == [0, 1, 2]
+    assert all(len(row["log_probabilities"]) >= len(row["words"]) for row in rows)
+    assert run(photos, "--out", tmp_path / "x.parquet")[0] == 0
+    table = pd.read_parquet(tmp_path / "x.parquet")
+    assert table.groupby("image")["rank"].agg(list).map(len).value_counts().to_dict() == {3: COUNT, 1: len(BAD)}
+    np.testing.assert_array_equal(table["rank"].dropna(), np.tile([0, 1, 2], COUNT))
+
+
+def test_an_error_of_one_image_is_told_beside_the_captions_of_others(run, photos):
+    code, printed, errors = run(photos / "000.png", photos / BAD[0], photos / "001.png")
+    assert code == 0
+    assert [line.split("\t")[0][-7:] for line in printed.splitlines()] == ["000.png", "001.png"]
+    assert errors.startswith("caption-tx: skipped: ") and errors.count("\n") == 1 and BAD[0] in errors
