@@ -7,7 +7,6 @@ import signal
 import sys
 from contextlib import ExitStack
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -15,7 +14,6 @@ from caption_tx.bundle import Bundle, save_bundle
 from caption_tx.cli import main
 from caption_tx.config import TextConfig
 from caption_tx.inference import captioning
-from caption_tx.inference.captioning import ImageCaptioner
 from caption_tx.inference.prediction_file import PredictionFile
 from caption_tx.inference.predictions import read_predictions
 
@@ -246,29 +244,26 @@ def test_standard_input_is_an_image_or_a_list(run, photos, tmp_path, stand_in, u
     assert run("-")[::2] == (1, "caption-tx: The standard input holds no image and no list of images.\n")
 
 
-def test_every_caption_of_an_n_best_list_is_told_with_its_rank(run, photos, tmp_path, monkeypatch):
-    """The lists are made of captions that the search gives for other images."""
-    usual = ImageCaptioner._decode
-
-    def three(self, features, contents, options=None):
-        lists = [usual(self, features, [f"{seed:032x}"] * len(contents), options) for seed in range(1, 4)]
-        captions = [[found[0] for found in row] for row in zip(*lists, strict=True)]
-        for row in captions:
-            for rank, caption in enumerate(row):
-                object.__setattr__(caption, "rank", rank)
-        return captions
-
-    monkeypatch.setattr(ImageCaptioner, "_decode", three)
+def test_every_caption_of_an_n_best_list_is_told_with_its_rank(run, photos, tmp_path):
+    three = ("--samples", 3, "--n-best", 3)
     image = photos / "000.png"
-    printed = run(image)[1]
-    assert [line.split("\t")[:2] for line in printed.splitlines()] == [[str(image), str(rank)] for rank in range(3)]
-    rows = json.loads(run(image, "--json")[1])
+    rows = json.loads(run(image, "--json", *three)[1])
     assert [row["rank"] for row in rows] == [0, 1, 2]
+    assert len({row["caption"] for row in rows}) == 3
     assert all(len(row["log_probabilities"]) >= len(row["words"]) for row in rows)
-    assert run(photos, "--out", tmp_path / "x.parquet")[0] == 0
+    printed = run(image, *three)[1]
+    wanted = [f"{image}\t{row['rank']}\t{row['caption']}{'' if row['finished'] else ' ...'}" for row in rows]
+    assert printed.splitlines() == wanted
+    assert run(photos, "--out", tmp_path / "x.parquet", *three)[0] == 0
     table = pd.read_parquet(tmp_path / "x.parquet")
-    assert table.groupby("image")["rank"].agg(list).map(len).value_counts().to_dict() == {3: COUNT, 1: len(BAD)}
-    np.testing.assert_array_equal(table["rank"].dropna(), np.tile([0, 1, 2], COUNT))
+    found = table[table["error"].isna()].groupby("image")
+    assert len(found) == COUNT and found.size().max() == 3  # captions that coincide are told once
+    for _, group in found:
+        assert group["rank"].tolist() == list(range(len(group)))
+        assert group["caption"].is_unique
+        ended = group[group["finished"].astype(bool)]
+        assert ended["score"].is_monotonic_decreasing
+    assert table["error"].notna().sum() == len(BAD)
 
 
 def test_an_error_of_one_image_is_told_beside_the_captions_of_others(run, photos):
