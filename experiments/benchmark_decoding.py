@@ -119,7 +119,8 @@ def make_ours() -> tuple[dict[tuple[int, int], Callable], Callable, Callable, di
     keras.utils.set_random_seed(0)
     captioner = Captioner(WORDS, (7, 7, CHANNELS), DIM, WIDE, LAYERS, HEADS, TOKENS)
     tokenizer = Tokenizer([*SPECIAL_TOKENS, *(f"word{place}" for place in range(WORDS - len(SPECIAL_TOKENS)))], "en")
-    features = np.random.default_rng(0).random((max(BATCHES), 7, 7, CHANNELS), np.float32)
+    # A tensor, as a backbone gives it.
+    features = tf.constant(np.random.default_rng(0).random((max(BATCHES), 7, 7, CHANNELS), np.float32))
 
     def search(batch: int, beams: int) -> None:
         options = DecodingOptions(beam_width=beams, min_length=TOKENS, max_length=TOKENS)

@@ -11,13 +11,12 @@ training (each epoch fills the shuffle buffer anew, nine times at the smaller si
 default captioner for `--steps` steps. Before that, `corpus --check`, the captions part, runs on the larger
 corpus. "TensorFlow alone" is the process after importing TensorFlow.
 
-RESULT, 2 cores (AMD EPYC) without GPU, 24 GB, other work running beside it
-corpus --check, 210,000 images, 1,050,000 captions: 43 s, peak 0.58 GB
-  7,000 images: TensorFlow alone 0.63 GB; captions read, cut and packed in 2 s,
-    peak 0.74 GB; batches 2,208 images/s (64,114 tokens/s), peak 1.13 GB
-210,000 images: TensorFlow alone 0.63 GB; captions read, cut and packed in 35 s,
-    peak 1.18 GB; batches 2,025 images/s (60,327 tokens/s), peak 1.58 GB
-ratio of peak memory 1.40, of speed 0.92
+RESULT, 2 cores (AMD EPYC) without GPU, 24 GB; much other work ran beside it, so that times are upper bounds
+corpus --check, 210,000 images, 1,050,000 captions: 101 s (43 s with less beside it), peak 0.97 GB
+  7,000 images: TensorFlow alone 0.63 GB; captions read, cut and packed in 11 s,
+    peak 0.73 GB; batches 17,639 images/s (held in memory), peak 1.24 GB; training peak 1.88 GB
+210,000 images: TensorFlow alone 0.63 GB; captions read, cut and packed in 27 s,
+    peak 1.20 GB; batches 1,032 images/s (30,739 tokens/s), peak 1.65 GB; training peak 2.56 GB
 """
 
 from __future__ import annotations

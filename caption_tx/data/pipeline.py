@@ -157,20 +157,23 @@ def cached_rows(
             view = tf.random.stateless_uniform((), seed, maxval=cache.views, dtype=tf.int32)
         return row | {"features": row["features"][view]}
 
+    # Alike in every worker, as all must have one order.
+    held = len(packed.images) * cache.record_bytes <= HELD_BYTES
+    path_seed = None if held else shuffle_seed
     if workers == 1:
         paths = tf.data.Dataset.from_tensor_slices(cache.paths_holding(packed.images))
-        if shuffle_seed is not None:
-            paths = paths.shuffle(10_000, seed=shuffle_seed)
+        if path_seed is not None:
+            paths = paths.shuffle(10_000, seed=path_seed)
         records = paths.interleave(tf.data.TFRecordDataset, cycle_length=8, block_length=4)
     else:
         blank = tf.zeros((cache.views, *cache.feature_shape), tf.as_dtype(cache.dtype))
-        records = _shared_records(cache, packed, shuffle_seed, share if whole_shards else (0, 1))
+        records = _shared_records(cache, packed, path_seed, share if whole_shards else (0, 1))
 
     # In order even where parallel: the same seed gives the same batches.
     dataset = records.map(parse if workers == 1 else parse_mine, num_parallel_calls=tf.data.AUTOTUNE)
     dataset = dataset.filter(lambda row: row["row"] >= 0)
     buffer = SHUFFLE_ROWS
-    if workers == 1 and len(packed.images) * cache.record_bytes <= HELD_BYTES:
+    if held:
         # The buffer, larger than all rows, reads to the end of them: only then are they all held.
         dataset, buffer = dataset.cache(), len(packed.images) + 1
     counter = tf.data.Dataset.random(seed=shuffle_seed or 0, rerandomize_each_iteration=True)

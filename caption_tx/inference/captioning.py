@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from caption_tx.bundle import Bundle, load_bundle
 from caption_tx.config import DecodingOptions
@@ -54,9 +55,9 @@ class ImageCaptioner:
         """The frozen image encoder that the bundle was trained on."""
         return self.bundle.load_backbone(self._backbone_weights)
 
-    def features(self, pictures: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
+    def features(self, pictures: Sequence[np.ndarray] | np.ndarray) -> tf.Tensor:
         """uint8 pictures (size, size, 3), as `read_image` gives them -> float features (B, h, w, C)."""
-        return np.asarray(dequantize(self.backbone.encode(np.stack(pictures))))
+        return dequantize(self.backbone.encode(np.stack(pictures)))
 
     @cached_property
     def digest(self) -> str:
@@ -73,7 +74,7 @@ class ImageCaptioner:
         return self.bundle.segmenter()
 
     def _decode(
-        self, features: np.ndarray, contents: Sequence[str], options: DecodingOptions | None = None
+        self, features: tf.Tensor, contents: Sequence[str], options: DecodingOptions | None = None
     ) -> list[list[Caption]]:
         """Features (B, h, w, C) of images with these content hashes -> the captions of each, the best first."""
         seeds = [int(content[:16], 16) for content in contents]
@@ -105,7 +106,7 @@ class ImageCaptioner:
         source = open_images(location) if isinstance(location, str) else location
         size, stopped = self.backbone.config.image_size, threading.Event()  # loads the backbone before any file
 
-        def encoded() -> Iterator[tuple[Pictures, np.ndarray | None]]:
+        def encoded() -> Iterator[tuple[Pictures, tf.Tensor | None]]:
             for batch in read_pictures(images, source, size, batch_size, stopped):
                 yield batch, self.features(batch.pixels) if batch.contents else None
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 import numpy as np
+import tensorflow as tf
 
 from caption_tx.config import DecodingOptions
 from caption_tx.data.segmentation import Segmenter
@@ -181,7 +182,7 @@ def _numbers(
 
 def decode(
     captioner: Captioner,
-    features: np.ndarray,
+    features: np.ndarray | tf.Tensor,
     tokenizer: Tokenizer,
     options: DecodingOptions | None = None,
     row_seeds: Sequence[int] | None = None,
@@ -207,10 +208,11 @@ def decode(
     """
     options = options or DecodingOptions()
     expected = tuple(captioner.settings["feature_shape"])
-    if np.ndim(features) != 4 or tuple(np.shape(features)[1:]) != expected:
-        raise ValueError(f"Expected features of shape (B, {expected}), got {np.shape(features)}.")
+    shape = tuple(np.shape(features))
+    if len(shape) != 4 or shape[1:] != expected:
+        raise ValueError(f"Expected features of shape (B, {expected}), got {shape}.")
     wanted = _translate(options, captioner.max_length, tokenizer, segmenter)
-    features = np.asarray(features, np.float32)
+    features = tf.cast(features, tf.float32)  # a tensor as it is: copies of NumPy arrays cost a twentieth of a search
     row_seeds = [0] * len(features) if row_seeds is None else row_seeds
     if len(row_seeds) != len(features):
         raise ValueError(f"Expected one row seed an image, got {len(row_seeds)} for {len(features)}.")
@@ -224,7 +226,7 @@ def decode(
         images = features[rows]
         count = len(images)
         if count < batch:
-            images = np.concatenate([images, np.zeros((batch - count, *expected), np.float32)])
+            images = tf.concat([images, tf.zeros((batch - count, *expected))], axis=0)
         seeds = row_seeds[rows]
         bits = _random_bits(options.seed, seeds, plan.group, captioner.max_length) if plan.drawn else None
         numbers = _numbers(plan, options, wanted, tokenizer, count, bits)

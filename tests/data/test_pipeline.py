@@ -309,16 +309,22 @@ def real_rows(batch):
     return sorted(row for row, counted in zip(rows, weights.any(axis=1), strict=True) if counted)
 
 
+@pytest.mark.parametrize("held", [True, False])
 @pytest.mark.parametrize(
     ("whole_shards", "workers", "parts", "seed"),
     [(True, 2, 1, 3), (True, 3, 1, None), (False, 2, 2, 3), (False, 5, 1, 3), (False, 1, 2, 3)],
 )
-def test_workers_divide_each_batch_of_one_process(sharded, packed, monkeypatch, whole_shards, workers, parts, seed):
-    monkeypatch.setattr("caption_tx.data.pipeline.SHARDS_PER_WORKER", 1 if whole_shards else 1000)
+def test_workers_divide_each_batch_of_one_process(
+    sharded, packed, monkeypatch, whole_shards, workers, parts, seed, held
+):
+    """In the second epoch too, which comes in another order than the first."""
+    monkeypatch.setattr(pipeline, "SHARDS_PER_WORKER", 1 if whole_shards else 1000)
+    monkeypatch.setattr(pipeline, "HELD_BYTES", pipeline.HELD_BYTES if held else 0)
 
     def batches(share, parts):
         rows = cached_rows(sharded, packed, seed, seed is not None, share)
-        return list(packed_batches(rows, packed, BATCH, UNCOUNTED, seed, parts).as_numpy_iterator())
+        dataset = packed_batches(rows, packed, BATCH, UNCOUNTED, seed, parts)
+        return [batch for _ in range(2) for batch in dataset.as_numpy_iterator()]
 
     wanted = batches((0, 1), 1)
     found = [batches((worker, workers), parts) for worker in range(workers)]
