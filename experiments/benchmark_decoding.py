@@ -8,20 +8,20 @@ All captioners have 2 layers of 256, 4 heads, 1,024 in the feed-forward, 5,000 w
 features of 7x7x1024. All make 20 tokens, the end mark barred, so that all do the same work. "Tutorial" is the loop
 that people copy: one image, eager Keras, the whole prefix computed anew for each token. transformers runs Bart's
 decoder (post-norm, tied embeddings, as ours) with its caches of self- and cross-attention; the projection of the
-features is in its time as in ours. Every round runs each once, in turn; the figures are medians of the rounds.
+features is in its time as in ours. Every round runs each three times, in turn; the figures are medians.
 "Arithmetic" is the matrix products of one image's captions at the rate of a 2,048 x 2,048 product in one TensorFlow
 call, measured in every round.
 
-RESULT, 2 cores (AMD EPYC) without GPU, TensorFlow 2.21.0, torch 2.13.0, transformers 5.23.0, 9 rounds, 40 s
-matrix product 450 GFLOP/s; tutorial 555 ms a caption
+RESULT, 2 cores (AMD EPYC) without GPU, TensorFlow 2.21.0, torch 2.13.0, transformers 5.23.0, 7 rounds, 60 s
+matrix product 475 GFLOP/s; tutorial 526 ms a caption
                      ours   compiled in   times the arithmetic   tutorial / ours   transformers / ours
-batch  1, greedy    5.8 ms     1.1 s              14.7                  95             27.3 ms, 4.7
-batch  1, beam 4   18.9 ms     1.1 s              15.2                  29             49.3 ms, 2.6
-batch 64, greedy   87.3 ms     1.1 s               3.4                 407            145.5 ms, 1.7
-batch 64, beam 4  260.0 ms     1.4 s               3.3                 137            489.3 ms, 1.9
-Beam 4 costs 3.2 times greedy at batch 1 and 3.0 times at batch 64. Of the 87 ms of batch 64 the compiled search took
-66 (timed alone); most of the rest were near ties, searched again one image at a time, which were five times as many
-then (a margin of 1e-4 instead of 2e-5) and are common with random weights.
+batch  1, greedy    5.8 ms     0.9 s              15.4                  91             22.7 ms, 3.9
+batch  1, beam 4   15.7 ms     0.9 s              13.3                  33             42.5 ms, 2.7
+batch 64, greedy   64.2 ms     0.9 s               2.7                 525            134.3 ms, 2.1
+batch 64, beam 4  223.8 ms     1.2 s               3.0                 150            510.5 ms, 2.3
+Beam 4 costs 2.7 times greedy at batch 1 and 3.5 times at batch 64. Run once in a row instead of three times (other
+work between leaves colder caches), batch 64 greedy took 76 ms, 444 and 1.8 times.
+Of the 64 ms the memory's keys and values take 10 and the vocabulary 17 (timed with 500 words instead of 5,000).
 The same search without XLA, both under load and in turn: 31.8 ms (6.5 with) for one image, 180 (108) for 64, beam 4
 49 (18) and 451 (348); it starts a second sooner.
 """
@@ -42,6 +42,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 WORDS, DIM, WIDE, LAYERS, HEADS, TOKENS, CELLS, CHANNELS = 5000, 256, 1024, 2, 4, 20, 49, 1024
 BATCHES, BEAMS = (1, 64), (1, 4)
 PEAK_SIDE = 2048
+IN_A_ROW, PAUSE = 3, 0.3
+"""Runs of each in a round, and seconds after them: threads that wait for more work keep a core busy for a while."""
 
 
 def serve_transformers(threads: int) -> None:
@@ -176,18 +178,19 @@ def main() -> None:
     other = Transformers(arguments.transformers, arguments.threads) if arguments.transformers else None
     times: dict[tuple, list[float]] = {}
 
-    def note(seconds: float, *name: object) -> None:
-        times.setdefault(name, []).append(seconds)
+    def note(seconds: Callable[[], float], *name: object) -> None:
+        times.setdefault(name, []).extend(seconds() for _ in range(IN_A_ROW))
+        time.sleep(PAUSE)
 
     for turn in range(arguments.rounds + 1):
         if turn == 1:
             times.clear()  # the first round warms up
-        note(seconds_of(product), "product")
-        note(seconds_of(tutorial), "tutorial")
+        note(lambda: seconds_of(product), "product")
+        note(lambda: seconds_of(tutorial), "tutorial")
         for batch, beams in searches:
-            note(seconds_of(searches[batch, beams]), "ours", batch, beams)
+            note(lambda run=searches[batch, beams]: seconds_of(run), "ours", batch, beams)
             if other:
-                note(other.seconds(batch, beams), "transformers", batch, beams)
+                note(lambda size=(batch, beams): other.seconds(*size), "transformers", batch, beams)
     if other:
         other.close()
 
