@@ -22,6 +22,9 @@ batch 64, beam 4  223.8 ms     1.2 s               3.0                 150      
 Beam 4 costs 2.7 times greedy at batch 1 and 3.5 times at batch 64. Run once in a row instead of three times (other
 work between leaves colder caches), batch 64 greedy took 76 ms, 444 and 1.8 times.
 Of the 64 ms the memory's keys and values take 10 and the vocabulary 17 (timed with 500 words instead of 5,000).
+Captions that ended are carried along until the last of their batch: on 640 validation photographs of Flickr8k-CN a
+caption has 5.8 tokens and the longest of 64 has 7.9, at 3 ms a step, so that leaving them out could win at most 6 of
+44 ms before its own cost.
 The same search without XLA, both under load and in turn: 31.8 ms (6.5 with) for one image, 180 (108) for 64, beam 4
 49 (18) and 451 (348); it starts a second sooner.
 """

@@ -6,22 +6,25 @@ COMMAND
 DIR holds `flickr8kzhc.caption.txt`, `flickr8ktrain.txt`, `flickr8kval.txt` and `images/`.
 
 RESULT, one seed, 2 cores (AMD EPYC) without GPU
-float32: 14 epochs in 1,204 s while much other work ran beside it (37 to 100 s an epoch), with `--cache` naming
-features made before: 7,000 images and their mirror images in 98 s, by a call of `encode_images` of its own.
-mixed_bfloat16 (`training.precision`): 503 s, other work beside it at first (20 s in the last epoch).
-Validation split, per known token, without smoothing, best epoch 14 in both: loss 2.2213 in float32 and
-2.2214 in mixed_bfloat16, accuracy 0.5397 and 0.5395.
-Samples of the validation split at temperature 0, 0.5 and 1 after the last epoch, float32:
+14 epochs in 453 s (22 s an epoch; in eight of them 18 s more went by without the processor at work), with
+`--cache` naming features made before: 7,000 images and their mirror images in 98 s, by a call of
+`encode_images` of its own.
+Validation split, per known token, without smoothing: loss 2.2221 (best epoch 13), accuracy 0.5388.
+A version before (the gradient's norm was taken otherwise) had 2.2213 in float32 and 2.2214 in mixed_bfloat16.
+Samples of the validation split at temperature 0, 0.5 and 1 after the last epoch:
 
     23445819_3a458716c1.jpg   (a person wrote: 两只狗在草地上面玩耍。)
       temperature 0    两只狗在草地上玩耍
-      temperature 0.5  在草地上玩耍的狗
-      temperature 1    在玩皮球的狗
+      temperature 0.5  趴在草地上的狗
+      temperature 1    吃瓶子的狗
     27782020_4dab210360.jpg   (a person wrote: 街上很多人。)
-      temperature 0    坐在椅子上的人们
-      temperature 0.5  路边的男人
-      temperature 1    逛街的两个男人
+      temperature 0    一个男人在街道上坐着
+      temperature 0.5  一群人在街道上坐着
+      temperature 1    一群黄色衣服的人
     90011335_cfdf9674c2.jpg   (a person wrote: 大海上有一艘游艇。)
+      temperature 0    一个人在划船
+      temperature 0.5  一个人在划船
+      temperature 1    一个人在冲浪
 
 What a person wrote stands in brackets.
 """

@@ -172,13 +172,17 @@ def cached_rows(
     # In order even where parallel: the same seed gives the same batches.
     dataset = records.map(parse if workers == 1 else parse_mine, num_parallel_calls=tf.data.AUTOTUNE)
     dataset = dataset.filter(lambda row: row["row"] >= 0)
-    buffer = SHUFFLE_ROWS
-    if held:
-        # The buffer, larger than all rows, reads to the end of them: only then are they all held.
-        dataset, buffer = dataset.cache(), len(packed.images) + 1
-    counter = tf.data.Dataset.random(seed=shuffle_seed or 0, rerandomize_each_iteration=True)
-    dataset = tf.data.Dataset.zip(dataset, counter).map(choose_view, num_parallel_calls=tf.data.AUTOTUNE)
-    return dataset if shuffle_seed is None else dataset.shuffle(buffer, seed=shuffle_seed)
+
+    def choose(rows: tf.data.Dataset) -> tf.data.Dataset:
+        counter = tf.data.Dataset.random(seed=shuffle_seed or 0, rerandomize_each_iteration=True)
+        return tf.data.Dataset.zip(rows, counter).map(choose_view, num_parallel_calls=tf.data.AUTOTUNE)
+
+    if not held:
+        dataset = choose(dataset)  # before they are shuffled: the buffer holds one view of each
+        return dataset if shuffle_seed is None else dataset.shuffle(SHUFFLE_ROWS, seed=shuffle_seed)
+    # The buffer, larger than all rows, reads to the end of them: only then are they all held. It holds no copies.
+    dataset = dataset.cache()
+    return choose(dataset if shuffle_seed is None else dataset.shuffle(len(packed.images) + 1, seed=shuffle_seed))
 
 
 def _shared_records(
