@@ -6,7 +6,7 @@ COMMAND
 DIR holds `flickr8kzhc.caption.txt`, `flickr8ktrain.txt`, `flickr8kval.txt` and `images/`.
 
 RESULT, one seed, 2 cores (AMD EPYC) without GPU
-14 epochs in 453 s (22 s an epoch; in eight of them 18 s more went by without the processor at work), with
+14 epochs in 453 s (22 s an epoch; in seven of them 18 s more went by without the processor at work), with
 `--cache` naming features made before: 7,000 images and their mirror images in 98 s, by a call of
 `encode_images` of its own.
 Validation split, per known token, without smoothing: loss 2.2221 (best epoch 13), accuracy 0.5388.

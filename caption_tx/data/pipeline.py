@@ -2,7 +2,8 @@
 
 One row is one image with all its captions behind each other (T tokens): `token_ids`, `positions`
 that restart with every caption, and `segment_ids` that number the captions from 1; 0 is padding.
-Only the captions' tokens are held in memory, some 50 bytes a caption; features stream from the shards.
+The captions' tokens are held in memory, some 50 bytes a caption; features stream from the shards, unless all
+of them are small enough to stay in memory too (`HELD_BYTES`).
 
 Where several workers train together, the order of all rows is decided by their numbers and the seed alone,
 so that every worker knows it, and each batch holds the same rows for any number of workers. A worker

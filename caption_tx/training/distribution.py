@@ -37,11 +37,11 @@ _GONE = (
 """What a collective operation raises in the workers that are left."""
 
 
+_NOTHING_SAID = ("Graph execution error", "Detected at node", "<stack traces")
+
+
 class LostWorkerError(CaptionTxError):
     """Another worker ended, or cannot be reached: the same run can be gone on with."""
-
-
-_NOTHING_SAID = ("Graph execution error", "Detected at node", "<stack traces")
 
 
 def worker_share(environment: Mapping[str, str] = os.environ) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -66,14 +67,18 @@ class MaskedLoss(keras.losses.Loss):
 
 
 class TokenMean(keras.metrics.Mean):
-    """Mean of a value of every label, each by its weight, exact over any number of batches."""
+    """Mean of a value of every label, each by its weight, exact over any number of batches.
 
-    def value(self, labels: Any, logits: Any) -> Any:
-        """int (B, T), float (B, T, V) -> float32 (B, T)."""
-        raise NotImplementedError
+    Args:
+        measure: labels int (B, T), logits float (B, T, V) -> the values, float32 (B, T).
+    """
+
+    def __init__(self, measure: Callable[[Any, Any], Any], name: str) -> None:
+        super().__init__(name=name)
+        self._measure = measure
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        values = self.value(y_true, y_pred)
+        values = self._measure(y_true, y_pred)
         weights = ops.ones_like(values) if sample_weight is None else ops.cast(sample_weight, values.dtype)
         # Flat, since Keras takes the mean weight of a row: one of a shorter batch would count for more.
         super().update_state(ops.reshape(values, (-1,)), ops.reshape(weights, (-1,)))
@@ -86,10 +91,7 @@ class TokenLoss(TokenMean):
     """Cross-entropy per counted label in nats, without smoothing."""
 
     def __init__(self, name: str = "token_loss") -> None:
-        super().__init__(name=name)
-
-    def value(self, labels: Any, logits: Any) -> Any:
-        return token_losses(labels, logits)
+        super().__init__(token_losses, name)
 
 
 def token_hits(labels: Any, logits: Any) -> Any:
@@ -101,7 +103,4 @@ class TokenAccuracy(TokenMean):
     """Share of the counted labels that the model finds likeliest, in [0, 1]."""
 
     def __init__(self, name: str = "accuracy") -> None:
-        super().__init__(name=name)
-
-    def value(self, labels: Any, logits: Any) -> Any:
-        return token_hits(labels, logits)
+        super().__init__(token_hits, name)
