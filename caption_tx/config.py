@@ -299,6 +299,9 @@ class DecodingOptions:
             tokens with the end mark (the simple form of Wu et al. 2016, eq. 14). 0 favours short ones.
         n_best: captions returned for each image, best first.
         samples: captions drawn for each image, of which the `n_best` by score are returned.
+        consensus: choose and rank the captions of a beam, or the samples, not by score but by how much the others
+            say the same, each of them counted as likely as probability**consensus: at 0 all alike, at 1 as the
+            model holds them (minimum Bayes risk, Kumar and Byrne 2004). None ranks by score.
         repetition_penalty: log-probabilities of words that the caption has already are multiplied by it in
             search and score (after Keskar et al. 2019, eq. 2, which divides logits); 1 changes nothing.
         no_repeat_ngram: no run of so many words stands twice in a caption (Paulus et al. 2018); 0 allows all.
@@ -322,6 +325,7 @@ class DecodingOptions:
     length_penalty: float = 0.7
     n_best: int = 1
     samples: int = 1
+    consensus: float | None = None
     repetition_penalty: float = 1.0
     no_repeat_ngram: int = 0
     min_length: int = 1
@@ -340,6 +344,8 @@ class DecodingOptions:
             _check(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
         _check(self.no_repeat_ngram >= 0, "no_repeat_ngram", self.no_repeat_ngram, "0 or more words")
         _check(self.max_length is None or self.max_length >= 1, "max_length", self.max_length, "at least 1 token")
+        consensus = self.consensus
+        _check(consensus is None or 0 <= consensus <= 10, "consensus", consensus, "in 0 to 10")
         _check(self.top_k is None or self.top_k >= 1, "top_k", self.top_k, "at least 1 word")
         _check(self.top_p is None or 0 < self.top_p <= 1, "top_p", self.top_p, "above 0 and at most 1")
         _check(0 <= self.seed < 2**31, "seed", self.seed, "in [0, 2**31)")
@@ -372,6 +378,11 @@ class DecodingOptions:
                 self.n_best > max(self.beam_width, self.samples),
                 f"n_best {self.n_best} asks for more captions than are found; "
                 "set beam_width, or samples with a temperature, to as many at least.",
+            ),
+            (
+                self.consensus is not None and max(self.beam_width, self.samples) < 3,
+                "Two captions agree with each other equally, and one with itself: for a consensus set beam_width, or "
+                "samples with a temperature, to 3 at least.",
             ),
             (
                 self.beam_width % self.beam_groups != 0,

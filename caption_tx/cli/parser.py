@@ -89,6 +89,12 @@ def _add_decoding_options(parser: argparse.ArgumentParser) -> None:
         ("top_k", int, "draw among so many likeliest words"),
         ("top_p", float, "draw among the likeliest words that hold this share, in (0, 1]"),
         ("samples", int, "captions drawn for each image, of which the best are kept"),
+        (
+            "consensus",
+            float,
+            "choose the caption that the other beams or samples agree with, each of them as likely as "
+            "probability ** this; 0.3 does well with a beam of 20",
+        ),
         ("beam_width", int, "follow so many captions at once and keep the likeliest"),
         ("beam_groups", int, "divide the beam into groups that are kept from saying the same"),
         ("diversity_penalty", float, "what a word costs that an earlier group took at this step, in nats"),

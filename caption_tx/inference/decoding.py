@@ -13,6 +13,7 @@ from caption_tx.config import DecodingOptions
 from caption_tx.data.segmentation import Segmenter
 from caption_tx.data.tokenizer import Tokenizer
 from caption_tx.errors import ConfigError
+from caption_tx.inference.consensus import agreement
 from caption_tx.inference.search import Numbers, Plan, compile_search
 from caption_tx.model.captioner import Captioner
 
@@ -31,8 +32,9 @@ class Caption:
         log_probabilities: the model's own for each of them, natural, <= 0, at temperature 1.
         finished: False for a caption that was cut at the length limit.
         rank: its place among the captions of its image, 0 the best.
-        score: what it is ranked by, <= 0: log-probability (with the repetition penalty where one is set)
-            divided by length**length_penalty.
+        score: log-probability (with the repetition penalty where one is set) divided by
+            length**length_penalty, <= 0; captions are ranked by it where no consensus is asked for.
+        agreement: what they are ranked by where it is, in [0, 1] (see `consensus.agreement`), else None.
     """
 
     text: str
@@ -42,6 +44,7 @@ class Caption:
     finished: bool
     rank: int
     score: float
+    agreement: float | None = None
 
     @property
     def log_probability(self) -> float:
@@ -133,17 +136,18 @@ def _random_bits(seed: int, row_seeds: Sequence[int], samples: int, max_length: 
 def _plan(options: DecodingOptions, wanted: _Wanted, tokenizer: Tokenizer, batch: int) -> Plan:
     beam = options.beam_width > 1
     tracks = len(wanted.forced) + 1 if wanted.forced else options.beam_groups
+    width = options.beam_width // options.beam_groups if beam else options.samples
     return Plan(
         batch=batch,
         length=wanted.length,
         start=tokenizer.start_token_id,
         end=tokenizer.end_token_id,
         pad=tokenizer.pad_token_id,
-        width=options.beam_width // options.beam_groups if beam else options.samples,
+        width=width,
         tracks=tracks,
         beam=beam,
         forced=tuple(wanted.forced),
-        n_best=options.n_best if beam else 1,
+        n_best=1 if not beam else options.n_best if options.consensus is None else width,
         drawn=options.temperature > 0,
         top_k=options.top_k is not None,
         top_p=options.top_p is not None and options.top_p < 1,
@@ -264,8 +268,16 @@ def _rank(
         entry = (not finished[place], turn, -score, token_ids, log_probabilities[place, :length].tolist())
         if token_ids not in found or entry < found[token_ids]:
             found[token_ids] = entry
-    chosen = sorted(found.values(), key=lambda entry: entry[:3])[: options.n_best]
-    chosen.sort(key=lambda entry: (entry[0], entry[2]))
+    if options.consensus is None:
+        chosen = sorted(found.values(), key=lambda entry: entry[:3])[: options.n_best]
+        chosen.sort(key=lambda entry: (entry[0], entry[2]))
+        agreed = [None] * len(chosen)
+    else:
+        # As many as the search follows: those that `n_best` could ask for.
+        entries = sorted(found.values(), key=lambda entry: entry[:3])[: max(options.beam_width, options.samples)]
+        values = agreement([entry[3] for entry in entries], [sum(entry[4]) for entry in entries], options.consensus)
+        order = sorted(range(len(entries)), key=lambda place: (entries[place][0], -values[place]))[: options.n_best]
+        chosen, agreed = [entries[place] for place in order], [float(values[place]) for place in order]
     return [
         Caption(
             text=tokenizer.detokenize(token_ids),
@@ -275,6 +287,7 @@ def _rank(
             finished=not cut,
             rank=rank,
             score=-negative,
+            agreement=agreed[rank],
         )
         for rank, (cut, _, negative, token_ids, values) in enumerate(chosen)
     ]

@@ -10,6 +10,7 @@ from caption_tx.config import DecodingOptions
 from caption_tx.data.vocabulary import END, PAD, START, UNK
 from caption_tx.errors import ConfigError
 from caption_tx.inference import decoding
+from caption_tx.inference.consensus import agreement
 
 
 def decode(*arguments):
@@ -254,3 +255,25 @@ def test_a_captioner_that_decoded_can_be_freed(make_captioner, features, tokeniz
     del captioner
     gc.collect()
     assert alive() is None
+
+
+@pytest.mark.parametrize(
+    "search", [{"beam_width": 6}, {"temperature": 1.0, "samples": 9}, {"beam_width": 6, "force_words": ("男人",)}]
+)
+def test_consensus_ranks_what_the_search_finds_by_agreement(captioner, features, tokenizer, search):
+    count = max(search.get("samples", 0), search.get("beam_width", 0))
+    if "force_words" in search:
+        search = search | {"force_words": (tokenizer.vocabulary[5],)}
+    by_score = decoding.decode(captioner, features, tokenizer, DecodingOptions(n_best=count, **search))
+    two = decoding.decode(captioner, features, tokenizer, DecodingOptions(n_best=2, consensus=0.4, **search))
+    changed = 0
+    for all_found, chosen in zip(by_score, two, strict=True):
+        values = agreement(ids(all_found), [caption.log_probability for caption in all_found], 0.4)
+        cut = [not caption.finished for caption in all_found]
+        order = sorted(range(len(all_found)), key=lambda place: (cut[place], -values[place]))
+        assert ids(chosen) == [all_found[place].token_ids for place in order[:2]]
+        assert [caption.rank for caption in chosen] == list(range(len(chosen)))
+        np.testing.assert_allclose([caption.agreement for caption in chosen], values[order[:2]], rtol=1e-4)
+        assert all(caption.agreement is None for caption in all_found)
+        changed += order[0] != 0
+    assert changed
