@@ -34,6 +34,9 @@ COMPRESSIONS = ("none", "zlib")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 """Number formats that the decoder computes in; its weights, logits and loss are float32 in each."""
 
+MONITORS = ("loss", "cider", "bleu4")
+"""What can decide which epoch is best: the validation loss, or a score of captions of that split."""
+
 T = TypeVar("T")
 
 SPLITS = ("train", "val", "test")
@@ -158,12 +161,7 @@ class TextConfig:
 
     def __post_init__(self) -> None:
         _check(self.language in LANGUAGES, "text.language", self.language, f"one of {LANGUAGES}")
-        _check(
-            self.script in (None, *SCRIPTS),
-            "text.script",
-            self.script,
-            f"one of {', '.join(SCRIPTS)}",
-        )
+        _check(self.script in (None, *SCRIPTS), "text.script", self.script, f"one of {', '.join(SCRIPTS)}")
         _check(self.max_vocabulary_size > 4, "text.max_vocabulary_size", self.max_vocabulary_size, "above 4")
         _check(self.min_frequency >= 1, "text.min_frequency", self.min_frequency, "at least 1")
 
@@ -230,6 +228,10 @@ class TrainingConfig:
     computes each batch in so many parts, one after another, where all of it at once would not fit in memory.
     Where sources name several stages, `epochs` counts all of them together; `stage_epochs` gives those
     of each stage but the last. Without it the earlier stages share 3 of 10 epochs.
+
+    Every `score_every` epochs (0: never), and after the last, `score_images` images of the validation split are
+    captioned, greedily or by a beam of `score_beam_width`, and scored. `monitor` decides which epoch is best and
+    when to stop; where it is a score, only epochs that were scored can be best.
     """
 
     epochs: int = 14
@@ -242,6 +244,10 @@ class TrainingConfig:
     precision: str = "float32"
     accumulation_steps: int = 1
     patience: int = 3
+    monitor: str = "loss"
+    score_every: int = 0
+    score_images: int = 200
+    score_beam_width: int = 1
     flips: bool = False
     cached: bool = True
     cache: str | None = None
@@ -253,8 +259,16 @@ class TrainingConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "patience", "accumulation_steps"):
+        for name in ["epochs", "batch_size", "patience", "accumulation_steps", "score_images", "score_beam_width"]:
             _check(getattr(self, name) >= 1, f"training.{name}", getattr(self, name), "at least 1")
+        _check(self.score_every >= 0, "training.score_every", self.score_every, "0 or more epochs")
+        _check(self.monitor in MONITORS, "training.monitor", self.monitor, f"one of {', '.join(MONITORS)}")
+        _check(
+            self.monitor == "loss" or 1 <= self.score_every <= self.patience,
+            "training.score_every",
+            self.score_every,
+            f"in 1 to training.patience ({self.patience}), since training.monitor is {self.monitor!r}",
+        )
         _check(self.compression in COMPRESSIONS, "training.compression", self.compression, f"one of {COMPRESSIONS}")
         _check(self.precision in PRECISIONS, "training.precision", self.precision, f"one of {', '.join(PRECISIONS)}")
         _check(
@@ -403,10 +417,7 @@ class DecodingOptions:
             ),
             (bool(twice), f"force_words names {twice} twice; each word is forced once."),
             (bool(both), f"{both} cannot be both forced and suppressed."),
-            (
-                self.min_length > longest,
-                f"min_length {self.min_length} is above max_length {self.max_length}.",
-            ),
+            (self.min_length > longest, f"min_length {self.min_length} is above max_length {self.max_length}."),
             (
                 len(self.force_words) > longest,
                 f"{len(self.force_words)} forced words do not fit into max_length {self.max_length}.",

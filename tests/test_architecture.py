@@ -97,6 +97,7 @@ def test_light_modules_do_not_load_tensorflow(run_python):
     names = ["", ".config", ".errors", ".assets", ".data.corpus", ".data.segmentation", ".data.images"]
     names += [".cli", ".data.image_folders", ".data.word_lists", ".data.vocabulary", ".data.hygiene.checks"]
     names += [".training.ray_cluster", ".training.ray_jobs"]
+    names += [".evaluation", ".evaluation.evaluate", ".evaluation.gallery", ".evaluation.table"]
     names += [".inference.image_sources", ".inference.predictions", ".inference.prediction_file"]
     code = f"""
 import importlib, sys

@@ -13,6 +13,7 @@ from caption_tx.config import (
     COMPRESSIONS,
     FORMATS,
     LANGUAGES,
+    MONITORS,
     PRECISIONS,
     SCRIPTS,
     STORAGES,
@@ -52,6 +53,9 @@ def _add_corpus(parser: argparse.ArgumentParser) -> None:
         f"{options}, e.g. translated.txt:stage=1,weight=0.5",
     )
     parser.add_argument("--format", metavar="LAYOUT", help=f"where it cannot be detected: {', '.join(FORMATS)}")
+
+
+def _add_text(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--language", choices=LANGUAGES, help=f"of the captions (default: {DEFAULTS.text.language})")
     parser.add_argument("--nfkc", action="store_true", default=None, help="fold full-width letters and digits")
     parser.add_argument("--script", choices=SCRIPTS, help="convert Chinese characters (default: left as they are)")
@@ -132,6 +136,7 @@ def make_parser() -> argparse.ArgumentParser:
 
     corpus = subparsers.add_parser("corpus", help="what is in a caption corpus, and what is wrong with it")
     _add_corpus(corpus)
+    _add_text(corpus)
     corpus.add_argument("--images", metavar="DIR", help=f"{IMAGES_HELP}; --check reads every one of them")
     corpus.add_argument("--check", action="store_true", help="look for what needs mending before training")
     corpus.add_argument(
@@ -149,6 +154,7 @@ def make_parser() -> argparse.ArgumentParser:
 
     features = subparsers.add_parser("features", help="encode every image once, resumable")
     _add_corpus(features)
+    _add_text(features)
     features.add_argument("--images", metavar="DIR", help=IMAGES_HELP)
     features.add_argument("--cache", metavar="DIR", required=True, help="folder of the features")
     features.add_argument("--flips", action="store_true", default=None, help="also store each image mirrored")
@@ -175,6 +181,7 @@ def make_parser() -> argparse.ArgumentParser:
 
     train = subparsers.add_parser("train", help="train a captioner; the same command again goes on with a killed run")
     _add_corpus(train)
+    _add_text(train)
     train.add_argument("--images", metavar="DIR", help=IMAGES_HELP)
     train.add_argument("--workdir", type=Path, required=True, help="folder of the run: settings, logs, bundle")
     train.add_argument("--cache", metavar="DIR", help="folder of the features (default: features/ in the workdir)")
@@ -205,6 +212,17 @@ def make_parser() -> argparse.ArgumentParser:
         help=f"what the decoder computes in; weights, logits and loss stay float32 (default: {training.precision})",
     )
     train.add_argument("--learning-rate", type=float, help=f"its peak (default: {training.learning_rate})")
+    train.add_argument(
+        "--score-every",
+        type=int,
+        metavar="N",
+        help=f"caption and score a part of the validation split every N epochs (default: {training.score_every})",
+    )
+    train.add_argument(
+        "--monitor",
+        choices=MONITORS,
+        help=f"what decides which epoch is best and when to stop (default: {training.monitor})",
+    )
     train.add_argument("--layers", type=int, help=f"decoder blocks (default: {model.num_layers})")
     train.add_argument("--min-frequency", type=int, help=f"rarer words are unknown (default: {text.min_frequency})")
     train.add_argument("--user-dictionary", metavar="FILE", help="words that jieba must keep whole, one a line")
@@ -247,6 +265,50 @@ def make_parser() -> argparse.ArgumentParser:
     )
     caption.add_argument("--json", action="store_true", help="print one JSON document; with --out, the counts")
     caption.set_defaults(run=commands.caption)
+
+    evaluate = subparsers.add_parser(
+        "evaluate", help="caption a split and score it, or score a file of predictions of any system"
+    )
+    _add_corpus(evaluate)
+    evaluate.add_argument("--images", metavar="DIR", help=f"{IMAGES_HELP}; with --predictions for the gallery only")
+    evaluate.add_argument("--bundle", type=Path, metavar="DIR", help="folder that training made: caption the split")
+    evaluate.add_argument(
+        "--predictions",
+        type=Path,
+        metavar="FILE",
+        help="score this file instead: .jsonl, .csv or .parquet of `caption --out`, a table of image and caption, "
+        "AI Challenger's or COCO's JSON",
+    )
+    evaluate.add_argument("--split", choices=("val", "test"), default="test", help="default: %(default)s")
+    evaluate.add_argument(
+        "--language", choices=LANGUAGES, help=f"of the captions (default: the bundle's, or {DEFAULTS.text.language})"
+    )
+    evaluate.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder of predictions.jsonl, scores.json and gallery.html; the same command goes on with a killed run",
+    )
+    evaluate.add_argument("--cache", metavar="DIR", help="features of the bundle's backbone, to save encoding")
+    evaluate.add_argument("--partial", action="store_true", help="score a file that lacks images of the split")
+    evaluate.add_argument("--human", action="store_true", help="also score each image's captions against its others")
+    evaluate.add_argument(
+        "--gallery-images",
+        type=int,
+        default=200,
+        metavar="N",
+        help="images on the page, worst first; 0 writes no page (default: %(default)s)",
+    )
+    evaluate.add_argument("--backbone-weights", metavar="FILE", help="where those of the bundle cannot be had")
+    evaluate.add_argument("--retry-failed", action="store_true", help="read images again that could not be read before")
+    evaluate.add_argument(
+        "--batch-size", type=int, default=64, metavar="N", help="images searched together (default: %(default)s)"
+    )
+    _add_settings(evaluate)
+    _add_decoding_options(evaluate)
+    evaluate.add_argument("--json", action="store_true", help="print what scores.json holds instead of the table")
+    evaluate.set_defaults(run=commands.evaluate)
 
     explain = subparsers.add_parser("explain", help="where the model looked for every word")
     explain.add_argument("image", metavar="IMAGE")

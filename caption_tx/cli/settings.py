@@ -35,6 +35,8 @@ _SETTING_OF = {
     "learning_rate": "training.learning_rate",
     "precision": "training.precision",
     "accumulation_steps": "training.accumulation_steps",
+    "monitor": "training.monitor",
+    "score_every": "training.score_every",
     "flips": "training.flips",
     "cache": "training.cache",
     "sample_image": "training.sample_images",
@@ -77,6 +79,12 @@ def resolve(arguments: argparse.Namespace) -> Config:
     if not config.corpus.sources:
         raise ConfigError("No caption source; name a caption file or its folder.")
     return config
+
+
+def resolve_corpus(arguments: argparse.Namespace) -> Config:
+    """As `resolve`, of a command whose other options are no settings of training, though their names are."""
+    names = ("config", "settings", "source", "format", "images", "language")
+    return resolve(argparse.Namespace(**{name: getattr(arguments, name) for name in names}))
 
 
 def decoding_options(arguments: argparse.Namespace) -> DecodingOptions:

@@ -6,7 +6,7 @@ import io
 import json
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from caption_tx.config import DecodingOptions
+from caption_tx.data.backbone import dequantize
 from caption_tx.data.tokenizer import Tokenizer
 from caption_tx.errors import CaptionTxError
+from caption_tx.evaluation.scores import score
 from caption_tx.files import write_atomically
-from caption_tx.inference.decoding import decode
+from caption_tx.inference.decoding import BATCHES, decode
 from caption_tx.model.captioner import Captioner
 
 
@@ -70,14 +72,83 @@ class SampleCaptions(keras.callbacks.Callback):
             file.write(text + "\n")
 
 
+class FreeRunningScores(keras.callbacks.Callback):
+    """Every few epochs, the scores of captions that the model makes by itself, among the logs of the epoch.
+
+    It adds `val_bleu4` and `val_cider` (in words, times 100) and `val_distinct` (captions that differ), so it
+    stands before the callbacks that are to see them. The first worker captions and scores; all get its numbers.
+
+    Args:
+        features: as stored, (B, h, w, C), of the images of `references` in their order; None on other
+            workers than the first.
+        references: the captions of each image.
+        language: as `score` takes it.
+        every: epochs from one scoring to the next; the epoch number `last` is scored in any case.
+        from_chief: `Distribution.from_chief`.
+        convert: brings references into the letters of the model's captions (`protocol.conversion`).
+    """
+
+    NAMES = ("val_bleu4", "val_cider", "val_distinct")
+
+    def __init__(
+        self,
+        captioner: Captioner,
+        tokenizer: Tokenizer,
+        features: np.ndarray | None,
+        references: Mapping[str, Sequence[str]],
+        language: str,
+        options: DecodingOptions,
+        every: int,
+        last: int,
+        log: Callable[[str], None],
+        from_chief: Callable[[Sequence[float]], list[float]] = list,
+        convert: Callable[[str], str] | None = None,
+    ) -> None:
+        super().__init__()
+        self.captioner, self.tokenizer, self.features = captioner, tokenizer, features
+        self.references, self.language, self.options = references, language, options
+        if convert is not None:
+            self.references = {name: [convert(text) for text in texts] for name, texts in references.items()}
+        self.every, self.last, self.log, self.from_chief = every, last, log, from_chief
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if (epoch + 1) % self.every and epoch + 1 != self.last:
+            return
+        values = self.from_chief([0.0] * len(self.NAMES) if self.features is None else self._scores(epoch))
+        if logs is not None:
+            logs.update(zip(self.NAMES, values, strict=True))
+
+    def _scores(self, epoch: int) -> list[float]:
+        captions: list[str] = []
+        for start in range(0, len(self.features), BATCHES[-1]):
+            features = dequantize(self.features[start : start + BATCHES[-1]])
+            captions += [best.text for best, *_ in decode(self.captioner, features, self.tokenizer, self.options)]
+        hypotheses = dict(zip(self.references, captions, strict=True))
+        scores = score(hypotheses, self.references, self.language, characters=False, resamples=0)
+        health = scores.health
+        self.log(
+            f"Epoch {epoch + 1}, scores of {health.images:,} validation images: BLEU-4 {scores['bleu4']:.1f}, CIDEr "
+            f"{scores['cider']:.1f}, {health.distinct:,} distinct captions, {health.mean_length:.2f} words on average "
+            f"(references {health.reference_length:.2f})."
+        )
+        return [scores["bleu4"], scores["cider"], health.distinct]
+
+
 def curves_figure(history: pd.DataFrame) -> Figure:
-    """Loss and accuracy by epoch, of training and validation; columns as Keras logs them, plus `epoch`."""
-    figure = Figure(figsize=(10, 4), layout="constrained")
-    panels = {"token_loss": "loss per token (nats)", "accuracy": "token accuracy"}
-    for axes, (name, label) in zip(figure.subplots(1, 2), panels.items(), strict=True):
-        for column, title in ((name, "training (with dropout)"), (f"val_{name}", "validation")):
+    """Loss and accuracy by epoch, of training and validation, and scores where there are some.
+
+    Columns as Keras logs them, plus `epoch`.
+    """
+    of_each = [(name, "training (with dropout)", f"val_{name}", "validation") for name in ("token_loss", "accuracy")]
+    panels = dict(zip(("loss per token (nats)", "token accuracy"), of_each, strict=True))
+    if "val_cider" in history:
+        panels["validation, times 100"] = ("val_cider", "CIDEr", "val_bleu4", "BLEU-4")
+    figure = Figure(figsize=(5 * len(panels), 4), layout="constrained")
+    for axes, (label, (*first, other, title)) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
+        for column, name in (first, (other, title)):
             if column in history:
-                axes.plot(history["epoch"], history[column], marker="o", label=title)
+                there = history[history[column].notna()]
+                axes.plot(there["epoch"], there[column], marker="o", label=name)
         axes.set_xlabel("epoch")
         axes.set_ylabel(label)
         axes.grid(alpha=0.3)
@@ -93,7 +164,9 @@ class RunState(keras.callbacks.Callback):
     schedule, the best weights so far, and the history. `log.csv` and `curves.png` are drawn from it.
 
     Args:
-        captioner: whose weights are kept; monitor: the smallest value of this log is best.
+        captioner: whose weights are kept.
+        monitor: the log by which epochs are compared; one without it cannot be best.
+        highest: whether its highest value is best, and not its smallest.
         patience: epochs without a better value before training stops, counted from `patient_from`
             (an epoch's index) on: before it, training does not stop.
         on_best: called with the logs whenever the value is a new best.
@@ -110,9 +183,10 @@ class RunState(keras.callbacks.Callback):
         monitor: str = "val_token_loss",
         patient_from: int = 0,
         writes: bool = True,
+        highest: bool = False,
     ) -> None:
         super().__init__()
-        self.captioner, self.workdir, self.fingerprint = captioner, workdir, fingerprint
+        self.captioner, self.workdir, self.fingerprint, self.highest = captioner, workdir, fingerprint, highest
         self.patience, self.on_best, self.monitor = patience, on_best, monitor
         self.patient_from, self.writes = patient_from, writes
         self.path = workdir / "checkpoint.npz"
@@ -122,14 +196,15 @@ class RunState(keras.callbacks.Callback):
 
     @property
     def best_epoch(self) -> int | None:
-        """Index into the history of the best epoch, or None before the first.
+        """Index into the history of the best epoch, or None where none can be compared yet.
 
         Losses on training captions cannot be compared between stages: the last stage's count, once it began.
         """
         first = self.patient_from if len(self.history) > self.patient_from else 0
         first = 0 if self.monitor.startswith("val_") else first
-        values = [logs[self.monitor] for logs in self.history[first:]]
-        return first + int(np.argmin(values)) if values else None
+        found = [epoch for epoch in range(first, len(self.history)) if self.monitor in self.history[epoch]]
+        sign = -1 if self.highest else 1
+        return min(found, key=lambda epoch: sign * self.history[epoch][self.monitor]) if found else None
 
     def restore(self, model: keras.Model) -> int:
         """Loads the checkpoint if there is one; returns the epochs done.
@@ -163,7 +238,8 @@ class RunState(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         logs = {name: float(value) for name, value in (logs or {}).items()}
-        bad = [name for name in ("loss", self.monitor) if not np.isfinite(logs[name])]
+        watched = ("loss", "val_token_loss", self.monitor)
+        bad = [name for name in watched if name in logs and not np.isfinite(logs[name])]
         if bad:
             raise CaptionTxError(
                 f"{bad[0]} is {logs[bad[0]]} after epoch {epoch + 1}; lower training.learning_rate. "

@@ -12,7 +12,7 @@ import functools
 import json
 import os
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -108,6 +108,11 @@ class Distribution:
     def wait(self) -> None:
         """Returns when every worker has called it."""
         self._sum(tf.zeros(()))
+
+    def from_chief(self, values: Sequence[float]) -> list[float]:
+        """The first worker's numbers, in all workers, which call it together; the others' own do not count."""
+        mine = tf.constant(values if self.is_chief else [0.0] * len(values), tf.float64)
+        return self._sum(mine).numpy().tolist()
 
     def agree(self, what: str, text: str) -> None:
         """Compares a text among the workers.

@@ -15,17 +15,20 @@ import pandas as pd
 import tensorflow as tf
 
 from caption_tx.bundle import Bundle, load_bundle, save_bundle
-from caption_tx.config import Config, TextConfig, TrainingConfig, dump_config, load_config
+from caption_tx.config import Config, DecodingOptions, TextConfig, TrainingConfig, dump_config, load_config
 from caption_tx.data import pipeline
 from caption_tx.data.backbone import Backbone, dequantize
+from caption_tx.data.cache import FeatureCache
 from caption_tx.data.image_folders import Images, open_images
 from caption_tx.data.segmentation import Segmenter
 from caption_tx.data.tokenizer import Tokenizer
 from caption_tx.errors import CacheError, ConfigError, ImageError
+from caption_tx.evaluation.protocol import conversion
+from caption_tx.evaluation.scores import require_scorers
 from caption_tx.files import write_atomically
 from caption_tx.model.captioner import Captioner
 from caption_tx.training import distribution
-from caption_tx.training.callbacks import RunState, SampleCaptions
+from caption_tx.training.callbacks import FreeRunningScores, RunState, SampleCaptions
 from caption_tx.training.distribution import Distribution
 from caption_tx.training.encoding import encode_splits, encode_together, find_unreadable, read_table
 from caption_tx.training.model import TrainingModel, make_captioner
@@ -37,6 +40,9 @@ from caption_tx.training.preparation import (
     segment_corpus,
     tokenize_corpus,
 )
+
+_ENCODED = 32
+"""Images through the backbone at once."""
 
 
 @dataclass(frozen=True)
@@ -184,6 +190,8 @@ def _train(config: Config, workdir: Path, log: Callable[[str], None], chosen: Di
         save_bundle(bundle, workdir / "bundle")
 
     monitor = "token_loss" if val is None else "val_token_loss"
+    if config.training.monitor != "loss":
+        monitor = f"val_{config.training.monitor}"
     state = RunState(
         captioner,
         workdir,
@@ -193,6 +201,7 @@ def _train(config: Config, workdir: Path, log: Callable[[str], None], chosen: Di
         monitor,
         stages[-1].begin,
         writes=chosen.is_chief,
+        highest=config.training.monitor != "loss",
     )
     with chosen.strategy.scope():
         done = state.restore(model)
@@ -200,6 +209,9 @@ def _train(config: Config, workdir: Path, log: Callable[[str], None], chosen: Di
     if done:
         log(f"Going on after epoch {done} of the run in {workdir}.")
     callbacks: list[keras.callbacks.Callback] = [state]
+    if config.training.score_every and val is not None:
+        # Before the state, which is to see what it adds to the logs.
+        callbacks.insert(0, _free_running(config, captioner, tokenizer, words, images, backbone, cache, chosen, log))
     samples = _samples(config, captioner, tokenizer, words, images, backbone, workdir, log)
     if samples and chosen.is_chief:
         callbacks.append(samples)
@@ -277,9 +289,59 @@ def _check_against(config: Config, table: pd.DataFrame) -> None:
     """Refuses settings that do not fit the corpus before hours of encoding."""
     training = table["split"] == "train"
     plan_stages(config.training, dict.fromkeys(table["stage"][training].unique().tolist() or [1], 1))
+    if config.training.score_every:
+        require_scorers()
+        if not ((table["split"] == "val") & (table["origin"] == "human")).any():
+            raise ConfigError("training.score_every needs captions of people in split 'val'; there are none.")
     known = set(table["image"])
     if unknown := [name for name in config.training.sample_images if name not in known]:
         raise ConfigError(f"training.sample_images names '{unknown[0]}', which the corpus does not have.")
+
+
+def _free_running(
+    config: Config,
+    captioner: Captioner,
+    tokenizer: Tokenizer,
+    words: Words,
+    images: Images,
+    backbone: Backbone,
+    cache: FeatureCache | None,
+    chosen: Distribution,
+    log: Callable[[str], None],
+) -> FreeRunningScores:
+    """Scores of images that are spread over the validation split, the same in every run on it."""
+    training = config.training
+    references: dict[str, list[str]] = {}
+    rows, _ = words.of("val")
+    for name, caption in zip(rows["image"], rows["caption"], strict=True):
+        references.setdefault(name, []).append(caption)
+    places = np.linspace(0, len(references) - 1, min(training.score_images, len(references))).round().astype(int)
+    names = [list(references)[place] for place in places]
+    features = None
+    if chosen.is_chief:
+        features = _load_features(names, images, backbone) if cache is None else cache.load(names)
+    return FreeRunningScores(
+        captioner,
+        tokenizer,
+        features,
+        {name: references[name] for name in names},
+        config.text.language,
+        DecodingOptions(beam_width=training.score_beam_width),
+        training.score_every,
+        training.epochs,
+        log,
+        chosen.from_chief,
+        conversion(config.text),
+    )
+
+
+def _load_features(names: Sequence[str], images: Images, backbone: Backbone) -> np.ndarray:
+    """Stored features (B, h, w, C) of images that could be read before."""
+    found = []
+    for start in range(0, len(names), _ENCODED):
+        pictures = [images.read_image(name, backbone.config.image_size)[1] for name in names[start : start + _ENCODED]]
+        found.append(np.asarray(backbone.encode(np.stack(pictures))))
+    return np.concatenate(found)
 
 
 def _samples(

@@ -7,8 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from caption_tx.config import DecodingOptions
 from caption_tx.errors import CaptionTxError
-from caption_tx.training.callbacks import RunState, SampleCaptions, curves_figure
+from caption_tx.evaluation import score
+from caption_tx.inference.decoding import decode
+from caption_tx.training.callbacks import FreeRunningScores, RunState, SampleCaptions, curves_figure
 from caption_tx.training.model import TrainingModel
 from caption_tx.training.objective import MaskedLoss, TokenLoss
 
@@ -17,11 +20,11 @@ from caption_tx.training.objective import MaskedLoss, TokenLoss
 def make(make_captioner, tmp_path):
     """Makes a compiled model and its RunState in the test's folder."""
 
-    def make(seed=0, patience=3, fingerprint="f", on_best=lambda logs: None, monitor="val_token_loss"):
+    def make(seed=0, patience=3, fingerprint="f", on_best=lambda logs: None, monitor="val_token_loss", highest=False):
         model = TrainingModel(make_captioner(seed, dropout=0.1))
         schedule = keras.optimizers.schedules.CosineDecay(1e-2, 40)
         model.compile(keras.optimizers.Adam(schedule), MaskedLoss(), weighted_metrics=[TokenLoss()], run_eagerly=True)
-        state = RunState(model.captioner, tmp_path, fingerprint, patience, on_best, monitor)
+        state = RunState(model.captioner, tmp_path, fingerprint, patience, on_best, monitor, highest=highest)
         state.set_model(model)
         return model, state
 
@@ -154,6 +157,83 @@ def test_training_stops_after_patience_without_a_better_value(make, step, losses
     again, restored = make(patience=2)
     restored.restore(again)
     assert restored.stopped == stopped
+
+
+def finish_scored(state, *ciders):
+    """Epochs with falling losses; None is one without a score."""
+    for epoch, cider in enumerate(ciders, len(state.history)):
+        logs = {"loss": 9.0 - epoch, "val_token_loss": 9.0 - epoch, "accuracy": 0.5}
+        state.on_epoch_end(epoch, logs if cider is None else logs | {"val_cider": cider})
+
+
+@pytest.mark.parametrize(
+    ("ciders", "best", "stopped"),
+    [
+        ([None, 5.0, None, 7.0], 3, False),
+        ([None, 7.0, None, 5.0], 1, False),
+        ([None, 7.0, None, 5.0, None], 1, True),
+        ([None], None, False),
+        ([3.0, 3.0], 0, False),
+    ],
+)
+def test_a_score_decides_by_its_highest_value_among_the_epochs_that_have_one(make, step, ciders, best, stopped):
+    found = []
+    model, state = make(monitor="val_cider", highest=True, on_best=lambda logs: found.append(logs["epoch"]))
+    step(model)
+    model.stop_training = False
+    finish_scored(state, *ciders)
+    assert (state.best_epoch, state.stopped, model.stop_training) == (best, stopped, stopped)
+    assert len(found) == sum(
+        cider is not None and cider > max([0, *filter(None, ciders[:number])]) for number, cider in enumerate(ciders)
+    )
+    again, restored = make(seed=1, monitor="val_cider", highest=True)
+    assert restored.restore(again) == len(ciders)
+    assert (restored.best_epoch, restored.stopped) == (best, stopped)
+
+
+def test_a_score_that_is_no_number_stops(make, step):
+    model, state = make(monitor="val_cider", highest=True)
+    step(model)
+    with pytest.raises(CaptionTxError, match="val_cider is nan after epoch 1"):
+        finish_scored(state, float("nan"))
+
+
+def test_free_running_scores_are_those_of_the_captions_and_come_every_few_epochs(make_captioner, features, tokenizer):
+    captioner, told = make_captioner(), []
+    stored = (features * 255 / 6).astype(np.uint8)
+    references = {f"{number}.jpg": ["a b c", "a d e f"] for number in range(len(features))}
+    callback = FreeRunningScores(
+        captioner, tokenizer, stored, references, "en", DecodingOptions(), every=3, last=5, log=told.append
+    )
+    seen = []
+    for epoch in range(5):
+        logs = {"loss": 1.0}
+        callback.on_epoch_end(epoch, logs)
+        seen.append(set(logs) - {"loss"})
+    assert [bool(names) for names in seen] == [False, False, True, False, True]
+    assert seen[-1] == set(FreeRunningScores.NAMES)
+    activations = stored * np.float32(6 / 255)
+    texts = [best.text for [best] in decode(captioner, activations, tokenizer)]
+    wanted = score(dict(zip(references, texts, strict=True)), references, "en", resamples=0)
+    assert logs["val_cider"] == wanted["cider"]
+    assert logs["val_bleu4"] == wanted["bleu4"]
+    assert logs["val_distinct"] == len(set(texts))
+    assert [text.split(",")[0] for text in told] == ["Epoch 3", "Epoch 5"]
+    # A worker without features takes what the first worker found.
+    other = FreeRunningScores(
+        captioner, tokenizer, None, references, "en", DecodingOptions(), 1, 5, told.append, lambda mine: [1.0, 2.0, 3.0]
+    )
+    logs = {}
+    other.on_epoch_end(0, logs)
+    assert (logs, len(told)) == (dict(zip(FreeRunningScores.NAMES, [1.0, 2.0, 3.0], strict=True)), 2)
+
+
+def test_curves_show_scores_at_the_epochs_that_have_them():
+    history = pd.DataFrame({"epoch": [1, 2, 3], "token_loss": [3, 2, 1], "accuracy": [0.1, 0.2, 0.3]})
+    history = history.assign(val_cider=[np.nan, 5, 6], val_bleu4=[np.nan, 1, 2])
+    *_, scores = curves_figure(history).axes
+    lines = {line.get_label(): (line.get_xdata().tolist(), line.get_ydata().tolist()) for line in scores.lines}
+    assert lines == {"CIDEr": ([2, 3], [5, 6]), "BLEU-4": ([2, 3], [1, 2])}
 
 
 def test_logs_and_curves_are_written_every_epoch(make, step, tmp_path):

@@ -154,7 +154,14 @@ def config(tmp_path_factory):
         base,
         model=dataclasses.replace(base.model, dropout=0.0, hidden_dim=64, num_layers=1),
         training=dataclasses.replace(
-            base.training, epochs=3, batch_size=8, sample_count=1, tensorboard=False, cache=str(folder / "cache")
+            base.training,
+            epochs=3,
+            batch_size=8,
+            sample_count=1,
+            score_every=1,
+            score_images=4,
+            tensorboard=False,
+            cache=str(folder / "cache"),
         ),
     )
 
@@ -209,6 +216,7 @@ def test_two_processes_learn_as_one_does_and_go_on_after_one_is_killed(config, t
     assert shards == {"1of2", "2of2"}
     train(config, one, lambda text: None)
     assert len(curves(two)) == 2
+    assert pd.read_csv(two / "log.csv")["val_cider"].notna().all()
     np.testing.assert_allclose(curves(two), curves(one)[:2], atol=1e-3)
 
     alone = shutil.copytree(two, tmp_path / "alone")  # one process goes on with what two began

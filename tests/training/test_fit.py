@@ -3,6 +3,7 @@
 import dataclasses
 import re
 import signal
+import sys
 
 import numpy as np
 import pandas as pd
@@ -203,9 +204,58 @@ def test_killed_run_goes_on_from_its_epoch_and_ends_like_an_uninterrupted_one(
     assert abs(resumed["val_token_loss"].iloc[-1] - uninterrupted["val_token_loss"].iloc[-1]) < 0.1
 
 
+def test_scores_of_free_running_captions_choose_the_best_epoch_also_after_a_restart(make_config, tmp_path, monkeypatch):
+    config = make_config(
+        epochs=3, patience=3, score_every=2, score_images=5, monitor="cider", tensorboard=True, sample_count=0
+    )
+    begin = RunState.on_epoch_begin
+
+    def killed(self, epoch, logs=None):
+        if epoch == 2:
+            raise KeyboardInterrupt
+        return begin(self, epoch, logs)
+
+    workdir, told = tmp_path / "run", []
+    with monkeypatch.context() as patch:
+        patch.setattr(RunState, "on_epoch_begin", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train(config, workdir, told.append)
+    bundle = train(config, workdir, told.append)
+    found = history(workdir)
+    assert found["val_cider"].notna().tolist() == [False, True, True]  # the last epoch always has a score
+    assert found["val_distinct"].dropna().between(1, 5).all()
+    assert sum("scores of 5 validation images: BLEU-4 " in text for text in told) == 2
+    best = found["val_cider"].max()
+    assert bundle.facts["val_cider"] == best
+    assert any(f"val_cider {best:.4f}" in text for text in told)
+    events = b"".join(path.read_bytes() for path in (workdir / "tensorboard" / "validation").glob("events*"))
+    assert b"epoch_cider" in events
+
+
+@pytest.mark.parametrize(
+    ("lacking", "message"),
+    [("captions", "needs captions of people in split 'val'"), ("scorer", r"pip install 'caption_tx\[eval\]'")],
+)
+def test_scores_that_cannot_be_had_are_refused_before_anything_is_encoded(
+    make_config, corpus, tmp_path, monkeypatch, lacking, message
+):
+    config = make_config(score_every=2, cache=str(tmp_path / "features"))
+    if lacking == "captions":
+        text = (corpus / "captions.tsv").read_text(encoding="utf-8").replace("\tval", "\ttrain")
+        source = tmp_path / "captions.tsv"
+        source.write_text(text, encoding="utf-8")
+        config = dataclasses.replace(config, corpus=dataclasses.replace(config.corpus, sources=(str(source),)))
+    else:
+        monkeypatch.setitem(sys.modules, "pycocoevalcap.bleu.bleu_scorer", None)
+    with pytest.raises(ConfigError, match=message):
+        train(config, tmp_path / "run", lambda text: None)
+    assert not (tmp_path / "features").exists()
+
+
 def test_run_without_a_cache_learns_alike(whole, make_config, tmp_path):
-    train(make_config(cached=False), tmp_path / "run", lambda text: None)
+    train(make_config(cached=False, score_every=4, score_images=3), tmp_path / "run", lambda text: None)
     assert not (tmp_path / "run" / "features").exists()
+    assert history(tmp_path / "run")["val_bleu4"].notna().tolist() == [False, False, False, True]
     found, wanted = history(tmp_path / "run")["val_token_loss"], history(whole[0])["val_token_loss"]
     assert abs(found.iloc[-1] - wanted.iloc[-1]) < 0.15
 
