@@ -147,7 +147,8 @@ class TextConfig:
     """How a caption becomes words, and which words the model knows.
 
     `nfkc` folds full-width letters and other compatibility forms (Unicode NFKC); `script` "simplified"
-    or "traditional" converts Chinese characters; None leaves them as they are.
+    or "traditional" converts Chinese characters; None leaves them as they are. Token embeddings start from
+    the `word_vectors` of a text file (`data/word_vectors.py`); `model.freeze_embeddings` keeps them so.
     """
 
     language: str = "zh"
@@ -158,6 +159,7 @@ class TextConfig:
     drop_words_with_digits: bool = False
     max_vocabulary_size: int = 20_000
     min_frequency: int = 4
+    word_vectors: str | None = None
 
     def __post_init__(self) -> None:
         _check(self.language in LANGUAGES, "text.language", self.language, f"one of {LANGUAGES}")
@@ -168,26 +170,25 @@ class TextConfig:
 
 @dataclass(frozen=True)
 class BackboneConfig:
-    """The frozen image encoder: a `keras.applications` MobileNet cut at `feature_layer`.
+    """The frozen image encoder: a network of `keras.applications`, by its name there, cut at `feature_layer`.
 
-    `weights` is "imagenet" (downloaded by Keras), "scenes" (the small backbone that ships
-    with the package), or the path of a weights file without the classifier. `storage` is the number
-    format that features are rounded to, in a cache and in use ("uint8" was chosen by measurement,
-    experiments/feature_storage.py).
+    What is None is the network's own (`data/networks.py`); the layer may be any with a grid or a vector for each
+    image. `alpha` is the width of a MobileNet, V2 or V3. `weights` is "imagenet" (downloaded by Keras), "scenes"
+    (the small MobileNet of this package), or the path of a file. `storage` is the number format of features.
     """
 
     name: str = "MobileNet"
     alpha: float = 1.0
-    feature_layer: str = "conv_pw_12_relu"
-    image_size: int = 224
+    feature_layer: str | None = None
+    image_size: int | None = None
     weights: str = "imagenet"
-    storage: str = "uint8"
+    storage: str | None = None
 
     def __post_init__(self) -> None:
-        _check(self.name == "MobileNet", "backbone.name", self.name, "'MobileNet'")
-        _check(self.storage in STORAGES, "backbone.storage", self.storage, f"one of {', '.join(STORAGES)}")
+        _check(bool(self.name), "backbone.name", self.name, "a network of keras.applications")
+        _check(self.storage in (None, *STORAGES), "backbone.storage", self.storage, f"one of {', '.join(STORAGES)}")
         _check(self.alpha > 0, "backbone.alpha", self.alpha, "above 0")
-        _check(self.image_size >= 32, "backbone.image_size", self.image_size, "at least 32 pixels")
+        _check((self.image_size or 32) >= 32, "backbone.image_size", self.image_size, "at least 32 pixels")
 
 
 @dataclass(frozen=True)
@@ -204,6 +205,7 @@ class ModelConfig:
     feature_dropout: float = 0.3
     norm_order: str = "post"
     tie_embeddings: bool = True
+    freeze_embeddings: bool = False
 
     def __post_init__(self) -> None:
         for name in ("hidden_dim", "intermediate_dim", "num_layers", "num_heads"):
@@ -434,6 +436,10 @@ class Config:
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    def __post_init__(self) -> None:
+        if self.model.freeze_embeddings and self.text.word_vectors is None:
+            raise ConfigError("model.freeze_embeddings keeps word vectors as they are; name them by text.word_vectors.")
 
 
 def to_dict(config: Any) -> dict[str, Any]:

@@ -64,12 +64,21 @@ def _add_text(parser: argparse.ArgumentParser) -> None:
 def _add_backbone(parser: argparse.ArgumentParser) -> None:
     backbone = DEFAULTS.backbone
     parser.add_argument(
+        "--backbone",
+        metavar="NAME",
+        help=f"any network of keras.applications, e.g. ResNet50 (default: {backbone.name})",
+    )
+    parser.add_argument(
         "--backbone-weights", metavar="W", help="'imagenet' (downloaded by Keras, default), 'scenes', or a weights file"
     )
-    parser.add_argument("--alpha", type=float, help=f"width of the MobileNet (default: {backbone.alpha})")
-    parser.add_argument("--feature-layer", help=f"where it is cut (default: {backbone.feature_layer})")
-    parser.add_argument("--storage", choices=STORAGES, help=f"of the features (default: {backbone.storage})")
-    parser.add_argument("--image-size", type=int, help=f"input side in pixels (default: {backbone.image_size})")
+    parser.add_argument("--alpha", type=float, help=f"width of a MobileNet (default: {backbone.alpha})")
+    parser.add_argument(
+        "--feature-layer", help="where it is cut (default: its last feature map; MobileNet's conv_pw_12_relu)"
+    )
+    parser.add_argument(
+        "--storage", choices=STORAGES, help="of the features (default: uint8 where they lie in [0, 6], else float16)"
+    )
+    parser.add_argument("--image-size", type=int, help="input side in pixels (default: the network's own)")
 
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:
@@ -225,6 +234,12 @@ def make_parser() -> argparse.ArgumentParser:
     )
     train.add_argument("--layers", type=int, help=f"decoder blocks (default: {model.num_layers})")
     train.add_argument("--min-frequency", type=int, help=f"rarer words are unknown (default: {text.min_frequency})")
+    train.add_argument(
+        "--word-vectors", metavar="FILE", help="word2vec, GloVe or fastText text file that embeddings start from"
+    )
+    train.add_argument(
+        "--freeze-embeddings", action="store_true", default=None, help="keep the word vectors as they are in the file"
+    )
     train.add_argument("--user-dictionary", metavar="FILE", help="words that jieba must keep whole, one a line")
     train.add_argument(
         "--sample-image", action="append", metavar="NAME", help="image to caption after every epoch; may be repeated"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import warnings
 from collections.abc import Callable
 from functools import cached_property
 from importlib.resources import as_file
@@ -15,6 +16,7 @@ import tensorflow as tf
 
 from caption_tx.assets import asset
 from caption_tx.config import BackboneConfig
+from caption_tx.data.networks import WITH_ALPHA, Cut, copy_weights, cut_network, make_network, scaling_of
 from caption_tx.errors import ConfigError
 
 WEIGHTS_VARIABLE = "CAPTION_TX_BACKBONE_WEIGHTS"
@@ -42,43 +44,41 @@ def dequantize(features: Any) -> Any:
 
 
 class Backbone:
-    """A frozen `keras.applications.MobileNet` up to `config.feature_layer`, which scales its own input.
+    """A frozen network of `keras.applications` up to `config.feature_layer`, which scales its own input.
+
+    A layer that gives a vector for each image counts as a grid of one cell.
 
     Args:
         config: what to build.
         weights: overrides `config.weights`, e.g. the path of the same weights on another machine.
 
+    Attributes:
+        config: the settings with everything decided that was None.
+
     Raises:
-        ConfigError: the layer does not exist or is no ReLU6, or the weights are missing or do not fit.
+        ConfigError: the network or the layer does not exist, or the weights are missing or do not fit.
     """
 
     def __init__(self, config: BackboneConfig, weights: str | None = None) -> None:
-        self.config = config
-        size = config.image_size
-        network = keras.applications.MobileNet(
-            input_shape=(size, size, 3), alpha=config.alpha, include_top=False, weights=None
-        )
-        names = [layer.name for layer in network.layers if layer.name.endswith("_relu")]
-        if config.feature_layer not in names:
-            raise ConfigError(
-                f"backbone.feature_layer must be a ReLU of MobileNet, got '{config.feature_layer}'; "
-                f"there are {', '.join(names)}."
-            )
-        cut = keras.Model(network.input, network.get_layer(config.feature_layer).output)
-        _load_weights(network, cut, config, weights or config.weights)
-        cut.trainable = False
-        images = keras.Input((size, size, 3), dtype="float32")
-        scaled = keras.layers.Rescaling(1 / 127.5, offset=-1.0)(images)
-        self.network = keras.Model(images, cut(scaled, training=False), name="backbone")
+        cut = cut_network(config)
+        self.config = config = cut.config
+        _load_weights(cut, weights or config.weights)
+        cut.features.trainable = False
+        self.scaling = scaling_of(cut)
+        images = keras.Input((config.image_size, config.image_size, 3), dtype="float32")
+        features = cut.features(self.scaling(images), training=False)
+        if len(features.shape) == 2:
+            features = keras.layers.Reshape((1, 1, features.shape[-1]))(features)
+        self.network = keras.Model(images, features, name="backbone")
         self.network.trainable = False
         self.feature_shape: tuple[int, int, int] = tuple(self.network.output_shape[1:])
-        self._digest_of = cut
+        self._digest_of = cut.features
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 over the weights in use, the same whichever file they came from."""
         digest = hashlib.sha256()
-        for variable in self._digest_of.variables:
+        for variable in self._digest_of.weights:
             digest.update(np.ascontiguousarray(variable.numpy(), "<f4").tobytes())
         return digest.hexdigest()
 
@@ -92,7 +92,7 @@ class Backbone:
             "feature_layer": self.config.feature_layer,
             "image_size": self.config.image_size,
             "feature_shape": list(self.feature_shape),
-            "preprocessing": "srgb, squashed to a square, antialiased bilinear, [-1, 1]",
+            "preprocessing": f"srgb, squashed to a square, antialiased bilinear, {self.scaling.text}",
             "storage": STORAGE_KEYS[self.config.storage],
         }
 
@@ -108,26 +108,25 @@ class Backbone:
         return encode
 
 
-def _load_weights(network: keras.Model, cut: keras.Model, config: BackboneConfig, weights: str) -> None:
+def _load_weights(cut: Cut, weights: str) -> None:
+    config = cut.config
     if weights == "imagenet":
         weights = os.environ.get(WEIGHTS_VARIABLE, weights)
     if weights == "imagenet":
         try:
-            full = keras.applications.MobileNet(
-                input_shape=network.input_shape[1:], alpha=config.alpha, include_top=False, weights="imagenet"
-            )
+            full = make_network(config, with_top=len(cut.whole.output_shape) == 2, weights="imagenet")
         except Exception as error:
             raise ConfigError(
-                f"Keras could not download the ImageNet weights ({error}). Without internet, name a weights "
-                f"file with --backbone-weights or the environment variable {WEIGHTS_VARIABLE}."
+                f"Keras could not download the ImageNet weights ({_first_line(error)}). Without internet, name a "
+                f"weights file with --backbone-weights or the environment variable {WEIGHTS_VARIABLE}."
             ) from error
-        network.set_weights(full.get_weights())
+        copy_weights(full, cut.whole)
     elif weights == "scenes":
         with as_file(asset(SCENE_WEIGHTS)) as path:
-            _load_file(cut, cut, str(path))
+            _load_file(cut, str(path))
     else:
-        _load_file(network, cut, weights)
-    for layer in cut.layers:
+        _load_file(cut, weights)
+    for layer in cut.features.layers:
         for variable in layer.weights:
             if variable.name.endswith("kernel") and not np.any(variable.numpy()):
                 raise ConfigError(
@@ -136,18 +135,34 @@ def _load_weights(network: keras.Model, cut: keras.Model, config: BackboneConfig
                 )
 
 
-def _load_file(network: keras.Model, cut: keras.Model, path: str) -> None:
+def _load_file(cut: Cut, path: str) -> None:
+    """Reads the weights of the whole network, or of its part up to the feature layer."""
     if not os.path.isfile(path):
         raise ConfigError(
             f"No backbone weights at '{path}'. Name a file with --backbone-weights or the environment "
             f"variable {WEIGHTS_VARIABLE}, or take 'imagenet' to let Keras download them."
         )
+    config = cut.config
     try:
-        network.load_weights(path)
+        _load_strictly(cut.whole, path)
     except Exception as whole:
         try:
-            cut.load_weights(path)
+            _load_strictly(cut.features, path)
         except Exception:
+            alpha = f" with alpha {config.alpha}" if config.name in WITH_ALPHA else ""
             raise ConfigError(
-                f"The weights in {path} do not fit this MobileNet (alpha, or not a 'no top' file?): {whole}"
+                f"The weights in {path} do not fit {config.name}{alpha} up to '{config.feature_layer}', with its "
+                f"classifier or without: {_first_line(whole)}"
             ) from whole
+
+
+def _load_strictly(network: keras.Model, path: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)  # Keras only warns of layers that stay random
+        network.load_weights(path)
+
+
+def _first_line(error: Exception) -> str:
+    """What an error says first: Keras goes on with a list of layers."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__

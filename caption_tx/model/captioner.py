@@ -29,6 +29,8 @@ class Captioner(keras.Model):
         dropout: on every residual branch and before the output; attention_dropout: on the attention
             scores; feature_dropout: on the features.
         norm_order: "pre" or "post". tie_embeddings: the output uses the token embeddings.
+        embedding_dim: width of word vectors, to be put into `embedding` by its `assign_vectors`; None where tokens
+            are learned from nothing. freeze_embeddings: the word vectors never change.
     """
 
     def __init__(
@@ -45,6 +47,8 @@ class Captioner(keras.Model):
         feature_dropout: float = 0.0,
         norm_order: str = "post",
         tie_embeddings: bool = True,
+        embedding_dim: int | None = None,
+        freeze_embeddings: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -63,12 +67,16 @@ class Captioner(keras.Model):
             "feature_dropout": feature_dropout,
             "norm_order": norm_order,
             "tie_embeddings": tie_embeddings,
+            "embedding_dim": embedding_dim,
+            "freeze_embeddings": freeze_embeddings,
         }
         self.vocabulary_size, self.max_length, self.num_heads = vocabulary_size, max_length, num_heads
         self.tie_embeddings = tie_embeddings
         policy = self.dtype_policy
         self.memory = ImageMemory(hidden_dim, feature_dropout, dtype=policy)
-        self.embedding = TokenAndPositionEmbedding(vocabulary_size, max_length, hidden_dim, dtype=policy)
+        self.embedding = TokenAndPositionEmbedding(
+            vocabulary_size, max_length, hidden_dim, embedding_dim, freeze_embeddings, dtype=policy
+        )
         self.embedding_dropout = Dropout(dropout, dtype=policy)
         self.blocks = [
             DecoderBlock(hidden_dim, intermediate_dim, num_heads, dropout, attention_dropout, norm_order, dtype=policy)
@@ -95,10 +103,13 @@ class Captioner(keras.Model):
         memory = self.memory(features, training=training)
         return [block.cross_attention.keys_values(memory) for block in self.blocks]
 
+    def _output_inputs(self, x: Any) -> tuple[Any, Any]:
+        return self.embedding.tied(x) if self.tie_embeddings else (x, None)
+
     def _logits(self, x: Any, training: bool | None) -> Any:
         x = x if self.final_norm is None else self.final_norm(x)
         x = self.output_dropout(x, training=training)
-        return self.token_output(x, self.embedding.tokens if self.tie_embeddings else None)
+        return self.token_output(*self._output_inputs(x))
 
     def call(self, inputs: dict[str, Any], training: bool | None = None, return_attention_scores: bool = False) -> Any:
         """Teacher-forced pass over packed captions.
@@ -165,4 +176,4 @@ class Captioner(keras.Model):
             x, past = block.step(x, memory, past, index, mask)
             grown.append(past)
         x = x if self.final_norm is None else self.final_norm(x)
-        return self.token_output.step(x, self.embedding.tokens if self.tie_embeddings else None), grown
+        return self.token_output.step(*self._output_inputs(x)), grown

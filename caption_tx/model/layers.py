@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 from einops import rearrange
 from keras import ops
 
@@ -90,28 +91,93 @@ def _attend_step(query: Any, key: Any, value: Any, mask: Any = None) -> Any:
 
 
 class TokenAndPositionEmbedding(keras.layers.Layer):
-    """Learned token embeddings, scaled by sqrt(D), plus learned position embeddings."""
+    """Learned token embeddings, scaled by sqrt(D), plus learned position embeddings.
 
-    def __init__(self, vocabulary_size: int, max_length: int, hidden_dim: int, **kwargs: Any) -> None:
+    With an `embedding_dim` E the token embeddings are word vectors (`assign_vectors`), projected to D where E is
+    another width. With `freeze`, the rows that came from a file never change; the others are learned.
+    """
+
+    def __init__(
+        self,
+        vocabulary_size: int,
+        max_length: int,
+        hidden_dim: int,
+        embedding_dim: int | None = None,
+        freeze: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.vocabulary_size, self.max_length, self.hidden_dim = vocabulary_size, max_length, hidden_dim
+        self.embedding_dim, self.freeze = embedding_dim, freeze
 
     def build(self, *_: Any) -> None:
-        tokens, positions = (self.vocabulary_size, self.hidden_dim), (self.max_length, self.hidden_dim)
+        width = self.embedding_dim or self.hidden_dim
+        tokens, positions = (self.vocabulary_size, width), (self.max_length, self.hidden_dim)
         self.tokens = self.add_weight(tokens, embedding_initializer(), name="tokens")
         self.positions = self.add_weight(positions, embedding_initializer(), name="positions")
+        self.frozen = self.scale = self.projection = None
+        if self.embedding_dim is not None:
+            # Word vectors of a file stay as they are there; on use they get the size of learned embeddings.
+            self.scale = self.add_weight((), "ones", trainable=False, name="scale")
+        if self.freeze:
+            self.frozen = self.add_weight((self.vocabulary_size,), "zeros", trainable=False, name="frozen")
+        if width != self.hidden_dim:
+            # Keeps the size of what it projects.
+            initializer = keras.initializers.RandomNormal(stddev=width**-0.5)
+            self.projection = self.add_weight((width, self.hidden_dim), initializer, name="projection")
+
+    def assign_vectors(self, vectors: np.ndarray, found: np.ndarray) -> None:
+        """Puts word vectors in place, as they are.
+
+        Args:
+            vectors: float (V, E). found: bool (V,), the rows that count; the others start random, of their size.
+
+        Raises:
+            ValueError: the shapes are others, or no row counts.
+        """
+        shape = (self.vocabulary_size, self.embedding_dim)
+        if np.shape(vectors) != shape or np.shape(found) != shape[:1] or not np.any(found):
+            raise ValueError(
+                f"Expected vectors {shape}, some found, got {np.shape(vectors)} and {np.sum(found)} found."
+            )
+        size = float(np.sqrt(np.mean(np.square(vectors[found], dtype=np.float64)))) or 1.0
+        random = np.asarray(self.tokens) * (size / EMBEDDING_STDDEV)
+        self.tokens.assign(np.where(found[:, None], vectors, random))
+        self.scale.assign(EMBEDDING_STDDEV / size)
+        if self.frozen is not None:
+            self.frozen.assign(found.astype(np.float32))
+
+    def _learned(self, rows: Any, frozen: Any) -> Any:
+        """Rows (.., E) of `tokens` as they are used; gradients pass where they are not frozen (..,)."""
+        if self.frozen is not None:
+            rows = ops.where(frozen[..., None] > 0, ops.stop_gradient(rows), rows)
+        return rows if self.scale is None else rows * self.scale
 
     def call(self, token_ids: Any, positions: Any) -> Any:
         """int (B, T), int (B, T) in [0, P) -> (B, T, D)."""
-        scale = self.hidden_dim**0.5
-        embedded = ops.take(self.tokens, token_ids, axis=0) + ops.take(self.positions, positions, axis=0)
-        return ops.cast(embedded * scale, self.compute_dtype)
+        frozen = None if self.frozen is None else ops.take(self.frozen, token_ids, axis=0)
+        embedded = self._learned(ops.take(self.tokens, token_ids, axis=0), frozen)
+        if self.projection is not None:
+            embedded = ops.matmul(embedded, self.projection)
+        embedded = embedded + ops.take(self.positions, positions, axis=0)
+        return ops.cast(embedded * self.hidden_dim**0.5, self.compute_dtype)
+
+    def tied(self, x: Any) -> tuple[Any, Any]:
+        """What a tied output multiplies: hidden states (B, T, D) in the embeddings' width, and those, (V, E).
+
+        Where tokens are projected, hidden states go back by the same matrix, transposed.
+        """
+        if self.projection is not None:
+            x = ops.matmul(x, ops.transpose(ops.cast(self.projection, x.dtype)))
+        return x, self._learned(self.tokens, self.frozen)
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {
             "vocabulary_size": self.vocabulary_size,
             "max_length": self.max_length,
             "hidden_dim": self.hidden_dim,
+            "embedding_dim": self.embedding_dim,
+            "freeze": self.freeze,
         }
 
 

@@ -22,6 +22,7 @@ from caption_tx.data.cache import FeatureCache
 from caption_tx.data.image_folders import Images, open_images
 from caption_tx.data.segmentation import Segmenter
 from caption_tx.data.tokenizer import Tokenizer
+from caption_tx.data.word_vectors import read_word_vectors
 from caption_tx.errors import CacheError, ConfigError, ImageError
 from caption_tx.evaluation.protocol import conversion
 from caption_tx.evaluation.scores import require_scorers
@@ -143,7 +144,7 @@ def _train(config: Config, workdir: Path, log: Callable[[str], None], chosen: Di
     text = _keep_dictionary(config.text, workdir) if chosen.is_chief else config.text
     asked = table["image"][table["split"].isin(TRAINING_SPLITS)].unique()
     if cache is None:
-        unreadable = find_unreadable(images, asked, config.backbone.image_size, log)
+        unreadable = find_unreadable(images, asked, backbone.config.image_size, log)
     else:
         unreadable = {name: cache.failed[name] for name in asked if name not in cache.images}
     words = segment_corpus(table, Segmenter(config.text), unreadable, config.corpus.leave_out)
@@ -153,11 +154,16 @@ def _train(config: Config, workdir: Path, log: Callable[[str], None], chosen: Di
     prepared = tokenize_corpus(config, words, log)
     tokenizer, val = prepared.tokenizer, prepared.val
 
+    vectors = None
+    if config.text.word_vectors is not None:
+        vectors = read_word_vectors(config.text.word_vectors, tokenizer.vocabulary)
+        log(vectors.describe(prepared.counts))
+        chosen.agree("word vectors", vectors.digest)
     chosen.agree("captions and images", prepared.fingerprint)
     model_class = distribution.mended(TrainingModel, chosen)
     with chosen.strategy.scope():
         precision = config.training.precision
-        captioner = make_captioner(tokenizer.vocabulary_size, backbone.feature_shape, config.model, precision)
+        captioner = make_captioner(tokenizer.vocabulary_size, backbone.feature_shape, config.model, precision, vectors)
         model = model_class(captioner, None if cache else backbone, config.training.accumulation_steps)
     known = captioner.token_output.adapt(prepared.counts)
     log(f"Before training, expect a loss near the marginal entropy: {known}.")
@@ -167,7 +173,7 @@ def _train(config: Config, workdir: Path, log: Callable[[str], None], chosen: Di
         if cache is not None:
             rows = pipeline.cached_rows(cache, packed, seed, flips, chosen.share)
         else:
-            size = config.backbone.image_size
+            size = backbone.config.image_size
             rows = pipeline.picture_rows(images, packed, size, seed, flips, log, chosen.share)
         uncounted = (Tokenizer.pad_token_id, Tokenizer.unk_token_id)
         size, parts = config.training.batch_size, chosen.devices
@@ -186,7 +192,8 @@ def _train(config: Config, workdir: Path, log: Callable[[str], None], chosen: Di
         )
 
     def save(facts: dict[str, Any]) -> None:
-        bundle = Bundle(captioner, tokenizer, text, config.backbone, backbone.key, facts)
+        own_text = replace(text, word_vectors=None)  # the bundle holds the vectors: they are the embedding
+        bundle = Bundle(captioner, tokenizer, own_text, backbone.config, backbone.key, facts)
         save_bundle(bundle, workdir / "bundle")
 
     monitor = "token_loss" if val is None else "val_token_loss"
@@ -366,7 +373,7 @@ def _samples(
         names = list(rows.index[rows["split"] == split][: config.training.sample_count])
     if not names:
         return None
-    size = config.backbone.image_size
+    size = backbone.config.image_size
     pictures = {}
     for name in names:
         try:

@@ -10,15 +10,24 @@ import tensorflow as tf
 
 from caption_tx.config import ModelConfig
 from caption_tx.data.backbone import Backbone, dequantize, quantize
+from caption_tx.data.word_vectors import WordVectors
 from caption_tx.model.captioner import Captioner
 from caption_tx.training.objective import over_replicas
 
 
 def make_captioner(
-    vocabulary_size: int, feature_shape: tuple[int, int, int], config: ModelConfig, precision: str = "float32"
+    vocabulary_size: int,
+    feature_shape: tuple[int, int, int],
+    config: ModelConfig,
+    precision: str = "float32",
+    vectors: WordVectors | None = None,
 ) -> Captioner:
-    """A new captioner of these sizes that computes in one of `config.PRECISIONS`."""
-    return Captioner(vocabulary_size=vocabulary_size, feature_shape=feature_shape, dtype=precision, **asdict(config))
+    """A new captioner of these sizes that computes in one of `config.PRECISIONS`, with `vectors` of its words."""
+    sizes = asdict(config) | {"embedding_dim": vectors and vectors.width}
+    captioner = Captioner(vocabulary_size=vocabulary_size, feature_shape=feature_shape, dtype=precision, **sizes)
+    if vectors is not None:
+        captioner.embedding.assign_vectors(vectors.rows, vectors.found)
+    return captioner
 
 
 class TrainingModel(keras.Model):

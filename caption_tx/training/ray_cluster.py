@@ -135,7 +135,11 @@ def absolute_paths(config: Config) -> Config:
         corpus=dataclasses.replace(
             corpus, sources=tuple(map(absolute, corpus.sources)), images=absolute(corpus.images)
         ),
-        text=dataclasses.replace(text, user_dictionary=text.user_dictionary and absolute(text.user_dictionary)),
+        text=dataclasses.replace(
+            text,
+            user_dictionary=text.user_dictionary and absolute(text.user_dictionary),
+            word_vectors=text.word_vectors and absolute(text.word_vectors),
+        ),
         backbone=dataclasses.replace(backbone, weights=weights),
         training=dataclasses.replace(training, cache=training.cache and absolute(training.cache)),
     )

@@ -51,10 +51,22 @@ def test_environment_variable_names_the_weights(backbone_config, backbone, monke
     assert Backbone(dataclasses.replace(backbone_config, weights="imagenet")).digest == backbone.digest
 
 
-@pytest.mark.parametrize("layer", ["conv_pw_99_relu", "conv_pw_3", "input_layer"])
-def test_unknown_feature_layer_is_refused_with_those_there_are(backbone_config, layer):
-    with pytest.raises(ConfigError, match=rf"feature_layer.*{layer}.*conv_pw_3_relu"):
+@pytest.mark.parametrize(
+    ("layer", "told"),
+    [("conv_pw_99_relu", "near it: conv_pw_9_relu"), ("input_layer", "conv_pw_13_relu"), ("reshape_1", "lasting name")],
+)
+def test_unknown_feature_layer_is_refused_with_those_there_are(backbone_config, layer, told):
+    with pytest.raises(ConfigError, match=rf"feature_layer.*{layer}.*{told}"):
         Backbone(dataclasses.replace(backbone_config, feature_layer=layer))
+
+
+def test_features_outside_0_to_6_are_never_stored_as_8_bits(backbone_config):
+    config = dataclasses.replace(backbone_config, feature_layer="conv_pw_3")
+    found = Backbone(config)
+    assert found.config.storage == "float16"
+    assert found.encode(np.zeros((1, 32, 32, 3), np.uint8)).dtype == tf.float16
+    with pytest.raises(ConfigError, match=r"uint8.*\[0, 6\].*conv_pw_3"):
+        Backbone(dataclasses.replace(config, storage="uint8"))
 
 
 def test_missing_weights_are_named(backbone_config):
@@ -63,8 +75,9 @@ def test_missing_weights_are_named(backbone_config):
 
 
 def test_weights_of_another_network_are_refused(backbone_config, tmp_path):
-    with pytest.raises(ConfigError, match=r"random\.weights\.h5 do not fit"):
+    with pytest.raises(ConfigError, match=r"random\.weights\.h5 do not fit MobileNet with alpha 0\.5") as refused:
         Backbone(dataclasses.replace(backbone_config, alpha=0.5))
+    assert len(str(refused.value).splitlines()) == 1
     (tmp_path / "text.weights.h5").write_text("not HDF5")
     with pytest.raises(ConfigError, match=r"text\.weights\.h5 do not fit"):
         Backbone(backbone_config, str(tmp_path / "text.weights.h5"))

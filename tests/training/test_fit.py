@@ -437,3 +437,20 @@ def test_learning_rate_rises_to_its_peak_and_ends_at_zero(warmup):
     assert (np.diff(rates[: peak + 1]) > 0).all()
     assert (np.diff(rates[peak:]) < 0).all()
     assert rates[-1] == pytest.approx(0, abs=1e-6)
+
+
+def test_word_vectors_of_a_file_are_in_the_bundle_and_frozen_ones_as_they_were(make_config, corpus, tmp_path, log):
+    path = tmp_path / "vectors.txt"
+    path.write_text("红色 0.5 -0.25 1\n图片 1 2 3\n的 0.1 0.2 0.3\nother 1 1 1\n", encoding="utf-8")
+    config = make_config(epochs=1)
+    config = dataclasses.replace(
+        config,
+        text=dataclasses.replace(config.text, word_vectors=str(path)),
+        model=dataclasses.replace(config.model, freeze_embeddings=True),
+    )
+    bundle = train(config, tmp_path / "run", log.append)
+    vocabulary, tokens = bundle.tokenizer.vocabulary, np.asarray(bundle.captioner.embedding.tokens)
+    np.testing.assert_array_equal(tokens[vocabulary.index("红色")], np.array([0.5, -0.25, 1], np.float32))
+    np.testing.assert_array_equal(tokens[vocabulary.index("图片")], np.array([1, 2, 3], np.float32))
+    assert bundle.text.word_vectors is None
+    assert [line for line in log if "vectors.txt: 3 wide, for 3 of" in line]

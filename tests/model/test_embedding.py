@@ -1,0 +1,118 @@
+"""Word vectors in the captioner: as they are in their file, frozen or not, of any width, in every way of use."""
+
+import keras
+import numpy as np
+import pytest
+
+from caption_tx.bundle import Bundle, load_bundle, save_bundle
+from caption_tx.config import BackboneConfig, DecodingOptions, TextConfig
+from caption_tx.inference.decoding import decode
+from caption_tx.model.captioner import Captioner
+from caption_tx.training.model import TrainingModel
+from caption_tx.training.objective import MaskedLoss
+
+BOTH_TIES = pytest.mark.parametrize("tie_embeddings", [True, False])
+WIDTHS = pytest.mark.parametrize("width", [19, 22], ids=["projected", "as wide"])
+FOUND = np.arange(13) % 3 == 1
+
+
+def vectors(width):
+    return (np.random.default_rng(5).normal(0, 0.4, (13, width)) * FOUND[:, None]).astype(np.float32)
+
+
+@pytest.fixture
+def make(sizes):
+    def make(width, **changes):
+        keras.utils.set_random_seed(0)
+        captioner = Captioner(**(sizes | {"embedding_dim": width} | changes))
+        captioner.embedding.assign_vectors(vectors(width), FOUND)
+        captioner.token_output.adapt(np.arange(13) + 1)
+        return captioner
+
+    return make
+
+
+@pytest.fixture
+def inputs(features):
+    random = np.random.default_rng(0)
+    return {
+        "features": features[:2],
+        "token_ids": random.integers(0, 13, (2, 9)).astype(np.int32),
+        "positions": np.tile(np.arange(9, dtype=np.int32), (2, 1)),
+        "segment_ids": np.ones((2, 9), np.int32),
+    }
+
+
+@WIDTHS
+def test_rows_stand_as_they_are_and_the_others_start_random_of_their_size(make, width):
+    tokens = np.asarray(make(width).embedding.tokens)
+    np.testing.assert_array_equal(tokens[FOUND], vectors(width)[FOUND])
+    assert np.std(tokens[~FOUND]) == pytest.approx(0.4, rel=0.15)
+
+
+@BOTH_TIES
+@WIDTHS
+def test_a_new_captioner_knows_word_frequencies_only(make, inputs, sizes, width, tie_embeddings):
+    """The vectors' own size does not matter: logits start where those of learned embeddings do."""
+    captioner = make(width, tie_embeddings=tie_embeddings)
+    plain = Captioner(**(sizes | {"tie_embeddings": tie_embeddings}))
+    spread = {
+        model: np.std(np.asarray(model(inputs)) - np.asarray(model.token_output.log_prior))
+        for model in (captioner, plain)
+    }
+    assert 0.3 * spread[plain] < spread[captioner] < 3 * spread[plain]
+
+
+@BOTH_TIES
+@WIDTHS
+@pytest.mark.parametrize("freeze", [True, False])
+def test_only_frozen_vectors_stay_in_fit(make, inputs, width, tie_embeddings, freeze):
+    captioner = make(width, tie_embeddings=tie_embeddings, freeze_embeddings=freeze)
+    before = np.array(captioner.embedding.tokens)
+    model = TrainingModel(captioner)
+    model.compile(keras.optimizers.Adam(0.01, clipnorm=1.0), MaskedLoss(0.1))
+    inputs["token_ids"] = np.resize(np.arange(13, dtype=np.int32), (2, 9))
+    labels = np.resize(np.arange(12, -1, -1), (2, 9))
+    model.fit(inputs, labels, sample_weight=np.ones((2, 9), np.float32), epochs=2, verbose=0)
+    moved = (np.asarray(captioner.embedding.tokens) != before).any(axis=1)
+    np.testing.assert_array_equal(moved, ~FOUND if freeze else np.ones(13, bool))
+
+
+@BOTH_TIES
+@WIDTHS
+def test_steps_equal_the_full_pass(make, inputs, width, tie_embeddings):
+    captioner = make(width, tie_embeddings=tie_embeddings, freeze_embeddings=True)
+    logits, scores = captioner(inputs, return_attention_scores=True)
+    assert scores.shape == (2, 3, 2, 9, 15)
+    keys_values, cache = captioner.keys_values(inputs["features"]), captioner.empty_cache(2, 9)
+    for place in range(9):
+        step, cache = captioner.step(inputs["token_ids"][:, place : place + 1], place, keys_values, cache)
+        np.testing.assert_allclose(step[:, 0], logits[:, place], atol=1e-4)
+
+
+@WIDTHS
+def test_half_precision_works_with_them(make, inputs, width):
+    captioner = make(width, dtype="mixed_float16", freeze_embeddings=True)
+    logits = captioner(inputs)
+    assert keras.backend.standardize_dtype(logits.dtype) == "float32"
+    keys_values, cache = captioner.keys_values(inputs["features"]), captioner.empty_cache(2, 9)
+    step, _ = captioner.step(inputs["token_ids"][:, :1], 0, keys_values, cache)
+    np.testing.assert_allclose(step[:, 0], logits[:, 0], atol=0.02)
+
+
+def test_a_bundle_brings_them_back_for_search(make, tokenizer, features, tmp_path):
+    captioner = make(19, freeze_embeddings=True)
+    bundle = Bundle(captioner, tokenizer, TextConfig("en"), BackboneConfig(), {})
+    save_bundle(bundle, tmp_path / "bundle")
+    again = load_bundle(tmp_path / "bundle").captioner
+    np.testing.assert_array_equal(again.embedding.tokens, captioner.embedding.tokens)
+    np.testing.assert_array_equal(again.embedding.frozen, FOUND)
+    options = DecodingOptions(beam_width=3)
+    found = [decode(model, features, tokenizer, options) for model in (captioner, again)]
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize(("rows", "found"), [((13, 20), FOUND), ((12, 19), FOUND), ((13, 19), np.zeros(13, bool))])
+def test_vectors_that_do_not_fit_are_refused(make, rows, found):
+    with pytest.raises(ValueError, match=r"Expected vectors \(13, 19\)"):
+        make(19).embedding.assign_vectors(np.ones(rows), found)
