@@ -47,6 +47,10 @@ def _check(condition: bool, name: str, value: object, wanted: str) -> None:
         raise ConfigError(f"{name} must be {wanted}, got {value!r}.")
 
 
+def _check_temperature(value: float, name: str) -> None:
+    _check(value == 0 or 1e-4 <= value <= 1e4, name, value, "0 or in 1e-4 to 1e4")
+
+
 FORMATS = (
     "parquet", "karpathy", "coco", "ai_challenger", "jsonl", "flickr30k", "csv", "tsv", "ofa", "coco_cn", "flickr8k",
     "pairs", "folder",
@@ -294,7 +298,7 @@ class TrainingConfig:
         _check(self.sample_count >= 0, "training.sample_count", self.sample_count, "0 or more")
         _check(0 <= self.seed < 2**31, "training.seed", self.seed, "in [0, 2**31)")
         for value in self.sample_temperatures:
-            _check(value >= 0, "training.sample_temperatures", value, "0 or more")
+            _check_temperature(value, "training.sample_temperatures")
 
 
 @dataclass(frozen=True)
@@ -302,24 +306,24 @@ class DecodingOptions:
     """How captions are searched: greedy by default; sampled with a `temperature`; a beam with a `beam_width`.
 
     Attributes:
-        temperature: 0 takes the likeliest word at each step; above 0 words are drawn, at 1 as likely as the
-            model holds them.
+        temperature: 0 takes the likeliest word at each step; above it, in 1e-4 to 1e4, words are drawn, at 1
+            as likely as the model holds them.
         top_k, top_p: draw among the k likeliest words (Fan et al. 2018), or among the fewest that hold the
             share top_p (Holtzman et al. 2020), after the temperature, first k and then p. Words as likely
             as the last one stay in.
         beam_width: captions that a beam search follows at once.
         beam_groups, diversity_penalty: a beam in groups that are kept from saying the same: a word costs
-            the penalty, in nats, for each caption of earlier groups that took it at this step
+            the penalty, in nats, at most 1e4, for each caption of earlier groups that took it at this step
             (Vijayakumar et al. 2018).
         length_penalty: captions are ranked by log-probability / length**length_penalty, the length in
-            tokens with the end mark (the simple form of Wu et al. 2016, eq. 14). 0 favours short ones.
+            tokens with the end mark (the simple form of Wu et al. 2016, eq. 14). In 0 to 10; 0 favours short ones.
         n_best: captions returned for each image, best first.
         samples: captions drawn for each image, of which the `n_best` by score are returned.
         consensus: choose and rank the captions of a beam, or the samples, not by score but by how much the others
             say the same, each of them counted as likely as probability**consensus: at 0 all alike, at 1 as the
             model holds them (minimum Bayes risk, Kumar and Byrne 2004). None ranks by score.
         repetition_penalty: log-probabilities of words that the caption has already are multiplied by it in
-            search and score (after Keskar et al. 2019, eq. 2, which divides logits); 1 changes nothing.
+            search and score (after Keskar et al. 2019, eq. 2, which divides logits), at most 1e4; 1 changes nothing.
         no_repeat_ngram: no run of so many words stands twice in a caption (Paulus et al. 2018); 0 allows all.
         min_length: fewest words, those of the prefix included.
         max_length: most tokens, the end mark and the prefix included; None for as many as the model knows.
@@ -329,7 +333,7 @@ class DecodingOptions:
         seed: of the drawn words, in [0, 2**31).
 
     Raises:
-        ConfigError: a value is out of range, or the combination means nothing.
+        ConfigError: a value is of the wrong type or out of range, or the combination means nothing.
     """
 
     temperature: float = 0.0
@@ -352,23 +356,24 @@ class DecodingOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, lowest in (("temperature", 0), ("diversity_penalty", 0), ("length_penalty", 0)):
-            value = getattr(self, name)
-            _check(lowest <= value < math.inf, name, value, f"{lowest} or more")
-        _check(1 <= self.repetition_penalty < math.inf, "repetition_penalty", self.repetition_penalty, "1 or more")
+        for name, kind in typing.get_type_hints(type(self)).items():
+            object.__setattr__(self, name, _convert(getattr(self, name), kind, name))  # lists become tuples
+        _check_temperature(self.temperature, "temperature")
+        # What float32, in which searches compute, still takes with room to spare.
+        for name, lowest, highest in (("diversity_penalty", 0, 1e4), ("repetition_penalty", 1, 1e4)):
+            _check(lowest <= getattr(self, name) <= highest, name, getattr(self, name), f"in {lowest} to {highest:g}")
+        _check(0 <= self.length_penalty <= 10, "length_penalty", self.length_penalty, "in 0 to 10")
         for name in ("beam_width", "beam_groups", "n_best", "samples", "min_length"):
             _check(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
         _check(self.no_repeat_ngram >= 0, "no_repeat_ngram", self.no_repeat_ngram, "0 or more words")
         _check(self.max_length is None or self.max_length >= 1, "max_length", self.max_length, "at least 1 token")
         consensus = self.consensus
         _check(consensus is None or 0 <= consensus <= 10, "consensus", consensus, "in 0 to 10")
-        _check(self.top_k is None or self.top_k >= 1, "top_k", self.top_k, "at least 1 word")
-        _check(self.top_p is None or 0 < self.top_p <= 1, "top_p", self.top_p, "above 0 and at most 1")
+        _check(self.top_k is None or 1 <= self.top_k < 2**31, "top_k", self.top_k, "at least 1 word, below 2**31")
+        _check(self.top_p is None or 1e-6 <= self.top_p <= 1, "top_p", self.top_p, "in 1e-6 to 1")
         _check(0 <= self.seed < 2**31, "seed", self.seed, "in [0, 2**31)")
         for name in ("suppress_words", "force_words"):
             words = getattr(self, name)
-            # A text would pass for the words that its letters are.
-            _check(not isinstance(words, str), name, words, "a list of words")
             _check(all(word.strip() for word in words), name, words, "words that are not empty")
         for refused, reason in self._contradictions():
             if refused:

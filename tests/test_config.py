@@ -1,6 +1,7 @@
 """Settings: TOML and back, and errors that name the setting."""
 
 import dataclasses
+import math
 
 import pytest
 
@@ -160,8 +161,26 @@ def test_setting_out_of_range_is_named(write, text, name):
         ({"temperature": 1.0, "top_k": 0}, "top_k"),
         ({"temperature": 1.0, "top_p": 0.0}, "top_p"),
         ({"temperature": 1.0, "top_p": 1.5}, "top_p"),
-        ({"suppress_words": "狗"}, "suppress_words"),
+        ({"temperature": 1.0, "top_p": 1e-7}, "top_p"),
+        ({"temperature": 1.0, "top_k": 2**31}, "top_k"),
+        ({"temperature": 9e-5}, "temperature must be 0 or in 1e-4 to 1e4, got 9e-05"),
+        ({"temperature": 1.1e4}, "temperature"),
+        ({"temperature": math.nan}, "temperature"),
+        ({"beam_width": 2, "beam_groups": 2, "diversity_penalty": 1.1e4}, "diversity_penalty"),
+        ({"length_penalty": 10.5}, "length_penalty must be in 0 to 10, got 10.5"),
+        ({"repetition_penalty": 1.1e4}, "repetition_penalty must be in 1 to 10000"),
+        ({"suppress_words": "狗"}, "suppress_words must be a list, got '狗'"),
+        ({"suppress_words": ("狗", 3)}, "suppress_words must be of type str, got 3"),
         ({"force_words": ("狗", " "), "beam_width": 2}, "force_words"),
+        ({"beam_width": 2.5}, "beam_width must be of type int, got 2.5"),
+        ({"beam_width": True}, "beam_width must be of type int, got True"),
+        ({"min_length": "3"}, "min_length must be of type int, got '3'"),
+        ({"max_length": 3.0}, "max_length must be of type int"),
+        ({"seed": None}, "seed must be of type int, got None"),
+        ({"temperature": "warm"}, "temperature must be of type float, got 'warm'"),
+        ({"temperature": 1.0, "top_p": True}, "top_p must be of type float"),
+        ({"prefix": 3}, "prefix must be of type str, got 3"),
+        ({"prefix": None}, "prefix must be of type str"),
     ],
 )
 def test_decoding_option_out_of_range_is_named(options, name):
@@ -199,6 +218,25 @@ def test_decoding_option_out_of_range_is_named(options, name):
 def test_decoding_options_that_mean_nothing_together_are_refused_with_the_reason(options, reason):
     with pytest.raises(ConfigError, match=reason):
         DecodingOptions(**options)
+
+
+def test_decoding_options_at_the_ends_of_their_ranges_are_taken():
+    for temperature in (0, 1e-4, 1e4):
+        assert DecodingOptions(temperature).temperature == temperature
+    DecodingOptions(1.0, top_k=2**31 - 1, top_p=1e-6, length_penalty=10, repetition_penalty=1e4, no_repeat_ngram=50)
+    DecodingOptions(beam_width=2, beam_groups=2, diversity_penalty=1e4, length_penalty=0)
+
+
+def test_lists_of_words_are_as_good_as_tuples():
+    options = DecodingOptions(suppress_words=["狗"], force_words=["猫"], beam_width=2)
+    assert options == DecodingOptions(suppress_words=("狗",), force_words=("猫",), beam_width=2)
+    assert hash(options) == hash(DecodingOptions(suppress_words=("狗",), force_words=("猫",), beam_width=2))
+
+
+@pytest.mark.parametrize("value", [1e-5, math.inf, -1.0])
+def test_samples_while_training_have_temperatures_that_a_search_takes(value):
+    with pytest.raises(ConfigError, match=r"training\.sample_temperatures must be 0 or in 1e-4 to 1e4"):
+        TrainingConfig(sample_temperatures=(1.0, value))
 
 
 def test_missing_file_is_named(tmp_path):

@@ -205,7 +205,9 @@ def _train_on_ray(arguments: argparse.Namespace, config: Config) -> None:
 
 
 def _warn(text: str) -> None:
-    print(f"caption-tx: {text}", file=sys.stderr, flush=True)
+    from caption_tx.inference.predictions import one_line
+
+    print(f"caption-tx: {one_line(text)}", file=sys.stderr, flush=True)
 
 
 def caption(arguments: argparse.Namespace) -> None:
@@ -233,7 +235,7 @@ def caption(arguments: argparse.Namespace) -> None:
 
 def _print_captions(arguments: argparse.Namespace, results: Iterator[tuple[str, Any]]) -> None:
     """A line a caption; or, an image at a time, one JSON list of rows as `predictions` has them."""
-    from caption_tx.inference.predictions import make_rows
+    from caption_tx.inference.predictions import make_rows, one_line
 
     images = failed = 0
     for name, result in results:
@@ -246,7 +248,7 @@ def _print_captions(arguments: argparse.Namespace, results: Iterator[tuple[str, 
                 row["log_probabilities"] = list(each.log_probabilities)
                 if not arguments.json:
                     rank = f"\t{row['rank']}" if len(rows) > 1 else ""
-                    _tell(f"{row['image']}{rank}\t{row['caption']}{'' if row['finished'] else ' ...'}")
+                    _tell(f"{one_line(row['image'])}{rank}\t{row['caption']}{'' if row['finished'] else ' ...'}")
         if arguments.json:
             documents = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
             print(",\n" if images else "[\n", documents, sep="", end="")

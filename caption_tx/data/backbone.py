@@ -98,12 +98,18 @@ class Backbone:
 
     @cached_property
     def encode(self) -> Callable[[Any], tf.Tensor]:
-        """Compiled: uint8 images (B, H, W, 3) -> features (B, h, w, C) in the stored number format."""
+        """Compiled: uint8 images (B, H, W, 3) -> features (B, h, w, C) in the stored number format.
+
+        A picture's features are the same, bit for bit, in a batch of any size on the same machine.
+        """
         size = self.config.image_size
 
         @tf.function(input_signature=[tf.TensorSpec((None, size, size, 3), tf.uint8)], autograph=False)
         def encode(images: tf.Tensor) -> tf.Tensor:
-            return quantize(self.network(tf.cast(images, tf.float32), training=False), self.config.storage)
+            # For a single picture other kernels are used, whose sums round otherwise: it is encoded as a pair.
+            count = tf.shape(images)[0]
+            images = tf.concat([images, images[: tf.cast(count == 1, tf.int32)]], axis=0)
+            return quantize(self.network(tf.cast(images, tf.float32), training=False), self.config.storage)[:count]
 
         return encode
 

@@ -204,7 +204,9 @@ def decode(
         For every image at most `options.n_best` captions, best first: those that ended before those that
         were cut, then by score. There are fewer where samples or groups of beams found the same, or where a
         beam search has not so many to choose from. Of diverse beams the best of each group come first into
-        the choice.
+        the choice. Greedy and drawn captions are the same in any batch: an image where a tie to within the last
+        bits was decided is searched again alone. Beams are not: of two whose sums differ by such bits one batch
+        may keep the one, another the other.
 
     Raises:
         ConfigError: the model does not know a word of the options, or has no positions for what they ask.

@@ -64,6 +64,8 @@ def count_images(paths: Sequence[str | Path]) -> int | None:
 
 def _open(path: str, report: Callable[[str], None], stdin: BinaryIO | None) -> Iterator[NamedImage]:
     if path == STANDARD_INPUT:
+        if stdin is None and sys.stdin is None:
+            raise CaptionTxError("The standard input ('-') is closed; give it an image or a list, or name files.")
         # Unbuffered: Python could not end while a thread waits for more behind the buffer's lock.
         return read_standard_input(sys.stdin.buffer.raw if stdin is None else stdin)
     if is_remote(path):
@@ -124,6 +126,8 @@ def read_standard_input(stream: BinaryIO) -> Iterator[NamedImage]:
 
 
 def _split(stream: BinaryIO, rest: bytes) -> Iterator[str]:
+    while b"\0" not in rest and b"\n" not in rest and len(rest) <= _CHUNK and (more := stream.read(_CHUNK)):
+        rest += more  # the first path may come in parts
     rest = rest.removeprefix(b"\xef\xbb\xbf")
     separator = b"\0" if b"\0" in rest else b"\n"
     more = rest

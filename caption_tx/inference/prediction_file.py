@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
     from caption_tx.inference.image_sources import NamedImage
 
 
+_TRIES = 100
+"""Times that a file is opened which others replace or remove as often."""
+
+
 def check_out(path: str | Path) -> None:
     """Raises ConfigError where captions cannot be written: an unknown format, a missing folder."""
     check_format(path)
@@ -45,13 +50,20 @@ def _key(image: str) -> int:
 
 
 @contextmanager
-def _replacement(path: Path) -> Iterator[BinaryIO]:
-    """A file that takes the place of `path` when all is written; else nothing is left of it."""
+def _replacement(path: Path, mode: int) -> Iterator[BinaryIO]:
+    """A file that takes the place of `path` when all is written; else nothing is left of it.
+
+    Args:
+        mode: the file's permissions where `path` is not there; else it keeps those of the old one.
+    """
+    with suppress(FileNotFoundError):
+        mode = os.stat(path).st_mode
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
     try:
-        with os.fdopen(handle, "wb") as file:
+        with open(temporary, "wb") as file:
             yield file
-        os.chmod(temporary, 0o644)
+        os.chmod(temporary, stat.S_IMODE(mode))
         os.replace(temporary, path)
     except BaseException:
         with suppress(FileNotFoundError):
@@ -82,43 +94,63 @@ class PredictionFile:
     def __init__(self, path: str | Path, run: dict[str, Any], n_best: int = 1, retry_failed: bool = False) -> None:
         check_out(path)
         self.path = Path(path)
+        if self.path.is_symlink():  # so that what replaces the file leaves the link
+            self.path = Path(os.path.realpath(path))
+            check_out(self.path)
         self.held = self.skipped = 0
-        self._is_parquet = check_format(path) == ".parquet"
-        self._format = Format(check_format(path) == ".csv")
+        self._is_parquet = check_format(self.path) == ".parquet"
+        self._format = Format(check_format(self.path) == ".csv")
         self._growing = self.path.with_name(f"{self.path.name}.part.jsonl") if self._is_parquet else self.path
         self._sidecar = self.path.with_name(f"{self.path.name}.run.json")
         self._run = json.loads(json.dumps(run))
         self._n_best = n_best
         self._seen: set[int] = set()
-        self._changed = self._is_parquet and self._growing.exists()
-        recorded = self._read_sidecar()
-        if recorded is None and any(file.exists() and file.stat().st_size for file in (self.path, self._growing)):
-            raise CaptionTxError(
-                f"{self.path} is there, but not {self._sidecar.name} beside it, which tells what made it; "
-                "name another file, or remove this one to begin anew."
-            )
-        if self._is_parquet and self.path.exists() and not self._growing.exists():
-            with _replacement(self._growing) as file:
-                file.writelines(map(self._format.encode, read_predictions(self.path)))
         self._file = self._open()
+        self._size = os.fstat(self._file).st_size
+        begun = self._changed = self._size > 0
         try:
-            self._resume(recorded, retry_failed)
+            self._resume(self._read_sidecar(), retry_failed)
         except BaseException:
+            if not begun:
+                self._growing.unlink(missing_ok=True)
             os.close(self._file)
             raise
 
+    def _there(self) -> str:
+        """The files that hold rows, as a person is told of them."""
+        files = dict.fromkeys((self.path, self._growing))
+        return " and ".join(str(file) for file in files if file.exists() and file.stat().st_size)
+
     def _read_sidecar(self) -> dict[str, Any] | None:
         try:
-            return dict(json.loads(self._sidecar.read_text(encoding="utf-8"))["run"])
+            recorded = dict(json.loads(self._sidecar.read_text(encoding="utf-8"))["run"])
         except FileNotFoundError:
-            return None
+            recorded = None
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise CaptionTxError(f"{self._sidecar} cannot be read ({error}); remove it and {self.path}.") from error
+            files = " and ".join(filter(None, [str(self._sidecar), self._there()]))
+            raise CaptionTxError(f"{self._sidecar} cannot be read ({error}); remove {files}.") from error
+        if recorded is None and (there := self._there()):
+            raise CaptionTxError(
+                f"There is {there}, but not {self._sidecar.name} beside it, which tells what made it; "
+                f"name another file, or remove {there} to begin anew."
+            )
+        return recorded
 
     def _open(self) -> int:
-        """Opens the growing file for this process alone; the system lets go of it however the process ends."""
+        """Opens the growing file for this process alone."""
+        for _ in range(_TRIES):
+            file = self._lock(self._growing)
+            with suppress(FileNotFoundError):
+                # Whoever had the lock before may have put another file there, or removed this one.
+                if os.path.samestat(os.fstat(file), os.stat(self._growing)):
+                    return file
+            os.close(file)
+        raise CaptionTxError(f"Another process replaces {self._growing} all the time; wait for it.")
+
+    def _lock(self, path: str | Path) -> int:
+        """Opens a file with a lock; the system lets go of it however the process ends."""
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
-        file = os.open(self._growing, flags, 0o666)
+        file = os.open(path, flags, 0o666)
         if fcntl is not None:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -130,6 +162,21 @@ class PredictionFile:
         return file
 
     def _resume(self, recorded: dict[str, Any] | None, retry_failed: bool) -> None:
+        end, failed = self._read(recorded)
+        if not self._seen and self._is_parquet and self.path.exists():
+            self._rewrite(map(self._format.encode, read_predictions(self.path)))
+            end, failed = self._read(recorded)
+        if not self._seen:
+            write_atomically(self._sidecar, json.dumps({"caption_tx": __version__, "run": self._run}, indent=1) + "\n")
+            end = 0
+        os.ftruncate(self._file, end)
+        self._size = end
+        if retry_failed and failed:
+            self._remove_failed()
+        self.held = len(self._seen)
+
+    def _read(self, recorded: dict[str, Any] | None) -> tuple[int, int]:
+        """Notes the images that the growing file holds; gives the byte behind them, and how many of them failed."""
         failed = begin = end = rows = 0
         image: str | None = None
         row: dict[str, Any] = {}
@@ -148,14 +195,7 @@ class PredictionFile:
             # Some of its rows may be lost; it is captioned again.
             self._seen.discard(_key(image))
             end = begin
-        if not self._seen:
-            write_atomically(self._sidecar, json.dumps({"caption_tx": __version__, "run": self._run}, indent=1) + "\n")
-            end = 0
-        os.ftruncate(self._file, end)
-        self._size = end
-        if retry_failed and failed:
-            self._remove_failed()
-        self.held = len(self._seen)
+        return end, failed
 
     def _difference(self, recorded: dict[str, Any]) -> str:
         found = []
@@ -163,22 +203,33 @@ class PredictionFile:
             before, now = recorded.get(name), self._run.get(name)
             if before != now:
                 found.append(name if len(str(now)) > 40 else f"{name} ({before}, now {now})")
+        there = self._there()
         return (
-            f"{self.path} was made with another {', '.join(found)}; name another file, "
-            "or remove this one to begin anew."
+            f"{there} {'were' if ' and ' in there else 'was'} made with another {', '.join(found)}; "
+            f"name another file, or remove {there} to begin anew."
         )
 
-    def _remove_failed(self) -> None:
-        with open(self._growing, "rb") as old, _replacement(self._growing) as new:
+    def _rewrite(self, records: Iterable[bytes]) -> None:
+        """Puts these rows into the place of the growing file's; the new file is locked before it is there."""
+        with _replacement(self._growing, os.fstat(self._file).st_mode) as new:
             new.write(self._format.header)
-            for record, row in self._format.read(old, str(self._growing)):
-                if row["error"] is None:
-                    new.write(record)
-                else:
-                    self._seen.discard(_key(row["image"]))
+            new.writelines(records)
+            new.flush()
+            file = self._lock(new.name)
         os.close(self._file)
-        self._file = self._open()
-        self._size = os.fstat(self._file).st_size
+        self._file = file
+        self._size = os.fstat(file).st_size
+
+    def _remove_failed(self) -> None:
+        def whole() -> Iterator[bytes]:
+            with open(self._growing, "rb") as old:
+                for record, row in self._format.read(old, str(self._growing)):
+                    if row["error"] is None:
+                        yield record
+                    else:
+                        self._seen.discard(_key(row["image"]))
+
+        self._rewrite(whole())
         self._changed = True
 
     def remaining(self, images: Iterable[NamedImage]) -> Iterator[NamedImage]:
@@ -196,7 +247,10 @@ class PredictionFile:
 
         Raises:
             CaptionTxError: the disk is full, or the like; the file is whole up to the image before.
+                Or the search found no caption of the image, which no row could tell.
         """
+        if not isinstance(result, ImageError) and not result:
+            raise CaptionTxError(f"The search found no caption of '{printable(image)}'; choose milder options for it.")
         data = b"".join(map(self._format.encode, make_rows(image, result)))
         if self._size == 0:
             data = self._format.header + data
@@ -224,10 +278,11 @@ class PredictionFile:
         try:
             if self._size == 0:  # nothing came of it
                 self._growing.unlink(missing_ok=True)
-                self._sidecar.unlink(missing_ok=True)
+                if not self.path.exists():  # a Parquet of an earlier run still needs it
+                    self._sidecar.unlink(missing_ok=True)
             elif kind is None and self._is_parquet:
                 if self._changed:
-                    with _replacement(self.path) as file:
+                    with _replacement(self.path, os.fstat(self._file).st_mode) as file:
                         write_parquet(read_predictions(self._growing), file)
                 self._growing.unlink()
         finally:

@@ -10,8 +10,9 @@
     finished         false if it was cut at the length limit
     error            why the image could not be read; then what stands between is empty
 
-Numbers are rounded to four decimals: what a batch adds up in another order shows in the sixth. CSV begins
-with a byte order mark, without which Excel takes Chinese for another encoding.
+Numbers are rounded to four decimals: what a batch adds up in another order shows in the sixth, so that there
+a number may round to its neighbour. CSV begins with a byte order mark, without which Excel takes Chinese for
+another encoding.
 """
 
 from __future__ import annotations
@@ -55,6 +56,14 @@ def check_format(path: str | Path) -> str:
 def printable(name: str) -> str:
     """A file name with the bytes that are not UTF-8 spelled out, since no format here holds them."""
     return name.encode("utf-8", "backslashreplace").decode()
+
+
+_SPELLED = {code: ascii(chr(code))[1:-1] for code in (*range(32), *range(127, 160), 0x2028, 0x2029)}
+
+
+def one_line(text: str) -> str:
+    """A text as it stands on one line of a terminal: line ends, tabs and other control characters spelled out."""
+    return text.translate(_SPELLED)
 
 
 def confidence(caption: Caption) -> float:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from weakref import ref
 
 import tensorflow as tf
@@ -27,6 +27,9 @@ from caption_tx.inference.choosing import (
     words_of,
 )
 from caption_tx.model.captioner import Captioner
+
+LARGE = 64
+"""Images of a batch from which on drawn captions that go on are parted from those that ended."""
 
 
 @dataclass(frozen=True)
@@ -168,18 +171,22 @@ def _put(array: tf.Tensor, index: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
 
 
 def _draw(captioner: Captioner, plan: Plan, features: tf.Tensor, numbers: Numbers) -> Found:
-    """Greedy search and sampling: every caption goes its own way."""
+    """Greedy search and sampling: every caption goes its own way.
+
+    Drawn captions are of very unequal length. Where a quarter of a large batch's images are left, or fewer, these
+    go on by themselves (experiments/benchmark_decoding.py says what that gives).
+    """
     shape, vocabulary_size = (plan.batch, plan.group), captioner.vocabulary_size
     keys_values = captioner.keys_values(features, training=False)
     temperature = numbers.temperature
 
-    def choose(values: tf.Tensor, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def choose(values: tf.Tensor, index: tf.Tensor, keys: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """(B, G, V) -> the tokens taken, and whether the logits' last bits could have changed them; (B, G) each."""
         if not plan.drawn:
             chosen, _, close = likeliest(values, DOUBT)
             return chosen, close
         values /= temperature
-        noisy = values + gumbel(tf.gather(numbers.keys, index, axis=2), vocabulary_size)
+        noisy = values + gumbel(tf.gather(keys, index, axis=2), vocabulary_size)
         if not plan.top_k and not plan.top_p:
             chosen, _, close = likeliest(noisy, DOUBT / temperature)
             return chosen, close
@@ -193,11 +200,11 @@ def _draw(captioner: Captioner, plan: Plan, features: tf.Tensor, numbers: Number
         rival = tf.reduce_max(tf.where(border, noisy, NEVER), axis=-1)
         return chosen, close | (rival > highest - DOUBT / temperature)
 
-    def step(index, token, done, doubtful, tokens, log_probabilities, total, cache):  # noqa: ANN001, ANN202
+    def step(keys_values, keys, index, token, done, doubtful, tokens, log_probabilities, total, cache):  # noqa: ANN001, ANN202
         logits, cache = captioner.step(token, index, keys_values, cache)
         log_shares = logits - tf.reduce_logsumexp(logits, axis=-1, keepdims=True)
         values = _values(plan, numbers, log_shares, tokens, index)
-        chosen, unsure = choose(values, index)
+        chosen, unsure = choose(values, index, keys)
         given = index < numbers.prefix_length
         chosen = tf.where(given, numbers.prefix[index], chosen)
         own = _at(log_shares, chosen)
@@ -208,22 +215,42 @@ def _draw(captioner: Captioner, plan: Plan, features: tf.Tensor, numbers: Number
         doubtful |= unsure & ~done & ~given
         return index + 1, chosen, done | (chosen == plan.end), doubtful, tokens, log_probabilities, total, cache
 
-    absent = tf.broadcast_to(tf.range(plan.batch)[:, None] >= numbers.count, shape)
-    _, _, done, doubtful, tokens, log_probabilities, total, _ = tf.while_loop(
-        lambda index, token, done, *_: (index < plan.length) & ~tf.reduce_all(done),
-        step,
-        (
-            tf.constant(0),
-            tf.fill(shape, plan.start),
-            absent,
-            tf.zeros(shape, tf.bool),
-            tf.fill((*shape, plan.length), plan.pad),
-            tf.zeros((*shape, plan.length)),
-            tf.zeros(shape),
-            captioner.empty_cache(plan.batch, plan.length, plan.group),
-        ),
+    def run(few: int, keys_values: list, keys: tf.Tensor, state: tuple) -> tuple:
+        """Goes on until so few images have captions that have not ended."""
+
+        def goes_on(index: tf.Tensor, token: tf.Tensor, done: tf.Tensor, *_: Any) -> tf.Tensor:
+            return (index < plan.length) & (tf.reduce_sum(tf.cast(_lively(done), tf.int32)) > few)
+
+        return tf.while_loop(goes_on, lambda *state: step(keys_values, keys, *state), state)
+
+    state = (
+        tf.constant(0),
+        tf.fill(shape, plan.start),
+        tf.broadcast_to(tf.range(plan.batch)[:, None] >= numbers.count, shape),
+        tf.zeros(shape, tf.bool),
+        tf.fill((*shape, plan.length), plan.pad),
+        tf.zeros((*shape, plan.length)),
+        tf.zeros(shape),
+        captioner.empty_cache(plan.batch, plan.length, plan.group),
     )
+    few = plan.batch // 4 if plan.drawn and plan.batch >= LARGE else 0
+    index, *captions, cache = run(few, keys_values, numbers.keys, state)
+    if few:
+        _, places = tf.math.top_k(tf.cast(_lively(captions[1]), tf.float32), few)
+        rest, memory, keys = tf.nest.map_structure(
+            lambda part: tf.gather(part, places), ((*captions, cache), keys_values, numbers.keys)
+        )
+        _, *rest, _ = run(0, memory, keys, (index, *rest))
+        captions = [
+            tf.tensor_scatter_nd_update(all_, places[:, None], some) for all_, some in zip(captions, rest, strict=True)
+        ]
+    _, done, doubtful, tokens, log_probabilities, total = captions
     return Found(tokens, log_probabilities, total, done, tf.reduce_any(doubtful, axis=-1))
+
+
+def _lively(done: tf.Tensor) -> tf.Tensor:
+    """Boolean (B, G), which captions have ended -> (B,), the images that have others."""
+    return ~tf.reduce_all(done, axis=-1)
 
 
 def _best(values: tf.Tensor, count: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from caption_tx.bundle import Bundle
-from caption_tx.config import DecodingOptions, TextConfig
+from caption_tx.config import BackboneConfig, DecodingOptions, TextConfig
+from caption_tx.data.backbone import Backbone
 from caption_tx.data.image_folders import open_images
 from caption_tx.data.images import read_image
 from caption_tx.errors import CaptionTxError, ConfigError, ImageError
@@ -56,11 +57,37 @@ def test_captions_are_those_of_each_image_alone(captioner, names, batch_size, te
             continue
         alone = captioner.n_best(name, temperature=temperature, seed=5)
         assert [caption.token_ids for caption in result] == [caption.token_ids for caption in alone]
-        np.testing.assert_allclose(result[0].log_probabilities, alone[0].log_probabilities, atol=1e-3)
+        np.testing.assert_allclose(result[0].log_probabilities, alone[0].log_probabilities, atol=1e-5)
         assert captioner.caption(name, temperature=temperature, seed=5) == alone[0]
         kinds.add(alone[0].token_ids)
     assert len(kinds) > 1
     assert sum(isinstance(result, ImageError) for _, result in results) == 3
+
+
+@pytest.fixture(scope="module")
+def published(shared, make_captioner, tokenizer):
+    """A captioner of photographs with the backbone that Keras publishes, and 16 photographs."""
+    weights = shared / "weights" / "mobilenet_1_0_224_no_top_to_conv_pw_12.weights.h5"
+    if not weights.exists():
+        pytest.skip(f"the backbone's weights are not here ({weights})")
+    config = BackboneConfig(weights=str(weights))
+    backbone = Backbone(config)
+    model = make_captioner(feature_shape=backbone.feature_shape)
+    captioner = ImageCaptioner(Bundle(model, tokenizer, TextConfig(language="en"), config, backbone.key))
+    paths = sorted((shared / "data" / "flickr8k" / "images").rglob("*.jpg"))[:16]
+    return captioner, np.stack([read_image(str(path), config.image_size)[1] for path in paths])
+
+
+@pytest.mark.parametrize("size", [1, 5])
+def test_features_of_photographs_are_the_same_bit_for_bit_in_any_batch(published, size):
+    """5 leaves one over, as the last batch of a folder may."""
+    captioner, pictures = published
+    together = captioner.features(pictures).numpy()
+    assert len(together) == 16 and together.std() > 0.2
+    for start in range(0, 16, size):
+        np.testing.assert_array_equal(
+            captioner.features(pictures[start : start + size]), together[start : start + size]
+        )
 
 
 def test_samples_are_drawn_by_the_content_of_the_file(captioner, folder):

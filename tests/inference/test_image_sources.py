@@ -143,3 +143,26 @@ def test_a_slow_list_is_taken_as_it_comes():
             assert next(names) == f"some/folder/with/a/long/name/{number}.jpg"  # the pipe is still open
         os.close(writer)
         assert list(names) == []
+
+
+@pytest.mark.parametrize("mark", [b"\0", b"\n"])
+def test_what_parts_a_slow_list_is_seen_in_it(mark):
+    """Also where the first path comes in parts, none of which but the last has the mark."""
+
+    class Parts:
+        def __init__(self):
+            self.parts = [
+                b"some/folder/whose/name/takes/forty/bytes",
+                b"/and\xe5\x9b",
+                b"\xbe.jpg" + mark,
+                b"b.jpg" + mark,
+            ]
+
+        def read(self, size):
+            return self.parts.pop(0) if self.parts else b""
+
+    stream = Parts()
+    names = read_standard_input(stream)
+    assert next(names) == "some/folder/whose/name/takes/forty/bytes/and图.jpg"
+    assert len(stream.parts) == 1  # what is not there yet is not waited for
+    assert list(names) == ["b.jpg"]

@@ -194,7 +194,7 @@ def test_a_file_of_another_run_is_refused_and_left_as_it_is(tmp_path, suffix):
     with pytest.raises(CaptionTxError, match=r"run.json cannot be read"):
         PredictionFile(path, RUN, n_best=2)
     sidecar.unlink()
-    with pytest.raises(CaptionTxError, match=r"not x\.\w+\.run\.json beside it.* remove this one to begin anew"):
+    with pytest.raises(CaptionTxError, match=r"not x\.\w+\.run\.json beside it.* remove \S+ to begin anew"):
         PredictionFile(path, RUN, n_best=2)
     assert path.read_bytes() == before
 

@@ -252,6 +252,18 @@ SEARCHES = {
         "zh": {"beam_width": 3, "force_words": ("猫", "街道"), "n_best": 2},
         "en": {"beam_width": 2, "force_words": ("cat", "grass"), "prefix": "there is a cat"},
     },
+    "diverse beam with penalties": {
+        "en": {
+            "beam_width": 4, "beam_groups": 2, "diversity_penalty": 0.7, "n_best": 3, "repetition_penalty": 1.5,
+            "no_repeat_ngram": 2,
+        },
+    },
+    "forced with penalties": {
+        "zh": {
+            "beam_width": 3, "force_words": ("猫", "街道"), "n_best": 2, "repetition_penalty": 1.5,
+            "no_repeat_ngram": 2,
+        },
+    },
 }  # fmt: skip
 
 
@@ -275,11 +287,54 @@ def test_each_search_finds_what_the_slow_one_finds(spellers, name, language):
             assert len(runs) == len(set(runs))
 
 
-def test_a_beam_stops_early_only_when_nothing_better_can_come(spellers):
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"beam_width": 4, "n_best": 2, "length_penalty": 1.0},
+        {"beam_width": 4, "beam_groups": 2, "diversity_penalty": 2.0, "n_best": 2, "length_penalty": 0.0},
+        {"beam_width": 2, "force_words": ("一只",), "n_best": 2, "length_penalty": 1.0},
+    ],
+)
+def test_a_beam_stops_early_only_when_nothing_better_can_come(spellers, values):
     """Each image alone, since in a batch the others keep the search going."""
-    speller, options = spellers["zh"], DecodingOptions(beam_width=4, n_best=2, length_penalty=1.0)
     for image in range(IMAGES):
-        assert_as_slow(speller, options, [image])
+        assert_as_slow(spellers["zh"], DecodingOptions(**values), [image])
+
+
+@pytest.mark.parametrize(
+    "values", [{}, {"beam_width": 3}, {"beam_width": 4, "beam_groups": 2, "diversity_penalty": 0.5}]
+)
+def test_a_search_stops_when_all_captions_are_complete(monkeypatch, values):
+    """Those of the images, whose caption is one word here; of what fills a batch up it would be longer."""
+    speller, steps = Speller("en", 30.0), []
+    step = speller.step
+    monkeypatch.setattr(speller, "step", lambda *inputs: (steps.append(1), step(*inputs))[1])
+
+    def count(images):
+        steps.clear()
+        decode(speller, FEATURES[images], speller.tokenizer, DecodingOptions(**values))
+        return len(steps)
+
+    tf.config.run_functions_eagerly(True)
+    try:
+        assert count([4, 9, 14]) == max(count([image]) for image in (4, 9, 14)) < count([0]) <= LENGTH
+    finally:
+        tf.config.run_functions_eagerly(False)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"temperature": 1e-4, "top_k": 2**31 - 1, "top_p": 1e-6, "length_penalty": 10.0},
+        {"temperature": 1e4, "top_k": 5, "top_p": 0.5},
+        {"repetition_penalty": 1e4, "length_penalty": 10.0},
+        {"beam_width": 4, "beam_groups": 2, "diversity_penalty": 1e4, "length_penalty": 10.0},
+    ],
+)
+def test_numbers_at_the_ends_of_their_ranges_give_captions(spellers, values):
+    for [caption] in decode(spellers["zh"], FEATURES[:4], spellers["zh"].tokenizer, DecodingOptions(**values)):
+        assert caption.words
+        assert np.isfinite([caption.score, *caption.log_probabilities]).all()
 
 
 def test_the_searches_see_captions_that_end_and_captions_that_are_cut(spellers):
@@ -295,6 +350,16 @@ def test_the_searches_see_captions_that_end_and_captions_that_are_cut(spellers):
         spellers["en"], FEATURES, spellers["en"].tokenizer, DecodingOptions(**SEARCHES["beam cut short"]["en"])
     )
     assert not any(caption.finished for found in cut for caption in found)
+
+
+def test_the_last_captions_of_a_large_batch_are_those_of_the_slow_search():
+    """Most images' captions end at once, and those of a few go on by themselves."""
+    speller = Speller("en", 4.0)
+    speller.bonus[4::5] *= 5  # "woman"
+    images = np.random.default_rng(0).permutation([*range(4, IMAGES, 5)] * 7 + [0, 1, 2, 3, 5, 6, 7]).tolist()
+    captions = assert_as_slow(speller, DecodingOptions(1.0, samples=2, n_best=2), images)
+    lengths = [max(len(caption.token_ids) for caption in found) for found in captions]
+    assert 3 < sum(length > 4 for length in lengths) < len(lengths) / 4
 
 
 @settings(max_examples=15, deadline=None, derandomize=True)
@@ -406,3 +471,30 @@ def test_suppressing_every_word_is_refused(spellers):
     options = dataclasses.replace(options, suppress_words=options.suppress_words[1:])
     [[caption]] = decode(spellers["en"], FEATURES[:1], tokenizer, options)
     assert set(caption.words) == {tokenizer.vocabulary[len(SPECIAL_TOKENS)]}
+
+
+class Wobbly(Speller):
+    """Two words of it are alike to the model, but for the last bits, which depend on the batch."""
+
+    def __init__(self):
+        super().__init__("en", 0.0)
+        self.first, self.second = self.vocabulary_size - 2, self.vocabulary_size - 1
+        for array in (self.noise, self.past, self.bonus):
+            array[..., self.second] = array[..., self.first]
+        for array in (self.noise, self.bonus):
+            array[..., self.first :] += 8.0  # they are the likeliest everywhere
+
+    def step(self, token_ids, index, images, cache, ancestors=None):
+        logits, cache = super().step(token_ids, index, images, cache, ancestors)
+        higher = self.first if logits.shape[0] == 1 else self.second
+        return logits + 4e-6 * tf.one_hot(higher, self.vocabulary_size), cache
+
+
+@pytest.mark.parametrize("values", [{}, {"top_k": 1}, {"top_p": 0.01}, {"temperature": 1e-3}])
+def test_a_tie_falls_the_same_way_in_every_batch(values):
+    speller = Wobbly()
+    options = DecodingOptions(**({"temperature": 1.0} if values and "temperature" not in values else {}) | values)
+    images = list(range(8))
+    together = decode(speller, FEATURES[images], speller.tokenizer, options, images)
+    alone = [decode(speller, FEATURES[[image]], speller.tokenizer, options, [image])[0] for image in images]
+    assert [best.token_ids for best, *_ in together] == [best.token_ids for best, *_ in alone]
