@@ -42,7 +42,7 @@ from caption_tx.config import BackboneConfig, Config, CorpusConfig, TrainingConf
 
 
 def recipe(data: Path, weights: str, epochs: int, cache: str | None) -> Config:
-    """The defaults, with mirrored views; all else is `caption_tx/config.py`."""
+    """The defaults, with mirrored views; all else is in `caption_tx/config/`."""
     return Config(
         corpus=CorpusConfig(sources=(str(data / "flickr8kzhc.caption.txt"),), images=str(data / "images")),
         backbone=BackboneConfig(weights=weights),
