@@ -98,6 +98,7 @@ def test_light_modules_do_not_load_tensorflow(run_python):
     names += [".cli", ".data.image_folders", ".data.word_lists", ".data.vocabulary", ".data.hygiene.checks"]
     names += [".training.ray_cluster", ".training.ray_jobs"]
     names += [".inference.image_sources", ".inference.predictions", ".inference.prediction_file"]
+    names += [".inference.attention", ".inference.health", ".inference.map_files"]
     code = f"""
 import importlib, sys
 for name in {names}:
