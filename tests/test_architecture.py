@@ -99,6 +99,7 @@ def test_light_modules_do_not_load_tensorflow(run_python):
     names += [".training.ray_cluster", ".training.ray_jobs"]
     names += [".evaluation", ".evaluation.evaluate", ".evaluation.gallery", ".evaluation.table"]
     names += [".inference.image_sources", ".inference.predictions", ".inference.prediction_file"]
+    names += [".inference.attention", ".inference.health", ".inference.map_files"]
     code = f"""
 import importlib, sys
 for name in {names}:

@@ -80,7 +80,7 @@ def test_figures_from_the_command_line(scene_run, bundle, tmp_path, suffix, magi
 
 def test_raw_maps_from_the_command_line_and_from_python(scene_run, bundle, tmp_path):
     import caption_tx
-    from caption_tx.inference.attention import load_npz
+    from caption_tx.inference.map_files import load_npz
 
     image = str(scene_run[1] / "test-000001.png")
     out = tmp_path / "maps.npz"
@@ -92,7 +92,7 @@ def test_raw_maps_from_the_command_line_and_from_python(scene_run, bundle, tmp_p
     np.testing.assert_allclose(maps.scores, expected.scores, atol=1e-6)
     np.testing.assert_allclose(maps.scores.sum(axis=(3, 4)), 1, atol=1e-5)
     assert maps.words[-1] == "[END]"
-    assert any(word.endswith("(?)") for word in maps.words)  # 龘 is no word of the scenes
+    assert any(word.endswith("(?)") for word in maps.titles)  # 龘 is no word of the scenes
 
     caption = captioner.caption(image, temperature=0.5, seed=1)
     own = captioner.explain(image, caption)

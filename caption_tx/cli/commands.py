@@ -403,30 +403,3 @@ def _caption_split(
             f"{counts.captioned:,} images captioned, {counts.skipped:,} skipped (in {path} already), "
             f"{counts.failed:,} could not be read."
         )
-
-
-def explain(arguments: argparse.Namespace) -> None:
-    """Draws or writes attention maps."""
-    known = (".png", ".svg", ".pdf", ".npz")
-    if arguments.out.suffix.lower() not in known:
-        raise ConfigError(f"--out must end in one of {', '.join(known)}, got '{arguments.out}'.")
-    if not arguments.out.absolute().parent.is_dir():
-        raise ConfigError(f"--out: there is no folder '{arguments.out.absolute().parent}'.")
-    _start_tensorflow()
-    from caption_tx.inference.captioning import load
-    from caption_tx.inference.plotting import save_figure
-
-    maps = load(arguments.bundle, arguments.backbone_weights).explain(arguments.image, arguments.caption)
-    if arguments.out.suffix.lower() == ".npz":
-        maps.save_npz(arguments.out)
-    elif arguments.heads_of is not None:
-        save_figure(maps.heads_figure(None, arguments.heads_of), arguments.out)
-    else:
-        figure = maps.figure(
-            layer=arguments.layer,
-            head=arguments.head,
-            pool=arguments.pool,
-            common_scale=not arguments.scale_per_word,
-        )
-        save_figure(figure, arguments.out)
-    _tell(f"{maps.caption}\n{arguments.out}")

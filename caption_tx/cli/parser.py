@@ -7,13 +7,14 @@ import dataclasses
 from pathlib import Path
 
 from caption_tx import __version__
-from caption_tx.cli import commands
+from caption_tx.cli import commands, explaining
 from caption_tx.cli.settings import DEFAULTS
 from caption_tx.config import (
     COMPRESSIONS,
     FORMATS,
     LANGUAGES,
     MONITORS,
+    POOL_NAMES,
     PRECISIONS,
     SCRIPTS,
     STORAGES,
@@ -91,6 +92,60 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         dest="settings",
         help="any setting of config.toml, e.g. --set model.num_layers=4; may be repeated",
     )
+
+
+def _add_explain(explain: argparse.ArgumentParser) -> None:
+    explain.add_argument(
+        "images",
+        nargs="+",
+        metavar="IMAGE|DIR|-",
+        help="images as `caption` takes them; several go into one page (.html)",
+    )
+    explain.add_argument("--bundle", type=Path, required=True, help="folder that training made")
+    explain.add_argument("--backbone-weights", metavar="FILE", help="where those of the bundle cannot be had")
+    explain.add_argument("--caption", metavar="TEXT", help="explain this caption instead of the model's own")
+    explain.add_argument(
+        "--rank", type=int, default=0, metavar="K", help="explain the K-th of the n-best, counted from 0, the best"
+    )
+    explain.add_argument("--layer", type=int, help="one layer, counted from 0; -1 is the last (default: all)")
+    explain.add_argument("--head", type=int, help="one head, counted from 0 (default: all)")
+    explain.add_argument(
+        "--pool",
+        choices=POOL_NAMES,
+        default="mean",
+        help="over layers and heads; spread takes the head whose maps differ most from word to word, rollout follows "
+        "what every token has taken from the picture through all layers (default: %(default)s)",
+    )
+    explain.add_argument(
+        "--merge",
+        type=_split_words,
+        default=(),
+        metavar="WORD,..",
+        help="show tokens in a row that spell such a word as one: maps are averaged, log-probabilities added",
+    )
+    explain.add_argument("--words-only", action="store_true", help="leave out the end mark and punctuation")
+    explain.add_argument("--scale-per-word", action="store_true", help="each map on its own colour scale")
+    explain.add_argument("--alpha", type=float, metavar="X", help="opacity of the strongest attention, in (0, 1]")
+    explain.add_argument("--cmap", metavar="NAME", help="a colour map of matplotlib, e.g. viridis or cividis")
+    explain.add_argument("--flat", action="store_true", help="every cell in one colour, in figures and animations")
+    explain.add_argument(
+        "--seconds", type=float, default=1.0, metavar="X", help="for each word of an animation (default: %(default)s)"
+    )
+    explain.add_argument(
+        "--heads-of", type=int, metavar="POSITION", help="every layer and head apart for one word, counted from 0"
+    )
+    explain.add_argument(
+        "--health", action="store_true", help="tell for every layer and head whether the maps can be believed"
+    )
+    explain.add_argument("--json", action="store_true", help="print one JSON document")
+    explain.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="figure (.png, .svg, .pdf), animation (.gif, .webp), page to point at (.html), raw maps (.npz, .json)",
+    )
+    _add_decoding_options(explain)
+    explain.set_defaults(run=explaining.explain)
 
 
 def _add_decoding_options(parser: argparse.ArgumentParser) -> None:
@@ -325,18 +380,5 @@ def make_parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--json", action="store_true", help="print what scores.json holds instead of the table")
     evaluate.set_defaults(run=commands.evaluate)
 
-    explain = subparsers.add_parser("explain", help="where the model looked for every word")
-    explain.add_argument("image", metavar="IMAGE")
-    explain.add_argument("--bundle", type=Path, required=True, help="folder that training made")
-    explain.add_argument("--backbone-weights", metavar="FILE", help="where those of the bundle cannot be had")
-    explain.add_argument("--caption", metavar="TEXT", help="explain this caption instead of the model's own")
-    explain.add_argument("--layer", type=int, help="one layer, counted from 0; -1 is the last (default: all)")
-    explain.add_argument("--head", type=int, help="one head, counted from 0 (default: all)")
-    explain.add_argument("--pool", choices=("mean", "max"), default="mean", help="over layers and heads")
-    explain.add_argument("--scale-per-word", action="store_true", help="each map on its own colour scale")
-    explain.add_argument(
-        "--heads-of", type=int, metavar="POSITION", help="every layer and head apart for one word, counted from 0"
-    )
-    explain.add_argument("--out", type=Path, required=True, metavar="FILE", help=".png, .svg, .pdf or .npz")
-    explain.set_defaults(run=commands.explain)
+    _add_explain(subparsers.add_parser("explain", help="where the model looked for every word"))
     return parser

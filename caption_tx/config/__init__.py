@@ -32,6 +32,9 @@ STORAGES = ("uint8", "float16", "float32")
 COMPRESSIONS = ("none", "zlib")
 """Of the records of a feature cache."""
 
+POOL_NAMES = ("mean", "max", "spread", "rollout")
+"""Ways to make one map of those of all layers and heads."""
+
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 """Number formats that the decoder computes in; its weights, logits and loss are float32 in each."""
 

@@ -1,73 +1,39 @@
-"""Cross-attention of one caption: the raw scores, their pooling, and the file that keeps them.
+"""Cross-attention of one caption: the raw scores, and what is shown of them. No TensorFlow.
 
-Letters: L layers, N heads, T tokens, h and w rows and columns of the feature grid.
+Letters: L layers, N heads, T tokens, W shown words, h and w rows and columns of the feature grid.
 """
 
 from __future__ import annotations
 
-import io
-import zipfile
-import zlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from einops import rearrange, reduce
 
+from caption_tx.data.vocabulary import END, SPECIAL_TOKENS
 from caption_tx.errors import CaptionTxError
-from caption_tx.files import write_atomically
+from caption_tx.inference.pooling import AXES, POOL_NAMES, POOLINGS, pool, unit
+from caption_tx.inference.tracing import trace
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from PIL import Image
 
-    from caption_tx.model.captioner import Captioner
+__all__ = ["AXES", "END_MARK", "POOLINGS", "POOL_NAMES", "AttentionMaps", "ShownWord", "pool", "trace"]
 
-AXES = ("layer", "head", "token", "row", "column")
-"""Names of the axes of `AttentionMaps.scores`, in order."""
-
-POOLINGS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "mean": lambda scores: reduce(scores, "layer head token row column -> token row column", "mean"),
-    "max": lambda scores: reduce(scores, "layer head token row column -> token row column", "max"),
-}
-"""Ways to bring (layers, heads, T, h, w) down to (T, h, w), by name."""
+END_MARK = SPECIAL_TOKENS[END]
+_JOINED = re.compile(r"\w+(?:[-'\u2010\u2011\u2019]\w+)+", re.ASCII)
 
 
-def _select(scores: np.ndarray, index: int | None, axis: int) -> np.ndarray:
-    """`scores` with one entry left along `axis`, or all of them for None; the axis stays."""
-    if index is None:
-        return scores
-    name, count = AXES[axis], scores.shape[axis]
-    if not -count <= index < count:
-        raise CaptionTxError(
-            f"There is no {name} {index}: the attention has {count} {name}(s), "
-            f"so give 0 to {count - 1}, or -{count} to -1 counted from the end."
-        )
-    return np.take(scores, [index], axis=axis)
+@dataclass(frozen=True)
+class ShownWord:
+    """What is shown as one word, and the places of its tokens among the T of the caption."""
 
-
-def pool(scores: np.ndarray, layer: int | None = None, head: int | None = None, method: str = "mean") -> np.ndarray:
-    """One map per token from the scores of the chosen layers and heads.
-
-    Args:
-        scores: (L, N, T, h, w) attention, which sums to 1 over each grid.
-        layer: index of one layer (negative from the end), or None for all.
-        head: index of one head (negative from the end), or None for all.
-        method: a name in `POOLINGS`. The mean still sums to 1 over the grid; the maximum does not.
-
-    Returns:
-        (T, h, w), of the dtype of `scores`.
-
-    Raises:
-        CaptionTxError: `scores` has another rank, the index is out of range or the method unknown.
-    """
-    scores = np.asarray(scores)
-    if scores.ndim != len(AXES):
-        raise CaptionTxError(f"Attention scores need the axes ({', '.join(AXES)}), got the shape {scores.shape}.")
-    if method not in POOLINGS:
-        raise CaptionTxError(f"Unknown pooling '{method}'; known: {', '.join(POOLINGS)}.")
-    return POOLINGS[method](_select(_select(scores, layer, 0), head, 1))
+    text: str
+    tokens: tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,11 +42,17 @@ class AttentionMaps:
 
     Attributes:
         scores: (L, N, T, h, w) post-softmax cross-attention; layers and heads are kept apart.
-        words: T tokens; `scores[:, :, t]` was read when `words[t]` was predicted. The last may be "[END]".
+        words: T tokens; `scores[:, :, t]` was read when `words[t]` was predicted. The last may be `END_MARK`.
         log_probabilities: (T,) natural logarithm of each token's probability.
         image: name of the image.
         caption: the caption as it is shown.
-        picture: (H, W, 3) uint8 RGB, what `figure` draws on unless it is given another; not saved to NPZ.
+        picture: (H, W, 3) uint8 RGB, what `figure` draws on unless it is given another; not saved to files
+            of raw maps.
+        self_scores: (L, N, T, T) post-softmax self-attention, which rollout needs.
+        unknown: T flags; where one is set the model read the word as unknown, and the log-probability is
+            that of any unknown word.
+        shown: W words that figures and pages show, each of one token or more; all tokens one by one by default.
+        language: "zh", "en" or "" for the caption.
 
     Raises:
         CaptionTxError: the shapes do not fit each other, or a score is not finite.
@@ -92,6 +64,10 @@ class AttentionMaps:
     image: str = ""
     caption: str = ""
     picture: np.ndarray | None = None
+    self_scores: np.ndarray | None = None
+    unknown: tuple[bool, ...] = ()
+    shown: tuple[ShownWord, ...] = ()
+    language: str = ""
 
     def __post_init__(self) -> None:
         scores = np.asarray(self.scores)
@@ -101,19 +77,29 @@ class AttentionMaps:
             raise CaptionTxError(
                 f"Attention scores need five filled axes ({', '.join(AXES)}), got the shape {scores.shape}."
             )
-        if scores.shape[2] != len(words):
+        tokens = len(words)
+        if scores.shape[2] != tokens:
             raise CaptionTxError(
                 f"One row of attention per word is needed: the scores have the shape {scores.shape}, "
-                f"so {scores.shape[2]} tokens, but the words have the shape ({len(words)},)."
+                f"so {scores.shape[2]} tokens, but the words have the shape ({tokens},)."
             )
-        if log_probabilities.shape != (len(words),):
+        if log_probabilities.shape != (tokens,):
             raise CaptionTxError(
-                f"One log-probability per word is needed: the words have the shape ({len(words)},), "
+                f"One log-probability per word is needed: the words have the shape ({tokens},), "
                 f"the log-probabilities {log_probabilities.shape}."
             )
+        wanted = (*scores.shape[:2], tokens, tokens)
+        if self.self_scores is not None and np.shape(self.self_scores) != wanted:
+            raise CaptionTxError(f"Self-attention of the shape {wanted} is needed, got {np.shape(self.self_scores)}.")
+        unknown = tuple(bool(flag) for flag in self.unknown) or (False,) * tokens
+        shown = tuple(self.shown) or tuple(ShownWord(word, (place,)) for place, word in enumerate(words))
+        places = [place for word in shown for place in word.tokens]
+        if len(unknown) != tokens or not all(word.tokens for word in shown) or not set(places) <= set(range(tokens)):
+            raise CaptionTxError(f"Flags and shown words must be of the {tokens} tokens, got {unknown} and {shown}.")
         if not np.isfinite(scores).all():
             raise CaptionTxError(f"The attention scores of '{self.image}' hold values that are not finite.")
-        for name, value in (("scores", scores), ("log_probabilities", log_probabilities), ("words", words)):
+        checked = {"scores": scores, "log_probabilities": log_probabilities, "words": words}
+        for name, value in (checked | {"unknown": unknown, "shown": shown}).items():
             object.__setattr__(self, name, value)
 
     @property
@@ -121,9 +107,70 @@ class AttentionMaps:
         """(h, w) of the feature grid."""
         return self.scores.shape[3], self.scores.shape[4]
 
+    @property
+    def titles(self) -> list[str]:
+        """The W shown words; behind one that the model read as unknown stands "(?)"."""
+        return [f"{word.text}(?)" if self.is_unknown(word) else word.text for word in self.shown]
+
+    def is_unknown(self, word: ShownWord) -> bool:
+        """Whether any token of a shown word is unknown to the model."""
+        return any(self.unknown[place] for place in word.tokens)
+
+    @property
+    def shown_log_probabilities(self) -> np.ndarray:
+        """(W,) of the shown words, each the sum over its tokens, as the chain rule has it."""
+        return np.array([self.log_probabilities[list(word.tokens)].sum() for word in self.shown])
+
+    @property
+    def log_probability(self) -> float:
+        """Of the whole caption."""
+        return float(self.log_probabilities.sum())
+
+    def merged(self, texts: Sequence[str]) -> AttentionMaps:
+        """Each of these words is shown as one where several tokens in a row spell it.
+
+        Its map is the mean of its tokens' maps (as Clark et al. 2019 do for words in pieces), so what
+        summed to 1 still does; its log-probability is their sum.
+
+        Raises:
+            CaptionTxError: no run of tokens spells one of them.
+        """
+        maps = self
+        for text in texts:
+            spelled = _letters(text)
+            runs = [
+                range(first, last)
+                for first in range(len(self.words))
+                for last in range(first + 1, len(self.words) + 1)
+                if spelled and _letters("".join(self.words[first:last])) == spelled
+            ]
+            # Punctuation before or behind the word spells the same; the shortest run is the word itself.
+            runs = [run for run in runs if all(_letters(self.words[place]) for place in (run[0], run[-1]))]
+            if not runs:
+                raise CaptionTxError(
+                    f"No words in a row spell {text!r}; the caption's words are {', '.join(self.words)}."
+                )
+            for run in runs:
+                rest = [word for word in maps.shown if not set(word.tokens) & set(run)]
+                shown = sorted([*rest, ShownWord(text, tuple(run))], key=lambda word: word.tokens)
+                maps = replace(maps, shown=tuple(shown))
+        return maps
+
+    def without_marks(self) -> AttentionMaps:
+        """Punctuation and the end mark are not shown; the scores stay whole.
+
+        Raises:
+            CaptionTxError: nothing else is there.
+        """
+        shown = tuple(word for word in self.shown if word.text != END_MARK and _letters(word.text))
+        if not shown:
+            raise CaptionTxError(f"The caption {self.caption!r} of '{self.image}' has no words to show.")
+        return replace(self, shown=shown)
+
     def pooled(self, layer: int | None = None, head: int | None = None, pool: str = "mean") -> np.ndarray:
-        """(T, h, w) maps; see the function `pool` of this module for arguments and errors."""
-        return _pool(self.scores, layer=layer, head=head, method=pool)
+        """(W, h, w) maps of the shown words; see `pooling.pool` for arguments and errors."""
+        maps = _pool(self.scores, layer, head, pool, self.self_scores)
+        return np.stack([maps[list(word.tokens)].mean(axis=0) for word in self.shown])
 
     def figure(
         self,
@@ -133,7 +180,7 @@ class AttentionMaps:
         pool: str = "mean",
         **options: Any,
     ) -> Figure:
-        """The photograph and one overlay per token.
+        """The photograph and one overlay per shown word.
 
         Args:
             image: (H, W, 3) uint8 RGB to draw on, or None for `picture`.
@@ -148,127 +195,77 @@ class AttentionMaps:
         from caption_tx.inference import plotting
 
         maps = self.pooled(layer, head, pool)
-        per_cell = f"evenly spread: {1 / (maps.shape[1] * maps.shape[2]):.3f}"
-        sums_to_one = pool == "mean" or (layer is not None and head is not None)
-        unit = f"sum over cells = 1, {per_cell}" if sums_to_one else f"{pool} over layers and heads, {per_cell}"
-        options = {"caption": self.caption, "unit": f"attention per cell ({unit})"} | options
-        image = self._picture(image)
-        return plotting.attention_figure(image, maps, self.words, log_probabilities=self.log_probabilities, **options)
+        options = {"caption": self.caption, "unit": unit(self.scores, layer, head, pool)} | options
+        values = self.shown_log_probabilities
+        return plotting.attention_figure(self.picture_or(image), maps, self.titles, log_probabilities=values, **options)
 
-    def _picture(self, image: np.ndarray | None) -> np.ndarray:
+    def picture_or(self, image: np.ndarray | None = None) -> np.ndarray:
+        """`image`, or `picture` where it is None.
+
+        Raises:
+            CaptionTxError: both are None.
+        """
         image = self.picture if image is None else image
         if image is None:
             raise CaptionTxError("These attention maps came without their picture; pass it to draw on.")
         return image
 
     def heads_figure(self, image: np.ndarray | None, position: int, **options: Any) -> Figure:
-        """Every layer and head apart, for the token at `position` (0 to T - 1, or negative from the end).
+        """Every layer and head apart, for the shown word at `position` (0 to W - 1, or negative from the end).
 
         Args:
             image: (H, W, 3) uint8 RGB, or None for `picture`.
-            position: which token.
+            position: which word.
             options: passed on to `plotting.attention_heads_figure`.
 
         Raises:
-            CaptionTxError: there is no such token, or as `plotting.attention_heads_figure`.
+            CaptionTxError: there is no such word, or as `plotting.attention_heads_figure`.
         """
         from caption_tx.inference import plotting
 
-        scores = _select(self.scores, position, 2)[:, :, 0]
-        return plotting.attention_heads_figure(self._picture(image), scores, self.words[position], **options)
+        count = len(self.shown)
+        if not -count <= position < count:
+            raise CaptionTxError(f"There is no word {position}: {count} are shown, so give 0 to {count - 1}.")
+        scores = self.scores[:, :, list(self.shown[position].tokens)].mean(axis=2)
+        options = {"unit": unit(self.scores, 0, 0)} | options
+        return plotting.attention_heads_figure(self.picture_or(image), scores, self.titles[position], **options)
+
+    def animation(
+        self,
+        image: np.ndarray | None = None,
+        layer: int | None = None,
+        head: int | None = None,
+        pool: str = "mean",
+        **options: Any,
+    ) -> list[Image.Image]:
+        """Frames word by word; arguments and errors as for `figure`, options of `animation.animation_frames`."""
+        from caption_tx.inference.animation import animation_frames
+
+        maps = self.pooled(layer, head, pool)
+        options = {"unit": unit(self.scores, layer, head, pool)} | options
+        values = self.shown_log_probabilities
+        return animation_frames(self.picture_or(image), maps, self.titles, values, **options)
 
     def save_npz(self, path: str | Path) -> None:
-        """Writes scores, axes, words, log_probabilities, caption and image to a compressed NPZ.
-
-        The file appears whole or not at all, and holds no pickle.
+        """Writes the raw maps to an NPZ, whole or not at all; see `map_files.to_npz`.
 
         Raises:
             CaptionTxError: the file cannot be written.
         """
-        values = {
-            "scores": self.scores,
-            "axes": np.array(AXES),
-            "words": np.array(self.words, dtype=str),
-            "log_probabilities": self.log_probabilities,
-            "caption": np.array(self.caption, dtype=str),
-            "image": np.array(self.image, dtype=str),
-        }
-        stream = io.BytesIO()
-        np.savez_compressed(stream, allow_pickle=False, **values)
-        try:
-            write_atomically(path, stream.getvalue())
-        except OSError as error:
-            raise CaptionTxError(f"Cannot write the attention maps to {path}: {error.strerror}.") from error
+        from caption_tx.inference.map_files import save_npz
+
+        save_npz(self, path)
 
 
-def trace(
-    captioner: Captioner, features: np.ndarray, token_ids: Sequence[int], start_token_id: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """One teacher-forced pass over a caption that exists, generated or typed.
+def joined_words(text: str) -> list[str]:
+    """Words of a typed text that hyphens or apostrophes hold together, and a segmenter may cut."""
+    return list(dict.fromkeys(_JOINED.findall(text)))
 
-    Args:
-        features: float (h, w, C) of the image.
-        token_ids: the caption's T tokens, without the start mark; with the end mark if it has one.
 
-    Returns:
-        Cross-attention scores (L, N, T, h, w), row t being where the model looked when it predicted
-        token t; and the log-probability (T,) of each token, natural, <= 0.
-
-    Raises:
-        CaptionTxError: the caption is empty, or longer than the model has positions for.
-    """
-    from keras import ops
-
-    length = len(token_ids)
-    if not 1 <= length <= captioner.max_length:
-        raise CaptionTxError(
-            f"A caption to explain needs 1 to {captioner.max_length} tokens with its end mark, this one has {length}."
-        )
-    h, w, _ = np.shape(features)
-    inputs = {
-        "features": ops.convert_to_tensor(np.asarray(features, np.float32)[None]),
-        "token_ids": ops.convert_to_tensor(np.array([[start_token_id, *token_ids[:-1]]], np.int32)),
-        "positions": ops.arange(length, dtype="int32")[None],
-        "segment_ids": ops.ones((1, length), "int32"),
-    }
-    logits, scores = captioner(inputs, training=False, return_attention_scores=True)
-    log_shares = ops.convert_to_numpy(ops.log_softmax(logits[0], axis=-1))  # (T, V)
-    scores = rearrange(ops.convert_to_numpy(scores[0]), "l n t (h w) -> l n t h w", h=h, w=w)
-    return scores, log_shares[np.arange(length), list(token_ids)]
+def _letters(text: str) -> str:
+    """Lowercase letters and digits of a text, for comparing spellings."""
+    return "".join(letter for letter in text.lower() if letter.isalnum())
 
 
 # `AttentionMaps.pooled` and `figure` take an argument of the same name.
 _pool = pool
-
-
-def load_npz(path: str | Path) -> AttentionMaps:
-    """The maps that `AttentionMaps.save_npz` wrote.
-
-    Raises:
-        CaptionTxError: the file is missing, is no NPZ, lacks a part, or has its axes in another order.
-    """
-    wanted = ("scores", "axes", "words", "log_probabilities", "caption", "image")
-    try:
-        # An own stream, because numpy leaves its one open when the archive is damaged.
-        with open(path, "rb") as stream:
-            archive = np.load(stream, allow_pickle=False)
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise CaptionTxError(f"{path} holds no attention maps but one bare array.")
-            missing = [name for name in wanted if name not in archive.files]
-            if missing:
-                raise CaptionTxError(f"{path} holds no attention maps: {', '.join(missing)} missing.")
-            parts = {name: archive[name] for name in wanted}
-    except OSError as error:
-        raise CaptionTxError(f"Cannot read the attention maps in {path}: {error.strerror or error}.") from error
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise CaptionTxError(f"{path} is not an NPZ file of attention maps: {error}.") from error
-    axes = tuple(str(name) for name in parts["axes"])
-    if axes != AXES:
-        raise CaptionTxError(f"{path} has the axes {axes}, expected {AXES}.")
-    return AttentionMaps(
-        scores=parts["scores"],
-        words=tuple(str(word) for word in parts["words"]),
-        log_probabilities=parts["log_probabilities"],
-        image=str(parts["image"]),
-        caption=str(parts["caption"]),
-    )

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,16 +17,13 @@ from caption_tx.bundle import Bundle, load_bundle
 from caption_tx.config import DecodingOptions
 from caption_tx.data.backbone import Backbone, dequantize
 from caption_tx.data.image_folders import Images, open_images
-from caption_tx.data.images import read_image, read_picture
 from caption_tx.data.segmentation import Segmenter
 from caption_tx.errors import CaptionTxError, ConfigError, ImageError
-from caption_tx.inference.attention import AttentionMaps, trace
+from caption_tx.inference.attention import AttentionMaps
 from caption_tx.inference.decoding import Caption, decode
+from caption_tx.inference.explaining import explanations
 from caption_tx.inference.image_sources import NamedImage
 from caption_tx.inference.reading import Pictures, read_pictures, work_ahead
-
-FIGURE_SIDE = 640
-"""Pixels of the longer side of the picture that `explain` draws on, at most."""
 
 
 def load(bundle: str | Path, backbone_weights: str | None = None) -> ImageCaptioner:
@@ -70,16 +65,17 @@ class ImageCaptioner:
         return digest.hexdigest()
 
     @cached_property
-    def _segmenter(self) -> Segmenter:
+    def segmenter(self) -> Segmenter:
+        """What divides typed captions, and prefixes, into words."""
         return self.bundle.segmenter()
 
-    def _decode(
+    def decode_features(
         self, features: tf.Tensor, contents: Sequence[str], options: DecodingOptions | None = None
     ) -> list[list[Caption]]:
         """Features (B, h, w, C) of images with these content hashes -> the captions of each, the best first."""
         seeds = [int(content[:16], 16) for content in contents]
         bundle = self.bundle
-        return decode(bundle.captioner, features, bundle.tokenizer, options, seeds, self._segmenter)
+        return decode(bundle.captioner, features, bundle.tokenizer, options, seeds, self.segmenter)
 
     def captions(
         self,
@@ -111,7 +107,7 @@ class ImageCaptioner:
                 yield batch, self.features(batch.pixels) if batch.contents else None
 
         for batch, features in work_ahead(encoded(), depth=2, left=stopped):
-            found = iter([] if features is None else self._decode(features, batch.contents, options))
+            found = iter([] if features is None else self.decode_features(features, batch.contents, options))
             for place, name in enumerate(batch.names):
                 yield name, batch.errors[place] if place in batch.errors else next(found)
 
@@ -123,53 +119,56 @@ class ImageCaptioner:
             ConfigError: an option is out of range or asks for what the model does not know.
         """
         content, picture = open_images("").read_image(str(image), self.bundle.backbone.image_size)
-        [captions] = self._decode(self.features([picture]), [content], DecodingOptions(**options))
+        [captions] = self.decode_features(self.features([picture]), [content], DecodingOptions(**options))
         return captions
 
     def caption(self, image: str | Path, **options: Any) -> Caption:
         """The best caption of one image file; options and errors as for `n_best`."""
         return self.n_best(image, **options)[0]
 
-    def _typed(self, text: str) -> tuple[list[int], list[str]]:
-        """token_ids and words of a caption that a person typed, each with its end mark."""
-        words = self._segmenter.segment(text)
-        if not words:
-            raise CaptionTxError(f"There are no words to explain in the caption {text!r}.")
-        [token_ids] = self.bundle.tokenizer.tokenize([words])
-        return token_ids[1:].tolist(), [*words, "[END]"]
-
-    def explain(self, image: str | Path, caption: Caption | str | None = None) -> AttentionMaps:
-        """Where the model looked for every word of a caption of one image file.
+    def explain(
+        self, image: str | Path, caption: Caption | str | None = None, rank: int = 0, **options: Any
+    ) -> AttentionMaps:
+        """Where the model looked for every word of a caption of one image, named as for `captions`.
 
         Args:
-            caption: one that the model made, a text that a person typed, or None to let the model
-                make the likeliest. A typed word that the model does not know is read as unknown, and
-                its title says so.
+            caption: one that the model made, a text that a person typed, or None to let the model make one.
+                A typed word that the model does not know is read as unknown, and `unknown` says so.
+            rank: which of the captions that the model makes, 0 the best.
+            options: of the search, as in `DecodingOptions`.
 
         Raises:
             ImageError: the image cannot be read.
-            CaptionTxError: the caption has no words, or more than the model has positions for.
+            ConfigError: an option is out of range, or stands beside a caption.
+            CaptionTxError: the caption has no words, or more than the model has positions for; or the search
+                found too few captions for that rank.
         """
-        tokenizer = self.bundle.tokenizer
-        size = self.bundle.backbone.image_size
-        content, picture = read_image(str(image), size)
-        features = self.features([picture])  # (1, h, w, C)
-        if caption is None:
-            [[caption]] = self._decode(features, [content])
-        if isinstance(caption, str):
-            token_ids, words = self._typed(caption)
-            text = caption
-        else:
-            token_ids = list(caption.token_ids)
-            words = [*caption.words, *(["[END]"] if caption.finished else [])]
-            text = caption.text
-        unknown = tokenizer.unk_token_id
-        titles = [
-            f"{word}(?)" if token_id == unknown else word for word, token_id in zip(words, token_ids, strict=True)
-        ]
-        _, picture = read_picture(str(image))
-        scores, log_probabilities = trace(self.bundle.captioner, features[0], token_ids, tokenizer.start_token_id)
-        picture.thumbnail((FIGURE_SIDE, FIGURE_SIDE))
-        name = os.path.basename(str(image))
-        maps = AttentionMaps(scores, tuple(titles), log_probabilities, name, text)
-        return replace(maps, picture=np.asarray(picture))
+        if caption is not None and (options or rank):
+            extra = [*options, *(["rank"] if rank else [])]
+            raise ConfigError(f"The caption to explain is given; leave out {', '.join(extra)}.")
+        given = {"n_best": rank + 1} | options if rank > 0 else options
+        [(_, result)] = self.explanations([image], caption, rank, DecodingOptions(**given))
+        if isinstance(result, CaptionTxError):
+            raise result
+        return result
+
+    def explanations(
+        self,
+        images: Iterable[NamedImage],
+        caption: Caption | str | None = None,
+        rank: int = 0,
+        options: DecodingOptions | None = None,
+        batch_size: int = 16,
+    ) -> Iterator[tuple[str, AttentionMaps | CaptionTxError]]:
+        """`explain` for many images, in order, a batch searched together; one that fails comes with its error.
+
+        Args:
+            images: as `captions` takes them; a generator may give any number.
+            caption: the same for all images, or None to let the model make one for each.
+            rank, options: as in `explain`; `options.n_best` must be above `rank`.
+
+        Raises:
+            ConfigError: an option is out of range.
+            CaptionTxError: the given caption cannot be explained.
+        """
+        return explanations(self, images, caption, rank, options or DecodingOptions(), batch_size)

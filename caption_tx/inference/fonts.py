@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import io
 import os
 import unicodedata
 from pathlib import Path
@@ -109,3 +110,32 @@ def font_for(*texts: str) -> str:
     default = font_manager.findfont(FontProperties())
     text = "".join(texts)
     return default if not _missing_glyphs(text, default) else find_cjk_font(text)
+
+
+def subset_font(text: str, more: str = "") -> bytes | None:
+    """The glyphs of a text as a small font file, to be carried along by a page, from the font that `font_for` finds.
+
+    Args:
+        more: glyphs that are taken along where the font has them.
+
+    Returns:
+        An OpenType or TrueType font, or None where the licence bits of the font (OS/2 fsType) forbid it.
+
+    Raises:
+        FontError: no font at hand has every character.
+    """
+    from fontTools import subset
+    from fontTools.ttLib import TTFont
+
+    path = font_for(text)
+    number = getattr(path, "face_index", -1)
+    options = subset.Options(layout_features=[], name_IDs=[], hinting=False, notdef_outline=True)
+    with TTFont(str(getattr(path, "path", path)), fontNumber=number, lazy=True) as font:
+        if font["OS/2"].fsType != 0:
+            return None
+        subsetter = subset.Subsetter(options)
+        subsetter.populate(text=text + more)
+        subsetter.subset(font)
+        stream = io.BytesIO()
+        font.save(stream)
+    return stream.getvalue()

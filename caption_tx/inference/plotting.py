@@ -22,13 +22,21 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.text import Text
 from matplotlib.textpath import text_to_path
-from PIL import Image
 
 from caption_tx.errors import CaptionTxError
 from caption_tx.files import write_atomically
 from caption_tx.inference.fonts import check_glyphs, font_for
+from caption_tx.inference.overlay import (
+    ALPHA,
+    COLOUR_MAP,
+    check_maps,
+    colour_map,
+    heat_colours,
+    probability_text,
+    split_photo,
+)
+from caption_tx.inference.pooling import UNIT, own_scale
 
-UNIT = "attention per cell (sum over cells = 1)"
 FORMATS = ("png", "svg", "pdf")
 
 _MARGIN = 0.25
@@ -38,8 +46,6 @@ _NOTE_STRIP = 0.22
 _BAR_STRIP = 0.75
 _MAX_WIDTH = 12.0
 _MIN_WIDTH = 4.6
-_PHOTO_SIDE = 640
-_HEAT_SIDE = 336
 _INK, _FAINT = "#1a1a1a", "#666666"
 
 
@@ -76,49 +82,6 @@ def _wrapped(text: str, font: FontProperties, width: float) -> list[str]:
                 lines.append("")
             lines[-1] += piece
     return [line for line in lines if line]
-
-
-def upsample(attention_map: np.ndarray, factor: int, smooth: bool = True) -> np.ndarray:
-    """(h, w) -> (h * factor, w * factor), bilinear between the centres of the cells, or flat within each cell.
-
-    Cell (i, j) covers rows i * factor to (i + 1) * factor, and its centre keeps its value.
-    """
-    h, w = attention_map.shape
-    method = Image.Resampling.BILINEAR if smooth else Image.Resampling.NEAREST
-    picture = Image.fromarray(np.ascontiguousarray(attention_map, dtype=np.float32))
-    return np.asarray(picture.resize((w * factor, h * factor), method))
-
-
-def _heat(
-    attention_map: np.ndarray, top: float, cmap: matplotlib.colors.Colormap, alpha: float, smooth: bool
-) -> np.ndarray:
-    """(rows, columns, 4) colours of one map; both colour and opacity grow from 0 to `top`."""
-    factor = max(1, math.ceil(_HEAT_SIDE / max(attention_map.shape)))
-    share = np.clip(upsample(attention_map, factor, smooth) / top, 0, 1)
-    colours = cmap(share)
-    # The square root keeps middling attention visible; linear opacity hides all but the peak.
-    colours[..., 3] = alpha * np.sqrt(share)
-    return colours
-
-
-def _photo(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The photograph at drawing size, and a calm grey copy on which colour means attention only."""
-    image = np.asarray(image)
-    if image.ndim != 3 or image.shape[-1] != 3 or image.dtype != np.uint8 or 0 in image.shape:
-        raise CaptionTxError(f"An image of shape (H, W, 3) and dtype uint8 is needed, got {image.shape} {image.dtype}.")
-    picture = Image.fromarray(image)
-    picture.thumbnail((_PHOTO_SIDE, _PHOTO_SIDE), Image.Resampling.LANCZOS)
-    grey = np.asarray(picture.convert("L"), dtype=np.float32)
-    return np.asarray(picture), np.repeat((40 + 0.72 * grey).astype(np.uint8)[..., None], 3, axis=-1)
-
-
-def _check_maps(maps: np.ndarray, ndim: int, letters: str) -> np.ndarray:
-    maps = np.asarray(maps, dtype=np.float32)
-    if maps.ndim != ndim or 0 in maps.shape:
-        raise CaptionTxError(f"Attention of shape ({letters}) is needed, got {maps.shape}.")
-    if not np.isfinite(maps).all() or maps.min() < 0:
-        raise CaptionTxError("Attention must be finite and not negative.")
-    return maps
 
 
 class _Page:
@@ -185,7 +148,8 @@ class _Page:
         bar.outline.set_visible(False)
         bar.ax.locator_params(nbins=5)
         bar.ax.tick_params(labelsize=8, length=2, colors=_FAINT)
-        bar.set_label(label, size=8.5, color=_INK)
+        label, size = _fitting(label, self.font, 8.5, self.width - 2 * _MARGIN)
+        bar.ax.set_xlabel(label, font=FontProperties(fname=self.font, size=size), color=_INK, loc="left")
 
 
 def attention_figure(
@@ -194,10 +158,10 @@ def attention_figure(
     titles: Sequence[str],
     *,
     columns: int | None = None,
-    alpha: float = 0.72,
+    alpha: float = ALPHA,
     common_scale: bool = True,
     smooth: bool = True,
-    cmap: str = "inferno",
+    cmap: str = COLOUR_MAP,
     caption: str = "",
     log_probabilities: np.ndarray | None = None,
     unit: str = UNIT,
@@ -215,16 +179,16 @@ def attention_figure(
         smooth: bilinear between cell centres; otherwise every cell is flat.
         cmap: name of a matplotlib colour map; the default is perceptually uniform and safe for colour blindness.
         caption: written at the top.
-        log_probabilities: (T,) natural logarithms; shown as probabilities beneath the overlays.
-        unit: label of the colour bar under a common scale.
+        log_probabilities: (T,) natural logarithms; shown with their probabilities beneath the overlays.
+        unit: what the numbers are, for the label of the colour bar.
         font_path: font file for all words; found by `font_for` by default.
 
     Raises:
         CaptionTxError: shapes or settings do not fit.
         FontError: no font at hand can draw the words.
     """
-    maps = _check_maps(maps, 3, "T, h, w")
-    photo, grey = _photo(image)
+    maps = check_maps(maps, 3, "T, h, w")
+    photo, grey = split_photo(image)
     if len(titles) != len(maps):
         raise CaptionTxError(f"One title per map is needed: the maps are {maps.shape}, the titles ({len(titles)},).")
     if log_probabilities is not None and np.shape(log_probabilities) != (len(maps),):
@@ -234,8 +198,8 @@ def attention_figure(
         )
     if columns is not None and columns < 1:
         raise CaptionTxError(f"At least 1 column is needed, got {columns}.")
-    colours = _colour_map(cmap, alpha)
-    font = _checked_font(font_path, caption, *titles)
+    colours = colour_map(cmap, alpha)
+    font = _checked_font(font_path, caption, unit, *titles)
     page = _Page(image.shape, 0, columns, len(maps) + 1, side=1.75)
     properties = FontProperties(fname=font, size=14)
     lines = _wrapped(caption, properties, max(page.inner_width, _MIN_WIDTH - 2 * _MARGIN))
@@ -247,13 +211,13 @@ def attention_figure(
     highest = float(maps.max()) or 1.0
     for t, attention_map in enumerate(maps):
         top = highest if common_scale else float(attention_map.max()) or 1.0
-        note = "" if log_probabilities is None else f"p = {_probability(float(log_probabilities[t]))}"
-        heat = _heat(attention_map, top, colours, alpha, smooth)
-        page.cell(*divmod(t + 1, page.columns), [grey, heat], titles[t], note)
+        note = "" if log_probabilities is None else probability_text(float(log_probabilities[t]))
+        colours_of_map = heat_colours(attention_map, top, colours, alpha, smooth)
+        page.cell(*divmod(t + 1, page.columns), [grey, colours_of_map], titles[t], note)
     if common_scale:
         page.bar(colours, alpha, highest, unit)
     else:
-        page.bar(colours, alpha, 1.0, "attention as a share of the word's own maximum")
+        page.bar(colours, alpha, 1.0, own_scale(unit))
     return page.figure
 
 
@@ -262,9 +226,9 @@ def attention_heads_figure(
     scores: np.ndarray,
     title: str,
     *,
-    alpha: float = 0.72,
+    alpha: float = ALPHA,
     smooth: bool = True,
-    cmap: str = "inferno",
+    cmap: str = COLOUR_MAP,
     unit: str = UNIT,
     font_path: str | None = None,
 ) -> Figure:
@@ -280,10 +244,10 @@ def attention_heads_figure(
         CaptionTxError: shapes or settings do not fit.
         FontError: no font at hand can draw the title.
     """
-    scores = _check_maps(scores, 4, "L, N, h, w")
-    _, grey = _photo(image)
-    colours = _colour_map(cmap, alpha)
-    font = _checked_font(font_path, title)
+    scores = check_maps(scores, 4, "L, N, h, w")
+    _, grey = split_photo(image)
+    colours = colour_map(cmap, alpha)
+    font = _checked_font(font_path, title, unit)
     layers, heads = scores.shape[:2]
     page = _Page(image.shape, layers, heads, layers * heads, side=1.5)
     page.open(0.45 + _TITLE_STRIP, 0.32, 0, _GAP, font, _extent(image))
@@ -292,7 +256,7 @@ def attention_heads_figure(
     for layer in range(layers):
         for head in range(heads):
             name = f"head {head}" if layer == 0 else ""
-            page.cell(layer, head, [grey, _heat(scores[layer, head], highest, colours, alpha, smooth)], name)
+            page.cell(layer, head, [grey, heat_colours(scores[layer, head], highest, colours, alpha, smooth)], name)
         middle = page.header + layer * page.row_height + page.cell_height / 2
         page.text(_MARGIN + 0.12, middle, f"layer {layer}", 11, rotation=90, ha="center", va="center")
     page.bar(colours, alpha, highest, unit)
@@ -301,19 +265,6 @@ def attention_heads_figure(
 
 def _extent(image: np.ndarray) -> tuple[float, float, float, float]:
     return 0, image.shape[1], image.shape[0], 0
-
-
-def _probability(log_probability: float) -> str:
-    probability = math.exp(min(0.0, log_probability))
-    return f"{probability:.2f}" if probability >= 0.01 else f"{probability:.0e}"
-
-
-def _colour_map(name: str, alpha: float) -> matplotlib.colors.Colormap:
-    if not 0 < alpha <= 1:
-        raise CaptionTxError(f"alpha must be above 0 and at most 1, got {alpha}.")
-    if name not in matplotlib.colormaps:
-        raise CaptionTxError(f"matplotlib has no colour map '{name}'; try inferno, viridis or cividis.")
-    return matplotlib.colormaps[name]
 
 
 def _checked_font(font_path: str | None, *texts: str) -> str:

@@ -111,7 +111,13 @@ class Captioner(keras.Model):
         x = self.output_dropout(x, training=training)
         return self.token_output(*self._output_inputs(x))
 
-    def call(self, inputs: dict[str, Any], training: bool | None = None, return_attention_scores: bool = False) -> Any:
+    def call(
+        self,
+        inputs: dict[str, Any],
+        training: bool | None = None,
+        return_attention_scores: bool = False,
+        return_self_attention_scores: bool = False,
+    ) -> Any:
         """Teacher-forced pass over packed captions.
 
         Args:
@@ -120,20 +126,23 @@ class Captioner(keras.Model):
 
         Returns:
             Logits (B, T, V) float32; with `return_attention_scores` also the cross-attention scores
-            (B, L, N, T, S) float32, row t being where the token predicted from position t looked.
+            (B, L, N, T, S) float32, row t being where the token predicted from position t looked; with
+            `return_self_attention_scores` then those of the self-attention, (B, L, N, T, T) float32.
         """
         keys_values = self.keys_values(inputs["features"], training)
         mask = segment_mask(inputs["segment_ids"])
         x = self.embedding(inputs["token_ids"], inputs["positions"])
         x = self.embedding_dropout(x, training=training)
-        all_scores = []
+        all_scores, all_self_scores = [], []
         for block, memory in zip(self.blocks, keys_values, strict=True):
-            x, scores = block(x, memory, mask, training=training)
+            x, scores, self_scores = block(x, memory, mask, training=training)
             all_scores.append(scores)
-        logits = self._logits(x, training)
-        if return_attention_scores:
-            return logits, rearrange(all_scores, "l b n t s -> b l n t s")
-        return logits
+            all_self_scores.append(self_scores)
+        results = [self._logits(x, training)]
+        for scores, asked in ((all_scores, return_attention_scores), (all_self_scores, return_self_attention_scores)):
+            if asked:
+                results.append(rearrange(scores, "l b n t s -> b l n t s"))
+        return tuple(results) if len(results) > 1 else results[0]
 
     def empty_cache(self, batch_size: Any, length: int, group: int = 1) -> list[tuple[Any, Any]]:
         """Room for the self-attention's keys and values of `length` positions of `group` captions an image.

@@ -229,11 +229,11 @@ class CausalSelfAttention(keras.layers.Layer):
     def _project(self, x: Any) -> list[Any]:
         return [_split_heads(part, self.num_heads) for part in ops.split(self.query_key_value(x), 3, axis=-1)]
 
-    def call(self, x: Any, mask: Any, training: bool | None = None) -> Any:
-        """(B, T, D), boolean (B, 1, T, T) -> (B, T, D)."""
+    def call(self, x: Any, mask: Any, training: bool | None = None) -> tuple[Any, Any]:
+        """(B, T, D), boolean (B, 1, T, T) -> (B, T, D), scores (B, N, T, T)."""
         query, key, value = self._project(x)
-        context, _ = attend(query, key, value, mask, lambda scores: self.dropout(scores, training=training))
-        return self.output_projection(context)
+        context, scores = attend(query, key, value, mask, lambda part: self.dropout(part, training=training))
+        return self.output_projection(context), scores
 
     def step(self, x: Any, cache: tuple[Any, Any], index: Any, mask: Any) -> tuple[Any, tuple[Any, Any]]:
         """One position of G captions an image: x (B, G, D) and the keys and values so far -> (B, G, D), grown cache.
@@ -348,20 +348,23 @@ class DecoderBlock(keras.layers.Layer):
         x = x + self.dropout(out, training=training)
         return (x if self.norm_order == "pre" else norm(x)), extra
 
-    def _branches(self, x: Any, attend_self: Any, keys_values: Any, training: bool | None) -> tuple[Any, Any, Any]:
-        x, cache = self._residual(x, self.norms[0], attend_self, training)
+    def call(self, x: Any, keys_values: Any, mask: Any, training: bool | None = None) -> tuple[Any, Any, Any]:
+        """One block over all positions.
+
+        Args:
+            x: (B, T, D). keys_values: of the memory, (B, N, S, K) each. mask: boolean (B, 1, T, T).
+
+        Returns:
+            (B, T, D), the scores of the cross-attention (B, N, T, S) and of the self-attention (B, N, T, T).
+        """
+        x, self_scores = self._residual(
+            x, self.norms[0], lambda y: self.self_attention(y, mask, training=training), training
+        )
         x, scores = self._residual(
             x, self.norms[1], lambda y: self.cross_attention(y, keys_values, training=training), training
         )
         x, _ = self._residual(x, self.norms[2], lambda y: (self.feed_forward(y), None), training)
-        return x, cache, scores
-
-    def call(self, x: Any, keys_values: Any, mask: Any, training: bool | None = None) -> tuple[Any, Any]:
-        """(B, T, D), keys and values of the memory, boolean (B, 1, T, T) -> (B, T, D), scores (B, N, T, S)."""
-        x, _, scores = self._branches(
-            x, lambda y: (self.self_attention(y, mask, training=training), None), keys_values, training
-        )
-        return x, scores
+        return x, scores, self_scores
 
     def step(self, x: Any, keys_values: Any, cache: Any, index: Any, mask: Any) -> tuple[Any, Any]:
         """One position of G captions an image: (B, G, D) -> (B, G, D) and the grown cache of the self-attention."""

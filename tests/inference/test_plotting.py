@@ -12,7 +12,7 @@ from matplotlib.text import Text
 from PIL import Image
 
 from caption_tx.errors import CaptionTxError, FontError
-from caption_tx.inference import fonts, plotting
+from caption_tx.inference import fonts, overlay, plotting
 from caption_tx.inference.attention import AttentionMaps
 
 H, W, ROWS, COLUMNS = 79, 113, 3, 5
@@ -78,7 +78,7 @@ def test_a_smooth_hot_cell_peaks_in_its_middle_and_stays_among_its_neighbours(im
 def test_upsample_keeps_values_at_cell_centres():
     values = np.arange(ROWS * COLUMNS, dtype=np.float32).reshape(ROWS, COLUMNS)
     for smooth in (True, False):
-        large = plotting.upsample(values, 7, smooth)
+        large = overlay.upsample(values, 7, smooth)
         assert large.shape == (ROWS * 7, COLUMNS * 7)
         np.testing.assert_allclose(large[3::7, 3::7], values, atol=1e-5)
 
@@ -101,7 +101,7 @@ def test_common_and_own_scales(image):
 def test_labels(image):
     figure = plotting.attention_figure(image, np.stack([hot(0, 0)] * 2), ["a", "b"], log_probabilities=np.log([0.5, 1]))
     texts = {text.get_text() for text in figure.findobj(Text)}
-    assert {"a", "b", "p = 0.50", "p = 1.00", plotting.UNIT} <= texts
+    assert {"a", "b", "p = 0.50, ln p = -0.69", "p = 1.00, ln p = 0.00", plotting.UNIT} <= texts
 
 
 @pytest.mark.parametrize("tokens", [5, 13, 25])
@@ -230,11 +230,21 @@ def test_figures_of_attention_maps(image):
     labels = {text.get_text() for text in maps.figure(image).findobj(Text)}
     assert "attention per cell (sum over cells = 1, evenly spread: 0.067)" in labels
     assert any("max over layers and heads" in text.get_text() for text in maps.figure(image, pool="max").findobj(Text))
+    texts = {text.get_text() for text in maps.figure(image, pool="spread", common_scale=False).findobj(Text)}
+    assert any(text.startswith("share of the word's own maximum") and "layer 0 head 0" in text for text in texts)
     heads = maps.heads_figure(image, 0)
     assert len(heads.axes) == 2 * 3 + 1
     assert {"狗", "layer 1", "head 2"} <= {text.get_text() for text in heads.texts}
-    with pytest.raises(CaptionTxError, match="no token 2"):
+    with pytest.raises(CaptionTxError, match="no word 2"):
         maps.heads_figure(image, 2)
+
+
+def test_a_unit_in_any_script_is_checked_and_drawn(image):
+    figure = plotting.attention_figure(image, hot(0, 0)[None], ["dog"], unit="每格注意力")
+    (label,) = (text for text in figure.findobj(Text) if text.get_text() == "每格注意力")
+    assert label.get_fontproperties().get_file() == fonts.find_cjk_font()
+    with pytest.raises(FontError, match=r"U\+10FFFD"):
+        plotting.attention_figure(image, hot(0, 0)[None], ["dog"], unit="\U0010fffd")
 
 
 def test_png_opens(image):

@@ -46,6 +46,19 @@ def test_shapes(make_captioner, inputs, norm_order, tie_embeddings):
     np.testing.assert_allclose(captioner(inputs), logits, atol=1e-6)
 
 
+def test_self_attention_scores_come_on_request(captioner, inputs):
+    logits, scores = captioner(inputs, return_attention_scores=True)
+    both = captioner(inputs, return_attention_scores=True, return_self_attention_scores=True)
+    np.testing.assert_array_equal(both[0], logits)
+    np.testing.assert_array_equal(both[1], scores)
+    own = np.asarray(both[2])
+    assert own.shape == (2, 3, 2, 9, 9)
+    np.testing.assert_allclose(own.sum(axis=-1), 1, atol=1e-5)
+    seen = np.asarray(segment_mask(inputs["segment_ids"]))[:, None]
+    padding = (inputs["segment_ids"] == 0)[:, None, None, :, None]
+    assert not own[~np.broadcast_to(seen | padding, own.shape)].any()
+
+
 def test_scores_keep_layers_and_heads_apart(captioner, inputs):
     _, scores = captioner(inputs, return_attention_scores=True)
     flat = np.asarray(scores)[0].reshape(6, -1)

@@ -131,7 +131,9 @@ def test_self_attention_step_equals_its_pass_over_all_positions():
     layer = CausalSelfAttention(D, N)
     x = normal(B, T, D)
     layer.build()
-    whole = np.asarray(layer(x, CAUSAL))
+    whole, scores = (np.asarray(part) for part in layer(x, CAUSAL))
+    np.testing.assert_allclose(scores.sum(axis=-1), 1, atol=1e-6)
+    assert not scores[..., ~CAUSAL[0, 0]].any()
     cache = tuple(keras.ops.zeros((B, N, T + 2, D // N)) for _ in range(2))
     for index in range(T):
         one, cache = layer.step(x[:, index : index + 1], cache, index, np.arange(T + 2) <= index)
@@ -151,9 +153,10 @@ def test_cross_attention_scores_have_one_row_per_token():
 def test_block_normalises_the_input_of_a_branch_or_the_sum(norm_order):
     block = DecoderBlock(D, 17, N, norm_order=norm_order)
     block.build()
-    out, scores = block(100 * normal(B, T, D), block.cross_attention.keys_values(normal(B, S, D)), CAUSAL)
+    out, scores, self_scores = block(100 * normal(B, T, D), block.cross_attention.keys_values(normal(B, S, D)), CAUSAL)
     assert out.shape == (B, T, D)
     assert scores.shape == (B, N, T, S)
+    assert self_scores.shape == (B, N, T, T)
     deviation = np.std(out, axis=-1)
     assert (deviation > 10).all() if norm_order == "pre" else np.allclose(deviation, 1, atol=0.01)
 

@@ -1,0 +1,34 @@
+"""Attention maps without a model, for what draws them."""
+
+import numpy as np
+import pytest
+
+from caption_tx.inference.attention import END_MARK, AttentionMaps
+
+L, N, H, W = 2, 3, 3, 5
+
+
+@pytest.fixture(scope="session")
+def make_maps():
+    """Makes random maps of a Chinese caption with a word that the model does not know, over a picture of noise."""
+
+    def make(words=("一只", "龘", "狗", END_MARK), image="dog.jpg", seed=0, **changes):
+        random = np.random.default_rng(seed)
+        tokens = len(words)
+        scores = random.random((L, N, tokens, H, W)) ** 4
+        scores /= scores.sum(axis=(-2, -1), keepdims=True)
+        own = np.tril(random.random((L, N, tokens, tokens)))
+        values = {
+            "scores": scores.astype(np.float32),
+            "words": words,
+            "log_probabilities": np.linspace(-3, -0.1, tokens),
+            "image": image,
+            "caption": "".join(words[:-1]),
+            "picture": random.integers(0, 255, (60, 90, 3), dtype=np.uint8),
+            "self_scores": own / own.sum(axis=-1, keepdims=True),
+            "unknown": tuple(word == "龘" for word in words),
+            "language": "zh",
+        }
+        return AttentionMaps(**(values | changes))
+
+    return make

@@ -1,0 +1,326 @@
+"""The page in a real Chromium: what a person points at, types and sees. Skipped where there is no browser."""
+
+import hashlib
+import shutil
+
+import numpy as np
+import pytest
+
+from caption_tx.inference.attention import END_MARK
+from caption_tx.inference.report import render_report
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+OPACITY = """([card, rows, columns]) => {
+  const canvas = document.querySelectorAll('.card')[card].querySelector('.stage canvas');
+  const copy = new OffscreenCanvas(canvas.width, canvas.height);
+  const context = copy.getContext('2d', { willReadFrequently: true });
+  context.drawImage(canvas, 0, 0);
+  const pixels = context.getImageData(0, 0, canvas.width, canvas.height).data;
+  const opacity = (y, x) => pixels[4 * (Math.floor(y) * canvas.width + Math.floor(x)) + 3];
+  const side = (count, full) => Array.from({ length: count }, (_, i) => ((i + 0.5) * full) / count);
+  return side(rows, canvas.height).map((y) => side(columns, canvas.width).map((x) => opacity(y, x)));
+}"""
+"""Opacity of an overlay at the centres of so many cells; it grows as the square root of the attention."""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api", reason="the page's tests need Playwright")
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        pytest.skip("no Chromium is installed (on Debian and Ubuntu: apt-get install chromium)")
+    with (
+        playwright.sync_playwright() as running,
+        running.chromium.launch(executable_path=path, args=["--no-sandbox"]) as browser,
+    ):
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def gallery(make_maps):
+    return [
+        make_maps(),
+        make_maps(("a", "t", "shirt", END_MARK), "b.jpg", 1, language="en").merged(["t-shirt"]),
+        make_maps(image="c.jpg", seed=2),
+    ]
+
+
+@pytest.fixture(scope="module")
+def address(gallery, tmp_path_factory):
+    path = tmp_path_factory.mktemp("page") / "page.html"
+    path.write_text(render_report(gallery, warnings=["Layer 1 head 2 looks at the same place for every word."]))
+    return path.as_uri()
+
+
+@pytest.fixture(scope="module")
+def tab(browser):
+    """One page for all tests, and what it complained of or asked for."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce", offline=True)
+    tab = context.new_page()
+    tab.told, tab.asked = [], []
+    tab.on("console", lambda message: tab.told.append(message.text))
+    tab.on("pageerror", lambda error: tab.told.append(str(error)))
+    tab.on("request", lambda request: tab.asked.append(request.url))
+    yield tab
+    context.close()
+
+
+@pytest.fixture
+def page(tab, address):
+    """The page freshly opened; at the end of each test nothing was complained of or asked for."""
+    tab.told.clear()
+    tab.asked.clear()
+    tab.set_viewport_size({"width": 1280, "height": 900})
+    tab.emulate_media(reduced_motion="reduce")
+    tab.mouse.move(0, 0)
+    tab.goto(address)
+    yield tab
+    assert tab.told == []
+    assert [url for url in tab.asked if not url.startswith("data:")] == [address]
+
+
+def cells(page, card=0, grid=(3, 5)):
+    """(h, w) shares in [0, 1] at the centres of the cells, read back from the pixels."""
+    opacity = int(page.input_value("#opacity")) / 100
+    return (np.array(page.evaluate(OPACITY, [card, *grid]), float) / 255 / opacity) ** 2
+
+
+def picture(page, card=0):
+    """What the person sees of a photograph, as a digest."""
+    return hashlib.sha256(page.locator(".stage").nth(card).screenshot()).hexdigest()
+
+
+def word(page, place, card=0):
+    return page.locator(".card").nth(card).locator(".word").nth(place)
+
+
+def test_pointing_at_words_changes_the_pixels(page):
+    seen = [picture(page)]
+    assert cells(page).max() == 0
+    for place in range(4):
+        word(page, place).hover()
+        assert cells(page).max() > 0.05
+        seen.append(picture(page))
+    assert len(set(seen)) == 5
+    assert cells(page, 1).max() == 0  # the other photographs stay as they are
+    page.mouse.move(2, 2)
+    assert picture(page) == seen[0]
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {},
+        {"pool": "max"},
+        {"pool": "spread"},
+        {"pool": "rollout"},
+        {"layer": "0"},
+        {"head": "2"},
+        {"layer": "1", "head": "0"},
+        {"layer": "0", "pool": "rollout"},
+        {"head": "1", "pool": "spread"},
+        {"scale": "own"},
+    ],
+    ids=str,
+)
+def test_the_page_shows_what_python_computes(page, gallery, choice):
+    for name, value in choice.items():
+        page.select_option(f"#{name}", value)
+    numbers = {name: int(choice[name]) for name in ("layer", "head") if name in choice}
+    for card, maps in enumerate(gallery[:2]):
+        wanted = maps.pooled(**numbers, pool=choice.get("pool", "mean"))
+        for place in range(len(maps.shown)):
+            word(page, place, card).hover()
+            top = wanted[place].max() if choice.get("scale") == "own" else wanted.max()
+            np.testing.assert_allclose(cells(page, card), wanted[place] / top, atol=0.03)
+
+
+def test_layer_head_and_opacity_change_the_pixels_of_a_word_that_is_shown(page):
+    word(page, 0).click()
+    seen = [picture(page)]
+    for name, value in (("layer", "1"), ("head", "2"), ("layer", "all"), ("pool", "max")):
+        page.select_option(f"#{name}", value)
+        seen.append(picture(page))
+    for value in (30, 100):
+        page.locator("#opacity").fill(str(value))
+        assert page.inner_text("#opacity-value") == f"{value}%"
+        seen.append(picture(page))
+    assert len(set(seen)) == len(seen)
+    page.locator("#opacity").fill("0")
+    assert np.max(page.evaluate(OPACITY, [0, 3, 5])) == 0
+
+
+def test_the_overlay_is_smooth(page):
+    word(page, 1).hover()
+    shares = cells(page, grid=(67, 112))
+    steps = np.abs(np.diff(np.sqrt(shares), axis=1))  # opacity as it is seen
+    assert steps.max() < 0.12
+    assert len(np.unique(shares[len(shares) // 6].round(3))) > 20
+
+
+def test_without_reduced_motion_a_map_fades_in(page):
+    page.emulate_media(reduced_motion="no-preference")
+    page.evaluate(
+        """() => { window.seen = [];
+        const canvas = document.querySelector('.stage canvas');
+        const copy = new OffscreenCanvas(canvas.width, canvas.height);
+        const context = copy.getContext('2d', { willReadFrequently: true });
+        const look = () => {
+          context.clearRect(0, 0, canvas.width, canvas.height);
+          context.drawImage(canvas, 0, 0);
+          const pixels = context.getImageData(0, 0, canvas.width, canvas.height).data;
+          window.seen.push(Math.max(...pixels.filter((_, i) => i % 4 === 3 && i % 404 === 3)));
+          if (window.seen.length < 300) requestAnimationFrame(look);
+        };
+        look(); }"""
+    )
+    word(page, 0).hover()
+    page.wait_for_function(
+        "() => window.seen.length > 5 && window.seen.at(-1) === window.seen.at(-3) && window.seen.at(-1) > 50"
+    )
+    assert page.evaluate("new Set(window.seen).size") > 2
+
+
+def test_by_keyboard_alone(page):
+    page.keyboard.press("ArrowRight")  # from nowhere to the first word
+    assert word(page, 0).evaluate("button => button === document.activeElement")
+    seen = [cells(page)]
+    for key, place in (("ArrowRight", 1), ("End", 3), ("ArrowLeft", 2), ("Home", 0)):
+        page.keyboard.press(key)
+        assert word(page, place).evaluate("button => button === document.activeElement")
+        seen.append(cells(page))
+    np.testing.assert_array_equal(seen[0], seen[-1])
+    assert np.abs(seen[1] - seen[2]).max() > 0.05
+    page.keyboard.press("ArrowDown")
+    assert word(page, 0, card=1).evaluate("button => button === document.activeElement")
+    assert cells(page).max() == 0 < cells(page, 1).max()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    assert word(page, 1, 1).get_attribute("aria-pressed") == "true"
+    page.keyboard.press("Tab")  # out of the words; the kept one stays
+    assert cells(page, 1).max() > 0
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Escape")
+    assert word(page, 1, 1).get_attribute("aria-pressed") == "false"
+    assert cells(page, 1).max() == 0
+    # Each photograph takes two stops, whatever the length of its caption: its player and its words.
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    assert word(page, 0, 2).evaluate("button => button === document.activeElement")
+
+
+def test_what_a_screen_reader_is_told(page, gallery):
+    words = page.get_by_role("toolbar", name="Words of the caption of dog.jpg").get_by_role("button")
+    assert words.count() == 4
+    assert page.get_by_role("img", name="Picture dog.jpg").count() == 1
+    status = page.locator(".card").first.locator(".status")
+    assert status.get_attribute("aria-live") == "polite"
+    words.nth(1).focus()
+    assert "does not know this word" in status.inner_text()
+    assert status.locator(".text").get_attribute("lang") == "zh-Hans"
+    for place in range(4):
+        words.nth(place).focus()
+        map_ = gallery[0].pooled()[place]
+        # Thirds of 3 rows are rows; of 5 columns the second and fourth lie on two thirds each.
+        columns = np.array([[1, 2 / 3, 0, 0, 0], [0, 1 / 3, 1, 1 / 3, 0], [0, 0, 0, 2 / 3, 1]])
+        shares = map_ @ columns.T
+        row, column = np.unravel_index(shares.argmax(), shares.shape)
+        names = ("top", "middle", "bottom")[row], ("left", "centre", "right")[column]
+        where = " ".join(names).replace("middle centre", "middle").removesuffix(" centre").removeprefix("middle ")
+        told = status.inner_text()
+        assert f"at the {where} of the picture" in told
+        share = float(told.split("picture: ")[1].split("%")[0])
+        assert share == pytest.approx(100 * shares.max(), abs=0.6)
+    for name in ("Colour strength: 72%", "Colour scale", "Layer", "Head", "Pooled by"):
+        assert page.get_by_label(name, exact=True).count() == 1
+
+
+def test_probabilities_stand_under_the_words(page):
+    assert word(page, 0).inner_text().split() == ["一只", "5%", "\u22123.00"]
+    assert word(page, 1, 1).inner_text().split()[0] == "t-shirt"
+    assert word(page, 1).locator(".mark").inner_text() == "?"
+
+
+def test_play_goes_through_the_words(page):
+    page.clock.install()
+    button = page.locator(".card").first.locator(".play")
+    button.click()
+    shown = []
+    for _ in range(4):
+        shown.append(page.locator(".word.shown .text").all_inner_texts())
+        page.clock.run_for(1100)
+    assert shown == [["一只"], ["龘"], ["狗"], ["(end)"]]
+    assert cells(page).max() == 0 and "Play" in button.inner_text()
+    button.click()
+    page.clock.run_for(300)
+    assert "Pause" in button.inner_text()
+    button.click()
+    page.clock.run_for(5000)
+    assert page.locator(".word.shown").count() == 0
+
+
+def test_a_choice_that_means_nothing_cannot_be_made(page):
+    assert page.locator("#head").is_enabled()
+    page.select_option("#pool", "rollout")
+    assert page.locator("#head").is_disabled()
+    assert page.locator("#layer option").nth(1).inner_text() == "up to layer 0"
+    page.select_option("#pool", "mean")
+    page.select_option("#layer", "0")
+    assert page.locator("#pool").is_enabled()
+    page.select_option("#head", "0")
+    assert page.locator("#pool").is_disabled()
+
+
+def test_chinese_glyphs_are_drawn_without_a_font_of_the_machine(page):
+    """龘 and 狗 in the page's own font, against a glyph that it has not."""
+    page.evaluate("document.fonts.ready")
+    drawn = page.evaluate(
+        """async () => { await document.fonts.load('40px "caption words"', '龘狗');
+        return ['龘', '狗', ' '].map((letter) => { const canvas = document.createElement('canvas');
+        canvas.width = canvas.height = 48; const context = canvas.getContext('2d');
+        context.font = '40px "caption words"'; context.fillText(letter, 2, 40);
+        return [...context.getImageData(0, 0, 48, 48).data].filter((_, i) => i % 4 === 3); }); }"""
+    )
+    dragon, dog, blank = (np.array(letter) for letter in drawn)
+    assert blank.max() == 0
+    assert (dragon > 128).sum() > 300 and (dog > 128).sum() > 150
+    assert ((dragon > 128) != (dog > 128)).sum() > 150
+
+
+@pytest.mark.parametrize(("width", "columns"), [(1280, 2), (400, 1)])
+def test_it_fits_wide_and_narrow_screens(page, width, columns):
+    page.set_viewport_size({"width": width, "height": 800})
+    page.reload()
+    page.asked.pop()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    lefts = {round(page.locator(".card").nth(card).bounding_box()["x"]) for card in range(3)}
+    assert len(lefts) == columns
+    for card in range(3):
+        stage, canvas = (
+            page.locator(".card").nth(card).locator(part).bounding_box() for part in (".stage img", "canvas >> nth=0")
+        )
+        assert stage == pytest.approx(canvas, abs=1)  # the overlay lies on the photograph, pixel for pixel
+    assert page.locator("#settings").evaluate("details => details.open") == (width == 1280)
+
+
+def test_nothing_may_leave_the_page(page):
+    """The policy itself refuses, whatever a script would try."""
+    refused = page.evaluate(
+        """async () => { const results = [];
+        addEventListener('securitypolicyviolation', (event) => results.push(event.effectiveDirective));
+        try { await fetch('https://example.org/'); } catch (error) { results.push('fetch'); }
+        const image = new Image(); image.src = 'https://example.org/a.png';
+        await new Promise((done) => { image.onerror = done; });
+        return results; }"""
+    )
+    assert "fetch" in refused and "connect-src" in refused and "img-src" in refused
+    page.told.clear()  # the console names what was refused
+    page.asked[:] = page.asked[:1]
+
+
+def test_light_and_dark(page):
+    def paper(scheme):
+        page.emulate_media(color_scheme=scheme)
+        return page.evaluate(r"getComputedStyle(document.body).backgroundColor.match(/\d+/g).map(Number)")
+
+    assert min(paper("light")) > 200 > 60 > max(paper("dark"))
