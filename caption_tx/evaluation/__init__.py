@@ -1,0 +1,1 @@
+"""How good captions and attention maps are: measured, with intervals."""
