@@ -1,4 +1,4 @@
-"""The whole way on rendered scenes, in the order of the data: corpus, features, training, captions, heatmaps."""
+"""The whole way on rendered scenes, in the order of the data: corpus, features, training, captions, maps."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from caption_tx.config import BackboneConfig, Config, CorpusConfig, ModelConfig, TextConfig, TrainingConfig
+from caption_tx.data.corpus import read_corpus
 from caption_tx.data.scene_captions import judge
 from caption_tx.data.scenes import SceneFiles, read_scenes, write_scenes
 from caption_tx.errors import ImageError
+from caption_tx.evaluation.grounding import Grounding, measure_grounding, poolings
 from caption_tx.inference.captioning import ImageCaptioner
 from caption_tx.inference.decoding import Caption
 from caption_tx.inference.plotting import save_figure
@@ -25,10 +27,16 @@ SHOWN = 6
 
 @dataclass(frozen=True)
 class DemoResult:
-    """Share in [0, 1] of held-out scenes whose caption names exactly the colours and shapes that are there."""
+    """What the demo found.
+
+    Attributes:
+        exact: share in [0, 1] of held-out scenes whose caption names exactly the colours and shapes that are there.
+        grounding: how the attention of their true captions lies on what the words name.
+    """
 
     exact: float
     scenes: int
+    grounding: Grounding
     heatmaps: tuple[Path, ...]
     seconds: float
 
@@ -54,7 +62,8 @@ def demo_config(files: SceneFiles, language: str) -> Config:
 
 
 def run_demo(workdir: Path, language: str = "zh", log: Callable[[str], None] = print) -> DemoResult:
-    """Renders scenes, trains on them, captions scenes that training did not see, and draws heatmaps.
+    """Renders scenes, trains on them, captions scenes that training did not see, holds attention against the
+    objects' masks, and draws heatmaps.
 
     Everything is written below `workdir`; the same call again goes on where a killed one was.
     """
@@ -87,6 +96,12 @@ def run_demo(workdir: Path, language: str = "zh", log: Callable[[str], None] = p
     share = right / len(scenes)
     log(f"Exact in colour and shape of every object: {right} of {len(scenes)} held-out scenes ({share:.1%}).")
 
+    step("Attention of their true captions, held against the objects that the words name")
+    table = read_corpus(str(files.captions))
+    references = table[table["split"] == "test"].groupby("image")["caption"].apply(list).to_dict()
+    grounding = measure_grounding(captioner, files.images, scenes, references, language, poolings())
+    log(grounding.line())
+
     step("Heatmaps")
     heatmaps = []
     for name in list(scenes)[:HEATMAPS]:
@@ -103,4 +118,4 @@ def run_demo(workdir: Path, language: str = "zh", log: Callable[[str], None] = p
         ("heatmaps", workdir / "heatmaps"),
     ):
         log(f"  {path}   {label}")
-    return DemoResult(share, len(scenes), tuple(heatmaps), seconds)
+    return DemoResult(share, len(scenes), grounding, tuple(heatmaps), seconds)

@@ -237,7 +237,15 @@ def test_200_real_photographs_with_chinese_captions(shared, tmp_path):
 
 @pytest.mark.slow
 def test_the_demo_names_what_is_in_scenes_it_never_saw(tmp_path):
-    result = demo.run_demo(tmp_path, "en", log=lambda text: None)
+    lines: list[str] = []
+    result = demo.run_demo(tmp_path, "en", log=lines.append)
     assert result.scenes == 300
     assert result.exact >= 0.9
+    assert lines.count(result.grounding.line()) == 1
+    shape = result.grounding.best("shape")
+    [blind] = [each for each in result.grounding.classes if each.name == "shape"]
+    assert shape.pointing.low >= 0.85
+    assert blind.centre.high < 0.35
+    assert shape.mass_ratio.low >= 3
+    assert shape.shuffled_pointing.high < 0.5
     assert all(path.stat().st_size > 10_000 for path in result.heatmaps)

@@ -1,4 +1,4 @@
-"""Scores of captions against what people wrote: `score` and what it gives. No TensorFlow."""
+"""How good captions and attention maps are. Importing it brings the scores of captions, and no TensorFlow."""
 
 from caption_tx.evaluation.scores import METRICS, Health, Interval, Scores, score, score_people
 

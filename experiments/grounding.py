@@ -1,0 +1,128 @@
+"""Do the attention maps show what the captioner looked at? Grounding on scenes, deletion on scenes and photographs.
+
+COMMAND
+    caption-tx demo --workdir caption-tx-demo
+    python experiments/grounding.py scenes --demo caption-tx-demo
+    python experiments/grounding.py photographs --data DIR --bundle runs/flickr8k-zh/bundle [--backbone-weights FILE]
+
+DIR holds Flickr8k-CN as for `flickr8k_cn.py`; its validation split is measured, the first caption of each image.
+`--json FILE` keeps all figures.
+
+RESULT, one seed each, 2 cores (AMD EPYC) without GPU that other runs shared; 95 % intervals over images
+
+`scenes --images 100`, the demo's captioner (297 of 300 held-out scenes captioned exactly), 358 s. Grounding, of all
+four captions of 300 scenes; the last two columns are of the maps of another scene:
+
+shape words: 2,480 in 1,200 captions of 300 scenes; masks fill 3.9% of the picture
+  maps              pointing            without tolerance   mass/area            pointing            mass/area
+  centre             0.16 [0.13, 0.18]   0.05 [0.04, 0.07]
+  random cell        0.11 [0.11, 0.11]   0.04 [0.04, 0.04]   1.00
+  mean               1.00 [1.00, 1.00]   0.69 [0.65, 0.72]   5.81 [5.64, 5.98]    0.30 [0.26, 0.33]   1.96 [1.81, 2.12]
+  max                0.90 [0.88, 0.92]   0.62 [0.59, 0.66]   4.74 [4.62, 4.86]    0.30 [0.26, 0.33]   1.88 [1.76, 2.01]
+  layer 0 mean       0.41 [0.38, 0.43]   0.20 [0.17, 0.22]   1.77 [1.71, 1.84]    0.11 [0.09, 0.13]   1.03 [0.99, 1.08]
+  layer 1 mean       1.00 [1.00, 1.00]   0.68 [0.65, 0.72]   9.85 [9.54, 10.15]   0.30 [0.26, 0.33]   2.89 [2.61, 3.19]
+color words: mean    1.00 [1.00, 1.00]   0.66 [0.63, 0.70]   5.58 [5.41, 5.75]    0.30 [0.26, 0.33]   1.88 [1.72, 2.06]
+relation words: mean 0.20 [0.16, 0.23]   0.04 [0.02, 0.05]   0.80 [0.78, 0.83]    0.28 [0.24, 0.32]   1.03 [0.99, 1.07]
+  (centre 0.41, random cell 0.26)
+
+5 cells covered (pixels), 414 words of 100 images; fall of the word's log-probability in nats
+  maps              fall                    more than random        than the centre         than other words        won
+  random cells       0.562 [0.444, 0.685]
+  centre             1.011 [0.724, 1.307]
+  mean               5.864 [5.387, 6.327]    5.302 [4.838, 5.786]    4.853 [4.308, 5.395]    3.081 [2.666, 3.489]   0.82
+  max                5.335 [4.833, 5.820]    4.773 [4.286, 5.240]    4.324 [3.766, 4.860]    2.666 [2.234, 3.079]   0.80
+  layer 0 mean       2.870 [2.412, 3.327]    2.308 [1.846, 2.757]    1.859 [1.337, 2.388]   -0.273 [-0.665, 0.128]  0.55
+  layer 1 mean       5.837 [5.328, 6.337]    5.276 [4.751, 5.770]    4.826 [4.306, 5.396]    3.832 [3.390, 4.266]   0.84
+
+`photographs --images 300`, the captioner of `flickr8k_cn.py`, 981 s:
+
+5 cells covered (pixels), 904 words of 300 images; fall of the word's log-probability in nats
+  maps              fall                    more than random        than the centre         than other words        won
+  random cells       0.066 [0.047, 0.087]
+  centre             0.210 [0.161, 0.261]
+  mean               0.280 [0.224, 0.335]    0.214 [0.165, 0.264]    0.070 [0.019, 0.122]    0.089 [0.055, 0.124]   0.62
+  max                0.226 [0.174, 0.277]    0.160 [0.115, 0.203]    0.016 [-0.036, 0.066]   0.059 [0.026, 0.092]   0.59
+  layer 0 mean       0.138 [0.095, 0.181]    0.073 [0.034, 0.109]   -0.072 [-0.115, -0.026]  0.007 [-0.025, 0.039]  0.53
+  layer 1 mean       0.234 [0.186, 0.282]    0.168 [0.125, 0.212]    0.024 [-0.020, 0.070]   0.059 [0.030, 0.089]   0.58
+  layer 2 mean       0.278 [0.222, 0.330]    0.212 [0.162, 0.259]    0.068 [0.019, 0.117]    0.105 [0.064, 0.149]   0.61
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from tqdm import tqdm
+
+
+def captions_of(source: Path, images: Path, split: str) -> dict[str, list[str]]:
+    """Path of each image of a split -> its captions, in the order of the file."""
+    from caption_tx.data.corpus import read_corpus
+
+    table = read_corpus(str(source))
+    chosen = table[table["split"] == split]
+    return {str(images / name): list(captions) for name, captions in chosen.groupby("image", sort=False)["caption"]}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    kinds = parser.add_subparsers(dest="kind", required=True)
+    scenes = kinds.add_parser("scenes")
+    scenes.add_argument("--demo", type=Path, required=True, help="workdir of a finished demo")
+    scenes.add_argument("--bundle", type=Path, help="another bundle of the same scenes")
+    photographs = kinds.add_parser("photographs")
+    photographs.add_argument("--data", type=Path, required=True)
+    photographs.add_argument("--bundle", type=Path, required=True)
+    photographs.add_argument("--backbone-weights")
+    for each in (scenes, photographs):
+        each.add_argument("--images", type=int, default=300, help="how many images the deletion test covers")
+        each.add_argument("--way", choices=("pixels", "cells"), default="pixels", help="what the deletion test covers")
+        each.add_argument("--cells", type=int, default=5, help="how many cells it covers")
+        each.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+
+    import caption_tx
+    from caption_tx.data.scene_captions import word_class
+    from caption_tx.data.scenes import read_scenes
+    from caption_tx.evaluation.deletion import measure_deletion
+    from caption_tx.evaluation.grounding import all_sources, measure_grounding, poolings
+
+    start, found, is_content = time.perf_counter(), {}, None
+    if arguments.kind == "scenes":
+        folder = arguments.demo / "scenes"
+        captioner = caption_tx.load(arguments.bundle or arguments.demo / "run" / "bundle")
+        language = captioner.bundle.text.language
+        captions = captions_of(folder / "captions.tsv", folder / "images", "test")
+        objects = {name: items for name, items in read_scenes(folder / "scenes.json").items() if name[:5] == "test-"}
+        given = {Path(path).name: texts for path, texts in captions.items()}
+        grounding = measure_grounding(captioner, folder / "images", objects, given, language)
+        print(grounding.table(), grounding.line(), sep="\n")
+        found["grounding"] = grounding.to_dict()
+
+        def is_content(word: str) -> bool:
+            return word_class(word, language) in ("shape", "color")
+
+    else:
+        captioner = caption_tx.load(arguments.bundle, arguments.backbone_weights)
+        data = arguments.data
+        captions = captions_of(data / "flickr8kzhc.caption.txt", data / "images", "val")
+    chosen = {path: texts[:1] for path, texts in list(captions.items())[: arguments.images]}
+    settings = captioner.bundle.captioner.settings
+    layers = [source for source in all_sources(settings["num_layers"], 0) if source.layer is not None]
+    deletion = measure_deletion(
+        captioner, chosen, arguments.way, arguments.cells, [*poolings(), *layers], is_content, progress=tqdm
+    )
+    print(deletion.table())
+    found["deletion"] = deletion.to_dict()
+    print(f"{time.perf_counter() - start:.0f} s")
+    if arguments.json is not None:
+        arguments.json.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
