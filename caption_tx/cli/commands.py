@@ -347,6 +347,15 @@ def evaluate(arguments: argparse.Namespace) -> None:
     evaluation = evaluate(
         path, table, arguments.split, language, partly=arguments.partial, convert=convert, people=arguments.human
     )
+    lines = format_evaluation(evaluation)
+    if arguments.bundle is not None and arguments.map_images:
+        from caption_tx.evaluation.map_health import measure_map_health
+
+        captions = evaluation.predictions.captions
+        maps = measure_map_health(captioner, captions, source.images, arguments.cache, arguments.map_images)
+        facts["attention"] = maps.to_dict()
+        found = [f"  {warning}" for warning in maps.warnings()] or ["  Nothing speaks against them."]
+        lines = "\n".join([lines, f"Attention maps of {maps.captions:,} captions:", *found])
     report = json.dumps(evaluation.to_dict(facts), ensure_ascii=False, indent=1)
     write_atomically(arguments.out / "scores.json", report + "\n")
     if arguments.gallery_images:
@@ -356,7 +365,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
         images = open_images(source.images) if source.images else None
         page = gallery_page(evaluation, images, arguments.gallery_images)
         write_atomically(arguments.out / "gallery.html", page)
-    _tell(report if arguments.json else f"{format_evaluation(evaluation)}\n{arguments.out}")
+    _tell(report if arguments.json else f"{lines}\n{arguments.out}")
 
 
 def _check_evaluation(arguments: argparse.Namespace, options: DecodingOptions) -> None:
@@ -371,8 +380,9 @@ def _check_evaluation(arguments: argparse.Namespace, options: DecodingOptions) -
                 raise ConfigError(f"--{option.replace('_', '-')} is for --bundle; leave it out with --predictions.")
     if arguments.batch_size < 1:
         raise ConfigError(f"--batch-size must be at least 1 image, got {arguments.batch_size}.")
-    if arguments.gallery_images < 0:
-        raise ConfigError(f"--gallery-images must be 0 or more, got {arguments.gallery_images}.")
+    for option in ("gallery_images", "map_images"):
+        if getattr(arguments, option) < 0:
+            raise ConfigError(f"--{option.replace('_', '-')} must be 0 or more, got {getattr(arguments, option)}.")
 
 
 def _caption_split(

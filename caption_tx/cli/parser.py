@@ -370,6 +370,13 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="N",
         help="images on the page, worst first; 0 writes no page (default: %(default)s)",
     )
+    evaluate.add_argument(
+        "--map-images",
+        type=int,
+        default=100,
+        metavar="N",
+        help="images whose attention maps are checked, as `explain --health` does; 0 for none (default: %(default)s)",
+    )
     evaluate.add_argument("--backbone-weights", metavar="FILE", help="where those of the bundle cannot be had")
     evaluate.add_argument("--retry-failed", action="store_true", help="read images again that could not be read before")
     evaluate.add_argument(

@@ -12,6 +12,7 @@ from caption_tx.config import TextConfig
 from caption_tx.data.features import encode_images
 from caption_tx.evaluation import score
 from caption_tx.inference import captioning
+from caption_tx.inference.health import measure_health
 from caption_tx.inference.predictions import read_predictions
 
 COUNT = 14
@@ -100,11 +101,18 @@ def test_the_split_is_captioned_and_its_scores_are_those_of_its_captions(whole, 
     assert report["bundle"]["digest"] == captioning.load(bundle, None).digest
     assert report["versions"]["pycocoevalcap"].startswith("1.")
     assert list(report["people"]) == ["words"]
+    captioner = captioning.load(bundle, None)
+    longest = captioner.bundle.captioner.max_length - 1  # a caption that was cut leaves no room for the end mark
+    shown = {name: " ".join(told[name].split()[:longest]) for name in references}
+    maps = measure_health([captioner.explain(corpus / name, shown[name]) for name in references]).to_dict()
+    assert report["attention"]["captions"] == len(references)
+    for row, wanted_row in zip(report["attention"]["heads"], maps["heads"], strict=True):
+        assert row == pytest.approx(wanted_row, abs=1e-3)
     page = (out / "gallery.html").read_text(encoding="utf-8")
     assert page.count("<article") == page.count("data:image/jpeg;base64,") == len(references)
 
 
-def test_a_killed_run_goes_on_and_the_table_tells_the_same(whole, run, tmp_path):
+def test_a_killed_run_goes_on_and_the_table_tells_the_same(whole, corpus, run, tmp_path):
     out, command = whole
     lines = (out / "predictions.jsonl").read_bytes().splitlines(keepends=True)
     (tmp_path / "predictions.jsonl").write_bytes(b"".join(lines[:6]) + lines[6][:20])
@@ -121,6 +129,9 @@ def test_a_killed_run_goes_on_and_the_table_tells_the_same(whole, run, tmp_path)
     line = next(line for line in printed.splitlines() if line.startswith("words"))
     assert line.split()[1:] == [f"{words[name]['value']:.1f}" for name in words]
     assert f"{report['health']['distinct']} distinct captions" in printed
+    assert f"Attention maps of {len(references_of(corpus)[0])} captions:" in printed
+    for warning in report["attention"]["warnings"]:
+        assert warning in printed
     code, _, errors = run(*command, "--out", tmp_path, "--seed", "6")
     assert (code, "was made with another seed (5, now 6)" in errors) == (1, True)
 
@@ -142,6 +153,9 @@ def test_a_cache_gives_the_same_captions_without_the_images(whole, bundle, backb
         for folder in (whole[0], tmp_path)
     ]
     assert found[0] == found[1]
+    reports = [json.loads((folder / "scores.json").read_text(encoding="utf-8")) for folder in (whole[0], tmp_path)]
+    for row, cached in zip(*(report["attention"]["heads"] for report in reports), strict=True):
+        assert row == pytest.approx(cached, abs=1e-3)
     # What the cache does not hold has to be read, so without a folder that is an error.
     command = ["--bundle", bundle, *whole[1][-4:], "--cache", tmp_path / "cache", "--out", tmp_path / "other"]
     code, _, errors = run(*command)
