@@ -109,13 +109,18 @@ class Prepared:
 def tokenize_corpus(config: Config, words: Words, log: Callable[[str], None]) -> Prepared:
     """Builds the vocabulary on the training split, and packs the captions of each image.
 
+    The words of the last stage make the vocabulary: those that earlier stages have beside them are unknown, since the
+    last stage says what captions are to be like (experiments/levers.py).
+
     Raises:
         CorpusError: nothing is left to train on.
         ConfigError: no word is frequent enough.
     """
     if not (words.table["split"] == "train").any():
         raise CorpusError("Nothing is left to train on: no caption with words and a readable image in split 'train'.")
-    vocabulary = build_vocabulary(words.of("train")[1], config.text.max_vocabulary_size, config.text.min_frequency)
+    stages = sorted(int(stage) for stage in words.table.loc[words.table["split"] == "train", "stage"].unique())
+    spoken = words.of("train", stages[-1])[1]
+    vocabulary = build_vocabulary(spoken, config.text.max_vocabulary_size, config.text.min_frequency)
     tokenizer = Tokenizer(vocabulary, config.text.language)
     if tokenizer.vocabulary_size == 4:
         raise ConfigError(f"No word is seen {config.text.min_frequency} times; lower text.min_frequency.")
@@ -136,7 +141,6 @@ def tokenize_corpus(config: Config, words: Words, log: Callable[[str], None]) ->
         weights = rows["weight"].to_numpy() if split == "train" else None
         return pipeline.pack_captions(rows["image"], tokens, weights)
 
-    stages = sorted(int(stage) for stage in words.table.loc[words.table["split"] == "train", "stage"].unique())
     several = len(stages) > 1
     for stage in stages:
         weights = words.table.loc[(words.table["split"] == "train") & (words.table["stage"] == stage), "weight"]

@@ -14,7 +14,7 @@ from caption_tx.config import Config, CorpusConfig, ModelConfig, TextConfig, Tra
 from caption_tx.errors import CaptionTxError, ConfigError, CorpusError
 from caption_tx.training.callbacks import RunState
 from caption_tx.training.fit import Stage, learning_rate_schedule, plan_stages, train
-from caption_tx.training.preparation import segment_corpus
+from caption_tx.training.preparation import segment_corpus, tokenize_corpus
 
 COLOURS = {"红色": (220, 30, 30), "绿色": (30, 190, 40), "蓝色": (30, 50, 220), "黄色": (230, 220, 40)}
 SHAPE = {"epochs": 4, "batch_size": 4, "patience": 4, "learning_rate": 0.01, "warmup_epochs": 0.5, "sample_count": 2}
@@ -345,6 +345,27 @@ def test_what_is_left_out_is_listed_with_its_reason():
         [3, "c", "image cannot be read: c is empty (0 bytes)."],
         [4, "d", "machine translation, not used as a reference"],
     ]
+
+
+def test_the_vocabulary_is_that_of_the_last_stage():
+    from caption_tx.data.segmentation import Segmenter
+
+    table = pd.DataFrame(
+        {
+            "image": ["a", "a", "b", "b", "c"],
+            "caption": ["one hound", "one hound", "a dog", "one dog", "a cat"],
+            "split": ["train"] * 4 + ["val"],
+            "origin": ["machine", "machine", "human", "human", "human"],
+            "stage": [1, 1, 2, 2, 2],
+        }
+    ).assign(weight=np.float32(1), source="x", line=range(5))
+    config = Config(text=TextConfig(language="en", min_frequency=1))
+    prepared = tokenize_corpus(config, segment_corpus(table, Segmenter(config.text), {}), lambda text: None)
+    assert sorted(prepared.tokenizer.vocabulary[4:]) == ["a", "dog", "one"]
+    unknown = prepared.tokenizer.unk_token_id
+    assert (prepared.train[1].tokens.values == unknown).sum() == 2
+    assert (prepared.train[2].tokens.values == unknown).sum() == 0
+    assert prepared.counts[prepared.tokenizer.vocabulary.index("one")] == 3
 
 
 def test_captions_with_a_named_problem_are_left_out_when_asked():
