@@ -1,4 +1,4 @@
-"""Does rounding features to 8 bits cost anything? The recipe of flickr8k_cn.py on each number format.
+"""Does rounding features to 8 bits cost anything? The defaults on each number format.
 
 COMMAND
     python experiments/feature_storage.py --data DIR --workdir runs/storage [--backbone-weights FILE]
@@ -19,7 +19,7 @@ from dataclasses import replace
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from flickr8k_cn import add_arguments, recipe
+from flickr8k import add_arguments, base
 
 
 def main() -> None:
@@ -32,11 +32,11 @@ def main() -> None:
     from caption_tx.training.fit import train
 
     for storage in arguments.storages:
-        config = recipe(arguments.data, arguments.backbone_weights, arguments.epochs, None)
+        config = base(arguments, "zh")
         config = replace(
             config,
             backbone=replace(config.backbone, storage=storage),
-            training=replace(config.training, flips=False, seed=arguments.seed),
+            training=replace(config.training, flips=False, seed=arguments.seed, cache=None),
         )
         best = train(config, arguments.workdir / f"{storage}-{arguments.seed}").facts
         print(

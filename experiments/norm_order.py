@@ -20,7 +20,7 @@ import dataclasses
 from pathlib import Path
 
 import pandas as pd
-from flickr8k_cn import add_arguments, recipe
+from flickr8k import add_arguments, base
 
 
 def main() -> None:
@@ -30,10 +30,9 @@ def main() -> None:
 
     from caption_tx.training.fit import train
 
-    cache = arguments.cache or str(arguments.workdir / "features")
     rows = []
     for order in ("pre", "post"):
-        config = recipe(arguments.data, arguments.backbone_weights, arguments.epochs, cache)
+        config = base(arguments, "zh")
         model = dataclasses.replace(config.model, norm_order=order)
         workdir: Path = arguments.workdir / order
         train(dataclasses.replace(config, model=model), workdir)

@@ -1,0 +1,99 @@
+"""What the experiments on Flickr8k share: the corpus, a run for each seed, and its scores on the validation split.
+
+DIR of `--data` holds `flickr8kzhc.caption.txt` (people's Chinese captions), `flickr8kzhb.caption.txt` (machine
+translations), `flickr8kenc.caption.txt` (English), `flickr8ktrain.txt`, `flickr8kval.txt` and `images/`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import pandas as pd
+
+from caption_tx.config import (
+    BackboneConfig,
+    Config,
+    CorpusConfig,
+    DecodingOptions,
+    ModelConfig,
+    TextConfig,
+    TrainingConfig,
+)
+
+METRICS = ("bleu1", "bleu2", "bleu3", "bleu4", "rouge_l", "cider")
+CAPTIONS = {"zh": "flickr8kzhc.caption.txt", "en": "flickr8kenc.caption.txt"}
+
+
+def add_arguments(parser: argparse.ArgumentParser, epochs: int) -> None:
+    """The options that every experiment on Flickr8k has."""
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--workdir", type=Path, required=True)
+    parser.add_argument("--backbone-weights", default="imagenet")
+    parser.add_argument("--cache", help="feature cache to use or make; default: in the workdir")
+    parser.add_argument("--epochs", type=int, default=epochs)
+
+
+def base(arguments: argparse.Namespace, language: str, stages: tuple[str, ...] = ()) -> Config:
+    """The defaults with mirrored views, on people's captions; `stages` are caption files to train on before them."""
+    data, files = arguments.data, (*stages, CAPTIONS[language])
+    sources = [f"{data / file}:stage={stage}" for stage, file in enumerate(files, 1)]
+    cache = arguments.cache or str(arguments.workdir / "features")
+    return Config(
+        corpus=CorpusConfig(sources=tuple(sources), images=str(data / "images")),
+        text=TextConfig(language=language),
+        backbone=BackboneConfig(weights=arguments.backbone_weights),
+        model=ModelConfig(),
+        training=TrainingConfig(epochs=arguments.epochs, flips=True, cache=cache),
+    )
+
+
+def make_log() -> Callable[[str], None]:
+    """Prints with the seconds since it was made."""
+    start = time.perf_counter()
+    return lambda text: print(f"[{time.perf_counter() - start:6.0f} s] {text}", flush=True)
+
+
+def train_and_score(config: Config, workdir: Path, options: DecodingOptions, log: Callable[[str], None]) -> dict:
+    """One run, gone on with where it was stopped: its scores on the validation split as a row."""
+    from caption_tx.data.corpus import captions_by_image
+    from caption_tx.evaluation.evaluate import caption_split, evaluate
+    from caption_tx.evaluation.table import format_evaluation
+    from caption_tx.inference.captioning import ImageCaptioner
+    from caption_tx.training.encoding import read_table
+    from caption_tx.training.fit import train
+
+    start = time.perf_counter()
+    bundle = train(config, workdir, log)
+    trained = time.perf_counter() - start
+    table, path = read_table(config), workdir / "predictions.jsonl"
+    for file in (path, workdir / "predictions.jsonl.run.json"):
+        file.unlink(missing_ok=True)  # of another search, or of a bundle of an earlier epoch
+    names, source = list(captions_by_image(table, "val", "human")), config.corpus
+    caption_split(ImageCaptioner(bundle), names, path, options, source.images, config.training.cache)
+    evaluation = evaluate(path, table, "val", config.text.language)
+    (workdir / "scores.json").write_text(json.dumps(evaluation.to_dict(), ensure_ascii=False, indent=1), "utf-8")
+    log(f"{workdir.name}, validation split, {options}:\n{format_evaluation(evaluation)}")
+    scores = evaluation.scores
+    facts = {"val_token_loss": bundle.facts["val_token_loss"], "distinct": scores.health.distinct, "seconds": trained}
+    return {name: scores[name] for name in METRICS} | facts
+
+
+def run_seeds(config: Config, arguments: argparse.Namespace, options: DecodingOptions) -> pd.DataFrame:
+    """A run for each of `arguments.seeds`, and their mean and standard deviation, printed as a table."""
+    log, rows = make_log(), {}
+    for seed in arguments.seeds:
+        seeded = replace(config, training=replace(config.training, seed=seed))
+        rows[f"seed {seed}"] = train_and_score(seeded, arguments.workdir / f"seed-{seed}", options, log)
+    table = pd.DataFrame.from_dict(rows, orient="index")
+    if len(table) > 1:
+        table.loc["mean"], table.loc["std"] = table.mean(), table.std()
+    log("validation split, scores times 100\n" + table.to_string(float_format="%.2f"))
+    return table
