@@ -43,7 +43,7 @@ class ShowTell(keras.Model):
         super().__init__()
         self.image = keras.layers.Dense(width)
         # What all images have in common would fill the LSTM, and it would learn to say the same of each.
-        self.image_norm = keras.layers.BatchNormalization()
+        self.image_norm = keras.layers.BatchNormalization(momentum=0.9)  # 0.99 forgets too slowly for so few steps
         self.embedding = keras.layers.Embedding(vocabulary_size, width)
         self.cell = keras.layers.LSTMCell(width)
         self.output_layer = keras.layers.Dense(vocabulary_size)
