@@ -107,7 +107,7 @@ def measure(folder: Path, rows: int, steps: int) -> dict[str, float]:
     del words
     release_memory()
     ready, peak_ready = time.perf_counter() - start, peak_gigabytes()
-    dataset = packed_batches(cached_rows(cache, packed, 0, False), packed, config.training.batch_size, (0, 1), 0)
+    dataset = packed_batches(cached_rows(cache, packed, 0, 1), packed, config.training.batch_size, (0, 1), 0)
     drawn = tokens = 0
     first = None
     for inputs, _, weights in dataset.repeat():

@@ -377,7 +377,7 @@ def make_variants(arguments: argparse.Namespace) -> tuple[list[Variant], Prepare
 
     def ours(window: int = pipeline.WINDOW_BATCHES) -> tf.data.Dataset:
         with mock.patch.object(pipeline, "WINDOW_BATCHES", window):
-            rows = pipeline.cached_rows(cache, packed, 0, False)
+            rows = pipeline.cached_rows(cache, packed, 0, 1)
             return pipeline.packed_batches(rows, packed, batch_size, (0, 1), 0)
 
     def captioner(precision: str = "float32", kind: type = Captioner) -> Captioner:

@@ -33,7 +33,7 @@ OTHER = Config(
         learning_rate=1e-3, warmup_epochs=0.5, label_smoothing=0.0, clip_norm=2.0,
         precision="mixed_bfloat16", accumulation_steps=2, patience=1,
         monitor="bleu4", score_every=1, score_images=7, score_beam_width=3,
-        flips=True, cached=False, cache="c", compression="none", tensorboard=False, sample_images=("一.jpg",),
+        flips=True, crops=2, cached=False, cache="c", compression="none", tensorboard=False, sample_images=("一.jpg",),
         sample_count=0,
         sample_temperatures=(0.0, 0.7), seed=3,
     ),

@@ -223,6 +223,12 @@ def make_parser() -> argparse.ArgumentParser:
     features.add_argument("--cache", metavar="DIR", required=True, help="folder of the features")
     features.add_argument("--flips", action="store_true", default=None, help="also store each image mirrored")
     features.add_argument(
+        "--crops",
+        type=int,
+        metavar="N",
+        help=f"with --flips: also store N random crops of each image (default: {DEFAULTS.training.crops})",
+    )
+    features.add_argument(
         "--compression", choices=COMPRESSIONS, help=f"of the shards (default: {DEFAULTS.training.compression})"
     )
     features.add_argument(
@@ -251,6 +257,12 @@ def make_parser() -> argparse.ArgumentParser:
     train.add_argument("--cache", metavar="DIR", help="folder of the features (default: features/ in the workdir)")
     train.add_argument("--uncached", action="store_true", help="encode the images anew in every step; needs no disk")
     train.add_argument("--flips", action="store_true", default=None, help="train on mirrored images too")
+    train.add_argument(
+        "--crops",
+        type=int,
+        metavar="N",
+        help=f"with --flips: train on N random crops of each image too (default: {DEFAULTS.training.crops})",
+    )
     training, model, text = DEFAULTS.training, DEFAULTS.model, DEFAULTS.text
     train.add_argument(
         "--leave-out",

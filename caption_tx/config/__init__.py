@@ -227,7 +227,8 @@ class TrainingConfig:
     `precision` other than float32 halves the bytes that the decoder computes with. `accumulation_steps`
     computes each batch in so many parts, one after another, where all of it at once would not fit in memory.
     Where sources name several stages, `epochs` counts all of them together; `stage_epochs` gives those
-    of each stage but the last. Without it the earlier stages share 3 of 10 epochs.
+    of each stage but the last. Without it the earlier stages share 3 of 10 epochs. `flips` trains on mirrored
+    images too, and `crops` on so many random crops of each, half of them mirrored.
 
     Every `score_every` epochs (0: never), and after the last, `score_images` images of the validation split are
     captioned, greedily or by a beam of `score_beam_width`, and scored. `monitor` decides which epoch is best and
@@ -249,6 +250,7 @@ class TrainingConfig:
     score_images: int = 200
     score_beam_width: int = 1
     flips: bool = False
+    crops: int = 0
     cached: bool = True
     cache: str | None = None
     compression: str = "zlib"
@@ -285,6 +287,8 @@ class TrainingConfig:
             list(self.stage_epochs),
             f"fewer than training.epochs ({self.epochs}) together, so that the last stage has some",
         )
+        check(0 <= self.crops <= 64, "training.crops", self.crops, "in 0 to 64")
+        check(not self.crops or self.flips, "training.crops", self.crops, "0 without training.flips")
         check(self.learning_rate > 0, "training.learning_rate", self.learning_rate, "above 0")
         check(self.warmup_epochs >= 0, "training.warmup_epochs", self.warmup_epochs, "0 or more")
         check(0 <= self.label_smoothing < 1, "training.label_smoothing", self.label_smoothing, "in [0, 1)")

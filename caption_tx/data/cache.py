@@ -25,10 +25,10 @@ _READERS = 16
 class FeatureCache:
     """An opened cache.
 
-    `views` is 2 when every image also stands mirrored left to right, else 1. `shards` gives each image
-    to one shard; where several hold it (two runs encoded it at once), the first does, and `doubles`
-    lists it for the others, whose records of it `parse` hides. `notes` and `missing` are filled by
-    `join_cache`: what it did, and which of the names asked for are neither held nor failed.
+    `views` is 1, 2 when every image also stands mirrored left to right, and more when random crops of it
+    follow. `shards` gives each image to one shard; where several hold it (two runs encoded it at once), the
+    first does, and `doubles` lists it for the others, whose records of it `parse` hides. `notes` and `missing`
+    are filled by `join_cache`: what it did, and which of the names asked for are neither held nor failed.
     """
 
     folder: str
@@ -176,7 +176,7 @@ def open_header(folder: str, key: dict[str, Any] | None = None) -> FeatureCache:
         raise CacheError(f"No feature cache in {folder}; make one with `caption-tx features`.")
     header = read_json(path)
     found, compression = header.get("key"), header.get("compression", "none")
-    if not isinstance(found, dict) or header.get("views") not in (1, 2):
+    if not isinstance(found, dict) or header.get("views") not in range(1, 2**15):
         raise CacheError(f"{path} is damaged (no key or views); delete {folder} and run `caption-tx features` again.")
     if key is not None and found != key:
         names = [name for name in key if found.get(name) != key[name]]

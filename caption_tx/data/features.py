@@ -34,6 +34,7 @@ from caption_tx.data.shards import (
     shard_number,
     write_file,
 )
+from caption_tx.data.views import make_view
 from caption_tx.errors import CacheError, ConfigError, ImageError
 
 __all__ = ["FeatureCache", "encode_images", "join_cache", "open_cache"]
@@ -49,6 +50,7 @@ def encode_images(
     backbone: Backbone,
     *,
     flips: bool = False,
+    crops: int = 0,
     batch_size: int = 32,
     shard_size: int = 512,
     progress: Callable[[Iterable, int], Iterable] | None = None,
@@ -66,6 +68,7 @@ def encode_images(
         images: where they lie: a location for `open_images`, or what it returned.
         folder: the cache's folder, local or on a store that TensorFlow knows.
         flips: also store each image mirrored left to right.
+        crops: with `flips`, also store so many random crops of each (see `views.make_view`).
         shard_size: images that a killed run may lose.
         progress: wraps an iterable of images and its length, e.g. `tqdm`.
         shard: (i, n) encodes the i-th of n shares of the names only, counted from 0. Processes with
@@ -79,18 +82,20 @@ def encode_images(
         ConfigError: `shard` or `compression` is out of range.
     """
     part, parts = shard
+    if crops and not flips:
+        raise ConfigError("crops are stored behind the mirrored view; ask for flips too.")
     if not 0 <= part < parts:
         raise ConfigError(f"shard must be (i, n) with 0 <= i < n, got {shard}.")
     if compression not in COMPRESSIONS:
         raise ConfigError(f"compression must be one of {', '.join(COMPRESSIONS)}, got {compression!r}.")
     images = open_images(images) if isinstance(images, str) else images
-    cache = _open_for_writing(folder, backbone, 2 if flips else 1, compression)
+    cache = _open_for_writing(folder, backbone, 1 + flips + crops, compression)
     mine = list(dict.fromkeys(names))[part::parts]
     cache = _without_changed(cache, images, mine, renew)
     remaining = [name for name in mine if name not in cache.images]
     failed: dict[str, str] = {}
     settled = set(cache.images)
-    stream: Iterable = _read_ahead(images, remaining, backbone.config.image_size, 2 * batch_size)
+    stream: Iterable = _read_ahead(images, remaining, backbone.config.image_size, cache.views, 2 * batch_size)
     if progress is not None:
         stream = progress(stream, len(remaining))
     batch: list[_Picture] = []
@@ -103,10 +108,10 @@ def encode_images(
                     continue
                 batch.append(result)
                 if len(batch) == batch_size:
-                    writer.put(batch, _encode(batch, backbone, cache.views))
+                    writer.put(batch, _encode(batch, backbone))
                     batch = []
             if batch:
-                writer.put(batch, _encode(batch, backbone, cache.views))
+                writer.put(batch, _encode(batch, backbone))
     finally:
         _list_failures(folder, "failed.json" if parts == 1 else f"failed-{part + 1}of{parts}.json", settled, failed)
     if parts == 1:
@@ -131,7 +136,8 @@ def _open_for_writing(folder: str, backbone: Backbone, views: int, compression: 
             write_file(header, {"key": backbone.key, "views": views, "compression": compression})
     cache = open_cache(folder, backbone.key)
     if cache.views < views:
-        raise CacheError(f"The feature cache {folder} holds no mirrored views; name another --cache for --flips.")
+        asked = "mirrored views" if cache.views == 1 else f"{views - 2} random crops"
+        raise CacheError(f"The feature cache {folder} holds no {asked} of each image; name another --cache for them.")
     return cache
 
 
@@ -206,7 +212,7 @@ def _readers(images: Images) -> int:
 
 @dataclass(frozen=True)
 class _Picture:
-    """A picture on its way to the backbone, uint8 (H, W, 3), and what the manifest keeps of its file."""
+    """A picture on its way to the backbone, uint8 (views, H, W, 3), and what the manifest keeps of its file."""
 
     name: str
     stamp: str | None
@@ -215,7 +221,7 @@ class _Picture:
 
 
 def _read_ahead(
-    images: Images, names: Sequence[str], size: int, depth: int
+    images: Images, names: Sequence[str], size: int, views: int, depth: int
 ) -> Iterator[tuple[str, _Picture | ImageError]]:
     """Yields (name, picture or the error) in order, reading up to `depth` images ahead in threads."""
 
@@ -223,7 +229,8 @@ def _read_ahead(
         try:
             name.encode()
             stamp = images.stamp(name)  # before the picture, so that a later change shows
-            return _Picture(name, stamp, *images.read_image(name, size))
+            content, pixels = images.read_image(name, size)
+            return _Picture(name, stamp, content, np.stack([make_view(pixels, view, content) for view in range(views)]))
         except ImageError as error:
             return error
         except UnicodeEncodeError:
@@ -245,13 +252,10 @@ def _read_ahead(
         pool.shutdown(cancel_futures=True)
 
 
-def _encode(batch: list[_Picture], backbone: Backbone, views: int) -> np.ndarray:
+def _encode(batch: list[_Picture], backbone: Backbone) -> np.ndarray:
     """Stored features of a batch, (B, views, h, w, C)."""
-    pixels = np.stack([picture.pixels for picture in batch])  # (B, H, W, 3)
-    encoded = [backbone.encode(pixels).numpy()]
-    if views == 2:
-        encoded.append(backbone.encode(np.ascontiguousarray(pixels[:, :, ::-1])).numpy())
-    return np.stack(encoded, axis=1)
+    pixels = np.stack([picture.pixels for picture in batch], axis=1)  # (views, B, H, W, 3)
+    return np.stack([backbone.encode(view).numpy() for view in pixels], axis=1)
 
 
 class _Writer:

@@ -24,6 +24,7 @@ import tensorflow as tf
 from caption_tx.data.features import FeatureCache
 from caption_tx.data.image_folders import Images
 from caption_tx.data.tokenizer import TokenLists
+from caption_tx.data.views import make_view
 from caption_tx.errors import ImageError
 
 SHUFFLE_ROWS = 4096
@@ -121,16 +122,30 @@ def _lookup(images: Sequence[str]) -> tf.lookup.StaticHashTable:
     return tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(keys, values), default_value=-1)
 
 
+def _numbered(rows: tf.data.Dataset, seed: int | None) -> tf.data.Dataset:
+    """Each row with a random number, others in every epoch."""
+    return tf.data.Dataset.zip(rows, tf.data.Dataset.random(seed=seed or 0, rerandomize_each_iteration=True))
+
+
+def _draw_view(views: int, seed: int | None, number: tf.Tensor) -> tf.Tensor:
+    """One of so many views, int32 (); the first where there is no choice."""
+    if views == 1:
+        return tf.constant(0)
+    return tf.random.stateless_uniform((), tf.stack([tf.constant(seed or 0, tf.int64), number]), 0, views, tf.int32)
+
+
 def cached_rows(
     cache: FeatureCache,
     packed: PackedCaptions,
     shuffle_seed: int | None,
-    flips: bool,
+    views: int,
     share: tuple[int, int] = (0, 1),
 ) -> tf.data.Dataset:
-    """Rows {row, features uint8 (h, w, C)} of the images with captions; with `flips`, half of them mirrored.
+    """Rows {row, features uint8 (h, w, C)} of the images with captions.
 
     Args:
+        views: each row is one of so many of the image's views, drawn anew in every epoch: 1 is the image itself,
+            2 also its mirror image, more also random crops.
         share: (i, n) reads the features of the i-th of n shares only; the other rows are blank and not
             `mine`. A share is every n-th shard, and no other is opened, if there are `SHARDS_PER_WORKER`
             for each; else every n-th row, and all shards are read but only those rows unpacked.
@@ -140,8 +155,8 @@ def cached_rows(
     whole_shards = len(cache.paths_holding(packed.images)) >= SHARDS_PER_WORKER * workers
 
     def parse(record: tf.Tensor) -> dict[str, tf.Tensor]:
-        name, views = cache.parse(record)
-        return {"row": rows.lookup(name), "features": views}
+        name, features = cache.parse(record)
+        return {"row": rows.lookup(name), "features": features[:views]}
 
     def parse_mine(record: tf.Tensor, known: tf.Tensor) -> dict[str, tf.Tensor]:
         own = tf.equal(known, _OWN)
@@ -149,17 +164,13 @@ def cached_rows(
         row = tf.where(own, rows.lookup(name), known)
         mine = own & (row >= 0) & (whole_shards | tf.equal(row % workers, worker))
         # One blank for all rows: it takes no memory in the buffers.
-        return {"row": row, "features": tf.cond(mine, lambda: cache.unpack(data), lambda: blank), "mine": mine}
+        return {"row": row, "features": tf.cond(mine, lambda: cache.unpack(data)[:views], lambda: blank), "mine": mine}
 
     def choose_view(row: dict[str, tf.Tensor], number: tf.Tensor) -> dict[str, tf.Tensor]:
-        view = 0
-        if flips:
-            seed = tf.stack([tf.constant(shuffle_seed or 0, tf.int64), number])
-            view = tf.random.stateless_uniform((), seed, maxval=cache.views, dtype=tf.int32)
-        return row | {"features": row["features"][view]}
+        return row | {"features": row["features"][_draw_view(views, shuffle_seed, number)]}
 
     # Alike in every worker, as all must have one order.
-    held = len(packed.images) * cache.record_bytes <= HELD_BYTES
+    held = len(packed.images) * cache.record_bytes * views <= HELD_BYTES * cache.views
     path_seed = None if held else shuffle_seed
     if workers == 1:
         paths = tf.data.Dataset.from_tensor_slices(cache.paths_holding(packed.images))
@@ -167,7 +178,7 @@ def cached_rows(
             paths = paths.shuffle(10_000, seed=path_seed)
         records = paths.interleave(tf.data.TFRecordDataset, cycle_length=8, block_length=4)
     else:
-        blank = tf.zeros((cache.views, *cache.feature_shape), tf.as_dtype(cache.dtype))
+        blank = tf.zeros((views, *cache.feature_shape), tf.as_dtype(cache.dtype))
         records = _shared_records(cache, packed, path_seed, share if whole_shards else (0, 1))
 
     # In order even where parallel: the same seed gives the same batches.
@@ -175,8 +186,7 @@ def cached_rows(
     dataset = dataset.filter(lambda row: row["row"] >= 0)
 
     def choose(rows: tf.data.Dataset) -> tf.data.Dataset:
-        counter = tf.data.Dataset.random(seed=shuffle_seed or 0, rerandomize_each_iteration=True)
-        return tf.data.Dataset.zip(rows, counter).map(choose_view, num_parallel_calls=tf.data.AUTOTUNE)
+        return _numbered(rows, shuffle_seed).map(choose_view, num_parallel_calls=tf.data.AUTOTUNE)
 
     if not held:
         dataset = choose(dataset)  # before they are shuffled: the buffer holds one view of each
@@ -224,11 +234,11 @@ def picture_rows(
     packed: PackedCaptions,
     image_size: int,
     shuffle_seed: int | None,
-    flips: bool,
+    views: int,
     report: Callable[[str], None] = print,
     share: tuple[int, int] = (0, 1),
 ) -> tf.data.Dataset:
-    """Rows {row, images uint8 (H, W, 3), readable}, read from the files.
+    """Rows {row, images uint8 (H, W, 3), readable}, read from the files; `views` as of `cached_rows`.
 
     An unreadable image stays as a black row whose captions do not count, so that an epoch has as many
     rows as there are images; `report` is told of it once. `share` (i, n) reads every n-th image only;
@@ -241,38 +251,29 @@ def picture_rows(
     if shuffle_seed is not None:
         dataset = dataset.shuffle(len(packed.images), seed=shuffle_seed)
 
-    def read(row: int) -> tuple[np.ndarray, bool]:
+    def read(row: int, view: int) -> tuple[np.ndarray, bool]:
         try:
-            return images.read_image(packed.images[row], image_size)[1], True
+            content, pixels = images.read_image(packed.images[row], image_size)
+            return make_view(pixels, view, content), True
         except ImageError as error:
             if str(error) not in told:
                 told.add(str(error))
                 report(f"Skipped: {error}")
             return np.zeros((image_size, image_size, 3), np.uint8), False
 
-    def load(row: tf.Tensor) -> dict[str, tf.Tensor]:
+    def load(row: tf.Tensor, number: tf.Tensor) -> dict[str, tf.Tensor]:
         if workers == 1:
-            return loaded(row)
+            return loaded(row, number)
         mine = tf.equal(row % workers, worker)
         others = {"row": row, "images": blank, "readable": tf.constant(False)}
-        return tf.cond(mine, lambda: loaded(row), lambda: others) | {"mine": mine}
+        return tf.cond(mine, lambda: loaded(row, number), lambda: others) | {"mine": mine}
 
-    def loaded(row: tf.Tensor) -> dict[str, tf.Tensor]:
-        picture, readable = tf.numpy_function(read, [row], (tf.uint8, tf.bool))
+    def loaded(row: tf.Tensor, number: tf.Tensor) -> dict[str, tf.Tensor]:
+        picture, readable = tf.numpy_function(read, [row, _draw_view(views, shuffle_seed, number)], (tf.uint8, tf.bool))
         picture = tf.ensure_shape(picture, (image_size, image_size, 3))
         return {"row": row, "images": picture, "readable": tf.ensure_shape(readable, ())}
 
-    def mirror(row: dict[str, tf.Tensor], number: tf.Tensor) -> dict[str, tf.Tensor]:
-        seed = tf.stack([tf.constant(shuffle_seed or 0, tf.int64), number])
-        flip = tf.random.stateless_uniform((), seed) < 0.5
-        picture = tf.cond(flip, lambda: row["images"][:, ::-1], lambda: row["images"])
-        return row | {"images": picture}
-
-    dataset = dataset.map(load, num_parallel_calls=tf.data.AUTOTUNE)
-    if not flips:
-        return dataset
-    counter = tf.data.Dataset.random(seed=shuffle_seed or 0, rerandomize_each_iteration=True)
-    return tf.data.Dataset.zip(dataset, counter).map(mirror, num_parallel_calls=tf.data.AUTOTUNE)
+    return _numbered(dataset, shuffle_seed).map(load, num_parallel_calls=tf.data.AUTOTUNE)
 
 
 def packed_batches(

@@ -99,6 +99,7 @@ def encode_splits(
         folder,
         backbone,
         flips=config.training.flips,
+        crops=config.training.crops,
         progress=lambda images, total: tqdm(images, total=total, unit="image", desc="features", disable=not total),
         shard=share,
         compression=config.training.compression,

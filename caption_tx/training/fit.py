@@ -169,12 +169,14 @@ def _train(config: Config, workdir: Path, log: Callable[[str], None], chosen: Di
     log(f"Before training, expect a loss near the marginal entropy: {known}.")
     captioner.summary(print_fn=lambda text, **_: log(text))
 
-    def batches(packed: pipeline.PackedCaptions, seed: int | None, flips: bool) -> Any:
+    views = 1 + config.training.flips + config.training.crops
+
+    def batches(packed: pipeline.PackedCaptions, seed: int | None, augmented: bool) -> Any:
         if cache is not None:
-            rows = pipeline.cached_rows(cache, packed, seed, flips, chosen.share)
+            rows = pipeline.cached_rows(cache, packed, seed, views if augmented else 1, chosen.share)
         else:
             size = backbone.config.image_size
-            rows = pipeline.picture_rows(images, packed, size, seed, flips, log, chosen.share)
+            rows = pipeline.picture_rows(images, packed, size, seed, views if augmented else 1, log, chosen.share)
         uncounted = (Tokenizer.pad_token_id, Tokenizer.unk_token_id)
         size, parts = config.training.batch_size, chosen.devices
         return chosen.dataset(pipeline.packed_batches(rows, packed, size, uncounted, seed, parts))
@@ -234,7 +236,7 @@ def _train(config: Config, workdir: Path, log: Callable[[str], None], chosen: Di
             if len(stages) > 1:
                 log(f"Stage {stage.number}: epochs {stage.begin + 1} to {stage.end}.")
             model.fit(
-                batches(prepared.train[stage.number], config.training.seed + begin, config.training.flips),
+                batches(prepared.train[stage.number], config.training.seed + begin, True),
                 validation_data=None if val is None else batches(val, None, False),
                 initial_epoch=begin,
                 epochs=stage.end,

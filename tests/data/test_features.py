@@ -20,6 +20,7 @@ from caption_tx.data.backbone import Backbone, dequantize
 from caption_tx.data.features import encode_images, open_cache
 from caption_tx.data.image_folders import Images, open_images
 from caption_tx.data.images import read_image
+from caption_tx.data.views import make_view
 from caption_tx.errors import CacheError, ConfigError
 
 
@@ -120,6 +121,47 @@ def test_mirrored_view_is_the_encoded_mirrored_picture(encode, folder, backbone)
         wanted = backbone.encode(np.stack([picture, picture[:, ::-1]])).numpy()
         assert np.abs(views.numpy().astype(int) - wanted).max() <= 1
         assert np.abs(wanted[0].astype(int) - wanted[1]).max() > 10
+
+
+def test_crops_are_parts_of_the_picture_at_its_whole_size():
+    rows, columns = np.mgrid[0:64, 0:64]
+    picture = np.stack([4 * rows, 4 * columns, np.full((64, 64), 9)], axis=-1).astype(np.uint8)
+    np.testing.assert_array_equal(make_view(picture, 0, "0" * 32), picture)
+    np.testing.assert_array_equal(make_view(picture, 1, "0" * 32), picture[:, ::-1])
+    areas = []
+    for number in range(8):
+        for view in range(2, 8):
+            crop = make_view(picture, view, f"{number:016x}").astype(int)
+            assert crop.shape == (64, 64, 3)
+            heights, widths = np.ptp(crop[:, 0, 0]) / 4, np.ptp(crop[0, :, 1]) / 4  # what of the ramps it shows
+            assert 0.45 <= heights * widths / 63**2 <= 1.0
+            assert 0.7 <= widths / heights <= 1.42
+            assert np.all(np.diff(crop[:, 0, 0]) >= 0)  # never upside down
+            assert (crop[0, 0, 1] > crop[0, -1, 1]) == bool(view % 2)
+            areas.append(heights * widths / 63**2)
+    assert min(areas) < 0.6 and max(areas) > 0.9 and len(set(areas)) > 40
+
+
+def test_crops_depend_on_the_picture_alone(encode, backbone, tmp_path):
+    first, again = encode(flips=True, crops=2), encode(flips=True, crops=2, cache=tmp_path / "again", batch_size=3)
+    assert first.views == 4
+
+    def views(cache):
+        records = (cache.parse(record) for record in tf.data.TFRecordDataset(cache.paths_holding(cache.images)))
+        return {name.numpy(): features.numpy().astype(int) for name, features in records}
+
+    first, again = views(first), views(again)
+    for name, stored in first.items():
+        assert np.abs(stored - again[name]).max() <= 1
+        assert np.abs(stored[2] - stored[3]).max() > 10
+
+
+def test_cache_with_too_few_crops_is_refused(encode):
+    encode(flips=True, crops=1)
+    with pytest.raises(CacheError, match="2 random crops"):
+        encode(flips=True, crops=2)
+    with pytest.raises(ConfigError, match="flips"):
+        encode(crops=2)
 
 
 def test_cache_without_mirrored_views_is_refused_for_flips(encode):

@@ -68,10 +68,10 @@ def cache(folder, packed, backbone, tmp_path_factory):
 def batches(cache, packed, request):
     """Batches of an epoch as NumPy, from the cache."""
 
-    def batches(seed=None, flips=False, batch_size=BATCH, captions=packed):
+    def batches(seed=None, views=1, batch_size=BATCH, captions=packed):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(pipeline, "HELD_BYTES", request.param)
-            rows = cached_rows(cache, captions, seed, flips)
+            rows = cached_rows(cache, captions, seed, views)
         return list(packed_batches(rows, captions, batch_size, UNCOUNTED, seed).as_numpy_iterator())
 
     return batches
@@ -96,7 +96,7 @@ def test_packing_by_hand(cache):
     assert packed.caption_splits.tolist() == [0, 2, 3]
     assert captions_in(packed) == {"001.png": [[2, 7, 3], [2, 8, 9]], "000.png": [[2, 3]]}
     assert packed.weights.tolist() == [0.5, 2.0, 1.0]
-    (batch,) = packed_batches(cached_rows(cache, packed, None, False), packed, 2, UNCOUNTED, None)
+    (batch,) = packed_batches(cached_rows(cache, packed, None, 1), packed, 2, UNCOUNTED, None)
     inputs, labels, weights = batch
     row = int(np.argmax(np.count_nonzero(inputs["segment_ids"], axis=1)))
     found = {name: inputs[name][row].numpy().tolist() for name in ("token_ids", "positions", "segment_ids")}
@@ -144,7 +144,7 @@ def test_without_a_seed_rows_keep_the_order_of_the_shards(batches):
 
 
 def test_a_second_epoch_of_one_dataset_comes_in_another_order(cache, packed):
-    dataset = packed_batches(cached_rows(cache, packed, 1, False), packed, BATCH, UNCOUNTED, 1)
+    dataset = packed_batches(cached_rows(cache, packed, 1, 1), packed, BATCH, UNCOUNTED, 1)
     epochs = [captions_of(dataset.as_numpy_iterator()) for _ in range(2)]
     assert epochs[0] != epochs[1]
     assert sorted(epochs[0]) == sorted(epochs[1])
@@ -158,7 +158,7 @@ def test_features_that_fit_in_memory_are_read_once(folder, packed, backbone, tmp
     datasets = []
     for room in (size, size - 1):
         monkeypatch.setattr(pipeline, "HELD_BYTES", room)
-        dataset = packed_batches(cached_rows(held, packed, seed, True), packed, BATCH, UNCOUNTED, seed)
+        dataset = packed_batches(cached_rows(held, packed, seed, 2), packed, BATCH, UNCOUNTED, seed)
         assert sum(len(labels) for _, labels, _ in dataset) == IMAGES
         datasets.append(dataset)
     for path in tmp_path.glob("*.tfrecord"):
@@ -170,7 +170,7 @@ def test_features_that_fit_in_memory_are_read_once(folder, packed, backbone, tmp
 
 @pytest.mark.parametrize("batch_size", [1, 5, 23, 40])
 def test_number_of_batches_is_known_and_the_last_may_be_smaller(cache, packed, batch_size):
-    dataset = packed_batches(cached_rows(cache, packed, 1, False), packed, batch_size, UNCOUNTED, 1)
+    dataset = packed_batches(cached_rows(cache, packed, 1, 1), packed, batch_size, UNCOUNTED, 1)
     sizes = [len(labels) for _, labels, _ in dataset.as_numpy_iterator()]
     assert int(dataset.cardinality()) == len(sizes) == -(-IMAGES // batch_size)
     assert sum(sizes) == IMAGES
@@ -189,7 +189,7 @@ def test_padding_is_little(batches):
 
 def test_padding_and_unknown_labels_weigh_nothing_and_others_one(cache):
     captions = pack({"000.png": [np.array([START, 5, UNK, 6, END])], "001.png": [np.array([START, END])]})
-    (batch,) = packed_batches(cached_rows(cache, captions, None, False), captions, 2, UNCOUNTED, None)
+    (batch,) = packed_batches(cached_rows(cache, captions, None, 1), captions, 2, UNCOUNTED, None)
     _, labels, weights = batch
     row = int(np.argmax(np.sum(weights, axis=1)))
     assert weights[row].numpy().tolist() == [1, 0, 1, 1]
@@ -207,7 +207,7 @@ def test_features_are_those_of_the_rows_image(batches, cache, packed):
 
 def test_only_images_with_captions_come(cache):
     captions = pack({name: [np.array([START, 5, END])] for name in ("020.png", "001.png", "007.png")})
-    assert sum(len(row["features"]) > 0 for row in cached_rows(cache, captions, None, False)) == 3
+    assert sum(len(row["features"]) > 0 for row in cached_rows(cache, captions, None, 1)) == 3
 
 
 def views_of(dataset, cache):
@@ -226,18 +226,32 @@ def views_of(dataset, cache):
 
 
 def test_flips_choose_both_views_and_otherwise_in_every_epoch(cache, packed):
-    dataset = cached_rows(cache, packed, 5, flips=True)
+    dataset = cached_rows(cache, packed, 5, views=2)
     first, second = views_of(dataset, cache), views_of(dataset, cache)
     assert len(first) == IMAGES
     for views in (first, second):
         assert 5 <= sum(views) <= IMAGES - 5
     assert first != second
-    assert first == views_of(cached_rows(cache, packed, 5, flips=True), cache)
-    assert views_of(cached_rows(cache, packed, 5, flips=False), cache) == [0] * IMAGES
+    assert first == views_of(cached_rows(cache, packed, 5, views=2), cache)
+    assert views_of(cached_rows(cache, packed, 5, views=1), cache) == [0] * IMAGES
+
+
+def test_every_view_that_is_asked_for_is_drawn_and_no_other(folder, packed, backbone, tmp_path):
+    cropped = encode_images(packed.images, folder, str(tmp_path), backbone, flips=True, crops=3)
+    stored = {}
+    for record in tf.data.TFRecordDataset(cropped.paths_holding(cropped.images)):
+        name, views = cropped.parse(record)
+        stored[packed.images.index(name.numpy().decode())] = views.numpy()
+    for views in (1, 2, 5):
+        drawn = set()
+        for row in cached_rows(cropped, packed, 3, views).as_numpy_iterator():
+            same = [np.array_equal(row["features"], view) for view in stored[int(row["row"])]]
+            drawn.add(same.index(True))
+        assert drawn == set(range(views))
 
 
 def test_pictures_flip_too(folder, packed):
-    dataset = picture_rows(open_images(folder), packed, 32, 5, flips=True)
+    dataset = picture_rows(open_images(folder), packed, 32, 5, views=2)
     epochs = []
     for _ in range(2):
         mirrored = {}
@@ -253,8 +267,8 @@ def test_pictures_flip_too(folder, packed):
 def test_pictures_and_cache_give_the_same_logits(folder, packed, cache, backbone, make_captioner):
     captioner = make_captioner(feature_shape=backbone.feature_shape, max_length=40)
     ways = {
-        "pictures": (picture_rows(open_images(folder), packed, 32, None, False), TrainingModel(captioner, backbone)),
-        "cache": (cached_rows(cache, packed, None, False), TrainingModel(captioner)),
+        "pictures": (picture_rows(open_images(folder), packed, 32, None, 1), TrainingModel(captioner, backbone)),
+        "cache": (cached_rows(cache, packed, None, 1), TrainingModel(captioner)),
     }
     found = {}
     for way, (rows, model) in ways.items():
@@ -276,7 +290,7 @@ def test_pictures_and_cache_give_the_same_logits(folder, packed, cache, backbone
 def test_unreadable_picture_stays_as_a_row_that_does_not_count_and_is_reported_once(folder, packed):
     captions = pack({name: [np.array([START, 5, END])] for name in ("000.png", "missing.png", "001.png")})
     told = []
-    rows = picture_rows(open_images(folder), captions, 32, 1, False, told.append)
+    rows = picture_rows(open_images(folder), captions, 32, 1, 1, told.append)
     dataset = packed_batches(rows, captions, 2, UNCOUNTED, 1)
     for _ in range(3):
         counted = []
@@ -322,7 +336,7 @@ def test_workers_divide_each_batch_of_one_process(
     monkeypatch.setattr(pipeline, "HELD_BYTES", pipeline.HELD_BYTES if held else 0)
 
     def batches(share, parts):
-        rows = cached_rows(sharded, packed, seed, seed is not None, share)
+        rows = cached_rows(sharded, packed, seed, 1 if seed is None else 2, share)
         dataset = packed_batches(rows, packed, BATCH, UNCOUNTED, seed, parts)
         return [batch for _ in range(2) for batch in dataset.as_numpy_iterator()]
 
@@ -344,15 +358,15 @@ def test_a_worker_opens_its_own_shards_alone(sharded, packed, tmp_path, monkeypa
     cache = dataclasses.replace(sharded, folder=str(folder))
     for path in cache.paths_holding(packed.images)[1::2]:
         (folder / path).unlink()
-    mine = [bool(row["mine"]) for row in cached_rows(cache, packed, 1, False, (0, 2))]
+    mine = [bool(row["mine"]) for row in cached_rows(cache, packed, 1, 1, (0, 2))]
     assert (len(mine), sum(mine)) == (IMAGES, sum(len(cache.shards[shard]) for shard in sorted(cache.shards)[::2]))
     with pytest.raises(tf.errors.NotFoundError):
-        list(cached_rows(cache, packed, 1, False, (1, 2)))
+        list(cached_rows(cache, packed, 1, 1, (1, 2)))
 
 
 def test_workers_divide_pictures(folder, packed):
     def rows(share):
-        return list(picture_rows(open_images(folder), packed, 32, 1, True, share=share).as_numpy_iterator())
+        return list(picture_rows(open_images(folder), packed, 32, 1, 2, share=share).as_numpy_iterator())
 
     wanted, found = rows((0, 1)), [rows((worker, 2)) for worker in range(2)]
     for number, row in enumerate(wanted):
