@@ -1,0 +1,44 @@
+"""English captions of Flickr8k: the recipe, and its scores on the validation split.
+
+COMMAND
+    python experiments/flickr8k_en.py --data DIR --workdir runs/flickr8k-en [--backbone-weights FILE] [--seeds 0 1 2]
+
+`flickr8k.py` says what DIR holds. Frozen ImageNet MobileNet 1.0/224; mirrored views and four random crops of each
+image; four layers; captions by a beam of 20 and consensus.
+
+RESULT, of a shorter run (14 epochs, three layers, one seed, bfloat16), 2 cores (AMD EPYC) that did other work as well:
+validation loss 2.7307 per known token, where training with dropout was at 2.694: it has not learnt all it could.
+BLEU-4 20.2, CIDEr 46.7, 709 distinct with a beam of 4; 21.5, 47.4, 672 with a beam of 20 and consensus 0.3.
+The recipe as it stands here was not run to its end yet.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+
+from flickr8k import add_arguments, base, run_seeds
+
+from caption_tx.config import Config, DecodingOptions
+
+SEARCH = DecodingOptions(beam_width=20, length_penalty=1.0, consensus=0.3)
+
+
+def recipe(arguments: argparse.Namespace) -> Config:
+    """Longer and deeper than the defaults: English captions are longer, and 14 epochs did not exhaust them."""
+    config = base(arguments, "en")
+    training = replace(config.training, crops=4, precision=arguments.precision)
+    return replace(config, model=replace(config.model, num_layers=4, dropout=0.2), training=training)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_arguments(parser, epochs=24)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--precision", default="mixed_bfloat16", help="default: %(default)s")
+    arguments = parser.parse_args()
+    run_seeds(recipe(arguments), arguments, SEARCH)
+
+
+if __name__ == "__main__":
+    main()
