@@ -15,7 +15,7 @@ from caption_tx.errors import ConfigError
 def corpus(tmp_path, write_pictures, backbone_config):
     """Two sources on twelve pictures, and the options that name the pictures and a small backbone."""
     names = write_pictures(tmp_path / "photos", 12)
-    human = "".join(f"{name}#zhc#0 一張第{number}号图片\n" for number, name in enumerate(names))
+    human = "".join(f"{name}#zhc#0 一張第{number}号Ａ图片\n" for number, name in enumerate(names))
     machine = "".join(f"{name}#zhb#0 机器说这是Ａ图片\n" for name in names)
     (tmp_path / "human.txt").write_bytes(human.encode("gb18030"))
     (tmp_path / "machine.txt").write_text(machine, encoding="utf-8")
@@ -74,6 +74,7 @@ def test_staged_training_on_two_sources(corpus, capsys):
     assert "Stage 2: epochs 2 to 3." in output
     vocabulary = (workdir / "bundle" / "vocabulary.txt").read_text(encoding="utf-8").split()
     assert "a" in vocabulary and "一张" in vocabulary  # Ａ was folded, 張 converted, GB18030 found
+    assert "机器" not in vocabulary  # of the first stage alone
     assert pd.read_csv(workdir / "log.csv")["epoch"].tolist() == [1, 2, 3]
     reasons = pd.read_csv(workdir / "left_out.csv")["reason"]
     assert set(reasons) == {"machine translation, not used as a reference"}

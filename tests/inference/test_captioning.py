@@ -73,9 +73,9 @@ def published(shared, make_captioner, tokenizer):
     config = BackboneConfig(weights=str(weights))
     backbone = Backbone(config)
     model = make_captioner(feature_shape=backbone.feature_shape)
-    captioner = ImageCaptioner(Bundle(model, tokenizer, TextConfig(language="en"), config, backbone.key))
+    captioner = ImageCaptioner(Bundle(model, tokenizer, TextConfig(language="en"), backbone.config, backbone.key))
     paths = sorted((shared / "data" / "flickr8k" / "images").rglob("*.jpg"))[:16]
-    return captioner, np.stack([read_image(str(path), config.image_size)[1] for path in paths])
+    return captioner, np.stack([read_image(str(path), backbone.config.image_size)[1] for path in paths])
 
 
 @pytest.mark.parametrize("size", [1, 5])
