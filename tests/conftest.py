@@ -12,6 +12,13 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+LONG = ("test_ray_cluster.py", "test_fit.py", "test_end_to_end.py", "test_distribution.py", "test_damaged_images.py")
+"""Files with few tests that take long: they begin first, so that no process is left alone with them at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Brings the files that take long to the front."""
+    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
 
 
 @pytest.fixture(scope="session")

@@ -70,7 +70,7 @@ def test_only_frozen_vectors_stay_in_fit(make, inputs, width, tie_embeddings, fr
     captioner = make(width, tie_embeddings=tie_embeddings, freeze_embeddings=freeze)
     before = np.array(captioner.embedding.tokens)
     model = TrainingModel(captioner)
-    model.compile(keras.optimizers.Adam(0.01, clipnorm=1.0), MaskedLoss(0.1))
+    model.compile(keras.optimizers.Adam(0.01, clipnorm=1.0), MaskedLoss(0.1), run_eagerly=True)  # tracing takes longer
     inputs["token_ids"] = np.resize(np.arange(13, dtype=np.int32), (2, 9))
     labels = np.resize(np.arange(12, -1, -1), (2, 9))
     model.fit(inputs, labels, sample_weight=np.ones((2, 9), np.float32), epochs=2, verbose=0)
