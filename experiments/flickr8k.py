@@ -97,3 +97,13 @@ def run_seeds(config: Config, arguments: argparse.Namespace, options: DecodingOp
         table.loc["mean"], table.loc["std"] = table.mean(), table.std()
     log("validation split, scores times 100\n" + table.to_string(float_format="%.2f"))
     return table
+
+
+def run(doc: str, recipe: Callable[[argparse.Namespace], Config], options: DecodingOptions, epochs: int) -> None:
+    """The command line of a recipe."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_arguments(parser, epochs)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--precision", default="mixed_bfloat16", help="default: %(default)s")
+    arguments = parser.parse_args()
+    run_seeds(recipe(arguments), arguments, options)

@@ -7,7 +7,13 @@ COMMAND
 first, people's captions after; mirrored views and four random crops of each image; four layers; captions by a beam of
 20 and consensus. The levers were tried in `levers.py`.
 
-RESULT
+RESULT, 2 cores (AMD EPYC) without GPU that did other work as well, features made before; a run takes 11 minutes by its
+epochs where nothing else runs (25 to 35 s each), and features of six views of 7,000 images took 6.6 minutes under load.
+Validation split, jieba words, scores times 100. Seed 0 is of the same recipe by a script before this one.
+
+            BLEU-1  BLEU-4  ROUGE-L  CIDEr  distinct  val_token_loss
+    seed 0    63.0    27.1     51.8   87.9       440          2.1412
+    seed 1    62.8    26.7     51.9   88.7       407
 """
 
 from __future__ import annotations
@@ -15,7 +21,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 
-from flickr8k import add_arguments, base, run_seeds
+from flickr8k import base, run
 
 from caption_tx.config import Config, DecodingOptions
 
@@ -30,14 +36,5 @@ def recipe(arguments: argparse.Namespace) -> Config:
     return replace(config, model=replace(config.model, num_layers=4), training=training)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_arguments(parser, epochs=24)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--precision", default="mixed_bfloat16", help="default: %(default)s")
-    arguments = parser.parse_args()
-    run_seeds(recipe(arguments), arguments, SEARCH)
-
-
 if __name__ == "__main__":
-    main()
+    run(__doc__, recipe, SEARCH, epochs=24)

@@ -17,7 +17,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 
-from flickr8k import add_arguments, base, run_seeds
+from flickr8k import base, run
 
 from caption_tx.config import Config, DecodingOptions
 
@@ -31,14 +31,5 @@ def recipe(arguments: argparse.Namespace) -> Config:
     return replace(config, model=replace(config.model, num_layers=4, dropout=0.2), training=training)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_arguments(parser, epochs=24)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--precision", default="mixed_bfloat16", help="default: %(default)s")
-    arguments = parser.parse_args()
-    run_seeds(recipe(arguments), arguments, SEARCH)
-
-
 if __name__ == "__main__":
-    main()
+    run(__doc__, recipe, SEARCH, epochs=24)

@@ -4,6 +4,7 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read once, when TensorFlow loads
 
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -133,3 +134,25 @@ def write_pictures():
         return names
 
     return write
+
+
+@pytest.fixture(scope="module")
+def bundle(make_captioner, tokenizer, backbone, backbone_config, tmp_path_factory):
+    """The folder of a tiny bundle with random weights."""
+    from caption_tx.bundle import Bundle, save_bundle
+    from caption_tx.config import TextConfig
+
+    folder = tmp_path_factory.mktemp("tiny") / "bundle"
+    model = make_captioner(seed=3, feature_shape=backbone.feature_shape)
+    save_bundle(Bundle(model, tokenizer, TextConfig(language="en"), backbone_config, backbone.key), folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def loaded_once():
+    """The commands of a module share one loaded bundle: the graphs of each would be built anew."""
+    from caption_tx.inference import captioning
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(captioning, "load", functools.cache(captioning.load))
+        yield

@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager, suppress
 from typing import Any
 
 from caption_tx.cli.settings import decoding_options, need_images, parse_share, resolve, resolve_corpus
-from caption_tx.config import Config, DecodingOptions
+from caption_tx.config import Config, CorpusConfig, DecodingOptions
 from caption_tx.errors import CaptionTxError, ConfigError, ImageError
 
 
@@ -72,6 +72,20 @@ def demo(arguments: argparse.Namespace) -> None:
     run_demo(arguments.workdir, arguments.language, _tell)
 
 
+def _read_corpus(source: CorpusConfig) -> Any:
+    """The table of captions; names of images are checked only where a folder of images is named."""
+    from caption_tx.data.corpus import read_corpus
+
+    return read_corpus(
+        source.sources,
+        source.format,
+        source.val_fraction,
+        source.test_fraction,
+        source.split_seed,
+        source.images or None,
+    )
+
+
 def corpus(arguments: argparse.Namespace) -> None:
     """Counts of a corpus, and what is wrong with it."""
     for option, path, suffixes in (
@@ -86,21 +100,14 @@ def corpus(arguments: argparse.Namespace) -> None:
             raise ConfigError(f"{option} must end in {' or '.join(suffixes)}, got '{path}'.")
         if not path.absolute().parent.is_dir():
             raise ConfigError(f"{option}: there is no folder '{path.absolute().parent}'.")
-    from caption_tx.data.corpus import describe, format_description, read_corpus
+    from caption_tx.data.corpus import describe, format_description
     from caption_tx.data.segmentation import Segmenter
 
     config = resolve(arguments)
     source = config.corpus
     if source.images:
         need_images(config)
-    table = read_corpus(
-        source.sources,
-        source.format,
-        source.val_fraction,
-        source.test_fraction,
-        source.split_seed,
-        source.images or None,
-    )
+    table = _read_corpus(source)
     segmenter = Segmenter(config.text)
     if arguments.check:
         _check_corpus(arguments, config, table, segmenter)
@@ -304,7 +311,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     """Captions a split, or takes a file of predictions, and scores it."""
     options = decoding_options(arguments)
     _check_evaluation(arguments, options)
-    from caption_tx.data.corpus import captions_by_image, read_corpus
+    from caption_tx.data.corpus import captions_by_image
     from caption_tx.evaluation.evaluate import evaluate
     from caption_tx.evaluation.protocol import conversion
     from caption_tx.evaluation.scores import require_scorers
@@ -316,14 +323,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     source = config.corpus
     if source.images or (arguments.bundle is not None and arguments.cache is None):
         need_images(config)
-    table = read_corpus(
-        source.sources,
-        source.format,
-        source.val_fraction,
-        source.test_fraction,
-        source.split_seed,
-        source.images or None,
-    )
+    table = _read_corpus(source)
     arguments.out.mkdir(parents=True, exist_ok=True)
     language, convert, path = config.text.language, None, arguments.predictions
     facts: dict[str, Any] = {"corpus": {"sources": list(source.sources), "images": source.images}}

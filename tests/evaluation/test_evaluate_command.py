@@ -1,14 +1,11 @@
 """`caption-tx evaluate`: a split captioned and scored, killed runs gone on with, files of other systems."""
 
-import functools
 import json
 
 import numpy as np
 import pytest
 
-from caption_tx.bundle import Bundle, save_bundle
 from caption_tx.cli import main
-from caption_tx.config import TextConfig
 from caption_tx.data.features import encode_images
 from caption_tx.evaluation import score
 from caption_tx.inference import captioning
@@ -19,21 +16,7 @@ COUNT = 14
 BAD = "009.png"
 
 
-@pytest.fixture(scope="module")
-def bundle(make_captioner, tokenizer, backbone, backbone_config, tmp_path_factory):
-    """A tiny bundle with random weights, on disk."""
-    folder = tmp_path_factory.mktemp("tiny") / "bundle"
-    model = make_captioner(seed=3, feature_shape=backbone.feature_shape)
-    save_bundle(Bundle(model, tokenizer, TextConfig(language="en"), backbone_config, backbone.key), folder)
-    return str(folder)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def loaded_once():
-    """The commands here share one loaded bundle: the graphs of each would be built anew."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(captioning, "load", functools.cache(captioning.load))
-        yield
+pytestmark = pytest.mark.usefixtures("loaded_once")
 
 
 @pytest.fixture(scope="module")
