@@ -12,17 +12,19 @@ features is in its time as in ours. Every round runs each three times, in turn; 
 "Arithmetic" is the matrix products of one image's captions at the rate of a 2,048 x 2,048 product in one TensorFlow
 call, measured in every round.
 
-RESULT, 2 cores (AMD EPYC) without GPU, TensorFlow 2.21.0, torch 2.13.0, transformers 5.23.0, 7 rounds, 60 s
-matrix product 475 GFLOP/s; tutorial 526 ms a caption
+RESULT, 2 cores (AMD EPYC) without GPU, TensorFlow 2.21.0, torch 2.13.0, transformers 5.23.0, 7 rounds, twice (a / b)
+matrix product 466 / 467 GFLOP/s; tutorial 551 / 576 ms a caption
                      ours   compiled in   times the arithmetic   tutorial / ours   transformers / ours
-batch  1, greedy    5.8 ms     0.9 s              15.4                  91             22.7 ms, 3.9
-batch  1, beam 4   15.7 ms     0.9 s              13.3                  33             42.5 ms, 2.7
-batch 64, greedy   64.2 ms     0.9 s               2.7                 525            134.3 ms, 2.1
-batch 64, beam 4  223.8 ms     1.2 s               3.0                 150            510.5 ms, 2.3
-Beam 4 costs 2.7 times greedy at batch 1 and 3.5 times at batch 64. Run once in a row instead of three times (other
-work between leaves colder caches), batch 64 greedy took 76 ms, 444 and 1.8 times. So the aims for batch 64, 500 times
-the tutorial and twice transformers, are met where searches follow each other and missed where each stands alone.
-Of the 64 ms the memory's keys and values take 10 and the vocabulary 17 (timed with 500 words instead of 5,000).
+batch  1, greedy    6.1 / 6.8 ms     1.0 s   15.9 / 17.8             91 / 85       27.8, 4.6 / 31.6 ms, 4.7
+batch  1, beam 4   16.6 / 17.0 ms    1.0 s   13.8 / 14.2             33 / 34       49.2, 3.0 / 49.4 ms, 2.9
+batch 64, greedy   59.0 / 62.6 ms    1.0 s    2.4 / 2.6             598 / 589     136.7, 2.3 / 139.2 ms, 2.2
+batch 64, beam 4  177.5 / 178.7 ms   1.3 s    2.3 / 2.3             199 / 206     531.6, 3.0 / 508.2 ms, 2.8
+Beam 4 costs 2.7 / 2.5 times greedy at batch 1 and 3.0 / 2.9 times at batch 64.
+A batch of 64 is searched as two parts of 32 side by side, one for each core. As one part, each product divided among
+the cores, it took 68.5 ms, and 232 with beam 4, in two runs before these (537 and 160 times the tutorial, 1.9 and 2.2
+times transformers). In turn, greedy and beam 4: one part 67 and 235 ms, two of 32 side by side 57 and 179, one after
+the other 78 and 264; four of 16 side by side 67 and 194. In one part the memory's keys and values took 11 of the 69 ms,
+attention to it 13, the vocabulary 17 and the feed-forward layers 12.
 Captions that ended are carried along until the last of their batch. With a trained captioner on 256 photographs of
 Flickr8k-CN in batches of 64, tokens of a caption, of the longest in the batch, and the share of the steps that lie
 behind a caption's end, the most that leaving ended ones out could win before its own cost:
@@ -31,10 +33,9 @@ behind a caption's end, the most that leaving ended ones out could win before it
     temperature 1               5.9   10.8   45 %
     temperature 1, 5 samples    5.9   12.5   53 %
     temperature 1.5            11.2   33.2   66 %
-So the last quarter of the images of a batch of 64 goes on in a loop of its own where captions are drawn. In turn with
-the single loop, under load, it took 0.86 of the time at temperature 1 (median of 50 pairs; 1.07 of 25 under more load)
-and 0.84 with 5 samples (25 pairs), with the same captions; the first call took two to three times as long. Greedy
-search keeps one loop: two took 1.02 of its time, and 1.04 and 0.95 in two runs with 20 tokens forced.
+So the last quarter of the images of a part of 32 goes on in a loop of its own where captions are drawn: 0.90 of the
+time of a single loop at temperature 1 and 0.81 with 5 samples (medians of 15 pairs in turn, batches of 64), with the
+same captions; the first call takes twice as long. Greedy search keeps one loop, with 20 tokens forced as fast as two.
 The same search without XLA, both under load and in turn: 31.8 ms (6.5 with) for one image, 180 (108) for 64, beam 4
 49 (18) and 451 (348); it starts a second sooner.
 """

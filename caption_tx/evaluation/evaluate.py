@@ -114,7 +114,7 @@ def _cached_captions(
 ) -> Iterator[tuple[str, list[Caption]]]:
     from caption_tx.data.backbone import dequantize
     from caption_tx.data.cache import read_manifest
-    from caption_tx.inference.decoding import BATCHES, decode
+    from caption_tx.inference.decoding import FULL_BATCH, decode
 
     bundle, segmenter = captioner.bundle, captioner.bundle.segmenter()
     contents: dict[str, str] = {}
@@ -126,9 +126,9 @@ def _cached_captions(
     for start in range(0, len(names), _LOADED):
         loaded = names[start : start + _LOADED]
         features = cache.load(loaded)
-        for first in range(0, len(loaded), BATCHES[-1]):
-            batch = loaded[first : first + BATCHES[-1]]
-            activations = dequantize(features[first : first + BATCHES[-1]])
+        for first in range(0, len(loaded), FULL_BATCH):
+            batch = loaded[first : first + FULL_BATCH]
+            activations = dequantize(features[first : first + FULL_BATCH])
             # The same draws as from the image file: its content decides them.
             seeds = [int(contents[name][:16], 16) for name in batch] if contents else None
             found = decode(bundle.captioner, activations, bundle.tokenizer, options, seeds, segmenter)

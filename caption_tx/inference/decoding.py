@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
@@ -19,8 +21,14 @@ from caption_tx.model.captioner import Captioner
 
 __all__ = ["Caption", "DecodingOptions", "decode"]
 
-BATCHES = (1, 4, 16, 64)
+BATCHES = (1, 4, 16, 32)
 """Sizes that a search is compiled for; a batch is filled up to the next one, a larger one divided."""
+
+WORKERS = min(os.cpu_count() or 1, 8)
+"""Parts of a larger batch that are searched side by side. What one core does alone, another core's part fills."""
+
+FULL_BATCH = BATCHES[-1] * WORKERS
+"""Images that keep all workers busy."""
 
 
 @dataclass(frozen=True)
@@ -224,27 +232,37 @@ def decode(
         raise ValueError(f"Expected one row seed an image, got {len(row_seeds)} for {len(features)}.")
     searches = _SEARCHES.setdefault(captioner, {})
 
-    def run(rows: slice, batch: int) -> list[tuple[list[Caption], bool]]:
-        """Captions of each of these images, and whether a near tie was decided on the way."""
+    def plan_of(batch: int) -> Plan:
         plan = _plan(options, wanted, tokenizer, batch)
         if plan not in searches:
             searches[plan] = compile_search(captioner, plan)
+        return plan
+
+    def run(plan: Plan, rows: slice) -> list[tuple[list[Caption], bool]]:
+        """Captions of each of these images, and whether a near tie was decided on the way."""
         images = features[rows]
         count = len(images)
-        if count < batch:
-            images = tf.concat([images, tf.zeros((batch - count, *expected))], axis=0)
+        if count < plan.batch:
+            images = tf.concat([images, tf.zeros((plan.batch - count, *expected))], axis=0)
         seeds = row_seeds[rows]
         bits = _random_bits(options.seed, seeds, plan.group, captioner.max_length) if plan.drawn else None
         numbers = _numbers(plan, options, wanted, tokenizer, count, bits)
         found = [part.numpy()[:count] for part in searches[plan](images, numbers)]
         return [(_rank(plan, options, tokenizer, *image), bool(unsure)) for *image, unsure in zip(*found, strict=True)]
 
+    parts = [slice(start, min(start + BATCHES[-1], len(features))) for start in range(0, len(features), BATCHES[-1])]
+    plans = [plan_of(next(size for size in BATCHES if size >= part.stop - part.start)) for part in parts]
+    if len(parts) > 1 and WORKERS > 1:
+        with ThreadPoolExecutor(WORKERS) as pool:
+            found = list(pool.map(run, plans, parts))
+    else:
+        found = list(map(run, plans, parts))
     results: list[list[Caption]] = []
-    for start in range(0, len(features), BATCHES[-1]):
-        batch = next(size for size in BATCHES if size >= min(len(features) - start, BATCHES[-1]))
-        for row, (captions, unsure) in enumerate(run(slice(start, start + BATCHES[-1]), batch), start):
-            # A tie to within the last bits could fall otherwise in another batch: alone it is always the same.
-            results.append(run(slice(row, row + 1), 1)[0][0] if unsure and batch > 1 else captions)
+    for captions, unsure in (image for part in found for image in part):
+        # A tie to within the last bits could fall otherwise in another batch: alone it is always the same.
+        again = unsure and len(features) > 1
+        row = len(results)
+        results.append(run(plan_of(1), slice(row, row + 1))[0][0] if again else captions)
     return results
 
 

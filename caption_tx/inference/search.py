@@ -28,8 +28,8 @@ from caption_tx.inference.choosing import (
 )
 from caption_tx.model.captioner import Captioner
 
-LARGE = 64
-"""Images of a batch from which on drawn captions that go on are parted from those that ended."""
+LARGE = 32
+"""Images that are searched together from which on drawn captions that go on are parted from those that ended."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,9 @@ def compile_search(captioner: Captioner, plan: Plan) -> Callable[[tf.Tensor, Num
             keys=tf.TensorSpec((plan.batch, plan.group, plan.length if plan.drawn else 0, 2), tf.uint32),
         ),
     ]
-    return tf.function(search, input_signature=signature, autograph=False, jit_compile=True)
+    search = tf.function(search, input_signature=signature, autograph=False, jit_compile=True)
+    search.get_concrete_function()  # traced here and now: several threads may run it
+    return search
 
 
 def _values(plan: Plan, numbers: Numbers, log_shares: tf.Tensor, tokens: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
@@ -173,7 +175,7 @@ def _put(array: tf.Tensor, index: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
 def _draw(captioner: Captioner, plan: Plan, features: tf.Tensor, numbers: Numbers) -> Found:
     """Greedy search and sampling: every caption goes its own way.
 
-    Drawn captions are of very unequal length. Where a quarter of a large batch's images are left, or fewer, these
+    Drawn captions are of very unequal length. Where a quarter of many images are left, or fewer, these
     go on by themselves (experiments/benchmark_decoding.py says what that gives).
     """
     shape, vocabulary_size = (plan.batch, plan.group), captioner.vocabulary_size

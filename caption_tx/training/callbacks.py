@@ -21,7 +21,7 @@ from caption_tx.data.tokenizer import Tokenizer
 from caption_tx.errors import CaptionTxError
 from caption_tx.evaluation.scores import score
 from caption_tx.files import write_atomically
-from caption_tx.inference.decoding import BATCHES, decode
+from caption_tx.inference.decoding import FULL_BATCH, decode
 from caption_tx.model.captioner import Captioner
 
 
@@ -120,8 +120,8 @@ class FreeRunningScores(keras.callbacks.Callback):
 
     def _scores(self, epoch: int) -> list[float]:
         captions: list[str] = []
-        for start in range(0, len(self.features), BATCHES[-1]):
-            features = dequantize(self.features[start : start + BATCHES[-1]])
+        for start in range(0, len(self.features), FULL_BATCH):
+            features = dequantize(self.features[start : start + FULL_BATCH])
             captions += [best.text for best, *_ in decode(self.captioner, features, self.tokenizer, self.options)]
         hypotheses = dict(zip(self.references, captions, strict=True))
         scores = score(hypotheses, self.references, self.language, characters=False, resamples=0)
