@@ -27,8 +27,8 @@ from caption_tx.config import LANGUAGES
 from caption_tx.data.images import read_image
 from caption_tx.errors import CaptionTxError, ConfigError, ImageError
 from caption_tx.evaluation.grounding import Interval, Source, interval, middles, poolings
-from caption_tx.evaluation.tracing import log_probabilities, trace_many
 from caption_tx.inference.captioning import ImageCaptioner
+from caption_tx.inference.tracing import log_probabilities, trace_all
 
 WAYS = ("pixels", "cells")
 """What is covered: the picture before the backbone, or its features."""
@@ -212,7 +212,7 @@ def measure_deletion(
     while chunk := list(islice(items, _CHUNK)):
         features = np.asarray(captioner.features([item.picture for item in chunk]))
         token_lists = [item.token_ids for item in chunk]
-        traced = trace_many(bundle.captioner, features, token_lists)
+        traced = trace_all(bundle.captioner, features, token_lists)
         covers = []
         for item, (scores, _, own_scores) in zip(chunk, traced, strict=True):
             maps = [source.maps(scores, own_scores)[place] for source in sources for place in item.places]

@@ -30,9 +30,9 @@ from caption_tx.data.images import read_image
 from caption_tx.data.scene_captions import named_objects, word_class
 from caption_tx.data.scene_objects import SceneObject
 from caption_tx.errors import CaptionTxError
-from caption_tx.evaluation.tracing import trace_many
 from caption_tx.inference.attention import pool
 from caption_tx.inference.captioning import ImageCaptioner
+from caption_tx.inference.tracing import trace_all
 
 CLASSES = ("shape", "color", "relation")
 """Kinds of words that are measured."""
@@ -360,7 +360,7 @@ def measure_grounding(
         raise CaptionTxError("No word of the captions names an object of its scene; is the language the right one?")
     token_lists = bundle.tokenizer.tokenize(words)
     others = [(row + 1) % len(names) for row in rows]
-    traced = [trace_many(model, features, token_lists, chosen) for chosen in (rows, others)]
+    traced = [trace_all(model, features, token_lists, chosen) for chosen in (rows, others)]
     if sources is None:
         sources = all_sources(*traced[0][0][0].shape[:2])
 

@@ -12,8 +12,8 @@ from caption_tx.data.backbone import dequantize
 from caption_tx.data.cache import open_cache
 from caption_tx.data.image_folders import open_images
 from caption_tx.errors import CaptionTxError, ImageError
-from caption_tx.evaluation.tracing import trace_many
 from caption_tx.inference.health import MapHealth, measure_health
+from caption_tx.inference.tracing import trace_all
 
 if TYPE_CHECKING:
     from caption_tx.inference.captioning import ImageCaptioner
@@ -47,7 +47,7 @@ def measure_map_health(
         words, features = _read(captioner, words, images)
     if not words:
         raise CaptionTxError("No image can be read that has a caption with words, so there are no maps to measure.")
-    traced = trace_many(bundle.captioner, features, bundle.tokenizer.tokenize(list(words.values())))
+    traced = trace_all(bundle.captioner, features, bundle.tokenizer.tokenize(list(words.values())))
     return measure_health(scores[:, :, :-1] for scores, *_ in traced)  # the end mark looks at nothing
 
 

@@ -16,7 +16,8 @@ from caption_tx.data.segmentation import Segmenter
 from caption_tx.data.tokenizer import Tokenizer
 from caption_tx.errors import ConfigError
 from caption_tx.inference.consensus import agreement
-from caption_tx.inference.search import Numbers, Plan, compile_search
+from caption_tx.inference.plan import Numbers, Plan
+from caption_tx.inference.search import compile_search
 from caption_tx.model.captioner import Captioner
 
 __all__ = ["Caption", "DecodingOptions", "decode"]

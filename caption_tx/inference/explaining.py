@@ -10,7 +10,6 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
-import tensorflow as tf
 
 from caption_tx.config import DecodingOptions
 from caption_tx.data.image_folders import open_images
@@ -128,8 +127,8 @@ def _explain(
     if not wanted:
         return results
     bundle = captioner.bundle
-    token_ids = [each.token_ids for each in wanted.values()]
-    traced = trace_all(bundle.captioner, tf.gather(features, list(wanted)), token_ids, bundle.tokenizer.start_token_id)
+    token_lists = [[bundle.tokenizer.start_token_id, *each.token_ids] for each in wanted.values()]
+    traced = trace_all(bundle.captioner, features, token_lists, list(wanted))
     for (row, each), (scores, log_probabilities, self_scores) in zip(wanted.items(), traced, strict=True):
         maps = AttentionMaps(
             scores=scores,

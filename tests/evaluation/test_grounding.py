@@ -24,9 +24,9 @@ from caption_tx.evaluation.deletion import (
     most_attended,
 )
 from caption_tx.evaluation.grounding import Source, Target
-from caption_tx.evaluation.tracing import log_probabilities, trace_many
 from caption_tx.inference.attention import trace
 from caption_tx.inference.overlay import upsample
+from caption_tx.inference.tracing import log_probabilities, trace_all
 
 CELLS = np.array([[0, 0, 0, 0, 0], [0, 1, 1, 0, 0], [0, 0, 1, 0, 0]], bool)
 """A mask that follows the borders of a 3x5 grid."""
@@ -152,7 +152,7 @@ def test_many_captions_are_traced_as_each_alone(make_captioner, features):
     captioner = make_captioner()
     token_lists = [[2, 5, 6, 3], [2, 7, 3], [2, 4, 4, 9, 10, 3], [2, 8, 3]]
     rows = [3, 0, 3, 6]
-    many = trace_many(captioner, features, token_lists, rows, batch_size=3)
+    many = trace_all(captioner, features, token_lists, rows, batch_size=3)
     chances = log_probabilities(captioner, features, token_lists, rows, batch_size=2)
     for tokens, row, (scores, values, own), alone in zip(token_lists, rows, many, chances, strict=True):
         wanted_scores, wanted, wanted_own = trace(captioner, features[row], tokens[1:], tokens[0], True)
@@ -161,7 +161,7 @@ def test_many_captions_are_traced_as_each_alone(make_captioner, features):
         np.testing.assert_allclose(values, wanted, atol=1e-5)
         np.testing.assert_allclose(alone, wanted, atol=1e-5)
     for bad in ([2], [2, *[4] * 11, 3]):
-        with pytest.raises(CaptionTxError, match=f"has {len(bad)} tokens"):
+        with pytest.raises(CaptionTxError, match=f"has {len(bad) - 1} tokens"):
             log_probabilities(captioner, features, [bad])
 
 

@@ -28,7 +28,7 @@ def names(tmp_path_factory, write_pictures):
 def test_traced_together_as_each_alone(make_captioner, features):
     captioner = make_captioner(seed=3)
     captions = [[4, 5, 3], [6, 7, 8, 9, 10, 3], [5]]
-    together = trace_all(captioner, features[:3], captions, 2)
+    together = trace_all(captioner, features[:3], [[2, *token_ids] for token_ids in captions])
     for row, token_ids in enumerate(captions):
         alone = trace(captioner, features[row], token_ids, 2, return_self_attention=True)
         assert [part.shape for part in alone] == [
