@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import math
+import time
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -157,11 +159,16 @@ def curves_figure(history: pd.DataFrame) -> Figure:
     return figure
 
 
+CURVES_EVERY = 5.0
+"""Seconds between two drawings of the curves, which take half a second."""
+
+
 class RunState(keras.callbacks.Callback):
     """Checkpoint, early stopping and logs of one run, so that a killed run goes on where it was.
 
     After every epoch one file is replaced as a whole: the weights, the optimizer with its place in the
-    schedule, the best weights so far, and the history. `log.csv` and `curves.png` are drawn from it.
+    schedule, the best weights so far, and the history. `log.csv` is written from it, and `curves.png` drawn: where
+    epochs are short, not after each, but at the end in any case.
 
     Args:
         captioner: whose weights are kept.
@@ -193,6 +200,7 @@ class RunState(keras.callbacks.Callback):
         self.history: list[dict[str, float]] = []
         self.best: list[np.ndarray] = []
         self.stopped = False
+        self._drawn, self._drawn_at = 0, -math.inf
 
     @property
     def best_epoch(self) -> int | None:
@@ -253,10 +261,16 @@ class RunState(keras.callbacks.Callback):
         self.stopped = len(self.history) - 1 - waiting_since >= self.patience
         if self.writes:
             self._save()
-            self._write_logs()
+            write_atomically(self.workdir / "log.csv", pd.DataFrame(self.history).to_csv(index=False))
+            if time.monotonic() - self._drawn_at > CURVES_EVERY:
+                self._draw_curves()
             if improved:
                 self.on_best(self.history[-1])
         self.model.stop_training = self.model.stop_training or self.stopped
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        if self.writes and len(self.history) > self._drawn:
+            self._draw_curves()
 
     def use_best(self) -> None:
         """Gives the captioner its best weights."""
@@ -280,9 +294,8 @@ class RunState(keras.callbacks.Callback):
         np.savez(buffer, state=np.array(json.dumps(state)), **arrays)
         write_atomically(self.path, buffer.getvalue())
 
-    def _write_logs(self) -> None:
-        history = pd.DataFrame(self.history)
-        write_atomically(self.workdir / "log.csv", history.to_csv(index=False))
+    def _draw_curves(self) -> None:
         buffer = io.BytesIO()
-        curves_figure(history).savefig(buffer, format="png", dpi=110)
+        curves_figure(pd.DataFrame(self.history)).savefig(buffer, format="png", dpi=110)
         write_atomically(self.workdir / "curves.png", buffer.getvalue())
+        self._drawn, self._drawn_at = len(self.history), time.monotonic()

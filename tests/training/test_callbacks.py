@@ -11,6 +11,7 @@ from caption_tx.config import DecodingOptions
 from caption_tx.errors import CaptionTxError
 from caption_tx.evaluation import score
 from caption_tx.inference.decoding import decode
+from caption_tx.training import callbacks
 from caption_tx.training.callbacks import FreeRunningScores, RunState, SampleCaptions, curves_figure
 from caption_tx.training.model import TrainingModel
 from caption_tx.training.objective import MaskedLoss, TokenLoss
@@ -236,13 +237,24 @@ def test_curves_show_scores_at_the_epochs_that_have_them():
     assert lines == {"CIDEr": ([2, 3], [5, 6]), "BLEU-4": ([2, 3], [1, 2])}
 
 
-def test_logs_and_curves_are_written_every_epoch(make, step, tmp_path):
+def test_logs_are_written_every_epoch_and_curves_at_the_end(make, step, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        callbacks, "curves_figure", lambda history: (drawn.append(len(history)), curves_figure(history))[1]
+    )
     model, state = make()
     step(model)
     finish_epochs(state, 2.0, 1.5)
+    assert drawn == [1]  # the second epoch came too soon for another
+    state.on_train_end()
+    state.on_train_end()
+    assert drawn == [1, 2]
+    monkeypatch.setattr(callbacks, "CURVES_EVERY", 0.0)
+    finish_epochs(state, 1.2)
+    assert drawn == [1, 2, 3]
     table = pd.read_csv(tmp_path / "log.csv")
-    assert table["epoch"].tolist() == [1, 2]
-    assert table["val_token_loss"].tolist() == [2.0, 1.5]
+    assert table["epoch"].tolist() == [1, 2, 3]
+    assert table["val_token_loss"].tolist() == [2.0, 1.5, 1.2]
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert not list(tmp_path.glob("*.tmp"))
 
