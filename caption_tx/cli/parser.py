@@ -274,6 +274,12 @@ def make_parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--stage-epochs", type=_split_numbers, metavar="N,..", help="epochs of each stage of the sources but the last"
     )
+    train.add_argument(
+        "--mix-stages",
+        action="store_true",
+        default=None,
+        help="train a stage on the captions of later ones too, machine translations marked",
+    )
     train.add_argument("--batch-size", type=int, help=f"images a step (default: {training.batch_size})")
     train.add_argument(
         "--accumulation-steps",

@@ -41,6 +41,7 @@ _SETTING_OF = {
     "monitor": "training.monitor",
     "score_every": "training.score_every",
     "flips": "training.flips",
+    "mix_stages": "training.mix_stages",
     "crops": "training.crops",
     "cache": "training.cache",
     "sample_image": "training.sample_images",

@@ -68,7 +68,7 @@ class Source:
     None means that the file says it, or that it is detected. `images` is put before every image name:
     a folder (or a TSV file of images) within the images' folder. `weight` is that of the source's
     captions in the mean loss, beside the other sources of its stage. Training goes through the stages
-    in order; a source belongs to one.
+    in order; a source belongs to one, and with `training.mix_stages` to those before it too.
     """
 
     path: str
@@ -227,7 +227,8 @@ class TrainingConfig:
     `precision` other than float32 halves the bytes that the decoder computes with. `accumulation_steps`
     computes each batch in so many parts, one after another, where all of it at once would not fit in memory.
     Where sources name several stages, `epochs` counts all of them together; `stage_epochs` gives those
-    of each stage but the last. Without it the earlier stages share 3 of 10 epochs. `flips` trains on mirrored
+    of each stage but the last. Without it the earlier stages share 3 of 10 epochs. With `mix_stages` a stage also
+    trains on the captions of those after it, so that sources drop out one after another. `flips` trains on mirrored
     images too, and `crops` on so many random crops of each, half of them mirrored.
 
     Every `score_every` epochs (0: never), and after the last, `score_images` images of the validation split are
@@ -237,6 +238,7 @@ class TrainingConfig:
 
     epochs: int = 14
     stage_epochs: tuple[int, ...] = ()
+    mix_stages: bool = False
     batch_size: int = 32
     learning_rate: float = 5e-4
     warmup_epochs: float = 1.0

@@ -79,6 +79,13 @@ class WordLists(Sequence[list[str]]):
         rows = np.flatnonzero(rows) if rows.dtype == bool else rows
         return WordLists(self.words, *take_rows(self.values, self.row_splits, rows))
 
+    def prepend(self, word: str, rows: np.ndarray) -> WordLists:
+        """The same captions, with `word` before those that the mask `rows` marks."""
+        numbers = {known: number for number, known in enumerate(self.words)}
+        number = numbers.setdefault(word, len(numbers))
+        values = np.insert(self.values, self.row_splits[:-1][rows], number)
+        return WordLists(tuple(numbers), values, self.row_splits + np.concatenate([[0], np.cumsum(rows)]))
+
     def __len__(self) -> int:
         return len(self.row_splits) - 1
 

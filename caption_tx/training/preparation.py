@@ -25,6 +25,10 @@ TRAINING_SPLITS = ("train", "val")
 """What training reads; the test split is for evaluation alone."""
 
 
+MACHINE_MARK = "[MACHINE]"
+"""Stands before machine translations that are learned beside people's captions; no vocabulary has it."""
+
+
 @dataclass(frozen=True)
 class Words:
     """The captions that training uses, row by row with their words, and those that were left out and why."""
@@ -33,11 +37,11 @@ class Words:
     lists: WordLists
     left_out: pd.DataFrame
 
-    def of(self, split: str, stage: int | None = None) -> tuple[pd.DataFrame, WordLists]:
-        """The rows of a split (and of one stage), and their words."""
+    def of(self, split: str, stage: int | None = None, onward: bool = False) -> tuple[pd.DataFrame, WordLists]:
+        """The rows of a split (and of one stage, or of it and those after it), and their words."""
         chosen = self.table["split"] == split
         if stage is not None:
-            chosen &= self.table["stage"] == stage
+            chosen &= (self.table["stage"] >= stage) if onward else (self.table["stage"] == stage)
         return self.table[chosen], self.lists.take(chosen.to_numpy())
 
 
@@ -112,6 +116,10 @@ def tokenize_corpus(config: Config, words: Words, log: Callable[[str], None]) ->
     The words of the last stage make the vocabulary: those that earlier stages have beside them are unknown, since the
     last stage says what captions are to be like (experiments/levers.py).
 
+    Where people's captions and machine translations are learned together, the latter begin with `MACHINE_MARK`. It is
+    unknown to every vocabulary, so it is read but never predicted: captions without it are people's, and so are those
+    that are generated.
+
     Raises:
         CorpusError: nothing is left to train on.
         ConfigError: no word is frequent enough.
@@ -127,9 +135,11 @@ def tokenize_corpus(config: Config, words: Words, log: Callable[[str], None]) ->
     counts = np.zeros(tokenizer.vocabulary_size, np.int64)
 
     def pack(name: str, split: str, stage: int | None = None) -> pipeline.PackedCaptions:
-        rows, lists = words.of(split, stage)
+        rows, lists = words.of(split, stage, config.training.mix_stages)
+        machine = (rows["origin"] == "machine").to_numpy()
+        marked = lists.prepend(MACHINE_MARK, machine) if machine.any() and not machine.all() else lists
         # One token more than positions: the last is only ever a label.
-        tokens = tokenizer.tokenize(lists, config.model.max_length + 1)
+        tokens = tokenizer.tokenize(marked, config.model.max_length + 1)
         report = tokenizer.report(lists)
         log(
             f"{name}: {rows['image'].nunique():,} images, {len(rows):,} captions, longest {report['longest_caption']} "
@@ -143,7 +153,7 @@ def tokenize_corpus(config: Config, words: Words, log: Callable[[str], None]) ->
 
     several = len(stages) > 1
     for stage in stages:
-        weights = words.table.loc[(words.table["split"] == "train") & (words.table["stage"] == stage), "weight"]
+        weights = words.of("train", stage, config.training.mix_stages)[0]["weight"]
         if weights.iloc[0] != 1 and weights.nunique() == 1:
             log(f"All captions of stage {stage} weigh {weights.iloc[0]:g}, so the weight changes nothing.")
     train = {stage: pack(f"train, stage {stage}" if several else "train", "train", stage) for stage in stages}

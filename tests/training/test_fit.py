@@ -368,6 +368,43 @@ def test_the_vocabulary_is_that_of_the_last_stage():
     assert prepared.counts[prepared.tokenizer.vocabulary.index("one")] == 3
 
 
+def test_mixed_stages_hold_later_captions_too_and_mark_those_of_machines():
+    from caption_tx.data.segmentation import Segmenter
+
+    table = pd.DataFrame(
+        {
+            "image": ["a", "a", "b", "b"],
+            "caption": ["one hound", "a dog", "one dog", "a cat"],
+            "split": ["train"] * 3 + ["val"],
+            "origin": ["machine", "human", "machine", "human"],
+            "stage": [1, 2, 1, 2],
+        }
+    ).assign(weight=np.float32(1), source="x", line=range(4))
+    text = TextConfig(language="en", min_frequency=1)
+    words = segment_corpus(table, Segmenter(text), {})
+    mixed, apart = (
+        tokenize_corpus(Config(text=text, training=TrainingConfig(mix_stages=mix)), words, lambda text: None)
+        for mix in (True, False)
+    )
+    assert sorted(mixed.tokenizer.vocabulary[4:]) == ["a", "dog"]
+    a, dog = (mixed.tokenizer.vocabulary.index(word) for word in ("a", "dog"))
+    start, end, unknown = mixed.tokenizer.start_token_id, mixed.tokenizer.end_token_id, mixed.tokenizer.unk_token_id
+    assert mixed.train[1].images == ("a", "b")
+    assert [row.tolist() for row in mixed.train[1].tokens] == [
+        [start, unknown, unknown, unknown, end],  # the mark, then its words
+        [start, a, dog, end],
+        [start, unknown, unknown, dog, end],
+    ]
+    assert [row.tolist() for row in mixed.train[2].tokens] == [[start, a, dog, end]]
+    assert [row.tolist() for row in apart.train[1].tokens] == [
+        [start, unknown, unknown, end],  # alone they need no mark
+        [start, unknown, dog, end],
+    ]
+    for prepared in (mixed, apart):
+        assert [row.tolist() for row in prepared.val.tokens] == [[start, a, unknown, end]]
+        assert prepared.counts[unknown] == 0
+
+
 def test_captions_with_a_named_problem_are_left_out_when_asked():
     from caption_tx.data.segmentation import Segmenter
 
