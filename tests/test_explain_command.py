@@ -68,7 +68,7 @@ def test_the_caption_of_any_search_and_any_rank(run, photos, captioner):
         )
         assert image["log_probability"] == pytest.approx(caption.log_probability, abs=5e-3)
     code, _, err = run(name, "--rank", "1")
-    assert code == 1 and "n_best 2" in err
+    assert code == 1 and "--rank 1" in err and "--beam-width 2" in err
     assert run(name, "--rank", "-1")[0] == 1
     code, _, err = run(name, "--caption", "a b", "--beam-width", "2")
     assert code == 1 and "leave out" in err

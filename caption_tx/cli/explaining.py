@@ -38,6 +38,11 @@ def _check(arguments: argparse.Namespace) -> DecodingOptions:
             raise ConfigError(f"--out: there is no folder '{out.absolute().parent}'.")
     if arguments.heads_of is not None and (out is None or out.suffix.lower() not in FIGURES):
         raise ConfigError(f"--heads-of draws a figure; name it with --out ({', '.join(FIGURES)}).")
+    if arguments.rank >= max(options.beam_width, options.samples):
+        raise ConfigError(
+            f"--rank {arguments.rank} asks for a caption that is not searched for; "
+            f"give --beam-width {arguments.rank + 1} or more (or as many --samples with a --temperature)."
+        )
     if arguments.rank >= options.n_best:
         options = DecodingOptions(**(vars(options) | {"n_best": arguments.rank + 1}))
     return options

@@ -56,12 +56,14 @@ def _fitting(text: str, path: str, width: int, largest: int) -> ImageFont.FreeTy
     )
 
 
-def _bar(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], cmap: matplotlib.colors.Colormap) -> None:
+def _bar(
+    draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], cmap: matplotlib.colors.Colormap, alpha: float
+) -> None:
     """The colours from none to most attention, as they look over the middle grey of a photograph."""
     left, top, right, bottom = box
     for x in range(left, right):
         share = (x - left) / max(1, right - left - 1)
-        opacity = ALPHA * np.sqrt(share)
+        opacity = alpha * np.sqrt(share)
         colour = 255 * (opacity * np.array(cmap(share)[:3]) + (1 - opacity) * 0.5)
         draw.line([(x, top), (x, bottom)], fill=tuple(round(value) for value in colour.tolist()))
 
@@ -132,7 +134,7 @@ def animation_frames(
             heat = Image.fromarray(pixels).resize(photo.size, Image.Resampling.BILINEAR)
             frame.paste(heat, corner, heat)
             draw.text((_MARGIN, foot + 2), probability_text(float(log_probabilities[number])), _INK, note)
-            _bar(draw, (width - _MARGIN - 150, foot + 6, width - _MARGIN - 50, foot + 16), colours)
+            _bar(draw, (width - _MARGIN - 150, foot + 6, width - _MARGIN - 50, foot + 16), colours, alpha)
             draw.text((width - _MARGIN - 158, foot + 2), "0", _FAINT, note, anchor="ra")
             draw.text((width - _MARGIN - 44, foot + 2), f"{top if common_scale else 1.0:.2f}", _FAINT, note)
             draw.text((_MARGIN, foot + 32), unit_text, _FAINT, small)

@@ -160,15 +160,21 @@ def pool(
 def unit(scores: np.ndarray, layer: int | None = None, head: int | None = None, method: str = "mean") -> str:
     """What the numbers of `pool` are, for the label of a colour bar; arguments and errors as there."""
     even = f"evenly spread: {1 / (scores.shape[3] * scores.shape[4]):.3f}"
-    single = layer is not None and head is not None
-    if method == "max" and not single:
-        return f"attention per cell (max over layers and heads, {even})"
-    source = ""
-    if method == "spread" and not single:
-        source = "layer {} head {}, ".format(*widest_head(scores, layer, head))
+    layers, heads = scores.shape[:2]
+    if layer is not None and head is not None:
+        return f"attention per cell (sum over cells = 1, {even})"
+    total = "" if method == "max" else "sum over cells = 1, "
+    if method == "spread":
+        source = "layer {} head {}".format(*widest_head(scores, layer, head))
     elif method == ROLLOUT:
-        source = "rollout across layers, "
-    return f"attention per cell ({source}sum over cells = 1, {even})"
+        source = "rollout across layers" if layer is None else f"rollout up to layer {layer % layers}"
+    elif layer is not None:
+        source = f"{method} over the heads of layer {layer % layers}"
+    elif head is not None:
+        source = f"{method} over head {head % heads} of all layers"
+    else:
+        source = f"{method} over layers and heads"
+    return f"attention per cell ({source}, {total}{even})"
 
 
 def own_scale(unit: str) -> str:

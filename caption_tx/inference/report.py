@@ -164,13 +164,11 @@ def render_report(
             {
                 "number": number,
                 "name": maps.image,
-                "caption": maps.caption,
                 "language": {"zh": "zh-Hans"}.get(maps.language, maps.language),
                 "source": source,
                 "width": width,
                 "height": height,
                 "words": data["images"][number]["words"],
-                "log_probability": round(maps.log_probability, 2),
             }
         )
     try:

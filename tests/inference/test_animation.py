@@ -100,6 +100,14 @@ def test_long_captions_wrap_and_own_scales_reach_the_top(image):
     assert weak[0] == 0 < weak[1]
 
 
+def test_the_bar_has_the_colours_of_the_chosen_opacity(image):
+    foot = 12 + round(480 * 79 / 113) + 10 + 34 + 6
+    bright, pale = (np.asarray(frames_of(image, ["a"], alpha=alpha)[1])[foot + 11, -63] for alpha in (1.0, 0.1))
+    top = 255 * np.array([0.988362, 0.998364, 0.644924])  # the last colour of inferno
+    np.testing.assert_allclose(bright, top, atol=2)
+    np.testing.assert_allclose(pale, 0.1 * top + 0.9 * 127.5, atol=2)
+
+
 def test_errors(image):
     with pytest.raises(CaptionTxError, match=r"\(2, 3, 5\).*\(1,\)"):
         animation_frames(image, np.ones((2, 3, 5)), ["a"], np.zeros(1))

@@ -228,7 +228,7 @@ def test_figures_of_attention_maps(image):
     scores = np.broadcast_to(np.stack([hot(1, 1), hot(2, 4)]), (2, 3, 2, ROWS, COLUMNS))
     maps = AttentionMaps(scores, ("狗", "[END]"), np.log([0.5, 0.25]), "dog.jpg", "狗")
     labels = {text.get_text() for text in maps.figure(image).findobj(Text)}
-    assert "attention per cell (sum over cells = 1, evenly spread: 0.067)" in labels
+    assert "attention per cell (mean over layers and heads, sum over cells = 1, evenly spread: 0.067)" in labels
     assert any("max over layers and heads" in text.get_text() for text in maps.figure(image, pool="max").findobj(Text))
     texts = {text.get_text() for text in maps.figure(image, pool="spread", common_scale=False).findobj(Text)}
     assert any(text.startswith("share of the word's own maximum") and "layer 0 head 0" in text for text in texts)

@@ -62,6 +62,23 @@ def test_the_widest_head_is_chosen_among_those_asked_for(scores):
     assert "layer 1 head 2, sum over cells = 1" in unit(scores, layer=1, method="spread")
 
 
+@pytest.mark.parametrize(
+    ("choice", "source"),
+    [
+        ({}, "mean over layers and heads, sum over cells = 1"),
+        ({"layer": -1}, "mean over the heads of layer 1, sum over cells = 1"),
+        ({"head": -1, "method": "max"}, "max over head 2 of all layers"),
+        ({"layer": 0, "method": "max"}, "max over the heads of layer 0"),
+        ({"method": "rollout"}, "rollout across layers, sum over cells = 1"),
+        ({"layer": -2, "method": "rollout"}, "rollout up to layer 0, sum over cells = 1"),
+        ({"layer": 0, "head": 1, "method": "max"}, "sum over cells = 1"),
+    ],
+    ids=str,
+)
+def test_the_unit_says_what_was_pooled(scores, choice, source):
+    assert unit(scores, **choice) == f"attention per cell ({source}, evenly spread: 0.048)"
+
+
 def test_rollout_by_hand():
     # Two tokens, two cells. The first looks left in both layers, the second right.
     scores = np.array([[1.0, 0], [0, 1]]).reshape(1, 1, 2, 1, 2).repeat(2, axis=0)

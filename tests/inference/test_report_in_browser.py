@@ -74,6 +74,7 @@ def page(tab, address):
     tab.emulate_media(reduced_motion="reduce")
     tab.mouse.move(0, 0)
     tab.goto(address)
+    tab.evaluate("document.getElementById('settings').open = true")
     yield tab
     assert tab.told == []
     assert [url for url in tab.asked if not url.startswith("data:")] == [address]
@@ -289,7 +290,7 @@ def test_chinese_glyphs_are_drawn_without_a_font_of_the_machine(page):
 
 @pytest.mark.parametrize(("width", "columns"), [(1280, 2), (400, 1)])
 def test_it_fits_wide_and_narrow_screens(page, width, columns):
-    page.set_viewport_size({"width": width, "height": 800})
+    page.set_viewport_size({"width": width, "height": 900})
     page.reload()
     page.asked.pop()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
@@ -300,7 +301,37 @@ def test_it_fits_wide_and_narrow_screens(page, width, columns):
             page.locator(".card").nth(card).locator(part).bounding_box() for part in (".stage img", "canvas >> nth=0")
         )
         assert stage == pytest.approx(canvas, abs=1)  # the overlay lies on the photograph, pixel for pixel
-    assert page.locator("#settings").evaluate("details => details.open") == (width == 1280)
+    # Closed, the settings leave room for the words of the first photograph on the first screen.
+    assert not page.locator("#settings").evaluate("details => details.open")
+    if width == 1280:
+        box = word(page, 0).bounding_box()
+        assert box["y"] + box["height"] < 900
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 600), (844, 390), (390, 844)])
+def test_photographs_keep_their_shape_and_leave_room_for_the_words(page, make_maps, tmp_path, width, height):
+    shapes = [(640, 240), (213, 640), (60, 90)]
+    path = tmp_path / "shapes.html"
+    path.write_text(render_report([make_maps(picture=np.zeros((*shape, 3), np.uint8)) for shape in shapes]))
+    page.set_viewport_size({"width": width, "height": height})
+    page.goto(path.as_uri())
+    for card, shape in enumerate(shapes):
+        photo, canvas, scale = (
+            page.locator(".card").nth(card).locator(part).bounding_box()
+            for part in (".stage img", ".stage canvas", ".scale")
+        )
+        assert photo["width"] / photo["height"] == pytest.approx(shape[1] / shape[0], rel=0.01)
+        assert photo == pytest.approx(canvas, abs=1)
+        most = max(0.5 * height, 200)
+        assert photo["height"] <= most + 1
+        assert photo["width"] == pytest.approx(scale["width"], abs=1) or photo["height"] == pytest.approx(most, abs=1)
+    word(page, 0).focus()
+    for card in (1, 2):  # what the keyboard goes to is on the screen with its photograph
+        page.keyboard.press("ArrowDown")
+        button = word(page, 0, card).bounding_box()
+        assert page.locator(".stage").nth(card).bounding_box()["y"] >= -1
+        assert button["y"] + button["height"] <= height + 1
+    page.asked[:] = page.asked[:1]
 
 
 def test_nothing_may_leave_the_page(page):

@@ -67,6 +67,8 @@
       image.rolled = image.rollout && unpack(image.rollout, this.h * this.w);
       this.stage = element.querySelector(".stage");
       this.canvas = this.stage.querySelector("canvas");
+      const photo = this.stage.querySelector("img");
+      this.stage.style.setProperty("--ratio", photo.getAttribute("width") / photo.getAttribute("height"));
       this.factor = Math.max(1, Math.ceil(SIDE / Math.max(this.h, this.w)));
       this.canvas.width = this.w * this.factor;
       this.canvas.height = this.h * this.factor;
@@ -241,7 +243,6 @@
     });
   }
   settle();
-  $("settings").open = matchMedia("(min-width: 800px)").matches;
 
   document.addEventListener("keydown", (event) => {
     if (event.altKey || event.ctrlKey || event.metaKey) return;
@@ -260,7 +261,10 @@
     const other = { ArrowUp: cards[card - 1], ArrowDown: cards[card + 1] }[event.key];
     const next = { ArrowRight: Math.min(last, word + 1), ArrowLeft: Math.max(0, word - 1), Home: 0, End: last }[event.key];
     if (event.key === "Escape") { mine.stop(); mine.pin(null); return; }
-    if (other) other.words[0].focus();
+    if (other) {
+      other.words[0].focus();
+      other.stage.scrollIntoView({ block: "nearest" }); // the browser brings the word into view, not its photograph
+    }
     else if (next !== undefined) { mine.stop(); mine.words[next].focus(); }
     else return;
     event.preventDefault();
