@@ -17,7 +17,9 @@ _HOMES = {
     "load": "caption_tx.inference.captioning",
     "load_config": "caption_tx.config",
     "read_corpus": "caption_tx.data.corpus",
+    "TuningConfig": "caption_tx.config",
     "train": "caption_tx.training.fit",
+    "tune": "caption_tx.training.tuning",
 }
 
 __all__ = sorted([*_HOMES, "__version__"])

@@ -14,7 +14,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import h5py
+import numpy as np
+
 from caption_tx import __version__
+from caption_tx.assets import bundle_folder
 from caption_tx.config import BackboneConfig, TextConfig, from_dict, to_dict
 from caption_tx.data.backbone import WEIGHTS_VARIABLE, Backbone
 from caption_tx.data.segmentation import Segmenter
@@ -74,19 +78,38 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def save_bundle(bundle: Bundle, folder: str | Path) -> None:
-    """Writes the bundle; a folder that is there is replaced whole, or left as it was."""
-    folder = Path(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
-    old = folder.with_name(f"{folder.name}.{os.getpid()}.old")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
-    bundle.tokenizer.save(temporary / VOCABULARY)
-    bundle.captioner.save_weights(temporary / WEIGHTS)
+def _halve(path: Path) -> None:
+    """Rounds the weights in the file to float16, half the bytes; loaded, they are float32 again."""
+    small = path.with_suffix(".tmp")
+
+    def copy(name: str, item: h5py.Group | h5py.Dataset) -> None:
+        if isinstance(item, h5py.Group):
+            made = target.require_group(name)
+        else:
+            values = item[()]
+            if values.dtype == np.float32:
+                with np.errstate(over="ignore"):
+                    values = values.astype(np.float16)
+                if not np.isfinite(values).all():
+                    raise BundleError(f"A weight in '{name}' is beyond float16, {np.finfo(np.float16).max}.")
+            made = target.create_dataset(name, data=values)
+        made.attrs.update(item.attrs)
+
+    with h5py.File(path) as source, h5py.File(small, "w") as target:
+        target.attrs.update(source.attrs)
+        source.visititems(copy)
+    os.replace(small, path)
+
+
+def _write(bundle: Bundle, folder: Path, half: bool) -> None:
+    """The files of the bundle into an empty folder."""
+    bundle.tokenizer.save(folder / VOCABULARY)
+    bundle.captioner.save_weights(folder / WEIGHTS)
+    if half:
+        _halve(folder / WEIGHTS)
     text = bundle.text
     if text.user_dictionary is not None:
-        shutil.copyfile(text.user_dictionary, temporary / DICTIONARY)
+        shutil.copyfile(text.user_dictionary, folder / DICTIONARY)
         text = replace(text, user_dictionary=DICTIONARY)
     config = {
         "format": FORMAT,
@@ -96,9 +119,31 @@ def save_bundle(bundle: Bundle, folder: str | Path) -> None:
         "backbone_key": bundle.backbone_key,
         "captioner": bundle.captioner.settings,
         "facts": bundle.facts,
-        "files": {path.name: _digest(path) for path in sorted(temporary.iterdir())},
+        "files": {path.name: _digest(path) for path in sorted(folder.iterdir())},
     }
-    (temporary / CONFIG).write_text(json.dumps(config, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / CONFIG).write_text(json.dumps(config, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def save_bundle(bundle: Bundle, folder: str | Path, half: bool = False) -> None:
+    """Writes the bundle; a folder that is there is replaced whole, or left as it was.
+
+    Args:
+        half: weights as float16, in half the bytes.
+
+    Raises:
+        BundleError: `half`, and a weight is beyond the numbers of float16.
+    """
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
+    old = folder.with_name(f"{folder.name}.{os.getpid()}.old")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        _write(bundle, temporary, half)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
     if folder.exists():
         os.rename(folder, old)
     os.rename(temporary, folder)
@@ -106,12 +151,12 @@ def save_bundle(bundle: Bundle, folder: str | Path) -> None:
 
 
 def load_bundle(folder: str | Path) -> Bundle:
-    """Reads and verifies a bundle.
+    """Reads and verifies a bundle, that of a folder or one of `assets.SHIPPED_BUNDLES`.
 
     Raises:
         BundleError: something is missing, damaged, or made by a newer caption_tx.
     """
-    folder = Path(folder)
+    folder = bundle_folder(folder)
     path = folder / CONFIG
     try:
         config = json.loads(path.read_text(encoding="utf-8"))

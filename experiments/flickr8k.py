@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -27,6 +28,10 @@ from caption_tx.config import (
     TextConfig,
     TrainingConfig,
 )
+
+if TYPE_CHECKING:
+    from caption_tx.bundle import Bundle
+    from caption_tx.evaluation.evaluate import Evaluation
 
 METRICS = ("bleu1", "bleu2", "bleu3", "bleu4", "rouge_l", "cider")
 CAPTIONS = {"zh": "flickr8kzhc.caption.txt", "en": "flickr8kenc.caption.txt"}
@@ -61,24 +66,32 @@ def make_log() -> Callable[[str], None]:
     return lambda text: print(f"[{time.perf_counter() - start:6.0f} s] {text}", flush=True)
 
 
-def train_and_score(config: Config, workdir: Path, options: DecodingOptions, log: Callable[[str], None]) -> dict:
-    """One run, gone on with where it was stopped: its scores on the validation split as a row."""
+def score_bundle(
+    bundle: Bundle, config: Config, path: Path, options: DecodingOptions, people: bool = False
+) -> Evaluation:
+    """Captions the validation split into the file `path`, anew, with features of the run's cache, and scores it."""
     from caption_tx.data.corpus import captions_by_image
     from caption_tx.evaluation.evaluate import caption_split, evaluate
-    from caption_tx.evaluation.table import format_evaluation
     from caption_tx.inference.captioning import ImageCaptioner
     from caption_tx.training.encoding import read_table
+
+    for file in (path, path.with_name(f"{path.name}.run.json")):
+        file.unlink(missing_ok=True)  # of another search, or of a bundle of an earlier epoch
+    table, source = read_table(config), config.corpus
+    names = list(captions_by_image(table, "val", "human"))
+    caption_split(ImageCaptioner(bundle), names, path, options, source.images, config.training.cache)
+    return evaluate(path, table, "val", config.text.language, people=people)
+
+
+def train_and_score(config: Config, workdir: Path, options: DecodingOptions, log: Callable[[str], None]) -> dict:
+    """One run, gone on with where it was stopped: its scores on the validation split as a row."""
+    from caption_tx.evaluation.table import format_evaluation
     from caption_tx.training.fit import train
 
     start = time.perf_counter()
     bundle = train(config, workdir, log)
     trained = time.perf_counter() - start
-    table, path = read_table(config), workdir / "predictions.jsonl"
-    for file in (path, workdir / "predictions.jsonl.run.json"):
-        file.unlink(missing_ok=True)  # of another search, or of a bundle of an earlier epoch
-    names, source = list(captions_by_image(table, "val", "human")), config.corpus
-    caption_split(ImageCaptioner(bundle), names, path, options, source.images, config.training.cache)
-    evaluation = evaluate(path, table, "val", config.text.language)
+    evaluation = score_bundle(bundle, config, workdir / "predictions.jsonl", options)
     (workdir / "scores.json").write_text(json.dumps(evaluation.to_dict(), ensure_ascii=False, indent=1), "utf-8")
     log(f"{workdir.name}, validation split, {options}:\n{format_evaluation(evaluation)}")
     scores = evaluation.scores

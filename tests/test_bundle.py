@@ -4,11 +4,13 @@ import dataclasses
 import hashlib
 import json
 import shutil
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
+from caption_tx import assets
 from caption_tx.bundle import CONFIG, DICTIONARY, VOCABULARY, WEIGHTS, Bundle, load_bundle, save_bundle
 from caption_tx.config import TextConfig
 from caption_tx.data.backbone import WEIGHTS_VARIABLE
@@ -214,3 +216,37 @@ def test_another_backbone_is_refused_naming_the_difference(folder, tmp_path):
     other.save_weights(tmp_path / "other.weights.h5")
     with pytest.raises(BundleError, match="weights_sha256"):
         load_bundle(folder).load_backbone(str(tmp_path / "other.weights.h5"))
+
+
+def test_half_the_bytes_hold_the_same_weights(bundle, folder, tmp_path):
+    save_bundle(bundle, tmp_path / "half", half=True)
+    halved = load_bundle(tmp_path / "half")
+    sizes = [(path / WEIGHTS).stat().st_size for path in (folder, tmp_path / "half")]
+    count = sum(weight.shape.num_elements() for weight in bundle.captioner.weights)
+    assert sizes[0] - sizes[1] >= 2 * count  # each of them two bytes less
+    for weight, own in zip(halved.captioner.weights, bundle.captioner.weights, strict=True):
+        assert weight.dtype == "float32"
+        np.testing.assert_array_equal(weight.numpy(), own.numpy().astype(np.float16).astype(np.float32))
+
+
+def test_half_the_bytes_cannot_hold_large_weights(bundle, tmp_path):
+    log_prior = bundle.captioner.token_output.log_prior
+    kept = log_prior.numpy()
+    log_prior.assign(np.full_like(kept, 7e4))
+    try:
+        with pytest.raises(BundleError, match="beyond float16"):
+            save_bundle(bundle, tmp_path / "half", half=True)
+        assert not list(tmp_path.iterdir())
+    finally:
+        log_prior.assign(kept)
+
+
+def test_a_name_stands_for_a_shipped_bundle_where_no_folder_has_it(folder, tmp_path, monkeypatch):
+    shipped = tmp_path / "shipped"
+    shipped.mkdir()
+    monkeypatch.setattr(assets, "asset", lambda name: shipped / name)
+    monkeypatch.chdir(tmp_path)
+    assert assets.bundle_folder("flickr8k-zh") == shipped / "flickr8k-zh"
+    assert assets.bundle_folder("other") == Path("other")
+    shutil.copytree(folder, "flickr8k-zh")
+    assert assets.bundle_folder("flickr8k-zh") == Path("flickr8k-zh")

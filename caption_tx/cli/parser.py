@@ -9,6 +9,7 @@ from pathlib import Path
 from caption_tx import __version__
 from caption_tx.cli import commands, explaining
 from caption_tx.cli.settings import DEFAULTS
+from caption_tx.cli.tuning import add_tune
 from caption_tx.config import (
     COMPRESSIONS,
     FORMATS,
@@ -325,6 +326,8 @@ def make_parser() -> argparse.ArgumentParser:
     _add_backbone(train)
     _add_settings(train)
     train.set_defaults(run=commands.train)
+
+    add_tune(subparsers.add_parser("tune", help="reward a trained captioner for the CIDEr of its captions"))
 
     caption = subparsers.add_parser("caption", help="caption images and folders of images")
     caption.add_argument(

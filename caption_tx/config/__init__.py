@@ -302,6 +302,38 @@ class TrainingConfig:
 
 
 @dataclass(frozen=True)
+class TuningConfig:
+    """CIDEr fine-tuning of a trained bundle (`training/tuning.py`).
+
+    `samples` captions of each image are drawn at `temperature` and rated; the cross-entropy of people's captions,
+    per token, counts `caption_share` beside the reward's loss. Tuning stops where the greedy captions of
+    `score_images` images of the validation split hold fewer distinct ones than `least_distinct` of those at the start.
+    """
+
+    epochs: int = 2
+    learning_rate: float = 3e-5
+    batch_size: int = 64
+    samples: int = 5
+    temperature: float = 0.5
+    caption_share: float = 0.2
+    clip_norm: float = 1.0
+    least_distinct: float = 0.75
+    score_images: int = 1000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "score_images"):
+            check(getattr(self, name) >= 1, f"tuning.{name}", getattr(self, name), "at least 1")
+        check(2 <= self.samples <= 100, "tuning.samples", self.samples, "in 2 to 100, since they are compared")
+        for name in ("learning_rate", "temperature", "clip_norm"):
+            check(getattr(self, name) > 0, f"tuning.{name}", getattr(self, name), "above 0")
+        check_temperature(self.temperature, "tuning.temperature")
+        check(self.caption_share >= 0, "tuning.caption_share", self.caption_share, "0 or more")
+        check(0 <= self.least_distinct <= 1, "tuning.least_distinct", self.least_distinct, "in [0, 1]")
+        check(0 <= self.seed < 2**31, "tuning.seed", self.seed, "in [0, 2**31)")
+
+
+@dataclass(frozen=True)
 class Config:
     """All settings of a run; what `config.toml` in a workdir holds."""
 

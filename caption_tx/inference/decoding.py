@@ -231,6 +231,49 @@ def decode(
     row_seeds = [0] * len(features) if row_seeds is None else row_seeds
     if len(row_seeds) != len(features):
         raise ValueError(f"Expected one row seed an image, got {len(row_seeds)} for {len(features)}.")
+    results: list[list[Caption]] = []
+    for plan, *found, unsure in _search(captioner, features, tokenizer, options, wanted, row_seeds):
+        if unsure and len(features) > 1:
+            # A tie to within the last bits could fall otherwise in another batch: alone it is always the same.
+            row = slice(len(results), len(results) + 1)
+            [(plan, *found, _)] = _search(captioner, features[row], tokenizer, options, wanted, row_seeds[row])
+        results.append(_rank(plan, options, tokenizer, *found))
+    return results
+
+
+def draw_samples(
+    captioner: Captioner,
+    features: np.ndarray | tf.Tensor,
+    tokenizer: Tokenizer,
+    temperature: float,
+    samples: int,
+    row_seeds: Sequence[int],
+) -> list[list[list[int]]]:
+    """`samples` captions of each image as token_ids, each drawn for itself, so that one may come several times.
+
+    Args:
+        features: float (B, h, w, C). row_seeds: as of `decode`.
+    """
+    options = DecodingOptions(temperature=temperature, samples=samples, n_best=samples)
+    wanted = _translate(options, captioner.max_length, tokenizer, None)
+    end, drawn = tokenizer.end_token_id, []
+    for _, tokens, _, _, finished, _ in _search(
+        captioner, tf.cast(features, tf.float32), tokenizer, options, wanted, row_seeds
+    ):
+        rows = [row.tolist() for row in tokens]
+        drawn.append([row[: row.index(end) + 1] if done else row for row, done in zip(rows, finished, strict=True)])
+    return drawn
+
+
+def _search(
+    captioner: Captioner,
+    features: tf.Tensor,
+    tokenizer: Tokenizer,
+    options: DecodingOptions,
+    wanted: _Wanted,
+    row_seeds: Sequence[int],
+) -> list[tuple]:
+    """Of every image the plan that it was searched by, and the fields of `Found`."""
     searches = _SEARCHES.setdefault(captioner, {})
 
     def plan_of(batch: int) -> Plan:
@@ -239,32 +282,25 @@ def decode(
             searches[plan] = compile_search(captioner, plan)
         return plan
 
-    def run(plan: Plan, rows: slice) -> list[tuple[list[Caption], bool]]:
-        """Captions of each of these images, and whether a near tie was decided on the way."""
+    def run(plan: Plan, rows: slice) -> list[tuple]:
         images = features[rows]
         count = len(images)
         if count < plan.batch:
-            images = tf.concat([images, tf.zeros((plan.batch - count, *expected))], axis=0)
+            images = tf.concat([images, tf.zeros((plan.batch - count, *images.shape[1:]))], axis=0)
         seeds = row_seeds[rows]
         bits = _random_bits(options.seed, seeds, plan.group, captioner.max_length) if plan.drawn else None
         numbers = _numbers(plan, options, wanted, tokenizer, count, bits)
         found = [part.numpy()[:count] for part in searches[plan](images, numbers)]
-        return [(_rank(plan, options, tokenizer, *image), bool(unsure)) for *image, unsure in zip(*found, strict=True)]
+        return [(plan, *image) for image in zip(*found, strict=True)]
 
     parts = [slice(start, min(start + BATCHES[-1], len(features))) for start in range(0, len(features), BATCHES[-1])]
     plans = [plan_of(next(size for size in BATCHES if size >= part.stop - part.start)) for part in parts]
-    if len(parts) > 1 and WORKERS > 1:
+    if len(parts) == 1 or WORKERS == 1:
+        found = map(run, plans, parts)
+    else:
         with ThreadPoolExecutor(WORKERS) as pool:
             found = list(pool.map(run, plans, parts))
-    else:
-        found = list(map(run, plans, parts))
-    results: list[list[Caption]] = []
-    for captions, unsure in (image for part in found for image in part):
-        # A tie to within the last bits could fall otherwise in another batch: alone it is always the same.
-        again = unsure and len(features) > 1
-        row = len(results)
-        results.append(run(plan_of(1), slice(row, row + 1))[0][0] if again else captions)
-    return results
+    return [image for part in found for image in part]
 
 
 def _rank(

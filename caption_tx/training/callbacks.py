@@ -139,14 +139,19 @@ class FreeRunningScores(keras.callbacks.Callback):
 def curves_figure(history: pd.DataFrame) -> Figure:
     """Loss and accuracy by epoch, of training and validation, and scores where there are some.
 
-    Columns as Keras logs them, plus `epoch`.
+    Columns as Keras logs them, plus `epoch`; a panel for what there is.
     """
-    of_each = [(name, "training (with dropout)", f"val_{name}", "validation") for name in ("token_loss", "accuracy")]
-    panels = dict(zip(("loss per token (nats)", "token accuracy"), of_each, strict=True))
-    if "val_cider" in history:
-        panels["validation, times 100"] = ("val_cider", "CIDEr", "val_bleu4", "BLEU-4")
+    dropped = "training (with dropout)"
+    panels = {
+        "loss per token (nats)": ("token_loss", dropped, "val_token_loss", "validation"),
+        "token accuracy": ("accuracy", dropped, "val_accuracy", "validation"),
+        "reward, CIDEr-D in [0, 10]": ("reward", "drawn captions, training", None, None),
+        "validation, times 100": ("val_cider", "CIDEr", "val_bleu4", "BLEU-4"),
+    }
+    panels = {label: lines for label, lines in panels.items() if lines[0] in history or lines[2] in history}
     figure = Figure(figsize=(5 * len(panels), 4), layout="constrained")
-    for axes, (label, (*first, other, title)) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
+    axes_of = figure.subplots(1, len(panels), squeeze=False)[0]
+    for axes, (label, (*first, other, title)) in zip(axes_of, panels.items(), strict=True):
         for column, name in (first, (other, title)):
             if column in history:
                 there = history[history[column].notna()]

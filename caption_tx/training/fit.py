@@ -320,12 +320,8 @@ def _free_running(
 ) -> FreeRunningScores:
     """Scores of images that are spread over the validation split, the same in every run on it."""
     training = config.training
-    references: dict[str, list[str]] = {}
-    rows, _ = words.of("val")
-    for name, caption in zip(rows["image"], rows["caption"], strict=True):
-        references.setdefault(name, []).append(caption)
-    places = np.linspace(0, len(references) - 1, min(training.score_images, len(references))).round().astype(int)
-    names = [list(references)[place] for place in places]
+    references = words.references("val", training.score_images)
+    names = list(references)
     features = None
     if chosen.is_chief:
         features = _load_features(names, images, backbone) if cache is None else cache.load(names)
@@ -333,7 +329,7 @@ def _free_running(
         captioner,
         tokenizer,
         features,
-        {name: references[name] for name in names},
+        references,
         config.text.language,
         DecodingOptions(beam_width=training.score_beam_width),
         training.score_every,

@@ -44,6 +44,16 @@ class Words:
             chosen &= (self.table["stage"] >= stage) if onward else (self.table["stage"] == stage)
         return self.table[chosen], self.lists.take(chosen.to_numpy())
 
+    def references(self, split: str, most: int) -> dict[str, list[str]]:
+        """The captions of so many images, spread evenly over the split and so the same in every run on it."""
+        chosen = self.table[self.table["split"] == split]
+        found: dict[str, list[str]] = {}
+        for name, caption in zip(chosen["image"], chosen["caption"], strict=True):
+            found.setdefault(name, []).append(caption)
+        names = list(found)
+        places = np.linspace(0, len(names) - 1, min(most, len(names))).round().astype(int)
+        return {names[place]: found[names[place]] for place in places}
+
 
 def segment_corpus(
     table: pd.DataFrame, segmenter: Segmenter, unreadable: Mapping[str, str], leave_out: Collection[str] = ()
