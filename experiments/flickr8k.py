@@ -27,6 +27,7 @@ from caption_tx.config import (
     ModelConfig,
     TextConfig,
     TrainingConfig,
+    TuningConfig,
 )
 
 if TYPE_CHECKING:
@@ -83,28 +84,43 @@ def score_bundle(
     return evaluate(path, table, "val", config.text.language, people=people)
 
 
-def train_and_score(config: Config, workdir: Path, options: DecodingOptions, log: Callable[[str], None]) -> dict:
-    """One run, gone on with where it was stopped: its scores on the validation split as a row."""
+def train_and_score(
+    config: Config,
+    workdir: Path,
+    options: DecodingOptions,
+    log: Callable[[str], None],
+    tuning: TuningConfig | None = None,
+) -> dict:
+    """One run, gone on with where it was stopped: its scores on the validation split as a row.
+
+    With `tuning` the run is tuned in its folder `tuned`, and what is scored is that.
+    """
     from caption_tx.evaluation.table import format_evaluation
     from caption_tx.training.fit import train
+    from caption_tx.training.tuning import tune
 
     start = time.perf_counter()
     bundle = train(config, workdir, log)
+    facts = {"val_token_loss": bundle.facts["val_token_loss"]}
+    if tuning is not None:
+        bundle = tune(workdir, workdir / "tuned", replace(tuning, seed=config.training.seed), log)
     trained = time.perf_counter() - start
     evaluation = score_bundle(bundle, config, workdir / "predictions.jsonl", options)
     (workdir / "scores.json").write_text(json.dumps(evaluation.to_dict(), ensure_ascii=False, indent=1), "utf-8")
     log(f"{workdir.name}, validation split, {options}:\n{format_evaluation(evaluation)}")
     scores = evaluation.scores
-    facts = {"val_token_loss": bundle.facts["val_token_loss"], "distinct": scores.health.distinct, "seconds": trained}
+    facts |= {"distinct": scores.health.distinct, "seconds": trained}
     return {name: scores[name] for name in METRICS} | facts
 
 
-def run_seeds(config: Config, arguments: argparse.Namespace, options: DecodingOptions) -> pd.DataFrame:
+def run_seeds(
+    config: Config, arguments: argparse.Namespace, options: DecodingOptions, tuning: TuningConfig | None = None
+) -> pd.DataFrame:
     """A run for each of `arguments.seeds`, and their mean and standard deviation, printed as a table."""
     log, rows = make_log(), {}
     for seed in arguments.seeds:
         seeded = replace(config, training=replace(config.training, seed=seed))
-        rows[f"seed {seed}"] = train_and_score(seeded, arguments.workdir / f"seed-{seed}", options, log)
+        rows[f"seed {seed}"] = train_and_score(seeded, arguments.workdir / f"seed-{seed}", options, log, tuning)
     table = pd.DataFrame.from_dict(rows, orient="index")
     if len(table) > 1:
         table.loc["mean"], table.loc["std"] = table.mean(), table.std()
@@ -112,11 +128,17 @@ def run_seeds(config: Config, arguments: argparse.Namespace, options: DecodingOp
     return table
 
 
-def run(doc: str, recipe: Callable[[argparse.Namespace], Config], options: DecodingOptions, epochs: int) -> None:
+def run(
+    doc: str,
+    recipe: Callable[[argparse.Namespace], Config],
+    options: DecodingOptions,
+    epochs: int,
+    tuning: TuningConfig,
+) -> None:
     """The command line of a recipe."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_arguments(parser, epochs)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--precision", default="mixed_bfloat16", help="default: %(default)s")
     arguments = parser.parse_args()
-    run_seeds(recipe(arguments), arguments, options)
+    run_seeds(recipe(arguments), arguments, options, tuning)

@@ -23,9 +23,10 @@ from dataclasses import replace
 
 from flickr8k import base, run
 
-from caption_tx.config import Config, DecodingOptions
+from caption_tx.config import Config, DecodingOptions, TuningConfig
 
 SEARCH = DecodingOptions(beam_width=20, consensus=0.2)
+TUNING = TuningConfig(epochs=3, learning_rate=1e-4)
 
 
 def recipe(arguments: argparse.Namespace) -> Config:
@@ -42,4 +43,4 @@ def recipe(arguments: argparse.Namespace) -> Config:
 
 
 if __name__ == "__main__":
-    run(__doc__, recipe, SEARCH, epochs=32)
+    run(__doc__, recipe, SEARCH, epochs=32, tuning=TUNING)

@@ -19,9 +19,10 @@ from dataclasses import replace
 
 from flickr8k import base, run
 
-from caption_tx.config import Config, DecodingOptions
+from caption_tx.config import Config, DecodingOptions, TuningConfig
 
 SEARCH = DecodingOptions(beam_width=20, length_penalty=1.0, consensus=0.3)
+TUNING = TuningConfig(epochs=3, learning_rate=1e-4)
 
 
 def recipe(arguments: argparse.Namespace) -> Config:
@@ -32,4 +33,4 @@ def recipe(arguments: argparse.Namespace) -> Config:
 
 
 if __name__ == "__main__":
-    run(__doc__, recipe, SEARCH, epochs=24)
+    run(__doc__, recipe, SEARCH, epochs=24, tuning=TUNING)
