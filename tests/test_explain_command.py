@@ -2,14 +2,15 @@
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from caption_tx.cli import main
-from caption_tx.inference import captioning
-from caption_tx.inference.attention import END_MARK
+from caption_tx.cli import explaining, main
+from caption_tx.inference import captioning, health
+from caption_tx.inference.attention import END_MARK, END_TEXT
 from caption_tx.inference.map_files import load_npz
 
 pytestmark = pytest.mark.usefixtures("loaded_once")
@@ -48,7 +49,7 @@ def test_words_and_their_log_probabilities(run, photos, captioner):
     assert lines[0] == f"{name}\ta b-zebra b, c"
     maps = captioner.explain(name, "a b-zebra b, c")
     assert maps.words == ("a", "b", "zebra", "b", "c", END_MARK)
-    assert [line.split("\t")[0].strip() for line in lines[1:]] == ["a", "b-zebra(?)", "b", "c", END_MARK]
+    assert [line.split("\t")[0].strip() for line in lines[1:]] == ["a", "b-zebra(?)", "b", "c", END_TEXT]
     values = [float(re.search(r"ln p = (\S+)", line)[1]) for line in lines[1:]]
     wanted = maps.log_probabilities
     np.testing.assert_allclose(values, [wanted[0], wanted[1] + wanted[2], *wanted[3:]], atol=0.006)
@@ -83,9 +84,19 @@ def test_a_page_of_a_folder_with_a_bad_image(run, photos, tmp_path):
     assert page.count('<article class="card"') == 7
     assert "002x.jpg" in page.split('id="problems"')[1]
     data = json.loads(re.search(r'id="data">(.*?)</script>', page, re.S)[1])
-    assert (data["settings"]["layer"], data["settings"]["pool"]) == ("2", "rollout")
+    assert (data["settings"]["layer"], data["settings"]["pool"]) == (3, "rollout")
+    assert '<html lang="en">' in page  # as the captions of the bundle
     assert printed.endswith(f"{out}\n")
     assert [entry.name for entry in tmp_path.iterdir()] == ["page.html"]
+
+
+def test_a_page_in_another_language_with_its_warnings(run, photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(health, "SAME", 1)  # any two maps are near enough
+    out = tmp_path / "page.html"
+    assert run(photos, "--out", out, "--page-language", "zh")[0] == 0
+    page = out.read_text(encoding="utf-8")
+    assert '<html lang="zh-Hans">' in page and "7 条提醒：并不是每张热力图都可信" in page
+    assert page.count("<li>第 ") == 6 and "Layer 0 head" not in page
 
 
 @pytest.mark.parametrize(("suffix", "magic"), [(".png", b"\x89PNG"), (".svg", b"<?xml"), (".pdf", b"%PDF")])
@@ -151,6 +162,7 @@ def test_health(run, photos):
         (["{photos}/000.png", "--caption", "a b c d a b c d a b c d"], "12 words; the model knows at most 10"),
         (["{photos}/000.png", "--caption", "..."], "no words"),
         (["{photos}/gone.png"], "gone.png"),
+        (["{photos}/000.png", "--page-language", "zh", "--out", "x.png"], "--page-language is of a page"),
     ],
 )
 def test_a_bad_request_is_one_plain_line(run, photos, arguments, message, tmp_path, monkeypatch):
@@ -160,14 +172,40 @@ def test_a_bad_request_is_one_plain_line(run, photos, arguments, message, tmp_pa
     assert message in err and err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["{folder}", "--out", "x.png"], "x.png holds one image; name fewer, or a page for several (.html)."),
+        (["{folder}/a.png", "--caption", "a b", "--merge", "ac", "--out", "x.png"], "row that spell 'ac'"),
+        (["{folder}/a.png", "--caption", "a b c", "--merge", "ab", "--heads-of", "3", "--out", "x.png"], "shows 3"),
+        (["{folder}/a.png", "--caption", "a", "--words-only", "--heads-of", "-2", "--out", "x.png"], "no word -2"),
+        (["{folder}/a.png", "--heads-of", "11", "--out", "x.png"], "no word 11; captions have at most 11"),
+        (["{folder}/a.png", "--heads-of", "4", "--max-length", "4", "--out", "x.png"], "captions have at most 4"),
+    ],
+)
+def test_what_can_be_known_is_refused_before_any_image_is_read(run, photos, tmp_path, monkeypatch, arguments, message):
+    """The images are none, which would be told first if one of them had been read."""
+    for name in ("a.png", "b.png"):
+        shutil.copy(photos / "002x.jpg", tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(*[text.format(folder=tmp_path) for text in arguments])
+    assert (code, out) == (1, "")
+    assert message in err and err.count("\n") == 1 and "skipped" not in err
+
+
+def test_a_page_holds_no_more_images_than_a_browser_opens(run, photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(explaining, "MOST_ON_A_PAGE", 6)
+    code, out, err = run(photos, "--out", tmp_path / "x.html")
+    assert (code, out) == (1, "") and err.endswith("A page shows at most 6 images; name fewer.\n")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_requests_that_fail_on_the_way_write_nothing(run, photos, tmp_path):
     out = tmp_path / "x.png"
-    for arguments, message in (
-        ([photos, "--out", out], f"{out} holds one image; name fewer, or a page for several (.html)."),
-        ([photos / "000.png", "--caption", "a b", "--merge", "ac", "--out", out], "row that spell 'ac'"),
-        ([photos / "000.png", "--caption", "a", "--heads-of", "5", "--out", out], "no word 5"),
-        ([photos / "002x.jpg", "--out", out], "None of the images could be explained."),
-    ):
-        code, _, err = run(*arguments)
-        assert code == 1 and message in err
-        assert list(tmp_path.iterdir()) == []
+    code, _, err = run(photos / "002x.jpg", "--out", out)
+    assert code == 1 and "None of the images could be explained." in err
+    [image] = json.loads(run(photos / "000.png", "--json")[1])["images"]
+    two = "".join(word["text"] for word in image["words"][:2])  # become one, so the eleventh is not there
+    code, _, err = run(photos / "000.png", "--merge", two, "--heads-of", "10", "--out", out)
+    assert code == 1 and "no word 10" in err
+    assert list(tmp_path.iterdir()) == []

@@ -6,7 +6,7 @@ import argparse
 import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from itertools import chain
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from caption_tx.cli.commands import _start_tensorflow, _tell, _warn
@@ -16,6 +16,9 @@ from caption_tx.errors import CaptionTxError, ConfigError
 
 if TYPE_CHECKING:
     from caption_tx.inference.attention import AttentionMaps
+    from caption_tx.inference.captioning import ImageCaptioner
+    from caption_tx.inference.health import MapHealth
+    from caption_tx.inference.image_sources import NamedImage
 
 FIGURES, ANIMATIONS, RAW, PAGE = (".png", ".svg", ".pdf"), (".gif", ".webp"), (".npz", ".json"), ".html"
 SUFFIXES = (*FIGURES, *ANIMATIONS, PAGE, *RAW)
@@ -38,6 +41,8 @@ def _check(arguments: argparse.Namespace) -> DecodingOptions:
             raise ConfigError(f"--out: there is no folder '{out.absolute().parent}'.")
     if arguments.heads_of is not None and (out is None or out.suffix.lower() not in FIGURES):
         raise ConfigError(f"--heads-of draws a figure; name it with --out ({', '.join(FIGURES)}).")
+    if arguments.page_language is not None and (out is None or out.suffix.lower() != PAGE):
+        raise ConfigError(f"--page-language is of a page; name it with --out ({PAGE}).")
     if arguments.rank >= max(options.beam_width, options.samples):
         raise ConfigError(
             f"--rank {arguments.rank} asks for a caption that is not searched for; "
@@ -54,12 +59,15 @@ def explain(arguments: argparse.Namespace) -> None:
     from caption_tx.inference.image_sources import find_images
 
     images = find_images(arguments.images, lambda text: _warn(f"skipped: {text}"))
+    if arguments.out is not None:
+        images = _few_enough(images, arguments)
     _start_tensorflow()
     from caption_tx.inference.captioning import load
     from caption_tx.inference.health import measure_health
 
     captioner = load(arguments.bundle, arguments.backbone_weights)
     _check_choice(arguments, captioner.bundle.captioner.settings)
+    _check_words(arguments, captioner, options)
     out, json_rows = arguments.out, []
     is_page = out is not None and out.suffix.lower() == PAGE
     problems: list[str] = []
@@ -72,9 +80,6 @@ def explain(arguments: argparse.Namespace) -> None:
             if unknown and number == 0:  # a typed caption, the same for all
                 _warn(f"the model does not know {', '.join(map(repr, unknown))} and takes it for an unknown word.")
             if out is not None:
-                if len(kept) == (MOST_ON_A_PAGE if is_page else 1):
-                    most = f"A page shows at most {MOST_ON_A_PAGE} images" if is_page else f"{out} holds one image"
-                    raise ConfigError(f"{most}; name fewer{'' if is_page else f', or a page for several ({PAGE})'}.")
                 kept.append(maps)
             _tell_words(arguments, name, maps, json_rows)
             yield maps
@@ -88,7 +93,7 @@ def explain(arguments: argparse.Namespace) -> None:
     for _ in everything:
         pass
     if out is not None:
-        _write(arguments, kept, [] if health is None else health.warnings(), problems)
+        _write(arguments, kept, health, problems)
     if arguments.json:
         document: dict[str, Any] = {"images": json_rows}
         if arguments.health and health is not None:
@@ -114,6 +119,48 @@ def _check_choice(arguments: argparse.Namespace, settings: dict[str, Any]) -> No
     colour_map(arguments.cmap or COLOUR_MAP, ALPHA if arguments.alpha is None else arguments.alpha)
 
 
+def _few_enough(images: Iterator[NamedImage], arguments: argparse.Namespace) -> list[NamedImage]:
+    """The images that are named, whether they can be read or not; refuses more than `--out` holds."""
+    is_page = arguments.out.suffix.lower() == PAGE
+    most = MOST_ON_A_PAGE if is_page else 1
+    named = list(islice(images, most + 1))
+    if len(named) > most:
+        holds = f"A page shows at most {most} images" if is_page else f"{arguments.out} holds one image"
+        raise ConfigError(f"{holds}; name fewer{'' if is_page else f', or a page for several ({PAGE})'}.")
+    return named
+
+
+def _check_words(arguments: argparse.Namespace, captioner: ImageCaptioner, options: DecodingOptions) -> None:
+    """Refuses words to merge or to draw that the typed caption has not, or no caption can have."""
+    position, most = arguments.heads_of, captioner.bundle.captioner.max_length
+    count = min(most, options.max_length or most)
+    if arguments.caption is not None:
+        from caption_tx.inference.explaining import words_of
+
+        maps = words_of(captioner, arguments.caption)
+        count = len(_arranged(maps, arguments, merged := set()).shown)
+        _check_merged(arguments, merged)
+    if position is not None and not -count <= position < count:
+        held = "the caption shows" if arguments.caption is not None else "captions have at most"
+        raise ConfigError(f"--heads-of: there is no word {position}; {held} {count}, counted from 0.")
+
+
+def _arranged(maps: AttentionMaps, arguments: argparse.Namespace, merged: set[str]) -> AttentionMaps:
+    """Words merged and left out as asked; `merged` grows by those that were there to merge."""
+    if arguments.words_only:
+        maps = maps.without_marks()
+    for word in arguments.merge:
+        with suppress(CaptionTxError):  # most captions of many do not hold the word
+            maps = maps.merged([word])
+            merged.add(word)
+    return maps
+
+
+def _check_merged(arguments: argparse.Namespace, merged: set[str]) -> None:
+    if missing := [word for word in arguments.merge if word not in merged]:
+        raise CaptionTxError(f"--merge: no caption has words in a row that spell {', '.join(map(repr, missing))}.")
+
+
 def _shown(
     results: Iterator[tuple[str, AttentionMaps | CaptionTxError]], arguments: argparse.Namespace, problems: list[str]
 ) -> Iterator[tuple[str, AttentionMaps]]:
@@ -123,18 +170,13 @@ def _shown(
         try:
             if isinstance(result, CaptionTxError):
                 raise result
-            maps = result.without_marks() if arguments.words_only else result
+            maps = _arranged(result, arguments, merged)
         except CaptionTxError as error:
             problems.append(str(error))
             _warn(f"skipped: {error}")
             continue
-        for word in arguments.merge:
-            with suppress(CaptionTxError):  # most captions of many do not hold the word
-                maps = maps.merged([word])
-                merged.add(word)
         yield name, maps
-    if missing := [word for word in arguments.merge if word not in merged]:
-        raise CaptionTxError(f"--merge: no caption has words in a row that spell {', '.join(map(repr, missing))}.")
+    _check_merged(arguments, merged)
 
 
 def _tell_words(arguments: argparse.Namespace, name: str, maps: AttentionMaps, json_rows: list[dict[str, Any]]) -> None:
@@ -159,7 +201,9 @@ def _tell_words(arguments: argparse.Namespace, name: str, maps: AttentionMaps, j
         _tell(f"  {title}\t{probability_text(value)}")
 
 
-def _write(arguments: argparse.Namespace, kept: list[AttentionMaps], warnings: list[str], problems: list[str]) -> None:
+def _write(
+    arguments: argparse.Namespace, kept: list[AttentionMaps], health: MapHealth | None, problems: list[str]
+) -> None:
     from caption_tx.inference.map_files import to_json, to_npz, write_result
 
     out, suffix, maps = arguments.out, arguments.out.suffix.lower(), kept[0]
@@ -173,8 +217,8 @@ def _write(arguments: argparse.Namespace, kept: list[AttentionMaps], warnings: l
         from caption_tx.inference.report import render_report
 
         typed = arguments.caption is not None
-        options = chosen | look | {"pool_name": arguments.pool, "typed": typed}
-        write_result(out, render_report(kept, warnings=warnings, problems=problems, **options))
+        options = chosen | look | {"pool_name": arguments.pool, "typed": typed, "language": arguments.page_language}
+        write_result(out, render_report(kept, health=health, problems=problems, **options))
     elif suffix in ANIMATIONS:
         from caption_tx.inference.animation import encode_animation
 

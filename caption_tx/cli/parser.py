@@ -114,8 +114,9 @@ def _add_explain(explain: argparse.ArgumentParser) -> None:
         "--pool",
         choices=POOL_NAMES,
         default="mean",
-        help="over layers and heads; spread takes the head whose maps differ most from word to word, rollout follows "
-        "what every token has taken from the picture through all layers (default: %(default)s)",
+        help="over layers and heads; spread takes the head whose maps differ most from word to word (sharp, but on "
+        "photographs no better than random cells), rollout follows what every token has taken from the picture "
+        "through all layers (default: %(default)s)",
     )
     explain.add_argument(
         "--merge",
@@ -135,6 +136,7 @@ def _add_explain(explain: argparse.ArgumentParser) -> None:
     explain.add_argument(
         "--heads-of", type=int, metavar="POSITION", help="every layer and head apart for one word, counted from 0"
     )
+    explain.add_argument("--page-language", choices=LANGUAGES, help="of a page (default: that of the captions)")
     explain.add_argument(
         "--health", action="store_true", help="tell for every layer and head whether the maps can be believed"
     )

@@ -20,7 +20,7 @@ from caption_tx.inference.overlay import (
     probability_text,
     split_photo,
 )
-from caption_tx.inference.pooling import UNIT, own_scale
+from caption_tx.inference.pooling import OWN_UNIT, UNIT
 
 KINDS = ("gif", "webp")
 SIDE = 480
@@ -117,7 +117,7 @@ def animation_frames(
     places = _places(titles, words, inner)
     text_top = _MARGIN + photo.height + 10
     foot = text_top + (places[-1][1] + 1) * _LINE + 6
-    unit_text = unit if common_scale else own_scale(unit)
+    unit_text = unit if common_scale else OWN_UNIT
     page = Image.new("RGB", (width, foot + _FOOT), _PAPER)
     small, note = _fitting(unit_text, font_path, inner, 13), _font(font_path, 14)
     highest = float(maps.max()) or 1.0

@@ -15,7 +15,7 @@ import numpy as np
 
 from caption_tx.data.vocabulary import END, SPECIAL_TOKENS
 from caption_tx.errors import CaptionTxError
-from caption_tx.inference.pooling import AXES, POOL_NAMES, POOLINGS, pool, unit
+from caption_tx.inference.pooling import AXES, POOL_NAMES, POOLINGS, pool, unit, unit_of_heads
 from caption_tx.inference.tracing import trace
 
 if TYPE_CHECKING:
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["AXES", "END_MARK", "POOLINGS", "POOL_NAMES", "AttentionMaps", "ShownWord", "pool", "trace"]
 
 END_MARK = SPECIAL_TOKENS[END]
+END_TEXT = "(end)"
+"""What people are shown for the end mark, which is no word of any language."""
+
 _JOINED = re.compile(r"\w+(?:[-'\u2010\u2011\u2019]\w+)+", re.ASCII)
 
 
@@ -109,8 +112,9 @@ class AttentionMaps:
 
     @property
     def titles(self) -> list[str]:
-        """The W shown words; behind one that the model read as unknown stands "(?)"."""
-        return [f"{word.text}(?)" if self.is_unknown(word) else word.text for word in self.shown]
+        """The W shown words as people read them: `END_TEXT` for the end mark, "(?)" behind what was read as unknown."""
+        texts = [END_TEXT if word.text == END_MARK else word.text for word in self.shown]
+        return [f"{text}(?)" if self.is_unknown(word) else text for text, word in zip(texts, self.shown, strict=True)]
 
     def is_unknown(self, word: ShownWord) -> bool:
         """Whether any token of a shown word is unknown to the model."""
@@ -227,7 +231,7 @@ class AttentionMaps:
         if not -count <= position < count:
             raise CaptionTxError(f"There is no word {position}: {count} are shown, so give 0 to {count - 1}.")
         scores = self.scores[:, :, list(self.shown[position].tokens)].mean(axis=2)
-        options = {"unit": unit(self.scores, 0, 0)} | options
+        options = {"unit": unit_of_heads(self.scores)} | options
         return plotting.attention_heads_figure(self.picture_or(image), scores, self.titles[position], **options)
 
     def animation(

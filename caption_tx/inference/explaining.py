@@ -62,6 +62,24 @@ def _typed(text: str, captioner: ImageCaptioner) -> _Wanted:
     return _Wanted(token_ids[1:].tolist(), (*words, END_MARK), text, joined_words(text))
 
 
+def words_of(captioner: ImageCaptioner, text: str) -> AttentionMaps:
+    """The words of a typed caption as they will be shown, known before any image is read: even maps on one cell.
+
+    Raises:
+        CaptionTxError: the caption has no words, or more than the model has positions for.
+    """
+    typed = _typed(text, captioner)
+    tokens = len(typed.words)
+    return _joined(AttentionMaps(np.ones((1, 1, tokens, 1, 1)), typed.words, np.zeros(tokens), caption=text), typed)
+
+
+def _joined(maps: AttentionMaps, wanted: _Wanted) -> AttentionMaps:
+    for word in wanted.joined:
+        with suppress(CaptionTxError):  # the segmenter may have left out a part of it, such as a number
+            maps = maps.merged([word])
+    return maps
+
+
 def _read(item: NamedImage, size: int) -> _Read:
     name = name_of(item)
     data = item[1] if isinstance(item, tuple) else open_images("").read_bytes(name)
@@ -141,8 +159,5 @@ def _explain(
             unknown=tuple(token_id == bundle.tokenizer.unk_token_id for token_id in each.token_ids),
             language=bundle.tokenizer.language,
         )
-        for word in each.joined:
-            with suppress(CaptionTxError):  # the segmenter may have left out a part of it, such as a number
-                maps = maps.merged([word])
-        results[row] = maps
+        results[row] = _joined(maps, each)
     return results

@@ -17,6 +17,7 @@ from einops import einsum
 from caption_tx.errors import CaptionTxError
 from caption_tx.inference.attention import END_MARK, AttentionMaps
 from caption_tx.inference.pooling import AXES, entropy
+from caption_tx.inference.texts import texts
 
 ROW_SUM = 1e-3
 """A row may differ so much from 1; sums of float32 differ by 1e-6."""
@@ -93,31 +94,24 @@ class MapHealth:
         single = [(i, j, (i, j)) for i in range(layers) for j in range(heads)]
         return [*single, ("all", "mean", (layers, 0))]
 
-    def warnings(self) -> list[str]:
-        """In plain words, where maps should not be believed; [] where nothing was found."""
-        found = []
+    def warnings(self, language: str = "en") -> list[str]:
+        """In plain words, where maps should not be believed; [] where nothing was found.
+
+        Raises:
+            ConfigError: `language` is none of `LANGUAGES`.
+        """
+        found, told = [], texts(language)["health"]
         for layer, head, place in self._places():
-            name = f"Layer {layer} head {head}" if layer != "all" else "The mean of all layers and heads"
+            name = told["mean"] if layer == "all" else told["head"].format(layer=layer, head=head)
             if self.row_sum_error[place] > ROW_SUM:
-                found.append(
-                    f"{name} is no attention: a map's sum differs from 1 by up to {self.row_sum_error[place]:.3g}."
-                )
+                found.append(told["no_attention"].format(name=name, value=self.row_sum_error[place]))
             if self.entropy[place] >= EVEN:
-                found.append(
-                    f"{name} looks everywhere at once, so its maps show nothing "
-                    f"(entropy {self.entropy[place]:.0%} of that of an even map)."
-                )
+                found.append(told["everywhere"].format(name=name, value=self.entropy[place]))
             elif self.same_as_previous[place] >= MOSTLY:
-                found.append(
-                    f"{name} looks at the same place for every word "
-                    f"({self.same_as_previous[place]:.0%} of the words look where the word before did)."
-                )
+                found.append(told["same"].format(name=name, value=self.same_as_previous[place]))
             elif self.picture_difference[place] <= FIXED:
-                where = "at the centre" if self.centre[place] >= CENTRED else "at the same places"
-                found.append(
-                    f"{name} looks {where} whatever the picture shows "
-                    f"({self.picture_difference[place]:.0%} of its attention differs from picture to picture)."
-                )
+                where = "centre" if self.centre[place] >= CENTRED else "fixed"
+                found.append(told[where].format(name=name, value=self.picture_difference[place]))
         return found
 
     def to_dict(self) -> dict[str, Any]:

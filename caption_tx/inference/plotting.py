@@ -35,7 +35,7 @@ from caption_tx.inference.overlay import (
     probability_text,
     split_photo,
 )
-from caption_tx.inference.pooling import UNIT, own_scale
+from caption_tx.inference.pooling import OWN_UNIT, UNIT
 
 FORMATS = ("png", "svg", "pdf")
 
@@ -214,10 +214,7 @@ def attention_figure(
         note = "" if log_probabilities is None else probability_text(float(log_probabilities[t]))
         colours_of_map = heat_colours(attention_map, top, colours, alpha, smooth)
         page.cell(*divmod(t + 1, page.columns), [grey, colours_of_map], titles[t], note)
-    if common_scale:
-        page.bar(colours, alpha, highest, unit)
-    else:
-        page.bar(colours, alpha, 1.0, own_scale(unit))
+    page.bar(colours, alpha, *((highest, unit) if common_scale else (1.0, OWN_UNIT)))
     return page.figure
 
 

@@ -22,6 +22,8 @@ and position 0 the start mark."""
 
 ROLLOUT = "rollout"
 UNIT = "attention per cell (sum over cells = 1)"
+OWN_UNIT = "share of the word's own maximum"
+"""What the numbers are, from 0 to 1, where every map is divided by its own maximum."""
 
 
 def select(scores: np.ndarray, index: int | None, axis: int) -> np.ndarray:
@@ -133,7 +135,8 @@ def pool(
             layers that are followed.
         head: index of one head (negative from the end), or None for all.
         method: a name in `POOL_NAMES`. "mean"; "max", whose maps sum to more than 1; "spread", the head
-            with the largest `spread` among the chosen; "rollout" across the layers, see `rollout`.
+            with the largest `spread` among the chosen, whose maps are sharp but did no better than random cells
+            in the deletion test on photographs; "rollout" across the layers, see `rollout`.
         self_scores: (L, N, T, T) self-attention, which "rollout" needs.
 
     Returns:
@@ -159,13 +162,11 @@ def pool(
 
 def unit(scores: np.ndarray, layer: int | None = None, head: int | None = None, method: str = "mean") -> str:
     """What the numbers of `pool` are, for the label of a colour bar; arguments and errors as there."""
-    even = f"evenly spread: {1 / (scores.shape[3] * scores.shape[4]):.3f}"
     layers, heads = scores.shape[:2]
-    if layer is not None and head is not None:
-        return f"attention per cell (sum over cells = 1, {even})"
-    total = "" if method == "max" else "sum over cells = 1, "
-    if method == "spread":
-        source = "layer {} head {}".format(*widest_head(scores, layer, head))
+    single = layer is not None and head is not None
+    total = "" if method == "max" and not single else "sum over cells = 1, "
+    if single or method == "spread":
+        source = "layer {}, head {}".format(*widest_head(scores, layer, head))
     elif method == ROLLOUT:
         source = "rollout across layers" if layer is None else f"rollout up to layer {layer % layers}"
     elif layer is not None:
@@ -174,9 +175,13 @@ def unit(scores: np.ndarray, layer: int | None = None, head: int | None = None, 
         source = f"{method} over head {head % heads} of all layers"
     else:
         source = f"{method} over layers and heads"
-    return f"attention per cell ({source}, {total}{even})"
+    return f"attention per cell ({source}, {total}{_even(scores)})"
 
 
-def own_scale(unit: str) -> str:
-    """The label of a colour bar where every map is divided by its own maximum."""
-    return f"share of the word's own maximum; {unit}"
+def unit_of_heads(scores: np.ndarray) -> str:
+    """What the scores of every layer and head are, for the label of a colour bar that they share."""
+    return f"attention per cell (sum over cells = 1, {_even(scores)})"
+
+
+def _even(scores: np.ndarray) -> str:
+    return f"evenly spread: {1 / (scores.shape[3] * scores.shape[4]):.3f}"

@@ -6,8 +6,7 @@ import base64
 import hashlib
 import io
 from collections.abc import Sequence
-from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -17,9 +16,10 @@ from caption_tx.inference.attention import END_MARK, AttentionMaps
 from caption_tx.inference.fonts import subset_font
 from caption_tx.inference.overlay import ALPHA, COLOUR_MAP, PHOTO_SIDE, colour_map
 from caption_tx.inference.pooling import POOL_NAMES, ROLLOUT, pool, rollout, widest_head
+from caption_tx.inference.texts import counted, part, texts
 
-END_TEXT = "(end)"
-"""What is shown for the end mark, which is no word of any language."""
+if TYPE_CHECKING:
+    from caption_tx.inference.health import MapHealth
 
 _FAMILY = "caption words"
 _QUALITY = 85
@@ -46,11 +46,11 @@ def _photo(picture: np.ndarray) -> tuple[str, int, int]:
     return f"data:image/jpeg;base64,{_base64(stream.getvalue())}", image.width, image.height
 
 
-def _words(maps: AttentionMaps) -> list[dict[str, Any]]:
+def _words(maps: AttentionMaps, end: str) -> list[dict[str, Any]]:
     values = zip(maps.shown, maps.shown_log_probabilities.tolist(), strict=True)
     return [
         {
-            "text": END_TEXT if word.text == END_MARK else word.text,
+            "text": end if word.text == END_MARK else word.text,
             "end": word.text == END_MARK,
             "tokens": list(word.tokens),
             "unknown": maps.is_unknown(word),
@@ -61,12 +61,12 @@ def _words(maps: AttentionMaps) -> list[dict[str, Any]]:
     ]
 
 
-def _entry(maps: AttentionMaps) -> dict[str, Any]:
-    """What the page's script knows of one image."""
+def _entry(maps: AttentionMaps, end: str) -> dict[str, Any]:
+    """What the page's script knows of one image; `end` is shown for the end mark."""
     layers, heads, tokens, h, w = maps.scores.shape
     return {
         "shape": [layers, heads, tokens, h, w],
-        "words": _words(maps),
+        "words": _words(maps, end),
         "scores": _quantized(maps.scores),
         "rollout": None if maps.self_scores is None else _quantized(rollout(maps.scores, maps.self_scores)),
         # [layer + 1][head + 1], 0 standing for all of them.
@@ -77,13 +77,13 @@ def _entry(maps: AttentionMaps) -> dict[str, Any]:
     }
 
 
-def _font_rule(texts: Sequence[str], names: Sequence[str]) -> str:
-    """A style rule with the glyphs of the words in it, since the reader's machine may have no font for them.
+def _font_rule(shown: Sequence[str], names: Sequence[str]) -> str:
+    """A style rule with the glyphs of what is shown in it, since the reader's machine may have no font for them.
 
     "" where all are Latin, which every machine can draw, or the font may not be given away. Names of files
     have their glyphs where the font has them.
     """
-    text, more = ("".join(sorted({c for c in "".join(part) if ord(c) > 0x2E7F})) for part in (texts, names))
+    text, more = ("".join(sorted({c for c in "".join(strings) if ord(c) > 0x2E7F})) for strings in (shown, names))
     data = subset_font(text, more) if text else None
     if data is None:
         return ""
@@ -92,8 +92,11 @@ def _font_rule(texts: Sequence[str], names: Sequence[str]) -> str:
     return f'@font-face {{ font-family: "{_FAMILY}"; font-display: block; src: {source}; }}\n'
 
 
-def _part(name: str) -> str:
-    return resources.files("caption_tx.inference").joinpath("templates", name).read_text(encoding="utf-8")
+def _strings(table: Any) -> list[str]:
+    """All strings in a table of texts."""
+    if isinstance(table, str):
+        return [table]
+    return [text for item in (table.values() if isinstance(table, dict) else table) for text in _strings(item)]
 
 
 def _digest(text: str) -> str:
@@ -111,7 +114,8 @@ def render_report(
     common_scale: bool = True,
     cmap: str = COLOUR_MAP,
     typed: bool = False,
-    warnings: Sequence[str] = (),
+    language: str | None = None,
+    health: MapHealth | None = None,
     problems: Sequence[str] = (),
 ) -> str:
     """One HTML page: every photograph with the words of its caption as buttons that show where the model looked.
@@ -124,10 +128,12 @@ def render_report(
         layer, head, pool_name, alpha, common_scale: what the page shows at first, as in `AttentionMaps.figure`.
         cmap: name of a matplotlib colour map.
         typed: a person wrote the captions, which the page then says.
-        warnings: where the maps should not be believed, as `health.MapHealth.warnings` gives them.
-        problems: images that could not be explained, and why.
+        language: of the page, "zh" or "en"; by default Chinese where the captions are, else English.
+        health: what `health.measure_health` found; the page shows its warnings.
+        problems: images that could not be explained, and why, in English.
 
     Raises:
+        ConfigError: pages are not written in that language.
         CaptionTxError: there is nothing to show, a picture is missing, models are mixed or a setting is bad.
     """
     import jinja2
@@ -143,19 +149,23 @@ def render_report(
                 f"{maps.image} {maps.scores.shape[0]} of {maps.scores.shape[1]}."
             )
     first = explained[0]
+    language = language or ("zh" if first.language == "zh" else "en")
+    told = texts(language)
     pool(first.scores, layer, head, pool_name, first.self_scores)  # refuses what cannot be shown
     colours = (255 * colour_map(cmap, alpha)(np.linspace(0, 1, 256))[:, :3]).round().astype(np.uint8)
     has_rollout = all(maps.self_scores is not None for maps in explained)
     data = {
         "settings": {
-            "layer": "all" if layer is None else str(layer % layers),
-            "head": "all" if head is None else str(head % heads),
+            # As the sliders have it: 0 is all of them.
+            "layer": 0 if layer is None else layer % layers + 1,
+            "head": 0 if head is None else head % heads + 1,
             "pool": pool_name,
             "opacity": round(100 * alpha),
             "scale": "common" if common_scale else "own",
         },
         "colours": _base64(colours.tobytes()),
-        "images": [_entry(maps) for maps in explained],
+        "images": [_entry(maps, told["end"]) for maps in explained],
+        "texts": told["script"],
     }
     cards = []
     for number, maps in enumerate(explained):
@@ -171,17 +181,18 @@ def render_report(
                 "words": data["images"][number]["words"],
             }
         )
+    names, words = [card["name"] for card in cards], [word["text"] for card in cards for word in card["words"]]
     try:
-        rule = _font_rule([word["text"] for card in cards for word in card["words"]], [card["name"] for card in cards])
+        rule = _font_rule([*words, *_strings(told)], names)
     except FontError as error:
         raise FontError(f"The page would show empty boxes: {error}") from error
-    style, script = rule + _part("report.css"), _part("report.js")
+    style, script = rule + part("report.css"), part("report.js")
     policy = (
         f"default-src 'none'; img-src data:; font-src data:; style-src {_digest(style)}; "
         f"script-src {_digest(script)}; base-uri 'none'; form-action 'none'"
     )
     environment = jinja2.Environment(
-        loader=jinja2.DictLoader({"report.html.j2": _part("report.html.j2")}),
+        loader=jinja2.DictLoader({"report.html.j2": part("report.html.j2")}),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -193,13 +204,15 @@ def render_report(
         policy=policy,
         data=data,
         cards=cards,
+        t=told,
+        counted=counted,
         layers=layers,
         heads=heads,
         pools=[name for name in POOL_NAMES if has_rollout or name != ROLLOUT],
         typed=typed,
         has_end=any(word["end"] for card in cards for word in card["words"]),
         has_unknown=any(word["unknown"] for card in cards for word in card["words"]),
-        warnings=list(warnings),
+        warnings=[] if health is None else health.warnings(language),
         problems=list(problems),
         **exact,
     )

@@ -123,3 +123,12 @@ def test_from_maps(image):
     with pytest.raises(CaptionTxError, match="without their picture"):
         maps.animation()
     assert len(maps.without_marks().animation(image, layer=1, pool="spread")) == 2
+    # The end is shown by what it is, as wide as it is written so.
+    shown, wanted = (np.asarray(frame) for frame in (maps.animation(image)[2], by_hand(maps, image, "(end)")))
+    np.testing.assert_array_equal(shown, wanted)
+    assert (np.asarray(by_hand(maps, image, "[END]")) != wanted).any()
+
+
+def by_hand(maps, image, end):
+    options = {"unit": "attention per cell (mean over layers and heads, sum over cells = 1, evenly spread: 0.067)"}
+    return animation_frames(image, maps.pooled(), ["狗", end], maps.log_probabilities, **options)[2]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from caption_tx.errors import CaptionTxError
-from caption_tx.inference.attention import AXES, END_MARK, AttentionMaps, ShownWord, joined_words, pool
+from caption_tx.inference.attention import AXES, END_MARK, END_TEXT, AttentionMaps, ShownWord, joined_words, pool
 from caption_tx.inference.map_files import load_npz, to_json
 
 L, N, T, H, W = 2, 3, 7, 5, 11
@@ -88,14 +88,14 @@ def test_shapes_must_fit(scores):
 
 def test_words_of_several_tokens_are_averaged_and_their_log_probabilities_added(maps, scores):
     merged = maps.merged(["草地上", "一只狗"])
-    assert merged.titles == ["一只狗(?)", "在", "草地上", "奔跑", END_MARK]
+    assert merged.titles == ["一只狗(?)", "在", "草地上", "奔跑", END_TEXT]
     np.testing.assert_allclose(merged.pooled(0, 1)[2], scores[0, 1, 3:5].mean(axis=0), atol=1e-7)
     np.testing.assert_allclose(merged.pooled(pool="rollout").sum(axis=(1, 2)), 1, atol=1e-5)
     np.testing.assert_allclose(merged.shown_log_probabilities[2], maps.log_probabilities[3:5].sum(), atol=1e-6)
     assert merged.log_probability == pytest.approx(maps.log_probabilities.sum())
     np.testing.assert_array_equal(merged.scores, maps.scores)
     again = merged.merged(["狗在"])
-    assert again.titles == ["狗在(?)", "草地上", "奔跑", END_MARK]  # what it cuts through is not shown
+    assert again.titles == ["狗在(?)", "草地上", "奔跑", END_TEXT]  # what it cuts through is not shown
     with pytest.raises(CaptionTxError, match=r"'猫'.*一只, 狗, 在"):
         maps.merged(["猫"])
     with pytest.raises(CaptionTxError, match="，"):
@@ -105,7 +105,7 @@ def test_words_of_several_tokens_are_averaged_and_their_log_probabilities_added(
 def test_marks_are_left_out_and_do_not_count_as_spelling(scores):
     words = ("t", "-", "shirt", "，", "a", "。", END_MARK)
     maps = AttentionMaps(scores, words, np.zeros(T)).merged(["T-shirt"])
-    assert maps.titles == ["T-shirt", "，", "a", "。", END_MARK]
+    assert maps.titles == ["T-shirt", "，", "a", "。", END_TEXT]
     assert maps.shown[0].tokens == (0, 1, 2)
     bare = maps.without_marks()
     assert bare.titles == ["T-shirt", "a"]

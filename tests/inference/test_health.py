@@ -57,6 +57,16 @@ def test_each_fault_is_named_and_only_it(captions):
     assert "sum differs from 1 by up to 0.1" in heads["Layer 1 head 1"]
 
 
+def test_warnings_in_chinese(captions):
+    health = measure_health(captions)
+    told = health.warnings("zh")
+    assert len(told) == len(health.warnings())
+    assert "第 0 层 1 号头对每个词都看同一个地方（100% 的词与前一个词看的是同一处）。" in told
+    assert any(text.startswith("第 1 层 0 号头不论图片内容如何都看中央") for text in told)
+    with pytest.raises(CaptionTxError, match="'fr'"):
+        health.warnings("fr")
+
+
 def test_the_numbers(captions):
     health = measure_health(captions)
     words = sum(scores.shape[2] for scores in captions)

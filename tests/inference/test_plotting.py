@@ -230,11 +230,17 @@ def test_figures_of_attention_maps(image):
     labels = {text.get_text() for text in maps.figure(image).findobj(Text)}
     assert "attention per cell (mean over layers and heads, sum over cells = 1, evenly spread: 0.067)" in labels
     assert any("max over layers and heads" in text.get_text() for text in maps.figure(image, pool="max").findobj(Text))
-    texts = {text.get_text() for text in maps.figure(image, pool="spread", common_scale=False).findobj(Text)}
-    assert any(text.startswith("share of the word's own maximum") and "layer 0 head 0" in text for text in texts)
+    own = maps.figure(image, pool="spread", common_scale=False)
+    own.canvas.draw()
+    texts = {text.get_text() for text in own.findobj(Text)}
+    assert {"狗", "(end)", "share of the word's own maximum", "0.0", "1.0"} <= texts
+    assert not any("[END]" in text or "attention per cell" in text for text in texts)
+    assert any("(layer 1, head 2, sum" in text.get_text() for text in maps.figure(image, 1, 2).findobj(Text))
     heads = maps.heads_figure(image, 0)
     assert len(heads.axes) == 2 * 3 + 1
     assert {"狗", "layer 1", "head 2"} <= {text.get_text() for text in heads.texts}
+    bar = "attention per cell (sum over cells = 1, evenly spread: 0.067)"
+    assert bar in {text.get_text() for text in heads.findobj(Text)}
     with pytest.raises(CaptionTxError, match="no word 2"):
         maps.heads_figure(image, 2)
 

@@ -7,7 +7,7 @@ import pytest
 
 from caption_tx.config import POOL_NAMES
 from caption_tx.errors import CaptionTxError
-from caption_tx.inference.pooling import POOLINGS, entropy, pool, rollout, spread, unit, widest_head
+from caption_tx.inference.pooling import POOLINGS, entropy, pool, rollout, spread, unit, unit_of_heads, widest_head
 
 L, N, T, H, W = 2, 3, 5, 3, 7
 
@@ -59,7 +59,7 @@ def test_the_widest_head_is_chosen_among_those_asked_for(scores):
     np.testing.assert_array_equal(pool(scores, method="spread"), scores[0, 1])
     np.testing.assert_array_equal(pool(scores, layer=1, method="spread"), scores[1, 2])
     np.testing.assert_array_equal(pool(scores, layer=1, head=0, method="spread"), scores[1, 0])
-    assert "layer 1 head 2, sum over cells = 1" in unit(scores, layer=1, method="spread")
+    assert "layer 1, head 2, sum over cells = 1" in unit(scores, layer=1, method="spread")
 
 
 @pytest.mark.parametrize(
@@ -71,12 +71,17 @@ def test_the_widest_head_is_chosen_among_those_asked_for(scores):
         ({"layer": 0, "method": "max"}, "max over the heads of layer 0"),
         ({"method": "rollout"}, "rollout across layers, sum over cells = 1"),
         ({"layer": -2, "method": "rollout"}, "rollout up to layer 0, sum over cells = 1"),
-        ({"layer": 0, "head": 1, "method": "max"}, "sum over cells = 1"),
+        ({"layer": 0, "head": 1, "method": "max"}, "layer 0, head 1, sum over cells = 1"),
+        ({"layer": -1, "head": -1}, "layer 1, head 2, sum over cells = 1"),
     ],
     ids=str,
 )
 def test_the_unit_says_what_was_pooled(scores, choice, source):
     assert unit(scores, **choice) == f"attention per cell ({source}, evenly spread: 0.048)"
+
+
+def test_the_unit_of_all_heads_apart_names_none(scores):
+    assert unit_of_heads(scores) == "attention per cell (sum over cells = 1, evenly spread: 0.048)"
 
 
 def test_rollout_by_hand():

@@ -14,13 +14,14 @@ from PIL import Image
 from caption_tx.errors import CaptionTxError, FontError
 from caption_tx.inference.attention import END_MARK
 from caption_tx.inference.report import render_report
+from caption_tx.inference.texts import texts
 
 L, N, T, H, W = 2, 3, 4, 3, 5
 
 
 @pytest.fixture(scope="module")
 def page(make_maps):
-    return render_report([make_maps(), make_maps(image="b.jpg", seed=1)])
+    return render_report([make_maps(), make_maps(image="b.jpg", seed=1)], language="en")
 
 
 def data_of(page):
@@ -70,22 +71,37 @@ def test_the_words_bring_their_glyphs(make_maps, page):
 
 
 def test_languages_are_named(page):
-    assert '<html lang="en">' in page
+    assert '<html lang="en">' in page and "<title>Where the model looked: 2 pictures</title>" in page
     assert page.count('<span class="text" lang="zh-Hans">狗</span>') == 2
     assert '<span class="text">(end)</span>' in page
 
 
+def test_a_page_speaks_the_language_of_its_captions_or_another(make_maps):
+    chinese = render_report([make_maps()])
+    assert '<html lang="zh-Hans">' in chinese and "<title>模型看了图中哪里：1 张图片</title>" in chinese
+    assert data_of(chinese)["images"][0]["words"][-1]["text"] == "（结束）"
+    assert '<span class="text">（结束）</span>' in chinese
+    # Its own texts bring their glyphs too, whatever the captions are.
+    latin = [make_maps(("a", "b", END_MARK), language="en")]
+    for page, told in ((chinese, texts("zh")), (render_report(latin, language="zh"), texts("zh"))):
+        font = re.search(r"data:font/(otf|ttf);base64,([^\"]+)", page)
+        with TTFont(io.BytesIO(base64.b64decode(font[2]))) as loaded:
+            glyphs = set(loaded.getBestCmap())
+        assert {ord(c) for c in told["keyboard_hint"] + told["script"]["status"] if ord(c) > 0x2E7F} <= glyphs
+    assert '<html lang="en">' in render_report(latin)
+    with pytest.raises(CaptionTxError, match="zh or en, got the language 'fr'"):
+        render_report(latin, language="fr")
+
+
 def test_the_page_explains_the_signs_that_are_on_it_and_no_others(make_maps, page):
     assert "(end) is where" in page and "A ? marks" in page
-    bare = render_report([make_maps(("狗", "跑", END_MARK)).without_marks()])
+    bare = render_report([make_maps(("狗", "跑", END_MARK)).without_marks()], language="en")
     assert "(end)" not in bare.split("<script")[0] and "A ? marks" not in bare
 
 
 def test_hostile_names_and_words_stay_text(make_maps):
     evil = "</script><script>alert(1)</script>\u2028<img src=x onerror=alert(2)>"
-    page = render_report(
-        [make_maps((evil, "狗", END_MARK), image=evil, caption=evil)], warnings=[evil], problems=[evil]
-    )
+    page = render_report([make_maps((evil, "狗", END_MARK), image=evil, caption=evil)], problems=[evil])
     assert page.count("<script") == 2 and page.count("</script>") == 2
     assert "<img src=x" not in page and "\u2028" not in data_of(page)["images"][0]["shape"]
     assert data_of(page)["images"][0]["words"][0]["text"] == evil
@@ -100,14 +116,14 @@ def test_photographs_are_small_jpegs(make_maps, page):
 
 
 def test_what_is_shown_at_first(make_maps):
-    page = render_report(
-        [make_maps()], layer=-1, head=0, pool_name="spread", alpha=0.5, common_scale=False, cmap="viridis", typed=True
-    )
+    look = {"alpha": 0.5, "common_scale": False, "cmap": "viridis", "language": "en"}
+    page = render_report([make_maps()], layer=-1, head=0, pool_name="spread", typed=True, **look)
     settings = data_of(page)["settings"]
-    assert settings == {"layer": "1", "head": "0", "pool": "spread", "opacity": 50, "scale": "own"}
+    assert settings == {"layer": 2, "head": 1, "pool": "spread", "opacity": 50, "scale": "own"}
     assert base64.b64decode(data_of(page)["colours"])[:3] == bytes([68, 1, 84])
     assert "read this caption of this picture" in " ".join(page.split())
-    without = render_report([make_maps(self_scores=None)])
+    assert "rollout across" in page.split("<main>")[0]
+    without = render_report([make_maps(self_scores=None)], language="en")
     assert "rollout across" not in without.split("<main>")[0]
 
 

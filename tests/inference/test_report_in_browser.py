@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from caption_tx.inference.attention import END_MARK
+from caption_tx.inference.health import measure_health
 from caption_tx.inference.report import render_report
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -48,7 +49,7 @@ def gallery(make_maps):
 @pytest.fixture(scope="module")
 def address(gallery, tmp_path_factory):
     path = tmp_path_factory.mktemp("page") / "page.html"
-    path.write_text(render_report(gallery, warnings=["Layer 1 head 2 looks at the same place for every word."]))
+    path.write_text(render_report(gallery, language="en"))
     return path.as_uri()
 
 
@@ -95,6 +96,14 @@ def word(page, place, card=0):
     return page.locator(".card").nth(card).locator(".word").nth(place)
 
 
+def choose(page, name, value):
+    """Sets a select to a value, or the slider of a layer or head to its number; None is all of them."""
+    if name in ("layer", "head"):
+        page.locator(f"#{name}").fill(str(0 if value is None else value + 1))
+    else:
+        page.select_option(f"#{name}", value)
+
+
 def test_pointing_at_words_changes_the_pixels(page):
     seen = [picture(page)]
     assert cells(page).max() == 0
@@ -115,19 +124,19 @@ def test_pointing_at_words_changes_the_pixels(page):
         {"pool": "max"},
         {"pool": "spread"},
         {"pool": "rollout"},
-        {"layer": "0"},
-        {"head": "2"},
-        {"layer": "1", "head": "0"},
-        {"layer": "0", "pool": "rollout"},
-        {"head": "1", "pool": "spread"},
+        {"layer": 0},
+        {"head": 2},
+        {"layer": 1, "head": 0},
+        {"layer": 0, "pool": "rollout"},
+        {"head": 1, "pool": "spread"},
         {"scale": "own"},
     ],
     ids=str,
 )
 def test_the_page_shows_what_python_computes(page, gallery, choice):
     for name, value in choice.items():
-        page.select_option(f"#{name}", value)
-    numbers = {name: int(choice[name]) for name in ("layer", "head") if name in choice}
+        choose(page, name, value)
+    numbers = {name: choice[name] for name in ("layer", "head") if name in choice}
     for card, maps in enumerate(gallery[:2]):
         wanted = maps.pooled(**numbers, pool=choice.get("pool", "mean"))
         for place in range(len(maps.shown)):
@@ -139,8 +148,8 @@ def test_the_page_shows_what_python_computes(page, gallery, choice):
 def test_layer_head_and_opacity_change_the_pixels_of_a_word_that_is_shown(page):
     word(page, 0).click()
     seen = [picture(page)]
-    for name, value in (("layer", "1"), ("head", "2"), ("layer", "all"), ("pool", "max")):
-        page.select_option(f"#{name}", value)
+    for name, value in (("layer", 1), ("head", 2), ("layer", None), ("pool", "max")):
+        choose(page, name, value)
         seen.append(picture(page))
     for value in (30, 100):
         page.locator("#opacity").fill(str(value))
@@ -149,6 +158,25 @@ def test_layer_head_and_opacity_change_the_pixels_of_a_word_that_is_shown(page):
     assert len(set(seen)) == len(seen)
     page.locator("#opacity").fill("0")
     assert np.max(page.evaluate(OPACITY, [0, 3, 5])) == 0
+
+
+def test_sliders_move_by_keyboard_and_say_what_they_show(page):
+    word(page, 0).click()
+    slider, told = page.locator("#layer"), []
+    slider.focus()
+    seen = [cells(page)]
+    for key in ("ArrowRight", "ArrowRight", "ArrowRight", "Home"):
+        page.keyboard.press(key)
+        told.append(slider.get_attribute("aria-valuetext"))
+        assert page.inner_text("#layer-value") == told[-1]
+        seen.append(cells(page))
+    assert told == ["layer 0", "layer 1", "layer 1", "all layers"]  # there are two
+    assert min(np.abs(seen[0] - seen[1]).max(), np.abs(seen[1] - seen[2]).max()) > 0.05
+    np.testing.assert_array_equal(seen[0], seen[-1])
+    page.locator("#head").focus()
+    page.keyboard.press("End")
+    assert page.locator("#head").get_attribute("aria-valuetext") == page.inner_text("#head-value") == "head 2"
+    assert np.abs(cells(page) - seen[0]).max() > 0.05
 
 
 def test_the_overlay_is_smooth(page):
@@ -232,8 +260,57 @@ def test_what_a_screen_reader_is_told(page, gallery):
         assert f"at the {where} of the picture" in told
         share = float(told.split("picture: ")[1].split("%")[0])
         assert share == pytest.approx(100 * shares.max(), abs=0.6)
-    for name in ("Colour strength: 72%", "Colour scale", "Layer", "Head", "Pooled by"):
-        assert page.get_by_label(name, exact=True).count() == 1
+    for name in ("Colour strength", "Layers shown", "Heads shown"):
+        assert page.get_by_role("slider", name=name, exact=True).count() == 1
+    for name in ("Colour scale", "Pooled by"):
+        assert page.get_by_role("combobox", name=name, exact=True).count() == 1
+    assert page.locator("#opacity").get_attribute("aria-valuetext") == "72%"
+
+
+LATIN = """() => {
+  const found = [document.title], walk = document.createTreeWalker(document.body, NodeFilter.SHOW_ALL);
+  for (let node = walk.currentNode; node; node = walk.nextNode()) {
+    if (node.nodeType === Node.TEXT_NODE && !node.parentElement.closest('script, noscript, [lang=en]'))
+      found.push(node.data);
+    for (const name of ['aria-label', 'aria-valuetext', 'alt', 'title', 'placeholder'])
+      if (node.nodeType === Node.ELEMENT_NODE && node.hasAttribute(name)) found.push(node.getAttribute(name));
+  }
+  return [...new Set(found.join(' ').match(/[A-Za-z]+/g))].sort();
+}"""
+"""Words in Latin letters in all that is seen, or told to a screen reader."""
+
+
+def test_a_chinese_page_speaks_chinese_to_eyes_and_ears(page, make_maps, tmp_path):
+    scores = make_maps().scores.copy()
+    scores[1, 2] = scores[1, 2, :1]
+    maps, bare = make_maps(scores=scores), make_maps(("狗", "跑", END_MARK), "b.jpg", 1)
+    path = tmp_path / "zh.html"
+    path.write_text(render_report([maps, bare], health=measure_health([maps]), problems=["c.jpg cannot be read."]))
+    page.goto(path.as_uri())
+    assert page.title() == "模型看了图中哪里：2 张图片"
+    assert page.locator("html").get_attribute("lang") == "zh-Hans"
+    for details in ("settings", "warnings"):
+        page.evaluate(f"document.getElementById('{details}').open = true")
+    assert page.inner_text("#warnings summary") == "1 条提醒：并不是每张热力图都可信"
+    assert "第 1 层 2 号头对每个词都看同一个地方（100%" in page.inner_text("#warnings li")
+    words = page.get_by_role("toolbar", name="dog.jpg 的描述中的词").get_by_role("button")
+    assert words.all_inner_texts()[-1].startswith("（结束）")
+    assert page.get_by_role("img", name="图片 dog.jpg").count() == 1
+    words.nth(1).focus()
+    status = page.locator(".status").first.inner_text()
+    share = round(100 * np.exp(maps.log_probabilities[1]))
+    assert status.startswith(f"龘：把握 {share}%。模型不认识这个词，把它当作未知词。注意力最集中的地方是图片")
+    for name in ("颜色强度", "显示的层", "显示的注意力头"):
+        assert page.get_by_role("slider", name=name, exact=True).count() == 1
+    layer = page.get_by_role("slider", name="显示的层")
+    layer.fill("2")
+    assert layer.get_attribute("aria-valuetext") == page.inner_text("#layer-value") == "第 1 层"
+    page.get_by_role("combobox", name="合并方式").select_option(label="逐层累积（rollout）")
+    assert layer.get_attribute("aria-valuetext") == "到第 1 层为止"
+    page.get_by_role("button", name="逐词播放 dog.jpg 的描述").click()
+    assert page.get_by_role("button", name="暂停播放 dog.jpg 的描述").inner_text().endswith("暂停")
+    assert page.evaluate(LATIN) == ["Esc", "b", "dog", "jpg", "rollout"]
+    page.asked[:] = page.asked[:1]
 
 
 def test_probabilities_stand_under_the_words(page):
@@ -262,13 +339,19 @@ def test_play_goes_through_the_words(page):
 
 def test_a_choice_that_means_nothing_cannot_be_made(page):
     assert page.locator("#head").is_enabled()
-    page.select_option("#pool", "rollout")
+    choose(page, "head", 2)
+    choose(page, "pool", "rollout")
     assert page.locator("#head").is_disabled()
-    assert page.locator("#layer option").nth(1).inner_text() == "up to layer 0"
-    page.select_option("#pool", "mean")
-    page.select_option("#layer", "0")
+    assert (page.input_value("#head"), page.inner_text("#head-value")) == ("0", "all heads")
+    choose(page, "layer", 0)
+    assert page.inner_text("#layer-value") == "up to layer 0"
+    choose(page, "layer", None)
+    choose(page, "pool", "mean")
+    assert (page.input_value("#head"), page.inner_text("#head-value")) == ("3", "head 2")
+    choose(page, "head", None)
+    choose(page, "layer", 0)
     assert page.locator("#pool").is_enabled()
-    page.select_option("#head", "0")
+    choose(page, "head", 0)
     assert page.locator("#pool").is_disabled()
 
 

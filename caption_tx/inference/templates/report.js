@@ -7,6 +7,8 @@
   const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
   const colours = bytes(data.colours);
   const $ = (id) => document.getElementById(id);
+  const texts = data.texts;
+  const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 
   // One map per token as numbers: of 8-bit cells, each map in steps of a 255th of its own top.
   function unpack(part, size) {
@@ -16,17 +18,12 @@
 
   function pooled(image, token) {
     const [layers, heads, tokens] = image.shape;
-    const all = (chosen, count) => (chosen === "all" ? [...Array(count).keys()] : [Number(chosen)]);
-    if (settings.pool === "rollout") {
-      const layer = settings.layer === "all" ? layers - 1 : Number(settings.layer);
-      return image.rolled[layer * tokens + token];
-    }
+    // A slider's 0 is all of them, and its k the one with the number k - 1.
+    const all = (position, count) => (position === 0 ? [...Array(count).keys()] : [position - 1]);
+    if (settings.pool === "rollout") return image.rolled[((settings.layer || layers) - 1) * tokens + token];
     let chosen = [];
     for (const layer of all(settings.layer, layers)) for (const head of all(settings.head, heads)) chosen.push([layer, head]);
-    if (settings.pool === "spread") {
-      const index = (value) => (value === "all" ? 0 : Number(value) + 1);
-      chosen = [image.widest[index(settings.layer)][index(settings.head)]];
-    }
+    if (settings.pool === "spread") chosen = [image.widest[settings.layer][settings.head]];
     const maps = chosen.map(([layer, head]) => image.maps[(layer * heads + head) * tokens + token]);
     if (settings.pool === "max") return maps[0].map((_, cell) => Math.max(...maps.map((map) => map[cell])));
     return maps[0].map((_, cell) => maps.reduce((sum, map) => sum + map[cell], 0) / maps.length);
@@ -39,7 +36,6 @@
 
   // Where most of a map lies, in words: the ninth of the picture with the largest share.
   function place(map, h, w) {
-    const rows = ["top", "middle", "bottom"], columns = ["left", "centre", "right"];
     const shares = new Float64Array(9);
     let total = 0;
     for (let y = 0; y < h; y++) for (let x = 0; x < w; x++) {
@@ -52,9 +48,7 @@
       total += map[y * w + x];
     }
     const best = shares.indexOf(Math.max(...shares));
-    const row = rows[Math.floor(best / 3)], column = columns[best % 3];
-    const name = row === "middle" && column === "centre" ? "middle" : row === "middle" ? column : column === "centre" ? row : `${row} ${column}`;
-    return [name, total ? shares[best] / total : 0];
+    return [texts.places[best], total ? shares[best] / total : 0];
   }
 
   const percent = (share) => `${share >= 0.1 ? Math.round(100 * share) : (100 * share).toFixed(1)}%`;
@@ -76,6 +70,7 @@
       this.top = element.querySelector(".top");
       this.status = element.querySelector(".status");
       this.play = element.querySelector(".play");
+      this.name = element.querySelector("h2").textContent;
       this.words = [...element.querySelectorAll(".word")];
       this.shares = new Float32Array(this.h * this.w);
       this.shown = this.pinned = this.timer = this.frame = null;
@@ -109,11 +104,17 @@
       this.show(this.pinned !== null ? this.pinned : focused >= 0 ? focused : null);
     }
 
+    // What the button does next, to be seen and to be heard.
+    offer(sign, action) {
+      this.play.textContent = `${sign} ${texts[action]}`;
+      this.play.setAttribute("aria-label", fill(texts[`${action}_of`], { name: this.name }));
+    }
+
     start() {
       this.pin(null);
       let word = 0;
       this.status.setAttribute("aria-live", "off");
-      this.play.textContent = "\u275a\u275a Pause";
+      this.offer("\u275a\u275a", "pause");
       const next = () => {
         if (word === this.words.length) { this.stop(); return; }
         this.show(word++);
@@ -126,7 +127,7 @@
       if (this.timer === null) return;
       clearTimeout(this.timer);
       this.timer = null;
-      this.play.textContent = "\u25b6 Play";
+      this.offer("\u25b6", "play");
       this.status.setAttribute("aria-live", "polite");
       this.rest();
     }
@@ -154,18 +155,17 @@
       const language = this.words[this.shown].querySelector(".text").getAttribute("lang");
       if (language) text.setAttribute("lang", language);
       const [name, share] = place(map, this.h, this.w);
-      const unknown = word.unknown ? " The model does not know this word and took it for an unknown one." : "";
-      const sure = `${percent(word.probability)} sure.`;
-      this.status.append(text, `: ${sure}${unknown} Most attention at the ${name} of the picture: ${percent(share)} on that ninth (by chance 11%).`);
+      const unknown = word.unknown ? texts.status_unknown : "";
+      const values = { sure: percent(word.probability), unknown, place: name, share: percent(share) };
+      this.status.append(text, fill(texts.status, values));
     }
 
     // New settings: all maps anew, and what is shown at once.
     refresh() {
       this.maps = this.image.words.map((_, word) => wordMap(this.image, word));
       this.highest = Math.max(...this.maps.map((map) => Math.max(...map)));
-      const cells = this.h * this.w;
-      const most = settings.scale === "common" ? `${percent(this.highest)} of a word's attention` : "each word's own most";
-      this.top.textContent = `Brightest: ${most} on one of ${this.h} \u00d7 ${this.w} cells (evenly spread: ${percent(1 / cells)}).`;
+      const even = percent(1 / (this.h * this.w)), size = { height: this.h, width: this.w };
+      this.top.textContent = fill(texts[`brightest_${settings.scale}`], { most: percent(this.highest), even, ...size });
       this.drawBar();
       this.describe();
       if (this.shown !== null) { cancelAnimationFrame(this.frame); this.draw(this.sharesOf(this.shown)); }
@@ -226,18 +226,24 @@
   function settle() {
     const rolls = settings.pool === "rollout";
     $("head").disabled = rolls;
-    $("pool").disabled = settings.layer !== "all" && settings.head !== "all" && !rolls;
-    $("opacity-value").textContent = `${settings.opacity}%`;
-    $("opacity").setAttribute("aria-valuetext", `${settings.opacity} percent`);
-    for (const option of $("layer").options) {
-      if (option.value !== "all") option.textContent = `${rolls ? "up to " : ""}layer ${option.value}`;
+    $("pool").disabled = settings.layer > 0 && settings.head > 0 && !rolls;
+    const layer = settings.layer, head = rolls ? 0 : settings.head; // rollout takes the mean of all heads
+    $("head").value = head;
+    const chosen = {
+      opacity: `${settings.opacity}%`,
+      layer: layer ? fill(rolls ? texts.up_to_layer : texts.one_layer, { number: layer - 1 }) : texts.all_layers,
+      head: head ? fill(texts.one_head, { number: head - 1 }) : texts.all_heads,
+    };
+    for (const [name, text] of Object.entries(chosen)) {
+      $(`${name}-value`).textContent = text;
+      $(name).setAttribute("aria-valuetext", text);
     }
   }
 
   for (const name of ["opacity", "scale", "layer", "head", "pool"]) {
     $(name).value = settings[name];
     $(name).addEventListener("input", (event) => {
-      settings[name] = name === "opacity" ? Number(event.target.value) : event.target.value;
+      settings[name] = event.target.type === "range" ? Number(event.target.value) : event.target.value;
       settle();
       cards.forEach((card) => card.refresh());
     });
