@@ -133,7 +133,7 @@ def run(
     recipe: Callable[[argparse.Namespace], Config],
     options: DecodingOptions,
     epochs: int,
-    tuning: TuningConfig,
+    tuning: TuningConfig | None = None,
 ) -> None:
     """The command line of a recipe."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)

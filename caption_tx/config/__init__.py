@@ -310,8 +310,8 @@ class TuningConfig:
     `score_images` images of the validation split hold fewer distinct ones than `least_distinct` of those at the start.
     """
 
-    epochs: int = 2
-    learning_rate: float = 3e-5
+    epochs: int = 3
+    learning_rate: float = 1e-4
     batch_size: int = 64
     samples: int = 5
     temperature: float = 0.5
