@@ -289,6 +289,13 @@ def test_a_chinese_page_speaks_chinese_to_eyes_and_ears(page, make_maps, tmp_pat
     page.goto(path.as_uri())
     assert page.title() == "模型看了图中哪里：2 张图片"
     assert page.locator("html").get_attribute("lang") == "zh-Hans"
+    first_fonts = page.evaluate(
+        """[...document.querySelectorAll('h1, h2, p, summary, label, button')]
+        .filter((element) => /[\u4e00-\u9fff]/.test(element.textContent))
+        .map((element) => getComputedStyle(element).fontFamily.split(',')[0])"""
+    )
+    assert len(first_fonts) > 10
+    assert set(first_fonts) == {'"caption words"'}  # where no font of the machine has the letters, they were boxes
     for details in ("settings", "warnings"):
         page.evaluate(f"document.getElementById('{details}').open = true")
     assert page.inner_text("#warnings summary") == "1 条提醒：并不是每张热力图都可信"
