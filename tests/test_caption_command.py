@@ -130,9 +130,14 @@ def test_a_stopped_run_says_how_to_go_on(run, photos, undisturbed, tmp_path, mon
         if len(written) == 9:
             signal.raise_signal(signal.SIGINT)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(PredictionFile, "write", interrupted)
-        code, _, errors = run(photos, "--out", out, "--batch-size", "4")
+    # What runs in the background of a shell has it ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(PredictionFile, "write", interrupted)
+            code, _, errors = run(photos, "--out", out, "--batch-size", "4")
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert code == 130
     assert errors.endswith(f"caption-tx: {out} is whole up to here; the same command goes on.\ncaption-tx: stopped.\n")
     assert_same(list(read_predictions(out)), undisturbed[:9])
