@@ -9,7 +9,7 @@ from pathlib import Path
 from caption_tx.errors import CaptionTxError
 
 SHIPPED_BUNDLES = ("flickr8k-zh", "flickr8k-en")
-"""Trained bundles that ship, by the names that stand for their folders; the first is used where none is named."""
+"""Names that stand for the folders of trained bundles among the assets (`experiments/ship_bundle.py` makes them)."""
 
 
 def asset(name: str) -> Traversable:

@@ -108,7 +108,9 @@ def main() -> None:
     save_bundle(bundle, folder, half=True)
     shipped, rows, scored = load_bundle(folder), [], None
     for options in SEARCHES[language]:
-        scored = score_bundle(shipped, config, arguments.run / "shipped.jsonl", options, people=True)
+        scored = score_bundle(
+            shipped, config, arguments.run / "shipped.jsonl", options, options is SEARCHES[language][-1]
+        )
         scores, text = scored.scores, option_text(options)
         cells = [f"`{text}`" if text else "greedy", *(f"{scores[metric]:.1f}" for metric in METRICS)]
         cells += [f"{scores.health.distinct:,}", f"{scores.health.copied:.0%}"]

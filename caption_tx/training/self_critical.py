@@ -126,14 +126,14 @@ class Tuner:
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return loss
 
-    def run_epoch(self, cache: FeatureCache, views: int, epoch: int, log_progress: bool = True) -> dict[str, float]:
+    def run_epoch(self, cache: FeatureCache, views: int, epoch: int) -> dict[str, float]:
         """One pass over the images; the mean reward (CIDEr-D in [0, 10]) and the share of distinct samples."""
         config, packed = self.config, self.captions.packed
         rows = pipeline.cached_rows(cache, packed, config.seed + epoch, views).batch(config.batch_size).prefetch(2)
         rewards: list[float] = []
         distinct: set[tuple[int, ...]] = set()
         total = math.ceil(len(packed.images) / config.batch_size)
-        with tqdm(rows, total=total, unit="step", desc=f"epoch {epoch + 1}", disable=not log_progress) as bar:
+        with tqdm(rows, total=total, unit="step", desc=f"epoch {epoch + 1}") as bar:
             for batch in bar:
                 numbers = batch["row"].numpy()
                 rated, samples = self._learn(batch["features"], numbers, epoch)

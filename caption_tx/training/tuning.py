@@ -56,7 +56,9 @@ def tune(
     unreadable = {name: cache.failed[name] for name in table["image"].unique() if name in cache.failed}
     words = segment_corpus(table, Segmenter(bundle.text), unreadable, config.corpus.leave_out)
     captions = collect_captions(words, bundle.tokenizer, bundle.captioner.max_length)
-    captioner = Captioner(**bundle.captioner.settings, dtype=config.training.precision)
+    # Steps here do not scale their loss, without which the gradients of float16 would vanish.
+    precision = "float32" if config.training.precision == "mixed_float16" else config.training.precision
+    captioner = Captioner(**bundle.captioner.settings, dtype=precision)
     captioner.set_weights(bundle.captioner.get_weights())
     tuner = Tuner(captioner, bundle.tokenizer, captions, tuning)
 
