@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import sys
 import warnings
 from collections.abc import Callable
 from functools import cached_property
@@ -120,7 +122,8 @@ def _load_weights(cut: Cut, weights: str) -> None:
         weights = os.environ.get(WEIGHTS_VARIABLE, weights)
     if weights == "imagenet":
         try:
-            full = make_network(config, with_top=len(cut.whole.output_shape) == 2, weights="imagenet")
+            with contextlib.redirect_stdout(sys.stderr):  # where Keras tells of a download: captions go to stdout
+                full = make_network(config, with_top=len(cut.whole.output_shape) == 2, weights="imagenet")
         except Exception as error:
             raise ConfigError(
                 f"Keras could not download the ImageNet weights ({_first_line(error)}). Without internet, name a "

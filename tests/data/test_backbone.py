@@ -143,3 +143,18 @@ def test_published_mobilenet_sees_a_photograph_alike_in_any_file_format(shared, 
     same, other = np.abs(features[0] - features[1]).mean(), np.abs(features[0] - features[2]).mean()
     assert same < 0.3 * other
     assert features.std() > 0.2
+
+
+def test_what_keras_tells_of_a_download_stays_out_of_the_captions(backbone_config, monkeypatch, capsys):
+    def download(*_, **__):
+        keras.utils.Progbar(7).update(7)
+        raise OSError("no network\nat all")
+
+    monkeypatch.delenv(WEIGHTS_VARIABLE, raising=False)
+    monkeypatch.setattr("caption_tx.data.backbone.make_network", download)
+    with pytest.raises(
+        ConfigError, match=r"could not download the ImageNet weights \(no network\).*--backbone-weights"
+    ):
+        Backbone(dataclasses.replace(backbone_config, weights="imagenet"))
+    printed = capsys.readouterr()
+    assert printed.out == "" and "7/7" in printed.err
