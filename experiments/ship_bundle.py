@@ -10,6 +10,7 @@ not in it: it is what Keras downloads as `imagenet`, and the run must have used 
 from __future__ import annotations
 
 import argparse
+import textwrap
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,12 +31,17 @@ SEARCHES = {
 }
 LANGUAGES = {"zh": "Chinese", "en": "English"}
 CAPTIONS = {
-    "zh": 'the Chinese captions that people wrote for Flickr8k-CN (Li et al. 2016, "Adding Chinese Captions to '
-    'Images"), five an image, and machine translations of the English ones in the first epochs',
-    "en": 'the English captions of Flickr8k (Hodosh et al. 2013, "Framing Image Description as a Ranking Task"), '
+    "zh": 'The Chinese captions that people wrote for Flickr8k-CN (Li et al. 2016, "Adding Chinese Captions to '
+    'Images"), five an image, together with machine translations of the English ones in the first epochs',
+    "en": 'The English captions of Flickr8k (Hodosh et al. 2013, "Framing Image Description as a Ranking Task"), '
     "five an image",
 }
 TITLES = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L", "CIDEr")
+
+DATA = (
+    "{captions}. 6,000 photographs were trained on; the {images:,} of the validation split chose the epoch, the recipe "
+    "and the search, so the scores below are somewhat kinder than those of new photographs of the same kind would be."
+)
 
 CARD = """# {name}
 
@@ -53,8 +59,8 @@ A decoder of {layers} layers of width {width} ({weights:,} weights, float16 on d
 Trained by `experiments/{script}` with seed {seed}.
 
 ## Data
-{captions}. 6,000 photographs for training; the {images:,} of the validation split chose the epoch, the recipe and the
-search, so the scores below are somewhat kinder than those of new photographs of the same kind would be.
+{data}
+
 The photographs of Flickr8k belong to those who took them; the data set is given out for research and education that is
 not commercial, and its Chinese captions for research. No photograph and no caption file is in this folder, but take it
 that what was learnt from them is for research too.
@@ -75,9 +81,9 @@ against the other four has BLEU-4 {people_bleu4:.1f} and CIDEr {people_cider:.1f
 - Photographs are scaled to 224 x 224 pixels, so small things are not seen.
 
 ## Biases
-The photographs come from one website and mostly show North America and Europe about 2010. The captions guess age and
-gender from looks, and call people by them; such guesses are no facts about a person. Do not use it to describe people
-where that matters to them, for surveillance, or for decisions about anyone.
+The photographs come from one website and, by their looks, mostly from North America and Europe. The captions guess
+age and gender from looks, and call people by them; such guesses are no facts about a person. Do not use it to describe
+people where that matters to them, for surveillance, or for decisions about anyone.
 """
 
 
@@ -126,7 +132,7 @@ def main() -> None:
         weights=shipped.captioner.count_params(),
         script={"zh": "flickr8k_cn.py", "en": "flickr8k_en.py"}[language],
         seed=config.training.seed,
-        captions=CAPTIONS[language][0].upper() + CAPTIONS[language][1:],
+        data=textwrap.fill(DATA.format(captions=CAPTIONS[language], images=scores.health.images), 119),
         images=scores.health.images,
         unit="words of jieba" if language == "zh" else "words",
         people_bleu4=values["bleu4"],

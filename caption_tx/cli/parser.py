@@ -7,6 +7,7 @@ import dataclasses
 from pathlib import Path
 
 from caption_tx import __version__
+from caption_tx.assets import SHIPPED_BUNDLES
 from caption_tx.cli import commands, explaining
 from caption_tx.cli.settings import DEFAULTS
 from caption_tx.cli.tuning import add_tune
@@ -95,6 +96,17 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_bundle(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--bundle",
+        type=Path,
+        default=Path(SHIPPED_BUNDLES[0]),
+        metavar="DIR",
+        help=f"folder that training made, or one that ships: {', '.join(SHIPPED_BUNDLES)} (default: %(default)s)",
+    )
+    parser.add_argument("--backbone-weights", metavar="FILE", help="where those of the bundle cannot be had")
+
+
 def _add_explain(explain: argparse.ArgumentParser) -> None:
     explain.add_argument(
         "images",
@@ -102,8 +114,7 @@ def _add_explain(explain: argparse.ArgumentParser) -> None:
         metavar="IMAGE|DIR|-",
         help="images as `caption` takes them; several go into one page (.html)",
     )
-    explain.add_argument("--bundle", type=Path, required=True, help="folder that training made")
-    explain.add_argument("--backbone-weights", metavar="FILE", help="where those of the bundle cannot be had")
+    _add_bundle(explain)
     explain.add_argument("--caption", metavar="TEXT", help="explain this caption instead of the model's own")
     explain.add_argument(
         "--rank", type=int, default=0, metavar="K", help="explain the K-th of the n-best, counted from 0, the best"
@@ -340,8 +351,7 @@ def make_parser() -> argparse.ArgumentParser:
         "(gs://..). '-' reads standard input: the bytes of one image, or a list of image files, one a line or as "
         "`find -print0` writes it",
     )
-    caption.add_argument("--bundle", type=Path, required=True, help="folder that training made")
-    caption.add_argument("--backbone-weights", metavar="FILE", help="where those of the bundle cannot be had")
+    _add_bundle(caption)
     _add_decoding_options(caption)
     caption.add_argument(
         "--out",
