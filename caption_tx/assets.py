@@ -9,7 +9,7 @@ from pathlib import Path
 from caption_tx.errors import CaptionTxError
 
 SHIPPED_BUNDLES = ("flickr8k-zh", "flickr8k-en")
-"""Names that stand for the folders of trained bundles among the assets (`experiments/ship_bundle.py` makes them)."""
+"""Names of the trained bundles among the assets (`experiments/ship_bundle.py` makes them)."""
 
 
 def asset(name: str) -> Traversable:
@@ -26,7 +26,10 @@ def asset(name: str) -> Traversable:
 
 
 def bundle_folder(bundle: str | Path) -> Path:
-    """The folder of a bundle: a folder that is there, or of the name of one that ships."""
-    if str(bundle) in SHIPPED_BUNDLES and not Path(bundle).exists():
-        return Path(str(asset(str(bundle))))
+    """The folder of a bundle: of one that ships where `bundle` is its name, else `bundle` itself.
+
+    A text that is just such a name never is a folder here; `./flickr8k-zh` and `Path("flickr8k-zh")` are.
+    """
+    if isinstance(bundle, str) and bundle in SHIPPED_BUNDLES:
+        return Path(str(asset(bundle)))
     return Path(bundle)

@@ -241,12 +241,14 @@ def test_half_the_bytes_cannot_hold_large_weights(bundle, tmp_path):
         log_prior.assign(kept)
 
 
-def test_a_name_stands_for_a_shipped_bundle_where_no_folder_has_it(folder, tmp_path, monkeypatch):
+def test_a_name_stands_for_a_shipped_bundle_and_a_path_for_a_folder(tmp_path, monkeypatch):
     shipped = tmp_path / "shipped"
     shipped.mkdir()
     monkeypatch.setattr(assets, "asset", lambda name: shipped / name)
     monkeypatch.chdir(tmp_path)
     assert assets.bundle_folder("flickr8k-zh") == shipped / "flickr8k-zh"
     assert assets.bundle_folder("other") == Path("other")
-    shutil.copytree(folder, "flickr8k-zh")
-    assert assets.bundle_folder("flickr8k-zh") == Path("flickr8k-zh")
+    for folder in ("./flickr8k-zh", Path("flickr8k-zh")):
+        assert assets.bundle_folder(folder) == Path("flickr8k-zh")
+    Path("flickr8k-zh").mkdir()  # as a data set, or a run
+    assert assets.bundle_folder("flickr8k-zh") == shipped / "flickr8k-zh"

@@ -1,6 +1,9 @@
 """Corpora from the command line: several sources, shares that several processes encode, stages."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -109,3 +112,18 @@ def test_wrong_options_are_one_plain_line(arguments, message, capsys, tmp_path, 
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("setting", "written"),
+    [({}, "狗\n".encode()), ({"PYTHONIOENCODING": "cp1252"}, b"\\u72d7\n")],
+    ids=["none", "cp1252"],
+)
+def test_chinese_is_written_where_the_system_does_not_know_it(setting, written):
+    code = "from caption_tx.cli import main; main(['corpus', 'nowhere.csv']); print('\\u72d7')"
+    ascii_alone = {"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONIOENCODING"}
+    environment = kept | ascii_alone | setting
+    process = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=False)
+    assert process.stdout == written, process.stderr
+    assert b"nowhere.csv" in process.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -10,8 +11,18 @@ from caption_tx.cli.parser import make_parser
 from caption_tx.errors import CaptionTxError
 
 
+def _speak_utf8() -> None:
+    """Lets every script be written: files and pipes get UTF-8, and a terminal that lacks a character its code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            if not stream.isatty() and "PYTHONIOENCODING" not in os.environ:
+                stream.reconfigure(encoding="utf-8")
+            stream.reconfigure(errors="backslashreplace")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit code: 0, 1 after a CaptionTxError, 2 on wrong usage."""
+    _speak_utf8()
     arguments = make_parser().parse_args(argv)
     try:
         arguments.run(arguments)

@@ -26,6 +26,7 @@ from caption_tx.config import (
 )
 
 RAY_HELP = "on a Ray cluster: host:6379, ray://host:10001, auto (the one of this machine), local (start one here)"
+BUNDLE_HELP = f"folder that training made, or the name of one that ships: {', '.join(SHIPPED_BUNDLES)}"
 IMAGES_HELP = "folder of the images, or a TSV file of images in base64; also on a remote store (gs://..)"
 
 
@@ -98,11 +99,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
 
 def _add_bundle(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--bundle",
-        type=Path,
-        default=Path(SHIPPED_BUNDLES[0]),
-        metavar="DIR",
-        help=f"folder that training made, or one that ships: {', '.join(SHIPPED_BUNDLES)} (default: %(default)s)",
+        "--bundle", default=SHIPPED_BUNDLES[0], metavar="DIR", help=f"{BUNDLE_HELP} (default: %(default)s)"
     )
     parser.add_argument("--backbone-weights", metavar="FILE", help="where those of the bundle cannot be had")
 
@@ -374,7 +371,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     _add_corpus(evaluate)
     evaluate.add_argument("--images", metavar="DIR", help=f"{IMAGES_HELP}; with --predictions for the gallery only")
-    evaluate.add_argument("--bundle", type=Path, metavar="DIR", help="folder that training made: caption the split")
+    evaluate.add_argument("--bundle", metavar="DIR", help=f"caption the split by it: {BUNDLE_HELP}")
     evaluate.add_argument(
         "--predictions",
         type=Path,
