@@ -93,9 +93,12 @@ def train_and_score(
 ) -> dict:
     """One run, gone on with where it was stopped: its scores on the validation split as a row.
 
-    With `tuning` the run is tuned in its folder `tuned`, and what is scored is that.
+    With `tuning` the run is tuned in its folder `tuned`, and what is scored is that. `seconds` are those of this
+    process before the scoring: of a run that is gone on with they lack what was done before, and features count for
+    the seed that made them.
     """
     from caption_tx.evaluation.table import format_evaluation
+    from caption_tx.files import write_atomically
     from caption_tx.training.fit import train
     from caption_tx.training.tuning import tune
 
@@ -106,7 +109,7 @@ def train_and_score(
         bundle = tune(workdir, workdir / "tuned", replace(tuning, seed=config.training.seed), log)
     trained = time.perf_counter() - start
     evaluation = score_bundle(bundle, config, workdir / "predictions.jsonl", options)
-    (workdir / "scores.json").write_text(json.dumps(evaluation.to_dict(), ensure_ascii=False, indent=1), "utf-8")
+    write_atomically(workdir / "scores.json", json.dumps(evaluation.to_dict(), ensure_ascii=False, indent=1))
     log(f"{workdir.name}, validation split, {options}:\n{format_evaluation(evaluation)}")
     scores = evaluation.scores
     facts |= {"distinct": scores.health.distinct, "seconds": trained}

@@ -31,6 +31,7 @@ def add_tune(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("run_folder", type=Path, metavar="RUN", help="workdir of the finished run, with its features")
     parser.add_argument("--workdir", type=Path, required=True, help="folder of the tuning: logs, bundle")
+    parser.add_argument("--backbone-weights", metavar="FILE", help="where those of the run cannot be had")
     for item in dataclasses.fields(TuningConfig):
         name = f"--{item.name.replace('_', '-')}"
         metavar = "N" if isinstance(item.default, int) else "X"
@@ -45,4 +46,4 @@ def tune(arguments: argparse.Namespace) -> None:
     _start_tensorflow()
     from caption_tx.training.tuning import tune
 
-    tune(arguments.run_folder, arguments.workdir, config, _tell)
+    tune(arguments.run_folder, arguments.workdir, config, _tell, arguments.backbone_weights)

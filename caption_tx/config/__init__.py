@@ -326,9 +326,9 @@ class TuningConfig:
             check(getattr(self, name) >= 1, f"tuning.{name}", getattr(self, name), "at least 1")
         check(2 <= self.samples <= 100, "tuning.samples", self.samples, "in 2 to 100, since they are compared")
         for name in ("learning_rate", "temperature", "clip_norm"):
-            check(getattr(self, name) > 0, f"tuning.{name}", getattr(self, name), "above 0")
+            check(0 < getattr(self, name) < math.inf, f"tuning.{name}", getattr(self, name), "above 0 and finite")
         check_temperature(self.temperature, "tuning.temperature")
-        check(self.caption_share >= 0, "tuning.caption_share", self.caption_share, "0 or more")
+        check(0 <= self.caption_share < math.inf, "tuning.caption_share", self.caption_share, "0 or more")
         check(0 <= self.least_distinct <= 1, "tuning.least_distinct", self.least_distinct, "in [0, 1]")
         check(0 <= self.seed < 2**31, "tuning.seed", self.seed, "in [0, 2**31)")
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -147,6 +148,19 @@ class FeatureCache:
 
 def _again(path: str) -> str:
     return f"delete {path.removesuffix('tfrecord')}json and run `caption-tx features` again"
+
+
+@contextlib.contextmanager
+def telling_damage(folder: str) -> Iterator[None]:
+    """Within it a damaged shard that TensorFlow meets becomes a CacheError that says what to do."""
+    try:
+        yield
+    except tf.errors.DataLossError as error:
+        raise CacheError(
+            f"A shard of the feature cache {folder} is damaged: {error.message.splitlines()[0]}. "
+            "`caption-tx features --join` removes what is damaged; train again after it, and only those images are "
+            "encoded anew."
+        ) from error
 
 
 def read_manifest(cache: FeatureCache, shard: str) -> dict[str, Any]:

@@ -124,7 +124,13 @@ class FreeRunningScores(keras.callbacks.Callback):
         captions: list[str] = []
         for start in range(0, len(self.features), FULL_BATCH):
             features = dequantize(self.features[start : start + FULL_BATCH])
-            captions += [best.text for best, *_ in decode(self.captioner, features, self.tokenizer, self.options)]
+            found = decode(self.captioner, features, self.tokenizer, self.options)
+            if not all(found):
+                raise CaptionTxError(
+                    f"No caption can be searched after epoch {epoch + 1}, since weights are no numbers any more; lower "
+                    "the learning rate. The checkpoint of the epoch before is kept."
+                )
+            captions += [best.text for best, *_ in found]
         hypotheses = dict(zip(self.references, captions, strict=True))
         scores = score(hypotheses, self.references, self.language, characters=False, resamples=0)
         health = scores.health

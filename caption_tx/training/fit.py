@@ -12,18 +12,17 @@ from typing import Any
 import keras
 import numpy as np
 import pandas as pd
-import tensorflow as tf
 
 from caption_tx.bundle import Bundle, load_bundle, save_bundle
 from caption_tx.config import Config, DecodingOptions, TextConfig, TrainingConfig, dump_config, load_config
 from caption_tx.data import pipeline
 from caption_tx.data.backbone import Backbone, dequantize
-from caption_tx.data.cache import FeatureCache
+from caption_tx.data.cache import FeatureCache, telling_damage
 from caption_tx.data.image_folders import Images, open_images
 from caption_tx.data.segmentation import Segmenter
 from caption_tx.data.tokenizer import Tokenizer
 from caption_tx.data.word_vectors import read_word_vectors
-from caption_tx.errors import CacheError, ConfigError, ImageError
+from caption_tx.errors import ConfigError, ImageError
 from caption_tx.evaluation.protocol import conversion
 from caption_tx.evaluation.scores import require_scorers
 from caption_tx.files import write_atomically
@@ -228,7 +227,7 @@ def _train(config: Config, workdir: Path, log: Callable[[str], None], chosen: Di
         callbacks.append(keras.callbacks.TensorBoard(workdir / "tensorboard", write_graph=False))
     del words
     release_memory()
-    try:
+    with telling_damage(folder):
         for stage in stages:
             begin = max(done, stage.begin)
             if begin >= stage.end or state.stopped:
@@ -244,12 +243,6 @@ def _train(config: Config, workdir: Path, log: Callable[[str], None], chosen: Di
                 shuffle=False,
                 verbose=2 if chosen.is_chief else 0,
             )
-    except tf.errors.DataLossError as error:
-        raise CacheError(
-            f"A shard of the feature cache {folder} is damaged: {error.message.splitlines()[0]}. "
-            "`caption-tx features --join` removes what is damaged; train again after it, and only those images are "
-            "encoded anew."
-        ) from error
     if state.best_epoch is None:
         raise ConfigError("No epoch was trained; training.epochs must be at least 1.")
     state.use_best()

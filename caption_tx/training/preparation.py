@@ -109,15 +109,20 @@ class Prepared:
     @property
     def fingerprint(self) -> str:
         """Differs where the vocabulary or anything trained on differs."""
-        digest = hashlib.sha256("\n".join(self.tokenizer.vocabulary).encode())
-        for name, packed in (*self.train.items(), ("val", self.val)):
-            digest.update(f"\0{name}\0".encode())
-            if packed is None:
-                continue
-            digest.update("\n".join(packed.images).encode("utf-8", "surrogatepass"))
-            for array in (packed.caption_splits, packed.tokens.row_splits, packed.tokens.values, packed.weights):
-                digest.update(np.ascontiguousarray(array))
-        return digest.hexdigest()
+        return fingerprint(self.tokenizer, {**self.train, "val": self.val})
+
+
+def fingerprint(tokenizer: Tokenizer, parts: Mapping[int | str, pipeline.PackedCaptions | None]) -> str:
+    """SHA-256 of a vocabulary and of captions by name, with their images and weights."""
+    digest = hashlib.sha256("\n".join(tokenizer.vocabulary).encode())
+    for name, packed in parts.items():
+        digest.update(f"\0{name}\0".encode())
+        if packed is None:
+            continue
+        digest.update("\n".join(packed.images).encode("utf-8", "surrogatepass"))
+        for array in (packed.caption_splits, packed.tokens.row_splits, packed.tokens.values, packed.weights):
+            digest.update(np.ascontiguousarray(array))
+    return digest.hexdigest()
 
 
 def tokenize_corpus(config: Config, words: Words, log: Callable[[str], None]) -> Prepared:
@@ -183,5 +188,5 @@ def release_memory() -> None:
     Reading and cutting a million captions leaves that much behind, and training needs none of it.
     """
     gc.collect()
-    with contextlib.suppress(OSError, AttributeError):
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # the last on Windows, which has no library None
         ctypes.CDLL(None).malloc_trim(0)

@@ -11,9 +11,8 @@ from types import SimpleNamespace
 import keras
 
 from caption_tx.bundle import Bundle, load_bundle, save_bundle
-from caption_tx.config import Config, DecodingOptions, TuningConfig, load_config, to_dict
-from caption_tx.data.backbone import Backbone
-from caption_tx.data.cache import FeatureCache
+from caption_tx.config import Config, DecodingOptions, TuningConfig, from_dict, load_config, to_dict
+from caption_tx.data.cache import FeatureCache, telling_damage
 from caption_tx.data.segmentation import Segmenter
 from caption_tx.data.tokenizer import Tokenizer
 from caption_tx.errors import ConfigError
@@ -23,36 +22,45 @@ from caption_tx.files import write_atomically
 from caption_tx.model.captioner import Captioner
 from caption_tx.training.callbacks import FreeRunningScores, RunState
 from caption_tx.training.encoding import encode_splits, read_table
-from caption_tx.training.preparation import TRAINING_SPLITS, Words, segment_corpus
+from caption_tx.training.preparation import TRAINING_SPLITS, Words, fingerprint, segment_corpus
 from caption_tx.training.self_critical import Tuner, collect_captions
 
 
 def tune(
-    run: str | Path, workdir: str | Path, tuning: TuningConfig | None = None, log: Callable[[str], None] = print
+    run: str | Path,
+    workdir: str | Path,
+    tuning: TuningConfig | None = None,
+    log: Callable[[str], None] = print,
+    backbone_weights: str | None = None,
 ) -> Bundle:
     """Tunes the bundle of a finished run, or goes on with a tuning that was stopped; returns the best epoch's bundle.
 
     The best epoch is that with the highest CIDEr of greedy captions of the validation split, the bundle as it came
     (epoch 0) included. An epoch whose captions are less diverse than `tuning.least_distinct` allows is the last, and
-    not used. The workdir then holds `tuning.json`, `log.csv`, `curves.png`, `checkpoint.npz` and `bundle/`.
+    not used. The workdir then holds `tuning.json`, `log.csv`, `curves.png`, `checkpoint.npz` and `bundle/`, whose
+    `facts["tuning"]` are those of the best epoch beside the facts of the run.
+
+    Args:
+        backbone_weights: file with the backbone's weights, where those of the run cannot be had.
 
     Raises:
         ConfigError: the run has no feature cache or no validation split, the workdir holds another tuning, or the
             scorers are not installed.
-        BundleError: the run has no sound bundle.
+        BundleError: the run has no sound bundle, or these are other backbone weights than it was trained on.
         CorpusError, CacheError: as `train`.
+        CaptionTxError: weights grew beyond numbers, or the captions changed since the tuning was begun.
     """
     run, workdir, tuning = Path(run), Path(workdir), tuning or TuningConfig()
     require_scorers()
     config, bundle = load_config(run / "config.toml"), load_bundle(run / "bundle")
     if not config.training.cached:
         raise ConfigError(f"{run} was trained without a feature cache, which tuning needs; train it with one.")
-    fingerprint = _claim(tuning, config, run, workdir)
+    _claim(tuning, config, run, workdir)
     keras.utils.set_random_seed(tuning.seed)
 
     table = read_table(config)
     folder = config.training.cache or str(run / "features")
-    cache = encode_splits(config, folder, Backbone(config.backbone), table, TRAINING_SPLITS, log)
+    cache = encode_splits(config, folder, bundle.load_backbone(backbone_weights), table, TRAINING_SPLITS, log)
     unreadable = {name: cache.failed[name] for name in table["image"].unique() if name in cache.failed}
     words = segment_corpus(table, Segmenter(bundle.text), unreadable, config.corpus.leave_out)
     captions = collect_captions(words, bundle.tokenizer, bundle.captioner.max_length)
@@ -63,9 +71,10 @@ def tune(
     tuner = Tuner(captioner, bundle.tokenizer, captions, tuning)
 
     def save(facts: dict[str, float]) -> None:
-        save_bundle(replace(bundle, captioner=captioner, facts=bundle.facts | facts), workdir / "bundle")
+        save_bundle(replace(bundle, captioner=captioner, facts=bundle.facts | {"tuning": facts}), workdir / "bundle")
 
-    state = RunState(captioner, workdir, fingerprint, tuning.epochs + 1, save, "val_cider", highest=True)
+    known = fingerprint(bundle.tokenizer, {"tuning": captions.packed})
+    state = RunState(captioner, workdir, known, tuning.epochs + 1, save, "val_cider", highest=True)
     state.set_model(SimpleNamespace(optimizer=tuner.optimizer, stop_training=False))
     scores = _validation_scores(config, tuning, captioner, bundle.tokenizer, words, cache, log)
     done = state.restore(state.model) - 1
@@ -76,7 +85,8 @@ def tune(
             break
         logs = {}
         if epoch >= 0:
-            logs = tuner.run_epoch(cache, 1 + config.training.flips + config.training.crops, epoch)
+            with telling_damage(folder):
+                logs = tuner.run_epoch(cache, 1 + config.training.flips + config.training.crops, epoch)
             log(f"Epoch {epoch + 1}: CIDEr of drawn captions of training images {100 * logs['reward']:.1f}.")
         scores.on_epoch_end(epoch, logs)
         if epoch >= 0 and logs["val_distinct"] < tuning.least_distinct * state.history[0]["val_distinct"]:
@@ -94,18 +104,25 @@ def tune(
     return load_bundle(workdir / "bundle")
 
 
-def _claim(tuning: TuningConfig, config: Config, run: Path, workdir: Path) -> str:
-    """Writes what is tuned and how, or refuses a workdir that holds another tuning; returns it as one text."""
-    weights = json.loads((run / "bundle" / "config.json").read_text(encoding="utf-8"))["files"]
-    text = json.dumps({"tuning": to_dict(tuning), "run": to_dict(config), "bundle": weights}, indent=1)
+def _claim(tuning: TuningConfig, config: Config, run: Path, workdir: Path) -> None:
+    """Writes what is tuned and how, or refuses a workdir that holds another tuning, or the run itself."""
     path = workdir / "tuning.json"
-    if (workdir / "checkpoint.npz").exists() and (not path.exists() or path.read_text(encoding="utf-8") != text):
+    weights = json.loads((run / "bundle" / "config.json").read_text(encoding="utf-8"))["files"]
+    taken = workdir.resolve() == run.resolve()
+    if not taken and (workdir / "checkpoint.npz").exists():
+        try:
+            known = json.loads(path.read_text(encoding="utf-8"))
+            found = (from_dict(TuningConfig, known["tuning"]), from_dict(Config, known["run"]), known["bundle"])
+            taken = found != (tuning, config, weights)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, ConfigError):
+            taken = True
+    if taken:
         raise ConfigError(
             f"{workdir} holds a run, or a tuning of another bundle or with other settings; name another workdir."
         )
     workdir.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, text)
-    return text
+    facts = {"tuning": to_dict(tuning), "run": to_dict(config), "bundle": weights}
+    write_atomically(path, json.dumps(facts, indent=1))
 
 
 def _validation_scores(

@@ -14,7 +14,7 @@ from caption_tx.config import Config, CorpusConfig, ModelConfig, TextConfig, Tra
 from caption_tx.errors import CaptionTxError, ConfigError, CorpusError
 from caption_tx.training.callbacks import RunState
 from caption_tx.training.fit import Stage, learning_rate_schedule, plan_stages, train
-from caption_tx.training.preparation import segment_corpus, tokenize_corpus
+from caption_tx.training.preparation import release_memory, segment_corpus, tokenize_corpus
 
 COLOURS = {"红色": (220, 30, 30), "绿色": (30, 190, 40), "蓝色": (30, 50, 220), "黄色": (230, 220, 40)}
 SHAPE = {"epochs": 4, "batch_size": 4, "patience": 4, "learning_rate": 0.01, "warmup_epochs": 0.5, "sample_count": 2}
@@ -512,3 +512,16 @@ def test_word_vectors_of_a_file_are_in_the_bundle_and_frozen_ones_as_they_were(m
     np.testing.assert_array_equal(tokens[vocabulary.index("图片")], np.array([1, 2, 3], np.float32))
     assert bundle.text.word_vectors is None
     assert [line for line in log if "vectors.txt: 3 wide, for 3 of" in line]
+
+
+@pytest.mark.parametrize("error", [OSError, AttributeError, TypeError])  # no library; not glibc; Windows
+def test_memory_that_cannot_be_given_back_stops_nothing(error, monkeypatch):
+    asked = []
+
+    def refuse(name):
+        asked.append(name)
+        raise error("not here")
+
+    monkeypatch.setattr("ctypes.CDLL", refuse)
+    release_memory()
+    assert asked == [None]

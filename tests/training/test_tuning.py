@@ -3,6 +3,9 @@
 import contextlib
 import dataclasses
 import io
+import json
+import math
+import shutil
 import signal
 from pathlib import Path
 
@@ -20,7 +23,7 @@ from caption_tx.data.features import open_cache
 from caption_tx.data.segmentation import Segmenter
 from caption_tx.data.tokenizer import Tokenizer
 from caption_tx.data.vocabulary import SPECIAL_TOKENS
-from caption_tx.errors import ConfigError
+from caption_tx.errors import CaptionTxError, ConfigError
 from caption_tx.inference.decoding import DecodingOptions, decode, draw_samples
 from caption_tx.training.callbacks import FreeRunningScores
 from caption_tx.training.fit import train
@@ -169,7 +172,9 @@ def test_tuning_teaches_to_say_what_tells_images_apart(run, tuned, config):
     assert history["epoch"].tolist() == [0, 1, 2]
     assert history["val_cider"].iloc[0] < history["val_cider"].max() / 2
     assert history["reward"].iloc[1] < history["reward"].iloc[2]
-    assert bundle.facts["val_cider"] == history["val_cider"].max()
+    best = history.loc[history["val_cider"].idxmax()]
+    facts = load_bundle(run / "bundle").facts
+    assert bundle.facts == facts | {"tuning": {"epoch": best["epoch"], **best.drop("epoch")}}
     assert (tuned[0] / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert "Epoch 2: CIDEr of drawn captions of training images" in "\n".join(tuned[1])
 
@@ -230,6 +235,61 @@ def test_another_tuning_in_the_workdir_is_refused(run, tuned):
             tune(run, workdir, tuning)
 
 
+def test_a_run_is_not_tuned_in_place_even_without_its_checkpoint(run, tmp_path):
+    shutil.copytree(run / "bundle", tmp_path / "run" / "bundle")
+    shutil.copy(run / "config.toml", tmp_path / "run")
+    before = (tmp_path / "run" / "bundle" / "config.json").read_bytes()
+    with pytest.raises(ConfigError, match="name another workdir"):
+        tune(tmp_path / "run", tmp_path / "x" / ".." / "run", TUNING)
+    assert (tmp_path / "run" / "bundle" / "config.json").read_bytes() == before
+
+
+def test_a_tuning_goes_on_under_a_version_with_more_settings_and_not_with_other_captions(
+    run, tuned, config, tmp_path, monkeypatch
+):
+    shutil.copytree(tuned[0], tmp_path / "tuned")
+    path = tmp_path / "tuned" / "tuning.json"
+    facts = json.loads(path.read_text(encoding="utf-8"))
+    del facts["tuning"]["least_distinct"], facts["run"]["training"]["mix_stages"]
+    path.write_text(json.dumps(facts), encoding="utf-8")
+    told = []
+    tune(run, tmp_path / "tuned", TUNING, told.append)
+    assert any(text.startswith("Going on after epoch 2") for text in told)
+
+    captions = Path(config.corpus.sources[0])
+    whole = captions.read_text(encoding="utf-8")
+    try:
+        captions.write_text(whole.replace("0.png\t一张图片", "0.png\t图片", 1), encoding="utf-8")
+        with pytest.raises(CaptionTxError, match="other captions"):
+            tune(run, tmp_path / "tuned", TUNING, told.append)
+    finally:
+        captions.write_text(whole, encoding="utf-8")
+
+
+def test_the_backbone_may_have_moved_since_the_training(run, config, tmp_path, capsys):
+    moved = tmp_path / "run"
+    moved.mkdir()
+    (moved / "bundle").symlink_to(run / "bundle")
+    text = (run / "config.toml").read_text(encoding="utf-8")
+    (moved / "config.toml").write_text(text.replace(config.backbone.weights, "gone.weights.h5"), encoding="utf-8")
+    command = ["tune", str(moved), "--workdir", str(tmp_path / "tuned"), "--epochs", "1", "--batch-size", "4"]
+    assert main([*command, "--backbone-weights", "nowhere.h5"]) == 1
+    assert "nowhere.h5" in capsys.readouterr().err
+    assert main([*command, "--backbone-weights", config.backbone.weights]) == 0
+    assert load_bundle(tmp_path / "tuned" / "bundle").facts["tuning"]["val_cider"] >= 0
+
+
+def test_weights_beyond_numbers_are_a_clear_error(make_captioner, features, tokenizer):
+    captioner = make_captioner()
+    captioner.weights[0].assign(np.full(captioner.weights[0].shape, np.nan))
+    references = {str(number): ["a b"] for number in range(len(features))}
+    scores = FreeRunningScores(
+        captioner, tokenizer, features, references, "en", DecodingOptions(), every=1, last=1, log=print
+    )
+    with pytest.raises(CaptionTxError, match=r"after epoch 1.*lower the learning rate"):
+        scores.on_epoch_end(0, {})
+
+
 def test_runs_that_cannot_be_tuned_are_refused(run, config, tmp_path):
     from caption_tx.config import dump_config
 
@@ -251,7 +311,15 @@ def test_runs_that_cannot_be_tuned_are_refused(run, config, tmp_path):
 
 @pytest.mark.parametrize(
     ("setting", "value"),
-    [("samples", 1), ("temperature", 0.0), ("epochs", 0), ("least_distinct", 1.5), ("caption_share", -0.1)],
+    [
+        ("samples", 1),
+        ("temperature", 0.0),
+        ("epochs", 0),
+        ("least_distinct", 1.5),
+        ("caption_share", -0.1),
+        ("learning_rate", math.inf),
+        ("clip_norm", math.nan),
+    ],
 )
 def test_settings_out_of_range_are_named(setting, value):
     with pytest.raises(ConfigError, match=f"tuning.{setting}"):
@@ -262,6 +330,6 @@ def test_the_command_hands_its_options_on(monkeypatch, tmp_path):
     given = []
     monkeypatch.setattr("caption_tx.training.tuning.tune", lambda *values: given.append(values))
     main(["tune", str(tmp_path), "--workdir", str(tmp_path / "out"), "--samples", "7", "--temperature", "0.7"])
-    run_folder, workdir, tuning, _ = given[0]
-    assert (run_folder, workdir) == (tmp_path, tmp_path / "out")
+    run_folder, workdir, tuning, _, weights = given[0]
+    assert (run_folder, workdir, weights) == (tmp_path, tmp_path / "out", None)
     assert tuning == TuningConfig(samples=7, temperature=0.7)
