@@ -73,7 +73,7 @@ def probability_text(log_probability: float) -> str:
     """A natural log-probability as people read it: `p = 0.53, ln p = -0.63`."""
     probability = math.exp(min(0.0, log_probability))
     text = f"{probability:.2f}" if probability >= 0.01 else f"{probability:.0e}"
-    return f"p = {text}, ln p = {min(0.0, log_probability):.2f}"
+    return f"p = {text}, ln p = {min(0.0, log_probability):z.2f}"
 
 
 def colour_map(name: str, alpha: float) -> matplotlib.colors.Colormap:

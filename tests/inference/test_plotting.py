@@ -266,3 +266,11 @@ def test_neither_pyplot_nor_mplfonts_is_imported():
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(-0.002, "p = 1.00, ln p = 0.00"), (0.3, "p = 1.00, ln p = 0.00"), (-7.0, "p = 9e-04, ln p = -7.00")],
+)
+def test_a_probability_is_written_for_people(value, text):
+    assert overlay.probability_text(value) == text
