@@ -62,8 +62,8 @@ Trained by `experiments/{script}` with seed {seed}.
 {data}
 
 The photographs of Flickr8k belong to those who took them; the data set is given out for research and education that is
-not commercial, and its Chinese captions for research. No photograph and no caption file is in this folder, but take it
-that what was learnt from them is for research too.
+not commercial, and its Chinese captions for research. No photograph and no caption file is in this folder; treat this
+bundle as for research that is not commercial, too.
 
 ## Scores
 Validation split, {images:,} images, {unit}, times 100, as `caption-tx evaluate` computes them; a person's caption

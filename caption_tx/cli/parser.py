@@ -309,12 +309,14 @@ def make_parser() -> argparse.ArgumentParser:
         "--score-every",
         type=int,
         metavar="N",
-        help=f"caption and score a part of the validation split every N epochs (default: {training.score_every})",
+        help="caption and score a part of the validation split every N epochs; needs the extra eval "
+        f"(default: {training.score_every})",
     )
     train.add_argument(
         "--monitor",
         choices=MONITORS,
-        help=f"what decides which epoch is best and when to stop (default: {training.monitor})",
+        help="what decides which epoch is best and when to stop; cider and bleu4 need --score-every "
+        f"(default: {training.monitor})",
     )
     train.add_argument("--layers", type=int, help=f"decoder blocks (default: {model.num_layers})")
     train.add_argument("--min-frequency", type=int, help=f"rarer words are unknown (default: {text.min_frequency})")

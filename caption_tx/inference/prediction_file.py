@@ -131,8 +131,8 @@ class PredictionFile:
             raise CaptionTxError(f"{self._sidecar} cannot be read ({error}); remove {files}.") from error
         if recorded is None and (there := self._there()):
             raise CaptionTxError(
-                f"There is {there}, but not {self._sidecar.name} beside it, which tells what made it; "
-                f"name another file, or remove {there} to begin anew."
+                f"{self._sidecar.name}, which tells what made {there}, is not beside it; "
+                "name another file, since this may hold captions of yours."
             )
         return recorded
 

@@ -194,14 +194,14 @@ def test_a_file_of_another_run_is_refused_and_left_as_it_is(tmp_path, suffix):
     with pytest.raises(CaptionTxError, match=r"run.json cannot be read"):
         PredictionFile(path, RUN, n_best=2)
     sidecar.unlink()
-    with pytest.raises(CaptionTxError, match=r"not x\.\w+\.run\.json beside it.* remove \S+ to begin anew"):
+    with pytest.raises(CaptionTxError, match=r"x\.\w+\.run\.json, which .* is not beside it; name another"):
         PredictionFile(path, RUN, n_best=2)
     assert path.read_bytes() == before
 
 
 def test_a_file_that_somebody_else_made_is_never_cut(tmp_path):
     (tmp_path / "x.jsonl").write_text("no line end")
-    with pytest.raises(CaptionTxError, match=r"not x.jsonl.run.json beside it"):
+    with pytest.raises(CaptionTxError, match=r"x.jsonl.run.json, which .* is not beside it"):
         PredictionFile(tmp_path / "x.jsonl", RUN)
     assert (tmp_path / "x.jsonl").read_text() == "no line end"
 
