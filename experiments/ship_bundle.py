@@ -3,27 +3,36 @@
 COMMAND
     python experiments/ship_bundle.py flickr8k-zh --run runs/flickr8k-zh/seed-0
 
-Writes `assets/flickr8k-zh/`. The scores are those of the rounded weights, on the validation split. The backbone is
-not in it: it is what Keras downloads as `imagenet`, and the run must have used the same weights.
+Writes `assets/flickr8k-zh/`, whole or not at all. The scores are those of the rounded weights, on the validation split.
+The backbone is not in it: it is what Keras downloads as `imagenet`, and the run must have used the same weights. A run
+that its recipe has not scored yet is not finished, and refused.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import shutil
+import tempfile
 import textwrap
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import flickr8k_cn
 import flickr8k_en
 from flickr8k import METRICS, score_bundle
 
 from caption_tx.assets import SHIPPED_BUNDLES
-from caption_tx.config import DecodingOptions, load_config
+from caption_tx.config import Config, DecodingOptions, load_config
+
+if TYPE_CHECKING:
+    from caption_tx.bundle import Bundle
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 MOST_BYTES = 12_000_000
+IMAGENET = "9b569e7c7754ab013e57ae12e131977c706d6bae2db2610b2282a22aac6f7c76"
+"""`Backbone.digest` of the ImageNet MobileNet 1.0/224 up to its conv_pw_12."""
 
 SEARCHES = {
     "zh": (DecodingOptions(), DecodingOptions(beam_width=3), flickr8k_cn.SEARCH),
@@ -102,7 +111,7 @@ def main() -> None:
     parser.add_argument("--assets", type=Path, default=ASSETS, help="default: %(default)s")
     arguments = parser.parse_args()
 
-    from caption_tx.bundle import load_bundle, save_bundle
+    from caption_tx.bundle import load_bundle
 
     config = load_config(arguments.run / "config.toml")
     tuned, folder = arguments.run / "tuned" / "bundle", arguments.assets / arguments.name
@@ -110,13 +119,30 @@ def main() -> None:
     language = bundle.text.language
     if not arguments.name.endswith(language):
         raise SystemExit(f"The run captions in '{language}', so it is not {arguments.name}.")
-    bundle.backbone = replace(bundle.backbone, weights="imagenet")  # whose digest the bundle knows
+    if not (arguments.run / "scores.json").exists():
+        raise SystemExit(f"{arguments.run} has no scores.json: its recipe did not go through; repeat its command.")
+    if bundle.backbone_key["weights_sha256"] != IMAGENET:
+        raise SystemExit(f"{arguments.run} was trained on another backbone than Keras's ImageNet MobileNet.")
+    bundle.backbone = replace(bundle.backbone, weights="imagenet")
+    made = Path(tempfile.mkdtemp(dir=arguments.assets, prefix=f".{arguments.name}.")) / arguments.name
+    try:
+        write_bundle(bundle, made, arguments.run, config)
+        if folder.exists():
+            shutil.rmtree(folder)
+        os.replace(made, folder)
+    finally:
+        shutil.rmtree(made.parent)
+
+
+def write_bundle(bundle: Bundle, folder: Path, run: Path, config: Config) -> None:
+    """The bundle with rounded weights, scored as it is then, and its card."""
+    from caption_tx.bundle import load_bundle, save_bundle
+
+    language = bundle.text.language
     save_bundle(bundle, folder, half=True)
     shipped, rows, scored = load_bundle(folder), [], None
     for options in SEARCHES[language]:
-        scored = score_bundle(
-            shipped, config, arguments.run / "shipped.jsonl", options, options is SEARCHES[language][-1]
-        )
+        scored = score_bundle(shipped, config, run / "shipped.jsonl", options, options is SEARCHES[language][-1])
         scores, text = scored.scores, option_text(options)
         cells = [f"`{text}`" if text else "greedy", *(f"{scores[metric]:.1f}" for metric in METRICS)]
         cells += [f"{scores.health.distinct:,}", f"{scores.health.copied:.0%}"]
@@ -124,7 +150,7 @@ def main() -> None:
     values: dict[str, Any] = scored.people["words"]
     settings = shipped.captioner.settings
     card = CARD.format(
-        name=arguments.name,
+        name=folder.name,
         language=LANGUAGES[language],
         options=option_text(SEARCHES[language][-1]),
         layers=settings["num_layers"],
