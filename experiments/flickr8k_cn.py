@@ -31,7 +31,7 @@ from flickr8k import base, run
 
 from caption_tx.config import Config, DecodingOptions
 
-SEARCH = DecodingOptions(beam_width=20, consensus=0.2)
+SEARCH = DecodingOptions(beam_width=20, consensus=0.4)
 
 
 def recipe(arguments: argparse.Namespace) -> Config:

@@ -172,7 +172,7 @@ def _add_decoding_options(parser: argparse.ArgumentParser) -> None:
             "consensus",
             float,
             "choose the caption that the other beams or samples agree with, each of them as likely as "
-            "probability ** this; 0.3 does well with a beam of 20",
+            "probability ** this; 0.4 does well with a beam of 20",
         ),
         ("beam_width", int, "follow so many captions at once and keep the likeliest"),
         ("beam_groups", int, "divide the beam into groups that are kept from saying the same"),
