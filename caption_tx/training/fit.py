@@ -134,8 +134,8 @@ def _train(config: Config, workdir: Path, log: Callable[[str], None], chosen: Di
     cache = None
     with contextlib.nullcontext() if config.training.cached else chosen.strategy.scope():
         backbone = Backbone(config.backbone)
+    folder = config.training.cache or str(workdir / "features")
     if config.training.cached:
-        folder = config.training.cache or str(workdir / "features")
         if chosen.workers == 1:
             cache = encode_splits(config, folder, backbone, table, TRAINING_SPLITS, log)
         else:
