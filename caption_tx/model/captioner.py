@@ -8,7 +8,8 @@ import keras
 from einops import rearrange
 from keras import ops
 
-from caption_tx.model.layers import DecoderBlock, Dropout, ImageMemory, TokenAndPositionEmbedding
+from caption_tx.model.layers import DecoderBlock, ImageMemory, TokenAndPositionEmbedding
+from caption_tx.model.operations import Dropout, LayerNormalization
 from caption_tx.model.token_output import TokenOutput
 
 
@@ -83,7 +84,7 @@ class Captioner(keras.Model):
             for _ in range(num_layers)
         ]
         # Post-norm blocks end in a norm of their own.
-        self.final_norm = keras.layers.LayerNormalization(epsilon=1e-6, dtype=policy) if norm_order == "pre" else None
+        self.final_norm = LayerNormalization(epsilon=1e-6, dtype=policy) if norm_order == "pre" else None
         self.output_dropout = Dropout(dropout, dtype=policy)
         self.token_output = TokenOutput(vocabulary_size, hidden_dim, tied=tie_embeddings, dtype=policy)
 

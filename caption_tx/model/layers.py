@@ -9,6 +9,8 @@ import numpy as np
 from einops import rearrange
 from keras import ops
 
+from caption_tx.model.operations import Dense, Dropout, LayerNormalization, gelu
+
 EMBEDDING_STDDEV = 0.02
 """Small enough that the tied output adds little to the log prior before training."""
 
@@ -44,36 +46,6 @@ def attend(query: Any, key: Any, value: Any, mask: Any = None, dropout: Any = No
     weights = ops.cast(scores, value.dtype)
     weights = weights if dropout is None else dropout(weights)
     return rearrange(ops.matmul(weights, value), "b n t k -> b t (n k)"), scores
-
-
-class Dropout(keras.layers.Layer):
-    """Sets a random share of the entries to zero in training, and scales the others up (Srivastava et al. 2014).
-
-    `rate` in [0, 1) is rounded to a multiple of 1/256, since an entry is decided by 8 random bits: drawing a
-    32-bit number for each was a tenth of a training step on a CPU (experiments/benchmark_training.py).
-    """
-
-    def __init__(self, rate: float, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.rate = rate
-        self.dropped_of_256 = min(round(rate * 256), 255)
-        if rate > 0:
-            self.seed_generator = keras.random.SeedGenerator()
-        self.built = True
-
-    def call(self, x: Any, training: bool | None = None) -> Any:
-        """Any shape -> the same."""
-        if not (training and self.dropped_of_256):
-            return x
-        size = ops.size(x)
-        # No limits: all 32 bits of an integer are random.
-        words = keras.random.randint(((size + 3) // 4, 1), None, None, "int32", self.seed_generator)
-        bits = ops.reshape(ops.reshape(ops.view(words, "uint8"), (-1,))[:size], ops.shape(x))
-        kept = bits >= self.dropped_of_256
-        return x * ops.where(kept, ops.cast(256 / (256 - self.dropped_of_256), x.dtype), ops.cast(0, x.dtype))
-
-    def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {"rate": self.rate}
 
 
 def _attend_step(query: Any, key: Any, value: Any, mask: Any = None) -> Any:
@@ -188,8 +160,8 @@ class ImageMemory(keras.layers.Layer):
         super().__init__(**kwargs)
         self.hidden_dim, self.rate = hidden_dim, dropout
         self.dropout = Dropout(dropout, dtype=self.dtype_policy)
-        self.project = keras.layers.Dense(hidden_dim, dtype=self.dtype_policy)
-        self.norm = keras.layers.LayerNormalization(epsilon=1e-6, dtype=self.dtype_policy)
+        self.project = Dense(hidden_dim, dtype=self.dtype_policy)
+        self.norm = LayerNormalization(epsilon=1e-6, dtype=self.dtype_policy)
 
     def build(self, feature_shape: tuple[int | None, int, int, int]) -> None:
         _, h, w, channels = feature_shape
@@ -219,8 +191,8 @@ class CausalSelfAttention(keras.layers.Layer):
         super().__init__(**kwargs)
         self.hidden_dim, self.num_heads, self.rate = hidden_dim, num_heads, attention_dropout
         self.dropout = Dropout(attention_dropout, dtype=self.dtype_policy)
-        self.query_key_value = keras.layers.Dense(3 * hidden_dim, dtype=self.dtype_policy)
-        self.output_projection = keras.layers.Dense(hidden_dim, dtype=self.dtype_policy)
+        self.query_key_value = Dense(3 * hidden_dim, dtype=self.dtype_policy)
+        self.output_projection = Dense(hidden_dim, dtype=self.dtype_policy)
 
     def build(self, *_: Any) -> None:
         for layer in (self.query_key_value, self.output_projection):
@@ -262,9 +234,9 @@ class CrossAttention(keras.layers.Layer):
         super().__init__(**kwargs)
         self.hidden_dim, self.num_heads, self.rate = hidden_dim, num_heads, attention_dropout
         self.dropout = Dropout(attention_dropout, dtype=self.dtype_policy)
-        self.query = keras.layers.Dense(hidden_dim, dtype=self.dtype_policy)
-        self.key_value = keras.layers.Dense(2 * hidden_dim, dtype=self.dtype_policy)
-        self.output_projection = keras.layers.Dense(hidden_dim, dtype=self.dtype_policy)
+        self.query = Dense(hidden_dim, dtype=self.dtype_policy)
+        self.key_value = Dense(2 * hidden_dim, dtype=self.dtype_policy)
+        self.output_projection = Dense(hidden_dim, dtype=self.dtype_policy)
 
     def build(self, *_: Any) -> None:
         for layer in (self.query, self.key_value, self.output_projection):
@@ -297,15 +269,15 @@ class FeedForward(keras.layers.Layer):
     def __init__(self, hidden_dim: int, intermediate_dim: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.hidden_dim, self.intermediate_dim = hidden_dim, intermediate_dim
-        self.expand = keras.layers.Dense(intermediate_dim, dtype=self.dtype_policy)
-        self.contract = keras.layers.Dense(hidden_dim, dtype=self.dtype_policy)
+        self.expand = Dense(intermediate_dim, dtype=self.dtype_policy)
+        self.contract = Dense(hidden_dim, dtype=self.dtype_policy)
 
     def build(self, *_: Any) -> None:
         self.expand.build((None, None, self.hidden_dim))
         self.contract.build((None, None, self.intermediate_dim))
 
     def call(self, x: Any) -> Any:
-        return self.contract(ops.gelu(self.expand(x), approximate=True))
+        return self.contract(gelu(self.expand(x)))
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"hidden_dim": self.hidden_dim, "intermediate_dim": self.intermediate_dim}
@@ -335,7 +307,7 @@ class DecoderBlock(keras.layers.Layer):
         self.self_attention = CausalSelfAttention(hidden_dim, num_heads, attention_dropout, dtype=policy)
         self.cross_attention = CrossAttention(hidden_dim, num_heads, attention_dropout, dtype=policy)
         self.feed_forward = FeedForward(hidden_dim, intermediate_dim, dtype=policy)
-        self.norms = [keras.layers.LayerNormalization(epsilon=1e-6, dtype=policy) for _ in range(3)]
+        self.norms = [LayerNormalization(epsilon=1e-6, dtype=policy) for _ in range(3)]
         self.dropout = Dropout(dropout, dtype=policy)
 
     def build(self, *_: Any) -> None:

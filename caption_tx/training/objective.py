@@ -10,17 +10,37 @@ import tensorflow as tf
 from keras import ops
 
 
+def _places(labels: Any) -> Any:
+    """Labels int (B, T) -> int (B*T, 2), where each stands among rows of logits (B*T, V)."""
+    flat = ops.reshape(ops.cast(labels, "int32"), (-1,))
+    return ops.stack([ops.arange(ops.size(flat)), flat], axis=-1)
+
+
 def token_losses(labels: Any, logits: Any, label_smoothing: float = 0.0) -> Any:
     """Cross-entropy of every token in nats: int (B, T), float (B, T, V) -> float32 (B, T).
 
     With label smoothing e the target is 1-e on the label and e/V on every token (Szegedy et al. 2016).
     """
-    logits = ops.cast(logits, "float32")
-    normalizer = ops.logsumexp(logits, axis=-1)
-    chosen = ops.take_along_axis(logits, ops.cast(labels, "int32")[..., None], axis=-1)[..., 0]
-    if not label_smoothing:
-        return normalizer - chosen
-    return normalizer - (1 - label_smoothing) * chosen - label_smoothing * ops.mean(logits, axis=-1)
+    size = logits.shape[-1]
+
+    @tf.custom_gradient
+    def losses_of(rows: Any) -> tuple[Any, Any]:
+        shares = tf.nn.softmax(rows)
+        # By the likeliest token, whose share is at least 1/V: that of the label may be too small for a float.
+        losses = tf.reduce_max(rows, axis=-1) - tf.math.log(tf.reduce_max(shares, axis=-1))
+        losses -= (1 - label_smoothing) * tf.gather_nd(rows, places)
+        if label_smoothing:
+            losses -= label_smoothing * tf.reduce_mean(rows, axis=-1)
+
+        def gradient(upstream: Any) -> Any:
+            all_tokens = (shares - label_smoothing / size if label_smoothing else shares) * upstream[:, None]
+            return tf.tensor_scatter_nd_sub(all_tokens, places, (1 - label_smoothing) * upstream)
+
+        return losses, gradient
+
+    places = _places(labels)
+    rows = ops.reshape(ops.cast(logits, "float32"), (-1, size))
+    return ops.reshape(losses_of(rows), ops.shape(labels))
 
 
 def over_replicas(values: list[Any]) -> list[Any]:
@@ -95,8 +115,10 @@ class TokenLoss(TokenMean):
 
 
 def token_hits(labels: Any, logits: Any) -> Any:
-    """1.0 where the likeliest token is the label: int (B, T), float (B, T, V) -> float32 (B, T)."""
-    return ops.cast(ops.equal(ops.argmax(logits, axis=-1), ops.cast(labels, "int32")), "float32")
+    """1.0 where no token is likelier than the label: int (B, T), float (B, T, V) -> float32 (B, T)."""
+    rows = ops.reshape(ops.cast(logits, "float32"), (-1, logits.shape[-1]))
+    hits = tf.gather_nd(rows, _places(labels)) >= tf.reduce_max(rows, axis=-1)
+    return ops.reshape(ops.cast(hits, "float32"), ops.shape(labels))
 
 
 class TokenAccuracy(TokenMean):

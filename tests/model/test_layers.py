@@ -3,13 +3,11 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from caption_tx.model.layers import (
     CausalSelfAttention,
     CrossAttention,
     DecoderBlock,
-    Dropout,
     FeedForward,
     ImageMemory,
     TokenAndPositionEmbedding,
@@ -159,45 +157,3 @@ def test_block_normalises_the_input_of_a_branch_or_the_sum(norm_order):
     assert self_scores.shape == (B, N, T, T)
     deviation = np.std(out, axis=-1)
     assert (deviation > 10).all() if norm_order == "pre" else np.allclose(deviation, 1, atol=0.01)
-
-
-@pytest.mark.parametrize("shape", [(3, 5, 7), (64, 256), (1,)])
-@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16", "mixed_float16"])
-def test_dropout_keeps_shape_and_dtype_and_does_nothing_outside_training(shape, dtype):
-    layer = Dropout(0.3, dtype=dtype)
-    x = np.ones(shape, np.float32)
-    out = layer(x, training=True)
-    assert tuple(out.shape) == shape
-    assert keras.backend.standardize_dtype(out.dtype) == layer.compute_dtype
-    np.testing.assert_array_equal(layer(x, training=False), x)
-    np.testing.assert_array_equal(Dropout(0.0)(x, training=True), x)
-
-
-@pytest.mark.parametrize("rate", [0.1, 0.3, 0.5, 0.9])
-def test_dropout_drops_its_share_and_keeps_the_mean(rate):
-    keras.utils.set_random_seed(0)
-    layer = Dropout(rate)
-    first, second = (np.asarray(layer(np.ones((500, 401), np.float32), training=True)) for _ in range(2))
-    assert (first == 0).mean() == pytest.approx(rate, abs=1 / 512 + 0.005)
-    assert first.mean() == pytest.approx(1, abs=0.02)
-    assert len(np.unique(first)) == 2
-    # Each entry by itself: those of two steps, of neighbours and of two rows have nothing to do with each other.
-    for one, other in ((first, second), (first[:, 1:], first[:, :-1]), (first[1:], first[:-1])):
-        assert abs(np.corrcoef(one.ravel(), other.ravel())[0, 1]) < 0.01
-
-
-def test_dropout_draws_in_a_graph_of_unknown_shape_and_its_gradient_is_its_mask():
-    keras.utils.set_random_seed(0)
-    layer = Dropout(0.5)
-
-    @tf.function(input_signature=[tf.TensorSpec((None, None))])
-    def run(x):
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            out = layer(x, training=True)
-        return out, tape.gradient(out, x)
-
-    out, gradient = run(tf.ones((6, 5)))
-    np.testing.assert_array_equal(out, gradient)
-    assert set(np.unique(out)) == {0.0, 2.0}
-    assert not np.array_equal(out, run(tf.ones((6, 5)))[0])

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from caption_tx.training.objective import MaskedLoss, TokenAccuracy, TokenLoss, token_hits, token_losses
 
@@ -24,6 +25,23 @@ def slow_losses(smoothing):
 @SMOOTHING
 def test_token_losses_equal_numpy(smoothing):
     np.testing.assert_allclose(token_losses(LABELS, LOGITS, smoothing), slow_losses(smoothing), rtol=1e-5)
+
+
+@SMOOTHING
+def test_gradient_is_the_share_of_each_token_less_what_is_wanted(smoothing):
+    logits, upstream = tf.constant(LOGITS), RANDOM.normal(0, 1, (B, T)).astype(np.float32)
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        total = tf.reduce_sum(token_losses(LABELS, logits, smoothing) * upstream)
+    shares = np.exp(LOGITS) / np.exp(LOGITS).sum(-1, keepdims=True)
+    target = (1 - smoothing) * np.eye(V)[LABELS] + smoothing / V
+    np.testing.assert_allclose(tape.gradient(total, logits), (shares - target) * upstream[..., None], atol=1e-6)
+
+
+def test_a_token_too_unlikely_for_a_float_has_a_finite_loss():
+    logits = np.float32([[[0, 300, -500]]])
+    for label, wanted in enumerate((300, 0, 800)):
+        assert float(token_losses([[label]], logits)[0, 0]) == pytest.approx(wanted)
 
 
 @SMOOTHING
