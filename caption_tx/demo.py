@@ -56,7 +56,13 @@ def demo_config(files: SceneFiles, language: str) -> Config:
             feature_dropout=0.0,
         ),
         training=TrainingConfig(
-            epochs=20, batch_size=16, learning_rate=2e-3, label_smoothing=0.0, patience=20, sample_count=2
+            epochs=20,
+            batch_size=16,
+            learning_rate=2e-3,
+            label_smoothing=0.0,
+            precision="float32",  # the same on every machine
+            patience=20,
+            sample_count=2,
         ),
     )
 

@@ -35,8 +35,10 @@ COMPRESSIONS = ("none", "zlib")
 POOL_NAMES = ("mean", "max", "spread", "rollout")
 """Ways to make one map of those of all layers and heads."""
 
-PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
-"""Number formats that the decoder computes in; its weights, logits and loss are float32 in each."""
+PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
+"""Number formats that the decoder computes in; its weights, logits and loss are float32 in each.
+
+"auto" is mixed_bfloat16 where the machine multiplies it faster than float32, and float32 elsewhere."""
 
 MONITORS = ("loss", "cider", "bleu4")
 """What can decide which epoch is best: the validation loss, or a score of captions of that split."""
@@ -224,7 +226,7 @@ class ModelConfig:
 class TrainingConfig:
     """One run of Keras `fit`. `batch_size` counts images; each brings all its captions.
 
-    `precision` other than float32 halves the bytes that the decoder computes with. `accumulation_steps`
+    `precision` is one of `PRECISIONS`. `accumulation_steps`
     computes each batch in so many parts, one after another, where all of it at once would not fit in memory.
     Where sources name several stages, `epochs` counts all of them together; `stage_epochs` gives those
     of each stage but the last. Without it the earlier stages share 3 of 10 epochs. With `mix_stages` a stage also
@@ -244,7 +246,7 @@ class TrainingConfig:
     warmup_epochs: float = 1.0
     label_smoothing: float = 0.1
     clip_norm: float = 1.0
-    precision: str = "float32"
+    precision: str = "auto"
     accumulation_steps: int = 1
     patience: int = 3
     monitor: str = "loss"

@@ -20,6 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from caption_tx.config import COMPRESSIONS
+from caption_tx.cores import lanes
 from caption_tx.data.backbone import Backbone
 from caption_tx.data.cache import FeatureCache, open_cache, read_manifest
 from caption_tx.data.image_folders import Images, is_remote, open_images
@@ -98,20 +99,25 @@ def encode_images(
     stream: Iterable = _read_ahead(images, remaining, backbone.config.image_size, cache.views, 2 * batch_size)
     if progress is not None:
         stream = progress(stream, len(remaining))
-    batch: list[_Picture] = []
+
+    def batches() -> Iterator[list[_Picture]]:
+        batch: list[_Picture] = []
+        for name, result in stream:
+            settled.add(name)
+            if isinstance(result, ImageError):
+                failed[name] = str(result)
+                continue
+            batch.append(result)
+            if len(batch) == batch_size:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
+
     try:
         with _Writer(cache, f"shard-{part + 1}of{parts}", shard_size) as writer:
-            for name, result in stream:
-                settled.add(name)
-                if isinstance(result, ImageError):
-                    failed[name] = str(result)
-                    continue
-                batch.append(result)
-                if len(batch) == batch_size:
-                    writer.put(batch, _encode(batch, backbone))
-                    batch = []
-            if batch:
-                writer.put(batch, _encode(batch, backbone))
+            for batch, features in _encoded(batches(), backbone):
+                writer.put(batch, features)
     finally:
         _list_failures(folder, "failed.json" if parts == 1 else f"failed-{part + 1}of{parts}.json", settled, failed)
     if parts == 1:
@@ -256,6 +262,23 @@ def _encode(batch: list[_Picture], backbone: Backbone) -> np.ndarray:
     """Stored features of a batch, (B, views, h, w, C)."""
     pixels = np.stack([picture.pixels for picture in batch], axis=1)  # (views, B, H, W, 3)
     return np.stack([backbone.encode(view).numpy() for view in pixels], axis=1)
+
+
+def _encoded(batches: Iterable[list[_Picture]], backbone: Backbone) -> Iterator[tuple[list[_Picture], np.ndarray]]:
+    """Each batch with its features, in order; as many at once as there are lanes."""
+    pending: deque[tuple[list[_Picture], Future]] = deque()
+    pool = ThreadPoolExecutor(lanes())
+    try:
+        for batch in batches:
+            pending.append((batch, pool.submit(_encode, batch, backbone)))
+            if len(pending) > lanes():
+                first, future = pending.popleft()
+                yield first, future.result()
+        while pending:
+            first, future = pending.popleft()
+            yield first, future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 class _Writer:

@@ -15,6 +15,7 @@ import pandas as pd
 
 from caption_tx.bundle import Bundle, load_bundle, save_bundle
 from caption_tx.config import Config, DecodingOptions, TextConfig, TrainingConfig, dump_config, load_config
+from caption_tx.cores import lanes, share_cores
 from caption_tx.data import pipeline
 from caption_tx.data.backbone import Backbone, dequantize
 from caption_tx.data.cache import FeatureCache, telling_damage
@@ -31,7 +32,7 @@ from caption_tx.training import distribution
 from caption_tx.training.callbacks import FreeRunningScores, RunState, SampleCaptions
 from caption_tx.training.distribution import Distribution
 from caption_tx.training.encoding import encode_splits, encode_together, find_unreadable, read_table
-from caption_tx.training.model import TrainingModel, make_captioner
+from caption_tx.training.model import TrainingModel, choose_precision, make_captioner
 from caption_tx.training.objective import MaskedLoss, TokenAccuracy, TokenLoss
 from caption_tx.training.preparation import (
     TRAINING_SPLITS,
@@ -104,6 +105,8 @@ def train(config: Config, workdir: str | Path, log: Callable[[str], None] = prin
         CacheError: the feature cache was made otherwise.
         CaptionTxError: another worker ended before its time.
     """
+    if distribution.worker_share()[1] == 1:
+        share_cores()
     chosen = distribution.choose()
     with chosen.watched():
         return _train(config, Path(workdir), log if chosen.is_chief else _keep_quiet, chosen)
@@ -159,11 +162,19 @@ def _train(config: Config, workdir: Path, log: Callable[[str], None], chosen: Di
         log(vectors.describe(prepared.counts))
         chosen.agree("word vectors", vectors.digest)
     chosen.agree("captions and images", prepared.fingerprint)
+    precision = choose_precision(config.training.precision)
+    chosen.agree("precision (name one with --precision)", precision)
+    if config.training.precision == "auto":
+        log(f"Computing in {precision}; training.precision chooses another.")
     model_class = distribution.mended(TrainingModel, chosen)
     with chosen.strategy.scope():
-        precision = config.training.precision
         captioner = make_captioner(tokenizer.vocabulary_size, backbone.feature_shape, config.model, precision, vectors)
-        model = model_class(captioner, None if cache else backbone, config.training.accumulation_steps)
+        model = model_class(
+            captioner,
+            None if cache else backbone,
+            config.training.accumulation_steps,
+            1 if chosen.is_divided else min(lanes(), config.training.batch_size),
+        )
     known = captioner.token_output.adapt(prepared.counts)
     log(f"Before training, expect a loss near the marginal entropy: {known}.")
     captioner.summary(print_fn=lambda text, **_: log(text))

@@ -1,6 +1,7 @@
 """Whole small runs: learning, stopping by force and going on, and what a run refuses."""
 
 import dataclasses
+import os
 import re
 import signal
 import sys
@@ -42,7 +43,8 @@ def make_config(corpus, backbone_config, tmp_path_factory):
     cache = tmp_path_factory.mktemp("features")
 
     def make(**training):
-        training = SHAPE | {"tensorboard": False, "cache": str(cache), "label_smoothing": 0.0} | training
+        fixed = {"tensorboard": False, "cache": str(cache), "label_smoothing": 0.0, "precision": "float32"}
+        training = SHAPE | fixed | training
         return Config(
             CorpusConfig((str(corpus / "captions.tsv"),), images=str(corpus)),
             TextConfig(min_frequency=1),
@@ -114,6 +116,21 @@ def test_the_same_command_after_the_end_does_not_train(whole, make_config):
     again = train(make_config(tensorboard=True), workdir, lambda text: None)
     pd.testing.assert_frame_equal(history(workdir), before)
     np.testing.assert_array_equal(again.captioner.get_weights()[0], bundle.captioner.get_weights()[0])
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_a_run_in_lanes_learns_what_one_without_learns(whole, make_config, tmp_path, run_python, monkeypatch, cached):
+    """In a process of its own, where TensorFlow's threads are still free: these here have theirs already."""
+    monkeypatch.delenv("TF_NUM_INTRAOP_THREADS", raising=False)
+    (tmp_path / "recipe.toml").write_text(dump_config(make_config(cached=cached, sample_count=0)), encoding="utf-8")
+    code = "import sys\nfrom caption_tx import cores\nfrom caption_tx.config import load_config\n"
+    code += "from caption_tx.training.fit import train\ntrain(load_config(sys.argv[1]), sys.argv[2])\n"
+    process = run_python(code + "print('lanes', cores.lanes())", tmp_path / "recipe.toml", tmp_path / "run")
+    assert process.returncode == 0, process.stderr[-2000:]
+    assert process.stdout.splitlines()[-1] == f"lanes {min(os.cpu_count() or 1, 4)}"
+    for column in ("loss", "val_token_loss"):
+        found, wanted = history(tmp_path / "run")[column], history(whole[0])[column]
+        np.testing.assert_allclose(found, wanted, atol=1e-3)
 
 
 @pytest.mark.parametrize("change", [{"seed": 3}, {"epochs": 9}])

@@ -133,6 +133,7 @@ def config(tmp_path_factory, backbone_config):
         lines += [f"{number}.png\t{text}\t{split}" for text in ("一张图片", "一张图片", f"整个画面都是{word}的")]
     (folder / "captions.tsv").write_text("\n".join(lines), encoding="utf-8")
     training = {"epochs": 12, "batch_size": 4, "learning_rate": 0.01, "label_smoothing": 0.0, "tensorboard": False}
+    training["precision"] = "float32"
     return Config(
         CorpusConfig((str(folder / "captions.tsv"),), images=str(folder)),
         TextConfig(min_frequency=1),

@@ -1,0 +1,64 @@
+"""What the processor can do, and how TensorFlow shares its cores: operations side by side, or each divided.
+
+The operations of a decoder of this size are so small that dividing each among cores gives a fifth of the time away
+(experiments/benchmark_training.py). Where the work itself can be divided, each part had better have one core.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import tensorflow as tf
+
+MOST_LANES = 4
+"""Parts of a batch at most: each part needs a gradient of its own, and its products must stay large."""
+
+_VARIABLES = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+
+_lanes = 1
+
+
+def share_cores() -> int:
+    """Gives each operation of this process one core, if nobody chose otherwise, and returns `lanes()`.
+
+    It must come before TensorFlow computes anything; later, or where there is a GPU, or where TensorFlow's threads
+    were set in the environment or by `tf.config.threading`, nothing changes.
+    """
+    global _lanes
+    threading, cores = tf.config.threading, os.cpu_count() or 1
+    chosen = threading.get_intra_op_parallelism_threads() or threading.get_inter_op_parallelism_threads()
+    if chosen or any(os.environ.get(name) for name in _VARIABLES) or tf.config.list_physical_devices("GPU"):
+        return _lanes
+    try:
+        threading.set_intra_op_parallelism_threads(1)
+        threading.set_inter_op_parallelism_threads(cores)
+    except RuntimeError:  # TensorFlow has begun
+        return _lanes
+    _lanes = min(cores, MOST_LANES)
+    return _lanes
+
+
+def lanes() -> int:
+    """Into how many parts, side by side, work of this process is best divided: 1 unless cores were shared."""
+    return _lanes
+
+
+def multiplies_bfloat16(flags: str | None = None) -> bool:
+    """Whether matrices of bfloat16 are multiplied faster than those of float32: by every GPU, or else the processor.
+
+    GPUs of NVIDIA do from compute capability 8.0 on, processors with AVX512_BF16 or AMX_BF16. Where a processor does
+    not tell (Linux tells in /proc/cpuinfo), it is taken not to.
+
+    Args:
+        flags: what the processor says it has, words between blanks; None asks it.
+    """
+    if gpus := tf.config.list_physical_devices("GPU"):
+        details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
+        return all(found.get("compute_capability", (0, 0)) >= (8, 0) for found in details)
+    if flags is None:
+        try:
+            flags = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return False
+    return not {"avx512_bf16", "amx_bf16"}.isdisjoint(flags.split())

@@ -1,0 +1,70 @@
+"""Who decides how TensorFlow shares the cores; each case in a process of its own, since it is decided once."""
+
+import os
+
+import pytest
+import tensorflow as tf
+
+from caption_tx import cores
+from caption_tx.training.model import choose_precision
+
+CODE = """
+import tensorflow as tf
+{before}
+from caption_tx import cores
+assert cores.lanes() == 1
+print(cores.share_cores(), cores.lanes(), tf.config.threading.get_intra_op_parallelism_threads())
+tf.zeros(3)
+"""
+MOST = min(os.cpu_count() or 1, 4)
+
+
+@pytest.mark.parametrize(
+    ("before", "said"),
+    [
+        ("", [MOST, MOST, 1]),
+        ("tf.zeros(3)", [1, 1, 0]),
+        ("tf.config.threading.set_intra_op_parallelism_threads(3)", [1, 1, 3]),
+        ("import os; os.environ['TF_NUM_INTEROP_THREADS'] = '3'", [1, 1, 0]),
+    ],
+    ids=["free", "begun", "set", "environment"],
+)
+def test_cores_are_shared_where_nobody_chose_otherwise(run_python, monkeypatch, before, said):
+    monkeypatch.delenv("TF_NUM_INTRAOP_THREADS", raising=False)
+    finished = run_python(CODE.format(before=before))
+    assert finished.returncode == 0, finished.stderr
+    assert [int(word) for word in finished.stdout.split()] == said
+
+
+@pytest.mark.parametrize(
+    ("flags", "fast"),
+    [("flags : fpu avx512f avx512_bf16 sse", True), ("amx_tile amx_bf16", True), ("avx512f avx2", False), ("", False)],
+)
+def test_a_processor_with_instructions_for_bfloat16_is_told_from_others(monkeypatch, flags, fast):
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
+    assert cores.multiplies_bfloat16(flags) is fast
+    monkeypatch.setattr(cores.Path, "read_text", lambda *_, **__: flags)
+    assert choose_precision("auto") == ("mixed_bfloat16" if fast else "float32")
+    assert choose_precision("mixed_float16") == "mixed_float16"
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "fast"), [([(8, 0)], True), ([(9, 0), (7, 5)], False), ([(7, 0)], False), ([None], False)]
+)
+def test_the_oldest_gpu_decides(monkeypatch, capabilities, fast):
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: capabilities)
+
+    def tell(found):
+        return {} if found is None else {"compute_capability": found}
+
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", tell)
+    assert cores.multiplies_bfloat16("avx512_bf16") is fast
+
+
+def test_a_processor_that_does_not_tell_is_taken_to_be_slow(monkeypatch):
+    def refuse(*_, **__):
+        raise FileNotFoundError
+
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
+    monkeypatch.setattr(cores.Path, "read_text", refuse)
+    assert not cores.multiplies_bfloat16()
