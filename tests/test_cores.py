@@ -36,6 +36,23 @@ def test_cores_are_shared_where_nobody_chose_otherwise(run_python, monkeypatch, 
     assert [int(word) for word in finished.stdout.split()] == said
 
 
+@pytest.mark.parametrize("environment", ["", '{"cluster": {"worker": ["localhost:1"]}, "task": {"index": 0}}'])
+def test_the_command_trains_in_lanes(run_python, monkeypatch, tmp_path, environment):
+    monkeypatch.delenv("TF_NUM_INTRAOP_THREADS", raising=False)
+    monkeypatch.setenv("TF_CONFIG", environment)
+    code = """
+import sys
+from caption_tx import cores
+from caption_tx.cli import main
+from caption_tx.training import fit
+fit.train = lambda config, workdir, log: print("lanes", cores.lanes())
+sys.exit(main(["train", "captions.txt", "--images", ".", "--workdir", "w"]))
+"""
+    finished = run_python(code)
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.splitlines()[-1] == f"lanes {MOST}"
+
+
 @pytest.mark.parametrize(
     ("flags", "fast"),
     [("flags : fpu avx512f avx512_bf16 sse", True), ("amx_tile amx_bf16", True), ("avx512f avx2", False), ("", False)],

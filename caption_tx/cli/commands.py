@@ -32,11 +32,16 @@ def _silence() -> Iterator[None]:
         os.close(null)
 
 
-def _start_tensorflow() -> None:
+def _start_tensorflow(in_lanes: bool = False) -> None:
+    """In lanes for work that `cores.lanes` divides."""
     with _silence():
         import tensorflow as tf
 
+        from caption_tx.cores import share_cores
+
         tf.config.list_physical_devices()
+        if in_lanes:
+            share_cores()
         tf.zeros(())
 
 
@@ -54,8 +59,10 @@ def _join_workers() -> None:
     with _silence():
         from caption_tx.training.distribution import choose, worker_share
     index, workers = worker_share()
-    if workers > 1:
-        _tell(f"Worker {index} of {workers} waits until all are started.")
+    if workers == 1:
+        _start_tensorflow(in_lanes=True)
+        return
+    _tell(f"Worker {index} of {workers} waits until all are started.")
     with _silence():
         choose()
 
@@ -66,7 +73,7 @@ def _tell(text: str) -> None:
 
 def demo(arguments: argparse.Namespace) -> None:
     """The whole way on rendered scenes."""
-    _start_tensorflow()
+    _start_tensorflow(in_lanes=True)
     from caption_tx.demo import run_demo
 
     run_demo(arguments.workdir, arguments.language, _tell)
@@ -192,7 +199,7 @@ def train(arguments: argparse.Namespace) -> None:
     if os.environ.get("TF_CONFIG"):
         _join_workers()
     else:
-        _start_tensorflow()
+        _start_tensorflow(in_lanes=True)
     from caption_tx.training.fit import train
 
     train(config, arguments.workdir, _tell)
