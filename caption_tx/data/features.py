@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import tensorflow as tf
@@ -37,6 +38,8 @@ from caption_tx.data.shards import (
 )
 from caption_tx.data.views import make_view
 from caption_tx.errors import CacheError, ConfigError, ImageError
+
+Item, Result = TypeVar("Item"), TypeVar("Result")
 
 __all__ = ["FeatureCache", "encode_images", "join_cache", "open_cache"]
 
@@ -116,7 +119,8 @@ def encode_images(
 
     try:
         with _Writer(cache, f"shard-{part + 1}of{parts}", shard_size) as writer:
-            for batch, features in _encoded(batches(), backbone):
+            # One more than are encoded at once, so that a batch is ready when another is done.
+            for batch, features in _ahead(lambda batch: _encode(batch, backbone), batches(), lanes(), lanes() + 1):
                 writer.put(batch, features)
     finally:
         _list_failures(folder, "failed.json" if parts == 1 else f"failed-{part + 1}of{parts}.json", settled, failed)
@@ -243,42 +247,39 @@ def _read_ahead(
             return ImageError(f"{images.label(name)!r}: the name is not valid Unicode; rename the file.")
 
     workers = _readers(images)
-    pending: deque[tuple[str, Future]] = deque()
+    yield from _ahead(read, names, workers, max(depth, workers))
+
+
+def _ahead(function: Callable[[Item], Result], items: Iterable[Item], workers: int, depth: int) -> Iterator[tuple]:
+    """Yields each item with what the function makes of it, in order; threads are up to `depth` items ahead.
+
+    Where the items end in an error, it comes after those that were begun.
+    """
+    pending: deque[tuple[Item, Future[Result]]] = deque()
+    error: BaseException | None = None
+    iterator = iter(items)
     pool = ThreadPoolExecutor(workers)
     try:
-        for name in names:
-            pending.append((name, pool.submit(read, name)))
-            if len(pending) >= max(depth, workers):
+        while error is None:
+            try:
+                item = next(iterator)
+            except BaseException as raised:
+                error = raised
+            else:
+                pending.append((item, pool.submit(function, item)))
+            while pending and (error is not None or len(pending) >= depth):
                 first, future = pending.popleft()
                 yield first, future.result()
-        while pending:
-            first, future = pending.popleft()
-            yield first, future.result()
     finally:
         pool.shutdown(cancel_futures=True)
+    if not isinstance(error, StopIteration):
+        raise error
 
 
 def _encode(batch: list[_Picture], backbone: Backbone) -> np.ndarray:
     """Stored features of a batch, (B, views, h, w, C)."""
     pixels = np.stack([picture.pixels for picture in batch], axis=1)  # (views, B, H, W, 3)
     return np.stack([backbone.encode(view).numpy() for view in pixels], axis=1)
-
-
-def _encoded(batches: Iterable[list[_Picture]], backbone: Backbone) -> Iterator[tuple[list[_Picture], np.ndarray]]:
-    """Each batch with its features, in order; as many at once as there are lanes."""
-    pending: deque[tuple[list[_Picture], Future]] = deque()
-    pool = ThreadPoolExecutor(lanes())
-    try:
-        for batch in batches:
-            pending.append((batch, pool.submit(_encode, batch, backbone)))
-            if len(pending) > lanes():
-                first, future = pending.popleft()
-                yield first, future.result()
-        while pending:
-            first, future = pending.popleft()
-            yield first, future.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 class _Writer:
