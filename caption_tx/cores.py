@@ -14,21 +14,31 @@ import tensorflow as tf
 MOST_LANES = 4
 """Parts of a batch at most: each part needs a gradient of its own, and its products must stay large."""
 
+MOST_CORES = 2 * MOST_LANES
+"""More cores are left to TensorFlow, as lanes would not occupy them. Nobody has measured lanes on more than two."""
+
 _VARIABLES = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 
 _lanes = 1
 
 
+def count_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def share_cores() -> int:
     """Gives each operation of this process one core, if nobody chose otherwise, and returns `lanes()`.
 
-    It must come before TensorFlow computes anything; later, or where there is a GPU, or where TensorFlow's threads
-    were set in the environment or by `tf.config.threading`, nothing changes.
+    The command line does so before it trains or encodes. It holds for all that TensorFlow does in the process, and must
+    come before it computes anything; later, or where there is a GPU, or where its threads were set in the environment
+    (`TF_NUM_INTRAOP_THREADS`, `TF_NUM_INTEROP_THREADS`) or by `tf.config.threading`, nothing changes.
     """
     global _lanes
-    threading, cores = tf.config.threading, os.cpu_count() or 1
+    threading, cores = tf.config.threading, count_cores()
     chosen = threading.get_intra_op_parallelism_threads() or threading.get_inter_op_parallelism_threads()
-    if chosen or any(os.environ.get(name) for name in _VARIABLES) or tf.config.list_physical_devices("GPU"):
+    chosen = chosen or any(os.environ.get(name) for name in _VARIABLES)
+    if chosen or cores > MOST_CORES or tf.config.list_physical_devices("GPU"):
         return _lanes
     try:
         threading.set_intra_op_parallelism_threads(1)

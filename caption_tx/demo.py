@@ -60,7 +60,7 @@ def demo_config(files: SceneFiles, language: str) -> Config:
             batch_size=16,
             learning_rate=2e-3,
             label_smoothing=0.0,
-            precision="float32",  # the same on every machine
+            precision="float32",  # so small a decoder is no faster in another
             patience=20,
             sample_count=2,
         ),

@@ -399,7 +399,7 @@ def make_variants(arguments: argparse.Namespace, parts: int) -> tuple[list[Varia
     def captioner(precision: str = "auto", kind: type = Captioner) -> Captioner:
         keras.utils.set_random_seed(0)
         settings = asdict(sizes) | {"vocabulary_size": vocabulary_size, "feature_shape": cache.feature_shape}
-        made = kind(**settings, dtype=choose_precision(precision))
+        made = kind(**settings, dtype=choose_precision() if precision == "auto" else precision)
         made.token_output.adapt(prepared.counts)
         return made
 

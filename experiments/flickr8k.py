@@ -29,6 +29,7 @@ from caption_tx.config import (
     TrainingConfig,
     TuningConfig,
 )
+from caption_tx.cores import share_cores
 
 if TYPE_CHECKING:
     from caption_tx.bundle import Bundle
@@ -144,4 +145,5 @@ def run(
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--precision", default="mixed_bfloat16", help="default: %(default)s")
     arguments = parser.parse_args()
+    share_cores()
     run_seeds(recipe(arguments), arguments, options, tuning)

@@ -168,7 +168,7 @@ def features(arguments: argparse.Namespace) -> None:
         _refuse_beside_ray(arguments, "--renew needs a cache that no other process is at work on", "renew")
         _start_tensorflow_without_gpus()
     else:
-        _start_tensorflow()
+        _start_tensorflow(in_lanes=not arguments.join)
     from caption_tx.training.encoding import encode_corpus, join_corpus
     from caption_tx.training.ray_jobs import encode_on_ray
 

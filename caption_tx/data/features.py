@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import tensorflow as tf
@@ -40,6 +40,8 @@ from caption_tx.data.views import make_view
 from caption_tx.errors import CacheError, ConfigError, ImageError
 
 Item, Result = TypeVar("Item"), TypeVar("Result")
+
+_END: Any = object()
 
 __all__ = ["FeatureCache", "encode_images", "join_cache", "open_cache"]
 
@@ -119,8 +121,9 @@ def encode_images(
 
     try:
         with _Writer(cache, f"shard-{part + 1}of{parts}", shard_size) as writer:
+            encode = backbone.encode  # traced once, before threads ask for it
             # One more than are encoded at once, so that a batch is ready when another is done.
-            for batch, features in _ahead(lambda batch: _encode(batch, backbone), batches(), lanes(), lanes() + 1):
+            for batch, features in _ahead(lambda batch: _encode(batch, encode), batches(), lanes(), lanes() + 1):
                 writer.put(batch, features)
     finally:
         _list_failures(folder, "failed.json" if parts == 1 else f"failed-{part + 1}of{parts}.json", settled, failed)
@@ -253,33 +256,40 @@ def _read_ahead(
 def _ahead(function: Callable[[Item], Result], items: Iterable[Item], workers: int, depth: int) -> Iterator[tuple]:
     """Yields each item with what the function makes of it, in order; threads are up to `depth` items ahead.
 
-    Where the items end in an error, it comes after those that were begun.
+    Where the items end in an error, or waiting is interrupted, that comes after the items that were begun.
     """
     pending: deque[tuple[Item, Future[Result]]] = deque()
-    error: BaseException | None = None
-    iterator = iter(items)
+    errors: list[BaseException] = []
+    iterator, ended = iter(items), False
     pool = ThreadPoolExecutor(workers)
     try:
-        while error is None:
+        while True:
             try:
-                item = next(iterator)
-            except BaseException as raised:
-                error = raised
-            else:
-                pending.append((item, pool.submit(function, item)))
-            while pending and (error is not None or len(pending) >= depth):
-                first, future = pending.popleft()
-                yield first, future.result()
+                while not ended and len(pending) < depth:
+                    if (item := next(iterator, _END)) is _END:
+                        ended = True
+                    else:
+                        pending.append((item, pool.submit(function, item)))
+                if pending:
+                    pending[0][1].exception()  # waits for it
+            except BaseException as error:
+                ended = True
+                errors.append(error)
+                continue
+            if not pending:
+                break
+            first, future = pending.popleft()
+            yield first, future.result()
     finally:
         pool.shutdown(cancel_futures=True)
-    if not isinstance(error, StopIteration):
-        raise error
+    if errors:
+        raise errors.pop()
 
 
-def _encode(batch: list[_Picture], backbone: Backbone) -> np.ndarray:
+def _encode(batch: list[_Picture], encode: Callable[[np.ndarray], tf.Tensor]) -> np.ndarray:
     """Stored features of a batch, (B, views, h, w, C)."""
     pixels = np.stack([picture.pixels for picture in batch], axis=1)  # (views, B, H, W, 3)
-    return np.stack([backbone.encode(view).numpy() for view in pixels], axis=1)
+    return np.stack([encode(view).numpy() for view in pixels], axis=1)
 
 
 class _Writer:

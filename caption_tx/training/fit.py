@@ -15,7 +15,7 @@ import pandas as pd
 
 from caption_tx.bundle import Bundle, load_bundle, save_bundle
 from caption_tx.config import Config, DecodingOptions, TextConfig, TrainingConfig, dump_config, load_config
-from caption_tx.cores import lanes, share_cores
+from caption_tx.cores import lanes
 from caption_tx.data import pipeline
 from caption_tx.data.backbone import Backbone, dequantize
 from caption_tx.data.cache import FeatureCache, telling_damage
@@ -105,8 +105,6 @@ def train(config: Config, workdir: str | Path, log: Callable[[str], None] = prin
         CacheError: the feature cache was made otherwise.
         CaptionTxError: another worker ended before its time.
     """
-    if distribution.worker_share()[1] == 1:
-        share_cores()
     chosen = distribution.choose()
     with chosen.watched():
         return _train(config, Path(workdir), log if chosen.is_chief else _keep_quiet, chosen)
@@ -122,9 +120,11 @@ def _train(config: Config, workdir: Path, log: Callable[[str], None], chosen: Di
         workdir.mkdir(parents=True, exist_ok=True)
         _claim(config, workdir)
     chosen.wait()
+    # As the run has it: a machine with another processor goes on in the same precision.
+    precision = load_config(workdir / "config.toml").training.precision
     keras.utils.set_random_seed(config.training.seed)
     if chosen.is_divided:
-        if config.training.precision == "mixed_float16":
+        if precision == "mixed_float16":
             raise ConfigError(
                 "training.precision mixed_float16 scales the loss on each device for itself, so it is for one device; "
                 "on several, take mixed_bfloat16."
@@ -162,19 +162,12 @@ def _train(config: Config, workdir: Path, log: Callable[[str], None], chosen: Di
         log(vectors.describe(prepared.counts))
         chosen.agree("word vectors", vectors.digest)
     chosen.agree("captions and images", prepared.fingerprint)
-    precision = choose_precision(config.training.precision)
-    chosen.agree("precision (name one with --precision)", precision)
-    if config.training.precision == "auto":
-        log(f"Computing in {precision}; training.precision chooses another.")
+    parts = 1 if chosen.is_divided else min(lanes(), config.training.batch_size)
+    log(f"Computing in {precision}" + (f", each batch in {parts} lanes." if parts > 1 else "."))
     model_class = distribution.mended(TrainingModel, chosen)
     with chosen.strategy.scope():
         captioner = make_captioner(tokenizer.vocabulary_size, backbone.feature_shape, config.model, precision, vectors)
-        model = model_class(
-            captioner,
-            None if cache else backbone,
-            config.training.accumulation_steps,
-            1 if chosen.is_divided else min(lanes(), config.training.batch_size),
-        )
+        model = model_class(captioner, None if cache else backbone, config.training.accumulation_steps, parts)
     known = captioner.token_output.adapt(prepared.counts)
     log(f"Before training, expect a loss near the marginal entropy: {known}.")
     captioner.summary(print_fn=lambda text, **_: log(text))
@@ -275,16 +268,19 @@ def _keep_dictionary(text: TextConfig, workdir: Path) -> TextConfig:
 
 
 def _claim(config: Config, workdir: Path) -> None:
-    """Writes the run's settings, or refuses a workdir that holds a run with others."""
-    path = workdir / "config.toml"
-    if path.exists() and (workdir / "checkpoint.npz").exists():
-        if load_config(path) != config:
-            raise ConfigError(
-                f"{workdir} holds a run with other settings (see {path}); repeat them to go on with it, "
-                "or name another --workdir."
-            )
-        return
-    write_atomically(path, dump_config(config))
+    """Writes the run's settings, its precision decided, or refuses a workdir that holds a run with others."""
+    path, precision = workdir / "config.toml", config.training.precision
+    begun = load_config(path) if path.exists() and (workdir / "checkpoint.npz").exists() else None
+    if precision == "auto":
+        precision = begun.training.precision if begun else choose_precision()
+    decided = replace(config, training=replace(config.training, precision=precision))
+    if begun is None:
+        write_atomically(path, dump_config(decided))
+    elif begun != decided:
+        raise ConfigError(
+            f"{workdir} holds a run with other settings (see {path}); repeat them to go on with it, "
+            "or name another --workdir."
+        )
 
 
 def _tell_left_out(left_out: pd.DataFrame, path: Path, log: Callable[[str], None]) -> None:

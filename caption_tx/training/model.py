@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -16,10 +17,8 @@ from caption_tx.model.captioner import Captioner
 from caption_tx.training.objective import over_replicas
 
 
-def choose_precision(precision: str) -> str:
-    """One of `config.PRECISIONS` as Keras names it: what "auto" means on this machine, the others as they are."""
-    if precision != "auto":
-        return precision
+def choose_precision() -> str:
+    """What the precision "auto" is on this machine, another of `config.PRECISIONS`."""
     return "mixed_bfloat16" if multiplies_bfloat16() else "float32"
 
 
@@ -46,8 +45,8 @@ class TrainingModel(keras.Model):
     Args:
         accumulation_steps: a batch is computed in so many parts, one after another, with the gradient of the
             whole: the weight of each label is that in the whole batch.
-        lanes: else in so many parts side by side, each on a core of its own (`cores.share_cores`), again with the
-            gradient of the whole.
+        lanes: a batch, or part, is divided among so many cores, side by side (see `cores.share_cores`), again with
+            the gradient of the whole.
     """
 
     def __init__(
@@ -68,49 +67,76 @@ class TrainingModel(keras.Model):
         if "images" in inputs:
             images = keras.ops.cast(inputs.pop("images"), "float32")
             rows = tf.shape(images)[0]
-            if tf.distribute.get_strategy().num_replicas_in_sync > 1:  # a part may be empty; convolutions fail there
-                images = tf.pad(images, [[0, tf.maximum(0, 1 - rows)], [0, 0], [0, 0], [0, 0]])
+            # A part of a batch may be empty; convolutions fail there.
+            images = tf.pad(images, [[0, tf.maximum(0, 1 - rows)], [0, 0], [0, 0], [0, 0]])
             inputs["features"] = quantize(self._encode(images, training=False)[:rows], self._storage)
         inputs["features"] = dequantize(inputs["features"])
         return self.captioner(inputs, training=training)
 
+    def _in_lanes(self, begin: tf.Tensor, end: tf.Tensor, compute: Callable[..., Any], data: Any) -> list[Any]:
+        """What `compute` makes of the rows from `begin` to `end`, for each lane its share of them.
+
+        Nothing in one lane waits for another, so TensorFlow computes them side by side.
+        """
+        size = -(-(end - begin) // self._lanes)
+        return [
+            compute(*tf.nest.map_structure(lambda values, slot=slot: values[slot], data))
+            for slot in (
+                slice(tf.minimum(end, begin + lane * size), tf.minimum(end, begin + (lane + 1) * size))
+                for lane in range(self._lanes)
+            )
+        ]
+
     def train_step(self, data: Any) -> Any:
         """One update of the weights from (inputs, labels (B, T), sample_weight (B, T))."""
-        if self._accumulation_steps == 1 and self._lanes == 1:
-            return super().train_step(data)
-        inputs, labels, weights = data
-        rows = tf.shape(labels)[0]
-        size = tf.maximum(1, -(-rows // max(self._accumulation_steps, self._lanes)))
-        [count] = over_replicas([tf.reduce_sum(weights)])
+        rows = tf.shape(data[1])[0]
+        [count] = over_replicas([tf.reduce_sum(data[2])])
         variables = self.trainable_variables
 
-        def part(begin: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
-            """Loss and gradients of `size` rows, as their share of the whole batch's."""
-            rows, labels_part, weights_part = tf.nest.map_structure(
-                lambda values: values[begin : begin + size], (inputs, labels, weights)
-            )
+        def lane(inputs: Any, labels: tf.Tensor, weights: tf.Tensor) -> list[tf.Tensor]:
+            """Loss and gradients of some rows, as their share of the whole batch's."""
             with tf.GradientTape() as tape:
-                logits = self(rows, training=True)
-                own = tf.math.divide_no_nan(self.loss.sums(labels_part, logits, weights_part)[0], count)
+                logits = self(inputs, training=True)
+                own = tf.math.divide_no_nan(self.loss.sums(labels, logits, weights)[0], count)
                 scaled = self.optimizer.scale_loss(own)
-            gradients = tape.gradient(scaled, [variable.value for variable in variables])
-            self.compute_metrics(rows, labels_part, logits, weights_part)
-            return own, [tf.convert_to_tensor(gradient) for gradient in gradients]
+            # Where there is one cell, where to look is not learned.
+            zero = tf.UnconnectedGradients.ZERO
+            found = tape.gradient(scaled, [variable.value for variable in variables], unconnected_gradients=zero)
+            self.compute_metrics(inputs, labels, logits, weights)
+            return [own, *map(tf.convert_to_tensor, found)]
 
-        if self._accumulation_steps > 1:
+        def step(begin: tf.Tensor, end: tf.Tensor) -> list[tf.Tensor]:
+            return [tf.add_n(found) for found in zip(*self._in_lanes(begin, end, lane, data), strict=True)]
 
-            def add_part(begin: tf.Tensor, loss: tf.Tensor, *gradients: tf.Tensor) -> tuple:
-                own, new = part(begin)
-                return (begin + size, loss + own, *(old + more for old, more in zip(gradients, new, strict=True)))
+        if self._accumulation_steps == 1:
+            loss, *gradients = step(tf.constant(0), rows)
+        else:
+            size = -(-rows // self._accumulation_steps)
+
+            def add_step(begin: tf.Tensor, *sums: tf.Tensor) -> tuple:
+                end = tf.minimum(rows, begin + size)
+                return (end, *(old + more for old, more in zip(sums, step(begin, end), strict=True)))
 
             start = (tf.constant(0), tf.constant(0.0), *(tf.zeros(variable.shape) for variable in variables))
-            # One at a time: parts that run side by side need the memory of them all.
-            _, loss, *gradients = tf.while_loop(lambda begin, *_: begin < rows, add_part, start, parallel_iterations=1)
-        else:
-            # Nothing in one part waits for another, so TensorFlow computes them side by side.
-            losses, parts = zip(*(part(size * lane) for lane in range(self._lanes)), strict=True)
-            loss, gradients = tf.add_n(losses), [tf.add_n(found) for found in zip(*parts, strict=True)]
+            # One at a time: steps that run side by side need the memory of them all.
+            _, loss, *gradients = tf.while_loop(lambda begin, *_: begin < rows, add_step, start, parallel_iterations=1)
         [loss] = over_replicas([loss])
         self._loss_tracker.update_state(loss, sample_weight=rows)
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        return self.get_metrics_result()
+
+    def test_step(self, data: Any) -> Any:
+        """Loss and metrics of a batch."""
+        if self._lanes == 1:
+            return super().test_step(data)
+
+        def lane(inputs: Any, labels: tf.Tensor, weights: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            logits = self(inputs, training=False)
+            self.compute_metrics(inputs, labels, logits, weights)
+            return self.loss.sums(labels, logits, weights)
+
+        rows = tf.shape(data[1])[0]
+        sums = self._in_lanes(tf.constant(0), rows, lane, data)
+        total, count = (tf.add_n(found) for found in zip(*sums, strict=True))
+        self._loss_tracker.update_state(tf.math.divide_no_nan(total, count), sample_weight=rows)
         return self.get_metrics_result()

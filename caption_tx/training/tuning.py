@@ -22,7 +22,6 @@ from caption_tx.files import write_atomically
 from caption_tx.model.captioner import Captioner
 from caption_tx.training.callbacks import FreeRunningScores, RunState
 from caption_tx.training.encoding import encode_splits, read_table
-from caption_tx.training.model import choose_precision
 from caption_tx.training.preparation import TRAINING_SPLITS, Words, fingerprint, segment_corpus
 from caption_tx.training.self_critical import Tuner, collect_captions
 
@@ -66,7 +65,7 @@ def tune(
     words = segment_corpus(table, Segmenter(bundle.text), unreadable, config.corpus.leave_out)
     captions = collect_captions(words, bundle.tokenizer, bundle.captioner.max_length)
     # Steps here do not scale their loss, without which the gradients of float16 would vanish.
-    precision = choose_precision(config.training.precision.replace("mixed_float16", "float32"))
+    precision = config.training.precision.replace("mixed_float16", "float32")
     captioner = Captioner(**bundle.captioner.settings, dtype=precision)
     captioner.set_weights(bundle.captioner.get_weights())
     tuner = Tuner(captioner, bundle.tokenizer, captions, tuning)

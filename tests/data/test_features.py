@@ -1,5 +1,6 @@
 """The cache that holds every image's features once."""
 
+import _thread
 import base64
 import dataclasses
 import json
@@ -7,6 +8,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 import uuid
 from pathlib import Path
 
@@ -15,7 +17,7 @@ import pytest
 import tensorflow as tf
 
 from caption_tx.config import COMPRESSIONS, STORAGES
-from caption_tx.data import shards
+from caption_tx.data import features, shards
 from caption_tx.data.backbone import Backbone, dequantize
 from caption_tx.data.features import encode_images, open_cache
 from caption_tx.data.image_folders import Images, open_images
@@ -294,7 +296,37 @@ def test_killed_encoding_loses_a_shard_at_most_and_the_next_run_completes(
     assert not list(broken.glob("*.tmp"))
 
 
-def test_an_error_on_the_way_keeps_what_was_encoded(encode, tmp_path):
+def test_batches_encoded_side_by_side_are_stored_in_order(encode, folder, tmp_path, monkeypatch):
+    (folder / "004.png").write_bytes(b"no picture")
+    alone = encode(cache=tmp_path / "alone")
+    monkeypatch.setattr(features, "lanes", lambda: 3)
+    beside = encode(cache=tmp_path / "beside")
+    assert list(beside.failed) == list(alone.failed) == ["004.png"]
+    assert list(beside.shards.values()) == list(alone.shards.values())
+    names = sorted(alone.images)
+    np.testing.assert_array_equal(beside.load(names), alone.load(names))
+
+
+def test_interrupted_waiting_for_a_thread_comes_after_what_was_begun():
+    def slow(item):
+        if item == 2:
+            time.sleep(0.5)  # by then it is waited for
+            _thread.interrupt_main()
+            time.sleep(0.5)
+        return -item
+
+    found = []
+    with pytest.raises(KeyboardInterrupt):
+        for pair in features._ahead(slow, range(100), 2, 4):
+            found.append(pair)
+    assert found == [(item, -item) for item in range(len(found))]
+    assert 4 <= len(found) < 8
+
+
+@pytest.mark.parametrize("lanes", [1, 3])
+def test_an_error_on_the_way_keeps_what_was_encoded(encode, tmp_path, monkeypatch, lanes):
+    monkeypatch.setattr(features, "lanes", lambda: lanes)
+
     def stop(stream, total):
         for number, item in enumerate(stream):
             if number == 9:

@@ -1,7 +1,7 @@
 """Whole small runs: learning, stopping by force and going on, and what a run refuses."""
 
+import contextlib
 import dataclasses
-import os
 import re
 import signal
 import sys
@@ -11,8 +11,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from caption_tx.config import Config, CorpusConfig, ModelConfig, TextConfig, TrainingConfig, dump_config
+from caption_tx.config import Config, CorpusConfig, ModelConfig, TextConfig, TrainingConfig, dump_config, load_config
+from caption_tx.cores import count_cores
 from caption_tx.errors import CaptionTxError, ConfigError, CorpusError
+from caption_tx.training import fit
 from caption_tx.training.callbacks import RunState
 from caption_tx.training.fit import Stage, learning_rate_schedule, plan_stages, train
 from caption_tx.training.preparation import release_memory, segment_corpus, tokenize_corpus
@@ -123,14 +125,39 @@ def test_a_run_in_lanes_learns_what_one_without_learns(whole, make_config, tmp_p
     """In a process of its own, where TensorFlow's threads are still free: these here have theirs already."""
     monkeypatch.delenv("TF_NUM_INTRAOP_THREADS", raising=False)
     (tmp_path / "recipe.toml").write_text(dump_config(make_config(cached=cached, sample_count=0)), encoding="utf-8")
-    code = "import sys\nfrom caption_tx import cores\nfrom caption_tx.config import load_config\n"
+    lanes = 1 if count_cores() > 8 else min(count_cores(), 4)
+    code = "import sys\nfrom caption_tx import cores\nfrom caption_tx.config import load_config\ncores.share_cores()\n"
     code += "from caption_tx.training.fit import train\ntrain(load_config(sys.argv[1]), sys.argv[2])\n"
     process = run_python(code + "print('lanes', cores.lanes())", tmp_path / "recipe.toml", tmp_path / "run")
     assert process.returncode == 0, process.stderr[-2000:]
-    assert process.stdout.splitlines()[-1] == f"lanes {min(os.cpu_count() or 1, 4)}"
+    assert process.stdout.splitlines()[-1] == f"lanes {lanes}"
     for column in ("loss", "val_token_loss"):
         found, wanted = history(tmp_path / "run")[column], history(whole[0])[column]
         np.testing.assert_allclose(found, wanted, atol=1e-3)
+
+
+def test_a_run_keeps_the_precision_that_it_was_begun_in(make_config, tmp_path, monkeypatch):
+    """Where nobody chose one it is that of the first machine, also on one whose processor would rather have another."""
+    settings = {"sample_count": 0, "label_smoothing": 0.1}
+    for epochs, machine in ((1, "mixed_bfloat16"), (2, "float32")):
+        monkeypatch.setattr(fit, "choose_precision", lambda machine=machine: machine)
+        said = []
+        config = make_config(epochs=2, precision="auto", **settings)
+        if epochs == 1:
+            monkeypatch.setattr(RunState, "on_epoch_begin", stop_after_one)
+        with contextlib.suppress(KeyboardInterrupt):
+            train(config, tmp_path, said.append)
+        monkeypatch.undo()
+        assert any(line.startswith("Computing in mixed_bfloat16") for line in said)
+    assert load_config(tmp_path / "config.toml").training.precision == "mixed_bfloat16"
+    assert len(history(tmp_path)) == 2
+    with pytest.raises(ConfigError, match="other settings"):
+        train(make_config(epochs=2, precision="float32", **settings), tmp_path, said.append)
+
+
+def stop_after_one(self, epoch, logs=None):
+    if epoch == 1:
+        raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("change", [{"seed": 3}, {"epochs": 9}])

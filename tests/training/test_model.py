@@ -27,29 +27,62 @@ def batch(features):
     return inputs, np.where(real, token_ids[:, 1:], 0), real.astype(np.float32)
 
 
-def compiled(captioner, optimizer=None, **parts):
-    model = TrainingModel(captioner, **parts)
+class Whole(TrainingModel):
+    """Steps as Keras has them."""
+
+    train_step, test_step = keras.Model.train_step, keras.Model.test_step
+
+
+def compiled(captioner, optimizer=None, backbone=None, kind=TrainingModel, **parts):
+    model = kind(captioner, backbone, **parts)
     metrics = [TokenLoss(), TokenAccuracy()]
     model.compile(optimizer or keras.optimizers.SGD(0.2), MaskedLoss(0.1), weighted_metrics=metrics)
     return model
 
 
-@pytest.mark.parametrize(
-    ("how", "parts"),
-    [*(("accumulation_steps", parts) for parts in (2, 3, 7, 9)), ("lanes", 2), ("lanes", 9)],
-)
-def test_a_batch_in_parts_is_the_batch_at_once(make_captioner, batch, how, parts):
-    """The same weights and the same logs after some steps; 7 rows in 3 parts are 3, 3 and 1, in 9 some are none."""
-    whole, divided = compiled(make_captioner()), compiled(make_captioner(), **{how: parts})
+def assert_same_learning(whole, divided, start, batch):
+    """The same logs for some steps and for the batch seen only, and the same weights, other than those at the start."""
     for step in range(4):
         logs = [model.train_on_batch(*batch, return_dict=True) for model in (whole, divided)]
-        assert {name: float(value) for name, value in logs[0].items()} == pytest.approx(
-            {name: float(value) for name, value in logs[1].items()}, rel=1e-5
-        ), step
-    start = make_captioner().get_weights()
-    for one, other in zip(whole.get_weights(), divided.get_weights(), strict=True):
+        logs += [model.test_on_batch(*batch, return_dict=True) for model in (whole, divided)]
+        for one, other in (logs[:2], logs[2:]):
+            assert {name: float(value) for name, value in one.items()} == pytest.approx(
+                {name: float(value) for name, value in other.items()}, rel=1e-5
+            ), step
+    for one, other in zip(whole.captioner.get_weights(), divided.captioner.get_weights(), strict=True):
         np.testing.assert_allclose(other, one, atol=2e-5)
-    assert max(np.abs(one - first).max() for first, one in zip(start, whole.get_weights(), strict=True)) > 0.1
+    learned = zip(start, whole.captioner.get_weights(), strict=True)
+    assert max(np.abs(one - first).max() for first, one in learned) > 0.1
+
+
+@pytest.mark.parametrize(("accumulation_steps", "lanes"), [(1, 1), (2, 1), (3, 1), (9, 1), (1, 2), (1, 9), (3, 2)])
+def test_a_batch_in_parts_is_the_batch_at_once(make_captioner, batch, accumulation_steps, lanes):
+    """7 rows in 3 parts are 3, 3 and 1, in 9 some are none."""
+    parts = {"accumulation_steps": accumulation_steps, "lanes": lanes}
+    whole, divided = compiled(make_captioner(), kind=Whole), compiled(make_captioner(), **parts)
+    assert_same_learning(whole, divided, make_captioner().get_weights(), batch)
+
+
+@pytest.mark.parametrize("parts", [{"accumulation_steps": 3}, {"lanes": 2}])
+def test_parts_of_images_of_one_cell(make_captioner, batch, parts):
+    """Where to look is not learned there, and has no gradient."""
+    shape = (1, 1, batch[0]["features"].shape[-1])
+    batch[0]["features"] = batch[0]["features"][:, :1, :1]
+    whole, divided = (compiled(make_captioner(feature_shape=shape), **how) for how in ({}, parts))
+    assert_same_learning(whole, divided, make_captioner(feature_shape=shape).get_weights(), batch)
+
+
+def test_a_lane_without_pictures_computes_nothing(make_captioner, batch, backbone):
+    """5 pictures in 4 lanes are 2, 2, 1 and none."""
+    inputs, labels, weights = ({name: rows[:5] for name, rows in batch[0].items()}, batch[1][:5], batch[2][:5])
+    inputs["images"] = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), np.uint8)
+    del inputs["features"]
+    shape = backbone.feature_shape
+    whole, divided = (
+        compiled(make_captioner(feature_shape=shape), backbone=backbone, **how)
+        for how in ({"kind": Whole}, {"lanes": 4})
+    )
+    assert_same_learning(whole, divided, make_captioner(feature_shape=shape).get_weights(), (inputs, labels, weights))
 
 
 @pytest.mark.parametrize("parts", [{}, {"accumulation_steps": 3}, {"lanes": 2}], ids=["whole", "after", "beside"])

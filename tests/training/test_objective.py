@@ -73,6 +73,7 @@ def test_half_precision_logits_are_summed_in_full_precision():
 
 def test_hits_are_where_the_likeliest_token_is_the_label():
     np.testing.assert_array_equal(token_hits(LABELS, LOGITS), LOGITS.argmax(-1) == LABELS)
+    np.testing.assert_array_equal(token_hits([[0, 1, 2]], np.float32([[[1, 2, 2]] * 3])), [[0, 1, 1]])
 
 
 @pytest.mark.parametrize(
