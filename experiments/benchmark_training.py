@@ -6,68 +6,80 @@ COMMAND
 DIR (data) holds `flickr8kzhc.caption.txt` or `flickr8kenc.caption.txt`, the split lists and `images/`. All
 variants have the same sizes (layers, 256 wide, 4 heads, feed-forward 1,024) and vocabulary, train on the same
 captions through Keras `fit`, and take turns, `--rounds` times; what is printed is the median of the rounds.
+They run in two processes, of which one waits while the other measures: one with TensorFlow's threads as they are,
+each operation divided among the cores, and one with the cores shared (`caption_tx.cores`), for lanes. The tutorials'
+ways run in both, and the better of the two is printed. What is not said otherwise has the defaults, so as many lanes
+as there are cores, and bfloat16 where the processor multiplies it.
 A token counts that is not padding. "Share" is the arithmetic that those tokens and images need, forward and
-backward, over the time, as a share of the machine's own peak for float32 matrix products of 2,048, measured in
-the same run; the MobileNet's arithmetic does not count. The tutorials' ways are written as in TensorFlow's
-image captioning tutorial: one row a caption, padded to the batch's longest, 32 captions a step.
+backward, over the time, as a share of the machine's own peak for matrix products of 2,048 in the same precision,
+measured in the same run; the MobileNet's arithmetic does not count. The tutorials' ways are written as in
+TensorFlow's image captioning tutorial: one row a caption, padded to the batch's longest, 32 captions a step.
 
     uncached   pictures decoded, repeated once a caption, MobileNet in every step
     cached     features computed before, stored in float32 once a caption
 
-RESULT, 2 cores (AMD EPYC with AVX-512 BF16) without GPU, TensorFlow 2.21, Keras 3.15, 3 rounds, 5 minutes in
-Chinese and 9 in English
+RESULT, 2 cores (AMD EPYC with AVX-512 BF16) without GPU, TensorFlow 2.21, Keras 3.15, 3 rounds, 9 minutes in
+Chinese and 11 in English
 
-Chinese, vocabulary 1,722, 2 layers; peak of matrix products 508 GFLOP/s in float32, 923 in bfloat16
-                            ms/step  captions/s  tokens/s  share of peak  of caption_tx
-tutorial, uncached              193         166       989           3.6%           0.08
-tutorial, cached                 45         711     4,232          15.2%           0.33
-tutorial, uncached, no XLA      189         169     1,006           3.6%           0.08
-tutorial, cached, no XLA         45         718     4,275          15.4%           0.33
-caption_tx                       74       2,153    12,813          46.0%           1.00
-batches held in memory           73       2,206    12,980          46.8%           1.01
-bfloat16                         63       2,525    15,028          54.0%           1.17
-8 steps an execution             75       2,121    12,624          45.4%           0.99
-without bucketing                90       1,783    10,613          38.1%           0.83
-without packing                 169         949     5,652          20.3%           0.44
-fused cross-entropy              79       2,033    12,103          43.5%           0.94
-chunked cross-entropy            79       2,021    12,029          43.2%           0.94
-Keras's Adam                     80       2,008    11,952          42.9%           0.93
-Keras's dropout                  80       2,012    11,976          43.0%           0.93
-one length, without XLA          70       2,280    13,021          47.3%           1.02
-one length, XLA                  75       2,140    12,220          44.3%           0.95
+Chinese, vocabulary 1,722, 2 layers; peak of matrix products 452 GFLOP/s in float32, 919 in bfloat16
+                                         ms/step  captions/s  tokens/s  share of peak  of caption_tx
+tutorial, uncached                           215         149       885           3.6%           0.04
+tutorial, cached                              46         703     4,183          16.9%           0.21
+tutorial, uncached, no XLA                   201         159       945           3.8%           0.05
+tutorial, cached, no XLA                      45         713     4,242          17.1%           0.21
+caption_tx                                    48       3,325    19,794          39.3%           1.00
+batches held in memory                        45       3,526    20,745          41.3%           1.05
+one lane                                      55       2,885    17,173          34.1%           0.87
+float32                                       67       2,405    14,314          57.8%           0.72
+float32, one lane                             78       2,057    12,247          49.5%           0.62
+gradients not written out                     54       2,971    17,684          35.1%           0.89
+8 steps an execution                          46       3,506    20,870          41.5%           1.05
+without bucketing                             57       2,803    16,682          33.1%           0.84
+without packing                              100       1,600     9,523          18.9%           0.48
+fused cross-entropy                           51       3,166    18,845          37.3%           0.95
+chunked cross-entropy, float32, one lane      79       2,034    12,109          48.9%           0.61
+Keras's Adam                                  49       3,271    19,474          38.7%           0.98
+Keras's dropout                               54       2,983    17,754          35.3%           0.90
+one length, without XLA                       43       3,748    21,405          42.9%           1.08
+one length, XLA                              138       1,156     6,600          13.2%           0.33
+caption_tx, operations divided                62       2,583    15,373          30.5%           0.78
 
-English, vocabulary 2,917, 2 layers; peak of matrix products 469 GFLOP/s in float32, 929 in bfloat16
-                            ms/step  captions/s  tokens/s  share of peak  of caption_tx
-tutorial, uncached              226         142     1,675           6.4%           0.15
-tutorial, cached                 76         419     4,947          19.0%           0.44
-tutorial, uncached, no XLA      233         137     1,623           6.2%           0.14
-tutorial, cached, no XLA         74         432     5,104          19.6%           0.45
-caption_tx                      168         950    11,224          43.0%           1.00
-batches held in memory          169         945    10,992          42.2%           0.98
-bfloat16                        134       1,196    14,128          54.2%           1.26
-8 steps an execution            179         896    10,590          40.6%           0.94
-without bucketing               229         699     8,259          31.7%           0.74
-without packing                 341         469     5,547          21.3%           0.49
-fused cross-entropy             171         938    11,085          42.5%           0.99
-chunked cross-entropy           173         924    10,914          41.9%           0.97
-Keras's Adam                    167         959    11,333          43.5%           1.01
-Keras's dropout                 181         882    10,424          40.0%           0.93
-one length, without XLA         171         938    12,029          45.7%           1.07
-one length, XLA                 163         983    12,602          47.9%           1.12
+English, vocabulary 2,917, 2 layers; peak of matrix products 458 GFLOP/s in float32, 934 in bfloat16
+                                         ms/step  captions/s  tokens/s  share of peak  of caption_tx
+tutorial, uncached                           237         135     1,593           6.2%           0.08
+tutorial, cached                              75         426     5,035          19.8%           0.24
+tutorial, uncached, no XLA                   229         140     1,652           6.5%           0.08
+tutorial, cached, no XLA                      76         423     4,997          19.6%           0.24
+caption_tx                                    92       1,746    20,634          39.7%           1.00
+batches held in memory                        84       1,911    22,231          42.9%           1.08
+one lane                                     113       1,411    16,668          32.1%           0.81
+float32                                      117       1,362    16,092          63.1%           0.78
+float32, one lane                            151       1,058    12,501          49.1%           0.61
+gradients not written out                    110       1,453    17,163          33.0%           0.83
+8 steps an execution                          88       1,815    21,443          41.2%           1.04
+without bucketing                            119       1,347    15,913          30.6%           0.77
+without packing                              180         887    10,481          20.2%           0.51
+fused cross-entropy                          104       1,538    18,172          35.0%           0.88
+chunked cross-entropy, float32, one lane     164         973    11,501          45.1%           0.56
+Keras's Adam                                  90       1,772    20,938          40.3%           1.01
+Keras's dropout                              102       1,571    18,562          35.7%           0.90
+one length, without XLA                       94       1,708    21,908          41.7%           1.06
+one length, XLA                              285         561     7,195          13.7%           0.35
+caption_tx, operations divided               113       1,410    16,661          32.1%           0.81
 
-Against the tutorials' ways that is 13 and 3.0 times in Chinese and 6.7 and 2.3 in English; in bfloat16 15 and
-3.6, 8.4 and 2.9. Two cores with half this peak had been seen to run the tutorials' ways at 68 and 211 captions/s
-in Chinese, 61 and 158 in English: how far ahead one is depends on the machine, since what costs the same for all
-(reading, small operations) weighs more where matrix products are fast.
+Against the tutorials' ways that is 20.9 and 4.7 times in Chinese and 12.5 and 4.1 in English; in float32 15.1 and
+3.4, 9.7 and 3.2. Twenty times the uncached way in English would be 2,800 captions/s, 64% of the peak in bfloat16.
 
-So the defaults: packing and bucketing are what matters; Adam in one kernel and dropout from 8 bits give up to 8%
-each. XLA, several steps an execution, and the fused or chunked cross-entropy win nothing on a CPU and are off.
-bfloat16 wins a sixth to a quarter on this CPU, but has no instructions on older ones, so it is an option. Batches
-that lie in memory are no faster: the input pipeline is not the bottleneck.
+So the defaults: packing and bucketing are what matters most. Lanes are worth a fifth, bfloat16 a quarter to two fifths,
+gradients written out and dropout from 8 bits a tenth to a fifth each; operations side by side, one core each, win a
+quarter over operations divided. XLA is slow at bfloat16, several steps an execution win less than rounds differ, and
+the fused or chunked cross-entropy loses: they are off. A batch costs the input pipeline 1.9 ms of one core (Chinese),
+2% of what the two have in a step; batches that lie in memory are 5 to 8% faster.
 
-What the rest is (TensorFlow's profiler; time of all operations of a float32 step in Chinese, some side by side):
-matrix products 48%, attention's small products, transposes and softmax 15%, layer normalization 11%, GELU and its
-bias 7%, Adam and clipping 5%, dropout 4%, loss and metrics 4%, sums of gradients 2%, the rest 4%.
+What the rest is (TensorFlow's profiler; a step in bfloat16 in Chinese on one core, 78 ms in all): matrix products
+58%, attention's small products, transposes and softmax 8%, dropout 8%, GELU, layer normalization and loss together
+12%, conversions between precisions 4%, Adam and clipping 3%, the rest 7%. The products of a step are a third slower on
+two cores than those of 2,048 where each is divided, which is what lanes are for.
 """
 
 from __future__ import annotations
@@ -325,6 +337,11 @@ class Variant:
     tokens: float
     steps: int = 40
 
+    @property
+    def precision(self) -> str:
+        """What the decoder's matrices are multiplied in."""
+        return self.model.captioner.compute_dtype if isinstance(self.model, TrainingModel) else "float32"
+
     def measure(self, steps: int | None = None) -> float:
         """Seconds a step of one round: the first steps, in which buffers fill, do not count."""
         skipped, steps = 8, steps or self.steps  # steps_per_execution divides the skipped ones
@@ -486,7 +503,7 @@ def serve(arguments: argparse.Namespace, shared: bool, pipe: Connection) -> None
     packed = prepared.train[1]
     pipe.send(
         (
-            {one.name: (one.captions, one.tokens) for one in variants},
+            {one.name: (one.captions, one.tokens, one.precision) for one in variants},
             prepared.tokenizer.vocabulary_size,
             sizes,
             len(packed.tokens) / len(packed.images),
@@ -500,7 +517,7 @@ def serve(arguments: argparse.Namespace, shared: bool, pipe: Connection) -> None
 
 
 class Process:
-    """A process that measures; `variants` says how many captions a step has and tokens a caption, by name."""
+    """A process that measures; `variants` has captions a step, tokens a caption and the precision, by name."""
 
     def __init__(self, arguments: argparse.Namespace, shared: bool) -> None:
         context = multiprocessing.get_context("spawn")
@@ -548,19 +565,20 @@ def main() -> None:
     best: dict[str, float] = {}
     for (_, name), found in seconds.items():
         best[name] = min(best.get(name, float("inf")), float(np.median(found)))
-    peak = max(peaks["float32"])
-    print(f"{arguments.language}: vocabulary {shared.vocabulary_size}, {shared.sizes.num_layers} layers; peak of")
-    print(f"matrix products {peak:.0f} GFLOP/s in float32, {max(peaks['bfloat16']):.0f} in bfloat16")
+    print(
+        f"{arguments.language}: vocabulary {shared.vocabulary_size}, {shared.sizes.num_layers} layers; peak of matrix"
+    )
+    print(f"products {max(peaks['float32']):.0f} GFLOP/s in float32, {max(peaks['bfloat16']):.0f} in bfloat16")
     print(f"{'':41}ms/step  captions/s  tokens/s  share of peak  of caption_tx")
     facts = divided.variants | shared.variants
     rates = {name: facts[name][0] / found for name, found in best.items()}
     default = rates["caption_tx"] * facts["caption_tx"][1]
     for name, rate in rates.items():
-        tokens = facts[name][1]
+        _, tokens, precision = facts[name]
         work = useful_gflop(rate, tokens, shared.vocabulary_size, shared.sizes, shared.per_image)
         print(
             f"{name:41}{1e3 * best[name]:7.0f}{rate:12,.0f}{rate * tokens:10,.0f}"
-            f"{work / peak:15.1%}{rate * tokens / default:15.2f}"
+            f"{work / max(peaks[precision]):15.1%}{rate * tokens / default:15.2f}"
         )
 
 
