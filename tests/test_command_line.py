@@ -96,6 +96,16 @@ def test_the_check_of_two_sources_as_one_document(corpus, capsys):
     assert report["origins"] == {"human": 12, "machine": 12}
 
 
+def test_a_corpus_is_counted_in_words_of_the_users_dictionary(tmp_path, capsys):
+    (tmp_path / "a.tsv").write_text("a.jpg\t一只边境牧羊犬在奔跑\nb.jpg\t边境牧羊犬睡了\n", encoding="utf-8")
+    (tmp_path / "words.txt").write_text("边境牧羊犬\n", encoding="utf-8")
+    lengths = []
+    for options in ([], ["--user-dictionary", str(tmp_path / "words.txt")]):
+        assert main(["corpus", str(tmp_path / "a.tsv"), "--json", *options]) == 0
+        lengths.append(json.loads(capsys.readouterr().out)["caption_length"]["max"])
+    assert lengths == [5, 4]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -28,6 +28,7 @@ from caption_tx.config import (
 RAY_HELP = "on a Ray cluster: host:6379, ray://host:10001, auto (the one of this machine), local (start one here)"
 BUNDLE_HELP = f"folder that training made, or the name of one that ships: {', '.join(SHIPPED_BUNDLES)}"
 IMAGES_HELP = "folder of the images, or a TSV file of images in base64; also on a remote store (gs://..)"
+DICTIONARY_HELP = "words that jieba must keep whole, one a line"
 
 
 def _split_list(text: str) -> list[str]:
@@ -212,6 +213,7 @@ def make_parser() -> argparse.ArgumentParser:
     corpus = subparsers.add_parser("corpus", help="what is in a caption corpus, and what is wrong with it")
     _add_corpus(corpus)
     _add_text(corpus)
+    corpus.add_argument("--user-dictionary", metavar="FILE", help=DICTIONARY_HELP)
     corpus.add_argument("--images", metavar="DIR", help=f"{IMAGES_HELP}; --check reads every one of them")
     corpus.add_argument("--check", action="store_true", help="look for what needs mending before training")
     corpus.add_argument(
@@ -327,7 +329,7 @@ def make_parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--freeze-embeddings", action="store_true", default=None, help="keep the word vectors as they are in the file"
     )
-    train.add_argument("--user-dictionary", metavar="FILE", help="words that jieba must keep whole, one a line")
+    train.add_argument("--user-dictionary", metavar="FILE", help=DICTIONARY_HELP)
     train.add_argument(
         "--sample-image", action="append", metavar="NAME", help="image to caption after every epoch; may be repeated"
     )
