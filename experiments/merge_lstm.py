@@ -18,8 +18,8 @@ times 100; Chinese in jieba words:
     captions                B-1   B-2   B-3   B-4  ROUGE-L  CIDEr  distinct  val_token_loss
     Flickr8k-CN, beam 3    54.5  39.7  29.4  21.1     46.1   68.3       220  2.332 (best epoch 10 of 12)
     Flickr8k-CN, greedy    53.5  37.9  27.9  19.4     45.1   61.3       261
-    English, beam 3        57.2  37.7  24.1  15.4     41.6   33.2       538  2.896 (epoch 8 of 8, still falling)
-    English, greedy        52.8  34.2  21.1  13.1     40.3   29.5       608
+    English, beam 3        57.5  37.8  24.5  15.9     41.1   35.9       609  2.881 (best epoch 10 of 12)
+    English, greedy        55.0  35.6  21.9  13.7     40.9   32.6       672
 
 In characters, Flickr8k-CN with beam 3 has B-4 31.9 and CIDEr 106.1. The other presets were built and trained for a
 step, not run; so were word vectors of a file.
