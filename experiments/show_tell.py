@@ -15,7 +15,7 @@ photographs), scores times 100, Chinese in jieba words:
     captions                B-1   B-2   B-3   B-4  ROUGE-L  CIDEr  distinct  val_token_loss
     Flickr8k-CN, beam 3    59.2  43.8  33.0  23.7     48.6   74.3       315  2.353 (best epoch 10 of 12)
     Flickr8k-CN, greedy    58.8  43.2  32.4  23.1     47.8   71.2       319
-    English, beam 3        58.0  39.2  25.6  16.8     42.0   37.9       548  2.968 (epoch 12 of 12, the rate at an eighth)
+    English, beam 3        58.0  39.2  25.6  16.8     42.0   37.9       548  2.968 (best epoch 12 of 12)
     English, greedy        52.8  34.9  21.5  13.5     40.8   33.6       577
 
 In characters, Flickr8k-CN with beam 3 has B-4 35.0 and CIDEr 116.7. Without the batch norm, with `--sampling 0.25`
