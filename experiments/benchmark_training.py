@@ -74,7 +74,8 @@ So the defaults: packing and bucketing are what matters most. Lanes are worth a 
 gradients written out and dropout from 8 bits a tenth to a fifth each; operations side by side, one core each, win a
 quarter over operations divided. XLA is slow at bfloat16, several steps an execution win less than rounds differ, and
 the fused or chunked cross-entropy loses: they are off. A batch costs the input pipeline 1.9 ms of one core (Chinese),
-2% of what the two have in a step; batches that lie in memory are 5 to 8% faster.
+2% of what the two have in a step; batches that lie in memory were 5 to 8% faster here, and 2% slower in another run of
+English (`--only "batches held" --rounds 5`: 1,848 captions/s, 1,845 from memory, 1,660 with operations divided).
 
 What the rest is (TensorFlow's profiler; a step in bfloat16 in Chinese on one core, 78 ms in all): matrix products
 58%, attention's small products, transposes and softmax 8%, dropout 8%, GELU, layer normalization and loss together
