@@ -8,18 +8,18 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "AttentionMaps": "caption_tx.inference.attention",
-    "Caption": "caption_tx.inference.decoding",
+    "AttentionMaps": "caption_tx.inference.attention.maps",
+    "Caption": "caption_tx.inference.search.decode",
     "CaptionTxError": "caption_tx.errors",
     "Config": "caption_tx.config",
     "DecodingOptions": "caption_tx.config",
-    "ImageCaptioner": "caption_tx.inference.captioning",
-    "load": "caption_tx.inference.captioning",
+    "ImageCaptioner": "caption_tx.inference.captioner",
+    "load": "caption_tx.inference.captioner",
     "load_config": "caption_tx.config",
-    "read_corpus": "caption_tx.data.corpus",
+    "read_corpus": "caption_tx.data.corpus.table",
     "TuningConfig": "caption_tx.config",
     "train": "caption_tx.training.fit",
-    "tune": "caption_tx.training.tuning",
+    "tune": "caption_tx.training.tuning.tune",
 }
 
 __all__ = sorted([*_HOMES, "__version__"])

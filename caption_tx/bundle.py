@@ -20,9 +20,9 @@ import numpy as np
 from caption_tx import __version__
 from caption_tx.assets import bundle_folder
 from caption_tx.config import BackboneConfig, TextConfig, from_dict, to_dict
-from caption_tx.data.backbone import WEIGHTS_VARIABLE, Backbone
-from caption_tx.data.segmentation import Segmenter
-from caption_tx.data.tokenizer import Tokenizer
+from caption_tx.data.features.backbone import WEIGHTS_VARIABLE, Backbone
+from caption_tx.data.text.segmentation import Segmenter
+from caption_tx.data.text.tokenizer import Tokenizer
 from caption_tx.errors import BundleError, ConfigError
 from caption_tx.model.captioner import Captioner
 

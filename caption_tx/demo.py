@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from caption_tx.config import BackboneConfig, Config, CorpusConfig, ModelConfig, TextConfig, TrainingConfig
-from caption_tx.data.corpus import read_corpus
-from caption_tx.data.scene_captions import judge
-from caption_tx.data.scenes import SceneFiles, read_scenes, write_scenes
+from caption_tx.data.corpus.table import read_corpus
+from caption_tx.data.scenes.captions import judge
+from caption_tx.data.scenes.rendering import SceneFiles, read_scenes, write_scenes
 from caption_tx.errors import ImageError
-from caption_tx.evaluation.grounding import Grounding, measure_grounding, poolings
-from caption_tx.inference.captioning import ImageCaptioner
-from caption_tx.inference.decoding import Caption
-from caption_tx.inference.plotting import save_figure
+from caption_tx.evaluation.attention.grounding import Grounding, measure_grounding, poolings
+from caption_tx.inference.captioner import ImageCaptioner
+from caption_tx.inference.drawing.figures import save_figure
+from caption_tx.inference.search.decode import Caption
 from caption_tx.training.fit import train
 
 COUNTS = {"train": 1600, "val": 100, "test": 300}

@@ -41,13 +41,13 @@ from grounding import captions_of
 from keras import ops
 
 from caption_tx import demo
-from caption_tx.data.backbone import dequantize
-from caption_tx.data.scene_captions import judge
-from caption_tx.data.scenes import SceneFiles, read_scenes
-from caption_tx.evaluation.grounding import measure_grounding
-from caption_tx.inference.captioning import ImageCaptioner
+from caption_tx.data.features.backbone import dequantize
+from caption_tx.data.scenes.captions import judge
+from caption_tx.data.scenes.rendering import SceneFiles, read_scenes
+from caption_tx.evaluation.attention.grounding import measure_grounding
+from caption_tx.inference.captioner import ImageCaptioner
 from caption_tx.training import fit
-from caption_tx.training.model import TrainingModel
+from caption_tx.training.training_model import TrainingModel
 
 MOST_CAPTIONS = 4
 """Of a scene."""

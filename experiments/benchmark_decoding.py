@@ -127,9 +127,9 @@ def make_ours() -> tuple[dict[tuple[int, int], Callable], Callable, Callable, di
     import tensorflow as tf
 
     from caption_tx.config import DecodingOptions
-    from caption_tx.data.tokenizer import Tokenizer
-    from caption_tx.data.vocabulary import END, SPECIAL_TOKENS, START
-    from caption_tx.inference.decoding import decode
+    from caption_tx.data.text.tokenizer import Tokenizer
+    from caption_tx.data.text.vocabulary import END, SPECIAL_TOKENS, START
+    from caption_tx.inference.search.decode import decode
     from caption_tx.model.captioner import Captioner
 
     keras.utils.set_random_seed(0)

@@ -51,10 +51,10 @@ import pandas as pd
 import tensorflow as tf
 
 from caption_tx.config import COMPRESSIONS, STORAGES, BackboneConfig
-from caption_tx.data import shards
-from caption_tx.data.backbone import Backbone
-from caption_tx.data.features import FeatureCache, encode_images
-from caption_tx.data.image_folders import open_images
+from caption_tx.data.features import shards
+from caption_tx.data.features.backbone import Backbone
+from caption_tx.data.features.encoding import FeatureCache, encode_images
+from caption_tx.data.images.sources import open_images
 
 BATCH = 32
 SHARD = 512

@@ -45,8 +45,8 @@ def make_corpus(folder: Path, captions: list[str], count: int) -> None:
     import numpy as np
     import tensorflow as tf
 
-    from caption_tx.data.features import encode_images
-    from caption_tx.data.image_folders import Images
+    from caption_tx.data.features.encoding import encode_images
+    from caption_tx.data.images.sources import Images
 
     folder.mkdir(parents=True, exist_ok=True)
     names = [f"{number:06d}.jpg" for number in range(count)]
@@ -86,20 +86,20 @@ def measure(folder: Path, rows: int, steps: int) -> dict[str, float]:
     import keras
     import tensorflow as tf
 
-    from caption_tx.cores import lanes, share_cores
+    from caption_tx.threads import lanes, share_cores
 
     share_cores()  # as `caption-tx train` does
     tf.zeros(())
     baseline = peak_gigabytes()
     from caption_tx.config import Config, CorpusConfig
-    from caption_tx.data.corpus import read_corpus
-    from caption_tx.data.features import open_cache
-    from caption_tx.data.pipeline import cached_rows, packed_batches
-    from caption_tx.data.segmentation import Segmenter
-    from caption_tx.training.model import TrainingModel, choose_precision, make_captioner
+    from caption_tx.data.batches import cached_rows, packed_batches
+    from caption_tx.data.corpus.table import read_corpus
+    from caption_tx.data.features.encoding import open_cache
+    from caption_tx.data.preparation import release_memory, segment_corpus, tokenize_corpus
+    from caption_tx.data.text.segmentation import Segmenter
     from caption_tx.training.objective import MaskedLoss, TokenAccuracy, TokenLoss
     from caption_tx.training.optimizer import FusedAdam
-    from caption_tx.training.preparation import release_memory, segment_corpus, tokenize_corpus
+    from caption_tx.training.training_model import TrainingModel, choose_precision, make_captioner
 
     start = time.perf_counter()
     config = Config(CorpusConfig(sources=(str(folder / "captions.json"),)))
@@ -170,7 +170,8 @@ def main() -> None:
         if not (arguments.workdir / str(size) / "done").exists():
             code = (
                 "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]);"
-                "from benchmark_input_pipeline import make_corpus; from caption_tx.data.corpus import read_corpus;"
+                "from benchmark_input_pipeline import make_corpus;"
+                "from caption_tx.data.corpus.table import read_corpus;"
                 "make_corpus(Path(sys.argv[2]), list(read_corpus(sys.argv[3])['caption']), int(sys.argv[4]))"
             )
             folder = arguments.workdir / str(size)

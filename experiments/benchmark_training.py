@@ -7,7 +7,7 @@ DIR (data) holds `flickr8kzhc.caption.txt` or `flickr8kenc.caption.txt`, the spl
 variants have the same sizes (layers, 256 wide, 4 heads, feed-forward 1,024) and vocabulary, train on the same
 captions through Keras `fit`, and take turns, `--rounds` times; what is printed is the median of the rounds.
 They run in two processes, of which one waits while the other measures: one with TensorFlow's threads as they are,
-each operation divided among the cores, and one with the cores shared (`caption_tx.cores`), for lanes. The tutorials'
+each operation divided among the cores, and one with the cores shared (`caption_tx.threads`), for lanes. The tutorials'
 ways run in both, and the better of the two is printed. What is not said otherwise has the defaults, so as many lanes
 as there are cores, and bfloat16 where the processor multiplies it.
 A token counts that is not padding. "Share" is the arithmetic that those tokens and images need, forward and
@@ -119,6 +119,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from caption_tx.data import batches as batches_module
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
@@ -126,21 +128,20 @@ import numpy as np
 import tensorflow as tf
 
 from caption_tx.config import BackboneConfig, Config, CorpusConfig, ModelConfig, TextConfig, TrainingConfig
-from caption_tx.cores import share_cores
-from caption_tx.data import pipeline
-from caption_tx.data.backbone import Backbone
-from caption_tx.data.cache import FeatureCache
-from caption_tx.data.corpus import read_corpus
-from caption_tx.data.features import encode_images
-from caption_tx.data.image_folders import open_images
-from caption_tx.data.segmentation import Segmenter
+from caption_tx.data.corpus.table import read_corpus
+from caption_tx.data.features.backbone import Backbone
+from caption_tx.data.features.cache import FeatureCache
+from caption_tx.data.features.encoding import encode_images
+from caption_tx.data.images.sources import open_images
+from caption_tx.data.preparation import Prepared, segment_corpus, tokenize_corpus
+from caption_tx.data.text.segmentation import Segmenter
 from caption_tx.model import captioner as captioner_module
 from caption_tx.model import layers
 from caption_tx.model.captioner import Captioner
-from caption_tx.training.model import TrainingModel, choose_precision
+from caption_tx.threads import share_cores
 from caption_tx.training.objective import MaskedLoss, TokenAccuracy, TokenLoss, token_losses
 from caption_tx.training.optimizer import FusedAdam
-from caption_tx.training.preparation import Prepared, segment_corpus, tokenize_corpus
+from caption_tx.training.training_model import TrainingModel, choose_precision
 
 CAPTIONS = {"zh": "flickr8kzhc.caption.txt", "en": "flickr8kenc.caption.txt"}
 TUTORIAL_BATCH = 32
@@ -224,7 +225,7 @@ def inputs_and_labels(image: tf.Tensor, tokens: Any) -> tuple:
 
 
 def uncached(prepared: Prepared, images: Path) -> tf.data.Dataset:
-    """Pictures decoded and resized in the pipeline, each repeated for its captions, and shuffled with them.
+    """Pictures decoded and resized in the batches_module, each repeated for its captions, and shuffled with them.
 
     The tutorial asks neither for pictures decoded side by side nor ahead of the model; asked to, it was as fast (1%).
     Captions are tokenized already, which the tutorial does here.
@@ -441,10 +442,10 @@ def make_variants(arguments: argparse.Namespace, parts: int) -> tuple[list[Varia
     tokens = (len(packed.tokens.values) - len(packed.tokens)) / len(packed.tokens)
     full = batch_size * per_image
 
-    def ours(window: int = pipeline.WINDOW_BATCHES) -> tf.data.Dataset:
-        with mock.patch.object(pipeline, "WINDOW_BATCHES", window):
-            rows = pipeline.cached_rows(cache, packed, 0, 1)
-            return pipeline.packed_batches(rows, packed, batch_size, (0, 1), 0)
+    def ours(window: int = batches_module.WINDOW_BATCHES) -> tf.data.Dataset:
+        with mock.patch.object(batches_module, "WINDOW_BATCHES", window):
+            rows = batches_module.cached_rows(cache, packed, 0, 1)
+            return batches_module.packed_batches(rows, packed, batch_size, (0, 1), 0)
 
     def captioner(precision: str = "auto", kind: type = Captioner) -> Captioner:
         keras.utils.set_random_seed(0)

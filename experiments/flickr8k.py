@@ -29,7 +29,7 @@ from caption_tx.config import (
     TrainingConfig,
     TuningConfig,
 )
-from caption_tx.cores import share_cores
+from caption_tx.threads import share_cores
 
 if TYPE_CHECKING:
     from caption_tx.bundle import Bundle
@@ -72,10 +72,10 @@ def score_bundle(
     bundle: Bundle, config: Config, path: Path, options: DecodingOptions, people: bool = False
 ) -> Evaluation:
     """Captions the validation split into the file `path`, anew, with features of the run's cache, and scores it."""
-    from caption_tx.data.corpus import captions_by_image
+    from caption_tx.data.corpus.table import captions_by_image
+    from caption_tx.data.features.corpus_features import read_table
     from caption_tx.evaluation.evaluate import caption_split, evaluate
-    from caption_tx.inference.captioning import ImageCaptioner
-    from caption_tx.training.encoding import read_table
+    from caption_tx.inference.captioner import ImageCaptioner
 
     for file in (path, path.with_name(f"{path.name}.run.json")):
         file.unlink(missing_ok=True)  # of another search, or of a bundle of an earlier epoch
@@ -101,7 +101,7 @@ def train_and_score(
     from caption_tx.evaluation.table import format_evaluation
     from caption_tx.files import write_atomically
     from caption_tx.training.fit import train
-    from caption_tx.training.tuning import tune
+    from caption_tx.training.tuning.tune import tune
 
     start = time.perf_counter()
     bundle = train(config, workdir, log)

@@ -71,7 +71,7 @@ from tqdm import tqdm
 
 def captions_of(source: Path, images: Path, split: str) -> dict[str, list[str]]:
     """Path of each image of a split -> its captions, in the order of the file."""
-    from caption_tx.data.corpus import read_corpus
+    from caption_tx.data.corpus.table import read_corpus
 
     table = read_corpus(str(source))
     chosen = table[table["split"] == split]
@@ -96,10 +96,10 @@ def main() -> None:
     arguments = parser.parse_args()
 
     import caption_tx
-    from caption_tx.data.scene_captions import word_class
-    from caption_tx.data.scenes import read_scenes
-    from caption_tx.evaluation.deletion import measure_deletion
-    from caption_tx.evaluation.grounding import all_sources, measure_grounding, poolings
+    from caption_tx.data.scenes.captions import word_class
+    from caption_tx.data.scenes.rendering import read_scenes
+    from caption_tx.evaluation.attention.deletion import measure_deletion
+    from caption_tx.evaluation.attention.grounding import all_sources, measure_grounding, poolings
 
     start, found, is_content = time.perf_counter(), {}, None
     if arguments.kind == "scenes":

@@ -86,7 +86,7 @@ import pandas as pd
 from flickr8k import add_arguments, base, make_log, train_and_score
 
 from caption_tx.config import Config, DecodingOptions
-from caption_tx.cores import share_cores
+from caption_tx.threads import share_cores
 
 BEAM = DecodingOptions(beam_width=3)
 CONSENSUS = DecodingOptions(beam_width=20, consensus=0.3)

@@ -36,7 +36,7 @@ from keras import ops
 from recurrent import fit, parser_of, prepare, report
 
 from caption_tx.config import BackboneConfig
-from caption_tx.data.word_vectors import WordVectors, read_word_vectors
+from caption_tx.data.text.word_vectors import WordVectors, read_word_vectors
 from caption_tx.errors import ConfigError
 
 WIDTH = 256

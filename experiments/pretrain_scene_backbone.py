@@ -27,8 +27,8 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from caption_tx.data.scene_objects import COLORS, IMAGE_SIZE, SHAPES, SIZES, SceneObject
-from caption_tx.data.scenes import render_scene
+from caption_tx.data.scenes.objects import COLORS, IMAGE_SIZE, SHAPES, SIZES, SceneObject
+from caption_tx.data.scenes.rendering import render_scene
 
 GRID = 7
 CUT = "conv_pw_12_relu"

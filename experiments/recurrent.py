@@ -23,16 +23,16 @@ import numpy as np
 import tensorflow as tf
 
 from caption_tx.config import BackboneConfig, Config, CorpusConfig, TextConfig
-from caption_tx.data.backbone import Backbone, dequantize
-from caption_tx.data.cache import FeatureCache
-from caption_tx.data.corpus import captions_by_image
-from caption_tx.data.pipeline import PackedCaptions
-from caption_tx.data.segmentation import Segmenter
-from caption_tx.data.tokenizer import Tokenizer
+from caption_tx.data.batches import PackedCaptions
+from caption_tx.data.corpus.table import captions_by_image
+from caption_tx.data.features.backbone import Backbone, dequantize
+from caption_tx.data.features.cache import FeatureCache
+from caption_tx.data.features.corpus_features import encode_splits, read_table
+from caption_tx.data.preparation import TRAINING_SPLITS, Prepared, segment_corpus, tokenize_corpus
+from caption_tx.data.text.segmentation import Segmenter
+from caption_tx.data.text.tokenizer import Tokenizer
 from caption_tx.files import write_atomically
-from caption_tx.training.encoding import encode_splits, read_table
 from caption_tx.training.objective import MaskedLoss, TokenAccuracy, TokenLoss
-from caption_tx.training.preparation import TRAINING_SPLITS, Prepared, segment_corpus, tokenize_corpus
 
 BATCH_SIZE = 128
 """Captions a step."""

@@ -51,7 +51,7 @@ def run_python():
 @pytest.fixture
 def lanes(monkeypatch) -> int:
     """Lanes of another process, started by this test, that nobody told how many threads to use."""
-    from caption_tx.cores import MOST_CORES, MOST_LANES, count_cores
+    from caption_tx.threads import MOST_CORES, MOST_LANES, count_cores
 
     for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
         monkeypatch.delenv(name, raising=False)
@@ -102,8 +102,8 @@ def features(sizes) -> np.ndarray:
 @pytest.fixture(scope="session")
 def tokenizer(sizes):
     """A tokenizer of the tiny Captioner's vocabulary; its words are single letters."""
-    from caption_tx.data.tokenizer import Tokenizer
-    from caption_tx.data.vocabulary import SPECIAL_TOKENS
+    from caption_tx.data.text.tokenizer import Tokenizer
+    from caption_tx.data.text.vocabulary import SPECIAL_TOKENS
 
     return Tokenizer([*SPECIAL_TOKENS, *"abcdefghi"][: sizes["vocabulary_size"]], "en")
 
@@ -129,7 +129,7 @@ def backbone_config(tmp_path_factory):
 @pytest.fixture(scope="session")
 def backbone(backbone_config):
     """That backbone, loaded."""
-    from caption_tx.data.backbone import Backbone
+    from caption_tx.data.features.backbone import Backbone
 
     return Backbone(backbone_config)
 
@@ -166,7 +166,7 @@ def bundle(make_captioner, tokenizer, backbone, backbone_config, tmp_path_factor
 @pytest.fixture(scope="module")
 def loaded_once():
     """The commands of a module share one loaded bundle: the graphs of each would be built anew."""
-    from caption_tx.inference import captioning
+    from caption_tx.inference import captioner as captioning
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(captioning, "load", functools.cache(captioning.load))

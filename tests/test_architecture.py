@@ -14,7 +14,7 @@ MODULES = {
     for path in sorted(PACKAGE.rglob("*.py"))
 }
 ORDER = {
-    "errors": 0, "config": 0, "assets": 0, "files": 0, "cores": 0, "data": 1, "model": 2, "bundle": 3, "inference": 4,
+    "errors": 0, "config": 0, "assets": 0, "files": 0, "threads": 0, "data": 1, "model": 2, "bundle": 3, "inference": 4,
     "evaluation": 5, "training": 6, "export": 7, "app": 7, "demo": 7, "cli": 8, "__main__": 9,
 }  # fmt: skip
 """`errors = config < data = model < bundle < inference < evaluation < training < export = app = demo < cli`."""
@@ -94,12 +94,14 @@ def test_modules_say_what_they_are(name):
 
 
 def test_light_modules_do_not_load_tensorflow(run_python):
-    names = ["", ".config", ".errors", ".assets", ".data.corpus", ".data.segmentation", ".data.images"]
-    names += [".cli", ".data.image_folders", ".data.word_lists", ".data.vocabulary", ".data.hygiene.checks"]
-    names += [".training.ray_cluster", ".training.ray_jobs"]
+    names = ["", ".config", ".errors", ".assets", ".cli"]
+    names += [".data.corpus.table", ".data.checks.corpus_checks"]
+    names += [".data.images.decoding", ".data.images.sources", ".data.images.inputs"]
+    names += [".data.text.segmentation", ".data.text.word_lists", ".data.text.vocabulary"]
+    names += [".training.ray.cluster", ".training.ray.jobs"]
     names += [".evaluation", ".evaluation.evaluate", ".evaluation.gallery", ".evaluation.table"]
-    names += [".inference.image_sources", ".inference.predictions", ".inference.prediction_file"]
-    names += [".inference.attention", ".inference.health", ".inference.map_files"]
+    names += [".inference.predictions", ".inference.prediction_file"]
+    names += [".inference.attention.maps", ".inference.attention.health", ".inference.attention.map_files"]
     code = f"""
 import importlib, sys
 for name in {names}:

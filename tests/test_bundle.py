@@ -13,11 +13,11 @@ import pytest
 from caption_tx import assets
 from caption_tx.bundle import CONFIG, DICTIONARY, VOCABULARY, WEIGHTS, Bundle, load_bundle, save_bundle
 from caption_tx.config import TextConfig
-from caption_tx.data.backbone import WEIGHTS_VARIABLE
-from caption_tx.data.tokenizer import Tokenizer
-from caption_tx.data.vocabulary import SPECIAL_TOKENS
+from caption_tx.data.features.backbone import WEIGHTS_VARIABLE
+from caption_tx.data.text.tokenizer import Tokenizer
+from caption_tx.data.text.vocabulary import SPECIAL_TOKENS
 from caption_tx.errors import BundleError
-from caption_tx.inference.decoding import decode
+from caption_tx.inference.search.decode import decode
 
 WORDS = ["一只", "猫", "狗", "在", "睡觉", "小猫咪", "草地", "上", "跑"]
 
@@ -56,7 +56,7 @@ import json, sys
 import numpy as np
 from caption_tx.bundle import load_bundle
 from caption_tx.config import DecodingOptions
-from caption_tx.inference.decoding import decode
+from caption_tx.inference.search.decode import decode
 
 folder, inputs, out = sys.argv[1:]
 bundle = load_bundle(folder)

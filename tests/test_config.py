@@ -291,7 +291,7 @@ def test_bad_sources_are_named(text, message):
 
 
 def test_formats_are_those_that_are_read():
-    from caption_tx.data import layouts
+    from caption_tx.data.corpus import formats as layouts
 
     assert tuple(layouts.FORMATS) == FORMATS
     with pytest.raises(ConfigError, match=r"corpus\.leave_out must be of no_letters, .*got 'boring'"):

@@ -13,8 +13,8 @@ import pytest
 from caption_tx import demo
 from caption_tx.cli import main
 from caption_tx.config import BackboneConfig, Config, CorpusConfig, TextConfig, TrainingConfig
-from caption_tx.data.scenes import write_scenes
-from caption_tx.data.vocabulary import SPECIAL_TOKENS
+from caption_tx.data.scenes.rendering import write_scenes
+from caption_tx.data.text.vocabulary import SPECIAL_TOKENS
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def test_figures_from_the_command_line(scene_run, bundle, tmp_path, suffix, magi
 
 def test_raw_maps_from_the_command_line_and_from_python(scene_run, bundle, tmp_path):
     import caption_tx
-    from caption_tx.inference.map_files import load_npz
+    from caption_tx.inference.attention.map_files import load_npz
 
     image = str(scene_run[1] / "test-000001.png")
     out = tmp_path / "maps.npz"
@@ -206,7 +206,7 @@ def test_wrong_usage_is_exit_code_2(capsys):
 @pytest.mark.slow
 def test_200_real_photographs_with_chinese_captions(shared, tmp_path):
     from caption_tx import load
-    from caption_tx.data.corpus import read_corpus
+    from caption_tx.data.corpus.table import read_corpus
     from caption_tx.training.fit import train
 
     data = shared / "data" / "flickr8k"

@@ -49,9 +49,9 @@ def test_the_chinese_one_speaks_where_none_is_named(shared, capsys, command):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SHIPPED_BUNDLES)
 def test_it_captions_photographs_that_it_never_saw(shared, name):
-    from caption_tx.data.corpus import captions_by_image, read_corpus
+    from caption_tx.data.corpus.table import captions_by_image, read_corpus
     from caption_tx.evaluation import score
-    from caption_tx.inference.captioning import load
+    from caption_tx.inference.captioner import load
 
     folder = shared / "data" / "flickr8k"
     table = read_corpus(folder / CAPTION_FILES[name])

@@ -37,7 +37,7 @@ def _start_tensorflow(in_lanes: bool = False) -> None:
     with _silence():
         import tensorflow as tf
 
-        from caption_tx.cores import share_cores
+        from caption_tx.threads import share_cores
 
         tf.config.list_physical_devices()
         if in_lanes:
@@ -57,7 +57,7 @@ def _start_tensorflow_without_gpus() -> None:
 def _join_workers() -> None:
     """Starts TensorFlow as one of several workers, which must come before all else that it does."""
     with _silence():
-        from caption_tx.cores import share_cores
+        from caption_tx.threads import share_cores
         from caption_tx.training.distribution import choose, worker_share
     index, workers = worker_share()
     if workers == 1:
@@ -83,7 +83,7 @@ def demo(arguments: argparse.Namespace) -> None:
 
 def _read_corpus(source: CorpusConfig) -> Any:
     """The table of captions; names of images are checked only where a folder of images is named."""
-    from caption_tx.data.corpus import read_corpus
+    from caption_tx.data.corpus.table import read_corpus
 
     return read_corpus(
         source.sources,
@@ -109,8 +109,8 @@ def corpus(arguments: argparse.Namespace) -> None:
             raise ConfigError(f"{option} must end in {' or '.join(suffixes)}, got '{path}'.")
         if not path.absolute().parent.is_dir():
             raise ConfigError(f"{option}: there is no folder '{path.absolute().parent}'.")
-    from caption_tx.data.corpus import describe, format_description
-    from caption_tx.data.segmentation import Segmenter
+    from caption_tx.data.corpus.table import describe, format_description
+    from caption_tx.data.text.segmentation import Segmenter
 
     config = resolve(arguments)
     source = config.corpus
@@ -129,9 +129,9 @@ def _check_corpus(arguments: argparse.Namespace, config: Config, table: Any, seg
     """Prints the report, even where none of the images could be read, which is an error after it."""
     from tqdm import tqdm
 
-    from caption_tx.data.hygiene.checks import Findings, check_corpus
-    from caption_tx.data.hygiene.text import format_report
-    from caption_tx.data.image_folders import is_remote, open_images
+    from caption_tx.data.checks.corpus_checks import Findings, check_corpus
+    from caption_tx.data.checks.report import format_report
+    from caption_tx.data.images.sources import is_remote, open_images
     from caption_tx.files import write_atomically
 
     location, findings = config.corpus.images, Findings()
@@ -150,8 +150,8 @@ def _check_corpus(arguments: argparse.Namespace, config: Config, table: Any, seg
     if arguments.list is not None:
         write_atomically(arguments.list, findings.to_csv())
     if arguments.plot is not None:
-        from caption_tx.data.hygiene.plot import corpus_figure
-        from caption_tx.inference.plotting import save_figure
+        from caption_tx.data.checks.plot import corpus_figure
+        from caption_tx.inference.drawing.figures import save_figure
 
         save_figure(corpus_figure(report), arguments.plot)
     if location and not report["checked_images"]["read"]:
@@ -171,8 +171,8 @@ def features(arguments: argparse.Namespace) -> None:
         _start_tensorflow_without_gpus()
     else:
         _start_tensorflow(in_lanes=not arguments.join)
-    from caption_tx.training.encoding import encode_corpus, join_corpus
-    from caption_tx.training.ray_jobs import encode_on_ray
+    from caption_tx.data.features.corpus_features import encode_corpus, join_corpus
+    from caption_tx.training.ray.jobs import encode_on_ray
 
     if arguments.ray:
         cache = encode_on_ray(config, arguments.ray, arguments.cache, _tell)
@@ -215,7 +215,7 @@ def _train_on_ray(arguments: argparse.Namespace, config: Config) -> None:
     if os.environ.get("TF_CONFIG"):
         raise ConfigError("TF_CONFIG is set, but with --ray it is Ray that names the workers; unset it.")
     _start_tensorflow_without_gpus()
-    from caption_tx.training.ray_jobs import train_on_ray
+    from caption_tx.training.ray.jobs import train_on_ray
 
     train_on_ray(config, arguments.workdir, arguments.ray, arguments.workers, _tell)
 
@@ -231,7 +231,7 @@ def caption(arguments: argparse.Namespace) -> None:
     options = decoding_options(arguments)
     if arguments.batch_size < 1:
         raise ConfigError(f"--batch-size must be at least 1 image, got {arguments.batch_size}.")
-    from caption_tx.inference.image_sources import find_images
+    from caption_tx.data.images.inputs import find_images
     from caption_tx.inference.prediction_file import check_out
 
     if arguments.out is not None:
@@ -240,7 +240,7 @@ def caption(arguments: argparse.Namespace) -> None:
         raise ConfigError("--retry-failed tries the failed images of a file again; name it with --out.")
     images = find_images(arguments.images, lambda text: _warn(f"skipped: {text}"))
     _start_tensorflow()
-    from caption_tx.inference.captioning import load
+    from caption_tx.inference.captioner import load
 
     captioner = load(arguments.bundle, arguments.backbone_weights)
     if arguments.out is None:
@@ -279,7 +279,7 @@ def _write_captions(arguments: argparse.Namespace, captioner: Any, images: Itera
     """Adds to the file what it does not hold, and tells the counts."""
     from tqdm import tqdm
 
-    from caption_tx.inference.image_sources import count_images
+    from caption_tx.data.images.inputs import count_images
     from caption_tx.inference.prediction_file import PredictionFile
 
     def count() -> None:
@@ -320,7 +320,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     """Captions a split, or takes a file of predictions, and scores it."""
     options = decoding_options(arguments)
     _check_evaluation(arguments, options)
-    from caption_tx.data.corpus import captions_by_image
+    from caption_tx.data.corpus.table import captions_by_image
     from caption_tx.evaluation.evaluate import evaluate
     from caption_tx.evaluation.protocol import conversion
     from caption_tx.evaluation.scores import require_scorers
@@ -338,7 +338,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     facts: dict[str, Any] = {"corpus": {"sources": list(source.sources), "images": source.images}}
     if arguments.bundle is not None:
         _start_tensorflow()
-        from caption_tx.inference.captioning import load
+        from caption_tx.inference.captioner import load
 
         captioner = load(arguments.bundle, arguments.backbone_weights)
         text = captioner.bundle.text
@@ -358,7 +358,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     )
     lines = format_evaluation(evaluation)
     if arguments.bundle is not None and arguments.map_images:
-        from caption_tx.evaluation.map_health import measure_map_health
+        from caption_tx.evaluation.attention.map_health import measure_map_health
 
         captions = evaluation.predictions.captions
         maps = measure_map_health(captioner, captions, source.images, arguments.cache, arguments.map_images)
@@ -368,7 +368,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     report = json.dumps(evaluation.to_dict(facts), ensure_ascii=False, indent=1)
     write_atomically(arguments.out / "scores.json", report + "\n")
     if arguments.gallery_images:
-        from caption_tx.data.image_folders import open_images
+        from caption_tx.data.images.sources import open_images
         from caption_tx.evaluation.gallery import gallery_page
 
         images = open_images(source.images) if source.images else None

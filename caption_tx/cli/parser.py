@@ -8,9 +8,10 @@ from pathlib import Path
 
 from caption_tx import __version__
 from caption_tx.assets import SHIPPED_BUNDLES
-from caption_tx.cli import commands, explaining
+from caption_tx.cli import commands
+from caption_tx.cli import explain as explaining
 from caption_tx.cli.settings import DEFAULTS
-from caption_tx.cli.tuning import add_tune
+from caption_tx.cli.tune import add_tune
 from caption_tx.config import (
     COMPRESSIONS,
     FORMATS,

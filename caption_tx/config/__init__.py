@@ -51,7 +51,7 @@ FORMATS = (
     "parquet", "karpathy", "coco", "ai_challenger", "jsonl", "flickr30k", "csv", "tsv", "ofa", "coco_cn", "flickr8k",
     "pairs", "folder",
 )  # fmt: skip
-"""Layouts of caption files, in the order in which they are looked for (`data/layouts.py`)."""
+"""Layouts of caption files, in the order in which they are looked for (`data/corpus/formats.py`)."""
 
 UNFIT = (
     "no_letters", "placeholder", "damaged_text", "html", "url", "email", "file_name", "hashtag", "repetition",
@@ -148,7 +148,7 @@ class TextConfig:
 
     `nfkc` folds full-width letters and other compatibility forms (Unicode NFKC); `script` "simplified"
     or "traditional" converts Chinese characters; None leaves them as they are. Token embeddings start from
-    the `word_vectors` of a text file (`data/word_vectors.py`); `model.freeze_embeddings` keeps them so.
+    the `word_vectors` of a text file (`data/text/word_vectors.py`); `model.freeze_embeddings` keeps them so.
     """
 
     language: str = "zh"
@@ -172,9 +172,9 @@ class TextConfig:
 class BackboneConfig:
     """The frozen image encoder: a network of `keras.applications`, by its name there, cut at `feature_layer`.
 
-    What is None is the network's own (`data/networks.py`); the layer may be any with a grid or a vector for each
-    image. `alpha` is the width of a MobileNet, V2 or V3. `weights` is "imagenet" (downloaded by Keras), "scenes"
-    (the small MobileNet of this package), or the path of a file. `storage` is the number format of features.
+    What is None is the network's own (`data/features/networks.py`); the layer may be any with a grid or a vector
+    for each image. `alpha` is the width of a MobileNet, V2 or V3. `weights` is "imagenet" (downloaded by Keras),
+    "scenes" (the small MobileNet of this package), or the path of a file. `storage` is the number format of features.
     """
 
     name: str = "MobileNet"
@@ -305,7 +305,7 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class TuningConfig:
-    """CIDEr fine-tuning of a trained bundle (`training/tuning.py`).
+    """CIDEr fine-tuning of a trained bundle (`training/tuning/tune.py`).
 
     `samples` captions of each image are drawn at `temperature` and rated; the cross-entropy of people's captions,
     per token, counts `caption_share` beside the reward's loss. Tuning stops where the greedy captions of

@@ -18,7 +18,7 @@ import pandas as pd
 
 from caption_tx import __version__
 from caption_tx.config import DecodingOptions
-from caption_tx.data.corpus import captions_by_image
+from caption_tx.data.corpus.table import captions_by_image
 from caption_tx.errors import CaptionTxError, ConfigError, CorpusError, ImageError
 from caption_tx.evaluation.image_ids import annotated_numbers
 from caption_tx.evaluation.protocol import DESCRIPTION
@@ -27,9 +27,9 @@ from caption_tx.evaluation.submissions import Predictions, read_submission
 from caption_tx.inference.prediction_file import PredictionFile
 
 if TYPE_CHECKING:
-    from caption_tx.data.cache import FeatureCache
-    from caption_tx.inference.captioning import ImageCaptioner
-    from caption_tx.inference.decoding import Caption
+    from caption_tx.data.features.cache import FeatureCache
+    from caption_tx.inference.captioner import ImageCaptioner
+    from caption_tx.inference.search.decode import Caption
 
 _LOADED = 1024
 """Images whose features are taken out of a cache at once: every shard that holds one is read through."""
@@ -97,7 +97,7 @@ def _captions(
 ) -> Iterator[tuple[str, list[Caption] | ImageError]]:
     """Each image with its captions or its error: first those whose features are there, then the others."""
     if cache is not None and names:
-        from caption_tx.data.cache import open_cache
+        from caption_tx.data.features.cache import open_cache
 
         store = open_cache(cache, captioner.bundle.backbone_key)
         yield from _cached_captions(captioner, [name for name in names if name in store.images], options, store)
@@ -112,9 +112,9 @@ def _captions(
 def _cached_captions(
     captioner: ImageCaptioner, names: Sequence[str], options: DecodingOptions, cache: FeatureCache
 ) -> Iterator[tuple[str, list[Caption]]]:
-    from caption_tx.data.backbone import dequantize
-    from caption_tx.data.cache import read_manifest
-    from caption_tx.inference.decoding import FULL_BATCH, decode
+    from caption_tx.data.features.backbone import dequantize
+    from caption_tx.data.features.cache import read_manifest
+    from caption_tx.inference.search.decode import FULL_BATCH, decode
 
     bundle, segmenter = captioner.bundle, captioner.bundle.segmenter()
     contents: dict[str, str] = {}

@@ -10,7 +10,7 @@ import io
 from dataclasses import dataclass
 from typing import Any
 
-from caption_tx.data.image_folders import Images
+from caption_tx.data.images.sources import Images
 from caption_tx.errors import ImageError
 from caption_tx.evaluation.evaluate import Evaluation
 from caption_tx.evaluation.scores import METRICS, TITLES

@@ -12,8 +12,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from caption_tx.data.readers.image_names import stem
-from caption_tx.data.readers.records import as_name
+from caption_tx.data.corpus.image_names import stem
+from caption_tx.data.corpus.records import as_name
 from caption_tx.errors import CorpusError
 
 # COCO_val2014_000000000123.jpg, 000000000123.jpg, 123.jpg

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from caption_tx.config import LANGUAGES, TextConfig
-from caption_tx.data.segmentation import Segmenter, detokenize, strip_punctuation
+from caption_tx.data.text.segmentation import Segmenter, detokenize, strip_punctuation
 from caption_tx.errors import ConfigError
 
 WORDS, CHARACTERS = "words", "characters"

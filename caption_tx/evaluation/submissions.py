@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from caption_tx.data.readers.records import CAPTION_HEADERS, IMAGE_HEADERS, as_name, find_columns
-from caption_tx.data.text_files import TextFile, undecoded
+from caption_tx.data.corpus.records import CAPTION_HEADERS, IMAGE_HEADERS, as_name, find_columns
+from caption_tx.data.corpus.text_files import TextFile, undecoded
 from caption_tx.errors import CaptionTxError
 from caption_tx.evaluation.image_ids import ImageIds
 

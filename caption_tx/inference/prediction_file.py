@@ -29,8 +29,8 @@ except ImportError:  # Windows
     fcntl = None
 
 if TYPE_CHECKING:
-    from caption_tx.inference.decoding import Caption
-    from caption_tx.inference.image_sources import NamedImage
+    from caption_tx.data.images.inputs import NamedImage
+    from caption_tx.inference.search.decode import Caption
 
 
 _TRIES = 100

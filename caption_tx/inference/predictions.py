@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from caption_tx.errors import CaptionTxError, ConfigError, ImageError
 
 if TYPE_CHECKING:
-    from caption_tx.inference.decoding import Caption
+    from caption_tx.inference.search.decode import Caption
 
 COLUMNS = ("image", "rank", "caption", "words", "log_probability", "score", "confidence", "finished", "error")
 SUFFIXES = (".jsonl", ".csv", ".parquet")

@@ -8,8 +8,8 @@ import keras
 from einops import rearrange
 from keras import ops
 
+from caption_tx.model.fused_layers import Dropout, LayerNormalization
 from caption_tx.model.layers import DecoderBlock, ImageMemory, TokenAndPositionEmbedding
-from caption_tx.model.operations import Dropout, LayerNormalization
 from caption_tx.model.token_output import TokenOutput
 
 

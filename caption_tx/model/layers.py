@@ -9,7 +9,7 @@ import numpy as np
 from einops import rearrange
 from keras import ops
 
-from caption_tx.model.operations import Dense, Dropout, LayerNormalization, gelu
+from caption_tx.model.fused_layers import Dense, Dropout, LayerNormalization, gelu
 
 EMBEDDING_STDDEV = 0.02
 """Small enough that the tied output adds little to the log prior before training."""

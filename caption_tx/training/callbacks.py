@@ -18,12 +18,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from caption_tx.config import DecodingOptions
-from caption_tx.data.backbone import dequantize
-from caption_tx.data.tokenizer import Tokenizer
+from caption_tx.data.features.backbone import dequantize
+from caption_tx.data.text.tokenizer import Tokenizer
 from caption_tx.errors import CaptionTxError
 from caption_tx.evaluation.scores import score
 from caption_tx.files import write_atomically
-from caption_tx.inference.decoding import FULL_BATCH, decode
+from caption_tx.inference.search.decode import FULL_BATCH, decode
 from caption_tx.model.captioner import Captioner
 
 

@@ -15,32 +15,32 @@ import pandas as pd
 
 from caption_tx.bundle import Bundle, load_bundle, save_bundle
 from caption_tx.config import Config, DecodingOptions, TextConfig, TrainingConfig, dump_config, load_config
-from caption_tx.cores import lanes
-from caption_tx.data import pipeline
-from caption_tx.data.backbone import Backbone, dequantize
-from caption_tx.data.cache import FeatureCache, telling_damage
-from caption_tx.data.image_folders import Images, open_images
-from caption_tx.data.segmentation import Segmenter
-from caption_tx.data.tokenizer import Tokenizer
-from caption_tx.data.word_vectors import read_word_vectors
-from caption_tx.errors import ConfigError, ImageError
-from caption_tx.evaluation.protocol import conversion
-from caption_tx.evaluation.scores import require_scorers
-from caption_tx.files import write_atomically
-from caption_tx.model.captioner import Captioner
-from caption_tx.training import distribution
-from caption_tx.training.callbacks import FreeRunningScores, RunState, SampleCaptions
-from caption_tx.training.distribution import Distribution
-from caption_tx.training.encoding import encode_splits, encode_together, find_unreadable, read_table
-from caption_tx.training.model import TrainingModel, choose_precision, make_captioner
-from caption_tx.training.objective import MaskedLoss, TokenAccuracy, TokenLoss
-from caption_tx.training.preparation import (
+from caption_tx.data.batches import PackedCaptions, cached_rows, packed_batches, picture_rows
+from caption_tx.data.features.backbone import Backbone, dequantize
+from caption_tx.data.features.cache import FeatureCache, telling_damage
+from caption_tx.data.features.corpus_features import encode_splits, encode_together, find_unreadable, read_table
+from caption_tx.data.images.sources import Images, open_images
+from caption_tx.data.preparation import (
     TRAINING_SPLITS,
     Words,
     release_memory,
     segment_corpus,
     tokenize_corpus,
 )
+from caption_tx.data.text.segmentation import Segmenter
+from caption_tx.data.text.tokenizer import Tokenizer
+from caption_tx.data.text.word_vectors import read_word_vectors
+from caption_tx.errors import ConfigError, ImageError
+from caption_tx.evaluation.protocol import conversion
+from caption_tx.evaluation.scores import require_scorers
+from caption_tx.files import write_atomically
+from caption_tx.model.captioner import Captioner
+from caption_tx.threads import lanes
+from caption_tx.training import distribution
+from caption_tx.training.callbacks import FreeRunningScores, RunState, SampleCaptions
+from caption_tx.training.distribution import Distribution
+from caption_tx.training.objective import MaskedLoss, TokenAccuracy, TokenLoss
+from caption_tx.training.training_model import TrainingModel, choose_precision, make_captioner
 
 _ENCODED = 32
 """Images through the backbone at once."""
@@ -174,15 +174,15 @@ def _train(config: Config, workdir: Path, log: Callable[[str], None], chosen: Di
 
     views = 1 + config.training.flips + config.training.crops
 
-    def batches(packed: pipeline.PackedCaptions, seed: int | None, augmented: bool) -> Any:
+    def batches(packed: PackedCaptions, seed: int | None, augmented: bool) -> Any:
         if cache is not None:
-            rows = pipeline.cached_rows(cache, packed, seed, views if augmented else 1, chosen.share)
+            rows = cached_rows(cache, packed, seed, views if augmented else 1, chosen.share)
         else:
             size = backbone.config.image_size
-            rows = pipeline.picture_rows(images, packed, size, seed, views if augmented else 1, log, chosen.share)
+            rows = picture_rows(images, packed, size, seed, views if augmented else 1, log, chosen.share)
         uncounted = (Tokenizer.pad_token_id, Tokenizer.unk_token_id)
         size, parts = config.training.batch_size, chosen.devices
-        return chosen.dataset(pipeline.packed_batches(rows, packed, size, uncounted, seed, parts))
+        return chosen.dataset(packed_batches(rows, packed, size, uncounted, seed, parts))
 
     size = config.training.batch_size
     steps = {number: math.ceil(len(packed.images) / size) for number, packed in prepared.train.items()}

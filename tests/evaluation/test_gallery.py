@@ -6,7 +6,7 @@ import shutil
 import pandas as pd
 import pytest
 
-from caption_tx.data.image_folders import open_images
+from caption_tx.data.images.sources import open_images
 from caption_tx.evaluation.evaluate import evaluate
 from caption_tx.evaluation.gallery import SIDE, gallery_page, worst_first
 

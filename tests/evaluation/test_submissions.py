@@ -5,12 +5,12 @@ import json
 import pandas as pd
 import pytest
 
-from caption_tx.data.corpus import read_corpus
+from caption_tx.data.corpus.table import read_corpus
 from caption_tx.errors import CaptionTxError, ImageError
 from caption_tx.evaluation.image_ids import ImageIds, annotated_numbers
 from caption_tx.evaluation.submissions import read_submission
-from caption_tx.inference.decoding import Caption
 from caption_tx.inference.prediction_file import PredictionFile
+from caption_tx.inference.search.decode import Caption
 
 NAMES = ["a1.jpg", "b2.jpg", "c3.jpg"]
 SAID = {"a1.jpg": "一只狗", "b2.jpg": "two dogs, one ball", "c3.jpg": ""}

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from caption_tx.data.pipeline import pack_captions
-from caption_tx.data.tokenizer import TokenLists
-from caption_tx.data.vocabulary import END, START, UNK
+from caption_tx.data.batches import pack_captions
+from caption_tx.data.text.tokenizer import TokenLists
+from caption_tx.data.text.vocabulary import END, START, UNK
 from caption_tx.training.objective import MaskedLoss
 
 EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"

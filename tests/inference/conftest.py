@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from caption_tx.inference.attention import END_MARK, AttentionMaps
+from caption_tx.inference.attention.maps import END_MARK, AttentionMaps
 
 L, N, H, W = 2, 3, 3, 5
 

@@ -6,10 +6,10 @@ import pytest
 
 from caption_tx.bundle import Bundle, load_bundle, save_bundle
 from caption_tx.config import BackboneConfig, DecodingOptions, TextConfig
-from caption_tx.inference.decoding import decode
+from caption_tx.inference.search.decode import decode
 from caption_tx.model.captioner import Captioner
-from caption_tx.training.model import TrainingModel
 from caption_tx.training.objective import MaskedLoss
+from caption_tx.training.training_model import TrainingModel
 
 BOTH_TIES = pytest.mark.parametrize("tie_embeddings", [True, False])
 WIDTHS = pytest.mark.parametrize("width", [19, 22], ids=["projected", "as wide"])

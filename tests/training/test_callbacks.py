@@ -10,11 +10,11 @@ import pytest
 from caption_tx.config import DecodingOptions
 from caption_tx.errors import CaptionTxError
 from caption_tx.evaluation import score
-from caption_tx.inference.decoding import decode
+from caption_tx.inference.search.decode import decode
 from caption_tx.training import callbacks
 from caption_tx.training.callbacks import FreeRunningScores, RunState, SampleCaptions, curves_figure
-from caption_tx.training.model import TrainingModel
 from caption_tx.training.objective import MaskedLoss, TokenLoss
+from caption_tx.training.training_model import TrainingModel
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ import pytest
 from caption_tx import demo
 from caption_tx.bundle import load_bundle
 from caption_tx.config import dump_config
-from caption_tx.data.scenes import write_scenes
+from caption_tx.data.scenes.rendering import write_scenes
 from caption_tx.errors import CaptionTxError, ConfigError
 from caption_tx.training import distribution
 from caption_tx.training.distribution import Distribution, worker_share
@@ -45,7 +45,7 @@ join = commands._join_workers
 
 def join_and_prepare():
     join()
-    from caption_tx.data import pipeline
+    from caption_tx.data import batches
     from caption_tx.training import distribution
     from caption_tx.training.callbacks import RunState
     pipeline.SHARDS_PER_WORKER = 1

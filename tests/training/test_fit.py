@@ -12,11 +12,11 @@ import pytest
 from PIL import Image
 
 from caption_tx.config import Config, CorpusConfig, ModelConfig, TextConfig, TrainingConfig, dump_config, load_config
+from caption_tx.data.preparation import release_memory, segment_corpus, tokenize_corpus
 from caption_tx.errors import CaptionTxError, ConfigError, CorpusError
 from caption_tx.training import fit
 from caption_tx.training.callbacks import RunState
 from caption_tx.training.fit import Stage, learning_rate_schedule, plan_stages, train
-from caption_tx.training.preparation import release_memory, segment_corpus, tokenize_corpus
 
 COLOURS = {"红色": (220, 30, 30), "绿色": (30, 190, 40), "蓝色": (30, 50, 220), "黄色": (230, 220, 40)}
 FULL = {"tensorboard": True, "sample_count": 2}
@@ -99,9 +99,9 @@ def test_log_has_parameters_vocabulary_and_the_best_epoch(whole, log):
 
 
 def test_bundle_is_of_the_best_epoch_and_names_colours(whole, corpus):
-    from caption_tx.data.backbone import dequantize
-    from caption_tx.data.images import read_image
-    from caption_tx.inference.decoding import decode
+    from caption_tx.data.features.backbone import dequantize
+    from caption_tx.data.images.decoding import read_image
+    from caption_tx.inference.search.decode import decode
 
     workdir, bundle = whole
     assert bundle.facts["val_token_loss"] == pytest.approx(history(workdir)["val_token_loss"].min())
@@ -124,9 +124,10 @@ def test_the_same_command_after_the_end_does_not_train(whole, make_config):
 def test_a_run_in_lanes_learns_what_one_without_learns(whole, make_config, tmp_path, run_python, lanes, cached):
     """In a process of its own, where TensorFlow's threads are still free: these here have theirs already."""
     (tmp_path / "recipe.toml").write_text(dump_config(make_config(cached=cached)), encoding="utf-8")
-    code = "import sys\nfrom caption_tx import cores\nfrom caption_tx.config import load_config\ncores.share_cores()\n"
+    code = "import sys\nfrom caption_tx import threads\nfrom caption_tx.config import load_config\n"
+    code += "threads.share_cores()\n"
     code += "from caption_tx.training.fit import train\ntrain(load_config(sys.argv[1]), sys.argv[2])\n"
-    process = run_python(code + "print('lanes', cores.lanes())", tmp_path / "recipe.toml", tmp_path / "run")
+    process = run_python(code + "print('lanes', threads.lanes())", tmp_path / "recipe.toml", tmp_path / "run")
     assert process.returncode == 0, process.stderr[-2000:]
     assert process.stdout.splitlines()[-1] == f"lanes {lanes}"
     for column in ("loss", "val_token_loss"):
@@ -355,7 +356,7 @@ def test_missing_captions_are_a_clear_error(make_config, tmp_path):
 
 
 def test_what_is_left_out_is_listed_with_its_reason():
-    from caption_tx.data.segmentation import Segmenter
+    from caption_tx.data.text.segmentation import Segmenter
 
     table = pd.DataFrame(
         {
@@ -387,7 +388,7 @@ def test_what_is_left_out_is_listed_with_its_reason():
 
 
 def test_the_vocabulary_is_that_of_the_last_stage():
-    from caption_tx.data.segmentation import Segmenter
+    from caption_tx.data.text.segmentation import Segmenter
 
     table = pd.DataFrame(
         {
@@ -408,7 +409,7 @@ def test_the_vocabulary_is_that_of_the_last_stage():
 
 
 def test_mixed_stages_hold_later_captions_too_and_mark_those_of_machines():
-    from caption_tx.data.segmentation import Segmenter
+    from caption_tx.data.text.segmentation import Segmenter
 
     table = pd.DataFrame(
         {
@@ -445,7 +446,7 @@ def test_mixed_stages_hold_later_captions_too_and_mark_those_of_machines():
 
 
 def test_captions_with_a_named_problem_are_left_out_when_asked():
-    from caption_tx.data.segmentation import Segmenter
+    from caption_tx.data.text.segmentation import Segmenter
 
     captions = ["a dog on a hill", "see www.dogs.com/now", "a <b>big</b> www.dogs.com", "two cats"]
     table = pd.DataFrame({"image": list("abcd"), "caption": captions, "split": "train", "origin": "human"})

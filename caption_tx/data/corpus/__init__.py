@@ -1,0 +1,1 @@
+"""Caption files of every layout -> one table with a row per caption."""

@@ -1,0 +1,1 @@
+"""Image features: the frozen backbone, and a cache that stores each image once."""

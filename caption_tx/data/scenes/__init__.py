@@ -1,0 +1,1 @@
+"""Rendered scenes with captions and object masks: a corpus that needs no download."""

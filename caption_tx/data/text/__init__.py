@@ -1,0 +1,1 @@
+"""Text: segmentation into words, the vocabulary and the tokenizer."""

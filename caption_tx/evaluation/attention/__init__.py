@@ -1,0 +1,1 @@
+"""How well attention maps agree with objects, and whether the model uses what they show."""

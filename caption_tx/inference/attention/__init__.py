@@ -1,0 +1,1 @@
+"""Attention maps: teacher-forced scores, pooling, files and health checks."""

@@ -1,0 +1,1 @@
+"""Attention maps as pictures: overlays, figures and animations."""

@@ -1,0 +1,1 @@
+"""Caption search: sampling, beam search and minimum Bayes risk."""

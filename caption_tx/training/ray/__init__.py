@@ -1,0 +1,1 @@
+"""Encoding and training on a Ray cluster."""

@@ -1,0 +1,1 @@
+"""Fine-tuning with a CIDEr reward (self-critical training)."""

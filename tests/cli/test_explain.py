@@ -1,0 +1,213 @@
+"""`caption-tx explain`: words, figures, animations, pages, raw maps, and their health, from a tiny bundle."""
+
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from caption_tx.cli import explain as explaining
+from caption_tx.cli import main
+from caption_tx.inference import captioner as captioning
+from caption_tx.inference.attention import health
+from caption_tx.inference.attention.map_files import load_npz
+from caption_tx.inference.attention.maps import END_MARK, END_TEXT
+
+pytestmark = pytest.mark.usefixtures("loaded_once")
+
+
+@pytest.fixture(scope="module")
+def captioner(bundle):
+    return captioning.load(bundle, None)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory, write_pictures):
+    """Six pictures, and a file among them that is none."""
+    folder = tmp_path_factory.mktemp("photos")
+    write_pictures(folder, 6)
+    (folder / "002x.jpg").write_bytes(b"no picture")
+    return folder
+
+
+@pytest.fixture
+def run(bundle, capsys):
+    """Runs the command; gives exit code, stdout and stderr."""
+
+    def run(*arguments):
+        code = main(["explain", *map(str, arguments), "--bundle", bundle])
+        return code, *capsys.readouterr()
+
+    return run
+
+
+def test_words_and_their_log_probabilities(run, photos, captioner):
+    name = str(photos / "000.png")
+    code, out, err = run(name, "--caption", "a b-zebra b, c")
+    assert (code, err) == (0, "caption-tx: the model does not know 'b-zebra' and takes it for an unknown word.\n")
+    lines = out.splitlines()
+    assert lines[0] == f"{name}\ta b-zebra b, c"
+    maps = captioner.explain(name, "a b-zebra b, c")
+    assert maps.words == ("a", "b", "zebra", "b", "c", END_MARK)
+    assert [line.split("\t")[0].strip() for line in lines[1:]] == ["a", "b-zebra(?)", "b", "c", END_TEXT]
+    values = [float(re.search(r"ln p = (\S+)", line)[1]) for line in lines[1:]]
+    wanted = maps.log_probabilities
+    np.testing.assert_allclose(values, [wanted[0], wanted[1] + wanted[2], *wanted[3:]], atol=0.006)
+
+
+def test_the_caption_of_any_search_and_any_rank(run, photos, captioner):
+    name, search = str(photos / "001.png"), ["--beam-width", "3", "--n-best", "3"]
+    found = captioner.n_best(name, beam_width=3, n_best=3)
+    assert len({caption.text for caption in found}) == 3
+    for rank, caption in enumerate(found):
+        code, out, _ = run(name, *search, "--rank", rank, "--json")
+        document = json.loads(out)
+        [image] = document["images"]
+        assert (code, image["caption"], document["errors"]) == (0, caption.text, [])
+        np.testing.assert_allclose(
+            [word["log_probability"] for word in image["words"]], caption.log_probabilities, atol=2e-3
+        )
+        assert image["log_probability"] == pytest.approx(caption.log_probability, abs=5e-3)
+    code, _, err = run(name, "--rank", "1")
+    assert code == 1 and "--rank 1" in err and "--beam-width 2" in err
+    assert run(name, "--rank", "-1")[0] == 1
+    code, _, err = run(name, "--caption", "a b", "--beam-width", "2")
+    assert code == 1 and "leave out" in err
+
+
+def test_a_page_of_a_folder_with_a_bad_image(run, photos, tmp_path):
+    out = tmp_path / "page.html"
+    code, printed, err = run(photos / "005.png", photos, "--out", out, "--layer", "-1", "--pool", "rollout")
+    assert code == 0
+    assert "002x.jpg" in err and err.count("\n") == 1
+    page = out.read_text(encoding="utf-8")
+    assert page.count('<article class="card"') == 7
+    assert "002x.jpg" in page.split('id="problems"')[1]
+    data = json.loads(re.search(r'id="data">(.*?)</script>', page, re.S)[1])
+    assert (data["settings"]["layer"], data["settings"]["pool"]) == (3, "rollout")
+    assert '<html lang="en">' in page  # as the captions of the bundle
+    assert printed.endswith(f"{out}\n")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["page.html"]
+
+
+def test_a_page_in_another_language_with_its_warnings(run, photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(health, "SAME", 1)  # any two maps are near enough
+    out = tmp_path / "page.html"
+    assert run(photos, "--out", out, "--page-language", "zh")[0] == 0
+    page = out.read_text(encoding="utf-8")
+    assert '<html lang="zh-Hans">' in page and "7 条提醒：并不是每张热力图都可信" in page
+    assert page.count("<li>第 ") == 6 and "Layer 0 head" not in page
+
+
+@pytest.mark.parametrize(("suffix", "magic"), [(".png", b"\x89PNG"), (".svg", b"<?xml"), (".pdf", b"%PDF")])
+def test_figures(run, photos, tmp_path, suffix, magic):
+    out = tmp_path / f"maps{suffix}"
+    look = ["--pool", "spread", "--scale-per-word", "--cmap", "viridis", "--alpha", "0.6", "--flat"]
+    assert run(photos / "000.png", "--caption", "a b c", "--words-only", "--out", out, *look)[0] == 0
+    plain = out.read_bytes()
+    assert plain.startswith(magic)
+    if suffix == ".png":
+        assert run(photos / "000.png", "--caption", "a b c", "--words-only", "--out", out)[0] == 0
+        assert out.read_bytes() != plain
+        assert run(photos / "000.png", "--caption", "a b c", "--heads-of", "1", "--out", out)[0] == 0
+        assert out.read_bytes() != plain
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".webp"])
+def test_animations(run, photos, tmp_path, suffix):
+    out = tmp_path / f"maps{suffix}"
+    assert run(photos / "000.png", "--caption", "a b c", "--seconds", "0.3", "--out", out)[0] == 0
+    with Image.open(out) as movie:
+        assert (movie.format.lower(), movie.n_frames) == (suffix[1:], 5)
+        movie.seek(1)
+        movie.load()
+        assert movie.info["duration"] == 300
+
+
+def test_raw_maps(run, photos, tmp_path, captioner):
+    name, out = photos / "003.png", tmp_path / "maps.npz"
+    assert run(name, "--caption", "a b c", "--merge", "ab", "--words-only", "--out", out)[0] == 0
+    maps, expected = load_npz(out), captioner.explain(name, "a b c")
+    np.testing.assert_allclose(maps.scores, expected.scores, atol=1e-6)
+    np.testing.assert_allclose(maps.self_scores, expected.self_scores, atol=1e-6)
+    np.testing.assert_allclose(maps.self_scores.sum(axis=-1), 1, atol=1e-5)
+    assert np.abs(np.triu(maps.self_scores, 1)).max() == 0
+    assert maps.titles == ["ab", "c"] and maps.words == ("a", "b", "c", END_MARK)
+    assert run(name, "--caption", "a b c", "--out", tmp_path / "maps.json")[0] == 0
+    document = json.loads((tmp_path / "maps.json").read_text(encoding="utf-8"))
+    np.testing.assert_allclose(document["scores"], expected.scores, rtol=1e-4, atol=1e-7)
+
+
+def test_health(run, photos):
+    code, out, _ = run(photos, "--health")
+    assert code == 0
+    assert out.startswith("6 captions, ") and "layer  head  entropy  same" in out
+    code, out, _ = run(photos, "--health", "--json")
+    document = json.loads(out)
+    assert len(document["health"]["heads"]) == 3 * 2 + 1
+    assert document["health"]["heads"][0]["row_sum_error"] < 1e-5
+    assert len(document["errors"]) == 1 and "002x.jpg" in document["errors"][0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["{photos}/000.png", "--out", "maps.bmp"], "--out must end in one of .png, .svg, .pdf, .gif"),
+        (["{photos}/000.png", "--out", "no/such/maps.html"], "no/such"),
+        (["{photos}/000.png", "--layer", "3"], "no layer 3"),
+        (["{photos}/000.png", "--head", "1", "--pool", "rollout"], "leave out the head"),
+        (["{photos}/000.png", "--alpha", "2"], "alpha"),
+        (["{photos}/000.png", "--cmap", "rainbows"], "rainbows"),
+        (["{photos}/000.png", "--heads-of", "0", "--out", "x.html"], "--heads-of draws a figure"),
+        (["{photos}/000.png", "--caption", "a b c d a b c d a b c d"], "12 words; the model knows at most 10"),
+        (["{photos}/000.png", "--caption", "..."], "no words"),
+        (["{photos}/gone.png"], "gone.png"),
+        (["{photos}/000.png", "--page-language", "zh", "--out", "x.png"], "--page-language is of a page"),
+    ],
+)
+def test_a_bad_request_is_one_plain_line(run, photos, arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(*[text.format(photos=photos) for text in arguments])
+    assert (code, out) == (1, "")
+    assert message in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["{folder}", "--out", "x.png"], "x.png holds one image; name fewer, or a page for several (.html)."),
+        (["{folder}/a.png", "--caption", "a b", "--merge", "ac", "--out", "x.png"], "row that spell 'ac'"),
+        (["{folder}/a.png", "--caption", "a b c", "--merge", "ab", "--heads-of", "3", "--out", "x.png"], "shows 3"),
+        (["{folder}/a.png", "--caption", "a", "--words-only", "--heads-of", "-2", "--out", "x.png"], "no word -2"),
+        (["{folder}/a.png", "--heads-of", "11", "--out", "x.png"], "no word 11; captions have at most 11"),
+        (["{folder}/a.png", "--heads-of", "4", "--max-length", "4", "--out", "x.png"], "captions have at most 4"),
+    ],
+)
+def test_what_can_be_known_is_refused_before_any_image_is_read(run, photos, tmp_path, monkeypatch, arguments, message):
+    """The images are none, which would be told first if one of them had been read."""
+    for name in ("a.png", "b.png"):
+        shutil.copy(photos / "002x.jpg", tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(*[text.format(folder=tmp_path) for text in arguments])
+    assert (code, out) == (1, "")
+    assert message in err and err.count("\n") == 1 and "skipped" not in err
+
+
+def test_a_page_holds_no_more_images_than_a_browser_opens(run, photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(explaining, "MOST_ON_A_PAGE", 6)
+    code, out, err = run(photos, "--out", tmp_path / "x.html")
+    assert (code, out) == (1, "") and err.endswith("A page shows at most 6 images; name fewer.\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_requests_that_fail_on_the_way_write_nothing(run, photos, tmp_path):
+    out = tmp_path / "x.png"
+    code, _, err = run(photos / "002x.jpg", "--out", out)
+    assert code == 1 and "None of the images could be explained." in err
+    [image] = json.loads(run(photos / "000.png", "--json")[1])["images"]
+    two = "".join(word["text"] for word in image["words"][:2])  # become one, so the eleventh is not there
+    code, _, err = run(photos / "000.png", "--merge", two, "--heads-of", "10", "--out", out)
+    assert code == 1 and "no word 10" in err
+    assert list(tmp_path.iterdir()) == []

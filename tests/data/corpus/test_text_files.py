@@ -1,0 +1,235 @@
+"""Captions in every encoding that they come in, and damaged ones."""
+
+import os
+import random
+
+import pytest
+
+from caption_tx.data.corpus.text_files import HEAD_BYTES, TextFile, find_encoding, guess_encoding, undecoded
+from caption_tx.errors import CorpusError
+
+SIMPLIFIED = (
+    "一个穿着泳装的女人躺在海水里。",
+    "两只狗在草地上奔跑。",
+    "一对恋人在公园的河边拥抱",
+    "三个男孩在踢足球，旁边站着一位裁判。",
+    "戴红色帽子的小女孩骑着自行车。",
+    "雪地里有一辆黄色的汽车",
+    "厨师正在厨房里切胡萝卜和洋葱。",
+    "一位老人坐在长椅上看报纸",
+    "几匹马在河边喝水。",
+    "窗台上放着一盆绿色的植物。",
+    "小男孩手里拿着蓝色的气球",
+    "人们在雨中撑着伞过马路。",
+)
+TRADITIONAL = (
+    "一個穿著泳裝的女人躺在海水裡。",
+    "兩隻狗在草地上奔跑。",
+    "一對戀人在公園的河邊擁抱",
+    "三個男孩在踢足球，旁邊站著一位裁判。",
+    "戴紅色帽子的小女孩騎著自行車。",
+    "雪地裡有一輛黃色的汽車",
+    "廚師正在廚房裡切胡蘿蔔和洋蔥。",
+    "一位老人坐在長椅上看報紙",
+    "幾匹馬在河邊喝水。",
+    "窗臺上放著一盆綠色的植物。",
+    "小男孩手裡拿著藍色的氣球",
+    "人們在雨中撐著傘過馬路。",
+)
+ENCODED = [
+    *((name, found, SIMPLIFIED) for name, found in (("utf-8", "utf-8"), ("utf-8-sig", "utf-8"), ("utf-16", "utf-16"))),
+    *((name, name, SIMPLIFIED) for name in ("utf-16-le", "utf-16-be", "gb18030")),
+    *((name, "gb18030", SIMPLIFIED) for name in ("gbk", "gb2312")),
+    *((name, name, TRADITIONAL) for name in ("gb18030", "big5", "utf-16-le", "utf-8")),
+]
+
+
+def lines_of(path, encoding=None):
+    bad = []
+    found = list(TextFile.of(path, encoding).lines(lambda *place: bad.append(place)))
+    return found, [(number, reason) for number, reason, _ in bad]
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write_file(data: bytes):
+        (tmp_path / "captions.txt").write_bytes(data)
+        return tmp_path / "captions.txt"
+
+    return write_file
+
+
+@pytest.mark.parametrize(("encoding", "found", "captions"), ENCODED)
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_dozen_captions_of_every_encoding(write, encoding, found, captions, end):
+    path = write(end.join(f"{place}.jpg#zhc#0 {caption}" for place, caption in enumerate(captions)).encode(encoding))
+    assert find_encoding(path) == found
+    lines, bad = lines_of(path)
+    assert bad == []
+    assert [(number, text.rstrip("\n")) for number, text in lines] == [
+        (place + 1, f"{place}.jpg#zhc#0 {caption}") for place, caption in enumerate(captions)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "captions"), [("gb18030", SIMPLIFIED), ("gb18030", TRADITIONAL), ("big5", TRADITIONAL)]
+)
+@pytest.mark.parametrize("length", [4, 6, 99])
+def test_one_caption_without_any_latin_letter_is_enough(encoding, captions, length):
+    for caption in captions:
+        found = guess_encoding(caption[:length].encode(encoding))
+        # Four letters may be too few, but never taken for another encoding.
+        assert found == encoding or (length == 4 and found is None), caption
+
+
+def test_an_encoding_of_no_chinese_is_named_by_the_person(write):
+    path = write("image,caption\na.jpg,A man at a café eats crème brûlée\n".encode("cp1252"))
+    with pytest.raises(
+        CorpusError, match=r"captions\.txt, line 2: not UTF-8 \(byte 0xe9\).*captions\.txt:encoding=cp1252'"
+    ):
+        find_encoding(path)
+    assert lines_of(path, "cp1252")[0][1][1].strip() == "a.jpg,A man at a café eats crème brûlée"
+
+
+@pytest.mark.parametrize(("encoding", "found", "captions"), ENCODED)
+def test_captions_behind_much_ascii(write, encoding, found, captions):
+    text = "a.jpg#0\tA dog runs .\n" * 20_000 + "".join(f"b.jpg#zhc#0 {caption}\n" for caption in captions * 300)
+    assert find_encoding(write(text.encode(encoding))) == found
+
+
+def test_lines_end_at_line_ends_only(write):
+    path = write("one\u2028still\x0bone\x0c\x1c\x85\ntwo\r\nthree\rfour\n\nsix".encode())
+    assert lines_of(path) == (
+        [
+            (1, "one\u2028still\x0bone\x0c\x1c\x85\n"),
+            (2, "two\n"),
+            (3, "three\n"),
+            (4, "four\n"),
+            (5, "\n"),
+            (6, "six"),
+        ],
+        [],
+    )
+
+
+def test_a_long_line(write):
+    text = "狗" * 3_000_000
+    assert lines_of(write(f"{text}\nb".encode())) == ([(1, f"{text}\n"), (2, "b")], [])
+
+
+def test_a_few_damaged_lines_of_utf_8_are_told(write):
+    good = "".join(f"{caption}\n" for caption in SIMPLIFIED).encode()
+    lines, bad = lines_of(write(good + b"\xb9\xb7\n" + good + b"a\xff\n"))
+    assert [number for number, _ in lines] == [*range(1, 13), *range(14, 26)]
+    assert bad == [(13, "not UTF-8 (byte 0xb9)"), (26, "not UTF-8 (byte 0xff)")]
+
+
+def test_one_damaged_byte_in_a_file_of_one_line(write):
+    data = "，".join(SIMPLIFIED).encode() + b"\xe7," + "，".join(SIMPLIFIED).encode()
+    path = write(data)
+    assert find_encoding(path) == "utf-8"
+    assert undecoded(TextFile.of(path).text()) == 0xE7
+
+
+@pytest.mark.parametrize("encoding", ["gb18030", "big5", "utf-16"])
+def test_damaged_lines_of_other_encodings_are_told(write, encoding):
+    captions = SIMPLIFIED if encoding != "big5" else TRADITIONAL
+    lines = [f"{caption}\n".encode(encoding) for caption in captions]
+    if encoding == "utf-16":
+        lines = [
+            "".join(f"{caption}\n" for caption in captions).encode("utf-16"),
+            "a\ud800b\n".encode("utf-16-le", "surrogatepass"),
+        ]
+    else:
+        lines.append(b"\xff\xff\n")
+    found, bad = lines_of(write(b"".join(lines)))
+    assert [text for _, text in found] == [f"{caption}\n" for caption in captions]
+    assert len(bad) == 1
+    assert bad[0][0] == 13
+    assert bad[0][1].startswith(f"not {encoding.upper()} (byte 0x")
+
+
+def test_a_head_that_is_cut_within_a_letter():
+    for encoding in ("utf-8", "gb18030"):
+        data = (SIMPLIFIED[0] * 4000).encode(encoding)
+        assert guess_encoding(data[:HEAD_BYTES]) == encoding
+        assert guess_encoding(data[: HEAD_BYTES - 1]) == encoding
+
+
+def test_a_zero_byte_is_not_utf_16(write):
+    assert find_encoding(write(b"\0#0\tone\n")) == "utf-8"
+    assert find_encoding(write(b"a.jpg\tone\0\0\0\nb.jpg\tdogs are running over the green lawn\n")) == "utf-8"
+    assert find_encoding(write(b"")) == "utf-8"
+
+
+def test_the_named_encoding_holds(write):
+    path = write("狗在跑\nb\n".encode("gbk"))
+    assert lines_of(path, "GBK") == ([(1, "狗在跑\n"), (2, "b\n")], [])
+    assert TextFile.of(path, "cp936").encoding == TextFile.of(path, "gb2312").encoding == "gb18030"
+    assert lines_of(path, "big5")[0] != lines_of(path, "gbk")[0]
+    assert lines_of(path, "ascii") == ([(2, "b\n")], [(1, "not ASCII (byte 0xb9)")])
+
+
+@pytest.mark.parametrize("name", ["klingon", "hex", "rot13", "zlib", "", "x\0y", "mbcs"])
+def test_an_unknown_encoding(write, name):
+    path = write(b"a\n")
+    if not name:
+        assert TextFile.of(path, name).encoding == "utf-8"
+        return
+    with pytest.raises(CorpusError, match=r"captions\.txt: unknown encoding .*; use one of utf-8"):
+        TextFile.of(path, name)
+
+
+def test_advice_does_not_name_the_encoding_that_failed(write):
+    path = write(b"a.jpg#0 \x81\xff\n")
+    advice = {}
+    for name in ("gb18030", "utf-8"):
+        list(TextFile.of(path, name).lines(lambda number, reason, message, name=name: advice.update({name: message})))
+    assert advice["gb18030"].startswith("not GB18030 (byte 0x81); mend the line")
+    assert "encoding=" not in advice["gb18030"]
+    assert f"{path}:encoding=gb18030'" in advice["utf-8"]
+
+
+def test_a_mark_of_utf_16_within_a_file_is_none(write):
+    assert guess_encoding(b"\n\xfe\xff") is None
+    with pytest.raises(CorpusError, match="line 2: not UTF-8"):
+        find_encoding(write(b"\n\xfe\xff"))
+
+
+@pytest.mark.parametrize("name", ["idna", "punycode", "undefined", "utf-32", "unicode_escape", "utf-7"])
+def test_an_odd_encoding_is_an_error_with_a_line(write, name):
+    path = write(b"\\x\xff+AA\n\x80-a\n")
+    try:
+        lines, bad = lines_of(path, name)
+    except CorpusError as error:
+        assert "captions.txt, line 1: not" in str(error)
+        with pytest.raises(CorpusError, match=r"captions\.txt: not"):
+            TextFile.of(path, name).text()
+    else:
+        assert len(lines) + len(bad) >= 1
+
+
+def test_what_is_no_text_is_an_error_that_says_what_to_do(write):
+    data = random.Random(0).randbytes(5000)
+    with pytest.raises(CorpusError, match=r"captions\.txt, line 1: not UTF-8 \(byte 0x.*:encoding=cp1252', or save"):
+        TextFile.of(write(data))
+
+
+def test_what_is_no_file(tmp_path):
+    with pytest.raises(CorpusError, match="is not a file"):
+        TextFile.of(tmp_path)
+    with pytest.raises(CorpusError, match="is not a file"):
+        TextFile.of(tmp_path / "missing.txt")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(CorpusError, match="is not a file"):
+        TextFile.of(tmp_path / "pipe", "utf-8")
+
+
+def test_a_file_that_vanishes(write):
+    path = write(b"a\n")
+    file = TextFile.of(path)
+    path.unlink()
+    with pytest.raises(CorpusError, match=r"captions\.txt: No such file"):
+        list(file.lines(lambda *place: None))
+    with pytest.raises(CorpusError, match=r"captions\.txt: No such file"):
+        file.text()

@@ -1,0 +1,168 @@
+"""Images as a person names them: files, folders, tables, and what comes in on the standard input."""
+
+import base64
+import io
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from caption_tx.data.images.decoding import decode_picture
+from caption_tx.data.images.inputs import STANDARD_INPUT, count_images, find_images, read_standard_input
+from caption_tx.errors import CaptionTxError
+
+
+def make_tree(folder, *names):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"x")
+
+
+def below(folder, **options):
+    return [str(name).removeprefix(f"{folder}/") for name in find_images([folder], **options)]
+
+
+def test_a_folder_gives_its_images_in_order_without_what_is_hidden(tmp_path):
+    make_tree(tmp_path, "b.png", "a.JPG", "notes.txt", "z/1.webp", "c/深/2.jpeg", "._a.JPG", ".thumbs/a.jpg")
+    make_tree(tmp_path, "__MACOSX/c/._2.jpeg", "z/__MACOSX/3.jpg", "z/.hidden.png", "z/10.png")
+    expected = ["a.JPG", "b.png", "c/深/2.jpeg", "z/1.webp", "z/10.png"]
+    assert below(tmp_path) == expected
+    assert count_images([tmp_path, tmp_path / "z"]) == 7
+
+
+def test_names_are_as_given_so_that_a_moved_run_goes_on(tmp_path, monkeypatch):
+    make_tree(tmp_path, "photos/a.jpg", "photos/b/c.jpg")
+    monkeypatch.chdir(tmp_path)
+    assert list(find_images(["photos/", "photos/a.jpg"])) == ["photos/a.jpg", "photos/b/c.jpg", "photos/a.jpg"]
+    monkeypatch.chdir(tmp_path / "photos")
+    assert list(find_images(["."])) == ["a.jpg", "b/c.jpg"]
+
+
+def test_links_in_a_circle_end_and_a_folder_counts_once(tmp_path):
+    make_tree(tmp_path, "a/1.png", "b/2.png")
+    (tmp_path / "a" / "up").symlink_to(tmp_path)
+    (tmp_path / "b" / "self").symlink_to(".")
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    (tmp_path / "z").symlink_to(tmp_path / "b")
+    assert below(tmp_path) == ["a/1.png", "b/2.png"]
+
+
+def test_a_folder_that_cannot_be_listed_is_told_and_left_out(tmp_path, monkeypatch):
+    make_tree(tmp_path, "a/1.png", "closed/2.png", ".Trash/3.png")
+    usual = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: "closed" not in str(path) and usual(path, mode))  # root may
+    told = []
+    assert below(tmp_path, report=told.append) == ["a/1.png"]
+    assert told == [f"{tmp_path}/closed cannot be listed and is left out: Permission denied."]
+    with pytest.raises(CaptionTxError, match=r"closed cannot be listed: Permission denied"):
+        find_images([tmp_path / "closed"])
+
+
+@pytest.mark.parametrize(
+    ("paths", "message"),
+    [
+        (["a.png", "nowhere.jpg"], "no image or folder 'nowhere.jpg'"),
+        (["a.png", "empty"], r"no images \(.jpg, .*\) in the folder empty\."),
+        (["-", "-"], r"standard input \('-'\) can be read once"),
+        (["none.tsv"], "no rows in the table of images none.tsv"),
+    ],
+)
+def test_what_is_named_is_looked_at_before_anything_is_read(tmp_path, monkeypatch, paths, message):
+    monkeypatch.chdir(tmp_path)
+    make_tree(tmp_path, "a.png", "empty/notes.txt")
+    (tmp_path / "none.tsv").write_text("\tbase64 without an id\n")
+    with pytest.raises(CaptionTxError, match=message):
+        find_images(paths)
+
+
+def test_a_folder_is_listed_while_its_images_are_asked_for(tmp_path):
+    make_tree(tmp_path, "a/1.png", "b/2.png")
+    images = find_images([tmp_path])
+    assert next(images) == f"{tmp_path}/a/1.png"
+    make_tree(tmp_path, "b/3.png")
+    assert list(images) == [f"{tmp_path}/b/2.png", f"{tmp_path}/b/3.png"]
+
+
+def test_rows_of_a_table_are_images(tmp_path):
+    rows = "".join(f"{name}\t{base64.b64encode(b'x').decode()}\n" for name in ("7", "5"))
+    (tmp_path / "t.tsv").write_text(rows)
+    assert below(tmp_path / "t.tsv") == ["5", "7"]
+    assert count_images([tmp_path / "t.tsv"]) is count_images(["-"]) is count_images(["gs://bucket/x"]) is None
+
+
+@pytest.mark.parametrize(
+    ("data", "names"),
+    [
+        (b"a.jpg\nb c.jpg\n", ["a.jpg", "b c.jpg"]),
+        (b"a.jpg\n\n  \nb.jpg", ["a.jpg", "b.jpg"]),
+        (b"\xef\xbb\xbfa.jpg\r\nb.jpg\r\n", ["a.jpg", "b.jpg"]),
+        (b"./new\nline.jpg\0./b.jpg\0", ["./new\nline.jpg", "./b.jpg"]),
+        ("图/一.jpg\n".encode() + b"\xff\xfe.jpg\n", ["图/一.jpg", "\udcff\udcfe.jpg"]),
+        (b"BMW/a.jpg\nP6.jpg\nGIF.jpg\nRIFF.webp\n", ["BMW/a.jpg", "P6.jpg", "GIF.jpg", "RIFF.webp"]),
+        (b"P5 x.jpg\n" * 9000, ["P5 x.jpg"] * 9000),
+    ],
+)
+def test_a_list_of_files(data, names):
+    assert list(find_images([STANDARD_INPUT], stdin=io.BytesIO(data))) == names
+
+
+class Trickle(io.BytesIO):
+    """Gives a few bytes at a time, as a slow pipe does."""
+
+    def read(self, size=-1):
+        return super().read(min(size, 1021) if self.tell() > 20 else 5)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF", "JPEG2000", "PPM"])
+def test_the_bytes_of_an_image_of_any_format_that_is_read(kind):
+    pixels = np.random.default_rng(0).integers(0, 256, (200, 300, 3), np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, kind)
+    data = stream.getvalue()
+    decode_picture(data, "x")
+    assert list(read_standard_input(io.BytesIO(data))) == [("-", data)]
+    assert list(read_standard_input(Trickle(data))) == [("-", data)]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [(b"", "no image and no list"), (b"\n\n", "no image and no list"), (b"\x01" * 300_000, "no image of a known")],
+)
+def test_neither_an_image_nor_a_list(data, message):
+    with pytest.raises(CaptionTxError, match=message):
+        list(read_standard_input(io.BytesIO(data)))
+
+
+def test_a_slow_list_is_taken_as_it_comes():
+    reader, writer = os.pipe()
+    with open(reader, "rb", buffering=0) as pipe:
+        names = read_standard_input(pipe)
+        for number in range(3):
+            os.write(writer, b"some/folder/with/a/long/name/%d.jpg\n" % number)
+            assert next(names) == f"some/folder/with/a/long/name/{number}.jpg"  # the pipe is still open
+        os.close(writer)
+        assert list(names) == []
+
+
+@pytest.mark.parametrize("mark", [b"\0", b"\n"])
+def test_what_parts_a_slow_list_is_seen_in_it(mark):
+    """Also where the first path comes in parts, none of which but the last has the mark."""
+
+    class Parts:
+        def __init__(self):
+            self.parts = [
+                b"some/folder/whose/name/takes/forty/bytes",
+                b"/and\xe5\x9b",
+                b"\xbe.jpg" + mark,
+                b"b.jpg" + mark,
+            ]
+
+        def read(self, size):
+            return self.parts.pop(0) if self.parts else b""
+
+    stream = Parts()
+    names = read_standard_input(stream)
+    assert next(names) == "some/folder/whose/name/takes/forty/bytes/and图.jpg"
+    assert len(stream.parts) == 1  # what is not there yet is not waited for
+    assert list(names) == ["b.jpg"]

@@ -1,0 +1,178 @@
+"""Words of both languages as tables."""
+
+import pickle
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from caption_tx.config import TextConfig
+from caption_tx.data.text import segmentation
+from caption_tx.data.text.segmentation import Segmenter, detokenize, read_user_dictionary, strip_punctuation
+from caption_tx.errors import ConfigError
+
+CHINESE = Segmenter(TextConfig(language="zh"))
+ENGLISH = Segmenter(TextConfig(language="en"))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("一个穿着红色T恤的女人。", "一个 穿着 红色 t恤 的 女人"),
+        ("狗，猫！“鸟”？《鱼》……、；：（马）【牛】", "狗 猫 鸟 鱼 马 牛"),
+        ("两只狗 在\u3000草地上\t奔跑.", "两只 狗 在 草地 上 奔跑"),
+        ("iPhone 手机,50%和3.5米", "iphone 手机 50% 和 3.5 米"),
+        ("t-shirt", "t shirt"),
+        ("笑脸😀★", "笑脸"),
+        ("。，！", ""),
+        ("", ""),
+        ("\0\u200b\ufeff", ""),
+        ("[START] _狗_", "start 狗"),
+    ],
+)
+def test_chinese(text, words):
+    assert CHINESE.segment(text) == words.split()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("A child in a Pink dress .", "a child in a pink dress"),
+        ("The dog's ball , isn't it ?", "the dog's ball isn't it"),
+        ("The dog\u2019s \u2018toy\u2019", "the dog's toy"),
+        ("'quoted' boys' ' '' rock'n'roll", "quoted boys rock'n'roll"),
+        ("black-and-white T-shirt 4x4 #23", "black and white t shirt 4x4 23"),
+        ("a_b <b>x</b> & y", "a b b x b y"),
+        ("Cafe\u0301 na\u00efve \u0130zmir", "caf\u00e9 na\u00efve i zmir"),
+        ("", ""),
+        ("...", ""),
+    ],
+)
+def test_english(text, words):
+    assert ENGLISH.segment(text) == words.split()
+
+
+@pytest.mark.parametrize(
+    ("language", "option", "text", "words"),
+    [
+        ("en", "drop_one_letter_words", "A dog 's 7 balls", "dog balls"),
+        ("en", "drop_words_with_digits", "a 4x4 car 23", "a car"),
+        ("zh", "drop_one_letter_words", "狗在跑", "狗 在 跑"),
+        ("zh", "drop_words_with_digits", "3.5米和7号", "米 和 号"),
+    ],
+)
+def test_options(language, option, text, words):
+    assert Segmenter(TextConfig(language=language, **{option: True})).segment(text) == words.split()
+
+
+@pytest.mark.parametrize(
+    ("words", "language", "text"),
+    [
+        ("一个 女人", "zh", "一个女人"),
+        ("穿 t恤 的 人", "zh", "穿t恤的人"),
+        ("看 new york 的 3 5 张", "zh", "看new york的3 5张"),
+        ("a t恤 caf\u00e9 bar", "zh", "a t恤caf\u00e9 bar"),
+        ("two dogs run", "en", "two dogs run"),
+        ("", "zh", ""),
+        ("", "en", ""),
+    ],
+)
+def test_detokenize(words, language, text):
+    assert detokenize(words.split(), language) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "expected"),
+    [
+        ("一个 人，在“T恤”店。", "zh", "一个人在t恤店"),
+        ("A dog's ball, T-shirt!", "en", "a dog's ball t shirt"),
+        ("。", "zh", ""),
+    ],
+)
+def test_strip_punctuation(text, language, expected):
+    assert strip_punctuation(text, language) == expected
+
+
+def test_detokenized_chinese_segments_again_into_the_same_words():
+    for text in ("一个穿着红色T恤的女人", "两只狗在草地上奔跑", "一辆Ford Focus汽车"):
+        words = CHINESE.segment(text)
+        assert CHINESE.segment(detokenize(words, "zh")) == words
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(max_size=60), st.sampled_from([CHINESE, ENGLISH]))
+def test_words_hold_no_white_space_whatever_the_text(text, segmenter):
+    for word in segmenter.segment(text):
+        assert word.split() == [word]
+        assert word.isprintable()
+
+
+def test_user_dictionary_stays_in_its_own_segmenter(tmp_path, capfd):
+    path = tmp_path / "words.txt"
+    path.write_text("\ufeff红色t恤 100000 n\n\nUltraDog\n草地上奔跑 5000000\n", encoding="utf-8")
+    mine = Segmenter(TextConfig(user_dictionary=str(path)))
+    text = "红色T恤和两只狗在草地上奔跑"
+    assert {"红色t恤", "草地上奔跑"} <= set(mine.segment(text))
+    assert not {"红色t恤", "草地上奔跑"} & set(CHINESE.segment(text))
+    import jieba
+
+    assert "草地上奔跑" not in jieba.lcut(text)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_pickles_with_its_dictionary(tmp_path):
+    path = tmp_path / "words.txt"
+    path.write_text("草地上奔跑 5000000\n", encoding="utf-8")
+    segmenter = Segmenter(TextConfig(user_dictionary=str(path)))
+    segmenter.segment("狗")
+    assert pickle.loads(pickle.dumps(segmenter)).segment("在草地上奔跑") == ["在", "草地上奔跑"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\xb9\xb7", r"words\.txt: it is not UTF-8"),
+        ("狗 5\n两 个 字\n".encode(), r"words\.txt, line 2: expected 'word"),
+        ("狗 0\n".encode(), r"words\.txt, line 1: expected .*frequency above 0"),
+    ],
+)
+def test_bad_user_dictionaries(tmp_path, content, message):
+    path = tmp_path / "words.txt"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=message):
+        Segmenter(TextConfig(user_dictionary=str(path)))
+
+
+def test_missing_user_dictionary(tmp_path):
+    with pytest.raises(ConfigError, match=r"Cannot read the user dictionary .*none\.txt: No such file"):
+        read_user_dictionary(tmp_path / "none.txt")
+
+
+def test_jieba_loads_where_nothing_can_be_cached(monkeypatch, tmp_path, capfd):
+    (tmp_path / "file").write_text("")
+    with monkeypatch.context() as patch:
+        patch.setattr(segmentation.tempfile, "gettempdir", lambda: str(tmp_path / "file"))
+        assert segmentation._load_jieba(()).lcut("女人") == ["女人"]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_full_width_letters_are_folded_only_when_asked():
+    text = "ＡＢＣ公司的１号车"
+    assert Segmenter(TextConfig(nfkc=True)).segment(text) == CHINESE.segment("ABC公司的1号车")
+    assert "ａｂｃ" in "".join(CHINESE.segment(text))
+    assert Segmenter(TextConfig(language="en", nfkc=True)).segment("Ｔｗｏ dogs") == ["two", "dogs"]
+
+
+def test_scripts_are_converted_only_when_asked():
+    simplified, traditional = (Segmenter(TextConfig(script=script)) for script in ("simplified", "traditional"))
+    assert "".join(simplified.segment("頭髮很長的女人在發球")) == "头发很长的女人在发球"
+    assert "".join(traditional.segment("头发很长的女人在发球")) == "頭髮很長的女人在發球"
+    assert "".join(CHINESE.segment("頭髮很長")) == "頭髮很長"
+    assert pickle.loads(pickle.dumps(simplified)).segment("跑車") == ["跑车"]
+    assert Segmenter(TextConfig(language="en", script="simplified")).segment("頭") == ["頭"]
+
+
+def test_a_script_without_opencc_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "opencc", None)
+    with pytest.raises(ConfigError, match=r"'simplified' needs OpenCC; install it with .*caption_tx\[opencc\]"):
+        Segmenter(TextConfig(script="simplified"))

@@ -1,0 +1,140 @@
+"""Whether maps can be believed: heads that were made to fail, each in its own way."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from caption_tx.errors import CaptionTxError
+from caption_tx.inference.attention.health import centre_window, measure_health
+from caption_tx.inference.attention.maps import END_MARK, AttentionMaps
+
+L, N, H, W = 2, 3, 5, 7
+CAPTIONS = 8
+
+
+def even():
+    return np.full((H, W), 1 / (H * W))
+
+
+def blob(row, column, share=0.9):
+    """A map with `share` on one cell, the rest spread evenly."""
+    single = even() * (1 - share)
+    single[row, column] += share
+    return single
+
+
+@pytest.fixture(scope="module")
+def captions():
+    """Layer 0: every word elsewhere; the same place for every word; everywhere at once.
+    Layer 1: the middle whatever the picture; sums to 1.1; a corner, but another one for every word."""
+    random = np.random.default_rng(0)
+    result = []
+    for _ in range(CAPTIONS):
+        tokens = int(random.integers(3, 8))
+        scores = np.zeros((L, N, tokens, H, W))
+        cells = random.permutation(H * W)
+        home = divmod(int(cells[-1]), W)
+        for t in range(tokens):
+            scores[0, 0, t] = blob(*divmod(int(cells[t]), W))
+            scores[0, 1, t] = blob(*home, share=0.9 + 0.01 * (t % 2))
+            scores[0, 2, t] = even()
+            scores[1, 0, t] = blob(2, 2 + t % 3)
+            scores[1, 1, t] = 1.1 * blob(*divmod(int(cells[t]), W))
+            scores[1, 2, t] = blob(*divmod(int(cells[t + 8]), W))
+        result.append(scores.astype(np.float32))
+    return result
+
+
+def test_each_fault_is_named_and_only_it(captions):
+    warnings = measure_health(captions).warnings()
+    heads = {text[:14]: text for text in warnings if text.startswith("Layer")}
+    assert set(heads) == {"Layer 0 head 1", "Layer 0 head 2", "Layer 1 head 0", "Layer 1 head 1"}
+    assert "looks at the same place for every word (100% of the words" in heads["Layer 0 head 1"]
+    assert "looks everywhere at once" in heads["Layer 0 head 2"]
+    assert "looks at the centre whatever the picture shows" in heads["Layer 1 head 0"]
+    assert "sum differs from 1 by up to 0.1" in heads["Layer 1 head 1"]
+
+
+def test_warnings_in_chinese(captions):
+    health = measure_health(captions)
+    told = health.warnings("zh")
+    assert len(told) == len(health.warnings())
+    assert "第 0 层 1 号头对每个词都看同一个地方（100% 的词与前一个词看的是同一处）。" in told
+    assert any(text.startswith("第 1 层 0 号头不论图片内容如何都看中央") for text in told)
+    with pytest.raises(CaptionTxError, match="'fr'"):
+        health.warnings("fr")
+
+
+def test_the_numbers(captions):
+    health = measure_health(captions)
+    words = sum(scores.shape[2] for scores in captions)
+    assert (health.captions, health.words, health.grid) == (CAPTIONS, words, (H, W))
+    assert health.entropy[0, 2] == pytest.approx(1)
+    rest = 0.1 / (H * W)
+    by_hand = -(0.9 + rest) * math.log(0.9 + rest) - (H * W - 1) * rest * math.log(rest)
+    assert health.entropy[0, 0] == pytest.approx(by_hand / math.log(H * W), rel=1e-5)
+    np.testing.assert_allclose(health.same_as_previous[0], [0, 1, 1])
+    np.testing.assert_allclose(health.row_sum_error[:2], [[0, 0, 0], [0, 0.1, 0]], atol=1e-6)
+    assert health.centre[0, 2] == pytest.approx(1)
+    assert health.centre[1, 0] > 3
+    assert health.centre_deviation[0, 2] == pytest.approx(0)
+    assert health.picture_difference[1, 0] < 0.1 < health.picture_difference[0, 0]
+    assert np.isnan(health.entropy[L, 1:]).all() and health.entropy[L, 0] > 0.5  # the mean over all heads
+
+
+def test_the_centre_window_is_a_quarter_of_any_grid():
+    for h, w in ((7, 7), (5, 7), (2, 3), (1, 1), (14, 14)):
+        window = centre_window(h, w)
+        assert window.shape == (h, w)
+        assert window.sum() / (h * w) == pytest.approx(0.25)
+        np.testing.assert_allclose(window, window[::-1, ::-1])
+
+
+def test_the_same_place_for_most_words_only(captions):
+    scores = captions[0][:, :, :1].repeat(11, axis=2)
+    scores[0, 0, 9:] = blob(0, 0)  # one of ten steps moves
+    assert measure_health([scores]).same_as_previous[0, 0] == pytest.approx(0.9)
+
+
+def test_maps_leave_out_their_end_mark(captions):
+    scores = captions[0]
+    words = (*"abcdefgh"[: scores.shape[2] - 1], END_MARK)
+    with_mark = AttentionMaps(scores, words, np.zeros(len(words)))
+    health = measure_health([with_mark])
+    assert health.words == scores.shape[2] - 1
+    np.testing.assert_array_equal(health.entropy, measure_health([scores[:, :, :-1]]).entropy)
+    assert np.isnan(health.picture_difference).all()  # one picture differs from no other
+
+
+def test_a_caption_of_one_word_has_no_previous_one(captions):
+    health = measure_health([captions[0][:, :, :1]])
+    assert np.isnan(health.same_as_previous).all()
+    assert "the same place" not in " ".join(health.warnings())
+    assert " -  " in health.table()
+
+
+def test_as_json_and_as_a_table(captions):
+    health = measure_health(captions)
+    document = json.loads(health.to_json())
+    assert len(document["heads"]) == L * N + 1
+    assert document["heads"][1]["same_as_previous"] == 1.0
+    assert (document["heads"][-1]["layer"], document["heads"][-1]["head"]) == ("all", "mean")
+    assert document["warnings"] == health.warnings()
+    assert json.loads(measure_health(captions[:1]).to_json())["heads"][0]["picture_difference"] is None
+    lines = health.table().splitlines()
+    assert lines[0] == f"8 captions, {health.words} words, maps of 5 x 7 cells."
+    assert lines[3].split()[:4] == ["0", "1", lines[3].split()[2], "100%"]
+    assert sum(line.startswith("Warning: ") for line in lines) == len(health.warnings())
+    good = [scores[:1, :1] for scores in captions]
+    assert measure_health(good).table().endswith("No warnings.")
+
+
+def test_errors(captions):
+    with pytest.raises(CaptionTxError, match="no captions"):
+        measure_health([])
+    with pytest.raises(CaptionTxError, match=r"one model.*\(2, 3, 5, 7\) and \(1, 3, 5, 7\)"):
+        measure_health([captions[0], captions[1][:1]])
+    with pytest.raises(CaptionTxError, match="axes"):
+        measure_health([captions[0][0]])

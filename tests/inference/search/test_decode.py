@@ -1,0 +1,279 @@
+"""The token search against a slow NumPy loop, its samples against the softmax, and its options."""
+
+import gc
+import weakref
+
+import numpy as np
+import pytest
+
+from caption_tx.config import DecodingOptions
+from caption_tx.data.text.vocabulary import END, PAD, START, UNK
+from caption_tx.errors import ConfigError
+from caption_tx.inference.search import decode as decoding
+from caption_tx.inference.search.consensus import agreement
+
+
+def decode(*arguments):
+    """The best caption of each image."""
+    return [captions[0] for captions in decoding.decode(*arguments)]
+
+
+@pytest.fixture(scope="module")
+def captioner(make_captioner):
+    """Its captions end, or are cut, depending on the image."""
+    captioner = make_captioner(seed=3)
+    captioner.token_output.bias.assign(captioner.token_output.bias - 0.5 * np.eye(13)[END])
+    return captioner
+
+
+@pytest.fixture(scope="module")
+def greedy(captioner, features, tokenizer):
+    return decode(captioner, features, tokenizer)
+
+
+def full_logits(captioner, feature, token_ids):
+    """Logits (T, V) of one image's tokens by the whole pass."""
+    count = len(token_ids)
+    inputs = {
+        "features": feature[None],
+        "token_ids": np.array([token_ids], np.int32),
+        "positions": np.arange(count, dtype=np.int32)[None],
+        "segment_ids": np.ones((1, count), np.int32),
+    }
+    return np.asarray(captioner(inputs)[0], np.float64)
+
+
+def log_softmax(logits):
+    return (
+        logits
+        - np.log(np.exp(logits - logits.max(-1, keepdims=True)).sum(-1, keepdims=True))
+        - logits.max(-1, keepdims=True)
+    )
+
+
+def ids(captions):
+    return [caption.token_ids for caption in captions]
+
+
+def test_greedy_equals_an_argmax_loop_that_computes_everything_anew(captioner, features, greedy):
+    for feature, caption in zip(features, greedy, strict=True):
+        tokens = [START]
+        while len(tokens) <= captioner.max_length and tokens[-1] != END:
+            logits = full_logits(captioner, feature, tokens)[-1]
+            logits[[PAD, UNK, START, *([END] if len(tokens) == 1 else [])]] = -np.inf
+            tokens.append(int(logits.argmax()))
+        assert caption.token_ids == tuple(tokens[1:])
+        assert caption.finished == (tokens[-1] == END)
+
+
+def test_the_images_give_finished_and_cut_captions(greedy, captioner):
+    """Else the tests here would see one kind only."""
+    assert len(set(ids(greedy))) > 2
+    finished = [caption for caption in greedy if caption.finished]
+    cut = [caption for caption in greedy if not caption.finished]
+    assert finished
+    assert cut
+    assert all(caption.token_ids[-1] == END and END not in caption.token_ids[:-1] for caption in finished)
+    assert all(len(caption.token_ids) == captioner.max_length and END not in caption.token_ids for caption in cut)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_a_caption_is_never_empty_even_when_its_end_is_likeliest_at_once(
+    make_captioner, features, tokenizer, temperature
+):
+    captioner = make_captioner()
+    captioner.token_output.bias.assign((np.arange(13) == END) * 60.0)
+    for caption in decode(captioner, features, tokenizer, DecodingOptions(temperature), range(7)):
+        assert len(caption.words) == 1 and caption.finished
+        assert caption.log_probabilities[0] < -30  # what the model thinks of it, not of what was left
+
+
+def test_words_and_text_are_those_of_the_tokens(greedy, tokenizer):
+    for caption in greedy:
+        wanted = tuple(tokenizer.vocabulary[token] for token in caption.token_ids if token != END)
+        assert caption.words == wanted
+        assert caption.text == " ".join(wanted)
+
+
+SEARCHES = [
+    {},
+    {"temperature": 0.5},
+    {"temperature": 2.0, "top_k": 5, "top_p": 0.9, "samples": 3, "n_best": 3},
+    {"beam_width": 3, "n_best": 3},
+    {"beam_width": 4, "beam_groups": 2, "diversity_penalty": 1.0, "n_best": 2},
+    {"beam_width": 2, "force_words": ("a", "g"), "prefix": "c d"},
+    {"repetition_penalty": 1.5, "no_repeat_ngram": 2, "min_length": 4, "suppress_words": ("b",)},
+]
+
+
+@pytest.mark.parametrize("values", SEARCHES, ids=lambda values: " ".join(values) or "greedy")
+def test_each_search_gives_the_log_probabilities_of_the_full_pass(captioner, features, tokenizer, values):
+    options = DecodingOptions(**values)
+    found = decoding.decode(captioner, features, tokenizer, options, range(7))
+    assert len(found) == 7
+    for feature, captions in zip(features, found, strict=True):
+        assert captions
+        for caption in captions:
+            known = log_softmax(full_logits(captioner, feature, [START, *caption.token_ids[:-1]]))
+            wanted = known[np.arange(len(caption.token_ids)), caption.token_ids]
+            np.testing.assert_allclose(caption.log_probabilities, wanted, atol=1e-5)
+            assert caption.log_probability == pytest.approx(wanted.sum(), abs=1e-4)
+            if options.repetition_penalty == 1:
+                assert caption.score == pytest.approx(wanted.sum() / len(wanted) ** options.length_penalty, abs=1e-4)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_beams_equal_those_of_a_search_that_computes_everything_anew(captioner, features, tokenizer, count):
+    """A single image and several have paths of their own."""
+    width, limit = 3, 6
+    options = DecodingOptions(beam_width=width, max_length=limit, n_best=2)
+    for feature, captions in zip(
+        features, decoding.decode(captioner, features[:count], tokenizer, options), strict=False
+    ):
+        beams, ended = [([], 0.0)], []
+        while beams and len(beams[0][0]) < limit:
+            candidates = []
+            for tokens, total in beams:
+                known = log_softmax(full_logits(captioner, feature, [START, *tokens]))[-1]
+                known[[PAD, UNK, START, *([] if tokens else [END])]] = -np.inf
+                candidates += [([*tokens, token], total + known[token]) for token in np.flatnonzero(known > -np.inf)]
+            ended += [beam for beam in candidates if beam[0][-1] == END]
+            beams = [beam for beam in candidates if beam[0][-1] != END]
+            beams = sorted(beams, key=lambda beam: -beam[1])[:width]
+        ended.sort(key=lambda beam: -beam[1] / len(beam[0]) ** 0.7)
+        assert ids(captions) == [tuple(tokens) for tokens, _ in (ended + beams)[:2]]
+
+
+def test_the_same_seed_gives_the_same_captions_and_another_seed_others(captioner, features, tokenizer):
+    def run(seed):
+        return ids(decode(captioner, features, tokenizer, DecodingOptions(1.0, seed=seed), range(7)))
+
+    assert run(5) == run(5)
+    assert run(5) != run(6)
+
+
+def test_rows_with_different_seeds_differ_on_the_same_image(captioner, features, tokenizer):
+    same = np.repeat(features[:1], 7, axis=0)
+    options = DecodingOptions(1.0)
+    assert len(set(ids(decode(captioner, same, tokenizer, options, range(7))))) > 2
+    assert len(set(ids(decode(captioner, same, tokenizer, options, [9] * 7)))) == 1
+    large = [2**63 + 1, 2**63 + 2, 2**64 - 1, 2**64 - 2, 2**64 - 3, 2**64 - 4, 0]
+    assert len(set(ids(decode(captioner, same, tokenizer, options, large)))) > 2
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_a_row_does_not_depend_on_its_batch(captioner, features, tokenizer, temperature):
+    options = DecodingOptions(temperature, seed=11)
+    seeds = [100 + row for row in range(7)]
+    together = ids(decode(captioner, features, tokenizer, options, seeds))
+    alone = [
+        decode(captioner, features[row : row + 1], tokenizer, options, seeds[row : row + 1])[0] for row in range(7)
+    ]
+    assert ids(alone) == together
+    order = np.array([4, 0, 6, 2, 5, 1, 3])
+    shuffled = ids(decode(captioner, features[order], tokenizer, options, [seeds[row] for row in order]))
+    assert shuffled == [together[row] for row in order]
+
+
+@pytest.mark.parametrize("temperature", [0.7, 1.0, 1.6])
+def test_first_tokens_are_as_frequent_as_the_softmax_says(captioner, features, tokenizer, temperature):
+    count = 4000
+    options = DecodingOptions(temperature, max_length=1, seed=1)
+    captions = decode(captioner, np.repeat(features[:1], count, axis=0), tokenizer, options, range(count))
+    seen = np.bincount([caption.token_ids[0] for caption in captions], minlength=13) / count
+    logits = full_logits(captioner, features[0], [START])[0] / temperature
+    logits[[PAD, UNK, START, END]] = -np.inf  # no caption is empty
+    share = np.exp(log_softmax(logits))
+    assert (np.abs(seen - share) <= 4 * np.sqrt(share * (1 - share) / count) + 1e-9).all()
+
+
+def test_second_tokens_are_as_frequent_as_the_softmax_after_the_first_says(captioner, features, tokenizer):
+    """Which they are not where one random number decides every step."""
+    options = DecodingOptions(1.6, max_length=2, seed=1)
+    captions = decode(captioner, np.repeat(features[:1], 4000, axis=0), tokenizer, options, range(4000))
+    firsts = np.array([caption.token_ids[0] for caption in captions])
+    first = np.argmax(np.bincount(firsts[firsts != END]))
+    seconds = [caption.token_ids[1] for caption in captions if caption.token_ids[0] == first]
+    assert len(seconds) > 300
+    logits = full_logits(captioner, features[0], [START, first])[-1] / 1.6
+    logits[[PAD, UNK, START]] = -np.inf
+    share = np.exp(log_softmax(logits))
+    seen = np.bincount(seconds, minlength=13) / len(seconds)
+    assert (np.abs(seen - share) <= 4 * np.sqrt(share * (1 - share) / len(seconds)) + 1e-9).all()
+
+
+def test_a_temperature_close_to_zero_is_greedy(captioner, features, tokenizer, greedy):
+    assert ids(decode(captioner, features, tokenizer, DecodingOptions(1e-4), range(7))) == ids(greedy)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0, 50.0])
+def test_suppressed_tokens_never_appear_even_when_they_are_likeliest(make_captioner, features, tokenizer, temperature):
+    captioner = make_captioner(seed=3)
+    captioner.token_output.bias.assign(np.isin(np.arange(13), [PAD, UNK, START]) * 60.0)
+    many = np.repeat(features, 20, axis=0)
+    for caption in decode(captioner, many, tokenizer, DecodingOptions(temperature), range(len(many))):
+        assert caption.token_ids
+        assert not {PAD, UNK, START} & set(caption.token_ids)
+        assert np.isfinite(caption.log_probabilities).all()
+        assert max(caption.log_probabilities) < -20
+
+
+def test_length_limit_cuts_and_changes_nothing_before_it(captioner, features, tokenizer, greedy):
+    for limit in (1, 4):
+        captions = decode(captioner, features, tokenizer, DecodingOptions(max_length=limit))
+        assert ids(captions) == [caption.token_ids[:limit] for caption in greedy]
+        assert [caption.finished for caption in captions] == [caption.token_ids[-1] == END for caption in captions]
+
+
+def test_length_limit_above_the_models_is_refused(captioner, features, tokenizer):
+    with pytest.raises(ConfigError, match=r"max_length.*11.*12"):
+        decode(captioner, features, tokenizer, DecodingOptions(max_length=12))
+
+
+@pytest.mark.parametrize("shape", [(3, 5, 7), (1, 5, 3, 7), (1, 3, 5, 8), (1, 1, 3, 5, 7)])
+def test_features_of_another_shape_are_refused(captioner, tokenizer, shape):
+    with pytest.raises(ValueError, match=r"3, 5, 7"):
+        decode(captioner, np.zeros(shape, np.float32), tokenizer)
+
+
+def test_no_images_give_no_captions(captioner, features, tokenizer):
+    assert decode(captioner, features[:0], tokenizer) == []
+
+
+def test_new_weights_are_used_by_a_search_compiled_before(make_captioner, features, tokenizer):
+    captioner, other = make_captioner(seed=3), make_captioner(seed=4)
+    before = ids(decode(captioner, features, tokenizer))
+    captioner.set_weights(other.get_weights())
+    after = ids(decode(captioner, features, tokenizer))
+    assert after == ids(decode(other, features, tokenizer)) != before
+
+
+def test_a_captioner_that_decoded_can_be_freed(make_captioner, features, tokenizer):
+    captioner = make_captioner()
+    decode(captioner, features, tokenizer, DecodingOptions(max_length=1))
+    alive = weakref.ref(captioner)
+    del captioner
+    gc.collect()
+    assert alive() is None
+
+
+@pytest.mark.parametrize(
+    "search", [{"beam_width": 6}, {"temperature": 1.0, "samples": 9}, {"beam_width": 6, "force_words": ("男人",)}]
+)
+def test_consensus_ranks_what_the_search_finds_by_agreement(captioner, features, tokenizer, search):
+    count = max(search.get("samples", 0), search.get("beam_width", 0))
+    if "force_words" in search:
+        search = search | {"force_words": (tokenizer.vocabulary[5],)}
+    by_score = decoding.decode(captioner, features, tokenizer, DecodingOptions(n_best=count, **search))
+    two = decoding.decode(captioner, features, tokenizer, DecodingOptions(n_best=2, consensus=0.4, **search))
+    changed = 0
+    for all_found, chosen in zip(by_score, two, strict=True):
+        values = agreement(ids(all_found), [caption.log_probability for caption in all_found], 0.4)
+        cut = [not caption.finished for caption in all_found]
+        order = sorted(range(len(all_found)), key=lambda place: (cut[place], -values[place]))
+        assert ids(chosen) == [all_found[place].token_ids for place in order[:2]]
+        assert [caption.rank for caption in chosen] == list(range(len(chosen)))
+        np.testing.assert_allclose([caption.agreement for caption in chosen], values[order[:2]], rtol=1e-4)
+        assert all(caption.agreement is None for caption in all_found)
+        changed += order[0] != 0
+    assert changed

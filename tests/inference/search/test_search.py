@@ -1,0 +1,501 @@
+"""Every search against a slow one in plain NumPy, on a model that spells known captions."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from caption_tx.config import DecodingOptions, TextConfig
+from caption_tx.data.text.segmentation import Segmenter
+from caption_tx.data.text.tokenizer import Tokenizer
+from caption_tx.data.text.vocabulary import END, PAD, SPECIAL_TOKENS, START, UNK
+from caption_tx.errors import ConfigError
+from caption_tx.inference.search.decode import decode
+
+CAPTIONS = {
+    "zh": ("一只 狗 在 草地 上 奔跑", "两个 女人 在 街道 上", "一只 狗 和 一只 猫", "图中 有 一个 女人", "女人"),
+    "en": ("a dog runs on the grass", "two women in the street", "a dog and a cat", "there is a woman", "woman"),
+}
+LENGTH, IMAGES = 9, 37
+
+
+class Speller:
+    """Has the interface of Captioner that a search uses, and likes one known caption for each image.
+
+    A token's logit is the sum of: an image's own noise for each pair of tokens; what every token of the caption
+    so far adds, less the longer ago it was; and `clarity` where it continues the known caption of the image.
+    """
+
+    def __init__(self, language, clarity):
+        self.captions = [caption.split() for caption in CAPTIONS[language]]
+        words = sorted({word for caption in self.captions for word in caption})
+        self.tokenizer = Tokenizer([*SPECIAL_TOKENS, *words], language)
+        self.vocabulary_size, self.max_length = len(words) + len(SPECIAL_TOKENS), LENGTH
+        self.settings = {"feature_shape": [1, 1, 1]}
+        random = np.random.default_rng(0)
+        size = self.vocabulary_size
+        self.noise = random.normal(0, 1.5, (IMAGES, size, size)).astype(np.float32)
+        self.past = random.normal(0, 1.0, (size, size)).astype(np.float32)
+        self.bonus = np.zeros((IMAGES, LENGTH, size), np.float32)
+        for image in range(IMAGES):
+            known = self.captions[image % len(self.captions)]
+            token_ids = self.tokenizer.tokenize([known])[0][1:]
+            self.bonus[image, np.arange(len(token_ids)), token_ids] = clarity
+
+    def log_shares(self, image, history):
+        """float64 (V,) after the tokens of `history`, the first of which is START."""
+        index = len(history) - 1
+        logits = self.noise[image, history[-1]].astype(np.float64) + self.bonus[image, index]
+        for place, token in enumerate(history):
+            logits += self.past[token] * 0.5 ** (index - place)
+        return logits - np.logaddexp.reduce(logits)
+
+    def keys_values(self, features, training):
+        return tf.cast(features[:, 0, 0, 0], tf.int32)
+
+    def empty_cache(self, batch_size, length, group):
+        return [(tf.zeros((batch_size, length, group, self.vocabulary_size)),)]
+
+    def step(self, token_ids, index, images, cache, ancestors=None):
+        [(written,)] = cache
+        _, length, group, size = written.shape
+        here = (tf.range(length) == index)[:, None, None]
+        written = tf.where(here, tf.one_hot(token_ids, size)[:, None], written)  # (B, P, G, V)
+        places = tf.range(group)
+        own = places[:, None, None] == places if ancestors is None else ancestors[..., None] == places
+        weight = tf.where(tf.range(length) <= index, 0.5 ** tf.cast(index - tf.range(length), tf.float32), 0.0)
+        weight = tf.broadcast_to(tf.cast(own, tf.float32) * weight[:, None], (written.shape[0], group, length, group))
+        logits = tf.einsum("bgps,bpsv->bgv", weight, written) @ self.past
+        logits += tf.gather(tf.gather(tf.constant(self.noise), images), token_ids, batch_dims=1)
+        return logits + tf.gather(tf.gather(tf.constant(self.bonus), images), index, axis=1)[:, None], [(written,)]
+
+
+@pytest.fixture(scope="module")
+def spellers():
+    return {language: Speller(language, 4.0) for language in CAPTIONS}
+
+
+FEATURES = np.arange(IMAGES, dtype=np.float32)[:, None, None, None]
+
+
+def mixed(bits):
+    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
+        bits = ((bits ^ (bits >> shift)) * factor) % 2**32
+    return bits ^ (bits >> 16)
+
+
+def noise_of(seed, row_seed, sample, index, size):
+    """Gumbel noise (V,) of one step of one sample, from the same bits as the search's."""
+    bits = np.random.Philox(key=np.array([seed, row_seed], np.uint64)).random_raw((sample + 1) * LENGTH)
+    first, second = (int(part) for part in bits[sample * LENGTH + index : sample * LENGTH + index + 1].view(np.uint32))
+    bits = [mixed(mixed((token * 0x9E3779B9 + first) % 2**32) ^ second) for token in range(size)]
+    return -np.log(-np.log1p(-(np.array(bits) + 0.5) / 2**32))
+
+
+class Slow:
+    """One image's captions by loops over lists: (token_ids, log-probabilities, score, finished), best first."""
+
+    def __init__(self, speller, image, options):
+        self.speller, self.image, self.options = speller, image, options
+        self.length = options.max_length or LENGTH
+        ids = {word: token for token, word in enumerate(speller.tokenizer.vocabulary)}
+        self.prefix = [ids[word] for word in options.prefix.split()]
+        self.forced = [ids[word] for word in options.force_words]
+        self.barred = {PAD, UNK, START, *(ids[word] for word in options.suppress_words)}
+
+    def values(self, tokens):
+        """The model's log-probabilities after `tokens`, and those with bars and penalties."""
+        own = self.speller.log_shares(self.image, [START, *tokens])
+        values, size = own.copy(), self.options.no_repeat_ngram
+        for token in set(tokens):
+            values[token] *= self.options.repetition_penalty
+        values[list(self.barred)] = -np.inf
+        if len(tokens) < self.options.min_length:
+            values[END] = -np.inf
+        for start in range(len(tokens) - size + 1 if size else 0):
+            run = tokens[start : start + size]
+            if run[:-1] == tokens[len(tokens) - size + 1 :]:
+                values[run[-1]] = -np.inf
+        if size and np.isinf(values).all():
+            values[END] = own[END]
+        return own, values
+
+    def score(self, total, tokens):
+        return total / len(tokens) ** self.options.length_penalty
+
+    def draw(self, sample, row_seed):
+        options, tokens, owns, total = self.options, [], [], 0.0
+        while len(tokens) < self.length and END not in tokens:
+            own, values = self.values(tokens)
+            if len(tokens) < len(self.prefix):
+                token, values = self.prefix[len(tokens)], own
+            else:
+                picking = values
+                if options.temperature:
+                    picking = values / options.temperature
+                    order = np.argsort(-picking, kind="stable")
+                    if options.top_k is not None:
+                        picking[order[options.top_k :]] = -np.inf
+                    if options.top_p is not None:
+                        shares = np.exp(picking - np.logaddexp.reduce(picking))[order]
+                        picking[order[np.cumsum(shares) - shares >= options.top_p]] = -np.inf
+                    picking = picking + noise_of(options.seed, row_seed, sample, len(tokens), len(own))
+                token = int(np.argmax(picking))
+            tokens, owns, total = [*tokens, token], [*owns, own[token]], total + values[token]
+        return tokens, owns, total
+
+    def drawn(self, row_seed):
+        found = [self.draw(sample, row_seed) for sample in range(self.options.samples)]
+        return self.ranked([(0, *caption) for caption in found])
+
+    def ranked(self, found):
+        """The best of (turn, tokens, log-probabilities, total), each caption once."""
+        entries = {}
+        for turn, tokens, owns, total in found:
+            entry = (tokens[-1] != END, turn, -self.score(total, tokens), tokens, owns)
+            entries[tuple(tokens)] = min(entry, entries.get(tuple(tokens), entry))
+        best = sorted(entries.values())[: self.options.n_best]
+        best.sort(key=lambda entry: (entry[0], entry[2]))
+        return [(tokens, owns, -negative, not cut) for cut, _, negative, tokens, owns in best]
+
+    def beams(self):
+        """All tracks to the last position; a beam is (tokens, log-probabilities, total)."""
+        options = self.options
+        tracks = len(self.forced) + 1 if self.forced else options.beam_groups
+        width = options.beam_width // options.beam_groups
+        beams = [[([], [], 0.0)] for _ in range(tracks)]
+        if self.forced:
+            beams = [[([], [], 0.0)] if track == 0 else [] for track in range(tracks)]
+        ended = [[] for _ in range(tracks)]
+        for index in range(self.length):
+            if index < len(self.prefix):
+                token, grown = self.prefix[index], [[] for _ in range(tracks)]
+                for track, several in enumerate(beams):
+                    for tokens, owns, total in several:
+                        own, _ = self.values(tokens)
+                        longer = [*tokens, token]
+                        to = len(set(longer) & set(self.forced)) if self.forced else track
+                        grown[to].append((longer, [*owns, own[token]], total + own[token]))
+                beams = grown
+                continue
+            candidates, taken = [[] for _ in range(tracks)], {}
+            for track, several in enumerate(beams):
+                for tokens, owns, total in several:
+                    own, values = self.values(tokens)
+                    for token in np.flatnonzero(values > -np.inf).tolist():
+                        longer = ([*tokens, token], [*owns, own[token]], total + values[token])
+                        if token != END:
+                            to = len(set(longer[0]) & set(self.forced)) if self.forced else track
+                            candidates[to].append(longer)
+                        elif not self.forced or track == tracks - 1:
+                            ended[track].append(longer)
+            for track in range(tracks):
+                candidates[track].sort(key=lambda beam: options.diversity_penalty * taken.get(beam[0][-1], 0) - beam[2])
+                beams[track] = candidates[track][:width]
+                for tokens, _, _ in beams[track] if options.beam_groups > 1 else []:
+                    taken[tokens[-1]] = taken.get(tokens[-1], 0) + 1
+        found = []
+        for track in [tracks - 1] if self.forced else range(tracks):
+            best = sorted(ended[track], key=lambda beam: -self.score(beam[2], beam[0]))[: options.n_best]
+            for beams_of_a_kind in (best, beams[track]):
+                for turn, beam in enumerate(beams_of_a_kind):
+                    found.append((turn if options.beam_groups > 1 else 0, *beam))
+        return self.ranked(found)
+
+    def run(self, row_seed=0):
+        return self.beams() if self.options.beam_width > 1 else self.drawn(row_seed)
+
+
+def assert_as_slow(speller, options, images=range(IMAGES), captions=None):
+    """That each image has the captions that the slow search finds; returns them."""
+    images = list(images)
+    captions = captions or decode(speller, FEATURES[images], speller.tokenizer, options, images)
+    for image, found in zip(images, captions, strict=True):
+        wanted = Slow(speller, image, options).run(image)
+        assert [list(caption.token_ids) for caption in found] == [tokens for tokens, *_ in wanted], (image, options)
+        assert [caption.finished for caption in found] == [finished for *_, finished in wanted]
+        assert [caption.rank for caption in found] == list(range(len(wanted)))
+        for caption, (_, owns, score, _) in zip(found, wanted, strict=True):
+            np.testing.assert_allclose(caption.log_probabilities, owns, atol=1e-4)
+            assert caption.score == pytest.approx(score, abs=1e-4)
+    return captions
+
+
+SEARCHES = {
+    "greedy": {"zh": {}, "en": {}},
+    "penalties": {
+        "zh": {"repetition_penalty": 1.7, "no_repeat_ngram": 2, "min_length": 4},
+        "en": {"repetition_penalty": 1.7, "no_repeat_ngram": 2, "min_length": 4},
+    },
+    "no word twice": {"zh": {"no_repeat_ngram": 1, "prefix": "图中 有", "suppress_words": ("女人", "狗")}},
+    "sampled": {"zh": {"temperature": 0.8}},
+    "sampled n-best": {"en": {"temperature": 1.3, "samples": 5, "n_best": 3, "length_penalty": 0.0}},
+    "top k and top p": {"zh": {"temperature": 1.2, "top_k": 6, "top_p": 0.8}},
+    "beam": {
+        "zh": {"beam_width": 4, "n_best": 3},
+        "en": {"beam_width": 4, "n_best": 3},
+    },
+    "beam without length normalisation": {"en": {"beam_width": 4, "n_best": 3, "length_penalty": 0.0}},
+    "beam with all": {
+        "zh": {
+            "beam_width": 3, "n_best": 2, "repetition_penalty": 1.3, "no_repeat_ngram": 2, "min_length": 3,
+            "max_length": 7, "suppress_words": ("狗",), "prefix": "图中", "length_penalty": 1.2,
+        },
+    },
+    "beam cut short": {"en": {"beam_width": 3, "n_best": 3, "min_length": 5, "max_length": 5}},
+    "diverse beam": {"en": {"beam_width": 6, "beam_groups": 3, "diversity_penalty": 0.9, "n_best": 4}},
+    "diverse beam of single ones": {"zh": {"beam_width": 3, "beam_groups": 3, "diversity_penalty": 2.0, "n_best": 3}},
+    "forced": {
+        "zh": {"beam_width": 3, "force_words": ("猫", "街道"), "n_best": 2},
+        "en": {"beam_width": 2, "force_words": ("cat", "grass"), "prefix": "there is a cat"},
+    },
+    "diverse beam with penalties": {
+        "en": {
+            "beam_width": 4, "beam_groups": 2, "diversity_penalty": 0.7, "n_best": 3, "repetition_penalty": 1.5,
+            "no_repeat_ngram": 2,
+        },
+    },
+    "forced with penalties": {
+        "zh": {
+            "beam_width": 3, "force_words": ("猫", "街道"), "n_best": 2, "repetition_penalty": 1.5,
+            "no_repeat_ngram": 2,
+        },
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "language"), [(name, language) for name, both in SEARCHES.items() for language in both]
+)
+def test_each_search_finds_what_the_slow_one_finds(spellers, name, language):
+    options = DecodingOptions(**SEARCHES[name][language])
+    captions = assert_as_slow(spellers[language], options)
+    texts = {caption.text for found in captions for caption in found}
+    assert len(texts) > 15
+    for found in captions:
+        for caption in found:
+            words = list(caption.words)
+            assert options.min_length <= len(words) <= (options.max_length or LENGTH)
+            assert set(options.force_words) <= set(words)
+            assert not set(options.suppress_words) & set(words)
+            assert words[: len(options.prefix.split())] == options.prefix.split()
+            runs = [tuple(words[start : start + options.no_repeat_ngram]) for start in range(len(words))]
+            runs = [run for run in runs if len(run) == options.no_repeat_ngram > 0]
+            assert len(runs) == len(set(runs))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"beam_width": 4, "n_best": 2, "length_penalty": 1.0},
+        {"beam_width": 4, "beam_groups": 2, "diversity_penalty": 2.0, "n_best": 2, "length_penalty": 0.0},
+        {"beam_width": 2, "force_words": ("一只",), "n_best": 2, "length_penalty": 1.0},
+    ],
+)
+def test_a_beam_stops_early_only_when_nothing_better_can_come(spellers, values):
+    """Each image alone, since in a batch the others keep the search going."""
+    for image in range(IMAGES):
+        assert_as_slow(spellers["zh"], DecodingOptions(**values), [image])
+
+
+@pytest.mark.parametrize(
+    "values", [{}, {"beam_width": 3}, {"beam_width": 4, "beam_groups": 2, "diversity_penalty": 0.5}]
+)
+def test_a_search_stops_when_all_captions_are_complete(monkeypatch, values):
+    """Those of the images, whose caption is one word here; of what fills a batch up it would be longer."""
+    speller, steps = Speller("en", 30.0), []
+    step = speller.step
+    monkeypatch.setattr(speller, "step", lambda *inputs: (steps.append(1), step(*inputs))[1])
+
+    def count(images):
+        for _ in range(2):  # the first time compiles, which calls a step too
+            steps.clear()
+            decode(speller, FEATURES[images], speller.tokenizer, DecodingOptions(**values))
+        return len(steps)
+
+    tf.config.run_functions_eagerly(True)
+    try:
+        assert count([4, 9, 14]) == max(count([image]) for image in (4, 9, 14)) < count([0]) <= LENGTH
+    finally:
+        tf.config.run_functions_eagerly(False)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"temperature": 1e-4, "top_k": 2**31 - 1, "top_p": 1e-6, "length_penalty": 10.0},
+        {"temperature": 1e4, "top_k": 5, "top_p": 0.5},
+        {"repetition_penalty": 1e4, "length_penalty": 10.0},
+        {"beam_width": 4, "beam_groups": 2, "diversity_penalty": 1e4, "length_penalty": 10.0},
+    ],
+)
+def test_numbers_at_the_ends_of_their_ranges_give_captions(spellers, values):
+    for [caption] in decode(spellers["zh"], FEATURES[:4], spellers["zh"].tokenizer, DecodingOptions(**values)):
+        assert caption.words
+        assert np.isfinite([caption.score, *caption.log_probabilities]).all()
+
+
+def test_the_searches_see_captions_that_end_and_captions_that_are_cut(spellers):
+    """Else the tests here would see one kind only."""
+    for options in (DecodingOptions(), DecodingOptions(beam_width=4, n_best=3)):
+        captions = [
+            caption
+            for found in decode(spellers["zh"], FEATURES, spellers["zh"].tokenizer, options)
+            for caption in found
+        ]
+        assert len({len(caption.words) for caption in captions}) > 3
+    cut = decode(
+        spellers["en"], FEATURES, spellers["en"].tokenizer, DecodingOptions(**SEARCHES["beam cut short"]["en"])
+    )
+    assert not any(caption.finished for found in cut for caption in found)
+
+
+def test_the_last_captions_of_a_large_batch_are_those_of_the_slow_search():
+    """Most images' captions end at once, and those of a few go on by themselves."""
+    speller = Speller("en", 4.0)
+    speller.bonus[4::5] *= 5  # "woman"
+    images = np.random.default_rng(0).permutation([*range(4, IMAGES, 5)] * 7 + [0, 1, 2, 3, 5, 6, 7]).tolist()
+    captions = assert_as_slow(speller, DecodingOptions(1.0, samples=2, n_best=2), images)
+    lengths = [max(len(caption.token_ids) for caption in found) for found in captions]
+    assert 3 < sum(length > 4 for length in lengths) < len(lengths) / 4
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(
+    temperature=st.floats(0.3, 3),
+    top_k=st.integers(1, 40),
+    top_p=st.floats(0.05, 0.999),
+    repetition_penalty=st.floats(1.01, 3),
+    length_penalty=st.floats(0, 2),
+    min_length=st.integers(1, LENGTH),
+    prefix=st.sampled_from(["", "图中", "一只 狗 在"]),
+    suppress_words=st.sampled_from([(), ("女人",), ("猫", "和", "有")]),
+    seed=st.integers(0, 2**31 - 1),
+    images=st.permutations(range(IMAGES)),
+)
+def test_any_numbers_give_the_samples_of_the_slow_search(spellers, images, **values):
+    options = DecodingOptions(samples=2, n_best=2, no_repeat_ngram=3, **values)
+    assert_as_slow(spellers["zh"], options, images[:16])
+
+
+@settings(max_examples=10, deadline=None, derandomize=True)
+@given(
+    diversity_penalty=st.floats(0.01, 4),
+    length_penalty=st.floats(0, 2),
+    min_length=st.integers(1, LENGTH),
+    prefix=st.sampled_from(["", "there", "a dog runs"]),
+    suppress_words=st.sampled_from([(), ("cat",), ("woman", "women", "in")]),
+    images=st.permutations(range(IMAGES)),
+)
+def test_any_numbers_give_the_beams_of_the_slow_search(spellers, images, **values):
+    options = DecodingOptions(beam_width=4, beam_groups=2, n_best=3, **values)
+    assert_as_slow(spellers["en"], options, images[:5])
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_a_clear_model_spells_its_captions(language):
+    speller = Speller(language, 30.0)
+    for options in (DecodingOptions(), DecodingOptions(0.5), DecodingOptions(beam_width=3)):
+        captions = decode(speller, FEATURES[:5], speller.tokenizer, options)
+        joint = "" if language == "zh" else " "
+        assert [best.text for best, *_ in captions] == [joint.join(words) for words in speller.captions]
+        assert all(best.finished for best, *_ in captions)
+
+
+def test_a_person_starts_the_caption_as_they_type_it(spellers):
+    speller, segmenter = spellers["zh"], Segmenter(TextConfig(language="zh"))
+    options = DecodingOptions(prefix="图中，有", force_words=("女人",), beam_width=2)
+    for best, *_ in decode(speller, FEATURES[:5], speller.tokenizer, options, segmenter=segmenter):
+        assert best.text.startswith("图中有")
+        assert "女人" in best.words
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_a_caption_is_the_same_in_any_batch_and_order(spellers, temperature):
+    speller = spellers["en"]
+    options = DecodingOptions(temperature=temperature, seed=3, samples=3 if temperature else 1)
+    images = np.random.default_rng(0).integers(0, IMAGES, 150).tolist()
+
+    def run(images):
+        found = decode(speller, FEATURES[images], speller.tokenizer, options, images)
+        return [[caption.token_ids for caption in captions] for captions in found]
+
+    wanted = dict(zip(images, run(images), strict=True))
+    for size in (1, 7, 64, 65):
+        part = images[10 : 10 + size]
+        assert run(part) == [wanted[image] for image in part]
+
+
+def test_more_samples_keep_those_there_were(spellers):
+    speller = spellers["zh"]
+    few, many = (
+        decode(speller, FEATURES, speller.tokenizer, DecodingOptions(1.5, samples=count, n_best=count), range(IMAGES))
+        for count in (2, 5)
+    )
+    for some, more in zip(few, many, strict=True):
+        assert {caption.token_ids for caption in some} <= {caption.token_ids for caption in more}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"prefix": "龘 猫"}, "prefix.*'龘'"),
+        ({"prefix": "， 。"}, "prefix.*no words"),
+        ({"force_words": ("猫", "龘"), "beam_width": 2}, "force_words.*'龘'"),
+        ({"suppress_words": ("龘",)}, "suppress_words.*'龘'"),
+        ({"suppress_words": ("[END]",)}, "suppress_words"),
+        ({"force_words": ("两个女人",), "beam_width": 2}, "force_words.*more than one word"),
+        ({"prefix": "一只狗和", "max_length": 3}, "prefix.*3 words"),
+        ({"prefix": "一只狗", "suppress_words": ("狗",)}, "prefix.*狗"),
+        (
+            {"prefix": "一只狗", "force_words": ("猫", "女人"), "beam_width": 2, "max_length": 3},
+            "force_words.*do not fit",
+        ),
+        ({"min_length": LENGTH + 1}, "min_length"),
+        ({"max_length": LENGTH + 1}, "max_length"),
+    ],
+)
+def test_what_the_model_cannot_do_is_refused_by_name(spellers, options, message):
+    segmenter = Segmenter(TextConfig(language="zh"))
+    with pytest.raises(ConfigError, match=message):
+        decode(spellers["zh"], FEATURES[:1], spellers["zh"].tokenizer, DecodingOptions(**options), None, segmenter)
+
+
+def test_suppressing_every_word_is_refused(spellers):
+    tokenizer = spellers["en"].tokenizer
+    options = DecodingOptions(suppress_words=tokenizer.vocabulary[len(SPECIAL_TOKENS) :])
+    with pytest.raises(ConfigError, match="leaves no word"):
+        decode(spellers["en"], FEATURES[:1], tokenizer, options)
+    options = dataclasses.replace(options, suppress_words=options.suppress_words[1:])
+    [[caption]] = decode(spellers["en"], FEATURES[:1], tokenizer, options)
+    assert set(caption.words) == {tokenizer.vocabulary[len(SPECIAL_TOKENS)]}
+
+
+class Wobbly(Speller):
+    """Two words of it are alike to the model, but for the last bits, which depend on the batch."""
+
+    def __init__(self):
+        super().__init__("en", 0.0)
+        self.first, self.second = self.vocabulary_size - 2, self.vocabulary_size - 1
+        for array in (self.noise, self.past, self.bonus):
+            array[..., self.second] = array[..., self.first]
+        for array in (self.noise, self.bonus):
+            array[..., self.first :] += 8.0  # they are the likeliest everywhere
+
+    def step(self, token_ids, index, images, cache, ancestors=None):
+        logits, cache = super().step(token_ids, index, images, cache, ancestors)
+        higher = self.first if logits.shape[0] == 1 else self.second
+        return logits + 4e-6 * tf.one_hot(higher, self.vocabulary_size), cache
+
+
+@pytest.mark.parametrize("values", [{}, {"top_k": 1}, {"top_p": 0.01}, {"temperature": 1e-3}])
+def test_a_tie_falls_the_same_way_in_every_batch(values):
+    speller = Wobbly()
+    options = DecodingOptions(**({"temperature": 1.0} if values and "temperature" not in values else {}) | values)
+    images = list(range(8))
+    together = decode(speller, FEATURES[images], speller.tokenizer, options, images)
+    alone = [decode(speller, FEATURES[[image]], speller.tokenizer, options, [image])[0] for image in images]
+    assert [best.token_ids for best, *_ in together] == [best.token_ids for best, *_ in alone]

@@ -1,0 +1,229 @@
+"""Captions of any number of images: in order, read ahead, and the same as one by one."""
+
+import base64
+import itertools
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from caption_tx.bundle import Bundle
+from caption_tx.config import BackboneConfig, DecodingOptions, TextConfig
+from caption_tx.data.features.backbone import Backbone
+from caption_tx.data.images.decoding import read_image
+from caption_tx.data.images.reader import read_pictures, work_ahead
+from caption_tx.data.images.sources import open_images
+from caption_tx.errors import CaptionTxError, ConfigError, ImageError
+from caption_tx.inference.captioner import ImageCaptioner
+
+
+@pytest.fixture(scope="module")
+def captioner(make_captioner, tokenizer, backbone, backbone_config):
+    model = make_captioner(seed=3, feature_shape=backbone.feature_shape)
+    return ImageCaptioner(Bundle(model, tokenizer, TextConfig(language="en"), backbone_config, backbone.key))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, write_pictures):
+    """Eleven pictures, and three files that are none."""
+    folder = tmp_path_factory.mktemp("photos")
+    write_pictures(folder, 11)
+    (folder / "003x.png").write_bytes(b"no picture")
+    (folder / "007x.png").write_bytes((folder / "007.png").read_bytes()[:300])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def names(folder):
+    return [*sorted(map(str, folder.iterdir())), f"{folder}/gone.png"]
+
+
+def summary(results):
+    return [(name, result if isinstance(result, ImageError) else result[0].token_ids) for name, result in results]
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 64])
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_captions_are_those_of_each_image_alone(captioner, names, batch_size, temperature):
+    results = list(captioner.captions(iter(names), DecodingOptions(temperature, seed=5), batch_size))
+    assert [name for name, _ in results] == names
+    kinds = set()
+    for name, result in results:
+        if isinstance(result, ImageError):
+            assert name in str(result)
+            with pytest.raises(ImageError, match=r"003x|007x|gone"):
+                captioner.caption(name)
+            continue
+        alone = captioner.n_best(name, temperature=temperature, seed=5)
+        assert [caption.token_ids for caption in result] == [caption.token_ids for caption in alone]
+        np.testing.assert_allclose(result[0].log_probabilities, alone[0].log_probabilities, atol=1e-5)
+        assert captioner.caption(name, temperature=temperature, seed=5) == alone[0]
+        kinds.add(alone[0].token_ids)
+    assert len(kinds) > 1
+    assert sum(isinstance(result, ImageError) for _, result in results) == 3
+
+
+@pytest.fixture(scope="module")
+def published(shared, make_captioner, tokenizer):
+    """A captioner of photographs with the backbone that Keras publishes, and 16 photographs."""
+    weights = shared / "weights" / "mobilenet_1_0_224_no_top_to_conv_pw_12.weights.h5"
+    if not weights.exists():
+        pytest.skip(f"the backbone's weights are not here ({weights})")
+    config = BackboneConfig(weights=str(weights))
+    backbone = Backbone(config)
+    model = make_captioner(feature_shape=backbone.feature_shape)
+    captioner = ImageCaptioner(Bundle(model, tokenizer, TextConfig(language="en"), backbone.config, backbone.key))
+    paths = sorted((shared / "data" / "flickr8k" / "images").rglob("*.jpg"))[:16]
+    return captioner, np.stack([read_image(str(path), backbone.config.image_size)[1] for path in paths])
+
+
+@pytest.mark.parametrize("size", [1, 5])
+def test_features_of_photographs_are_the_same_bit_for_bit_in_any_batch(published, size):
+    """5 leaves one over, as the last batch of a folder may."""
+    captioner, pictures = published
+    together = captioner.features(pictures).numpy()
+    assert len(together) == 16 and together.std() > 0.2
+    for start in range(0, 16, size):
+        np.testing.assert_array_equal(
+            captioner.features(pictures[start : start + size]), together[start : start + size]
+        )
+
+
+def test_samples_are_drawn_by_the_content_of_the_file(captioner, folder):
+    data = (folder / "000.png").read_bytes()
+    files = [(str(number), data + b"\0" * number) for number in range(8)]  # the same picture to every decoder
+    drawn = {captions[0].token_ids for _, captions in captioner.captions(files, DecodingOptions(1.0))}
+    assert len(drawn) > 1
+
+
+def test_a_batch_without_a_readable_image(captioner, folder):
+    names = [f"{folder}/{name}" for name in ("003x.png", "gone.png", "000.png")]
+    results = list(captioner.captions(names, batch_size=2))
+    assert [isinstance(result, ImageError) for _, result in results] == [True, True, False]
+
+
+def test_pictures_are_read_as_everywhere_else(folder, names):
+    batches = list(read_pictures(iter(names), open_images(""), 32, 4))
+    assert [len(batch.names) for batch in batches] == [4, 4, 4, 2]
+    assert [name for batch in batches for name in batch.names] == names
+    for batch in batches:
+        readable = [name for place, name in enumerate(batch.names) if place not in batch.errors]
+        assert len(readable) == len(batch.contents) == len(batch.pixels)
+        for name, content, pixels in zip(readable, batch.contents, batch.pixels, strict=True):
+            expected_content, expected = read_image(name, 32)
+            assert content == expected_content
+            np.testing.assert_array_equal(pixels, expected)
+
+
+def test_bytes_and_tables_and_folders_give_what_files_do(captioner, folder, tmp_path):
+    path = folder / "000.png"
+    [(_, [expected])] = captioner.captions([path], DecodingOptions(1.0))
+    (tmp_path / "t.tsv").write_text(f"seven\t{base64.b64encode(path.read_bytes()).decode()}\n")
+    for name, location in (
+        (("-", path.read_bytes()), ""),
+        ("000.png", str(folder)),
+        ("seven", str(tmp_path / "t.tsv")),
+        (f"{tmp_path}/t.tsv/seven", ""),
+        ("000.png", open_images(str(folder))),
+    ):
+        [(given, [caption])] = captioner.captions([name], DecodingOptions(1.0), location=location)
+        assert given == (name[0] if isinstance(name, tuple) else name)
+        assert caption == expected
+
+
+def test_a_name_that_is_no_utf8_is_read(captioner, folder, tmp_path):
+    name = f"{tmp_path}/\udcff.png"
+    with open(name, "wb") as file:
+        file.write((folder / "000.png").read_bytes())
+    [(given, [caption])] = captioner.captions([name])
+    assert given == name
+    assert caption == captioner.caption(folder / "000.png")
+
+
+def wait_for_threads(before):
+    end = time.monotonic() + 20
+    while threading.active_count() > before and time.monotonic() < end:
+        time.sleep(0.05)
+    return threading.active_count() <= before
+
+
+def test_names_are_taken_as_they_are_needed_and_leaving_early_ends_the_threads(captioner, folder):
+    taken = itertools.count()
+    before = threading.active_count()
+    endless = (f"{folder}/{next(taken) % 11:03d}.png" for _ in itertools.count())
+    results = captioner.captions(endless, batch_size=4)
+    assert [name for name, _ in itertools.islice(results, 30)][-1] == f"{folder}/{29 % 11:03d}.png"
+    results.close()
+    assert next(taken) < 200
+    assert wait_for_threads(before)
+
+
+def test_leaving_ends_even_where_the_next_name_never_comes(captioner, folder):
+    never = threading.Event()
+
+    def names():
+        yield f"{folder}/000.png"
+        never.wait(60)
+
+    results = captioner.captions(names(), batch_size=1)
+    assert next(results)[0] == f"{folder}/000.png"
+    begin = time.monotonic()
+    results.close()
+    waited = time.monotonic() - begin
+    assert not never.is_set() and waited < 30
+    never.set()
+
+
+def test_an_error_of_the_names_comes_after_the_images_before_it(captioner, folder):
+    def names():
+        yield f"{folder}/000.png"
+        yield f"{folder}/001.png"
+        raise CaptionTxError("the list ends here")
+
+    results = captioner.captions(names(), batch_size=4)
+    assert [name[-7:] for name, _ in itertools.islice(results, 2)] == ["000.png", "001.png"]
+    with pytest.raises(CaptionTxError, match="the list ends here"):
+        next(results)
+
+
+def test_errors_of_the_search_come_through(captioner, folder):
+    before = threading.active_count()
+    with pytest.raises(ConfigError, match="max_length"):
+        list(captioner.captions([f"{folder}/000.png"] * 50, DecodingOptions(max_length=400), batch_size=2))
+    with pytest.raises(ConfigError, match="batch_size must be at least 1 image, got 0"):
+        next(captioner.captions([f"{folder}/000.png"], batch_size=0))
+    assert wait_for_threads(before)
+
+
+def test_work_ahead_keeps_to_its_depth():
+    made = []
+    release = threading.Semaphore(0)
+
+    def items():
+        for number in range(20):
+            made.append(number)
+            release.release()
+            yield number
+
+    ahead = work_ahead(items(), depth=3)
+    assert next(ahead) == 0
+    for _ in range(5):  # the one taken, three that wait, and one in the thread's hand
+        assert release.acquire(timeout=20)
+    assert not release.acquire(timeout=0.3)
+    assert list(ahead) == list(range(1, 20))
+    assert made == list(range(20))
+
+
+def test_the_digest_tells_bundles_apart(captioner, make_captioner, tokenizer, backbone, backbone_config):
+    def digest(**changes):
+        model = make_captioner(seed=3, feature_shape=backbone.feature_shape)
+        if "weight" in changes:
+            model.weights[0].assign(model.weights[0] + 1e-3)
+        language, key = changes.get("language", "en"), backbone.key | changes.get("key", {})
+        words = type(tokenizer)(tokenizer.vocabulary, language)
+        return ImageCaptioner(Bundle(model, words, TextConfig(language=language), backbone_config, key)).digest
+
+    assert digest() == captioner.digest
+    others = {digest(weight=True), digest(language="zh"), digest(key={"weights_sha256": "0"})}
+    assert len(others | {captioner.digest}) == 4

@@ -1,0 +1,96 @@
+"""Many images explained together: as each alone, in order, and none stops the others."""
+
+import numpy as np
+import pytest
+
+from caption_tx.bundle import Bundle
+from caption_tx.config import DecodingOptions, TextConfig
+from caption_tx.errors import CaptionTxError, ConfigError, ImageError
+from caption_tx.inference.attention.maps import AttentionMaps
+from caption_tx.inference.attention.teacher_forcing import trace, trace_all
+from caption_tx.inference.captioner import ImageCaptioner
+
+
+@pytest.fixture(scope="module")
+def captioner(make_captioner, tokenizer, backbone, backbone_config):
+    model = make_captioner(seed=3, feature_shape=backbone.feature_shape)
+    return ImageCaptioner(Bundle(model, tokenizer, TextConfig(language="en"), backbone_config, backbone.key))
+
+
+@pytest.fixture(scope="module")
+def names(tmp_path_factory, write_pictures):
+    folder = tmp_path_factory.mktemp("photos")
+    names = [str(folder / name) for name in write_pictures(folder, 5, size=(700, 350))]
+    (folder / "bad.png").write_bytes(b"no picture")
+    return [*names[:2], str(folder / "bad.png"), *names[2:]]
+
+
+def test_traced_together_as_each_alone(make_captioner, features):
+    captioner = make_captioner(seed=3)
+    captions = [[4, 5, 3], [6, 7, 8, 9, 10, 3], [5]]
+    together = trace_all(captioner, features[:3], [[2, *token_ids] for token_ids in captions])
+    for row, token_ids in enumerate(captions):
+        alone = trace(captioner, features[row], token_ids, 2, return_self_attention=True)
+        assert [part.shape for part in alone] == [
+            (3, 2, len(token_ids), 3, 5), (len(token_ids),), (3, 2, len(token_ids), len(token_ids)),
+        ]  # fmt: skip
+        for one, other in zip(together[row], alone, strict=True):
+            np.testing.assert_allclose(one, other, atol=1e-5)
+        assert len(trace(captioner, features[row], token_ids, 2)) == 2
+
+
+def test_images_in_order_and_a_bad_one_among_them(captioner, names):
+    options = DecodingOptions(temperature=1.0, seed=2)
+    results = list(captioner.explanations(iter(names), options=options, batch_size=4))
+    assert [name for name, _ in results] == names
+    assert isinstance(results[2][1], ImageError) and "bad.png" in str(results[2][1])
+    captions = set()
+    for name, maps in results[:2] + results[3:]:
+        caption = captioner.caption(name, temperature=1.0, seed=2)
+        assert maps.caption == caption.text
+        np.testing.assert_allclose(maps.log_probabilities, caption.log_probabilities, atol=1e-3)
+        alone = captioner.explain(name, temperature=1.0, seed=2)
+        np.testing.assert_allclose(maps.scores, alone.scores, atol=1e-4)
+        np.testing.assert_allclose(maps.pooled(pool="rollout").sum(axis=(1, 2)), 1, atol=1e-5)
+        assert maps.picture.shape == (320, 640, 3)
+        captions.add(caption.text)
+    assert len(captions) > 1
+
+
+def test_a_caption_that_was_given_is_the_same_for_all(captioner, names):
+    caption = captioner.caption(names[0], temperature=1.0, seed=2)
+    for given in (caption, caption.text):
+        for _, maps in captioner.explanations(names[:2], given):
+            assert maps.caption == caption.text
+    unknown = captioner.explain(names[0], "a zebra")
+    assert unknown.unknown == (False, True, False)
+    assert unknown.titles[1] == "zebra(?)" and unknown.language == "en"
+
+
+def test_bytes_need_no_file(captioner, names):
+    with open(names[0], "rb") as file:
+        [(name, maps)] = captioner.explanations([("-", file.read())], "a b")
+    assert (name, maps.image) == ("-", "-")
+    np.testing.assert_allclose(maps.scores, captioner.explain(names[0], "a b").scores, atol=1e-6)
+
+
+def test_a_rank_that_was_not_found_is_an_error_of_that_image(captioner, names):
+    few = DecodingOptions(temperature=1e-3, samples=3, n_best=3)  # all samples are the same caption
+    (_, result), (_, other) = captioner.explanations(names[:2], rank=2, options=few, batch_size=1)
+    assert isinstance(result, CaptionTxError) and not isinstance(other, AttentionMaps)
+    with pytest.raises(CaptionTxError, match=r"fewer than 3 captions.*000\.png"):
+        captioner.explain(names[0], rank=2, temperature=1e-3, samples=3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"rank": -1}, "rank must be from 0"),
+        ({"rank": 1}, "n_best"),
+        ({"caption": "a", "temperature": 0.5}, "leave out temperature\\."),
+        ({"caption": "a", "rank": 1}, "leave out rank"),
+    ],
+)
+def test_errors(captioner, names, arguments, message):
+    with pytest.raises(ConfigError, match=message):
+        captioner.explain(names[0], **arguments)
