@@ -30,7 +30,7 @@ class DemoResult:
     """What the demo found.
 
     Attributes:
-        exact: share in [0, 1] of held-out scenes whose caption names exactly the colours and shapes that are there.
+        exact: share in [0, 1] of held-out scenes whose caption names exactly the colors and shapes that are there.
         grounding: how the attention of their true captions lies on what the words name.
     """
 
@@ -100,7 +100,7 @@ def run_demo(workdir: Path, language: str = "zh", log: Callable[[str], None] = p
         if number < SHOWN:
             log(f"  {name}  {caption.text}  ({'right' if exact else 'wrong'})")
     share = right / len(scenes)
-    log(f"Exact in colour and shape of every object: {right} of {len(scenes)} held-out scenes ({share:.1%}).")
+    log(f"Exact in color and shape of every object: {right} of {len(scenes)} held-out scenes ({share:.1%}).")
 
     step("Attention of their true captions, held against the objects that the words name")
     table = read_corpus(str(files.captions))

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import tensorflow as tf
 
-MOST_LANES = 4
+MAX_CHUNKS = 4
 """Parts of a batch at most: each part needs a gradient of its own, and its products must stay large."""
 
-MOST_CORES = 2 * MOST_LANES
+MAX_CORES = 2 * MAX_CHUNKS
 """More cores are left to TensorFlow, as lanes would not occupy them. Nobody has measured lanes on more than two."""
 
 _VARIABLES = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
@@ -27,11 +27,11 @@ def count_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def share_cores(cores: int | None = None) -> int:
+def configure_threads(cores: int | None = None) -> int:
     """Gives each operation of this process one core, if nobody chose otherwise, and returns `lanes()`.
 
     The command line does so before it trains or encodes. It holds for all that TensorFlow does in the process, and must
-    come before it computes anything; later, or where there is one core, or more than `MOST_CORES`, or a GPU, or where
+    come before it computes anything; later, or where there is one core, or more than `MAX_CORES`, or a GPU, or where
     its threads were set in the environment (`TF_NUM_INTRAOP_THREADS`, `TF_NUM_INTEROP_THREADS`) or by
     `tf.config.threading`, nothing changes.
 
@@ -42,18 +42,18 @@ def share_cores(cores: int | None = None) -> int:
     threading, cores = tf.config.threading, count_cores() if cores is None else cores
     chosen = threading.get_intra_op_parallelism_threads() or threading.get_inter_op_parallelism_threads()
     chosen = chosen or any(os.environ.get(name) for name in _VARIABLES)
-    if chosen or not 1 < cores <= MOST_CORES or tf.config.list_physical_devices("GPU"):
+    if chosen or not 1 < cores <= MAX_CORES or tf.config.list_physical_devices("GPU"):
         return _lanes
     try:
         threading.set_intra_op_parallelism_threads(1)
         threading.set_inter_op_parallelism_threads(cores)
     except RuntimeError:  # TensorFlow has begun
         return _lanes
-    _lanes = min(cores, MOST_LANES)
+    _lanes = min(cores, MAX_CHUNKS)
     return _lanes
 
 
-def lanes() -> int:
+def parallel_chunks() -> int:
     """Into how many parts, side by side, work of this process is best divided: 1 unless cores were shared."""
     return _lanes
 
@@ -69,7 +69,7 @@ def without_tuning(dataset: tf.data.Dataset) -> tf.data.Dataset:
     return dataset.with_options(options)
 
 
-def multiplies_bfloat16(flags: str | None = None) -> bool:
+def has_fast_bfloat16(flags: str | None = None) -> bool:
     """Whether matrices of bfloat16 are multiplied faster than those of float32: by every GPU, or else the processor.
 
     GPUs of NVIDIA do from compute capability 8.0 on, processors with AVX512_BF16 or AMX_BF16. Where a processor does

@@ -58,7 +58,7 @@ def make_corpus(folder: Path, captions: list[str], count: int) -> None:
     drawn = random.integers(1, 256, (512, *GRID), np.uint8) * (random.random((512, *GRID)) > 0.64)
     drawn = drawn.astype(np.uint8)
 
-    class Numbers(Images):
+    class SearchInputs(Images):
         """Stands for a folder: picture i is the number i."""
 
         def read_image(self, name: str, size: int) -> tuple[str, np.ndarray]:
@@ -73,7 +73,7 @@ def make_corpus(folder: Path, captions: list[str], count: int) -> None:
         feature_shape=GRID,
         encode=lambda numbers: tf.constant(drawn[numbers[:, 0]]),
     )
-    encode_images(names, Numbers("drawn"), str(folder / "features"), backbone)
+    encode_images(names, SearchInputs("drawn"), str(folder / "features"), backbone)
 
 
 def peak_gigabytes() -> float:
@@ -86,9 +86,9 @@ def measure(folder: Path, rows: int, steps: int) -> dict[str, float]:
     import keras
     import tensorflow as tf
 
-    from caption_tx.threads import lanes, share_cores
+    from caption_tx.threads import configure_threads, parallel_chunks
 
-    share_cores()  # as `caption-tx train` does
+    configure_threads()  # as `caption-tx train` does
     tf.zeros(())
     baseline = peak_gigabytes()
     from caption_tx.config import Config, CorpusConfig
@@ -99,7 +99,7 @@ def measure(folder: Path, rows: int, steps: int) -> dict[str, float]:
     from caption_tx.data.text.segmentation import Segmenter
     from caption_tx.training.objective import MaskedLoss, TokenAccuracy, TokenLoss
     from caption_tx.training.optimizer import FusedAdam
-    from caption_tx.training.training_model import TrainingModel, choose_precision, make_captioner
+    from caption_tx.training.training_model import TrainingModel, make_captioner, resolve_precision
 
     start = time.perf_counter()
     config = Config(CorpusConfig(sources=(str(folder / "captions.json"),)))
@@ -124,8 +124,8 @@ def measure(folder: Path, rows: int, steps: int) -> dict[str, float]:
             break
     seconds = time.perf_counter() - first
     peak_batches = peak_gigabytes()
-    captioner = make_captioner(prepared.tokenizer.vocabulary_size, GRID, config.model, choose_precision())
-    model = TrainingModel(captioner, lanes=lanes())
+    captioner = make_captioner(prepared.tokenizer.vocabulary_size, GRID, config.model, resolve_precision())
+    model = TrainingModel(captioner, parallel_chunks=parallel_chunks())
     model.compile(
         FusedAdam(5e-4, global_clipnorm=1.0), MaskedLoss(0.1), weighted_metrics=[TokenLoss(), TokenAccuracy()]
     )

@@ -133,15 +133,15 @@ from caption_tx.data.features.backbone import Backbone
 from caption_tx.data.features.cache import FeatureCache
 from caption_tx.data.features.encoding import encode_images
 from caption_tx.data.images.sources import open_images
-from caption_tx.data.preparation import Prepared, segment_corpus, tokenize_corpus
+from caption_tx.data.preparation import TrainingData, segment_corpus, tokenize_corpus
 from caption_tx.data.text.segmentation import Segmenter
 from caption_tx.model import captioner as captioner_module
 from caption_tx.model import layers
 from caption_tx.model.captioner import Captioner
-from caption_tx.threads import share_cores
+from caption_tx.threads import configure_threads
 from caption_tx.training.objective import MaskedLoss, TokenAccuracy, TokenLoss, token_losses
 from caption_tx.training.optimizer import FusedAdam
-from caption_tx.training.training_model import TrainingModel, choose_precision
+from caption_tx.training.training_model import TrainingModel, resolve_precision
 
 CAPTIONS = {"zh": "flickr8kzhc.caption.txt", "en": "flickr8kenc.caption.txt"}
 TUTORIAL_BATCH = 32
@@ -209,7 +209,7 @@ def tutorial_accuracy(labels: Any, logits: Any) -> Any:
     return tf.reduce_sum(hits * mask) / tf.reduce_sum(mask)
 
 
-def caption_tokens(prepared: Prepared) -> list[tuple[str, list[np.ndarray]]]:
+def caption_tokens(prepared: TrainingData) -> list[tuple[str, list[np.ndarray]]]:
     """Each training image with its captions' token_ids."""
     packed = prepared.train[1]
     splits, rows = packed.caption_splits, packed.tokens.row_splits
@@ -224,7 +224,7 @@ def inputs_and_labels(image: tf.Tensor, tokens: Any) -> tuple:
     return (image, tokens[..., :-1]), tokens[..., 1:]
 
 
-def uncached(prepared: Prepared, images: Path) -> tf.data.Dataset:
+def uncached(prepared: TrainingData, images: Path) -> tf.data.Dataset:
     """Pictures decoded and resized in the batches_module, each repeated for its captions, and shuffled with them.
 
     The tutorial asks neither for pictures decoded side by side nor ahead of the model; asked to, it was as fast (1%).
@@ -256,7 +256,7 @@ def uncached(prepared: Prepared, images: Path) -> tf.data.Dataset:
     return dataset.map(look_up, tf.data.AUTOTUNE).map(pad, tf.data.AUTOTUNE)
 
 
-def store_per_caption(prepared: Prepared, cache: FeatureCache, folder: Path) -> tf.data.Dataset:
+def store_per_caption(prepared: TrainingData, cache: FeatureCache, folder: Path) -> tf.data.Dataset:
     """Writes float32 features once a caption, and reads them as the tutorial does."""
     names = [name for name, _ in caption_tokens(prepared)][:STORED_IMAGES]
     if not folder.exists():
@@ -426,7 +426,7 @@ def useful_gflop(captions: float, tokens: float, vocabulary_size: int, model: Mo
     return (3 * (captions * tokens * token + images * image) + 2 * images * project) / 1e9
 
 
-def make_variants(arguments: argparse.Namespace, parts: int) -> tuple[list[Variant], Prepared, ModelConfig]:
+def make_variants(arguments: argparse.Namespace, parts: int) -> tuple[list[Variant], TrainingData, ModelConfig]:
     """The tutorials' ways, then ours in `parts` lanes; with more than one lane also each lever."""
     source = CorpusConfig(sources=(str(arguments.data / CAPTIONS[arguments.language]),))
     config = Config(source, TextConfig(language=arguments.language))
@@ -450,7 +450,7 @@ def make_variants(arguments: argparse.Namespace, parts: int) -> tuple[list[Varia
     def captioner(precision: str = "auto", kind: type = Captioner) -> Captioner:
         keras.utils.set_random_seed(0)
         settings = asdict(sizes) | {"vocabulary_size": vocabulary_size, "feature_shape": cache.feature_shape}
-        made = kind(**settings, dtype=choose_precision() if precision == "auto" else precision)
+        made = kind(**settings, dtype=resolve_precision() if precision == "auto" else precision)
         made.token_output.adapt(prepared.counts)
         return made
 
@@ -489,7 +489,7 @@ def make_variants(arguments: argparse.Namespace, parts: int) -> tuple[list[Varia
         return variants, prepared, sizes
 
     def ours_of(made: Captioner | None = None) -> TrainingModel:
-        return TrainingModel(made or captioner(), lanes=parts)
+        return TrainingModel(made or captioner(), parallel_chunks=parts)
 
     add("caption_tx", compiled(ours_of()), dataset)
     held = dataset.take(48).cache()
@@ -536,7 +536,7 @@ def _with_shape(inputs: dict[str, tf.Tensor], labels: tf.Tensor, weights: tf.Ten
 
 def serve(arguments: argparse.Namespace, shared: bool, pipe: Connection) -> None:
     """A process with TensorFlow's threads as they are, or shared: measures what it is asked for by name."""
-    variants, prepared, sizes = make_variants(arguments, share_cores() if shared else 1)
+    variants, prepared, sizes = make_variants(arguments, configure_threads() if shared else 1)
     packed = prepared.train[1]
     pipe.send(
         (

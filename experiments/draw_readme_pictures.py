@@ -16,7 +16,7 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 
 BOXES = {
-    # name: (x, y, text, colour)
+    # name: (x, y, text, color)
     "captions": (0, 2, "caption file\nFlickr8k-CN, CSV, JSON", "#fde9d0"),
     "table": (1, 2, "table\nimage, caption, split", "#fff6e8"),
     "words": (2, 2, "words\njieba or English", "#fff6e8"),

@@ -29,7 +29,7 @@ from caption_tx.config import (
     TrainingConfig,
     TuningConfig,
 )
-from caption_tx.threads import share_cores
+from caption_tx.threads import configure_threads
 
 if TYPE_CHECKING:
     from caption_tx.bundle import Bundle
@@ -145,5 +145,5 @@ def run(
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--precision", default="mixed_bfloat16", help="default: %(default)s")
     arguments = parser.parse_args()
-    share_cores()
+    configure_threads()
     run_seeds(recipe(arguments), arguments, options, tuning)

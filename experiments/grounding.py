@@ -15,7 +15,7 @@ four captions of 300 scenes; the last two columns are of the maps of another sce
 
 shape words: 2,480 in 1,200 captions of 300 scenes; masks fill 3.9% of the picture
   maps              pointing            without tolerance   mass/area            pointing            mass/area
-  centre             0.16 [0.13, 0.18]   0.05 [0.04, 0.07]
+  center             0.16 [0.13, 0.18]   0.05 [0.04, 0.07]
   random cell        0.11 [0.11, 0.11]   0.04 [0.04, 0.04]   1.00
   mean               1.00 [1.00, 1.00]   0.69 [0.65, 0.72]   5.81 [5.64, 5.98]    0.30 [0.26, 0.33]   1.96 [1.81, 2.12]
   max                0.90 [0.88, 0.92]   0.62 [0.59, 0.66]   4.74 [4.62, 4.86]    0.30 [0.26, 0.33]   1.88 [1.76, 2.01]
@@ -25,12 +25,12 @@ shape words: 2,480 in 1,200 captions of 300 scenes; masks fill 3.9% of the pictu
   layer 1 mean       1.00 [1.00, 1.00]   0.68 [0.65, 0.72]   9.85 [9.54, 10.15]   0.30 [0.26, 0.33]   2.89 [2.61, 3.19]
 color words: mean    1.00 [1.00, 1.00]   0.66 [0.63, 0.70]   5.58 [5.41, 5.75]    0.30 [0.26, 0.33]   1.88 [1.72, 2.06]
 relation words: mean 0.20 [0.16, 0.23]   0.04 [0.02, 0.05]   0.80 [0.78, 0.83]    0.28 [0.24, 0.32]   1.03 [0.99, 1.07]
-  (centre 0.41, random cell 0.26)
+  (center 0.41, random cell 0.26)
 
 5 cells covered (pixels), 414 words of 100 images; fall of the word's log-probability in nats
-  maps              fall                    more than random        than the centre         than other words        won
+  maps              fall                    more than random        than the center         than other words        won
   random cells       0.562 [0.444, 0.685]
-  centre             1.011 [0.724, 1.307]
+  center             1.011 [0.724, 1.307]
   mean               5.864 [5.387, 6.327]    5.302 [4.838, 5.786]    4.853 [4.308, 5.395]    3.081 [2.666, 3.489]   0.82
   max                5.335 [4.833, 5.820]    4.773 [4.286, 5.240]    4.324 [3.766, 4.860]    2.666 [2.234, 3.079]   0.80
   layer 0 mean       2.870 [2.412, 3.327]    2.308 [1.846, 2.757]    1.859 [1.337, 2.388]   -0.273 [-0.665, 0.128]  0.55
@@ -42,9 +42,9 @@ relation words: mean 0.20 [0.16, 0.23]   0.04 [0.02, 0.05]   0.80 [0.78, 0.83]  
 `photographs --images 300`, the captioner of `flickr8k_cn.py`, 981 s:
 
 5 cells covered (pixels), 904 words of 300 images; fall of the word's log-probability in nats
-  maps              fall                    more than random        than the centre         than other words        won
+  maps              fall                    more than random        than the center         than other words        won
   random cells       0.066 [0.047, 0.087]
-  centre             0.210 [0.161, 0.261]
+  center             0.210 [0.161, 0.261]
   mean               0.280 [0.224, 0.335]    0.214 [0.165, 0.264]    0.070 [0.019, 0.122]    0.089 [0.055, 0.124]   0.62
   max                0.226 [0.174, 0.277]    0.160 [0.115, 0.203]    0.016 [-0.036, 0.066]   0.059 [0.026, 0.092]   0.59
   layer 0 mean       0.138 [0.095, 0.181]    0.073 [0.034, 0.109]   -0.072 [-0.115, -0.026]  0.007 [-0.025, 0.039]  0.53

@@ -86,7 +86,7 @@ import pandas as pd
 from flickr8k import add_arguments, base, make_log, train_and_score
 
 from caption_tx.config import Config, DecodingOptions
-from caption_tx.threads import share_cores
+from caption_tx.threads import configure_threads
 
 BEAM = DecodingOptions(beam_width=3)
 CONSENSUS = DecodingOptions(beam_width=20, consensus=0.3)
@@ -126,7 +126,7 @@ def main() -> None:
     parser.add_argument("--levers", nargs="+", choices=list(LEVERS), default=list(LEVERS))
     parser.add_argument("--precision", default="mixed_bfloat16", help="default: %(default)s")
     arguments = parser.parse_args()
-    share_cores()
+    configure_threads()
     log, rows = make_log(), {}
     for name in arguments.levers:
         config = _training(LEVERS[name](arguments), precision=arguments.precision)

@@ -1,13 +1,13 @@
 """Pre-trains the small backbone that ships with the package, on rendered scenes.
 
 MobileNet 0.25, cut at `conv_pw_12_relu`, learns from every cell of its 7x7 grid which shape,
-colour and size stands there. So each cell's features say what is where, which is what a
+color and size stands there. So each cell's features say what is where, which is what a
 captioner with cross-attention needs from a frozen backbone. The heads are thrown away.
 
 COMMAND   python experiments/pretrain_scene_backbone.py
 HARDWARE  2 processor cores (AMD EPYC), no GPU, shared with other work; 3 GB of memory
 TIME      12.7 minutes, of which 11.9 are training
-RESULT    1,000 held-out scenes (2,028 objects), inference mode: shape 1.0000, colour 1.0000, size 1.0000 of the
+RESULT    1,000 held-out scenes (2,028 objects), inference mode: shape 1.0000, color 1.0000, size 1.0000 of the
           objects right, 0.9999 of the background cells; with batch statistics 0.9990, 1.0000, 0.9995, 0.9999.
           0.81 MB of weights.
 """

@@ -28,7 +28,7 @@ from caption_tx.data.corpus.table import captions_by_image
 from caption_tx.data.features.backbone import Backbone, dequantize
 from caption_tx.data.features.cache import FeatureCache
 from caption_tx.data.features.corpus_features import encode_splits, read_table
-from caption_tx.data.preparation import TRAINING_SPLITS, Prepared, segment_corpus, tokenize_corpus
+from caption_tx.data.preparation import TRAINING_SPLITS, TrainingData, segment_corpus, tokenize_corpus
 from caption_tx.data.text.segmentation import Segmenter
 from caption_tx.data.text.tokenizer import Tokenizer
 from caption_tx.files import write_atomically
@@ -55,7 +55,7 @@ Log = Callable[[str], None]
 class Data:
     """A corpus ready for a recurrent captioner: packed captions, (C,) features of every image, references."""
 
-    prepared: Prepared
+    prepared: TrainingData
     features: dict[str, np.ndarray]
     references: dict[str, list[str]]
 

@@ -85,7 +85,7 @@ against the other four has BLEU-4 {people_bleu4:.1f} and CIDEr {people_cider:.1f
 ## Limits
 - It knows {words:,} words and what Flickr8k shows: people and dogs at play, sports, streets, beaches, snow. Of other
   pictures (text, food, products, drawings, medical or aerial ones) it says something of that world, and confidently.
-- Colours, numbers and who does what are often wrong. {copied:.0%} of its captions stand word for word in the training
+- Colors, numbers and who does what are often wrong. {copied:.0%} of its captions stand word for word in the training
   captions. Look at `caption-tx explain`: a map that lies nowhere in particular is a reason to doubt the word.
 - Photographs are scaled to 224 x 224 pixels, so small things are not seen.
 

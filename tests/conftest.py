@@ -49,13 +49,13 @@ def run_python():
 
 
 @pytest.fixture
-def lanes(monkeypatch) -> int:
+def parallel_chunks(monkeypatch) -> int:
     """Lanes of another process, started by this test, that nobody told how many threads to use."""
-    from caption_tx.threads import MOST_CORES, MOST_LANES, count_cores
+    from caption_tx.threads import MAX_CHUNKS, MAX_CORES, count_cores
 
     for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
         monkeypatch.delenv(name, raising=False)
-    return min(count_cores(), MOST_LANES) if count_cores() <= MOST_CORES else 1
+    return min(count_cores(), MAX_CHUNKS) if count_cores() <= MAX_CORES else 1
 
 
 @pytest.fixture(scope="session")

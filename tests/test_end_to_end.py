@@ -246,7 +246,7 @@ def test_the_demo_names_what_is_in_scenes_it_never_saw(tmp_path, monkeypatch):
     shape = result.grounding.best("shape")
     [blind] = [each for each in result.grounding.classes if each.name == "shape"]
     assert shape.pointing.low >= 0.85
-    assert blind.centre.high < 0.35
+    assert blind.center.high < 0.35
     assert shape.mass_ratio.low >= 3
     assert shape.shuffled_pointing.high < 0.5
     assert all(path.stat().st_size > 10_000 for path in result.heatmaps)

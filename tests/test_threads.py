@@ -3,15 +3,16 @@
 import pytest
 import tensorflow as tf
 
-from caption_tx import threads as cores
-from caption_tx.training.training_model import choose_precision
+from caption_tx import threads
+from caption_tx.training.training_model import resolve_precision
 
 CODE = """
 import tensorflow as tf
 {before}
-from caption_tx import threads as cores
-assert cores.lanes() == 1
-print(cores.share_cores({cores}), cores.lanes(), tf.config.threading.get_intra_op_parallelism_threads())
+from caption_tx import threads
+assert threads.parallel_chunks() == 1
+chunks = threads.configure_threads({cores}), threads.parallel_chunks()
+print(*chunks, tf.config.threading.get_intra_op_parallelism_threads())
 tf.zeros(3)
 """
 
@@ -25,47 +26,47 @@ tf.zeros(3)
     ],
     ids=["begun", "set", "environment"],
 )
-def test_cores_are_not_shared_where_somebody_chose_otherwise(run_python, lanes, before, intra):
+def test_cores_are_not_shared_where_somebody_chose_otherwise(run_python, parallel_chunks, before, intra):
     finished = run_python(CODE.format(before=before, cores=""))
     assert finished.returncode == 0, finished.stderr
     assert finished.stdout.split() == ["1", "1", str(intra)]
 
 
 @pytest.mark.parametrize(("given", "divided"), [("", None), ("6", 4), ("9", 1)])
-def test_cores_are_shared_where_nobody_chose(run_python, lanes, given, divided):
+def test_cores_are_shared_where_nobody_chose(run_python, parallel_chunks, given, divided):
     finished = run_python(CODE.format(before="", cores=given))
     assert finished.returncode == 0, finished.stderr
-    divided = divided or lanes
+    divided = divided or parallel_chunks
     assert finished.stdout.split() == [str(divided), str(divided), "1" if divided > 1 else "0"]
 
 
 @pytest.mark.parametrize("environment", ["", '{"cluster": {"worker": ["localhost:1"]}, "task": {"index": 0}}'])
-def test_the_command_trains_in_lanes(run_python, lanes, monkeypatch, environment):
+def test_the_command_trains_in_lanes(run_python, parallel_chunks, monkeypatch, environment):
     monkeypatch.setenv("TF_CONFIG", environment)
     code = """
 import sys
-from caption_tx import threads as cores
+from caption_tx import threads
 from caption_tx.cli import main
 from caption_tx.training import fit
-fit.train = lambda config, workdir, log: print("lanes", cores.lanes())
+fit.train = lambda config, workdir, log: print("lanes", threads.parallel_chunks())
 sys.exit(main(["train", "captions.txt", "--images", ".", "--workdir", "w"]))
 """
     finished = run_python(code)
     assert finished.returncode == 0, finished.stderr
-    assert finished.stdout.splitlines()[-1] == f"lanes {lanes}"
+    assert finished.stdout.splitlines()[-1] == f"lanes {parallel_chunks}"
 
 
 @pytest.mark.parametrize(("cpus", "said"), [(1, [1, 1]), (2, [2, 1]), (16, [1, 16])])
-def test_a_worker_of_ray_uses_the_cpus_that_it_was_given(run_python, lanes, cpus, said):
+def test_a_worker_of_ray_uses_the_cpus_that_it_was_given(run_python, parallel_chunks, cpus, said):
     code = """
 import sys
 import tensorflow as tf
-from caption_tx import threads as cores
+from caption_tx import threads
 from caption_tx.training.ray.cluster import prepare_worker
 for _ in range(2):  # Ray gives a process one task after another
     prepare_worker({}, int(sys.argv[1]))
     tf.zeros(3)
-print(cores.lanes(), tf.config.threading.get_intra_op_parallelism_threads())
+print(threads.parallel_chunks(), tf.config.threading.get_intra_op_parallelism_threads())
 """
     finished = run_python(code, cpus)
     assert finished.returncode == 0, finished.stderr
@@ -78,9 +79,9 @@ print(cores.lanes(), tf.config.threading.get_intra_op_parallelism_threads())
 )
 def test_a_processor_with_instructions_for_bfloat16_is_told_from_others(monkeypatch, flags, fast):
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
-    assert cores.multiplies_bfloat16(flags) is fast
-    monkeypatch.setattr(cores.Path, "read_text", lambda *_, **__: flags)
-    assert choose_precision() == ("mixed_bfloat16" if fast else "float32")
+    assert threads.has_fast_bfloat16(flags) is fast
+    monkeypatch.setattr(threads.Path, "read_text", lambda *_, **__: flags)
+    assert resolve_precision() == ("mixed_bfloat16" if fast else "float32")
 
 
 @pytest.mark.parametrize(
@@ -93,7 +94,7 @@ def test_the_oldest_gpu_decides(monkeypatch, capabilities, fast):
         return {} if found is None else {"compute_capability": found}
 
     monkeypatch.setattr(tf.config.experimental, "get_device_details", tell)
-    assert cores.multiplies_bfloat16("avx512_bf16") is fast
+    assert threads.has_fast_bfloat16("avx512_bf16") is fast
 
 
 def test_a_processor_that_does_not_tell_is_taken_to_be_slow(monkeypatch):
@@ -101,5 +102,5 @@ def test_a_processor_that_does_not_tell_is_taken_to_be_slow(monkeypatch):
         raise FileNotFoundError
 
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
-    monkeypatch.setattr(cores.Path, "read_text", refuse)
-    assert not cores.multiplies_bfloat16()
+    monkeypatch.setattr(threads.Path, "read_text", refuse)
+    assert not threads.has_fast_bfloat16()

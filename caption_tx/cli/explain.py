@@ -9,8 +9,9 @@ from contextlib import suppress
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
-from caption_tx.cli.commands import _start_tensorflow, _tell, _warn
+from caption_tx.cli.output import tell, warn
 from caption_tx.cli.settings import decoding_options
+from caption_tx.cli.startup import start_tensorflow
 from caption_tx.config import DecodingOptions
 from caption_tx.errors import CaptionTxError, ConfigError
 
@@ -58,10 +59,10 @@ def explain(arguments: argparse.Namespace) -> None:
     options = _check(arguments)
     from caption_tx.data.images.inputs import find_images
 
-    images = find_images(arguments.images, lambda text: _warn(f"skipped: {text}"))
+    images = find_images(arguments.images, lambda text: warn(f"skipped: {text}"))
     if arguments.out is not None:
         images = _few_enough(images, arguments)
-    _start_tensorflow()
+    start_tensorflow()
     from caption_tx.inference.attention.health import measure_health
     from caption_tx.inference.captioner import load
 
@@ -78,7 +79,7 @@ def explain(arguments: argparse.Namespace) -> None:
         for number, (name, maps) in enumerate(_shown(results, arguments, problems)):
             unknown = [word.text for word in maps.shown if maps.is_unknown(word)]
             if unknown and number == 0:  # a typed caption, the same for all
-                _warn(f"the model does not know {', '.join(map(repr, unknown))} and takes it for an unknown word.")
+                warn(f"the model does not know {', '.join(map(repr, unknown))} and takes it for an unknown word.")
             if out is not None:
                 kept.append(maps)
             _tell_words(arguments, name, maps, json_rows)
@@ -102,21 +103,21 @@ def explain(arguments: argparse.Namespace) -> None:
         print(json.dumps(document, ensure_ascii=False, indent=1))
         return
     if arguments.health and health is not None:
-        _tell(health.table())
+        tell(health.table())
     if out is not None:
-        _tell(str(out))
+        tell(str(out))
 
 
 def _check_choice(arguments: argparse.Namespace, settings: dict[str, Any]) -> None:
-    """Refuses a layer, head, colour or opacity that cannot be, before anything is printed."""
+    """Refuses a layer, head, color or opacity that cannot be, before anything is printed."""
     import numpy as np
 
     from caption_tx.inference.attention.pooling import pool
-    from caption_tx.inference.drawing.overlay import ALPHA, COLOUR_MAP, colour_map
+    from caption_tx.inference.drawing.overlay import ALPHA, COLOR_MAP, color_map
 
     shape = (settings["num_layers"], settings["num_heads"], 1, 1)
     pool(np.ones((*shape, 1)), arguments.layer, arguments.head, arguments.pool, np.ones(shape))
-    colour_map(arguments.cmap or COLOUR_MAP, ALPHA if arguments.alpha is None else arguments.alpha)
+    color_map(arguments.cmap or COLOR_MAP, ALPHA if arguments.alpha is None else arguments.alpha)
 
 
 def _few_enough(images: Iterator[NamedImage], arguments: argparse.Namespace) -> list[NamedImage]:
@@ -173,7 +174,7 @@ def _shown(
             maps = _arranged(result, arguments, merged)
         except CaptionTxError as error:
             problems.append(str(error))
-            _warn(f"skipped: {error}")
+            warn(f"skipped: {error}")
             continue
         yield name, maps
     _check_merged(arguments, merged)
@@ -196,9 +197,9 @@ def _tell_words(arguments: argparse.Namespace, name: str, maps: AttentionMaps, j
         row = {"image": printable(name), "caption": maps.caption, "log_probability": total, "words": words}
         json_rows.append(row)
         return
-    _tell(f"{printable(name)}\t{maps.caption}")
+    tell(f"{printable(name)}\t{maps.caption}")
     for title, value in zip(maps.titles, values, strict=True):
-        _tell(f"  {title}\t{probability_text(value)}")
+        tell(f"  {title}\t{probability_text(value)}")
 
 
 def _write(

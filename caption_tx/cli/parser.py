@@ -8,11 +8,17 @@ from pathlib import Path
 
 from caption_tx import __version__
 from caption_tx.assets import SHIPPED_BUNDLES
-from caption_tx.cli import commands
-from caption_tx.cli import explain as explaining
+from caption_tx.cli import caption as caption_command
+from caption_tx.cli import corpus as corpus_command
+from caption_tx.cli import demo as demo_command
+from caption_tx.cli import evaluate as evaluate_command
+from caption_tx.cli import explain as explain_command
+from caption_tx.cli import features as features_command
+from caption_tx.cli import train as train_command
 from caption_tx.cli.settings import DEFAULTS
 from caption_tx.cli.tune import add_tune
 from caption_tx.config import (
+    CAPTION_PROBLEMS,
     COMPRESSIONS,
     FORMATS,
     LANGUAGES,
@@ -21,7 +27,6 @@ from caption_tx.config import (
     PRECISIONS,
     SCRIPTS,
     STORAGES,
-    UNFIT,
     DecodingOptions,
     Source,
 )
@@ -136,10 +141,10 @@ def _add_explain(explain: argparse.ArgumentParser) -> None:
         help="show tokens in a row that spell such a word as one: maps are averaged, log-probabilities added",
     )
     explain.add_argument("--words-only", action="store_true", help="leave out the end mark and punctuation")
-    explain.add_argument("--scale-per-word", action="store_true", help="each map on its own colour scale")
+    explain.add_argument("--scale-per-word", action="store_true", help="each map on its own color scale")
     explain.add_argument("--alpha", type=float, metavar="X", help="opacity of the strongest attention, in (0, 1]")
-    explain.add_argument("--cmap", metavar="NAME", help="a colour map of matplotlib, e.g. viridis or cividis")
-    explain.add_argument("--flat", action="store_true", help="every cell in one colour, in figures and animations")
+    explain.add_argument("--cmap", metavar="NAME", help="a color map of matplotlib, e.g. viridis or cividis")
+    explain.add_argument("--flat", action="store_true", help="every cell in one color, in figures and animations")
     explain.add_argument(
         "--seconds", type=float, default=1.0, metavar="X", help="for each word of an animation (default: %(default)s)"
     )
@@ -158,7 +163,7 @@ def _add_explain(explain: argparse.ArgumentParser) -> None:
         help="figure (.png, .svg, .pdf), animation (.gif, .webp), page to point at (.html), raw maps (.npz, .json)",
     )
     _add_decoding_options(explain)
-    explain.set_defaults(run=explaining.explain)
+    explain.set_defaults(run=explain_command.explain)
 
 
 def _add_decoding_options(parser: argparse.ArgumentParser) -> None:
@@ -179,7 +184,7 @@ def _add_decoding_options(parser: argparse.ArgumentParser) -> None:
         ("beam_width", int, "follow so many captions at once and keep the likeliest"),
         ("beam_groups", int, "divide the beam into groups that are kept from saying the same"),
         ("diversity_penalty", float, "what a word costs that an earlier group took at this step, in nats"),
-        ("length_penalty", float, "captions are ranked by log-probability / length ** this; 0 favours short ones"),
+        ("length_penalty", float, "captions are ranked by log-probability / length ** this; 0 favors short ones"),
         ("n_best", int, "captions to give for each image, best first"),
         ("repetition_penalty", float, "the log-probability of a word that is there already is multiplied by this"),
         ("no_repeat_ngram", int, "let no run of so many words stand twice in a caption; 0 allows all"),
@@ -209,7 +214,7 @@ def make_parser() -> argparse.ArgumentParser:
     demo = subparsers.add_parser("demo", help="the whole way on rendered scenes, offline, in minutes")
     demo.add_argument("--workdir", type=Path, default=Path("caption-tx-demo"), help="default: %(default)s")
     demo.add_argument("--language", choices=LANGUAGES, default="zh", help="of the captions (default: %(default)s)")
-    demo.set_defaults(run=commands.demo)
+    demo.set_defaults(run=demo_command.demo)
 
     corpus = subparsers.add_parser("corpus", help="what is in a caption corpus, and what is wrong with it")
     _add_corpus(corpus)
@@ -228,7 +233,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     _add_settings(corpus)
     corpus.add_argument("--json", action="store_true", help="print one JSON document")
-    corpus.set_defaults(run=commands.corpus)
+    corpus.set_defaults(run=corpus_command.corpus)
 
     features = subparsers.add_parser("features", help="encode every image once, resumable")
     _add_corpus(features)
@@ -261,7 +266,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     _add_backbone(features)
     _add_settings(features)
-    features.set_defaults(run=commands.features)
+    features.set_defaults(run=features_command.features)
 
     train = subparsers.add_parser("train", help="train a captioner; the same command again goes on with a killed run")
     _add_corpus(train)
@@ -282,7 +287,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--leave-out",
         type=_split_list,
         metavar="PROBLEM,..",
-        help=f"do without captions that are unfit, as `corpus --check` finds them: {', '.join(UNFIT)}",
+        help=f"do without captions that are unfit, as `corpus --check` finds them: {', '.join(CAPTION_PROBLEMS)}",
     )
     train.add_argument("--epochs", type=int, help=f"of all stages together (default: {training.epochs})")
     train.add_argument(
@@ -341,7 +346,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     _add_backbone(train)
     _add_settings(train)
-    train.set_defaults(run=commands.train)
+    train.set_defaults(run=train_command.train)
 
     add_tune(subparsers.add_parser("tune", help="reward a trained captioner for the CIDEr of its captions"))
 
@@ -370,7 +375,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--batch-size", type=int, default=64, metavar="N", help="images searched together (default: %(default)s)"
     )
     caption.add_argument("--json", action="store_true", help="print one JSON document; with --out, the counts")
-    caption.set_defaults(run=commands.caption)
+    caption.set_defaults(run=caption_command.caption)
 
     evaluate = subparsers.add_parser(
         "evaluate", help="caption a split and score it, or score a file of predictions of any system"
@@ -421,7 +426,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_settings(evaluate)
     _add_decoding_options(evaluate)
     evaluate.add_argument("--json", action="store_true", help="print what scores.json holds instead of the table")
-    evaluate.set_defaults(run=commands.evaluate)
+    evaluate.set_defaults(run=evaluate_command.evaluate)
 
     _add_explain(subparsers.add_parser("explain", help="where the model looked for every word"))
     return parser

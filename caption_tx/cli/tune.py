@@ -6,7 +6,8 @@ import argparse
 import dataclasses
 from pathlib import Path
 
-from caption_tx.cli.commands import _start_tensorflow, _tell
+from caption_tx.cli.output import tell
+from caption_tx.cli.startup import start_tensorflow
 from caption_tx.config import TuningConfig
 
 HELP = {
@@ -43,7 +44,7 @@ def add_tune(parser: argparse.ArgumentParser) -> None:
 def tune(arguments: argparse.Namespace) -> None:
     """Tunes, or goes on."""
     config = TuningConfig(**{item.name: getattr(arguments, item.name) for item in dataclasses.fields(TuningConfig)})
-    _start_tensorflow()
+    start_tensorflow()
     from caption_tx.training.tuning.tune import tune
 
-    tune(arguments.run_folder, arguments.workdir, config, _tell, arguments.backbone_weights)
+    tune(arguments.run_folder, arguments.workdir, config, tell, arguments.backbone_weights)

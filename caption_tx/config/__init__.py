@@ -53,7 +53,7 @@ FORMATS = (
 )  # fmt: skip
 """Layouts of caption files, in the order in which they are looked for (`data/corpus/formats.py`)."""
 
-UNFIT = (
+CAPTION_PROBLEMS = (
     "no_letters", "placeholder", "damaged_text", "html", "url", "email", "file_name", "hashtag", "repetition",
     "tag_list", "kana_or_hangul", "wrong_script",
 )  # fmt: skip
@@ -137,7 +137,7 @@ class CorpusConfig:
         check(total < 1, "corpus.val_fraction + corpus.test_fraction", total, "below 1")
         check(self.format in (None, *FORMATS), "corpus.format", self.format, f"one of {', '.join(FORMATS)}")
         for problem in self.leave_out:
-            check(problem in UNFIT, "corpus.leave_out", problem, f"of {', '.join(UNFIT)}")
+            check(problem in CAPTION_PROBLEMS, "corpus.leave_out", problem, f"of {', '.join(CAPTION_PROBLEMS)}")
         for source in self.sources:
             parse_source(source)
 

@@ -25,7 +25,7 @@ class DecodingOptions:
             the penalty, in nats, at most 1e4, for each caption of earlier groups that took it at this step
             (Vijayakumar et al. 2018).
         length_penalty: captions are ranked by log-probability / length**length_penalty, the length in
-            tokens with the end mark (the simple form of Wu et al. 2016, eq. 14). In 0 to 10; 0 favours short ones.
+            tokens with the end mark (the simple form of Wu et al. 2016, eq. 14). In 0 to 10; 0 favors short ones.
         n_best: captions returned for each image, best first.
         samples: captions drawn for each image, of which the `n_best` by score are returned.
         consensus: choose and rank the captions of a beam, or the samples, not by score but by how much the others

@@ -22,7 +22,7 @@ import pandas as pd
 import tensorflow as tf
 
 from caption_tx.data.features.encoding import FeatureCache
-from caption_tx.data.images.augmentation import make_view
+from caption_tx.data.images.augmentation import augment
 from caption_tx.data.images.sources import Images
 from caption_tx.data.text.tokenizer import TokenLists
 from caption_tx.errors import ImageError
@@ -258,7 +258,7 @@ def picture_rows(
     def read(row: int, view: int) -> tuple[np.ndarray, bool]:
         try:
             content, pixels = images.read_image(packed.images[row], image_size)
-            return make_view(pixels, view, content), True
+            return augment(pixels, view, content), True
         except ImageError as error:
             if str(error) not in told:
                 told.add(str(error))

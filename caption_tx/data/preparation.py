@@ -31,7 +31,7 @@ MACHINE_MARK = "[MACHINE]"
 
 
 @dataclass(frozen=True)
-class Words:
+class SegmentedCorpus:
     """The captions that training uses, row by row with their words, and those that were left out and why."""
 
     table: pd.DataFrame
@@ -58,7 +58,7 @@ class Words:
 
 def segment_corpus(
     table: pd.DataFrame, segmenter: Segmenter, unreadable: Mapping[str, str], leave_out: Collection[str] = ()
-) -> Words:
+) -> SegmentedCorpus:
     """Splits the captions of the training and validation splits into words.
 
     Left out are captions without words or without a readable image, and machine translations outside the
@@ -67,7 +67,7 @@ def segment_corpus(
     Args:
         table: as `read_corpus` gives it.
         unreadable: names of images, with the reason.
-        leave_out: problems in `config.UNFIT`; captions with one of them are left out.
+        leave_out: problems in `config.CAPTION_PROBLEMS`; captions with one of them are left out.
     """
     attrs = table.attrs
     table = table[table["split"].isin(TRAINING_SPLITS)]
@@ -91,11 +91,11 @@ def segment_corpus(
     left_out = pd.concat([part.reindex(columns=columns) for part in parts if len(part)] or parts[-1:])
     left_out = left_out.reindex(columns=columns).astype({"line": "Int64"})
     kept = table.loc[used, ["image", "caption", "split", "origin", "weight", "stage"]]
-    return Words(kept, lists.take(used), left_out.reset_index(drop=True))
+    return SegmentedCorpus(kept, lists.take(used), left_out.reset_index(drop=True))
 
 
 @dataclass(frozen=True)
-class Prepared:
+class TrainingData:
     """What the model is trained on.
 
     `counts` int64 (V,) are those of the training labels; `train` has one set of packed captions for each
@@ -126,7 +126,7 @@ def fingerprint(tokenizer: Tokenizer, parts: Mapping[int | str, PackedCaptions |
     return digest.hexdigest()
 
 
-def tokenize_corpus(config: Config, words: Words, log: Callable[[str], None]) -> Prepared:
+def tokenize_corpus(config: Config, words: SegmentedCorpus, log: Callable[[str], None]) -> TrainingData:
     """Builds the vocabulary on the training split, and packs the captions of each image.
 
     The words of the last stage make the vocabulary: those that earlier stages have beside them are unknown, since the
@@ -180,7 +180,7 @@ def tokenize_corpus(config: Config, words: Words, log: Callable[[str], None]) ->
         log("There are no captions in split 'val'; the best epoch is chosen by the training loss.")
     counts[tokenizer.unk_token_id] = 0
     log(f"Vocabulary: {tokenizer.vocabulary_size:,} tokens.")
-    return Prepared(tokenizer, counts, train, val)
+    return TrainingData(tokenizer, counts, train, val)
 
 
 def release_memory() -> None:

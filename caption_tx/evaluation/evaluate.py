@@ -22,7 +22,7 @@ from caption_tx.data.corpus.table import captions_by_image
 from caption_tx.errors import CaptionTxError, ConfigError, CorpusError, ImageError
 from caption_tx.evaluation.image_ids import annotated_numbers
 from caption_tx.evaluation.protocol import DESCRIPTION
-from caption_tx.evaluation.scores import Scores, score, score_people
+from caption_tx.evaluation.scores import Scores, score, score_humans
 from caption_tx.evaluation.submissions import Predictions, read_submission
 from caption_tx.inference.prediction_file import PredictionFile
 
@@ -249,5 +249,5 @@ def evaluate(
         predictions=found,
         references=references,
         scores=scores,
-        people=score_people(references, language) if people else None,
+        people=score_humans(references, language) if people else None,
     )

@@ -56,7 +56,7 @@ def cut(text: str, language: str, unit: str = WORDS) -> list[str]:
     return _chinese().segment(text) if language == "zh" else text.split()
 
 
-def conversion(text: TextConfig) -> Callable[[str], str] | None:
+def reference_converter(text: TextConfig) -> Callable[[str], str] | None:
     """What brings a reference into the letters that a captioner of these settings writes, or None.
 
     A captioner that was trained with `nfkc` or a `script` knows no other forms; the references are converted

@@ -158,11 +158,11 @@ def score(
     )
 
 
-def score_people(references: Mapping[str, Sequence[str]], language: str = "zh") -> dict[str, dict[str, float]]:
+def score_humans(references: Mapping[str, Sequence[str]], language: str = "zh") -> dict[str, dict[str, float]]:
     """What people reach: the caption k of each image against its others, the mean over k; by unit and metric.
 
     An image counts for as many k as it has captions, and not at all with a single one. A system has one
-    reference more than a person has here, which favours it by a little.
+    reference more than a person has here, which favors it by a little.
 
     Raises:
         CaptionTxError: no image has two captions.

@@ -17,7 +17,7 @@ from caption_tx.bundle import Bundle, load_bundle
 from caption_tx.config import DecodingOptions
 from caption_tx.data.features.backbone import Backbone, dequantize
 from caption_tx.data.images.inputs import NamedImage
-from caption_tx.data.images.reader import Pictures, read_pictures, work_ahead
+from caption_tx.data.images.reader import Pictures, prefetch, read_pictures
 from caption_tx.data.images.sources import Images, open_images
 from caption_tx.data.text.segmentation import Segmenter
 from caption_tx.errors import CaptionTxError, ConfigError, ImageError
@@ -106,7 +106,7 @@ class ImageCaptioner:
             for batch in read_pictures(images, source, size, batch_size, stopped):
                 yield batch, self.features(batch.pixels) if batch.contents else None
 
-        for batch, features in work_ahead(encoded(), depth=2, left=stopped):
+        for batch, features in prefetch(encoded(), depth=2, left=stopped):
             found = iter([] if features is None else self.decode_features(features, batch.contents, options))
             for place, name in enumerate(batch.names):
                 yield name, batch.errors[place] if place in batch.errors else next(found)

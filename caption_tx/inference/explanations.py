@@ -17,7 +17,7 @@ from caption_tx.data.images.inputs import NamedImage
 from caption_tx.data.images.sources import open_images
 from caption_tx.errors import CaptionTxError, ConfigError, ImageError
 from caption_tx.inference.attention.maps import END_MARK, AttentionMaps, joined_words
-from caption_tx.inference.attention.teacher_forcing import trace_all
+from caption_tx.inference.attention.teacher_forcing import teacher_forced_scores_in_batches
 from caption_tx.inference.search.decode import Caption
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def _explain(
         return results
     bundle = captioner.bundle
     token_lists = [[bundle.tokenizer.start_token_id, *each.token_ids] for each in wanted.values()]
-    traced = trace_all(bundle.captioner, features, token_lists, list(wanted))
+    traced = teacher_forced_scores_in_batches(bundle.captioner, features, token_lists, list(wanted))
     for (row, each), (scores, log_probabilities, self_scores) in zip(wanted.items(), traced, strict=True):
         maps = AttentionMaps(
             scores=scores,

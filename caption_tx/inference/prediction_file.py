@@ -273,7 +273,7 @@ class PredictionFile:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, kind: type[BaseException] | None, error: BaseException | None, teacher_forced_scores: TracebackType | None
     ) -> None:
         try:
             if self._size == 0:  # nothing came of it

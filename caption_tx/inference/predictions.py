@@ -11,7 +11,7 @@
     error            why the image could not be read; then what stands between is empty
 
 Numbers are rounded to four decimals: what a batch adds up in another order shows in the sixth, so that there
-a number may round to its neighbour. CSV begins with a byte order mark, without which Excel takes Chinese for
+a number may round to its neighbor. CSV begins with a byte order mark, without which Excel takes Chinese for
 another encoding.
 """
 

@@ -154,7 +154,7 @@ class TokenAndPositionEmbedding(keras.layers.Layer):
 
 
 class ImageMemory(keras.layers.Layer):
-    """Features (B, h, w, C) -> memory (B, h*w, D): projected, normalised, with row and column embeddings."""
+    """Features (B, h, w, C) -> memory (B, h*w, D): projected, normalized, with row and column embeddings."""
 
     def __init__(self, hidden_dim: int, dropout: float = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -286,7 +286,7 @@ class FeedForward(keras.layers.Layer):
 class DecoderBlock(keras.layers.Layer):
     """Causal self-attention, cross-attention and feed-forward, each a residual branch.
 
-    `norm_order` "pre" normalises the input of each branch (Xiong et al. 2020), "post" normalises
+    `norm_order` "pre" normalizes the input of each branch (Xiong et al. 2020), "post" normalizes
     each sum (Vaswani et al. 2017).
     """
 

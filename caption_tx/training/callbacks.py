@@ -74,7 +74,7 @@ class SampleCaptions(keras.callbacks.Callback):
             file.write(text + "\n")
 
 
-class FreeRunningScores(keras.callbacks.Callback):
+class CaptionMetrics(keras.callbacks.Callback):
     """Every few epochs, the scores of captions that the model makes by itself, among the logs of the epoch.
 
     It adds `val_bleu4` and `val_cider` (in words, times 100) and `val_distinct` (captions that differ), so it
@@ -86,7 +86,7 @@ class FreeRunningScores(keras.callbacks.Callback):
         references: the captions of each image.
         language: as `score` takes it.
         every: epochs from one scoring to the next; the epoch number `last` is scored in any case.
-        from_chief: `Distribution.from_chief`.
+        broadcast: `Distribution.broadcast`.
         convert: brings references into the letters of the model's captions (`protocol.conversion`).
     """
 
@@ -103,7 +103,7 @@ class FreeRunningScores(keras.callbacks.Callback):
         every: int,
         last: int,
         log: Callable[[str], None],
-        from_chief: Callable[[Sequence[float]], list[float]] = list,
+        broadcast: Callable[[Sequence[float]], list[float]] = list,
         convert: Callable[[str], str] | None = None,
     ) -> None:
         super().__init__()
@@ -111,12 +111,12 @@ class FreeRunningScores(keras.callbacks.Callback):
         self.references, self.language, self.options = references, language, options
         if convert is not None:
             self.references = {name: [convert(text) for text in texts] for name, texts in references.items()}
-        self.every, self.last, self.log, self.from_chief = every, last, log, from_chief
+        self.every, self.last, self.log, self.broadcast = every, last, log, broadcast
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if (epoch + 1) % self.every and epoch + 1 != self.last:
             return
-        values = self.from_chief([0.0] * len(self.NAMES) if self.features is None else self._scores(epoch))
+        values = self.broadcast([0.0] * len(self.NAMES) if self.features is None else self._scores(epoch))
         if logs is not None:
             logs.update(zip(self.NAMES, values, strict=True))
 
@@ -174,7 +174,7 @@ CURVES_EVERY = 5.0
 """Seconds between two drawings of the curves, which take half a second."""
 
 
-class RunState(keras.callbacks.Callback):
+class RunCheckpoint(keras.callbacks.Callback):
     """Checkpoint, early stopping and logs of one run, so that a killed run goes on where it was.
 
     After every epoch one file is replaced as a whole: the weights, the optimizer with its place in the

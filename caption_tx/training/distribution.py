@@ -44,7 +44,7 @@ class LostWorkerError(CaptionTxError):
     """Another worker ended, or cannot be reached: the same run can be gone on with."""
 
 
-def worker_share(environment: Mapping[str, str] = os.environ) -> tuple[int, int]:
+def rank_and_world_size(environment: Mapping[str, str] = os.environ) -> tuple[int, int]:
     """(i, n): this process is the i-th, from 0, of the n workers in `TF_CONFIG`; (0, 1) without it.
 
     Raises:
@@ -109,12 +109,12 @@ class Distribution:
         """Returns when every worker has called it."""
         self._sum(tf.zeros(()))
 
-    def from_chief(self, values: Sequence[float]) -> list[float]:
+    def broadcast(self, values: Sequence[float]) -> list[float]:
         """The first worker's numbers, in all workers, which call it together; the others' own do not count."""
         mine = tf.constant(values if self.is_chief else [0.0] * len(values), tf.float64)
         return self._sum(mine).numpy().tolist()
 
-    def agree(self, what: str, text: str) -> None:
+    def assert_same(self, what: str, text: str) -> None:
         """Compares a text among the workers.
 
         Raises:
@@ -157,7 +157,7 @@ class Distribution:
 @functools.cache
 def _join(config: str) -> Distribution:
     """Once for each `TF_CONFIG`: a process cannot join twice."""
-    index, workers = worker_share({"TF_CONFIG": config})
+    index, workers = rank_and_world_size({"TF_CONFIG": config})
     try:
         strategy = tf.distribute.MultiWorkerMirroredStrategy()
     except RuntimeError as error:
@@ -177,7 +177,7 @@ def choose() -> Distribution:
         ConfigError: `TF_CONFIG` is wrong, or this came too late.
         LostWorkerError: the other workers cannot be reached.
     """
-    if worker_share()[1] > 1:
+    if rank_and_world_size()[1] > 1:
         return _join(os.environ["TF_CONFIG"])
     devices = tf.config.list_logical_devices(DEVICES)
     if len(devices) > 1:
@@ -291,7 +291,7 @@ def metrics_need_mending(strategy: tf.distribute.Strategy) -> bool:
     return False
 
 
-def mended(model_class: type, distribution: Distribution) -> type:
+def patched(model_class: type, distribution: Distribution) -> type:
     """The model's class, with what this Keras needs where batches are divided, and nothing that it does not need."""
     mixins: list[type] = []
     if distribution.is_divided and build_needs_mending(distribution.strategy):

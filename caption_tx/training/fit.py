@@ -22,7 +22,7 @@ from caption_tx.data.features.corpus_features import encode_splits, encode_toget
 from caption_tx.data.images.sources import Images, open_images
 from caption_tx.data.preparation import (
     TRAINING_SPLITS,
-    Words,
+    SegmentedCorpus,
     release_memory,
     segment_corpus,
     tokenize_corpus,
@@ -31,16 +31,16 @@ from caption_tx.data.text.segmentation import Segmenter
 from caption_tx.data.text.tokenizer import Tokenizer
 from caption_tx.data.text.word_vectors import read_word_vectors
 from caption_tx.errors import ConfigError, ImageError
-from caption_tx.evaluation.protocol import conversion
+from caption_tx.evaluation.protocol import reference_converter
 from caption_tx.evaluation.scores import require_scorers
 from caption_tx.files import write_atomically
 from caption_tx.model.captioner import Captioner
-from caption_tx.threads import lanes
+from caption_tx.threads import parallel_chunks
 from caption_tx.training import distribution
-from caption_tx.training.callbacks import FreeRunningScores, RunState, SampleCaptions
+from caption_tx.training.callbacks import CaptionMetrics, RunCheckpoint, SampleCaptions
 from caption_tx.training.distribution import Distribution
 from caption_tx.training.objective import MaskedLoss, TokenAccuracy, TokenLoss
-from caption_tx.training.training_model import TrainingModel, choose_precision, make_captioner
+from caption_tx.training.training_model import TrainingModel, make_captioner, resolve_precision
 
 _ENCODED = 32
 """Images through the backbone at once."""
@@ -115,7 +115,7 @@ def _keep_quiet(text: str) -> None:
 
 
 def _train(config: Config, workdir: Path, log: Callable[[str], None], chosen: Distribution) -> Bundle:
-    chosen.agree("settings", dump_config(config))
+    chosen.assert_same("settings", dump_config(config))
     if chosen.is_chief:
         workdir.mkdir(parents=True, exist_ok=True)
         _claim(config, workdir)
@@ -142,7 +142,7 @@ def _train(config: Config, workdir: Path, log: Callable[[str], None], chosen: Di
         if chosen.workers == 1:
             cache = encode_splits(config, folder, backbone, table, TRAINING_SPLITS, log)
         else:
-            cache = encode_together(config, folder, backbone, table, TRAINING_SPLITS, log, chosen)
+            cache = encode_together(config, folder, backbone, table, TRAINING_SPLITS, log, chosen.share, chosen.wait)
     text = _keep_dictionary(config.text, workdir) if chosen.is_chief else config.text
     asked = table["image"][table["split"].isin(TRAINING_SPLITS)].unique()
     if cache is None:
@@ -160,11 +160,11 @@ def _train(config: Config, workdir: Path, log: Callable[[str], None], chosen: Di
     if config.text.word_vectors is not None:
         vectors = read_word_vectors(config.text.word_vectors, tokenizer.vocabulary)
         log(vectors.describe(prepared.counts))
-        chosen.agree("word vectors", vectors.digest)
-    chosen.agree("captions and images", prepared.fingerprint)
-    parts = 1 if chosen.devices > 1 else min(lanes(), math.ceil(config.training.batch_size / chosen.workers))
+        chosen.assert_same("word vectors", vectors.digest)
+    chosen.assert_same("captions and images", prepared.fingerprint)
+    parts = 1 if chosen.devices > 1 else min(parallel_chunks(), math.ceil(config.training.batch_size / chosen.workers))
     log(f"Computing in {precision}" + (f", each batch in {parts} lanes." if parts > 1 else "."))
-    model_class = distribution.mended(TrainingModel, chosen)
+    model_class = distribution.patched(TrainingModel, chosen)
     with chosen.strategy.scope():
         captioner = make_captioner(tokenizer.vocabulary_size, backbone.feature_shape, config.model, precision, vectors)
         model = model_class(captioner, None if cache else backbone, config.training.accumulation_steps, parts)
@@ -204,7 +204,7 @@ def _train(config: Config, workdir: Path, log: Callable[[str], None], chosen: Di
     monitor = "token_loss" if val is None else "val_token_loss"
     if config.training.monitor != "loss":
         monitor = f"val_{config.training.monitor}"
-    state = RunState(
+    state = RunCheckpoint(
         captioner,
         workdir,
         prepared.fingerprint,
@@ -217,7 +217,7 @@ def _train(config: Config, workdir: Path, log: Callable[[str], None], chosen: Di
     )
     with chosen.strategy.scope():
         done = state.restore(model)
-    chosen.agree("checkpoint", str(state.history))
+    chosen.assert_same("checkpoint", str(state.history))
     if done:
         log(f"Going on after epoch {done} of the run in {workdir}.")
     callbacks: list[keras.callbacks.Callback] = [state]
@@ -272,7 +272,7 @@ def _claim(config: Config, workdir: Path) -> None:
     path, precision = workdir / "config.toml", config.training.precision
     begun = load_config(path) if path.exists() and (workdir / "checkpoint.npz").exists() else None
     if precision == "auto":
-        precision = begun.training.precision if begun else choose_precision()
+        precision = begun.training.precision if begun else resolve_precision()
     decided = replace(config, training=replace(config.training, precision=precision))
     if begun is None:
         write_atomically(path, dump_config(decided))
@@ -311,13 +311,13 @@ def _free_running(
     config: Config,
     captioner: Captioner,
     tokenizer: Tokenizer,
-    words: Words,
+    words: SegmentedCorpus,
     images: Images,
     backbone: Backbone,
     cache: FeatureCache | None,
     chosen: Distribution,
     log: Callable[[str], None],
-) -> FreeRunningScores:
+) -> CaptionMetrics:
     """Scores of images that are spread over the validation split, the same in every run on it."""
     training = config.training
     references = words.references("val", training.score_images)
@@ -325,7 +325,7 @@ def _free_running(
     features = None
     if chosen.is_chief:
         features = _load_features(names, images, backbone) if cache is None else cache.load(names)
-    return FreeRunningScores(
+    return CaptionMetrics(
         captioner,
         tokenizer,
         features,
@@ -335,8 +335,8 @@ def _free_running(
         training.score_every,
         training.epochs,
         log,
-        chosen.from_chief,
-        conversion(config.text),
+        chosen.broadcast,
+        reference_converter(config.text),
     )
 
 
@@ -353,7 +353,7 @@ def _samples(
     config: Config,
     captioner: Captioner,
     tokenizer: Tokenizer,
-    words: Words,
+    words: SegmentedCorpus,
     images: Images,
     backbone: Backbone,
     workdir: Path,

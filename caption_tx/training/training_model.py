@@ -13,12 +13,12 @@ from caption_tx.config import ModelConfig
 from caption_tx.data.features.backbone import Backbone, dequantize, quantize
 from caption_tx.data.text.word_vectors import WordVectors
 from caption_tx.model.captioner import Captioner
-from caption_tx.threads import multiplies_bfloat16
+from caption_tx.threads import has_fast_bfloat16
 
 
-def choose_precision() -> str:
+def resolve_precision() -> str:
     """What the precision "auto" is on this machine, another of `config.PRECISIONS`."""
-    return "mixed_bfloat16" if multiplies_bfloat16() else "float32"
+    return "mixed_bfloat16" if has_fast_bfloat16() else "float32"
 
 
 def make_captioner(
@@ -36,7 +36,7 @@ def make_captioner(
     return captioner
 
 
-def over_replicas(values: list[Any]) -> list[Any]:
+def all_reduce_sum(values: list[Any]) -> list[Any]:
     """Each value summed over the replicas that a batch is divided among; where it is not, the values."""
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:
@@ -52,18 +52,22 @@ class TrainingModel(keras.Model):
     Args:
         accumulation_steps: a batch is computed in so many parts, one after another, with the gradient of the
             whole: the weight of each label is that in the whole batch.
-        lanes: a batch, or part, is divided among so many cores, side by side (see `cores.share_cores`), again with
-            the gradient of the whole.
+        parallel_chunks: a batch, or part, is divided among so many cores, side by side (see
+            `threads.configure_threads`), again with the gradient of the whole.
     """
 
     def __init__(
-        self, captioner: Captioner, backbone: Backbone | None = None, accumulation_steps: int = 1, lanes: int = 1
+        self,
+        captioner: Captioner,
+        backbone: Backbone | None = None,
+        accumulation_steps: int = 1,
+        parallel_chunks: int = 1,
     ) -> None:
         super().__init__(name="training", dtype=captioner.dtype_policy)
         self.captioner = captioner
         self._encode = None if backbone is None else backbone.network
         self._storage = None if backbone is None else backbone.config.storage
-        self._accumulation_steps, self._lanes = accumulation_steps, lanes
+        self._accumulation_steps, self._lanes = accumulation_steps, parallel_chunks
 
     def build(self, input_shape: Any = None) -> None:
         self.built = True
@@ -102,7 +106,7 @@ class TrainingModel(keras.Model):
     def train_step(self, data: Any) -> Any:
         """One update of the weights from (inputs, labels (B, T), sample_weight (B, T))."""
         rows = tf.shape(data[1])[0]
-        [count] = over_replicas([tf.reduce_sum(data[2])])
+        [count] = all_reduce_sum([tf.reduce_sum(data[2])])
         variables = self.trainable_variables
 
         def lane(inputs: Any, labels: tf.Tensor, weights: tf.Tensor) -> list[tf.Tensor]:
@@ -132,7 +136,7 @@ class TrainingModel(keras.Model):
             start = (tf.constant(0), tf.constant(0.0), *(tf.zeros(variable.shape) for variable in variables))
             # One at a time: steps that run side by side need the memory of them all.
             _, loss, *gradients = tf.while_loop(lambda begin, *_: begin < rows, add_step, start, parallel_iterations=1)
-        [loss] = over_replicas([loss])
+        [loss] = all_reduce_sum([loss])
         self._loss_tracker.update_state(loss, sample_weight=rows)
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return self.get_metrics_result()
@@ -147,6 +151,6 @@ class TrainingModel(keras.Model):
             return self.loss.sum(labels, logits, weights)
 
         own = tf.add_n(self._in_lanes(tf.constant(0), rows, lane, data))
-        total, count = over_replicas([own, tf.reduce_sum(data[2])])
+        total, count = all_reduce_sum([own, tf.reduce_sum(data[2])])
         self._loss_tracker.update_state(tf.math.divide_no_nan(total, count), sample_weight=rows)
         return self.get_metrics_result()

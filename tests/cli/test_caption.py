@@ -53,7 +53,7 @@ def undisturbed(bundle, photos, tmp_path_factory):
 
 
 def assert_same(rows, expected):
-    """The same rows; a number may round to its neighbour where a batch was another."""
+    """The same rows; a number may round to its neighbor where a batch was another."""
     assert [row["image"] for row in rows] == [row["image"] for row in expected]
     for row, other in zip(rows, expected, strict=True):
         for name, value in row.items():

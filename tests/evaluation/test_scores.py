@@ -9,8 +9,8 @@ import sacrebleu
 
 from caption_tx.config import TextConfig
 from caption_tx.errors import CaptionTxError, ConfigError
-from caption_tx.evaluation import METRICS, score, score_people
-from caption_tx.evaluation.protocol import conversion, cut, joined, plain
+from caption_tx.evaluation import METRICS, score, score_humans
+from caption_tx.evaluation.protocol import cut, joined, plain, reference_converter
 from caption_tx.evaluation.scores import corpus_bleu, repeats, sentence_bleu
 
 PARTS = {
@@ -140,8 +140,8 @@ def test_text_is_cut_as_the_protocol_says():
         assert joined(cut(text, language), language) == plain(text, language)
     with pytest.raises(ConfigError, match="characters"):
         cut("a", "en", "characters")
-    assert conversion(TextConfig()) is None
-    assert conversion(TextConfig(nfkc=True))("Ｔ恤，两 件") == "t恤两件"
+    assert reference_converter(TextConfig()) is None
+    assert reference_converter(TextConfig(nfkc=True))("Ｔ恤，两 件") == "t恤两件"
 
 
 def test_what_cannot_be_scored_is_said():
@@ -243,7 +243,7 @@ def test_health_tells_what_scores_hide():
 
 def test_people_are_scored_against_each_other():
     _, references = make_captions("zh", 12)
-    people = score_people(references)
+    people = score_humans(references)
     rows = []
     for k in range(3):
         own = {name: texts[k] for name, texts in references.items()}
@@ -253,4 +253,4 @@ def test_people_are_scored_against_each_other():
         for metric in METRICS:
             assert people[unit][metric] == pytest.approx(np.mean([row[unit][metric].value for row in rows]))
     with pytest.raises(CaptionTxError, match="two captions"):
-        score_people({"a": ["x"]}, "en")
+        score_humans({"a": ["x"]}, "en")

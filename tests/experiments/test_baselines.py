@@ -18,7 +18,7 @@ from caption_tx.training.objective import MaskedLoss
 
 EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
 VOCABULARY, CHANNELS, LENGTH = 13, 7, 5
-COLOURS = {"red": (220, 30, 30), "green": (30, 190, 40), "blue": (30, 50, 220), "yellow": (230, 220, 40)}
+COLORS = {"red": (220, 30, 30), "green": (30, 190, 40), "blue": (30, 50, 220), "yellow": (230, 220, 40)}
 
 
 @pytest.fixture(scope="module")
@@ -180,14 +180,14 @@ def test_every_caption_comes_once_an_epoch_with_its_image(experiments, seed):
 
 @pytest.fixture(scope="module")
 def arguments(tmp_path_factory, backbone_config):
-    """A folder laid out as Flickr8k is, with pictures of one colour each, and the options of a run on it."""
-    folder = tmp_path_factory.mktemp("colours")
+    """A folder laid out as Flickr8k is, with pictures of one color each, and the options of a run on it."""
+    folder = tmp_path_factory.mktemp("colors")
     (folder / "images").mkdir()
     lines, splits = [], {"train": [], "val": []}
     for number in range(24):
-        word, colour = list(COLOURS.items())[number % 4]
+        word, color = list(COLORS.items())[number % 4]
         noise = np.random.default_rng(number).normal(0, 12, (32, 32, 3))
-        Image.fromarray(np.clip(colour + noise, 0, 255).astype(np.uint8)).save(folder / "images" / f"{number}.jpg")
+        Image.fromarray(np.clip(color + noise, 0, 255).astype(np.uint8)).save(folder / "images" / f"{number}.jpg")
         lines.append(f"{number}.jpg#enc#0 a picture that is {word}")
         splits["val" if number >= 16 else "train"].append(f"{number}")
     (folder / "flickr8kenc.caption.txt").write_text("\n".join(lines))

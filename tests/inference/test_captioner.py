@@ -12,7 +12,7 @@ from caption_tx.bundle import Bundle
 from caption_tx.config import BackboneConfig, DecodingOptions, TextConfig
 from caption_tx.data.features.backbone import Backbone
 from caption_tx.data.images.decoding import read_image
-from caption_tx.data.images.reader import read_pictures, work_ahead
+from caption_tx.data.images.reader import prefetch, read_pictures
 from caption_tx.data.images.sources import open_images
 from caption_tx.errors import CaptionTxError, ConfigError, ImageError
 from caption_tx.inference.captioner import ImageCaptioner
@@ -206,7 +206,7 @@ def test_work_ahead_keeps_to_its_depth():
             release.release()
             yield number
 
-    ahead = work_ahead(items(), depth=3)
+    ahead = prefetch(items(), depth=3)
     assert next(ahead) == 0
     for _ in range(5):  # the one taken, three that wait, and one in the thread's hand
         assert release.acquire(timeout=20)

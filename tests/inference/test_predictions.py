@@ -166,12 +166,12 @@ def test_an_image_that_has_fewer_captions_than_asked_for_is_done_again_only_if_i
 def test_failed_images_stay_failed_until_they_are_tried_again(tmp_path, suffix):
     path = tmp_path / f"x{suffix}"
     write_all(path)
-    mended = RESULTS | {"bad.jpg": [make_caption(["mended"]), make_caption(["so"], 1)]}
-    assert write_all(path, mended) == []
-    assert write_all(path, mended, retry_failed=True) == ["bad.jpg"]
-    expected = {name: result for name, result in mended.items() if name != "bad.jpg"} | {"bad.jpg": mended["bad.jpg"]}
+    patched = RESULTS | {"bad.jpg": [make_caption(["mended"]), make_caption(["so"], 1)]}
+    assert write_all(path, patched) == []
+    assert write_all(path, patched, retry_failed=True) == ["bad.jpg"]
+    expected = {name: result for name, result in patched.items() if name != "bad.jpg"} | {"bad.jpg": patched["bad.jpg"]}
     assert list(read_predictions(path)) == meant(expected)
-    assert write_all(path, mended, retry_failed=True) == []
+    assert write_all(path, patched, retry_failed=True) == []
 
 
 def test_a_name_that_comes_twice_is_done_once(tmp_path):

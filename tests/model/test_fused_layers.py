@@ -110,7 +110,7 @@ def test_dropout_drops_its_share_and_keeps_the_mean(rate):
     assert (first == 0).mean() == pytest.approx(rate, abs=1 / 512 + 0.005)
     assert first.mean() == pytest.approx(1, abs=0.02)
     assert len(np.unique(first)) == 2
-    # Each entry by itself: those of two steps, of neighbours and of two rows have nothing to do with each other.
+    # Each entry by itself: those of two steps, of neighbors and of two rows have nothing to do with each other.
     for one, other in ((first, second), (first[:, 1:], first[:, :-1]), (first[1:], first[:-1])):
         assert abs(np.corrcoef(one.ravel(), other.ravel())[0, 1]) < 0.01
 

@@ -148,7 +148,7 @@ def test_cross_attention_scores_have_one_row_per_token():
 
 
 @pytest.mark.parametrize("norm_order", ["pre", "post"])
-def test_block_normalises_the_input_of_a_branch_or_the_sum(norm_order):
+def test_block_normalizes_the_input_of_a_branch_or_the_sum(norm_order):
     block = DecoderBlock(D, 17, N, norm_order=norm_order)
     block.build()
     out, scores, self_scores = block(100 * normal(B, T, D), block.cross_attention.keys_values(normal(B, S, D)), CAUSAL)

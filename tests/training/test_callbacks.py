@@ -12,20 +12,20 @@ from caption_tx.errors import CaptionTxError
 from caption_tx.evaluation import score
 from caption_tx.inference.search.decode import decode
 from caption_tx.training import callbacks
-from caption_tx.training.callbacks import FreeRunningScores, RunState, SampleCaptions, curves_figure
+from caption_tx.training.callbacks import CaptionMetrics, RunCheckpoint, SampleCaptions, curves_figure
 from caption_tx.training.objective import MaskedLoss, TokenLoss
 from caption_tx.training.training_model import TrainingModel
 
 
 @pytest.fixture
 def make(make_captioner, tmp_path):
-    """Makes a compiled model and its RunState in the test's folder."""
+    """Makes a compiled model and its RunCheckpoint in the test's folder."""
 
     def make(seed=0, patience=3, fingerprint="f", on_best=lambda logs: None, monitor="val_token_loss", highest=False):
         model = TrainingModel(make_captioner(seed, dropout=0.1))
         schedule = keras.optimizers.schedules.CosineDecay(1e-2, 40)
         model.compile(keras.optimizers.Adam(schedule), MaskedLoss(), weighted_metrics=[TokenLoss()], run_eagerly=True)
-        state = RunState(model.captioner, tmp_path, fingerprint, patience, on_best, monitor, highest=highest)
+        state = RunCheckpoint(model.captioner, tmp_path, fingerprint, patience, on_best, monitor, highest=highest)
         state.set_model(model)
         return model, state
 
@@ -203,7 +203,7 @@ def test_free_running_scores_are_those_of_the_captions_and_come_every_few_epochs
     captioner, told = make_captioner(), []
     stored = (features * 255 / 6).astype(np.uint8)
     references = {f"{number}.jpg": ["a b c", "a d e f"] for number in range(len(features))}
-    callback = FreeRunningScores(
+    callback = CaptionMetrics(
         captioner, tokenizer, stored, references, "en", DecodingOptions(), every=3, last=5, log=told.append
     )
     seen = []
@@ -212,7 +212,7 @@ def test_free_running_scores_are_those_of_the_captions_and_come_every_few_epochs
         callback.on_epoch_end(epoch, logs)
         seen.append(set(logs) - {"loss"})
     assert [bool(names) for names in seen] == [False, False, True, False, True]
-    assert seen[-1] == set(FreeRunningScores.NAMES)
+    assert seen[-1] == set(CaptionMetrics.NAMES)
     activations = stored * np.float32(6 / 255)
     texts = [best.text for [best] in decode(captioner, activations, tokenizer)]
     wanted = score(dict(zip(references, texts, strict=True)), references, "en", resamples=0)
@@ -221,12 +221,12 @@ def test_free_running_scores_are_those_of_the_captions_and_come_every_few_epochs
     assert logs["val_distinct"] == len(set(texts))
     assert [text.split(",")[0] for text in told] == ["Epoch 3", "Epoch 5"]
     # A worker without features takes what the first worker found.
-    other = FreeRunningScores(
+    other = CaptionMetrics(
         captioner, tokenizer, None, references, "en", DecodingOptions(), 1, 5, told.append, lambda mine: [1.0, 2.0, 3.0]
     )
     logs = {}
     other.on_epoch_end(0, logs)
-    assert (logs, len(told)) == (dict(zip(FreeRunningScores.NAMES, [1.0, 2.0, 3.0], strict=True)), 2)
+    assert (logs, len(told)) == (dict(zip(CaptionMetrics.NAMES, [1.0, 2.0, 3.0], strict=True)), 2)
 
 
 def test_curves_show_scores_at_the_epochs_that_have_them():

@@ -21,7 +21,7 @@ from caption_tx.config import dump_config
 from caption_tx.data.scenes.rendering import write_scenes
 from caption_tx.errors import CaptionTxError, ConfigError
 from caption_tx.training import distribution
-from caption_tx.training.distribution import Distribution, worker_share
+from caption_tx.training.distribution import Distribution, rank_and_world_size
 from caption_tx.training.fit import train
 from caption_tx.training.optimizer import FusedAdam
 
@@ -39,24 +39,24 @@ distribution.DEVICES = "CPU"
 
 WORKER = """
 import os, signal, sys
-from caption_tx.cli import commands, main
+from caption_tx.cli import main, train as train_command
 victim, epochs = int(sys.argv[2]), int(sys.argv[3])
-join = commands._join_workers
+join = train_command.join_workers
 
 def join_and_prepare():
     join()
     from caption_tx.data import batches
     from caption_tx.training import distribution
-    from caption_tx.training.callbacks import RunState
-    pipeline.SHARDS_PER_WORKER = 1
+    from caption_tx.training.callbacks import RunCheckpoint
+    batches.SHARDS_PER_WORKER = 1
 
     def die(self, batch, logs=None):
-        if len(self.history) == epochs and batch == 1 and distribution.worker_share()[0] == victim:
+        if len(self.history) == epochs and batch == 1 and distribution.rank_and_world_size()[0] == victim:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    RunState.on_train_batch_end = die
+    RunCheckpoint.on_train_batch_end = die
 
-commands._join_workers = join_and_prepare
+train_command.join_workers = join_and_prepare
 sys.exit(main(["train", "--config", sys.argv[1], "--workdir", sys.argv[4]]))
 """
 
@@ -66,10 +66,10 @@ def tf_config(index, cluster):
 
 
 def test_place_among_the_workers():
-    assert worker_share({}) == worker_share({"TF_CONFIG": " "}) == (0, 1)
-    assert worker_share(tf_config(0, {"worker": ["a:1"]})) == (0, 1)
-    assert worker_share(tf_config(1, {"worker": ["a:1", "b:1", "c:1"]})) == (1, 3)
-    assert worker_share(tf_config(1, {"chief": ["a:1"], "worker": ["b:1", "c:1"]})) == (2, 3)
+    assert rank_and_world_size({}) == rank_and_world_size({"TF_CONFIG": " "}) == (0, 1)
+    assert rank_and_world_size(tf_config(0, {"worker": ["a:1"]})) == (0, 1)
+    assert rank_and_world_size(tf_config(1, {"worker": ["a:1", "b:1", "c:1"]})) == (1, 3)
+    assert rank_and_world_size(tf_config(1, {"chief": ["a:1"], "worker": ["b:1", "c:1"]})) == (2, 3)
 
 
 @pytest.mark.parametrize(
@@ -82,17 +82,17 @@ def test_place_among_the_workers():
 )
 def test_a_wrong_tf_config_is_a_clear_error(text, message):
     with pytest.raises(ConfigError, match=message):
-        worker_share({"TF_CONFIG": text})
+        rank_and_world_size({"TF_CONFIG": text})
 
 
 def test_one_device_is_left_to_itself():
     chosen = distribution.choose()
     assert not chosen.is_divided
     assert chosen.is_chief
-    assert distribution.mended(keras.Model, chosen) is keras.Model
+    assert distribution.patched(keras.Model, chosen) is keras.Model
     assert type(distribution.make_adam(0.1, 1.0, chosen)) is FusedAdam
     chosen.wait()
-    chosen.agree("settings", "x")
+    chosen.assert_same("settings", "x")
 
 
 def test_errors_of_tensorflow_are_told_of_only_where_there_are_others():
@@ -201,13 +201,13 @@ def curves(workdir):
 
 
 @pytest.mark.slow
-def test_two_processes_learn_as_one_does_and_go_on_after_one_is_killed(config, tmp_path, lanes):
+def test_two_processes_learn_as_one_does_and_go_on_after_one_is_killed(config, tmp_path, parallel_chunks):
     one, two = tmp_path / "one", tmp_path / "two"
     (first, first_error, code), (_, _, victim_code) = start_workers(config, two, victim=1, epochs=2)
     assert victim_code == -signal.SIGKILL
     assert code == 1, first_error[-2000:]
     assert "2 workers with 1 devices each" in first
-    assert lanes == 1 or f"float32, each batch in {lanes} lanes" in first
+    assert parallel_chunks == 1 or f"float32, each batch in {parallel_chunks} lanes" in first
     (line,) = [line for line in first_error.splitlines() if line.startswith("caption-tx: ")]
     assert "Another worker is gone" in line and "Start all workers again" in line
     assert not list(tmp_path.glob("two/*.tmp"))

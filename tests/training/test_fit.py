@@ -15,23 +15,23 @@ from caption_tx.config import Config, CorpusConfig, ModelConfig, TextConfig, Tra
 from caption_tx.data.preparation import release_memory, segment_corpus, tokenize_corpus
 from caption_tx.errors import CaptionTxError, ConfigError, CorpusError
 from caption_tx.training import fit
-from caption_tx.training.callbacks import RunState
+from caption_tx.training.callbacks import RunCheckpoint
 from caption_tx.training.fit import Stage, learning_rate_schedule, plan_stages, train
 
-COLOURS = {"红色": (220, 30, 30), "绿色": (30, 190, 40), "蓝色": (30, 50, 220), "黄色": (230, 220, 40)}
+COLORS = {"红色": (220, 30, 30), "绿色": (30, 190, 40), "蓝色": (30, 50, 220), "黄色": (230, 220, 40)}
 FULL = {"tensorboard": True, "sample_count": 2}
 SHAPE = {"epochs": 4, "batch_size": 4, "patience": 4, "learning_rate": 0.01, "warmup_epochs": 0.5, "sample_count": 0}
 
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
-    """40 pictures of one colour each (and a bit of noise), two captions a picture; 8 of them for validation."""
+    """40 pictures of one color each (and a bit of noise), two captions a picture; 8 of them for validation."""
     folder = tmp_path_factory.mktemp("corpus")
     random = np.random.default_rng(0)
     lines = ["image\tcaption\tsplit"]
     for number in range(40):
-        word, colour = list(COLOURS.items())[number % 4]
-        pixels = np.clip(np.array(colour) + random.normal(0, 12, (32, 32, 3)), 0, 255).astype(np.uint8)
+        word, color = list(COLORS.items())[number % 4]
+        pixels = np.clip(np.array(color) + random.normal(0, 12, (32, 32, 3)), 0, 255).astype(np.uint8)
         Image.fromarray(pixels).save(folder / f"{number}.png")
         split = "val" if number >= 32 else "train"
         lines += [f"{number}.png\t一张{word}的图片\t{split}", f"{number}.png\t整个画面都是{word}的\t{split}"]
@@ -98,7 +98,7 @@ def test_log_has_parameters_vocabulary_and_the_best_epoch(whole, log):
         assert words in text
 
 
-def test_bundle_is_of_the_best_epoch_and_names_colours(whole, corpus):
+def test_bundle_is_of_the_best_epoch_and_names_colors(whole, corpus):
     from caption_tx.data.features.backbone import dequantize
     from caption_tx.data.images.decoding import read_image
     from caption_tx.inference.search.decode import decode
@@ -108,7 +108,7 @@ def test_bundle_is_of_the_best_epoch_and_names_colours(whole, corpus):
     pictures = np.stack([read_image(str(corpus / f"{number}.png"), 32)[1] for number in range(32, 40)])
     encoded = np.asarray(dequantize(bundle.load_backbone().encode(pictures)))
     texts = [caption.text for [caption] in decode(bundle.captioner, encoded, bundle.tokenizer)]
-    right = [list(COLOURS)[number % 4] in text for number, text in enumerate(texts)]
+    right = [list(COLORS)[number % 4] in text for number, text in enumerate(texts)]
     assert sum(right) >= 6, texts
 
 
@@ -121,15 +121,17 @@ def test_the_same_command_after_the_end_does_not_train(whole, make_config):
 
 
 @pytest.mark.parametrize("cached", [True, False])
-def test_a_run_in_lanes_learns_what_one_without_learns(whole, make_config, tmp_path, run_python, lanes, cached):
+def test_a_run_in_lanes_learns_what_one_without_learns(
+    whole, make_config, tmp_path, run_python, parallel_chunks, cached
+):
     """In a process of its own, where TensorFlow's threads are still free: these here have theirs already."""
     (tmp_path / "recipe.toml").write_text(dump_config(make_config(cached=cached)), encoding="utf-8")
     code = "import sys\nfrom caption_tx import threads\nfrom caption_tx.config import load_config\n"
-    code += "threads.share_cores()\n"
+    code += "threads.configure_threads()\n"
     code += "from caption_tx.training.fit import train\ntrain(load_config(sys.argv[1]), sys.argv[2])\n"
-    process = run_python(code + "print('lanes', threads.lanes())", tmp_path / "recipe.toml", tmp_path / "run")
+    process = run_python(code + "print('lanes', threads.parallel_chunks())", tmp_path / "recipe.toml", tmp_path / "run")
     assert process.returncode == 0, process.stderr[-2000:]
-    assert process.stdout.splitlines()[-1] == f"lanes {lanes}"
+    assert process.stdout.splitlines()[-1] == f"lanes {parallel_chunks}"
     for column in ("loss", "val_token_loss"):
         found, wanted = history(tmp_path / "run")[column], history(whole[0])[column]
         np.testing.assert_allclose(found, wanted, atol=1e-3)
@@ -138,11 +140,11 @@ def test_a_run_in_lanes_learns_what_one_without_learns(whole, make_config, tmp_p
 def test_a_run_keeps_the_precision_that_it_was_begun_in(make_config, tmp_path, monkeypatch):
     """Where nobody chose one it is that of the first machine, also on one whose processor would rather have another."""
     for epochs, machine in ((1, "mixed_bfloat16"), (2, "float32")):
-        monkeypatch.setattr(fit, "choose_precision", lambda machine=machine: machine)
+        monkeypatch.setattr(fit, "resolve_precision", lambda machine=machine: machine)
         said = []
         config = make_config(epochs=2, precision="auto")
         if epochs == 1:
-            monkeypatch.setattr(RunState, "on_epoch_begin", stop_after_one)
+            monkeypatch.setattr(RunCheckpoint, "on_epoch_begin", stop_after_one)
         with contextlib.suppress(KeyboardInterrupt):
             train(config, tmp_path, said.append)
         monkeypatch.undo()
@@ -211,14 +213,14 @@ def test_without_validation_the_best_epoch_is_of_the_last_stage(make_config, tmp
 KILLED = """
 import os, signal, sys
 from caption_tx.config import load_config
-from caption_tx.training.callbacks import RunState
+from caption_tx.training.callbacks import RunCheckpoint
 from caption_tx.training.fit import train
 
 def die_in_the_third_epoch(self, batch, logs=None):
     if len(self.history) == 2 and batch == 3:
         os.kill(os.getpid(), signal.SIGKILL)
 
-RunState.on_train_batch_end = die_in_the_third_epoch
+RunCheckpoint.on_train_batch_end = die_in_the_third_epoch
 train(load_config(sys.argv[1]), sys.argv[2])
 """
 
@@ -235,7 +237,7 @@ def test_killed_run_goes_on_from_its_epoch_and_ends_like_an_uninterrupted_one(
     killed = history(workdir)
 
     begun = []
-    monkeypatch.setattr(RunState, "on_epoch_begin", lambda self, epoch, logs=None: begun.append(epoch))
+    monkeypatch.setattr(RunCheckpoint, "on_epoch_begin", lambda self, epoch, logs=None: begun.append(epoch))
     told = []
     train(config, workdir, told.append)
     assert begun == [2, 3]
@@ -248,7 +250,7 @@ def test_killed_run_goes_on_from_its_epoch_and_ends_like_an_uninterrupted_one(
 
 def test_scores_of_free_running_captions_choose_the_best_epoch_also_after_a_restart(make_config, tmp_path, monkeypatch):
     config = make_config(epochs=3, patience=3, score_every=2, score_images=5, monitor="cider", tensorboard=True)
-    begin = RunState.on_epoch_begin
+    begin = RunCheckpoint.on_epoch_begin
 
     def killed(self, epoch, logs=None):
         if epoch == 2:
@@ -257,7 +259,7 @@ def test_scores_of_free_running_captions_choose_the_best_epoch_also_after_a_rest
 
     workdir, told = tmp_path / "run", []
     with monkeypatch.context() as patch:
-        patch.setattr(RunState, "on_epoch_begin", killed)
+        patch.setattr(RunCheckpoint, "on_epoch_begin", killed)
         with pytest.raises(KeyboardInterrupt):
             train(config, workdir, told.append)
     bundle = train(config, workdir, told.append)
@@ -498,7 +500,7 @@ def staged(make_config, corpus, tmp_path_factory):
 
 def test_translated_captions_first_and_never_as_references(staged, tmp_path, monkeypatch, run_python):
     seen = []
-    monkeypatch.setattr(RunState, "on_train_begin", lambda self, logs=None: seen.append(len(self.history)))
+    monkeypatch.setattr(RunCheckpoint, "on_train_begin", lambda self, logs=None: seen.append(len(self.history)))
     told = []
     bundle = train(staged, tmp_path / "run", told.append)
     text = "\n".join(told)

@@ -78,15 +78,15 @@ def test_a_step_is_traced_once(make_captioner, batch):
     assert len(traced) == 1
 
 
-@pytest.mark.parametrize(("accumulation_steps", "lanes"), [(1, 1), (3, 1), (1, 2), (1, 5), (3, 2)])
-def test_a_batch_in_parts_is_the_batch_at_once(make_captioner, batch, accumulation_steps, lanes):
+@pytest.mark.parametrize(("accumulation_steps", "parallel_chunks"), [(1, 1), (3, 1), (1, 2), (1, 5), (3, 2)])
+def test_a_batch_in_parts_is_the_batch_at_once(make_captioner, batch, accumulation_steps, parallel_chunks):
     """7 rows in 3 parts are 3, 3 and 1, in 5 the last has none."""
-    parts = {"accumulation_steps": accumulation_steps, "lanes": lanes}
+    parts = {"accumulation_steps": accumulation_steps, "parallel_chunks": parallel_chunks}
     whole, divided = compiled(make_captioner(), kind=Whole), compiled(make_captioner(), **parts)
     assert_same_learning(whole, divided, make_captioner().get_weights(), batch)
 
 
-@pytest.mark.parametrize("parts", [{"accumulation_steps": 3}, {"lanes": 2}])
+@pytest.mark.parametrize("parts", [{"accumulation_steps": 3}, {"parallel_chunks": 2}])
 def test_parts_of_images_of_one_cell(make_captioner, batch, parts):
     """Where to look is not learned there, and has no gradient."""
     shape = (1, 1, batch[0]["features"].shape[-1])
@@ -103,12 +103,14 @@ def test_a_lane_without_pictures_computes_nothing(make_captioner, batch, backbon
     shape = backbone.feature_shape
     whole, divided = (
         compiled(make_captioner(feature_shape=shape), backbone=backbone, **how)
-        for how in ({"kind": Whole}, {"lanes": 4})
+        for how in ({"kind": Whole}, {"parallel_chunks": 4})
     )
     assert_same_learning(whole, divided, make_captioner(feature_shape=shape).get_weights(), (inputs, labels, weights))
 
 
-@pytest.mark.parametrize("parts", [{}, {"accumulation_steps": 3}, {"lanes": 2}], ids=["whole", "after", "beside"])
+@pytest.mark.parametrize(
+    "parts", [{}, {"accumulation_steps": 3}, {"parallel_chunks": 2}], ids=["whole", "after", "beside"]
+)
 def test_half_precision_learns_what_float32_learns(sizes, batch, parts):
     losses = {}
     for name in ("float32", "mixed_bfloat16", "mixed_float16"):

@@ -64,7 +64,7 @@ CONTROL = re.compile(
 
 
 def caption_problems(caption: str, language: str) -> tuple[str, ...]:
-    """All that makes a caption unfit for training, names in `config.UNFIT`; mostly none.
+    """All that makes a caption unfit for training, names in `config.CAPTION_PROBLEMS`; mostly none.
 
     Looked for are: no letter of any script in it; a placeholder such as "null" or "无";
     damaged characters (read in the wrong encoding); HTML tags or entities; a web address; an e-mail
@@ -165,8 +165,8 @@ def han_forms() -> tuple[frozenset[str], frozenset[str]] | None:
         return None
     letters = [chr(code) for code in range(0x4E00, 0xA000)]
     forms = []
-    for conversion, other in (("s2t", "big5"), ("t2s", "gb2312")):
-        changed = OpenCC(conversion).convert("\n".join(letters)).split("\n")
+    for reference_converter, other in (("s2t", "big5"), ("t2s", "gb2312")):
+        changed = OpenCC(reference_converter).convert("\n".join(letters)).split("\n")
         pairs = zip(letters, changed, strict=True)
         forms.append(frozenset(a for a, b in pairs if a != b and not a.encode(other, "ignore")))
     return forms[0] - forms[1], forms[1] - forms[0]  # a few variants are changed both ways

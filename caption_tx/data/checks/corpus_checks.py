@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from caption_tx.config import ORIGINS, SPLITS, UNFIT, TextConfig
+from caption_tx.config import CAPTION_PROBLEMS, ORIGINS, SPLITS, TextConfig
 from caption_tx.data.checks.caption_problems import CONTROL, FULL_WIDTH, caption_problems, han_forms
 from caption_tx.data.checks.findings import LISTED, Findings
 from caption_tx.data.checks.image_checks import Progress, check_images
@@ -203,14 +203,14 @@ def _find_texts(
 ) -> None:
     """Captions that are no captions, in another script, or of an odd length."""
     captions = table["caption"].tolist()
-    bit = {kind: 1 << place for place, kind in enumerate(UNFIT)}
+    bit = {kind: 1 << place for place, kind in enumerate(CAPTION_PROBLEMS)}
     problems = np.fromiter(
         (sum(map(bit.__getitem__, caption_problems(caption, text.language))) for caption in captions),
         np.int64,
         len(captions),
     )
     # Kana in English captions are one more case of another script.
-    kinds = [kind for kind in UNFIT if kind != "kana_or_hangul" or text.language == "zh"]
+    kinds = [kind for kind in CAPTION_PROBLEMS if kind != "kana_or_hangul" or text.language == "zh"]
     masks = {kind: problems & bit[kind] > 0 for kind in kinds}
     masks["full_width"] = _matches(captions, FULL_WIDTH.search) & (not text.nfkc)
     masks["control_characters"] = _matches(captions, CONTROL.search)

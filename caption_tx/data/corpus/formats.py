@@ -50,9 +50,9 @@ class Head:
 
 @dataclass(frozen=True)
 class Reader:
-    """One layout: `sniff(head)` recognises the beginning of a file, `read(file, records)` fills in the captions.
+    """One layout: `sniff(head)` recognizes the beginning of a file, `read(file, records)` fills in the captions.
 
-    `suffixes` name the files that are taken for this layout when no content is recognised, so that the
+    `suffixes` name the files that are taken for this layout when no content is recognized, so that the
     reader can say what is wrong with them. A `binary` layout has no encoding of its own; with
     `named_splits` the name of a release tells the split.
     """
@@ -158,7 +158,7 @@ def locate(path: Path, format: str | None = None, encoding: str | None = None) -
     """The file that a source means, and its format; for a folder the one caption file in it, or itself.
 
     Raises:
-        CorpusError: nothing is there, nothing or too much is recognised, or it cannot be read.
+        CorpusError: nothing is there, nothing or too much is recognized, or it cannot be read.
     """
     if not path.exists():
         raise CorpusError(f"There is no caption file or folder {path}; check the name.")
@@ -179,7 +179,7 @@ def locate(path: Path, format: str | None = None, encoding: str | None = None) -
         return found[0], format or files[found[0]] or ""
     if format is None and folder.has_pairs(path):
         return path, "folder"
-    raise CorpusError(f"No caption file was recognised in {path}; name the file itself. Known: {known_formats()}")
+    raise CorpusError(f"No caption file was recognized in {path}; name the file itself. Known: {known_formats()}")
 
 
 def _format_of(path: Path, encoding: str | None) -> str:
@@ -189,7 +189,7 @@ def _format_of(path: Path, encoding: str | None) -> str:
     if name is None:
         lines = Head.of(path, encoding).lines
         found = lines[0][:60] if lines else ""
-        raise CorpusError(f"{path}: layout not recognised (it begins {found!r}); known: {known_formats()}")
+        raise CorpusError(f"{path}: layout not recognized (it begins {found!r}); known: {known_formats()}")
     return name
 
 

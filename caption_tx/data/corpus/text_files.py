@@ -96,7 +96,7 @@ def find_encoding(path: Path) -> str:
     if found is None:
         byte = undecoded(sample.decode("utf-8", _MARK))
         raise CorpusError(
-            f"{path}, line {first}: not UTF-8 (byte 0x{byte:02x}), and no other encoding was recognised; "
+            f"{path}, line {first}: not UTF-8 (byte 0x{byte:02x}), and no other encoding was recognized; "
             f"name it, e.g. '{path}:encoding=cp1252', or save the file as UTF-8."
         )
     return found
@@ -220,7 +220,7 @@ class TextFile:
         """`path` in the encoding that was named, else in the one that is found.
 
         Raises:
-            CorpusError: no file, unreadable, an unknown encoding, or none recognised.
+            CorpusError: no file, unreadable, an unknown encoding, or none recognized.
         """
         if encoding:
             read_head(path)

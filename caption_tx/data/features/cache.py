@@ -30,7 +30,7 @@ class FeatureCache:
     `views` is 1, 2 when every image also stands mirrored left to right, and more when random crops of it
     follow. `shards` gives each image to one shard; where several hold it (two runs encoded it at once), the
     first does, and `doubles` lists it for the others, whose records of it `parse` hides. `notes` and `missing`
-    are filled by `join_cache`: what it did, and which of the names asked for are neither held nor failed.
+    are filled by `merge_cache`: what it did, and which of the names asked for are neither held nor failed.
     """
 
     folder: str

@@ -14,10 +14,9 @@ from caption_tx.data.corpus import table as corpus
 from caption_tx.data.features.backbone import Backbone
 from caption_tx.data.features.cache import FeatureCache, open_cache
 from caption_tx.data.features.encoding import encode_images
-from caption_tx.data.features.merging import join_cache
+from caption_tx.data.features.merging import merge_cache
 from caption_tx.data.images.sources import Images
 from caption_tx.errors import CacheError, ImageError
-from caption_tx.training.distribution import Distribution
 
 
 def read_table(config: Config) -> pd.DataFrame:
@@ -47,7 +46,7 @@ def encode_corpus(
     return encode_splits(config, str(folder), Backbone(config.backbone), read_table(config), SPLITS, log, share, renew)
 
 
-def join_corpus(config: Config, folder: str | Path, log: Callable[[str], None] = print) -> FeatureCache:
+def merge_corpus(config: Config, folder: str | Path, log: Callable[[str], None] = print) -> FeatureCache:
     """Checks every record of a cache that several processes made, and that it holds the whole corpus.
 
     Raises:
@@ -56,7 +55,7 @@ def join_corpus(config: Config, folder: str | Path, log: Callable[[str], None] =
     """
     table = read_table(config)
     names = table["image"].unique()
-    cache = join_cache(
+    cache = merge_cache(
         str(folder), names, lambda shards, total: tqdm(shards, total=total, unit="shard", desc="checking")
     )
     for note in cache.notes:
@@ -137,15 +136,16 @@ def encode_together(
     table: pd.DataFrame,
     splits: Sequence[str],
     log: Callable[[str], None],
-    distribution: Distribution,
+    share: tuple[int, int],
+    barrier: Callable[[], None],
 ) -> FeatureCache:
     """As `encode_splits`, each worker its share; all of them return the same cache.
 
     Raises:
         CacheError: images are missing that other workers encoded: they do not write to this folder.
     """
-    encode_splits(config, folder, backbone, table, splits, log, distribution.share)
-    distribution.wait()
+    encode_splits(config, folder, backbone, table, splits, log, share)
+    barrier()
     cache = open_cache(folder, backbone.key)
     names = list(table["image"][table["split"].isin(splits)].unique())
     if missing := [name for name in names if name not in cache.images and name not in cache.failed]:

@@ -1,7 +1,7 @@
 """Images -> frozen backbone -> features, each image once, in a cache that resumes.
 
 A killed run loses at most the shard that it was filling. Several processes, on one machine or on
-many, may fill one cache at once: each takes its share of the images (`shard`), and `join_cache`
+many, may fill one cache at once: each takes its share of the images (`shard`), and `merge_cache`
 checks the whole afterwards.
 """
 
@@ -23,7 +23,7 @@ import tensorflow as tf
 from caption_tx.config import COMPRESSIONS
 from caption_tx.data.features.backbone import Backbone
 from caption_tx.data.features.cache import FeatureCache, open_cache, read_manifest
-from caption_tx.data.features.merging import join_cache, remove_leftovers, rewrite_shard
+from caption_tx.data.features.merging import merge_cache, remove_leftovers, rewrite_shard
 from caption_tx.data.features.shards import (
     HEADER,
     ShardWriter,
@@ -33,17 +33,17 @@ from caption_tx.data.features.shards import (
     shard_number,
     write_file,
 )
-from caption_tx.data.images.augmentation import make_view
+from caption_tx.data.images.augmentation import augment
 from caption_tx.data.images.decoding import content_hash
 from caption_tx.data.images.sources import Images, is_remote, open_images
 from caption_tx.errors import CacheError, ConfigError, ImageError
-from caption_tx.threads import lanes
+from caption_tx.threads import parallel_chunks
 
 Item, Result = TypeVar("Item"), TypeVar("Result")
 
 _END: Any = object()
 
-__all__ = ["FeatureCache", "encode_images", "join_cache", "open_cache"]
+__all__ = ["FeatureCache", "encode_images", "merge_cache", "open_cache"]
 
 REMOTE_READERS = 32
 """Threads that read from a remote store: more than there are cores, since nearly all the time is waiting."""
@@ -74,7 +74,7 @@ def encode_images(
         images: where they lie: a location for `open_images`, or what it returned.
         folder: the cache's folder, local or on a store that TensorFlow knows.
         flips: also store each image mirrored left to right.
-        crops: with `flips`, also store so many random crops of each (see `views.make_view`).
+        crops: with `flips`, also store so many random crops of each (see `views.augment`).
         shard_size: images that a killed run may lose.
         progress: wraps an iterable of images and its length, e.g. `tqdm`.
         shard: (i, n) encodes the i-th of n shares of the names only, counted from 0. Processes with
@@ -123,7 +123,9 @@ def encode_images(
         with _Writer(cache, f"shard-{part + 1}of{parts}", shard_size) as writer:
             encode = backbone.encode  # traced once, before threads ask for it
             # One more than are encoded at once, so that a batch is ready when another is done.
-            for batch, features in _ahead(lambda batch: _encode(batch, encode), batches(), lanes(), lanes() + 1):
+            for batch, features in _ahead(
+                lambda batch: _encode(batch, encode), batches(), parallel_chunks(), parallel_chunks() + 1
+            ):
                 writer.put(batch, features)
     finally:
         _list_failures(folder, "failed.json" if parts == 1 else f"failed-{part + 1}of{parts}.json", settled, failed)
@@ -243,7 +245,7 @@ def _read_ahead(
             name.encode()
             stamp = images.stamp(name)  # before the picture, so that a later change shows
             content, pixels = images.read_image(name, size)
-            return _Picture(name, stamp, content, np.stack([make_view(pixels, view, content) for view in range(views)]))
+            return _Picture(name, stamp, content, np.stack([augment(pixels, view, content) for view in range(views)]))
         except ImageError as error:
             return error
         except UnicodeEncodeError:

@@ -30,7 +30,7 @@ from caption_tx.threads import without_tuning
 Progress = Callable[[Iterable, int], Iterable]
 
 
-def join_cache(folder: str, names: Iterable[str] | None = None, progress: Progress | None = None) -> FeatureCache:
+def merge_cache(folder: str, names: Iterable[str] | None = None, progress: Progress | None = None) -> FeatureCache:
     """Checks every record of a cache, and removes what is damaged, double, or left behind.
 
     No other process may be at work on the cache meanwhile, encoding or training. A damaged shard is

@@ -10,7 +10,7 @@ CROP_ASPECT = (3 / 4, 4 / 3)
 """Share of the picture's area that a crop shows, and its width over its height as a multiple of the picture's own."""
 
 
-def make_view(pixels: np.ndarray, view: int, content: str) -> np.ndarray:
+def augment(pixels: np.ndarray, view: int, content: str) -> np.ndarray:
     """A picture uint8 (H, W, 3) -> a view of it of the same shape: 0 itself, 1 mirrored left to right, then crops.
 
     A crop is a random part scaled to the whole size, every other one mirrored (Szegedy et al. 2015). What the n-th

@@ -76,7 +76,7 @@ def read_picture(path: str, size: int | None = None) -> tuple[str, Image.Image]:
 def decode_picture(data: bytes, name: str, size: int | None = None) -> tuple[str, Image.Image]:
     """The bytes of an image file as (hex content hash, RGB picture), upright, transparency on white.
 
-    Grey, palette, 16-bit, CMYK and animated files (their first frame) are converted; the EXIF
+    Gray, palette, 16-bit, CMYK and animated files (their first frame) are converted; the EXIF
     orientation is applied. With `size`, a large JPEG, or any picture above `BAND_PIXELS`, may come
     at a reduced scale of at least twice that many pixels a side.
 

@@ -63,7 +63,7 @@ def read_pictures(
     def numbers() -> Iterator[int]:
         # Names stay in Python, since they may be no UTF-8. An error would come out of tf.data as another one.
         try:
-            for number, item in enumerate(work_ahead(items, batch_size, stopped=stopped)):
+            for number, item in enumerate(prefetch(items, batch_size, stopped=stopped)):
                 named[number] = item if isinstance(item, tuple) else (str(item), None)
                 yield number
         except Exception as error:
@@ -103,7 +103,7 @@ def read_pictures(
         raise failures[0]
 
 
-def work_ahead(
+def prefetch(
     items: Iterable[Item], depth: int, left: threading.Event | None = None, stopped: threading.Event | None = None
 ) -> Iterator[Item]:
     """The same items, computed in a thread of their own, up to `depth` before they are asked for.

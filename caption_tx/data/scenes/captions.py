@@ -101,9 +101,9 @@ class SceneVerdict:
     """What `judge` found.
 
     Attributes:
-        exact: the (colour, shape) pairs of the caption are those of the scene, none missing or added.
+        exact: the (color, shape) pairs of the caption are those of the scene, none missing or added.
         relation: whether the stated place or order is true; None when the caption states none.
-        found, expected: (colour, shape) pairs of the caption and of the scene, sorted.
+        found, expected: (color, shape) pairs of the caption and of the scene, sorted.
     """
 
     exact: bool
@@ -128,7 +128,7 @@ def _phrase(item: SceneObject, language: str, with_size: bool) -> str:
 
 
 def describe(objects: Sequence[SceneObject], direction: str, language: str) -> tuple[str, ...]:
-    """Four captions of the objects of `plan_scene`, each naming the colour and shape of every object.
+    """Four captions of the objects of `plan_scene`, each naming the color and shape of every object.
 
     Raises:
         ConfigError: the language is none of `LANGUAGES`.
@@ -189,7 +189,7 @@ def _holds(direction: str, centers: Sequence[tuple[float, float]]) -> bool:
 def judge(caption: str, objects: Sequence[SceneObject], language: str) -> SceneVerdict:
     """Whether a caption, generated or typed, names exactly the objects of a scene.
 
-    A colour or shape word outside a (colour, shape) pair makes a caption inexact. Spaces and
+    A color or shape word outside a (color, shape) pair makes a caption inexact. Spaces and
     punctuation do not matter. A relation in a sentence of unknown form counts as untrue.
 
     Raises:
@@ -229,9 +229,9 @@ def word_class(word: str, language: str) -> str | None:
 
 
 def named_objects(words: Sequence[str], objects: Sequence[SceneObject], language: str) -> list[int | None]:
-    """For each word of a segmented caption, the index of the object whose colour or shape it is, or None.
+    """For each word of a segmented caption, the index of the object whose color or shape it is, or None.
 
-    A colour belongs to the next shape word; a pair that is not in the scene belongs to no object.
+    A color belongs to the next shape word; a pair that is not in the scene belongs to no object.
     """
     check_language(language)
     names = {word: name for kind in ("color", "shape") for name, word in WORDS[language][kind].items()}

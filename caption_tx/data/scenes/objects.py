@@ -1,4 +1,4 @@
-"""What a rendered scene is made of: colours, shapes, sizes, and one object with the pixels that it covers."""
+"""What a rendered scene is made of: colors, shapes, sizes, and one object with the pixels that it covers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ COLORS = {
     "purple": (146, 54, 186),
     "white": (244, 244, 244),
 }
-"""Colour name -> RGB in [0, 255]; a rendered object strays by at most `COLOR_JITTER` per channel."""
+"""Color name -> RGB in [0, 255]; a rendered object strays by at most `COLOR_JITTER` per channel."""
 
 COLOR_JITTER = 10
 SHAPES = ("circle", "square", "triangle", "star", "cross", "diamond")

@@ -83,7 +83,7 @@ def plan_scene(seed: int, index: int) -> tuple[tuple[SceneObject, ...], str]:
     direction = ("left", "above")[axis]
 
     if count == 1:
-        # One object stands clearly to one side, so that its place can be said and is not the centre.
+        # One object stands clearly to one side, so that its place can be said and is not the center.
         offset = rng.uniform(44, CENTER - _MARGIN - radii[0])
         across = CENTER + rng.uniform(-0.5, 0.5, 1) * offset
         along = np.array([CENTER - offset])
@@ -94,7 +94,7 @@ def plan_scene(seed: int, index: int) -> tuple[tuple[SceneObject, ...], str]:
         before = np.cumsum(rng.dirichlet(np.ones(count + 1)))[:-1] * slack
         along = _MARGIN + before + 2 * np.cumsum(radii) - radii + _GAP * np.arange(count)
         room = _MARGIN + radii.max()
-        # Neighbours differ less across than along, or the relation could be read either way.
+        # Neighbors differ less across than along, or the relation could be read either way.
         spread = 0.25 * np.diff(along).min()
         base = rng.uniform(room, IMAGE_SIZE - room)
         across = np.clip(base + rng.uniform(-spread, spread, count), room, IMAGE_SIZE - room)
@@ -117,12 +117,12 @@ def plan_scene(seed: int, index: int) -> tuple[tuple[SceneObject, ...], str]:
 
 
 def _background(rng: np.random.Generator, keep_away: np.ndarray) -> np.ndarray:
-    """A pattern of two colours, none near a row of `keep_away` (n, 3); float32 (224, 224, 3)."""
+    """A pattern of two colors, none near a row of `keep_away` (n, 3); float32 (224, 224, 3)."""
     steps = np.linspace(0, 1, 5)[:, None, None]
     while True:
         ends = rng.uniform(15, 240, (2, 64, 3))
-        grey = ends.mean(axis=2, keepdims=True)
-        ends = grey + 0.65 * (ends - grey)
+        gray = ends.mean(axis=2, keepdims=True)
+        ends = gray + 0.65 * (ends - gray)
         way = ends[0] + steps * (ends[1] - ends[0])
         distance = np.linalg.norm(way[:, :, None] - keep_away, axis=-1).min(axis=(0, 2))
         contrast = np.linalg.norm(ends[1] - ends[0], axis=-1)

@@ -2,10 +2,10 @@
 
 The `cells` places of the picture that a word's map attends to most are covered, the caption is read again,
 and the fall of the word's log-probability is held against the fall under as many other cells: drawn at
-random, around the centre, and those that the other words of the same caption looked at (after the deletion
+random, around the center, and those that the other words of the same caption looked at (after the deletion
 metric of Petsiuk et al. 2018, "RISE", at one number of cells and for one word).
 
-Covered with "pixels", the cells are painted over in the picture, with its own mean colour, before the backbone
+Covered with "pixels", the cells are painted over in the picture, with its own mean color, before the backbone
 sees it. This is the honest way: every feature cell of a convolutional network has seen far more of the
 picture than its own square. Covered with "cells", the features that attention reads are replaced by the mean
 feature of the same picture; that is quicker, and tests the reading alone.
@@ -27,7 +27,7 @@ from caption_tx.config import LANGUAGES
 from caption_tx.data.images.decoding import read_image
 from caption_tx.errors import CaptionTxError, ConfigError, ImageError
 from caption_tx.evaluation.attention.grounding import Interval, Source, interval, middles, poolings
-from caption_tx.inference.attention.teacher_forcing import log_probabilities, trace_all
+from caption_tx.inference.attention.teacher_forcing import log_probabilities, teacher_forced_scores_in_batches
 from caption_tx.inference.captioner import ImageCaptioner
 
 WAYS = ("pixels", "cells")
@@ -66,7 +66,7 @@ def most_attended(attention_map: np.ndarray, cells: int) -> np.ndarray:
 
 
 def cover_pixels(picture: np.ndarray, cells: np.ndarray) -> np.ndarray:
-    """uint8 (H, W, 3) with the cells of bool (h, w) painted over, each with the mean colour of the picture."""
+    """uint8 (H, W, 3) with the cells of bool (h, w) painted over, each with the mean color of the picture."""
     edges = [
         np.round(np.arange(count + 1) * side / count).astype(int)
         for count, side in zip(cells.shape, picture.shape[:2], strict=True)
@@ -90,15 +90,15 @@ class DeletionScore:
     Attributes:
         source: which maps.
         drop: mean fall of the word's log-probability.
-        over_random, over_centre, over_others: how much more it fell than under random cells, under the
-            cells around the centre, and under those of the other words of the caption.
+        over_random, over_center, over_others: how much more it fell than under random cells, under the
+            cells around the center, and under those of the other words of the caption.
         won: share of words that fell more than under random cells, in [0, 1].
     """
 
     source: str
     drop: Interval
     over_random: Interval
-    over_centre: Interval
+    over_center: Interval
     over_others: Interval | None
     won: Interval
 
@@ -109,7 +109,7 @@ class Deletion:
 
     Attributes:
         way: one of `WAYS`. cells: how many were covered. draws: random covers an image.
-        random, centre: mean fall under those covers, in nats.
+        random, center: mean fall under those covers, in nats.
         failed: image -> why it could not be read.
     """
 
@@ -119,7 +119,7 @@ class Deletion:
     images: int
     words: int
     random: Interval
-    centre: Interval
+    center: Interval
     scores: tuple[DeletionScore, ...]
     failed: Mapping[str, str]
 
@@ -132,12 +132,12 @@ class Deletion:
         lines = [
             f"{self.cells} cells covered ({self.way}), {self.words:,} words of {self.images:,} images; "
             "fall of the word's log-probability in nats",
-            f"  {'maps':<18}{'fall':<24}{'more than random':<24}{'than the centre':<24}{'than other words':<24}won",
+            f"  {'maps':<18}{'fall':<24}{'more than random':<24}{'than the center':<24}{'than other words':<24}won",
             f"  {'random cells':<18}{cell(self.random)}",
-            f"  {'centre':<18}{cell(self.centre)}",
+            f"  {'center':<18}{cell(self.center)}",
         ]
         lines += [
-            f"  {score.source:<18}{cell(score.drop):<24}{cell(score.over_random):<24}{cell(score.over_centre):<24}"
+            f"  {score.source:<18}{cell(score.drop):<24}{cell(score.over_random):<24}{cell(score.over_center):<24}"
             f"{cell(score.over_others):<24}{score.won.value:.2f}"
             for score in self.scores
         ]
@@ -199,25 +199,25 @@ def measure_deletion(
     language = bundle.text.language
     sources = poolings() if sources is None else sources
     is_content = is_content or (lambda word: is_content_word(word, language))
-    from_centre = ((middles((h, w), (h, w)) - (h / 2, w / 2)) ** 2).sum(axis=1).reshape(h, w)
-    centre = most_attended(-from_centre, cells)
+    from_center = ((middles((h, w), (h, w)) - (h / 2, w / 2)) ** 2).sum(axis=1).reshape(h, w)
+    center = most_attended(-from_center, cells)
     rng = np.random.default_rng(seed)
     failed: dict[str, str] = {}
     paths = list(captions)
     items = _read(captioner, captions, is_content, failed, progress)
-    # Of each image: words, falls under random and centre, words that have others, then for every source the
+    # Of each image: words, falls under random and center, words that have others, then for every source the
     # fall, how often it was more than under random cells, and the fall less that under the others' cells.
     facts = np.zeros((len(paths), 4))
     sums = np.zeros((len(paths), len(sources), 3))
     while chunk := list(islice(items, _CHUNK)):
         features = np.asarray(captioner.features([item.picture for item in chunk]))
         token_lists = [item.token_ids for item in chunk]
-        traced = trace_all(bundle.captioner, features, token_lists)
+        traced = teacher_forced_scores_in_batches(bundle.captioner, features, token_lists)
         covers = []
         for item, (scores, _, own_scores) in zip(chunk, traced, strict=True):
             maps = [source.maps(scores, own_scores)[place] for source in sources for place in item.places]
             drawn = [most_attended(rng.random((h, w)), cells) for _ in range(draws)]
-            covers.append(np.stack([*drawn, centre, *(most_attended(each, cells) for each in maps)]))  # (K, h, w)
+            covers.append(np.stack([*drawn, center, *(most_attended(each, cells) for each in maps)]))  # (K, h, w)
         covered = [
             np.asarray(captioner.features([cover_pixels(item.picture, each) for each in cover]))
             if way == "pixels"
@@ -262,12 +262,12 @@ def _read(
 
 
 def _add(facts: np.ndarray, sums: np.ndarray, item: _Item, falls: np.ndarray, draws: int, sources: int) -> None:
-    """Adds one caption's falls (K, words), covers in the order random, centre, then source by source the words'."""
+    """Adds one caption's falls (K, words), covers in the order random, center, then source by source the words'."""
     count = len(item.places)
-    random, centre = falls[:draws].mean(axis=0), falls[draws]  # (words,)
+    random, center = falls[:draws].mean(axis=0), falls[draws]  # (words,)
     by_word = falls[draws + 1 :].reshape(sources, count, count)  # cover of one word, fall of another
     own = np.diagonal(by_word, axis1=1, axis2=2)  # (sources, words)
-    facts[item.image] += count, random.sum(), centre.sum(), count if count > 1 else 0
+    facts[item.image] += count, random.sum(), center.sum(), count if count > 1 else 0
     sums[item.image, :, 0] += own.sum(axis=1)
     sums[item.image, :, 1] += (own > random).sum(axis=1)
     if count > 1:
@@ -292,13 +292,13 @@ def _report(
             "No caption has a word to measure: its words are unknown to the model or name nothing"
             + (f", and {len(failed)} images could not be read." if failed else ".")
         )
-    (words, random, centre, with_others), sums = facts[used].T, sums[used]
+    (words, random, center, with_others), sums = facts[used].T, sums[used]
     scores = tuple(
         DeletionScore(
             source=source.name,
             drop=interval(sums[:, m, 0], words, seed),
             over_random=interval(sums[:, m, 0] - random, words, seed),
-            over_centre=interval(sums[:, m, 0] - centre, words, seed),
+            over_center=interval(sums[:, m, 0] - center, words, seed),
             over_others=interval(sums[:, m, 2], with_others, seed) if with_others.any() else None,
             won=interval(sums[:, m, 1], words, seed),
         )
@@ -311,7 +311,7 @@ def _report(
         images=int(used.sum()),
         words=int(words.sum()),
         random=interval(random, words, seed),
-        centre=interval(centre, words, seed),
+        center=interval(center, words, seed),
         scores=scores,
         failed=failed,
     )

@@ -31,7 +31,7 @@ from caption_tx.data.scenes.captions import named_objects, word_class
 from caption_tx.data.scenes.objects import SceneObject
 from caption_tx.errors import CaptionTxError
 from caption_tx.inference.attention.maps import pool
-from caption_tx.inference.attention.teacher_forcing import trace_all
+from caption_tx.inference.attention.teacher_forcing import teacher_forced_scores_in_batches
 from caption_tx.inference.captioner import ImageCaptioner
 
 CLASSES = ("shape", "color", "relation")
@@ -175,7 +175,7 @@ class Target:
 def find_targets(words: Sequence[str], objects: Sequence[SceneObject], language: str) -> list[Target]:
     """The words of a caption that speak of objects of the scene.
 
-    A shape or colour word speaks of its object. A relation word ("left", "above", "row") speaks of all the
+    A shape or color word speaks of its object. A relation word ("left", "above", "row") speaks of all the
     objects that the caption names; where it names only one, the word tells a place in the picture, and
     is none. Words of objects that are not in the scene are none either.
     """
@@ -198,16 +198,16 @@ class WordClass:
     Attributes:
         words: how many were measured.
         area_share: of the picture that their masks fill.
-        centre, random: pointing game of the picture's centre, and of a cell that is drawn blindly.
-        centre_exact, random_exact: the same without tolerance.
+        center, random: pointing game of the picture's center, and of a cell that is drawn blindly.
+        center_exact, random_exact: the same without tolerance.
     """
 
     name: str
     words: int
     area_share: float
-    centre: Interval
+    center: Interval
     random: Interval
-    centre_exact: Interval
+    center_exact: Interval
     random_exact: Interval
 
 
@@ -259,7 +259,7 @@ class Grounding:
         [facts] = [each for each in self.classes if each.name == word_class]
         return (
             f"grounding: pointing game {score.pointing.value:.2f} for {word_class} words "
-            f"(centre {facts.centre.value:.2f}, random {facts.random.value:.2f}, "
+            f"(center {facts.center.value:.2f}, random {facts.random.value:.2f}, "
             f"maps of another scene {score.shuffled_pointing.value:.2f}), "
             f"mass in the mask {score.mass_ratio.value:.1f} times its area share; pooled by {score.source}"
         )
@@ -281,7 +281,7 @@ class Grounding:
                 f"{'another scene: pointing':<25}{'mass/area':<20}"
             )
             lines += [
-                f"  {'centre':<18}{cell(facts.centre):<20}{cell(facts.centre_exact)}",
+                f"  {'center':<18}{cell(facts.center):<20}{cell(facts.center_exact)}",
                 f"  {'random cell':<18}{cell(facts.random):<20}{cell(facts.random_exact):<20}{1:5.2f}",
             ]
             lines += [
@@ -360,14 +360,14 @@ def measure_grounding(
         raise CaptionTxError("No word of the captions names an object of its scene; is the language the right one?")
     token_lists = bundle.tokenizer.tokenize(words)
     others = [(row + 1) % len(names) for row in rows]
-    traced = [trace_all(model, features, token_lists, chosen) for chosen in (rows, others)]
+    traced = [teacher_forced_scores_in_batches(model, features, token_lists, chosen) for chosen in (rows, others)]
     if sources is None:
         sources = all_sources(*traced[0][0][0].shape[:2])
 
     grid = features.shape[1:3]
     shape = (len(CLASSES), len(names))
     counts, areas = np.zeros(shape), np.zeros(shape)
-    blind = np.zeros((2, 2, *shape))  # centre and random cell; with and without tolerance
+    blind = np.zeros((2, 2, *shape))  # center and random cell; with and without tolerance
     sums = np.zeros((2, len(sources), 3, *shape))  # own picture and another's; pointing, the same exactly, mass
     masks = [_Masks(scenes[name], grid) for name in names]
     for number, (row, found) in enumerate(zip(rows, targets, strict=True)):
@@ -404,9 +404,9 @@ def _report(
             name=CLASSES[k],
             words=int(counts[k].sum()),
             area_share=float(areas[k].sum() / counts[k].sum()),
-            centre=interval(blind[0, 0, k], counts[k], seed),
+            center=interval(blind[0, 0, k], counts[k], seed),
             random=interval(blind[1, 0, k], counts[k], seed),
-            centre_exact=interval(blind[0, 1, k], counts[k], seed),
+            center_exact=interval(blind[0, 1, k], counts[k], seed),
             random_exact=interval(blind[1, 1, k], counts[k], seed),
         )
         for k in present

@@ -13,7 +13,7 @@ from caption_tx.data.features.cache import open_cache
 from caption_tx.data.images.sources import open_images
 from caption_tx.errors import CaptionTxError, ImageError
 from caption_tx.inference.attention.health import MapHealth, measure_health
-from caption_tx.inference.attention.teacher_forcing import trace_all
+from caption_tx.inference.attention.teacher_forcing import teacher_forced_scores_in_batches
 
 if TYPE_CHECKING:
     from caption_tx.inference.captioner import ImageCaptioner
@@ -47,7 +47,9 @@ def measure_map_health(
         words, features = _read(captioner, words, images)
     if not words:
         raise CaptionTxError("No image can be read that has a caption with words, so there are no maps to measure.")
-    traced = trace_all(bundle.captioner, features, bundle.tokenizer.tokenize(list(words.values())))
+    traced = teacher_forced_scores_in_batches(
+        bundle.captioner, features, bundle.tokenizer.tokenize(list(words.values()))
+    )
     return measure_health(scores[:, :, :-1] for scores, *_ in traced)  # the end mark looks at nothing
 
 

@@ -33,8 +33,8 @@ MOSTLY = 0.8
 EVEN = 0.97
 """A map is even where its entropy is at least this share of ln S: of 49 cells, as if 44 had the same and 5 nothing."""
 
-CENTRED = 1.5
-"""A head is drawn to the centre where this many times its even share lies there. Photographs have their subject there
+CENTERED = 1.5
+"""A head is drawn to the center where this many times its even share lies there. Photographs have their subject there
 too (Tatler 2007), so this alone is no fault; see `FIXED`."""
 
 FIXED = 0.1
@@ -48,7 +48,7 @@ MANY = 2000
 """Captions whose pictures are compared with each other, at most; all others are measured alike."""
 
 
-def centre_window(h: int, w: int) -> np.ndarray:
+def center_window(h: int, w: int) -> np.ndarray:
     """(h, w) share in [0, 1] of each cell that lies in the middle half of the rows and columns of the picture."""
 
     def inside(count: int) -> np.ndarray:
@@ -71,9 +71,9 @@ class MapHealth:
         entropy: mean over words of the map's entropy as a share of ln S: 0 all on one cell, 1 even.
         same_as_previous: share of words, from the second of each caption, whose map is nearly that of the word before:
             their total variation distance is at most `SAME`.
-        centre: the centre-blob index: attention in the middle half of the rows and columns, divided by the
+        center: the center-blob index: attention in the middle half of the rows and columns, divided by the
             quarter that an even map has there, so from 0 to 4; mean over words.
-        centre_deviation: standard deviation of that over pictures, of each picture's mean.
+        center_deviation: standard deviation of that over pictures, of each picture's mean.
         picture_difference: total variation distance of a picture's mean map from the mean of all pictures' mean
             maps, mean over pictures, in [0, 1]; NaN for fewer than `FEW` captions.
     """
@@ -84,8 +84,8 @@ class MapHealth:
     row_sum_error: np.ndarray
     entropy: np.ndarray
     same_as_previous: np.ndarray
-    centre: np.ndarray
-    centre_deviation: np.ndarray
+    center: np.ndarray
+    center_deviation: np.ndarray
     picture_difference: np.ndarray
 
     def _places(self) -> list[tuple[int | str, int | str, tuple[int, int]]]:
@@ -110,14 +110,14 @@ class MapHealth:
             elif self.same_as_previous[place] >= MOSTLY:
                 found.append(told["same"].format(name=name, value=self.same_as_previous[place]))
             elif self.picture_difference[place] <= FIXED:
-                where = "centre" if self.centre[place] >= CENTRED else "fixed"
+                where = "center" if self.center[place] >= CENTERED else "fixed"
                 found.append(told[where].format(name=name, value=self.picture_difference[place]))
         return found
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON; what could not be measured is null."""
         measures = (
-            "row_sum_error", "entropy", "same_as_previous", "centre", "centre_deviation", "picture_difference",
+            "row_sum_error", "entropy", "same_as_previous", "center", "center_deviation", "picture_difference",
         )  # fmt: skip
         rows = []
         for layer, head, place in self._places():
@@ -134,7 +134,7 @@ class MapHealth:
                 "entropy": EVEN,
                 "same_map": SAME,
                 "same_as_previous": MOSTLY,
-                "centre": CENTRED,
+                "center": CENTERED,
                 "picture_difference": FIXED,
             },
             "heads": rows,
@@ -156,11 +156,11 @@ class MapHealth:
 
         lines = [
             f"{self.captions:,} captions, {self.words:,} words, maps of {self.grid[0]} x {self.grid[1]} cells.",
-            "layer  head  entropy  same  centre  (+-)  pictures",
+            "layer  head  entropy  same  center  (+-)  pictures",
         ]
         for layer, head, place in self._places():
             cells = (layer, head, share(self.entropy[place]), share(self.same_as_previous[place]))
-            cells += (number(self.centre[place]), number(self.centre_deviation[place]))
+            cells += (number(self.center[place]), number(self.center_deviation[place]))
             cells += (share(self.picture_difference[place]),)
             lines.append(
                 "  ".join(f"{cell:>{width}}" for cell, width in zip(cells, (5, 4, 7, 4, 6, 4, 8), strict=True))
@@ -168,7 +168,7 @@ class MapHealth:
         lines += [
             f"entropy   of a word's map, of that of an even one ({EVEN:.0%} and more: shows nothing)",
             f"same      words whose map is nearly that of the word before ({MOSTLY:.0%} and more: the same for all)",
-            "centre    attention on the middle quarter against an even map, 0 to 4; (+-) from picture to picture",
+            "center    attention on the middle quarter against an even map, 0 to 4; (+-) from picture to picture",
             f"pictures  of the attention differs from picture to picture ({FIXED:.0%} and less: sees no picture)",
             f"Rows sum to 1 to within {np.nanmax(self.row_sum_error):.1e}.",
         ]
@@ -190,7 +190,7 @@ def measure_health(captions: Iterable[np.ndarray | AttentionMaps]) -> MapHealth:
     row_sum_error = np.zeros(0)
     totals: dict[str, np.ndarray] = {}
     means: list[np.ndarray] = []
-    centres: list[np.ndarray] = []
+    centers: list[np.ndarray] = []
     words = pairs = 0
     for item in captions:
         scores = _scores(item)
@@ -198,7 +198,7 @@ def measure_health(captions: Iterable[np.ndarray | AttentionMaps]) -> MapHealth:
         shape = (layers, heads, h, w)
         if expected is None:
             expected = shape
-            totals = {name: np.zeros(layers * heads + 1) for name in ("entropy", "same", "centre")}
+            totals = {name: np.zeros(layers * heads + 1) for name in ("entropy", "same", "center")}
             row_sum_error = np.zeros(layers * heads + 1)
         if shape != expected:
             raise CaptionTxError(
@@ -210,13 +210,13 @@ def measure_health(captions: Iterable[np.ndarray | AttentionMaps]) -> MapHealth:
         maps = np.concatenate([flat, flat.mean(axis=0, keepdims=True)])  # (heads of all layers + 1, T, h, w)
         row_sum_error = np.maximum(row_sum_error, np.abs(maps.sum(axis=(2, 3)) - 1).max(axis=1))
         moved = np.abs(np.diff(maps, axis=1)).sum(axis=(2, 3)) / 2
-        centre = einsum(maps, centre_window(h, w), "k t h w, h w -> k t") / 0.25
+        center = einsum(maps, center_window(h, w), "k t h w, h w -> k t") / 0.25
         totals["entropy"] += entropy(maps).sum(axis=1) / math.log(h * w)
         totals["same"] += (moved <= SAME).sum(axis=1)
-        totals["centre"] += centre.sum(axis=1)
+        totals["center"] += center.sum(axis=1)
         if len(means) < MANY:
             means.append(maps.mean(axis=1).astype(np.float32))
-        centres.append(centre.mean(axis=1))
+        centers.append(center.mean(axis=1))
         words += tokens
         pairs += tokens - 1
     if expected is None or not words:
@@ -233,14 +233,14 @@ def measure_health(captions: Iterable[np.ndarray | AttentionMaps]) -> MapHealth:
     of_pictures = np.stack(means)  # (captions, heads of all layers + 1, h, w)
     difference = np.abs(of_pictures - of_pictures.mean(axis=0)).sum(axis=(2, 3)).mean(axis=0) / 2
     return MapHealth(
-        captions=len(centres),
+        captions=len(centers),
         words=words,
         grid=(h, w),
         row_sum_error=arrange(row_sum_error),
         entropy=arrange(totals["entropy"] / words),
         same_as_previous=arrange(totals["same"] / pairs if pairs else nothing),
-        centre=arrange(totals["centre"] / words),
-        centre_deviation=arrange(np.std(centres, axis=0) if len(centres) > 1 else nothing),
+        center=arrange(totals["center"] / words),
+        center_deviation=arrange(np.std(centers, axis=0) if len(centers) > 1 else nothing),
         picture_difference=arrange(difference if len(means) >= FEW else nothing),
     )
 

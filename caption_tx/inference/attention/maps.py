@@ -16,13 +16,12 @@ import numpy as np
 from caption_tx.data.text.vocabulary import END, SPECIAL_TOKENS
 from caption_tx.errors import CaptionTxError
 from caption_tx.inference.attention.pooling import AXES, POOL_NAMES, POOLINGS, pool, unit, unit_of_heads
-from caption_tx.inference.attention.teacher_forcing import trace
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from PIL import Image
 
-__all__ = ["AXES", "END_MARK", "POOLINGS", "POOL_NAMES", "AttentionMaps", "ShownWord", "pool", "trace"]
+__all__ = ["AXES", "END_MARK", "POOLINGS", "POOL_NAMES", "AttentionMaps", "ShownWord", "pool"]
 
 END_MARK = SPECIAL_TOKENS[END]
 END_TEXT = "(end)"

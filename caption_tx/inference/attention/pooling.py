@@ -52,14 +52,14 @@ def entropy(maps: np.ndarray) -> np.ndarray:
 def spread(scores: np.ndarray) -> np.ndarray:
     """How far the maps of one caption lie from each other, for each layer and head: (L, N, T, h, w) -> (L, N).
 
-    The generalised Jensen-Shannon divergence of the T maps with equal weights (Lin 1991): entropy
+    The generalized Jensen-Shannon divergence of the T maps with equal weights (Lin 1991): entropy
     of their mean minus the mean of their entropies, in nats, from 0 to ln(min(T, h*w)). A head that looks
     everywhere, or always at the same place, has 0; one that looks at another place for every word has most.
     """
     return entropy(scores.mean(axis=2)) - entropy(scores).mean(axis=2)
 
 
-def widest_head(scores: np.ndarray, layer: int | None = None, head: int | None = None) -> tuple[int, int]:
+def most_divergent_head(scores: np.ndarray, layer: int | None = None, head: int | None = None) -> tuple[int, int]:
     """(layer, head), from 0, of the largest `spread` over the whole caption among the layers and heads chosen.
 
     Of equals, as all are with one token, the first.
@@ -74,7 +74,7 @@ def widest_head(scores: np.ndarray, layer: int | None = None, head: int | None =
 
 
 def _widest(scores: np.ndarray) -> np.ndarray:
-    layer, head = widest_head(scores)
+    layer, head = most_divergent_head(scores)
     return scores[layer, head]
 
 
@@ -161,12 +161,12 @@ def pool(
 
 
 def unit(scores: np.ndarray, layer: int | None = None, head: int | None = None, method: str = "mean") -> str:
-    """What the numbers of `pool` are, for the label of a colour bar; arguments and errors as there."""
+    """What the numbers of `pool` are, for the label of a color bar; arguments and errors as there."""
     layers, heads = scores.shape[:2]
     single = layer is not None and head is not None
     total = "" if method == "max" and not single else "sum over cells = 1, "
     if single or method == "spread":
-        source = "layer {}, head {}".format(*widest_head(scores, layer, head))
+        source = "layer {}, head {}".format(*most_divergent_head(scores, layer, head))
     elif method == ROLLOUT:
         source = "rollout across layers" if layer is None else f"rollout up to layer {layer % layers}"
     elif layer is not None:
@@ -179,7 +179,7 @@ def unit(scores: np.ndarray, layer: int | None = None, head: int | None = None, 
 
 
 def unit_of_heads(scores: np.ndarray) -> str:
-    """What the scores of every layer and head are, for the label of a colour bar that they share."""
+    """What the scores of every layer and head are, for the label of a color bar that they share."""
     return f"attention per cell (sum over cells = 1, {_even(scores)})"
 
 

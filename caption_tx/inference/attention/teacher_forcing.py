@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from caption_tx.model.captioner import Captioner
 
 
-def trace(
+def teacher_forced_scores(
     captioner: Captioner,
     features: np.ndarray,
     token_ids: Sequence[int],
@@ -40,11 +40,13 @@ def trace(
     Raises:
         CaptionTxError: the caption is empty, or longer than the model has positions for.
     """
-    [results] = trace_all(captioner, np.asarray(features, np.float32)[None], [[start_token_id, *token_ids]])
+    [results] = teacher_forced_scores_in_batches(
+        captioner, np.asarray(features, np.float32)[None], [[start_token_id, *token_ids]]
+    )
     return results if return_self_attention else results[:2]
 
 
-def trace_all(
+def teacher_forced_scores_in_batches(
     captioner: Captioner,
     features: Any,
     token_lists: Sequence[Sequence[int]],
@@ -85,7 +87,10 @@ def log_probabilities(
     rows: Sequence[int] | None = None,
     batch_size: int = 64,
 ) -> list[np.ndarray]:
-    """The log-probability of every token of each caption, natural, (T,) each; arguments and errors of `trace_all`."""
+    """The log-probability of every token of each caption, natural, (T,) each.
+
+    Arguments and errors are those of `teacher_forced_scores_in_batches`.
+    """
     result: list[np.ndarray] = [np.empty(0)] * len(token_lists)
     for inputs, numbers, tokens in _batches(captioner, features, token_lists, rows, batch_size):
         for number, values in zip(numbers, _chosen(captioner(inputs, training=False), tokens), strict=True):
@@ -134,5 +139,5 @@ def _chosen(logits: Any, tokens: Sequence[np.ndarray]) -> list[np.ndarray]:
     """The log-probabilities (T,) of each caption's tokens behind the start mark."""
     from keras import ops
 
-    log_shares = ops.convert_to_numpy(ops.log_softmax(logits, axis=-1))  # (B, T, V)
-    return [log_shares[row, np.arange(len(each) - 1), each[1:]] for row, each in enumerate(tokens)]
+    log_probs = ops.convert_to_numpy(ops.log_softmax(logits, axis=-1))  # (B, T, V)
+    return [log_probs[row, np.arange(len(each) - 1), each[1:]] for row, each in enumerate(tokens)]

@@ -14,10 +14,10 @@ from caption_tx.inference.attention.pooling import OWN_UNIT, UNIT
 from caption_tx.inference.drawing.fonts import check_glyphs, font_for
 from caption_tx.inference.drawing.overlay import (
     ALPHA,
-    COLOUR_MAP,
+    COLOR_MAP,
     check_maps,
-    colour_map,
-    heat_colours,
+    color_map,
+    heat_colors,
     probability_text,
     split_photo,
 )
@@ -59,13 +59,13 @@ def _fitting(text: str, path: str, width: int, largest: int) -> ImageFont.FreeTy
 def _bar(
     draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], cmap: matplotlib.colors.Colormap, alpha: float
 ) -> None:
-    """The colours from none to most attention, as they look over the middle grey of a photograph."""
+    """The colors from none to most attention, as they look over the middle gray of a photograph."""
     left, top, right, bottom = box
     for x in range(left, right):
         share = (x - left) / max(1, right - left - 1)
         opacity = alpha * np.sqrt(share)
-        colour = 255 * (opacity * np.array(cmap(share)[:3]) + (1 - opacity) * 0.5)
-        draw.line([(x, top), (x, bottom)], fill=tuple(round(value) for value in colour.tolist()))
+        color = 255 * (opacity * np.array(cmap(share)[:3]) + (1 - opacity) * 0.5)
+        draw.line([(x, top), (x, bottom)], fill=tuple(round(value) for value in color.tolist()))
 
 
 def animation_frames(
@@ -77,7 +77,7 @@ def animation_frames(
     alpha: float = ALPHA,
     common_scale: bool = True,
     smooth: bool = True,
-    cmap: str = COLOUR_MAP,
+    cmap: str = COLOR_MAP,
     unit: str = UNIT,
     font_path: str | None = None,
 ) -> list[Image.Image]:
@@ -102,14 +102,14 @@ def animation_frames(
             f"One word and log-probability per map are needed: the maps are {maps.shape}, "
             f"the words ({len(titles)},), the log-probabilities ({len(log_probabilities)},)."
         )
-    colours = colour_map(cmap, alpha)
+    colors = color_map(cmap, alpha)
     if font_path is None:
         font_path = font_for(unit, *titles)
     check_glyphs("".join([unit, *titles]), font_path)
-    photo, grey = (Image.fromarray(part) for part in split_photo(image))
+    photo, gray = (Image.fromarray(part) for part in split_photo(image))
     scale = SIDE / max(photo.size)
     size = tuple(max(1, round(side * scale)) for side in photo.size)
-    photo, grey = (part.resize(size, Image.Resampling.LANCZOS) for part in (photo, grey))
+    photo, gray = (part.resize(size, Image.Resampling.LANCZOS) for part in (photo, gray))
 
     width = max(_NARROWEST, photo.width + 2 * _MARGIN)
     inner = width - 2 * _MARGIN
@@ -127,14 +127,14 @@ def animation_frames(
         frame = page.copy()
         draw = ImageDraw.Draw(frame)
         corner = ((width - photo.width) // 2, _MARGIN)
-        frame.paste(photo if number < 0 else grey, corner)
+        frame.paste(photo if number < 0 else gray, corner)
         if number >= 0:
             top = highest if common_scale else float(maps[number].max()) or 1.0
-            pixels = (255 * heat_colours(maps[number], top, colours, alpha, smooth)).round().astype(np.uint8)
+            pixels = (255 * heat_colors(maps[number], top, colors, alpha, smooth)).round().astype(np.uint8)
             heat = Image.fromarray(pixels).resize(photo.size, Image.Resampling.BILINEAR)
             frame.paste(heat, corner, heat)
             draw.text((_MARGIN, foot + 2), probability_text(float(log_probabilities[number])), _INK, note)
-            _bar(draw, (width - _MARGIN - 150, foot + 6, width - _MARGIN - 50, foot + 16), colours, alpha)
+            _bar(draw, (width - _MARGIN - 150, foot + 6, width - _MARGIN - 50, foot + 16), colors, alpha)
             draw.text((width - _MARGIN - 158, foot + 2), "0", _FAINT, note, anchor="ra")
             draw.text((width - _MARGIN - 44, foot + 2), f"{top if common_scale else 1.0:.2f}", _FAINT, note)
             draw.text((_MARGIN, foot + 32), unit_text, _FAINT, small)
@@ -151,7 +151,7 @@ def encode_animation(frames: Sequence[Image.Image], kind: str, seconds: float = 
     """Frames as an animation that repeats.
 
     Args:
-        kind: "gif", in 256 colours a frame, or "webp".
+        kind: "gif", in 256 colors a frame, or "webp".
         seconds: each frame stays so long, the last one twice as long; 0.02 or more.
 
     Raises:
@@ -163,7 +163,7 @@ def encode_animation(frames: Sequence[Image.Image], kind: str, seconds: float = 
         raise CaptionTxError(f"Each word must stay 0.02 to 60 seconds, got {seconds}.")
     times = [round(1000 * seconds)] * (len(frames) - 1) + [round(2000 * seconds)]
     if kind == "gif":
-        # The commonest colours are the photograph's; a palette of them would lose those of the few bright cells.
+        # The commonest colors are the photograph's; a palette of them would lose those of the few bright cells.
         frames = [frame.quantize(256, Image.Quantize.MAXCOVERAGE) for frame in frames]
         options = {"disposal": 1, "optimize": False}
     else:

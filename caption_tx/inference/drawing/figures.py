@@ -29,10 +29,10 @@ from caption_tx.inference.attention.pooling import OWN_UNIT, UNIT
 from caption_tx.inference.drawing.fonts import check_glyphs, font_for
 from caption_tx.inference.drawing.overlay import (
     ALPHA,
-    COLOUR_MAP,
+    COLOR_MAP,
     check_maps,
-    colour_map,
-    heat_colours,
+    color_map,
+    heat_colors,
     probability_text,
     split_photo,
 )
@@ -135,7 +135,7 @@ class _Page:
         return axes
 
     def bar(self, cmap: matplotlib.colors.Colormap, alpha: float, top: float, label: str) -> None:
-        """The colour bar at the foot, with the colours as they look over the middle grey of a photograph."""
+        """The color bar at the foot, with the colors as they look over the middle gray of a photograph."""
         share = np.linspace(0, 1, 256)
         opacity = (alpha * np.sqrt(share))[:, None]
         shown = opacity * cmap(share)[:, :3] + (1 - opacity) * 0.5
@@ -161,7 +161,7 @@ def attention_figure(
     alpha: float = ALPHA,
     common_scale: bool = True,
     smooth: bool = True,
-    cmap: str = COLOUR_MAP,
+    cmap: str = COLOR_MAP,
     caption: str = "",
     log_probabilities: np.ndarray | None = None,
     unit: str = UNIT,
@@ -176,11 +176,11 @@ def attention_figure(
         columns: cells in a row; chosen from the shape of the image by default.
         alpha: opacity of the strongest attention, in (0, 1]; weaker attention is more transparent.
         common_scale: one scale for all tokens; otherwise each map is divided by its own maximum.
-        smooth: bilinear between cell centres; otherwise every cell is flat.
-        cmap: name of a matplotlib colour map; the default is perceptually uniform and safe for colour blindness.
+        smooth: bilinear between cell centers; otherwise every cell is flat.
+        cmap: name of a matplotlib color map; the default is perceptually uniform and safe for color blindness.
         caption: written at the top.
         log_probabilities: (T,) natural logarithms; shown with their probabilities beneath the overlays.
-        unit: what the numbers are, for the label of the colour bar.
+        unit: what the numbers are, for the label of the color bar.
         font_path: font file for all words; found by `font_for` by default.
 
     Raises:
@@ -188,7 +188,7 @@ def attention_figure(
         FontError: no font at hand can draw the words.
     """
     maps = check_maps(maps, 3, "T, h, w")
-    photo, grey = split_photo(image)
+    photo, gray = split_photo(image)
     if len(titles) != len(maps):
         raise CaptionTxError(f"One title per map is needed: the maps are {maps.shape}, the titles ({len(titles)},).")
     if log_probabilities is not None and np.shape(log_probabilities) != (len(maps),):
@@ -198,7 +198,7 @@ def attention_figure(
         )
     if columns is not None and columns < 1:
         raise CaptionTxError(f"At least 1 column is needed, got {columns}.")
-    colours = colour_map(cmap, alpha)
+    colors = color_map(cmap, alpha)
     font = _checked_font(font_path, caption, unit, *titles)
     page = _Page(image.shape, 0, columns, len(maps) + 1, side=1.75)
     properties = FontProperties(fname=font, size=14)
@@ -212,9 +212,9 @@ def attention_figure(
     for t, attention_map in enumerate(maps):
         top = highest if common_scale else float(attention_map.max()) or 1.0
         note = "" if log_probabilities is None else probability_text(float(log_probabilities[t]))
-        colours_of_map = heat_colours(attention_map, top, colours, alpha, smooth)
-        page.cell(*divmod(t + 1, page.columns), [grey, colours_of_map], titles[t], note)
-    page.bar(colours, alpha, *((highest, unit) if common_scale else (1.0, OWN_UNIT)))
+        colors_of_map = heat_colors(attention_map, top, colors, alpha, smooth)
+        page.cell(*divmod(t + 1, page.columns), [gray, colors_of_map], titles[t], note)
+    page.bar(colors, alpha, *((highest, unit) if common_scale else (1.0, OWN_UNIT)))
     return page.figure
 
 
@@ -225,7 +225,7 @@ def attention_heads_figure(
     *,
     alpha: float = ALPHA,
     smooth: bool = True,
-    cmap: str = COLOUR_MAP,
+    cmap: str = COLOR_MAP,
     unit: str = UNIT,
     font_path: str | None = None,
 ) -> Figure:
@@ -242,8 +242,8 @@ def attention_heads_figure(
         FontError: no font at hand can draw the title.
     """
     scores = check_maps(scores, 4, "L, N, h, w")
-    _, grey = split_photo(image)
-    colours = colour_map(cmap, alpha)
+    _, gray = split_photo(image)
+    colors = color_map(cmap, alpha)
     font = _checked_font(font_path, title, unit)
     layers, heads = scores.shape[:2]
     page = _Page(image.shape, layers, heads, layers * heads, side=1.5)
@@ -253,10 +253,10 @@ def attention_heads_figure(
     for layer in range(layers):
         for head in range(heads):
             name = f"head {head}" if layer == 0 else ""
-            page.cell(layer, head, [grey, heat_colours(scores[layer, head], highest, colours, alpha, smooth)], name)
+            page.cell(layer, head, [gray, heat_colors(scores[layer, head], highest, colors, alpha, smooth)], name)
         middle = page.header + layer * page.row_height + page.cell_height / 2
         page.text(_MARGIN + 0.12, middle, f"layer {layer}", 11, rotation=90, ha="center", va="center")
-    page.bar(colours, alpha, highest, unit)
+    page.bar(colors, alpha, highest, unit)
     return page.figure
 
 

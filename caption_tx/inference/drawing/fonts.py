@@ -119,7 +119,7 @@ def subset_font(text: str, more: str = "") -> bytes | None:
         more: glyphs that are taken along where the font has them.
 
     Returns:
-        An OpenType or TrueType font, or None where the licence bits of the font (OS/2 fsType) forbid it.
+        An OpenType or TrueType font, or None where the license bits of the font (OS/2 fsType) forbid it.
 
     Raises:
         FontError: no font at hand has every character.

@@ -13,9 +13,9 @@ from PIL import Image
 
 from caption_tx.errors import CaptionTxError, FontError
 from caption_tx.inference.attention.maps import END_MARK, AttentionMaps
-from caption_tx.inference.attention.pooling import POOL_NAMES, ROLLOUT, pool, rollout, widest_head
+from caption_tx.inference.attention.pooling import POOL_NAMES, ROLLOUT, most_divergent_head, pool, rollout
 from caption_tx.inference.drawing.fonts import subset_font
-from caption_tx.inference.drawing.overlay import ALPHA, COLOUR_MAP, PHOTO_SIDE, colour_map
+from caption_tx.inference.drawing.overlay import ALPHA, COLOR_MAP, PHOTO_SIDE, color_map
 from caption_tx.inference.page.ui_strings import counted, part, texts
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def _entry(maps: AttentionMaps, end: str) -> dict[str, Any]:
         "rollout": None if maps.self_scores is None else _quantized(rollout(maps.scores, maps.self_scores)),
         # [layer + 1][head + 1], 0 standing for all of them.
         "widest": [
-            [widest_head(maps.scores, layer, head) for head in (None, *range(heads))]
+            [most_divergent_head(maps.scores, layer, head) for head in (None, *range(heads))]
             for layer in (None, *range(layers))
         ],
     }
@@ -112,7 +112,7 @@ def render_report(
     pool_name: str = "mean",
     alpha: float = ALPHA,
     common_scale: bool = True,
-    cmap: str = COLOUR_MAP,
+    cmap: str = COLOR_MAP,
     typed: bool = False,
     language: str | None = None,
     health: MapHealth | None = None,
@@ -126,7 +126,7 @@ def render_report(
     Args:
         explained: of one model, each with its picture.
         layer, head, pool_name, alpha, common_scale: what the page shows at first, as in `AttentionMaps.figure`.
-        cmap: name of a matplotlib colour map.
+        cmap: name of a matplotlib color map.
         typed: a person wrote the captions, which the page then says.
         language: of the page, "zh" or "en"; by default Chinese where the captions are, else English.
         health: what `health.measure_health` found; the page shows its warnings.
@@ -152,7 +152,7 @@ def render_report(
     language = language or ("zh" if first.language == "zh" else "en")
     told = texts(language)
     pool(first.scores, layer, head, pool_name, first.self_scores)  # refuses what cannot be shown
-    colours = (255 * colour_map(cmap, alpha)(np.linspace(0, 1, 256))[:, :3]).round().astype(np.uint8)
+    colors = (255 * color_map(cmap, alpha)(np.linspace(0, 1, 256))[:, :3]).round().astype(np.uint8)
     has_rollout = all(maps.self_scores is not None for maps in explained)
     data = {
         "settings": {
@@ -163,7 +163,7 @@ def render_report(
             "opacity": round(100 * alpha),
             "scale": "common" if common_scale else "own",
         },
-        "colours": _base64(colours.tobytes()),
+        "colors": _base64(colors.tobytes()),
         "images": [_entry(maps, told["end"]) for maps in explained],
         "texts": told["script"],
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from caption_tx.inference.search.logits import NEVER, likeliest
-from caption_tx.inference.search.spec import Found, Numbers, Plan, next_values, put, take
+from caption_tx.inference.search.spec import SearchInputs, SearchResult, SearchSpec, next_values, put, take
 from caption_tx.model.captioner import Captioner
 
 
@@ -23,7 +23,9 @@ def _best(values: tf.Tensor, count: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tenso
     return best, places // each, tf.gather(tf.reshape(tokens, (batch, -1)), places, batch_dims=1)
 
 
-def _next_beams(plan: Plan, numbers: Numbers, values: tf.Tensor, tokens: tf.Tensor, index: tf.Tensor) -> tuple:
+def _next_beams(
+    plan: SearchSpec, numbers: SearchInputs, values: tf.Tensor, tokens: tf.Tensor, index: tf.Tensor
+) -> tuple:
     """The beams that live on, from the sums (B, G, V) of what each may go on with: sum, parent, token, (B, G) each.
 
     Args:
@@ -57,7 +59,7 @@ def _next_beams(plan: Plan, numbers: Numbers, values: tf.Tensor, tokens: tf.Tens
     return tuple(tf.concat(part, axis=1) for part in zip(*chosen, strict=True))
 
 
-def search_beams(captioner: Captioner, plan: Plan, features: tf.Tensor, numbers: Numbers) -> Found:
+def beam_search(captioner: Captioner, plan: SearchSpec, features: tf.Tensor, numbers: SearchInputs) -> SearchResult:
     """Beam search in which every beam may end at every step.
 
     The captions that ended are kept, the `n_best` of each track by total / length**length_penalty; the others
@@ -88,17 +90,17 @@ def search_beams(captioner: Captioner, plan: Plan, features: tf.Tensor, numbers:
 
     def step(index, token, total, tokens, own, ancestors, kept, done, cache):  # noqa: ANN001, ANN202
         logits, cache = captioner.step(token, index, keys_values, cache, ancestors)
-        log_shares = logits - tf.reduce_logsumexp(logits, axis=-1, keepdims=True)
-        values = next_values(plan, numbers, log_shares, tokens, index)
+        log_probs = logits - tf.reduce_logsumexp(logits, axis=-1, keepdims=True)
+        values = next_values(plan, numbers, log_probs, tokens, index)
         given = index < numbers.prefix_length
         ended = tf.where(given, NEVER, total + values[..., plan.end])
-        kept = keep(kept, ended, tokens, put(own, index, log_shares[..., plan.end]), index)
+        kept = keep(kept, ended, tokens, put(own, index, log_probs[..., plan.end]), index)
 
         going_on = total[..., None] + tf.where(is_end, NEVER, values)
         best, parent, chosen = _next_beams(plan, numbers, going_on, tokens, index)
         parent = tf.where(given, tf.range(group), parent)
         chosen = tf.where(given, numbers.prefix[index], chosen)
-        value = _from_parents(log_shares, parent, chosen)
+        value = _from_parents(log_probs, parent, chosen)
         total = tf.where(given, total + value, best)
         tokens = put(take(tokens, parent), index, chosen)
         own = put(take(own, parent), index, value)
@@ -138,12 +140,12 @@ def search_beams(captioner: Captioner, plan: Plan, features: tf.Tensor, numbers:
     kept_total, kept_tokens, kept_own = (
         tf.reshape(part, (batch, kept_tracks * n_best, *part.shape[2:])) for part in kept[1:]
     )
-    return Found(
+    return SearchResult(
         tokens=tf.concat([kept_tokens, tokens[:, ending]], axis=1),
         log_probabilities=tf.concat([kept_own, own[:, ending]], axis=1),
         total=tf.concat([kept_total, cut], axis=1),
         finished=tf.concat([tf.ones(kept_total.shape, tf.bool), tf.zeros(cut.shape, tf.bool)], axis=1),
-        doubtful=tf.zeros((batch,), tf.bool),
+        near_tie=tf.zeros((batch,), tf.bool),
     )
 
 

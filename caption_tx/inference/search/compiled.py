@@ -7,26 +7,26 @@ from weakref import ref
 
 import tensorflow as tf
 
-from caption_tx.inference.search.beam_search import search_beams
+from caption_tx.inference.search.beam_search import beam_search
 from caption_tx.inference.search.sampling import draw
-from caption_tx.inference.search.spec import Found, Numbers, Plan
+from caption_tx.inference.search.spec import SearchInputs, SearchResult, SearchSpec
 from caption_tx.model.captioner import Captioner
 
 
-def compile_search(captioner: Captioner, plan: Plan) -> Callable[[tf.Tensor, Numbers], Found]:
+def compile_search(captioner: Captioner, plan: SearchSpec) -> Callable[[tf.Tensor, SearchInputs], SearchResult]:
     """The search of this plan with this captioner, whose weights it reads anew at every call."""
     held = ref(captioner)  # the graph is kept for as long as the captioner lives, so it may not keep it alive
-    run = search_beams if plan.beam else draw
+    run = beam_search if plan.beam else draw
 
-    def search(features: tf.Tensor, numbers: Numbers) -> Found:
+    def search(features: tf.Tensor, numbers: SearchInputs) -> SearchResult:
         return run(held(), plan, features, numbers)
 
     whole, real, scalar = tf.int32, tf.float32, ()
     signature = [
         tf.TensorSpec((plan.batch, *captioner.settings["feature_shape"]), real),
-        Numbers(
+        SearchInputs(
             count=tf.TensorSpec(scalar, whole),
-            barred=tf.TensorSpec((captioner.vocabulary_size,), tf.bool),
+            suppressed=tf.TensorSpec((captioner.vocabulary_size,), tf.bool),
             prefix=tf.TensorSpec((plan.length,), whole),
             prefix_length=tf.TensorSpec(scalar, whole),
             min_length=tf.TensorSpec(scalar, whole),

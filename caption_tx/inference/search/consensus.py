@@ -37,10 +37,12 @@ def similarities(captions: Sequence[Sequence[int]]) -> np.ndarray:
     return total / LONGEST * np.exp(-((lengths[:, None] - lengths) ** 2) / (2 * LENGTH_SPREAD**2))
 
 
-def agreement(captions: Sequence[Sequence[int]], log_probabilities: Sequence[float], sharpness: float) -> np.ndarray:
+def expected_utility(
+    captions: Sequence[Sequence[int]], log_probabilities: Sequence[float], sharpness: float
+) -> np.ndarray:
     """The expected likeness of each caption to what the model would say, float64 (M,) in [0, 1].
 
-    The expectation is over these captions, each as likely as probability**sharpness: what to maximise is minimum
+    The expectation is over these captions, each as likely as probability**sharpness: what to maximize is minimum
     Bayes risk decoding (Kumar and Byrne 2004).
 
     Args:

@@ -16,8 +16,8 @@ from caption_tx.data.text.segmentation import Segmenter
 from caption_tx.data.text.tokenizer import Tokenizer
 from caption_tx.errors import ConfigError
 from caption_tx.inference.search.compiled import compile_search
-from caption_tx.inference.search.consensus import agreement
-from caption_tx.inference.search.spec import Numbers, Plan
+from caption_tx.inference.search.consensus import expected_utility
+from caption_tx.inference.search.spec import SearchInputs, SearchSpec
 from caption_tx.model.captioner import Captioner
 
 __all__ = ["Caption", "DecodingOptions", "decode"]
@@ -53,7 +53,7 @@ class Caption:
     finished: bool
     rank: int
     score: float
-    agreement: float | None = None
+    expected_utility: float | None = None
 
     @property
     def log_probability(self) -> float:
@@ -61,7 +61,7 @@ class Caption:
         return float(sum(self.log_probabilities))
 
 
-_SEARCHES: WeakKeyDictionary[Captioner, dict[Plan, Callable]] = WeakKeyDictionary()
+_SEARCHES: WeakKeyDictionary[Captioner, dict[SearchSpec, Callable]] = WeakKeyDictionary()
 
 
 def _token_ids(words: Sequence[str], tokenizer: Tokenizer, option: str) -> list[int]:
@@ -142,11 +142,11 @@ def _random_bits(seed: int, row_seeds: Sequence[int], samples: int, max_length: 
     return bits.view(np.uint32).reshape(len(keys), samples, max_length, 2)
 
 
-def _plan(options: DecodingOptions, wanted: _Wanted, tokenizer: Tokenizer, batch: int) -> Plan:
+def _plan(options: DecodingOptions, wanted: _Wanted, tokenizer: Tokenizer, batch: int) -> SearchSpec:
     beam = options.beam_width > 1
     tracks = len(wanted.forced) + 1 if wanted.forced else options.beam_groups
     width = options.beam_width // options.beam_groups if beam else options.samples
-    return Plan(
+    return SearchSpec(
         batch=batch,
         length=wanted.length,
         start=tokenizer.start_token_id,
@@ -167,18 +167,23 @@ def _plan(options: DecodingOptions, wanted: _Wanted, tokenizer: Tokenizer, batch
 
 
 def _numbers(
-    plan: Plan, options: DecodingOptions, wanted: _Wanted, tokenizer: Tokenizer, count: int, bits: np.ndarray | None
-) -> Numbers:
-    barred = np.zeros(tokenizer.vocabulary_size, bool)
-    barred[[*tokenizer.suppress_tokens, *wanted.suppressed]] = True
+    plan: SearchSpec,
+    options: DecodingOptions,
+    wanted: _Wanted,
+    tokenizer: Tokenizer,
+    count: int,
+    bits: np.ndarray | None,
+) -> SearchInputs:
+    suppressed = np.zeros(tokenizer.vocabulary_size, bool)
+    suppressed[[*tokenizer.suppress_tokens, *wanted.suppressed]] = True
     prefix = np.zeros(plan.length, np.int32)
     prefix[: len(wanted.prefix)] = wanted.prefix
     keys = np.zeros((plan.batch, plan.group, plan.length if plan.drawn else 0, 2), np.uint32)
     if bits is not None:
         keys[:count] = bits[:, :, : plan.length]
-    return Numbers(
+    return SearchInputs(
         count=np.int32(count),
-        barred=barred,
+        suppressed=suppressed,
         prefix=prefix,
         prefix_length=np.int32(len(wanted.prefix)),
         min_length=np.int32(options.min_length),
@@ -276,13 +281,13 @@ def _search(
     """Of every image the plan that it was searched by, and the fields of `Found`."""
     searches = _SEARCHES.setdefault(captioner, {})
 
-    def plan_of(batch: int) -> Plan:
+    def plan_of(batch: int) -> SearchSpec:
         plan = _plan(options, wanted, tokenizer, batch)
         if plan not in searches:
             searches[plan] = compile_search(captioner, plan)
         return plan
 
-    def run(plan: Plan, rows: slice) -> list[tuple]:
+    def run(plan: SearchSpec, rows: slice) -> list[tuple]:
         images = features[rows]
         count = len(images)
         if count < plan.batch:
@@ -304,7 +309,7 @@ def _search(
 
 
 def _rank(
-    plan: Plan,
+    plan: SearchSpec,
     options: DecodingOptions,
     tokenizer: Tokenizer,
     tokens: np.ndarray,
@@ -332,7 +337,9 @@ def _rank(
     else:
         # As many as the search follows: those that `n_best` could ask for.
         entries = sorted(found.values(), key=lambda entry: entry[:3])[: max(options.beam_width, options.samples)]
-        values = agreement([entry[3] for entry in entries], [sum(entry[4]) for entry in entries], options.consensus)
+        values = expected_utility(
+            [entry[3] for entry in entries], [sum(entry[4]) for entry in entries], options.consensus
+        )
         order = sorted(range(len(entries)), key=lambda place: (entries[place][0], -values[place]))[: options.n_best]
         chosen, agreed = [entries[place] for place in order], [float(values[place]) for place in order]
     return [
@@ -344,7 +351,7 @@ def _rank(
             finished=not cut,
             rank=rank,
             score=-negative,
-            agreement=agreed[rank],
+            expected_utility=agreed[rank],
         )
         for rank, (cut, _, negative, token_ids, values) in enumerate(chosen)
     ]

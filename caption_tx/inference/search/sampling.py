@@ -7,14 +7,14 @@ from typing import Any
 import tensorflow as tf
 
 from caption_tx.inference.search.logits import DOUBT, NEVER, gumbel, keep_top_k, keep_top_p, likeliest
-from caption_tx.inference.search.spec import Found, Numbers, Plan, entry_at, next_values, put
+from caption_tx.inference.search.spec import SearchInputs, SearchResult, SearchSpec, entry_at, next_values, put
 from caption_tx.model.captioner import Captioner
 
 LARGE = 32
 """Images that are searched together from which on drawn captions that go on are parted from those that ended."""
 
 
-def draw(captioner: Captioner, plan: Plan, features: tf.Tensor, numbers: Numbers) -> Found:
+def draw(captioner: Captioner, plan: SearchSpec, features: tf.Tensor, numbers: SearchInputs) -> SearchResult:
     """Greedy search and sampling: every caption goes its own way.
 
     Drawn captions are of very unequal length. Where a quarter of many images are left, or fewer, these
@@ -44,20 +44,20 @@ def draw(captioner: Captioner, plan: Plan, features: tf.Tensor, numbers: Numbers
         rival = tf.reduce_max(tf.where(border, noisy, NEVER), axis=-1)
         return chosen, close | (rival > highest - DOUBT / temperature)
 
-    def step(keys_values, keys, index, token, done, doubtful, tokens, log_probabilities, total, cache):  # noqa: ANN001, ANN202
+    def step(keys_values, keys, index, token, done, near_tie, tokens, log_probabilities, total, cache):  # noqa: ANN001, ANN202
         logits, cache = captioner.step(token, index, keys_values, cache)
-        log_shares = logits - tf.reduce_logsumexp(logits, axis=-1, keepdims=True)
-        values = next_values(plan, numbers, log_shares, tokens, index)
+        log_probs = logits - tf.reduce_logsumexp(logits, axis=-1, keepdims=True)
+        values = next_values(plan, numbers, log_probs, tokens, index)
         chosen, unsure = choose(values, index, keys)
         given = index < numbers.prefix_length
         chosen = tf.where(given, numbers.prefix[index], chosen)
-        own = entry_at(log_shares, chosen)
+        own = entry_at(log_probs, chosen)
         value = tf.where(given, own, entry_at(values, chosen))
         tokens = put(tokens, index, tf.where(done, plan.pad, chosen))
         log_probabilities = put(log_probabilities, index, tf.where(done, 0.0, own))
         total += tf.where(done, 0.0, value)
-        doubtful |= unsure & ~done & ~given
-        return index + 1, chosen, done | (chosen == plan.end), doubtful, tokens, log_probabilities, total, cache
+        near_tie |= unsure & ~done & ~given
+        return index + 1, chosen, done | (chosen == plan.end), near_tie, tokens, log_probabilities, total, cache
 
     def run(few: int, keys_values: list, keys: tf.Tensor, state: tuple) -> tuple:
         """Goes on until so few images have captions that have not ended."""
@@ -88,8 +88,8 @@ def draw(captioner: Captioner, plan: Plan, features: tf.Tensor, numbers: Numbers
         captions = [
             tf.tensor_scatter_nd_update(all_, places[:, None], some) for all_, some in zip(captions, rest, strict=True)
         ]
-    _, done, doubtful, tokens, log_probabilities, total = captions
-    return Found(tokens, log_probabilities, total, done, tf.reduce_any(doubtful, axis=-1))
+    _, done, near_tie, tokens, log_probabilities, total = captions
+    return SearchResult(tokens, log_probabilities, total, done, tf.reduce_any(near_tie, axis=-1))
 
 
 def _lively(done: tf.Tensor) -> tf.Tensor:

@@ -16,7 +16,7 @@ from caption_tx.inference.search.logits import NEVER, repeating, words_of
 
 
 @dataclass(frozen=True)
-class Plan:
+class SearchSpec:
     """What the graph of a search depends on; all else is a number that it is given.
 
     Attributes:
@@ -51,7 +51,7 @@ class Plan:
         return self.width * self.tracks
 
 
-class Numbers(NamedTuple):
+class SearchInputs(NamedTuple):
     """What a search is given beside the features; scalars where no shape stands.
 
     Attributes:
@@ -62,7 +62,7 @@ class Numbers(NamedTuple):
     """
 
     count: tf.Tensor
-    barred: tf.Tensor
+    suppressed: tf.Tensor
     prefix: tf.Tensor
     prefix_length: tf.Tensor
     min_length: tf.Tensor
@@ -76,7 +76,7 @@ class Numbers(NamedTuple):
     keys: tf.Tensor
 
 
-class Found(NamedTuple):
+class SearchResult(NamedTuple):
     """Captions of a search, (B, M): those that ended first, for beams followed by those that were cut.
 
     Attributes:
@@ -89,23 +89,25 @@ class Found(NamedTuple):
     log_probabilities: tf.Tensor
     total: tf.Tensor
     finished: tf.Tensor
-    doubtful: tf.Tensor
+    near_tie: tf.Tensor
 
 
-def next_values(plan: Plan, numbers: Numbers, log_shares: tf.Tensor, tokens: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
+def next_values(
+    plan: SearchSpec, numbers: SearchInputs, log_probs: tf.Tensor, tokens: tf.Tensor, index: tf.Tensor
+) -> tf.Tensor:
     """Log-probabilities (B, G, V) of the next tokens with the penalties, and -inf where a token is barred."""
-    vocabulary_size = log_shares.shape[-1]
+    vocabulary_size = log_probs.shape[-1]
     is_end = tf.range(vocabulary_size) == plan.end
-    values = log_shares
+    values = log_probs
     if plan.repetition:
         there = words_of(tokens, tf.broadcast_to(tf.range(plan.length) < index, tokens.shape), vocabulary_size)
         values = tf.where(there, values * numbers.repetition_penalty, values)
-    barred = numbers.barred | (is_end & (index < numbers.min_length))
+    suppressed = numbers.suppressed | (is_end & (index < numbers.min_length))
     if plan.no_repeat_ngram:
-        barred |= repeating(tokens, index, plan.no_repeat_ngram, vocabulary_size)
+        suppressed |= repeating(tokens, index, plan.no_repeat_ngram, vocabulary_size)
         # Where every word would repeat, the caption ends.
-        barred &= ~(is_end & tf.reduce_all(barred, axis=-1, keepdims=True))
-    return tf.where(barred, NEVER, values)
+        suppressed &= ~(is_end & tf.reduce_all(suppressed, axis=-1, keepdims=True))
+    return tf.where(suppressed, NEVER, values)
 
 
 def take(array: tf.Tensor, places: tf.Tensor) -> tf.Tensor:

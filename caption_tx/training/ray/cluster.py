@@ -125,7 +125,7 @@ def absolute_paths(config: Config) -> Config:
     """The settings with every relative path made absolute: workers have a working folder of their own."""
 
     def absolute(path: str) -> str:
-        # Not normalised: behind a source's path there may be more, e.g. `:images=../photos`.
+        # Not normalized: behind a source's path there may be more, e.g. `:images=../photos`.
         return path if not path or "://" in path else os.path.join(os.getcwd(), path)
 
     corpus, text, backbone, training = config.corpus, config.text, config.backbone, config.training
@@ -161,7 +161,7 @@ def prepare_worker(environment: Mapping[str, str], cpus: int) -> None:
     os.environ.update(environment)
     import tensorflow as tf
 
-    from caption_tx.threads import share_cores
+    from caption_tx.threads import configure_threads
 
-    if share_cores(cpus) == 1:
+    if configure_threads(cpus) == 1:
         tf.config.threading.set_intra_op_parallelism_threads(cpus)

@@ -52,7 +52,7 @@ def encode_on_ray(config: Config, address: str, folder: str | Path, log: Callabl
     """
     from tqdm import tqdm
 
-    from caption_tx.data.features.corpus_features import join_corpus, read_table
+    from caption_tx.data.features.corpus_features import merge_corpus, read_table
 
     config = ray_cluster.absolute_paths(config)
     folder = str(folder) if "://" in str(folder) else os.path.abspath(folder)
@@ -74,7 +74,7 @@ def encode_on_ray(config: Config, address: str, folder: str | Path, log: Callabl
                 done, _ = ray.wait(list(pending))
                 ray.get(done)
                 bar.update(sum(map(pending.pop, done)))
-    return join_corpus(config, folder, log)
+    return merge_corpus(config, folder, log)
 
 
 def _encode_share(

@@ -23,7 +23,7 @@ from caption_tx.config import TuningConfig
 from caption_tx.data.batches import PackedCaptions, cached_rows, pack_captions
 from caption_tx.data.features.backbone import dequantize
 from caption_tx.data.features.cache import FeatureCache
-from caption_tx.data.preparation import Words
+from caption_tx.data.preparation import SegmentedCorpus
 from caption_tx.data.text.tokenizer import Tokenizer
 from caption_tx.inference.search.decode import draw_samples
 from caption_tx.model.captioner import Captioner
@@ -51,7 +51,7 @@ class TuningCaptions:
     words: np.ndarray
 
 
-def collect_captions(words: Words, tokenizer: Tokenizer, max_length: int) -> TuningCaptions:
+def collect_captions(words: SegmentedCorpus, tokenizer: Tokenizer, max_length: int) -> TuningCaptions:
     """People's captions of the last stage of the training split; machine translations where there are no others."""
     stage = words.table.loc[words.table["split"] == "train", "stage"].max()
     rows, lists = words.of("train", stage)

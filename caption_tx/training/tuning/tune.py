@@ -14,15 +14,15 @@ from caption_tx.bundle import Bundle, load_bundle, save_bundle
 from caption_tx.config import Config, DecodingOptions, TuningConfig, from_dict, load_config, to_dict
 from caption_tx.data.features.cache import FeatureCache, telling_damage
 from caption_tx.data.features.corpus_features import encode_splits, read_table
-from caption_tx.data.preparation import TRAINING_SPLITS, Words, fingerprint, segment_corpus
+from caption_tx.data.preparation import TRAINING_SPLITS, SegmentedCorpus, fingerprint, segment_corpus
 from caption_tx.data.text.segmentation import Segmenter
 from caption_tx.data.text.tokenizer import Tokenizer
 from caption_tx.errors import ConfigError
-from caption_tx.evaluation.protocol import conversion
+from caption_tx.evaluation.protocol import reference_converter
 from caption_tx.evaluation.scores import require_scorers
 from caption_tx.files import write_atomically
 from caption_tx.model.captioner import Captioner
-from caption_tx.training.callbacks import FreeRunningScores, RunState
+from caption_tx.training.callbacks import CaptionMetrics, RunCheckpoint
 from caption_tx.training.tuning.self_critical import Tuner, collect_captions
 
 
@@ -74,7 +74,7 @@ def tune(
         save_bundle(replace(bundle, captioner=captioner, facts=bundle.facts | {"tuning": facts}), workdir / "bundle")
 
     known = fingerprint(bundle.tokenizer, {"tuning": captions.packed})
-    state = RunState(captioner, workdir, known, tuning.epochs + 1, save, "val_cider", highest=True)
+    state = RunCheckpoint(captioner, workdir, known, tuning.epochs + 1, save, "val_cider", highest=True)
     state.set_model(SimpleNamespace(optimizer=tuner.optimizer, stop_training=False))
     scores = _validation_scores(config, tuning, captioner, bundle.tokenizer, words, cache, log)
     done = state.restore(state.model) - 1
@@ -130,15 +130,15 @@ def _validation_scores(
     tuning: TuningConfig,
     captioner: Captioner,
     tokenizer: Tokenizer,
-    words: Words,
+    words: SegmentedCorpus,
     cache: FeatureCache,
     log: Callable[[str], None],
-) -> FreeRunningScores:
+) -> CaptionMetrics:
     """Scores of greedy captions of images that are spread over the validation split."""
     references = words.references("val", tuning.score_images)
     if not references:
         raise ConfigError("Tuning needs a validation split, to see whether it helps; the corpus has none.")
-    return FreeRunningScores(
+    return CaptionMetrics(
         captioner,
         tokenizer,
         cache.load(list(references)),
@@ -148,5 +148,5 @@ def _validation_scores(
         every=1,
         last=tuning.epochs,
         log=log,
-        convert=conversion(config.text),
+        convert=reference_converter(config.text),
     )

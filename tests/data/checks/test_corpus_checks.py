@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from caption_tx.cli import main
-from caption_tx.config import UNFIT, TextConfig
+from caption_tx.config import CAPTION_PROBLEMS, TextConfig
 from caption_tx.data.checks import caption_problems as captions
 from caption_tx.data.checks.caption_problems import caption_problems, han_forms
 from caption_tx.data.checks.corpus_checks import Findings, check_corpus
@@ -122,19 +122,19 @@ def test_all_that_is_wrong_with_a_caption(language, caption, problems):
 
 def test_a_caption_counts_under_every_problem_that_it_has(corpus):
     report = check(corpus(("a.jpg", "<b>一只狗</b>http://x.org"), ("b.jpg", "一只猫"), ("b.jpg", "一只猫", "train")))
-    counts = {kind: count for kind, count in found(report).items() if kind in UNFIT}
+    counts = {kind: count for kind, count in found(report).items() if kind in CAPTION_PROBLEMS}
     assert counts == {"html": 1, "url": 1}
 
 
 def test_every_kind_of_caption_problem_is_tried_and_described():
-    assert {problem for _, _, problem in PROBLEMS} == set(UNFIT)
-    assert [kind for kind in KINDS if kind in UNFIT] == list(UNFIT)
+    assert {problem for _, _, problem in PROBLEMS} == set(CAPTION_PROBLEMS)
+    assert [kind for kind in KINDS if kind in CAPTION_PROBLEMS] == list(CAPTION_PROBLEMS)
 
 
 @given(st.text(min_size=1, max_size=30), st.sampled_from(["zh", "en"]))
 def test_any_text_gets_an_answer(caption, language):
     problems = caption_problems(caption, language)
-    assert list(problems) == [kind for kind in UNFIT if kind in problems]
+    assert list(problems) == [kind for kind in CAPTION_PROBLEMS if kind in problems]
 
 
 @given(st.sampled_from([case for case in PROBLEMS if case[1].isascii()]), st.integers(2, 2000))
@@ -191,7 +191,7 @@ def test_each_kind_of_text_is_found_where_it_stands(corpus):
     expected = [problem for language, _, problem in PROBLEMS if language == "zh"]
     table = corpus(("a.jpg", "一只狗在跑。"), *((f"{n}.jpg", caption) for n, caption in enumerate(captions)))
     report = check(table)
-    for problem in UNFIT:
+    for problem in CAPTION_PROBLEMS:
         about = report["findings"][problem]
         places = [place for place, kind in enumerate(expected) if kind == problem]
         assert about["count"] == len(places)
@@ -717,7 +717,7 @@ def test_no_readable_image_at_all_is_an_error_after_the_report(files, capsys, tm
 def test_checks_are_light(run_python):
     process = run_python("""
 import sys
-for name in ("checks", "captions", "findings", "images", "text"):
+for name in ("corpus_checks", "caption_problems", "findings", "image_checks", "report"):
     __import__("caption_tx.data.checks." + name)
     heavy = [module for module in ("tensorflow", "keras", "jieba", "matplotlib") if module in sys.modules]
     assert not heavy, (name, heavy)
@@ -744,6 +744,6 @@ def test_the_real_corpus(shared):
 
 
 def test_rules_are_documented():
-    for kind in UNFIT:
+    for kind in CAPTION_PROBLEMS:
         assert KINDS[kind].unit == "captions"
     assert captions.caption_problems.__doc__

@@ -619,7 +619,7 @@ def test_texts_in_another_encoding(write, tmp_path):
     write("photos/7.txt", b"\xff\xfd\x80\x80")
     table = read(folder)
     assert len(table) == 19
-    assert table.attrs["skipped"] == [(str(folder / "7.txt"), 1, "an encoding that was not recognised")]
+    assert table.attrs["skipped"] == [(str(folder / "7.txt"), 1, "an encoding that was not recognized")]
     for number in range(10, 13):
         write(f"photos/{number}.txt", b"\x81")
     with pytest.raises(CorpusError, match=r"photos/10\.txt, line 1: .*'.*/photos:encoding=gb18030'\) \(4 of 20 lines"):
@@ -642,7 +642,7 @@ def test_which_file_of_a_folder(write, tmp_path):
         locate(folder)
     assert locate(folder, "csv") == (folder / "captions.csv", "csv")
     assert locate(folder, "ai_challenger") == (folder / "more.json", "ai_challenger")
-    with pytest.raises(CorpusError, match=r"No caption file was recognised in .*corpus"):
+    with pytest.raises(CorpusError, match=r"No caption file was recognized in .*corpus"):
         locate(folder, "ofa")
     with pytest.raises(CorpusError, match=r"captions\.csv is a file; format 'folder' wants a folder"):
         locate(folder / "captions.csv", "folder")
@@ -651,7 +651,7 @@ def test_which_file_of_a_folder(write, tmp_path):
 def test_a_folder_without_captions(write, tmp_path):
     write("photos/a.jpg", b"\xff")
     write("photos/b.txt", "no image")
-    with pytest.raises(CorpusError, match="No caption file was recognised in"):
+    with pytest.raises(CorpusError, match="No caption file was recognized in"):
         read(tmp_path / "photos")
     with pytest.raises(CorpusError, match=r"photos: no captions in it \(1 lines skipped\)"):
         read(tmp_path / "photos", format="folder")
@@ -829,8 +829,8 @@ BYTES = st.one_of(
     st.lists(st.sampled_from(PIECES), max_size=30).map(b"".join),
 )
 WHOLE_FILE = re.compile(
-    "layout not recognised|no captions in it|is not valid JSON|found a JSON|found the keys|not a readable Parquet"
-    "|expected columns of text|none of its images|No caption file was recognised|no other encoding"
+    "layout not recognized|no captions in it|is not valid JSON|found a JSON|found the keys|not a readable Parquet"
+    "|expected columns of text|none of its images|No caption file was recognized|no other encoding"
 )
 
 

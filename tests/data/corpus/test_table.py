@@ -236,9 +236,9 @@ def test_describe(write):
         (
             "a.txt",
             "nothing known\n",
-            r"a\.txt: layout not recognised \(it begins 'nothing known'\); known: .*flickr8k: NAME",
+            r"a\.txt: layout not recognized \(it begins 'nothing known'\); known: .*flickr8k: NAME",
         ),
-        ("a.txt", "", "layout not recognised"),
+        ("a.txt", "", "layout not recognized"),
         ("a.txt", "a.jpg#0\t\n", r"no captions in it \(1 lines skipped\)"),
         ("a.txt", "\0#0\tone\n", r"line 1: no usable image name"),
         ("a.csv", "one,two\n", r"a\.csv, line 1: expected a header with 'image' and 'caption'.*'one,two'"),
@@ -288,7 +288,7 @@ def test_errors_of_arguments(write, tmp_path):
     with pytest.raises(CorpusError, match="val_fraction"):
         read_corpus(path, val_fraction=1.5)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(CorpusError, match="No caption file was recognised in"):
+    with pytest.raises(CorpusError, match="No caption file was recognized in"):
         read_corpus(tmp_path / "empty")
 
 

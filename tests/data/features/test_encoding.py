@@ -17,11 +17,11 @@ import pytest
 import tensorflow as tf
 
 from caption_tx.config import COMPRESSIONS, STORAGES
-from caption_tx.data import features
+from caption_tx.data.features import encoding as features
 from caption_tx.data.features import shards
 from caption_tx.data.features.backbone import Backbone, dequantize
 from caption_tx.data.features.encoding import encode_images, open_cache
-from caption_tx.data.images.augmentation import make_view
+from caption_tx.data.images.augmentation import augment
 from caption_tx.data.images.decoding import read_image
 from caption_tx.data.images.sources import Images, open_images
 from caption_tx.errors import CacheError, ConfigError
@@ -129,12 +129,12 @@ def test_mirrored_view_is_the_encoded_mirrored_picture(encode, folder, backbone)
 def test_crops_are_parts_of_the_picture_at_its_whole_size():
     rows, columns = np.mgrid[0:64, 0:64]
     picture = np.stack([4 * rows, 4 * columns, np.full((64, 64), 9)], axis=-1).astype(np.uint8)
-    np.testing.assert_array_equal(make_view(picture, 0, "0" * 32), picture)
-    np.testing.assert_array_equal(make_view(picture, 1, "0" * 32), picture[:, ::-1])
+    np.testing.assert_array_equal(augment(picture, 0, "0" * 32), picture)
+    np.testing.assert_array_equal(augment(picture, 1, "0" * 32), picture[:, ::-1])
     areas = []
     for number in range(8):
         for view in range(2, 8):
-            crop = make_view(picture, view, f"{number:016x}").astype(int)
+            crop = augment(picture, view, f"{number:016x}").astype(int)
             assert crop.shape == (64, 64, 3)
             heights, widths = np.ptp(crop[:, 0, 0]) / 4, np.ptp(crop[0, :, 1]) / 4  # what of the ramps it shows
             assert 0.45 <= heights * widths / 63**2 <= 1.0
@@ -300,7 +300,7 @@ def test_killed_encoding_loses_a_shard_at_most_and_the_next_run_completes(
 def test_batches_encoded_side_by_side_are_stored_in_order(encode, folder, tmp_path, monkeypatch):
     (folder / "004.png").write_bytes(b"no picture")
     alone = encode(cache=tmp_path / "alone")
-    monkeypatch.setattr(features, "lanes", lambda: 3)
+    monkeypatch.setattr(features, "parallel_chunks", lambda: 3)
     beside = encode(cache=tmp_path / "beside")
     assert list(beside.failed) == list(alone.failed) == ["004.png"]
     assert list(beside.shards.values()) == list(alone.shards.values())
@@ -324,9 +324,9 @@ def test_interrupted_waiting_for_a_thread_comes_after_what_was_begun():
     assert 4 <= len(found) < 8
 
 
-@pytest.mark.parametrize("lanes", [1, 3])
-def test_an_error_on_the_way_keeps_what_was_encoded(encode, tmp_path, monkeypatch, lanes):
-    monkeypatch.setattr(features, "lanes", lambda: lanes)
+@pytest.mark.parametrize("parallel_chunks", [1, 3])
+def test_an_error_on_the_way_keeps_what_was_encoded(encode, tmp_path, monkeypatch, parallel_chunks):
+    monkeypatch.setattr(features, "parallel_chunks", lambda: parallel_chunks)
 
     def stop(stream, total):
         for number, item in enumerate(stream):

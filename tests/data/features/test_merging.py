@@ -17,7 +17,7 @@ import tensorflow as tf
 from caption_tx.config import COMPRESSIONS
 from caption_tx.data.features import merging as joining
 from caption_tx.data.features import shards
-from caption_tx.data.features.encoding import encode_images, join_cache, open_cache
+from caption_tx.data.features.encoding import encode_images, merge_cache, open_cache
 from caption_tx.errors import CacheError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -138,13 +138,13 @@ def test_two_processes_at_once_and_a_third_killed_on_its_way(start, encode, fold
     assert list(cache.glob("*.tmp"))
     (tmp_path / "ready" / "slow").unlink()
 
-    joined = join_cache(str(cache), names)
+    joined = merge_cache(str(cache), names)
     assert len(joined.missing) > 0
     assert joined.images | set(joined.missing) | set(joined.failed) == set(names)
     assert not list(cache.glob("*.tmp"))
 
     finish(start(2, 3))
-    joined = join_cache(str(cache), names)
+    joined = merge_cache(str(cache), names)
     assert_holds(joined, whole)
     assert joined.missing == ()
     assert joined.notes == ()
@@ -162,7 +162,7 @@ def test_a_sound_cache_stays_as_it_is(encode, whole, tmp_path):
         seen.append(total)
         yield from stream
 
-    joined = join_cache(str(tmp_path / "cache"), [*whole, "other.png", "other.png"], progress)
+    joined = merge_cache(str(tmp_path / "cache"), [*whole, "other.png", "other.png"], progress)
     assert contents(tmp_path / "cache") == before
     assert joined.notes == ()
     assert joined.missing == ("other.png",)
@@ -183,14 +183,14 @@ def test_images_held_twice_stay_in_the_first_shard(encode, tmp_path, whole):
     assert sum(map(len, cache.doubles.values())) > 4
     size = sum(path.stat().st_size for path in paths(cache.folder))
     kept = {shard for shard in cache.shards if shard not in cache.doubles}
-    joined = join_cache(cache.folder)
+    joined = merge_cache(cache.folder)
     assert_holds(joined, whole)
     assert kept <= joined.shards.keys()
     assert len(joined.notes) == len(cache.doubles)
     assert all("another shard" in note for note in joined.notes)
     assert sum(path.stat().st_size for path in paths(joined.folder)) < 0.75 * size
     assert_holds(encode(), whole)
-    assert join_cache(cache.folder).notes == ()
+    assert merge_cache(cache.folder).notes == ()
 
 
 @pytest.mark.parametrize("compression", COMPRESSIONS)
@@ -198,7 +198,7 @@ def test_a_changed_byte_is_found_and_costs_the_records_behind_it_only(encode, wh
     cache = encode(compression=compression)
     shard = paths(cache.folder)[1]
     flip_byte(shard)
-    joined = join_cache(cache.folder, whole)
+    joined = merge_cache(cache.folder, whole)
     assert len(joined.notes) == 1
     assert str(shard) in joined.notes[0]
     assert "caption-tx features" in joined.notes[0]
@@ -207,7 +207,7 @@ def test_a_changed_byte_is_found_and_costs_the_records_behind_it_only(encode, wh
     assert_holds(joined, whole, set(whole) - set(joined.missing))
     assert not shard.exists()
     assert_holds(encode(), whole)
-    assert join_cache(cache.folder, whole).notes == ()
+    assert merge_cache(cache.folder, whole).notes == ()
 
 
 def damage_manifest(path):
@@ -270,13 +270,13 @@ def test_damage_is_told_and_mended_by_the_next_run(encode, whole, damage, lost):
     cache = encode()
     shard = paths(cache.folder)[2]
     damage(shard)
-    joined = join_cache(cache.folder, whole)
+    joined = merge_cache(cache.folder, whole)
     assert len(joined.notes) == 1
     assert shard.stem in joined.notes[0]
     assert len(joined.missing) == lost
     assert_holds(joined, whole, set(whole) - set(joined.missing))
     assert_holds(encode(), whole)
-    assert join_cache(cache.folder, whole).notes == ()
+    assert merge_cache(cache.folder, whole).notes == ()
     assert len(paths(cache.folder)) == len(paths(cache.folder, "json"))
 
 
@@ -290,10 +290,10 @@ def test_a_join_that_is_killed_on_its_way_is_repeated(encode, whole, monkeypatch
 
     monkeypatch.setattr(joining, "remove", killed)
     with pytest.raises(KeyboardInterrupt):
-        join_cache(cache.folder)
+        merge_cache(cache.folder)
     monkeypatch.undo()
     assert len(paths(cache.folder)) == 5
-    joined = join_cache(cache.folder, whole)
+    joined = merge_cache(cache.folder, whole)
     assert_holds(joined, whole, set(whole) - set(joined.missing))
     assert_holds(encode(), whole)
 
@@ -310,7 +310,7 @@ def test_leftovers_go_unless_somebody_may_be_writing_them(encode, tmp_path, whol
             (left if age else kept).append(path)
             if age:
                 os.utime(path, (age, age))
-    joined = join_cache(str(cache))
+    joined = merge_cache(str(cache))
     assert not any(path.exists() for path in left)
     assert all(path.exists() for path in kept)
     assert len(joined.notes) == 2
@@ -330,7 +330,7 @@ def test_join_works_on_a_remote_store(encode, whole):
         file.write(data[:-7])
     with tf.io.gfile.GFile(f"{location}/x.json.host.1.ab.tmp", "wb") as file:
         file.write(b"half")
-    joined = join_cache(location, whole)
+    joined = merge_cache(location, whole)
     assert len(joined.notes) == len(joined.missing) == 1
     assert "x.json.host.1.ab.tmp" not in tf.io.gfile.listdir(location)
     assert_holds(joined, whole, set(whole) - set(joined.missing))
@@ -339,4 +339,4 @@ def test_join_works_on_a_remote_store(encode, whole):
 
 def test_a_folder_without_a_cache_is_refused(tmp_path):
     with pytest.raises(CacheError, match="No feature cache"):
-        join_cache(str(tmp_path))
+        merge_cache(str(tmp_path))

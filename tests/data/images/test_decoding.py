@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from caption_tx.data import images
+from caption_tx.data.images import decoding as images
 from caption_tx.data.images.decoding import decode_picture, read_image, read_picture, resize
 from caption_tx.errors import ImageError
 
@@ -47,8 +47,8 @@ def corners_picture() -> Image.Image:
 def assert_corners(picture: Image.Image, tolerance: int = 12) -> None:
     assert picture.mode == "RGB"
     assert picture.size == (WIDTH, HEIGHT)
-    for place, colour in zip(CORNERS.values(), (RED, GREEN, BLUE), strict=True):
-        assert np.abs(np.subtract(picture.getpixel(place), colour)).max() <= tolerance
+    for place, color in zip(CORNERS.values(), (RED, GREEN, BLUE), strict=True):
+        assert np.abs(np.subtract(picture.getpixel(place), color)).max() <= tolerance
 
 
 def encoded(picture: Image.Image, kind: str, **options) -> bytes:
@@ -69,12 +69,12 @@ def read(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF"])
-def test_colours_are_kept(read, kind):
+def test_colors_are_kept(read, kind):
     options = {"JPEG": {"quality": 95, "subsampling": 0}, "WEBP": {"lossless": True}}.get(kind, {})
     assert_corners(read(encoded(corners_picture(), kind, **options)))
 
 
-def test_cmyk_jpeg_has_the_colours_a_viewer_shows(read):
+def test_cmyk_jpeg_has_the_colors_a_viewer_shows(read):
     assert_corners(read(encoded(corners_picture().convert("CMYK"), "JPEG", quality=95, subsampling=0)))
 
 
@@ -115,7 +115,7 @@ def test_transparent_palette_entry_lies_on_white(read, transparency):
     assert shown.getpixel((4, 4)) == BLUE
 
 
-def test_palette_without_transparency_keeps_its_colours(read):
+def test_palette_without_transparency_keeps_its_colors(read):
     assert_corners(read(encoded(corners_picture().quantize(8), "PNG")))
 
 

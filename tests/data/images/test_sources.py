@@ -21,7 +21,7 @@ from caption_tx.errors import ImageError
 
 
 def picture(number: int, kind: str = "PNG") -> bytes:
-    """A picture of 17x13 pixels whose grey is its number."""
+    """A picture of 17x13 pixels whose gray is its number."""
     buffer = io.BytesIO()
     Image.new("RGB", (17, 13), (number, number, number)).save(buffer, kind)
     return buffer.getvalue()

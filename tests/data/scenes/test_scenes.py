@@ -85,7 +85,7 @@ def test_mask_lies_within_the_bounding_circle(scenes):
             assert np.hypot(x[mask].mean() - item.center[0], y[mask].mean() - item.center[1]) < 0.05 * item.radius + 1
 
 
-def test_guessing_the_centre_seldom_hits():
+def test_guessing_the_center_seldom_hits():
     objects = [item for index in range(300) for item in plan_scene(5, index)[0]]
     hits = Counter()
     for item in objects:

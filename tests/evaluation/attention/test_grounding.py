@@ -24,8 +24,11 @@ from caption_tx.evaluation.attention.deletion import (
     most_attended,
 )
 from caption_tx.evaluation.attention.grounding import Source, Target
-from caption_tx.inference.attention.maps import trace
-from caption_tx.inference.attention.teacher_forcing import log_probabilities, trace_all
+from caption_tx.inference.attention.teacher_forcing import (
+    log_probabilities,
+    teacher_forced_scores,
+    teacher_forced_scores_in_batches,
+)
 from caption_tx.inference.drawing.overlay import upsample
 
 CELLS = np.array([[0, 0, 0, 0, 0], [0, 1, 1, 0, 0], [0, 0, 1, 0, 0]], bool)
@@ -152,10 +155,10 @@ def test_many_captions_are_traced_as_each_alone(make_captioner, features):
     captioner = make_captioner()
     token_lists = [[2, 5, 6, 3], [2, 7, 3], [2, 4, 4, 9, 10, 3], [2, 8, 3]]
     rows = [3, 0, 3, 6]
-    many = trace_all(captioner, features, token_lists, rows, batch_size=3)
+    many = teacher_forced_scores_in_batches(captioner, features, token_lists, rows, batch_size=3)
     chances = log_probabilities(captioner, features, token_lists, rows, batch_size=2)
     for tokens, row, (scores, values, own), alone in zip(token_lists, rows, many, chances, strict=True):
-        wanted_scores, wanted, wanted_own = trace(captioner, features[row], tokens[1:], tokens[0], True)
+        wanted_scores, wanted, wanted_own = teacher_forced_scores(captioner, features[row], tokens[1:], tokens[0], True)
         np.testing.assert_allclose(own, wanted_own, atol=1e-5)
         np.testing.assert_allclose(scores, wanted_scores, atol=1e-5)
         np.testing.assert_allclose(values, wanted, atol=1e-5)
@@ -166,10 +169,10 @@ def test_many_captions_are_traced_as_each_alone(make_captioner, features):
 
 
 class Reader:
-    """Stands for a captioner whose attention is known: it reads features that are the mean colours of 7x7 cells.
+    """Stands for a captioner whose attention is known: it reads features that are the mean colors of 7x7 cells.
 
-    After a colour word it looks at the cells of that colour, and elsewhere at all cells alike. A word is the
-    likelier the more of the picture's highest map cell has that colour.
+    After a color word it looks at the cells of that color, and elsewhere at all cells alike. A word is the
+    likelier the more of the picture's highest map cell has that color.
     """
 
     max_length = 40
@@ -246,14 +249,14 @@ def test_a_captioner_that_looks_at_what_it_names_is_told_from_one_that_does_not(
     assert shape.pointing_exact.value <= shape.pointing.value
     assert shape.mass_ratio.low > 3
     assert shape.mass.value == pytest.approx(shape.mass_ratio.value * blind["shape"].area_share, rel=1e-5)
-    # With another picture the colour is not there, or elsewhere.
+    # With another picture the color is not there, or elsewhere.
     assert shape.shuffled_pointing.value < 0.5
     assert shape.shuffled_mass_ratio.high < shape.mass_ratio.low / 2
-    # For colour words this captioner looks at all cells alike.
+    # For color words this captioner looks at all cells alike.
     color = by_class["color"]
     assert color.mass_ratio.value == pytest.approx(1, abs=1e-4)
     assert color.pointing.value == pytest.approx(blind["color"].random.value, abs=1e-6)
-    assert blind["shape"].centre.value < 0.35
+    assert blind["shape"].center.value < 0.35
     assert blind["shape"].words == blind["color"].words
 
 
@@ -264,7 +267,7 @@ def test_a_measurement_can_be_read_and_stored(measured):
     assert measured.best("shape").source in POOL_NAMES
     line = measured.line()
     found = re.fullmatch(
-        r"grounding: pointing game ([\d.]+) for shape words \(centre ([\d.]+), random ([\d.]+), "
+        r"grounding: pointing game ([\d.]+) for shape words \(center ([\d.]+), random ([\d.]+), "
         r"maps of another scene ([\d.]+)\), mass in the mask ([\d.]+) times its area share; pooled by \w+",
         line,
     )
@@ -314,7 +317,7 @@ def test_covering_what_a_word_looked_at_makes_it_unlikely(scenes, reader, way, t
     assert result.words == sum(map(len, objects.values()))
     for score in result.scores:
         assert score.drop.value > 0.3
-        assert score.over_random.low > 0.1 and score.over_others.low > 0.1 and score.over_centre.low > 0
+        assert score.over_random.low > 0.1 and score.over_others.low > 0.1 and score.over_center.low > 0
         assert score.won.value > 0.7
     assert result.random.value < result.scores[0].drop.value
     assert json.loads(json.dumps(result.to_dict()))["way"] == way
@@ -322,7 +325,7 @@ def test_covering_what_a_word_looked_at_makes_it_unlikely(scenes, reader, way, t
 
 
 def test_covering_what_nothing_depends_on_changes_nothing(scenes, reader):
-    """After no colour word the stand-in's logits are constant, so no cover can matter."""
+    """After no color word the stand-in's logits are constant, so no cover can matter."""
     files, objects, captions = scenes
     given = {str(files.images / name): captions[name] for name in objects}
     result = measure_deletion(reader, given, "cells", 3, is_content=lambda word: word in ("there", "picture"))

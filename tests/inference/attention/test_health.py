@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from caption_tx.errors import CaptionTxError
-from caption_tx.inference.attention.health import centre_window, measure_health
+from caption_tx.inference.attention.health import center_window, measure_health
 from caption_tx.inference.attention.maps import END_MARK, AttentionMaps
 
 L, N, H, W = 2, 3, 5, 7
@@ -53,7 +53,7 @@ def test_each_fault_is_named_and_only_it(captions):
     assert set(heads) == {"Layer 0 head 1", "Layer 0 head 2", "Layer 1 head 0", "Layer 1 head 1"}
     assert "looks at the same place for every word (100% of the words" in heads["Layer 0 head 1"]
     assert "looks everywhere at once" in heads["Layer 0 head 2"]
-    assert "looks at the centre whatever the picture shows" in heads["Layer 1 head 0"]
+    assert "looks at the center whatever the picture shows" in heads["Layer 1 head 0"]
     assert "sum differs from 1 by up to 0.1" in heads["Layer 1 head 1"]
 
 
@@ -77,16 +77,16 @@ def test_the_numbers(captions):
     assert health.entropy[0, 0] == pytest.approx(by_hand / math.log(H * W), rel=1e-5)
     np.testing.assert_allclose(health.same_as_previous[0], [0, 1, 1])
     np.testing.assert_allclose(health.row_sum_error[:2], [[0, 0, 0], [0, 0.1, 0]], atol=1e-6)
-    assert health.centre[0, 2] == pytest.approx(1)
-    assert health.centre[1, 0] > 3
-    assert health.centre_deviation[0, 2] == pytest.approx(0)
+    assert health.center[0, 2] == pytest.approx(1)
+    assert health.center[1, 0] > 3
+    assert health.center_deviation[0, 2] == pytest.approx(0)
     assert health.picture_difference[1, 0] < 0.1 < health.picture_difference[0, 0]
     assert np.isnan(health.entropy[L, 1:]).all() and health.entropy[L, 0] > 0.5  # the mean over all heads
 
 
-def test_the_centre_window_is_a_quarter_of_any_grid():
+def test_the_center_window_is_a_quarter_of_any_grid():
     for h, w in ((7, 7), (5, 7), (2, 3), (1, 1), (14, 14)):
-        window = centre_window(h, w)
+        window = center_window(h, w)
         assert window.shape == (h, w)
         assert window.sum() / (h * w) == pytest.approx(0.25)
         np.testing.assert_allclose(window, window[::-1, ::-1])

@@ -10,12 +10,12 @@ from caption_tx.errors import CaptionTxError
 from caption_tx.inference.attention.pooling import (
     POOLINGS,
     entropy,
+    most_divergent_head,
     pool,
     rollout,
     spread,
     unit,
     unit_of_heads,
-    widest_head,
 )
 
 L, N, T, H, W = 2, 3, 5, 3, 7
@@ -62,9 +62,9 @@ def test_spread_by_hand(scores):
 def test_the_widest_head_is_chosen_among_those_asked_for(scores):
     scores[0, 1] = np.eye(H * W)[:T].reshape(T, H, W)
     scores[1, 2] = np.eye(H * W)[[0, 0, 0, 1, 2]].reshape(T, H, W)
-    assert widest_head(scores) == (0, 1)
-    assert widest_head(scores, layer=-1) == (1, 2)
-    assert widest_head(scores, head=-1) == (1, 2)
+    assert most_divergent_head(scores) == (0, 1)
+    assert most_divergent_head(scores, layer=-1) == (1, 2)
+    assert most_divergent_head(scores, head=-1) == (1, 2)
     np.testing.assert_array_equal(pool(scores, method="spread"), scores[0, 1])
     np.testing.assert_array_equal(pool(scores, layer=1, method="spread"), scores[1, 2])
     np.testing.assert_array_equal(pool(scores, layer=1, head=0, method="spread"), scores[1, 0])

@@ -1,4 +1,4 @@
-"""A caption word by word: frames, their words and colours, and the files they become."""
+"""A caption word by word: frames, their words and colors, and the files they become."""
 
 import io
 
@@ -29,7 +29,7 @@ def frames_of(image, words, **options):
     return animation_frames(image, maps, words, np.log(np.full(len(words), 0.5)), **options)
 
 
-def colourful(pixels):
+def colorful(pixels):
     pixels = np.asarray(pixels).astype(int)
     return pixels.max(axis=-1) - pixels.min(axis=-1) > 25
 
@@ -42,7 +42,7 @@ def test_the_photograph_comes_first_and_then_a_heatmap_a_word(image):
     photo = np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.LANCZOS))
     np.testing.assert_allclose(np.asarray(frames[0])[12 : 12 + height, 12 : 12 + width], photo, atol=1)
     for place, frame in enumerate(frames[1:]):
-        lit = colourful(frame)[12 : 12 + height, 12 : 12 + width]
+        lit = colorful(frame)[12 : 12 + height, 12 : 12 + width]
         y, x = (part.mean() for part in np.nonzero(lit))
         assert y / height == pytest.approx((place + 0.5) / ROWS, abs=0.03)
         assert x / width == pytest.approx((place + 0.5) / COLUMNS, abs=0.03)
@@ -94,16 +94,16 @@ def test_long_captions_wrap_and_own_scales_reach_the_top(image):
     assert long.width == short.width and long.height > short.height + 60
     maps = np.stack([hot(1, 1), 0.02 * hot(1, 1)])
     weak = [
-        colourful(animation_frames(image, maps, ["a", "b"], np.zeros(2), common_scale=common)[2])[:300].sum()
+        colorful(animation_frames(image, maps, ["a", "b"], np.zeros(2), common_scale=common)[2])[:300].sum()
         for common in (True, False)
     ]
     assert weak[0] == 0 < weak[1]
 
 
-def test_the_bar_has_the_colours_of_the_chosen_opacity(image):
+def test_the_bar_has_the_colors_of_the_chosen_opacity(image):
     foot = 12 + round(480 * 79 / 113) + 10 + 34 + 6
     bright, pale = (np.asarray(frames_of(image, ["a"], alpha=alpha)[1])[foot + 11, -63] for alpha in (1.0, 0.1))
-    top = 255 * np.array([0.988362, 0.998364, 0.644924])  # the last colour of inferno
+    top = 255 * np.array([0.988362, 0.998364, 0.644924])  # the last color of inferno
     np.testing.assert_allclose(bright, top, atol=2)
     np.testing.assert_allclose(pale, 0.1 * top + 0.9 * 127.5, atol=2)
 

@@ -46,14 +46,14 @@ def pixels_of(figure, axes):
     return pixels[top:bottom, round(box.x0) : round(box.x1)]
 
 
-def colourful(pixels):
+def colorful(pixels):
     return pixels.max(axis=-1) - pixels.min(axis=-1) > 25
 
 
 @pytest.mark.parametrize("cell", [(0, 0), (1, 3), (2, 4)])
 def test_a_flat_hot_cell_lights_exactly_its_region(image, cell):
     figure = plotting.attention_figure(image, hot(*cell)[None], ["dog"], smooth=False)
-    lit = colourful(pixels_of(figure, figure.axes[1]))
+    lit = colorful(pixels_of(figure, figure.axes[1]))
     height, width = lit.shape
     wanted = np.zeros_like(lit)
     top, bottom = (round(height * (cell[0] + k) / ROWS) for k in (0, 1))
@@ -65,9 +65,9 @@ def test_a_flat_hot_cell_lights_exactly_its_region(image, cell):
     assert not (lit & ~wanted).any()
 
 
-def test_a_smooth_hot_cell_peaks_in_its_middle_and_stays_among_its_neighbours(image):
+def test_a_smooth_hot_cell_peaks_in_its_middle_and_stays_among_its_neighbors(image):
     figure = plotting.attention_figure(image, hot(1, 2)[None], ["dog"])
-    lit = colourful(pixels_of(figure, figure.axes[1]))
+    lit = colorful(pixels_of(figure, figure.axes[1]))
     height, width = lit.shape
     y, x = np.nonzero(lit)
     assert abs(y.mean() / height - 0.5) < 0.02
@@ -76,7 +76,7 @@ def test_a_smooth_hot_cell_peaks_in_its_middle_and_stays_among_its_neighbours(im
     assert x.max() <= width * 3.5 / COLUMNS + 2
 
 
-def test_upsample_keeps_values_at_cell_centres():
+def test_upsample_keeps_values_at_cell_centers():
     values = np.arange(ROWS * COLUMNS, dtype=np.float32).reshape(ROWS, COLUMNS)
     for smooth in (True, False):
         large = overlay.upsample(values, 7, smooth)
@@ -89,7 +89,7 @@ def test_common_and_own_scales(image):
 
     def lit(**options):
         figure = plotting.attention_figure(image, maps, ["a", "b"], smooth=False, **options)
-        return [colourful(pixels_of(figure, figure.axes[t])).sum() for t in (1, 2)]
+        return [colorful(pixels_of(figure, figure.axes[t])).sum() for t in (1, 2)]
 
     strong, weak = lit()
     assert strong > 100
@@ -262,7 +262,7 @@ def test_png_opens(image):
 
 def test_neither_pyplot_nor_mplfonts_is_imported():
     code = (
-        "import sys; from caption_tx.inference import fonts, plotting; fonts.font_for('狗');"
+        "import sys; from caption_tx.inference.drawing import figures, fonts; fonts.font_for('狗');"
         "print([m for m in ('matplotlib.pyplot', 'mplfonts', 'tensorflow') if m in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

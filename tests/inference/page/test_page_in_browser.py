@@ -21,7 +21,7 @@ OPACITY = """([card, rows, columns]) => {
   const side = (count, full) => Array.from({ length: count }, (_, i) => ((i + 0.5) * full) / count);
   return side(rows, canvas.height).map((y) => side(columns, canvas.width).map((x) => opacity(y, x)));
 }"""
-"""Opacity of an overlay at the centres of so many cells; it grows as the square root of the attention."""
+"""Opacity of an overlay at the centers of so many cells; it grows as the square root of the attention."""
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def page(tab, address):
 
 
 def cells(page, card=0, grid=(3, 5)):
-    """(h, w) shares in [0, 1] at the centres of the cells, read back from the pixels."""
+    """(h, w) shares in [0, 1] at the centers of the cells, read back from the pixels."""
     opacity = int(page.input_value("#opacity")) / 100
     return (np.array(page.evaluate(OPACITY, [card, *grid]), float) / 255 / opacity) ** 2
 
@@ -254,15 +254,15 @@ def test_what_a_screen_reader_is_told(page, gallery):
         columns = np.array([[1, 2 / 3, 0, 0, 0], [0, 1 / 3, 1, 1 / 3, 0], [0, 0, 0, 2 / 3, 1]])
         shares = map_ @ columns.T
         row, column = np.unravel_index(shares.argmax(), shares.shape)
-        names = ("top", "middle", "bottom")[row], ("left", "centre", "right")[column]
-        where = " ".join(names).replace("middle centre", "middle").removesuffix(" centre").removeprefix("middle ")
+        names = ("top", "middle", "bottom")[row], ("left", "center", "right")[column]
+        where = " ".join(names).replace("middle center", "middle").removesuffix(" center").removeprefix("middle ")
         told = status.inner_text()
         assert f"at the {where} of the picture" in told
         share = float(told.split("picture: ")[1].split("%")[0])
         assert share == pytest.approx(100 * shares.max(), abs=0.6)
-    for name in ("Colour strength", "Layers shown", "Heads shown"):
+    for name in ("Color strength", "Layers shown", "Heads shown"):
         assert page.get_by_role("slider", name=name, exact=True).count() == 1
-    for name in ("Colour scale", "Pooled by"):
+    for name in ("Color scale", "Pooled by"):
         assert page.get_by_role("combobox", name=name, exact=True).count() == 1
     assert page.locator("#opacity").get_attribute("aria-valuetext") == "72%"
 

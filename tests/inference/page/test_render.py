@@ -120,7 +120,7 @@ def test_what_is_shown_at_first(make_maps):
     page = render_report([make_maps()], layer=-1, head=0, pool_name="spread", typed=True, **look)
     settings = data_of(page)["settings"]
     assert settings == {"layer": 2, "head": 1, "pool": "spread", "opacity": 50, "scale": "own"}
-    assert base64.b64decode(data_of(page)["colours"])[:3] == bytes([68, 1, 84])
+    assert base64.b64decode(data_of(page)["colors"])[:3] == bytes([68, 1, 84])
     assert "read this caption of this picture" in " ".join(page.split())
     assert "rollout across" in page.split("<main>")[0]
     without = render_report([make_maps(self_scores=None)], language="en")

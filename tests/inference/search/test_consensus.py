@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from caption_tx.inference.search.consensus import agreement, similarities
+from caption_tx.inference.search.consensus import expected_utility, similarities
 
 
 def test_likeness_by_hand():
@@ -34,7 +34,7 @@ def test_other_lengths_agree_less():
 
 def test_the_odd_one_out_agrees_least_unless_it_is_likely():
     captions = [[1, 2, 3, 4], [1, 2, 3, 5], [1, 2, 3, 6], [7, 8, 9, 10]]
-    assert np.argmin(agreement(captions, [-3, -3, -3, -2], 0.3)) == 3
-    assert np.argmax(agreement(captions, [-9, -9, -9, -2], 1.0)) == 3
-    assert np.argmin(agreement(captions, [-9, -9, -9, -2], 0.0)) == 3
-    assert agreement(captions, [-900, -905, -903, -901], 1.0).max() > 0.3  # no underflow
+    assert np.argmin(expected_utility(captions, [-3, -3, -3, -2], 0.3)) == 3
+    assert np.argmax(expected_utility(captions, [-9, -9, -9, -2], 1.0)) == 3
+    assert np.argmin(expected_utility(captions, [-9, -9, -9, -2], 0.0)) == 3
+    assert expected_utility(captions, [-900, -905, -903, -901], 1.0).max() > 0.3  # no underflow

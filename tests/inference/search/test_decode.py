@@ -10,7 +10,7 @@ from caption_tx.config import DecodingOptions
 from caption_tx.data.text.vocabulary import END, PAD, START, UNK
 from caption_tx.errors import ConfigError
 from caption_tx.inference.search import decode as decoding
-from caption_tx.inference.search.consensus import agreement
+from caption_tx.inference.search.consensus import expected_utility
 
 
 def decode(*arguments):
@@ -268,12 +268,12 @@ def test_consensus_ranks_what_the_search_finds_by_agreement(captioner, features,
     two = decoding.decode(captioner, features, tokenizer, DecodingOptions(n_best=2, consensus=0.4, **search))
     changed = 0
     for all_found, chosen in zip(by_score, two, strict=True):
-        values = agreement(ids(all_found), [caption.log_probability for caption in all_found], 0.4)
+        values = expected_utility(ids(all_found), [caption.log_probability for caption in all_found], 0.4)
         cut = [not caption.finished for caption in all_found]
         order = sorted(range(len(all_found)), key=lambda place: (cut[place], -values[place]))
         assert ids(chosen) == [all_found[place].token_ids for place in order[:2]]
         assert [caption.rank for caption in chosen] == list(range(len(chosen)))
-        np.testing.assert_allclose([caption.agreement for caption in chosen], values[order[:2]], rtol=1e-4)
-        assert all(caption.agreement is None for caption in all_found)
+        np.testing.assert_allclose([caption.expected_utility for caption in chosen], values[order[:2]], rtol=1e-4)
+        assert all(caption.expected_utility is None for caption in all_found)
         changed += order[0] != 0
     assert changed

@@ -50,7 +50,7 @@ def test_top_k_and_top_p_keep_what_sorting_keeps(count):
 
 
 @pytest.mark.parametrize("exponent", [-20, -3, -1])
-def test_neighbouring_numbers_are_told_apart(exponent):
+def test_neighboring_numbers_are_told_apart(exponent):
     """Two float32 with none between them: a bound that is not found to the last bit keeps both."""
     low = np.float32(2.0**exponent * 1.2345)
     high = np.nextafter(low, np.float32(1))

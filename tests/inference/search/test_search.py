@@ -45,7 +45,7 @@ class Speller:
             token_ids = self.tokenizer.tokenize([known])[0][1:]
             self.bonus[image, np.arange(len(token_ids)), token_ids] = clarity
 
-    def log_shares(self, image, history):
+    def log_probs(self, image, history):
         """float64 (V,) after the tokens of `history`, the first of which is START."""
         index = len(history) - 1
         logits = self.noise[image, history[-1]].astype(np.float64) + self.bonus[image, index]
@@ -104,15 +104,15 @@ class Slow:
         ids = {word: token for token, word in enumerate(speller.tokenizer.vocabulary)}
         self.prefix = [ids[word] for word in options.prefix.split()]
         self.forced = [ids[word] for word in options.force_words]
-        self.barred = {PAD, UNK, START, *(ids[word] for word in options.suppress_words)}
+        self.suppressed = {PAD, UNK, START, *(ids[word] for word in options.suppress_words)}
 
     def values(self, tokens):
         """The model's log-probabilities after `tokens`, and those with bars and penalties."""
-        own = self.speller.log_shares(self.image, [START, *tokens])
+        own = self.speller.log_probs(self.image, [START, *tokens])
         values, size = own.copy(), self.options.no_repeat_ngram
         for token in set(tokens):
             values[token] *= self.options.repetition_penalty
-        values[list(self.barred)] = -np.inf
+        values[list(self.suppressed)] = -np.inf
         if len(tokens) < self.options.min_length:
             values[END] = -np.inf
         for start in range(len(tokens) - size + 1 if size else 0):

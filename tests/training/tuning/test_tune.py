@@ -26,13 +26,13 @@ from caption_tx.data.text.tokenizer import Tokenizer
 from caption_tx.data.text.vocabulary import SPECIAL_TOKENS
 from caption_tx.errors import CaptionTxError, ConfigError
 from caption_tx.inference.search.decode import DecodingOptions, decode, draw_samples
-from caption_tx.training.callbacks import FreeRunningScores
+from caption_tx.training.callbacks import CaptionMetrics
 from caption_tx.training.fit import train
 from caption_tx.training.tuning.reward import CiderReward
 from caption_tx.training.tuning.self_critical import MULTIPLE, advantages, collect_captions, lay_out
 from caption_tx.training.tuning.tune import tune
 
-COLOURS = {"红色": (220, 30, 30), "绿色": (30, 190, 40), "蓝色": (30, 50, 220), "黄色": (230, 220, 40)}
+COLORS = {"红色": (220, 30, 30), "绿色": (30, 190, 40), "蓝色": (30, 50, 220), "黄色": (230, 220, 40)}
 TUNING = TuningConfig(epochs=2, learning_rate=3e-3, batch_size=4, temperature=1.0, caption_share=0.0)
 
 
@@ -121,13 +121,13 @@ def test_samples_may_come_twice_and_are_those_of_the_image_in_any_batch(make_cap
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory, backbone_config):
-    """Of two captions in three every image has the same, which tells nothing; the third names its colour."""
+    """Of two captions in three every image has the same, which tells nothing; the third names its color."""
     folder = tmp_path_factory.mktemp("corpus")
     random = np.random.default_rng(0)
     lines = ["image\tcaption\tsplit"]
     for number in range(40):
-        word, colour = list(COLOURS.items())[number % 4]
-        pixels = np.clip(np.array(colour) + random.normal(0, 12, (32, 32, 3)), 0, 255).astype(np.uint8)
+        word, color = list(COLORS.items())[number % 4]
+        pixels = np.clip(np.array(color) + random.normal(0, 12, (32, 32, 3)), 0, 255).astype(np.uint8)
         Image.fromarray(pixels).save(folder / f"{number}.png")
         split = "val" if number >= 32 else "train"
         lines += [f"{number}.png\t{text}\t{split}" for text in ("一张图片", "一张图片", f"整个画面都是{word}的")]
@@ -168,7 +168,7 @@ def greedy(bundle, config):
 def test_tuning_teaches_to_say_what_tells_images_apart(run, tuned, config):
     assert set(greedy(load_bundle(run / "bundle"), config)) == {"一张图片"}
     bundle = load_bundle(tuned[0] / "bundle")
-    assert greedy(bundle, config) == [f"整个画面都是{word}的" for word in COLOURS] * 2
+    assert greedy(bundle, config) == [f"整个画面都是{word}的" for word in COLORS] * 2
     history = pd.read_csv(tuned[0] / "log.csv")
     assert history["epoch"].tolist() == [0, 1, 2]
     assert history["val_cider"].iloc[0] < history["val_cider"].max() / 2
@@ -219,7 +219,7 @@ def test_captions_that_grow_alike_end_the_tuning_and_are_not_used(run, tmp_path,
     def worse(self, epoch, logs):
         logs |= {"val_bleu4": 1.0, "val_cider": 10.0 + epoch, "val_distinct": 8.0 - 3 * (epoch + 1)}
 
-    monkeypatch.setattr(FreeRunningScores, "on_epoch_end", worse)
+    monkeypatch.setattr(CaptionMetrics, "on_epoch_end", worse)
     told = []
     bundle = tune(run, tmp_path, TUNING, told.append)
     assert pd.read_csv(tmp_path / "log.csv")["epoch"].tolist() == [0, 1]
@@ -285,7 +285,7 @@ def test_weights_beyond_numbers_are_a_clear_error(make_captioner, features, toke
     captioner = make_captioner()
     captioner.weights[0].assign(np.full(captioner.weights[0].shape, np.nan))
     references = {str(number): ["a b"] for number in range(len(features))}
-    scores = FreeRunningScores(
+    scores = CaptionMetrics(
         captioner, tokenizer, features, references, "en", DecodingOptions(), every=1, last=1, log=print
     )
     with pytest.raises(CaptionTxError, match=r"after epoch 1.*lower the learning rate"):

@@ -92,7 +92,7 @@ def read_folder(file: TextFile, records: Records) -> None:
     for text, image in texts.items():
         records.begin(str(text))
         if encodings[text] is None:
-            records.bad(1, "an encoding that was not recognised", f"{_UNKNOWN} ('{file.path}:encoding=gb18030')")
+            records.bad(1, "an encoding that was not recognized", f"{_UNKNOWN} ('{file.path}:encoding=gb18030')")
             continue
         captions, skipped = len(records.captions), len(records.skipped)
         for number, line in TextFile(text, encodings[text], file.path).lines(records.bad):
@@ -105,7 +105,7 @@ def read_folder(file: TextFile, records: Records) -> None:
     records.encoding = ", ".join(sorted({name for name in encodings.values() if name}))
 
 
-_UNKNOWN = "not UTF-8, and no other encoding was recognised; name it"
+_UNKNOWN = "not UTF-8, and no other encoding was recognized; name it"
 
 
 def _encodings(texts: Iterable[Path]) -> dict[Path, str | None]:

@@ -5,7 +5,7 @@
   const still = matchMedia("(prefers-reduced-motion: reduce)");
   const FADE = 180, STEP = 1100, SIDE = 336;
   const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-  const colours = bytes(data.colours);
+  const colors = bytes(data.colors);
   const $ = (id) => document.getElementById(id);
   const texts = data.texts;
   const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
@@ -183,15 +183,15 @@
       this.frame = requestAnimationFrame(step);
     }
 
-    // Bilinear between the centres of the cells; colour and opacity grow with the share, as in the figures.
+    // Bilinear between the centers of the cells; color and opacity grow with the share, as in the figures.
     draw(shares) {
       this.shares = shares;
       const { w, h, factor } = this, width = w * factor, height = h * factor;
       const context = this.canvas.getContext("2d");
       const picture = context.createImageData(width, height);
       const at = (i, n) => {
-        const centre = Math.min(n - 1, Math.max(0, (i + 0.5) / factor - 0.5)), low = Math.floor(centre);
-        return [low, Math.min(n - 1, low + 1), centre - low];
+        const center = Math.min(n - 1, Math.max(0, (i + 0.5) / factor - 0.5)), low = Math.floor(center);
+        return [low, Math.min(n - 1, low + 1), center - low];
       };
       const across = Array.from({ length: width }, (_, x) => at(x, w));
       for (let y = 0, place = 0; y < height; y++) {
@@ -207,10 +207,10 @@
     }
 
     paint(pixels, place, share) {
-      const colour = 3 * Math.min(255, Math.max(0, Math.round(255 * share)));
-      pixels[place] = colours[colour];
-      pixels[place + 1] = colours[colour + 1];
-      pixels[place + 2] = colours[colour + 2];
+      const color = 3 * Math.min(255, Math.max(0, Math.round(255 * share)));
+      pixels[place] = colors[color];
+      pixels[place + 1] = colors[color + 1];
+      pixels[place + 2] = colors[color + 2];
       pixels[place + 3] = Math.round(2.55 * settings.opacity * Math.sqrt(Math.min(1, Math.max(0, share))));
     }
 

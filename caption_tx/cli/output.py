@@ -1,0 +1,17 @@
+"""What commands print."""
+
+from __future__ import annotations
+
+import sys
+
+
+def tell(text: str) -> None:
+    """Prints a line at once, so that a log shows progress."""
+    print(text, flush=True)
+
+
+def warn(text: str) -> None:
+    """Prints one line on standard error."""
+    from caption_tx.inference.predictions import one_line
+
+    print(f"caption-tx: {one_line(text)}", file=sys.stderr, flush=True)
