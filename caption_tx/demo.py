@@ -13,8 +13,8 @@ from caption_tx.data.scenes.captions import judge
 from caption_tx.data.scenes.rendering import SceneFiles, read_scenes, write_scenes
 from caption_tx.errors import ImageError
 from caption_tx.evaluation.attention.grounding import Grounding, measure_grounding, poolings
+from caption_tx.figure_files import save_figure
 from caption_tx.inference.captioner import ImageCaptioner
-from caption_tx.inference.drawing.figures import save_figure
 from caption_tx.inference.search.decode import Caption
 from caption_tx.training.fit import train
 

@@ -78,7 +78,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     import caption_tx
-    from caption_tx.inference.drawing.figures import save_figure
+    from caption_tx.figure_files import save_figure
 
     captioner = caption_tx.load(arguments.demo / "run" / "bundle")
     image = arguments.demo / "scenes" / "images" / arguments.scene

@@ -68,7 +68,7 @@ def _check_corpus(arguments: argparse.Namespace, config: Config, table: Any, seg
         write_atomically(arguments.list, findings.to_csv())
     if arguments.plot is not None:
         from caption_tx.data.checks.plot import corpus_figure
-        from caption_tx.inference.drawing.figures import save_figure
+        from caption_tx.figure_files import save_figure
 
         save_figure(corpus_figure(report), arguments.plot)
     if location and not report["checked_images"]["read"]:

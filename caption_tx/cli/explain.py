@@ -226,7 +226,7 @@ def _write(
         frames = maps.animation(pool=arguments.pool, smooth=not arguments.flat, **chosen, **look)
         write_result(out, encode_animation(frames, suffix[1:], arguments.seconds))
     else:
-        from caption_tx.inference.drawing.figures import save_figure
+        from caption_tx.figure_files import save_figure
 
         look["smooth"] = not arguments.flat
         if arguments.heads_of is not None:

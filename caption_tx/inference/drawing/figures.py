@@ -6,11 +6,8 @@ Lengths of the layout are in inches. Letters: H/W image, h/w feature grid, T tok
 
 from __future__ import annotations
 
-import io
 import math
-import os
 from collections.abc import Sequence
-from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -20,11 +17,9 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
-from matplotlib.text import Text
 from matplotlib.textpath import text_to_path
 
 from caption_tx.errors import CaptionTxError
-from caption_tx.files import write_atomically
 from caption_tx.inference.attention.pooling import OWN_UNIT, UNIT
 from caption_tx.inference.drawing.fonts import check_glyphs, font_for
 from caption_tx.inference.drawing.overlay import (
@@ -36,8 +31,6 @@ from caption_tx.inference.drawing.overlay import (
     probability_text,
     split_photo,
 )
-
-FORMATS = ("png", "svg", "pdf")
 
 _MARGIN = 0.25
 _GAP = 0.16
@@ -269,39 +262,3 @@ def _checked_font(font_path: str | None, *texts: str) -> str:
         return font_for(*texts)
     check_glyphs("".join(texts), font_path)
     return font_path
-
-
-def save_figure(figure: Figure, path: str | Path, dpi: int = 150) -> None:
-    """Writes PNG, SVG or PDF by the extension; the file appears whole or not at all.
-
-    In SVG all letters are outlines, and in PDF their fonts are embedded, so every viewer shows every script.
-
-    Raises:
-        CaptionTxError: the extension is unknown or the file cannot be written.
-    """
-    path = Path(path)
-    kind = path.suffix.lower().lstrip(".")
-    if kind not in FORMATS:
-        known = ", ".join(f".{name}" for name in FORMATS)
-        raise CaptionTxError(f"Cannot tell the format of {path} from its extension; known: {known}.")
-    files = {os.fspath(text.get_fontproperties().get_file() or "") for text in figure.findobj(Text) if text.get_text()}
-    settings = {
-        "svg.fonttype": "path",
-        "svg.hashsalt": "caption-tx",
-        # matplotlib would label an OpenType CFF font as TrueType, which some viewers refuse; outlines always work.
-        "pdf.fonttype": 3 if any(_has_cff(file) for file in files if file) else 42,
-    }
-    # Without a date the same figure is the same file.
-    metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)
-    stream = io.BytesIO()
-    with matplotlib.rc_context(settings):
-        figure.savefig(stream, format=kind, dpi=dpi, metadata=metadata)
-    try:
-        write_atomically(path, stream.getvalue())
-    except OSError as error:
-        raise CaptionTxError(f"Cannot write the figure to {path}: {error.strerror}.") from error
-
-
-def _has_cff(font_path: str) -> bool:
-    with open(font_path, "rb") as stream:
-        return stream.read(4) in (b"OTTO", b"ttcf")

@@ -7,7 +7,6 @@ import sys
 import numpy as np
 import pytest
 from matplotlib import font_manager
-from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
@@ -168,36 +167,6 @@ def test_without_any_cjk_font(monkeypatch):
     assert fonts.font_for("dog") == DEFAULT_FONT
     with pytest.raises(FontError, match="pip install mplfonts"):
         fonts.font_for("狗")
-
-
-@pytest.mark.parametrize(("name", "magic"), [("a.png", b"\x89PNG"), ("b.SVG", b"<?xml"), ("c.pdf", b"%PDF")])
-def test_formats(image, tmp_path, name, magic):
-    figure = plotting.attention_figure(image, hot(0, 1)[None], ["狗"], caption="一只狗")
-    path = tmp_path / name
-    plotting.save_figure(figure, path)
-    first = path.read_bytes()
-    assert first.startswith(magic)
-    if magic == b"<?xml":
-        assert b"<svg" in first
-        assert b"<text" not in first
-    plotting.save_figure(figure, path)
-    assert path.read_bytes() == first
-    assert [entry.name for entry in tmp_path.iterdir()] == [name]
-
-
-def test_pdf_fonts_fit_their_label(image, tmp_path):
-    path = tmp_path / "a.pdf"
-    for word, kind in (("dog", b"/CIDFontType2"), ("狗", b"/Type3")):
-        plotting.save_figure(plotting.attention_figure(image, hot(0, 1)[None], [word]), path)
-        outlines = word == "dog" or plotting._has_cff(fonts.find_cjk_font())
-        assert (kind in path.read_bytes()) == outlines
-
-
-def test_save_errors(tmp_path):
-    with pytest.raises(CaptionTxError, match=r"a\.bmp.*\.png, \.svg, \.pdf"):
-        plotting.save_figure(Figure(), tmp_path / "a.bmp")
-    with pytest.raises(CaptionTxError, match="No such file"):
-        plotting.save_figure(Figure(), tmp_path / "nowhere" / "a.png")
 
 
 @pytest.mark.parametrize(
