@@ -24,6 +24,7 @@ from caption_tx.data.features.backbone import WEIGHTS_VARIABLE, Backbone
 from caption_tx.data.text.segmentation import Segmenter
 from caption_tx.data.text.tokenizer import Tokenizer
 from caption_tx.errors import BundleError, ConfigError
+from caption_tx.files import atomic_write
 from caption_tx.model.captioner import Captioner
 
 FORMAT = 1
@@ -80,7 +81,6 @@ def _digest(path: Path) -> str:
 
 def _halve(path: Path) -> None:
     """Rounds the weights in the file to float16, half the bytes; loaded, they are float32 again."""
-    small = path.with_suffix(".tmp")
 
     def copy(name: str, item: h5py.Group | h5py.Dataset) -> None:
         if isinstance(item, h5py.Group):
@@ -95,10 +95,9 @@ def _halve(path: Path) -> None:
             made = target.create_dataset(name, data=values)
         made.attrs.update(item.attrs)
 
-    with h5py.File(path) as source, h5py.File(small, "w") as target:
+    with h5py.File(path) as source, atomic_write(path) as file, h5py.File(file, "w") as target:
         target.attrs.update(source.attrs)
         source.visititems(copy)
-    os.replace(small, path)
 
 
 def _write(bundle: Bundle, folder: Path, half: bool) -> None:

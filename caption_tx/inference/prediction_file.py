@@ -11,16 +11,15 @@ import hashlib
 import json
 import os
 import stat
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from caption_tx import __version__
 from caption_tx.errors import CaptionTxError, ConfigError, ImageError
-from caption_tx.files import write_atomically
+from caption_tx.files import atomic_write, write_atomically
 from caption_tx.inference.predictions import Format, check_format, make_rows, printable, read_predictions, write_parquet
 
 try:
@@ -47,28 +46,6 @@ def check_out(path: str | Path) -> None:
 def _key(image: str) -> int:
     """What is kept of an image's name: 12 bytes, so that a million names take some 80 MB and none is mixed up."""
     return int.from_bytes(hashlib.blake2b(printable(image).encode(), digest_size=12).digest())
-
-
-@contextmanager
-def _replacement(path: Path, mode: int) -> Iterator[BinaryIO]:
-    """A file that takes the place of `path` when all is written; else nothing is left of it.
-
-    Args:
-        mode: the file's permissions where `path` is not there; else it keeps those of the old one.
-    """
-    with suppress(FileNotFoundError):
-        mode = os.stat(path).st_mode
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    try:
-        with open(temporary, "wb") as file:
-            yield file
-        os.chmod(temporary, stat.S_IMODE(mode))
-        os.replace(temporary, path)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
 
 
 class PredictionFile:
@@ -211,7 +188,7 @@ class PredictionFile:
 
     def _rewrite(self, records: Iterable[bytes]) -> None:
         """Puts these rows into the place of the growing file's; the new file is locked before it is there."""
-        with _replacement(self._growing, os.fstat(self._file).st_mode) as new:
+        with atomic_write(self._growing, stat.S_IMODE(os.fstat(self._file).st_mode)) as new:
             new.write(self._format.header)
             new.writelines(records)
             new.flush()
@@ -282,7 +259,7 @@ class PredictionFile:
                     self._sidecar.unlink(missing_ok=True)
             elif kind is None and self._is_parquet:
                 if self._changed:
-                    with _replacement(self.path, os.fstat(self._file).st_mode) as file:
+                    with atomic_write(self.path, stat.S_IMODE(os.fstat(self._file).st_mode)) as file:
                         write_parquet(read_predictions(self._growing), file)
                 self._growing.unlink()
         finally:

@@ -22,6 +22,7 @@ from caption_tx.config import SPLITS
 from caption_tx.data.scenes.captions import check_language, describe
 from caption_tx.data.scenes.objects import CENTER, COLOR_JITTER, COLORS, IMAGE_SIZE, SHAPES, SIZES, SceneObject
 from caption_tx.errors import ConfigError, CorpusError
+from caption_tx.files import atomic_write, write_atomically
 
 RENDERER = "scenes-1"
 """Changes whenever the same (seed, index) would give other pixels or captions."""
@@ -175,12 +176,6 @@ def render_scene(seed: int, index: int) -> Scene:
     return Scene(image, objects, masks, describe(objects, direction, "zh"), describe(objects, direction, "en"))
 
 
-def _write_text(path: Path, text: str) -> None:
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
-
-
 def _write_image(path: Path, seed: int, index: int) -> None:
     """Writes a scene unless `path` already holds it, which a text chunk of the PNG tells without decoding."""
     mark = f"{RENDERER}/{seed}/{index}"
@@ -192,9 +187,8 @@ def _write_image(path: Path, seed: int, index: int) -> None:
         pass  # missing or not an image: written below
     info = PngImagePlugin.PngInfo()
     info.add_text("scene", mark)
-    temporary = path.with_name(path.name + ".part")
-    Image.fromarray(render_scene(seed, index).image).save(temporary, format="PNG", compress_level=1, pnginfo=info)
-    os.replace(temporary, path)
+    with atomic_write(path) as file:
+        Image.fromarray(render_scene(seed, index).image).save(file, format="PNG", compress_level=1, pnginfo=info)
 
 
 def _rows(counts: Mapping[str, int]) -> Iterator[tuple[str, int, str]]:
@@ -238,9 +232,9 @@ def write_scenes(
         objects, direction = plan_scene(seed, index)
         lines += [f"{name}\t{caption}\t{split}" for caption in describe(objects, direction, language)]
         listing[name] = {"split": split, "index": index, "objects": [asdict(item) for item in objects]}
-    _write_text(files.captions, "\n".join(lines) + "\n")
+    write_atomically(files.captions, "\n".join(lines) + "\n")
     header = {"renderer": RENDERER, "seed": seed, "language": language}
-    _write_text(files.scenes, json.dumps(header | {"images": listing}, ensure_ascii=False) + "\n")
+    write_atomically(files.scenes, json.dumps(header | {"images": listing}, ensure_ascii=False) + "\n")
     return files
 
 

@@ -244,7 +244,7 @@ def test_writing_again_keeps_good_images_and_replaces_others(tmp_path):
         assert path.read_bytes() == data
         assert (path.stat().st_mtime_ns == modified) == (path.name not in ("train-000002.png", "train-000003.png"))
     assert files.captions.read_text(encoding="utf-8") == captions
-    assert not list(tmp_path.rglob("*.part"))
+    assert not list(tmp_path.rglob(".*"))
 
     write_scenes(tmp_path, {"train": 6, "val": 1})
     assert (files.images / "val-000000.png").read_bytes() == whole["val-000000.png"][0]
