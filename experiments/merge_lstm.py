@@ -135,9 +135,9 @@ PRESETS = {
 
 def fill(vectors: WordVectors, seed: int) -> np.ndarray:
     """The vectors (V, E), with random ones of their size where the file has none: marks must differ too."""
-    size = float(np.sqrt(np.mean(np.square(vectors.rows[vectors.found]))))
-    random = np.random.default_rng(seed).normal(0, size, vectors.rows.shape)
-    return np.where(vectors.found[:, None], vectors.rows, random).astype(np.float32)
+    size = float(np.sqrt(np.mean(np.square(vectors.matrix[vectors.has_vector]))))
+    random = np.random.default_rng(seed).normal(0, size, vectors.matrix.shape)
+    return np.where(vectors.has_vector[:, None], vectors.matrix, random).astype(np.float32)
 
 
 def main() -> None:
@@ -155,7 +155,7 @@ def main() -> None:
         if not preset.vectors:
             raise ConfigError(f"Preset {arguments.preset} learns its embedding; leave out --word-vectors.")
         vectors = read_word_vectors(arguments.word_vectors, data.tokenizer.vocabulary)
-        log(vectors.describe(data.prepared.counts))
+        log(vectors.summary(data.prepared.counts))
         embeddings = fill(vectors, arguments.seed)
     elif preset.vectors:
         log(f"Without --word-vectors, an embedding of {preset.vectors} is learned in place of the preset's vectors.")

@@ -14,8 +14,8 @@ MODULES = {
     for path in sorted(PACKAGE.rglob("*.py"))
 }
 ORDER = {
-    "errors": 0, "config": 0, "assets": 0, "files": 0, "figure_files": 0, "threads": 0, "data": 1, "model": 2, "bundle": 3,
-    "inference": 4,
+    "errors": 0, "config": 0, "assets": 0, "files": 0, "figure_files": 0, "threads": 0, "data": 1, "model": 2,
+    "bundle": 3, "inference": 4,
     "evaluation": 5, "training": 6, "export": 7, "app": 7, "demo": 7, "cli": 8, "__main__": 9,
 }  # fmt: skip
 """`errors = config < data = model < bundle < inference < evaluation < training < export = app = demo < cli`."""

@@ -71,7 +71,7 @@ def segment_corpus(
     """
     attrs = table.attrs
     table = table[table["split"].isin(TRAINING_SPLITS)]
-    lists = WordLists.of(segmenter.segment(caption) for caption in table["caption"])
+    lists = WordLists.from_lists(segmenter.segment(caption) for caption in table["caption"])
     reasons = np.full(len(table), None, dtype=object)
     if leave_out:
         problems = (caption_problems(caption, segmenter.config.language) for caption in table["caption"])
@@ -156,10 +156,10 @@ def tokenize_corpus(config: Config, words: SegmentedCorpus, log: Callable[[str],
         marked = lists.prepend(MACHINE_MARK, machine) if machine.any() and not machine.all() else lists
         # One token more than positions: the last is only ever a label.
         tokens = tokenizer.tokenize(marked, config.model.max_length + 1)
-        report = tokenizer.report(lists)
+        stats = tokenizer.coverage(lists)
         log(
-            f"{name}: {rows['image'].nunique():,} images, {len(rows):,} captions, longest {report['longest_caption']} "
-            f"words, {report['oov_share']:.2%} of words unknown, {tokens.truncated} captions cut at "
+            f"{name}: {rows['image'].nunique():,} images, {len(rows):,} captions, longest {stats['longest_caption']} "
+            f"words, {stats['oov_share']:.2%} of words unknown, {tokens.num_truncated} captions cut at "
             f"{config.model.max_length} tokens."
         )
         if split == "train":

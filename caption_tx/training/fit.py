@@ -159,7 +159,7 @@ def _train(config: Config, workdir: Path, log: Callable[[str], None], chosen: Di
     vectors = None
     if config.text.word_vectors is not None:
         vectors = read_word_vectors(config.text.word_vectors, tokenizer.vocabulary)
-        log(vectors.describe(prepared.counts))
+        log(vectors.summary(prepared.counts))
         chosen.assert_same("word vectors", vectors.digest)
     chosen.assert_same("captions and images", prepared.fingerprint)
     parts = 1 if chosen.devices > 1 else min(parallel_chunks(), math.ceil(config.training.batch_size / chosen.workers))

@@ -29,10 +29,10 @@ def make_captioner(
     vectors: WordVectors | None = None,
 ) -> Captioner:
     """A new captioner of these sizes that computes in `precision`, with `vectors` of its words."""
-    sizes = asdict(config) | {"embedding_dim": vectors and vectors.width}
+    sizes = asdict(config) | {"embedding_dim": vectors and vectors.embedding_dim}
     captioner = Captioner(vocabulary_size=vocabulary_size, feature_shape=feature_shape, dtype=precision, **sizes)
     if vectors is not None:
-        captioner.embedding.assign_vectors(vectors.rows, vectors.found)
+        captioner.embedding.assign_vectors(vectors.matrix, vectors.has_vector)
     return captioner
 
 

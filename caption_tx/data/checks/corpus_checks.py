@@ -20,7 +20,7 @@ from caption_tx.data.checks.image_checks import Progress, check_images
 from caption_tx.data.corpus.table import machine_references, spread
 from caption_tx.data.images.sources import Images
 from caption_tx.data.text.segmentation import Segmenter
-from caption_tx.data.text.vocabulary import build_vocabulary, is_word
+from caption_tx.data.text.vocabulary import build_vocabulary, is_valid_word
 from caption_tx.data.text.word_lists import WordLists
 from caption_tx.errors import CorpusError
 
@@ -75,7 +75,7 @@ def check_corpus(
         captions: Iterable[str] = table["caption"]
         if progress is not None:
             captions = progress(captions, len(table), "captions")
-        words = WordLists.of(map(segmenter.segment, captions))
+        words = WordLists.from_lists(map(segmenter.segment, captions))
     if len(words) != len(table):
         raise ValueError(f"Words of {len(words)} captions for a table of {len(table)}.")
     _find_lines(table, findings)
@@ -156,8 +156,8 @@ def _vocabulary(table: pd.DataFrame, text: TextConfig, words: WordLists) -> dict
     table, words = table[kept], words.take(kept)
     counts = {split: words.take((table["split"] == split).to_numpy()).counts() for split in SPLITS}
     counts = {split: count for split, count in counts.items() if count.sum()}
-    training = counts.get("train", np.zeros(len(words.words), np.int64))
-    usable = np.fromiter(map(is_word, words.words), bool, len(words.words))
+    training = counts.get("train", np.zeros(len(words.distinct_words), np.int64))
+    usable = np.fromiter(map(is_valid_word, words.distinct_words), bool, len(words.distinct_words))
 
     def unknown(known: np.ndarray) -> dict[str, float]:
         return {split: round(float(count[~known].sum() / count.sum()), 6) for split, count in counts.items()}
@@ -168,10 +168,10 @@ def _vocabulary(table: pd.DataFrame, text: TextConfig, words: WordLists) -> dict
         steps.append({"min_frequency": threshold, "known_words": int(known.sum()), "unknown_share": unknown(known)})
     train = words.take((table["split"] == "train").to_numpy())
     vocabulary = set(build_vocabulary(train, text.max_vocabulary_size, text.min_frequency))
-    known = usable & np.fromiter(map(vocabulary.__contains__, words.words), bool, len(words.words))
+    known = usable & np.fromiter(map(vocabulary.__contains__, words.distinct_words), bool, len(words.distinct_words))
     total = words.counts()
     lost = np.flatnonzero(~known & (total > 0)).tolist()
-    lost.sort(key=lambda place: (-total[place], words.words[place]))
+    lost.sort(key=lambda place: (-total[place], words.distinct_words[place]))
     return {
         "distinct_words": int((total > 0).sum()),
         "words": len(words.values),
@@ -180,7 +180,7 @@ def _vocabulary(table: pd.DataFrame, text: TextConfig, words: WordLists) -> dict
         "known_words": int(known.sum()),
         "unknown_share": unknown(known),
         "unknown_words": len(lost),
-        "most_frequent_unknown": [[words.words[place], int(total[place])] for place in lost[:LISTED]],
+        "most_frequent_unknown": [[words.distinct_words[place], int(total[place])] for place in lost[:LISTED]],
         "by_min_frequency": steps,
     }
 

@@ -1,1 +1,1 @@
-"""Text: segmentation into words, the vocabulary and the tokenizer."""
+"""Text processing: word segmentation, the vocabulary, and the tokenizer."""

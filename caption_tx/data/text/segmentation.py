@@ -1,4 +1,4 @@
-"""Text <-> words: jieba's precise mode for Chinese, spaces for English; punctuation of both scripts away."""
+"""Split captions into words, with jieba for Chinese and at word boundaries for English, and join them again."""
 
 from __future__ import annotations
 
@@ -20,26 +20,31 @@ _NOT_ALPHANUMERIC = re.compile(r"[\W_]+")
 _NOT_ENGLISH = re.compile(r"[^\w']+|_+")
 _HAS_DIGIT = re.compile(r"\d")
 _DICTIONARY_LINE = re.compile(r"(\S+)(?:\s+(\d+))?(?:\s+[a-zA-Z]+)?")
-# Scripts that separate words by spaces all lie below the CJK radicals.
+# Every script that puts spaces between words lies below the CJK radicals.
 _FIRST_CJK = "\u2e80"
 
 
 class Segmenter:
-    """Splits captions into words by a `TextConfig`.
+    """Splits captions into words according to a `TextConfig`.
 
-    Chinese: `jieba.cut(cut_all=False)` in a jieba of its own, so a user dictionary changes no other;
-    what holds no letter or digit (punctuation of both scripts, spaces, symbols) is dropped. A
-    one-character word is an ordinary word there, so `drop_one_letter_words` does nothing.
-    English: letters, digits and apostrophes make words, everything else separates them.
-    Both: Latin letters lowercased; `nfkc` folds full-width and other compatibility letters; `script`
-    converts Chinese characters before they are cut; `drop_words_with_digits` drops every word with a
-    digit in it.
+    Chinese is cut by `jieba.cut(cut_all=False)`. Tokens without a letter or digit (punctuation, spaces,
+    symbols) are dropped. Each user dictionary gets its own jieba instance, so it affects no other segmenter.
+    `drop_one_letter_words` has no effect, because one-character words are ordinary in Chinese.
 
-    A word never holds white space. A Segmenter pickles as its settings and loads jieba at first use.
+    English words consist of letters, digits and apostrophes. Everything else separates words.
+
+    In both languages Latin letters are lowercased, `nfkc` folds full-width letters, `script` converts Chinese
+    characters before segmentation, and `drop_words_with_digits` drops every word that contains a digit.
+
+    Words never contain white space. A pickled Segmenter stores only its settings; jieba is loaded on first use.
+
+    Example:
+        >>> Segmenter(TextConfig(language="zh")).segment("一个穿着红色T恤的女人。")
+        ['一个', '穿着', '红色', 't恤', '的', '女人']
 
     Raises:
-        ConfigError: the user dictionary is missing, unreadable or has a bad line, or a script is asked
-            for without OpenCC.
+        ConfigError: the user dictionary is missing, unreadable or malformed, or `script` is set and OpenCC is
+            not installed.
     """
 
     def __init__(self, config: TextConfig) -> None:
@@ -54,7 +59,7 @@ class Segmenter:
         return Segmenter, (self.config,)
 
     def segment(self, text: str) -> list[str]:
-        """The words of a text, in order; [] when it holds none."""
+        """Returns the words of a text in order, or [] if it has none."""
         if self.config.nfkc and not text.isascii():
             text = unicodedata.normalize("NFKC", text)
         if self._convert is not None:
@@ -71,29 +76,29 @@ class Segmenter:
 
     def _segment_chinese(self, text: str) -> list[str]:
         if self._jieba is None:
-            # Most Segmenters have no words of their own and can share one loaded dictionary.
-            self._jieba = _load_jieba(self._user_words) if self._user_words else _plain_jieba()
+            # Segmenters without a user dictionary share one loaded jieba instance.
+            self._jieba = _load_jieba(self._user_words) if self._user_words else _shared_jieba()
         text = _compose(text).lower()
-        return [word for word in self._jieba.cut(text, cut_all=False) if _holds_word(word)]
+        return [word for word in self._jieba.cut(text, cut_all=False) if _has_alphanumeric(word)]
 
 
 def _script_converter(script: str) -> Callable[[str], str]:
-    """Converts Chinese characters by OpenCC, phrase by phrase; other text stays as it is."""
+    """Returns an OpenCC converter, which converts phrase by phrase and keeps other text unchanged."""
     try:
         from opencc import OpenCC
     except ImportError as error:
         raise ConfigError(
-            f"text.script '{script}' needs OpenCC; install it with `pip install 'caption_tx[opencc]'`."
+            f"text.script = '{script}' requires OpenCC; install it with `pip install 'caption_tx[opencc]'`."
         ) from error
     return OpenCC({"simplified": "t2s", "traditional": "s2t"}[script]).convert
 
 
-def _holds_word(word: str) -> bool:
+def _has_alphanumeric(word: str) -> bool:
     return word.isalnum() or _NOT_ALPHANUMERIC.sub("", word) != ""
 
 
 def _compose(text: str) -> str:
-    """An accent as one character with its letter, since on its own it would count as a symbol."""
+    """Composes accents with their letters (NFC), because a separate accent would count as a symbol."""
     return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
@@ -104,9 +109,9 @@ def _english_words(text: str) -> list[str]:
 
 
 def strip_punctuation(text: str, language: str) -> str:
-    """A caption as evaluation compares it: lowercased, without punctuation of either script.
+    """Returns a lowercased caption without punctuation, as evaluation compares captions.
 
-    Chinese loses its spaces as well, and is segmented afterwards; English keeps one space between words.
+    Chinese also loses its spaces and is segmented afterwards. English keeps one space between words.
     """
     if language == "zh":
         return _NOT_ALPHANUMERIC.sub("", _compose(text).lower())
@@ -114,7 +119,14 @@ def strip_punctuation(text: str, language: str) -> str:
 
 
 def detokenize(words: Sequence[str], language: str) -> str:
-    """Words as a caption: English with spaces, Chinese with them only between two Latin words or numbers."""
+    """Joins words into a caption: the inverse of segmentation, apart from case and punctuation.
+
+    English words are joined by spaces. In Chinese a space is only put between two Latin words or numbers.
+
+    Example:
+        >>> detokenize(["看", "new", "york", "的", "照片"], "zh")
+        '看new york的照片'
+    """
     if language != "zh":
         return " ".join(words)
     pieces: list[str] = []
@@ -127,10 +139,13 @@ def detokenize(words: Sequence[str], language: str) -> str:
 
 
 def read_user_dictionary(path: str | Path) -> tuple[tuple[str, int | None], ...]:
-    """The (word, frequency or None) pairs of a jieba user dictionary: `word [frequency] [tag]` a line, UTF-8.
+    """Reads a jieba user dictionary: UTF-8 text with one `word [frequency] [tag]` per line.
+
+    Returns:
+        (lowercased word, frequency or None) pairs.
 
     Raises:
-        ConfigError: the file cannot be read, or a line is not of that form.
+        ConfigError: the file cannot be read, or a line is malformed.
     """
     try:
         text = Path(path).read_bytes().decode("utf-8-sig")
@@ -138,14 +153,14 @@ def read_user_dictionary(path: str | Path) -> tuple[tuple[str, int | None], ...]
         reason = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else getattr(error, "strerror", error)
         raise ConfigError(f"Cannot read the user dictionary {path}: {reason}.") from error
     words = []
-    for number, line in enumerate(text.split("\n"), 1):
+    for line_number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         match = _DICTIONARY_LINE.fullmatch(line.strip())
-        # jieba keeps words of frequency 0 in a global list, where they would leak into other segmenters.
+        # jieba stores words of frequency 0 in a global list, which would leak into other segmenters.
         if not match or (match[2] is not None and not 0 < int(match[2]) < 10**9):
             raise ConfigError(
-                f"User dictionary {path}, line {number}: expected 'word [frequency above 0] [tag]', "
+                f"User dictionary {path}, line {line_number}: expected 'word [frequency above 0] [tag]', "
                 f"found {line.strip()[:60]!r}."
             )
         words.append((match[1].lower(), int(match[2]) if match[2] else None))
@@ -153,14 +168,14 @@ def read_user_dictionary(path: str | Path) -> tuple[tuple[str, int | None], ...]
 
 
 @lru_cache(maxsize=1)
-def _plain_jieba() -> Any:
+def _shared_jieba() -> Any:
     return _load_jieba(())
 
 
 def _load_jieba(user_words: Sequence[tuple[str, int | None]]) -> Any:
-    """A jieba tokenizer of its own, silent, with the user's words."""
+    """Loads a separate, silent jieba tokenizer and adds the user's words."""
     with warnings.catch_warnings():
-        # jieba 0.42.1 imports pkg_resources and has invalid escapes: nothing its user can act on.
+        # jieba 0.42.1 imports pkg_resources and has invalid escapes; users cannot do anything about either.
         warnings.simplefilter("ignore")
         import jieba
 
@@ -168,7 +183,7 @@ def _load_jieba(user_words: Sequence[tuple[str, int | None]]) -> Any:
         tokenizer = jieba.Tokenizer()
         tokenizer.tmp_dir = _cache_folder()
         tokenizer.initialize()
-    # Text is lowercased before it is cut, so words such as T恤 must be known in that form too.
+    # Text is lowercased before segmentation, so words such as T恤 need a lowercase entry.
     for word in [word for word in tokenizer.FREQ if word != word.lower() and tokenizer.FREQ[word]]:
         tokenizer.add_word(word.lower(), tokenizer.FREQ[word])
     for word, frequency in user_words:
@@ -177,10 +192,10 @@ def _load_jieba(user_words: Sequence[tuple[str, int | None]]) -> Any:
 
 
 def _cache_folder() -> str:
-    """A folder of this user's own for jieba's parsed dictionary.
+    """Returns a private folder for jieba's dictionary cache.
 
-    jieba's default is one file in the shared temporary folder that anybody there could have written.
-    Where no such folder can be had, a path that does not exist makes jieba do without a cache.
+    By default jieba caches in the shared temporary folder, where any user could have written the file.
+    If no private folder can be created, the returned path does not exist and jieba works without a cache.
     """
     user = os.getuid() if hasattr(os, "getuid") else "user"
     folder = Path(tempfile.gettempdir()) / f"caption_tx-{user}"

@@ -1,4 +1,4 @@
-"""Words <-> token_ids around `keras.layers.TextVectorization`; the vocabulary is a text file."""
+"""Convert words to token ids and back with `keras.layers.TextVectorization`; the vocabulary is a text file."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ import keras
 import numpy as np
 
 from caption_tx.data.text.segmentation import detokenize
-from caption_tx.data.text.vocabulary import END, PAD, SPECIAL_TOKENS, START, UNK, check_vocabulary, is_word
-from caption_tx.data.text.word_lists import BLOCK, WordLists, count, take_rows
+from caption_tx.data.text.vocabulary import END, PAD, SPECIAL_TOKENS, START, UNK, find_vocabulary_error, is_valid_word
+from caption_tx.data.text.word_lists import BLOCK_SIZE, WordLists, count_values, take_rows
 from caption_tx.errors import BundleError
 from caption_tx.files import write_atomically
 
 
 class TokenLists(Sequence[np.ndarray]):
-    """The token_ids of many captions in one array; an item is the int32 array (T,) of one caption.
+    """The token_ids of many captions in one array; item i is the int32 array (T,) of caption i.
 
     Attributes:
-        values: int32 (sum of T,), all captions one after the other.
+        values: int32 (sum of T,), all captions concatenated.
         row_splits: int64 (captions + 1,); caption i is `values[row_splits[i]:row_splits[i + 1]]`.
-        truncated: how many captions were cut at `max_length`.
+        num_truncated: number of captions that were cut at `max_length`.
     """
 
-    def __init__(self, values: np.ndarray, row_splits: np.ndarray, truncated: int = 0) -> None:
+    def __init__(self, values: np.ndarray, row_splits: np.ndarray, num_truncated: int = 0) -> None:
         self.values = values
         self.row_splits = row_splits
-        self.truncated = truncated
+        self.num_truncated = num_truncated
 
     def take(self, rows: np.ndarray) -> TokenLists:
-        """Some captions, by their places; `truncated` stays that of all."""
-        return TokenLists(*take_rows(self.values, self.row_splits, rows), self.truncated)
+        """Returns the captions at the given row indices; `num_truncated` is unchanged."""
+        return TokenLists(*take_rows(self.values, self.row_splits, rows), self.num_truncated)
 
     def __len__(self) -> int:
         return len(self.row_splits) - 1
@@ -51,19 +51,26 @@ class TokenLists(Sequence[np.ndarray]):
 
 
 class Tokenizer:
-    """Turns the words of captions into token_ids and back.
+    """Converts the words of captions to token_ids and back.
 
     Args:
-        vocabulary: special tokens first, then words, as `build_vocabulary` returns it; a token's place is its id.
+        vocabulary: special tokens followed by words, as `build_vocabulary` returns it; an index is a token id.
         language: "zh" or "en", for `detokenize`.
 
     Attributes:
-        layer: the `keras.layers.TextVectorization`, for use in a graph; it knows words split by single
-            spaces, and padding as "".
-        suppress_tokens: ids that a caption must not contain and a search must not choose.
+        layer: the `keras.layers.TextVectorization`, for use in a graph. Its input is words separated by single
+            spaces, and its padding token is "".
+        suppress_tokens: ids that captions must not contain and decoding must not generate.
+
+    Example:
+        >>> tokenizer = Tokenizer([*SPECIAL_TOKENS, "a", "dog"], language="en")
+        >>> tokenizer.tokenize([["a", "dog"]])[0].tolist()
+        [2, 4, 5, 3]
+        >>> tokenizer.detokenize([2, 4, 5, 3])
+        'a dog'
 
     Raises:
-        ValueError: the vocabulary lacks a special token, repeats a word, or holds what cannot be one.
+        ValueError: the vocabulary lacks a special token, repeats a word, or contains an invalid word.
     """
 
     pad_token_id = PAD
@@ -75,9 +82,9 @@ class Tokenizer:
     def __init__(self, vocabulary: Sequence[str], language: str) -> None:
         self.vocabulary = tuple(str(word) for word in vocabulary)
         self.language = language
-        problem = check_vocabulary(self.vocabulary)
-        if problem:
-            raise ValueError(f"Vocabulary, token {problem[0]}: {problem[1]}.")
+        error = find_vocabulary_error(self.vocabulary)
+        if error:
+            raise ValueError(f"Vocabulary, token {error[0]}: {error[1]}.")
         self.layer = keras.layers.TextVectorization(
             standardize=None,
             split="whitespace",
@@ -88,47 +95,48 @@ class Tokenizer:
 
     @property
     def vocabulary_size(self) -> int:
-        """V, the special tokens included."""
+        """V, including the special tokens."""
         return len(self.vocabulary)
 
     def _lookup(self, words: Sequence[str]) -> np.ndarray:
-        """The id of each distinct word, int32 (len(words),), by one call of the layer."""
+        """Returns the id of each distinct word, int32 (len(words),), with one call of the layer."""
         ids = np.full(len(words), UNK, np.int32)
-        places = [place for place, word in enumerate(words) if is_word(word)]
-        if places:
-            ids[places] = np.asarray(self.layer([words[place] for place in places]))[:, 0]
+        valid = [index for index, word in enumerate(words) if is_valid_word(word)]
+        if valid:
+            ids[valid] = np.asarray(self.layer([words[index] for index in valid]))[:, 0]
         return ids
 
     def tokenize(self, word_lists: Iterable[Sequence[str]], max_length: int | None = None) -> TokenLists:
-        """The token_ids of captions, each from START to END.
+        """Returns the token_ids of captions, each enclosed in START and END.
 
-        Words outside the vocabulary become UNK. A caption of more than `max_length` tokens, marks
-        included, keeps its first `max_length` and has no END: it did not end there.
+        Words outside the vocabulary become UNK. A caption of more than `max_length` tokens (including START
+        and END) keeps its first `max_length` tokens and has no END, because it does not end there.
+
+        Args:
+            word_lists: the words of each caption.
+            max_length: maximum number of tokens per caption; None means no limit.
+
+        Raises:
+            ValueError: `max_length` is less than 1.
         """
         if max_length is not None and max_length < 1:
-            raise ValueError(f"max_length must be at least 1 token, got {max_length}.")
-        lists = WordLists.of(word_lists)
-        ids = self._lookup(lists.words)
-        full = lists.lengths + 2
-        lengths = full if max_length is None else np.minimum(full, max_length)
+            raise ValueError(f"max_length must be at least 1, got {max_length}.")
+        lists = WordLists.from_lists(word_lists)
+        ids = self._lookup(lists.distinct_words)
+        full_lengths = lists.lengths + 2
+        lengths = full_lengths if max_length is None else np.minimum(full_lengths, max_length)
         row_splits = np.concatenate([[0], np.cumsum(lengths)])
         values = np.empty(int(row_splits[-1]), dtype=np.int32)
-        for start in range(0, len(lists), BLOCK):
-            rows = slice(start, start + BLOCK)
-            words = lists.row_splits[start : start + BLOCK + 1]
-            ends = np.cumsum(full[rows])
-            block = np.empty(int(ends[-1]), dtype=np.int32)
-            inner = np.ones(len(block), dtype=bool)
-            inner[ends - full[rows]] = inner[ends - 1] = False
-            block[inner] = ids[lists.values[words[0] : words[-1]]]
-            block[ends - full[rows]], block[ends - 1] = START, END
-            places = np.arange(len(block)) - np.repeat(ends - full[rows], full[rows])
-            kept = block[places < np.repeat(lengths[rows], full[rows])]
-            values[row_splits[start] : row_splits[start] + len(kept)] = kept
-        return TokenLists(values, row_splits, int((lengths < full).sum()))
+        for start in range(0, len(lists), BLOCK_SIZE):
+            rows = slice(start, start + BLOCK_SIZE)
+            word_splits = lists.row_splits[start : start + BLOCK_SIZE + 1]
+            word_ids = ids[lists.values[word_splits[0] : word_splits[-1]]]
+            block = _enclose(word_ids, full_lengths[rows], lengths[rows])
+            values[row_splits[start] : row_splits[start] + len(block)] = block
+        return TokenLists(values, row_splits, int((lengths < full_lengths).sum()))
 
-    def words(self, token_ids: Iterable[int]) -> list[str]:
-        """The words of one caption up to END, special tokens dropped.
+    def to_words(self, token_ids: Iterable[int]) -> list[str]:
+        """Returns the words of one caption up to END, without special tokens.
 
         Raises:
             ValueError: an id is outside [0, V).
@@ -144,24 +152,27 @@ class Tokenizer:
         return words
 
     def detokenize(self, token_ids: Iterable[int]) -> str:
-        """One caption as text; Chinese without spaces."""
-        return detokenize(self.words(token_ids), self.language)
+        """Returns one caption as text; Chinese has no spaces between words."""
+        return detokenize(self.to_words(token_ids), self.language)
 
     def count_tokens(self, token_lists: Iterable[np.ndarray]) -> np.ndarray:
-        """How often each token is a label (everything after START), int64 (V,)."""
+        """Counts how often each token is a label, that is, any token but START; int64 (V,)."""
         values = token_lists.values if isinstance(token_lists, TokenLists) else list(token_lists)
         values = values if isinstance(values, np.ndarray) else np.concatenate([*values, []]).astype(np.int64)
         if (highest := int(values.max(initial=0))) >= self.vocabulary_size:
             raise ValueError(f"Token id {highest} is not in [0, {self.vocabulary_size}).")
-        counts = count(values, self.vocabulary_size)
+        counts = count_values(values, self.vocabulary_size)
         counts[[PAD, START]] = 0
         return counts
 
-    def report(self, word_lists: Iterable[Sequence[str]], most_common: int = 10) -> dict[str, Any]:
-        """How captions fit the vocabulary, ready for JSON; the longest caption in words, shares in [0, 1]."""
-        lists = WordLists.of(word_lists)
+    def coverage(self, word_lists: Iterable[Sequence[str]], most_common: int = 10) -> dict[str, Any]:
+        """Reports how well the vocabulary covers captions, ready for JSON.
+
+        `longest_caption` is in words and `oov_share`, the share of out-of-vocabulary words, in [0, 1].
+        """
+        lists = WordLists.from_lists(word_lists)
         known = set(self.vocabulary[len(SPECIAL_TOKENS) :])
-        counts = zip(lists.words, lists.counts().tolist(), strict=True)
+        counts = zip(lists.distinct_words, lists.counts().tolist(), strict=True)
         unknown = Counter({word: count for word, count in counts if count and word not in known})
         return {
             "vocabulary_size": self.vocabulary_size,
@@ -174,16 +185,16 @@ class Tokenizer:
         }
 
     def save(self, path: str | Path) -> None:
-        """Writes the vocabulary, UTF-8, one token a line, line n holding id n - 1; whole or not at all."""
+        """Writes the vocabulary atomically as UTF-8, one token per line; line n has token id n - 1."""
         write_atomically(path, "".join(f"{token}\n" for token in self.vocabulary))
 
     @classmethod
     def load(cls, path: str | Path, language: str) -> Tokenizer:
-        """The tokenizer of a file that `save` wrote.
+        """Loads a tokenizer from a file written by `save`.
 
         Raises:
-            BundleError: the file is missing or not UTF-8, or a line is empty, repeated, or not the
-                special token that belongs there.
+            BundleError: the file is missing or not UTF-8, a line is empty or repeated, or a special token
+                is missing.
         """
         try:
             text = Path(path).read_bytes().decode("utf-8-sig")
@@ -192,7 +203,29 @@ class Tokenizer:
         except OSError as error:
             raise BundleError(f"Cannot read the vocabulary {path}: {error.strerror}; save the bundle again.") from error
         vocabulary = [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
-        problem = check_vocabulary(vocabulary)
-        if problem:
-            raise BundleError(f"{path}, line {problem[0]}: {problem[1]}; save the bundle again.")
+        error = find_vocabulary_error(vocabulary)
+        if error:
+            raise BundleError(f"{path}, line {error[0]}: {error[1]}; save the bundle again.")
         return cls(vocabulary, language)
+
+
+def _enclose(word_ids: np.ndarray, full_lengths: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Puts START and END around captions and cuts them; all captions are concatenated.
+
+    Args:
+        word_ids: int32 ids of all words.
+        full_lengths: (captions,) number of words of each caption plus 2.
+        lengths: (captions,) number of tokens to keep of each caption.
+
+    Returns:
+        int32 (sum of `lengths`,).
+    """
+    ends = np.cumsum(full_lengths)
+    starts = ends - full_lengths
+    block = np.empty(int(ends[-1]), dtype=np.int32)
+    is_word = np.ones(len(block), dtype=bool)
+    is_word[starts] = is_word[ends - 1] = False
+    block[is_word] = word_ids
+    block[starts], block[ends - 1] = START, END
+    positions = np.arange(len(block)) - np.repeat(starts, full_lengths)
+    return block[positions < np.repeat(lengths, full_lengths)]

@@ -1,4 +1,4 @@
-"""The words that a model knows, in the order of their ids. No TensorFlow."""
+"""The vocabulary: special tokens followed by words, in the order of their token ids. No TensorFlow."""
 
 from __future__ import annotations
 
@@ -12,40 +12,44 @@ SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[START]", "[END]")
 PAD, UNK, START, END = range(4)
 
 
-def is_word(word: str) -> bool:
-    """Whether a word can be a line of the vocabulary and survive the split at white space."""
+def is_valid_word(word: str) -> bool:
+    """Returns whether a word can be stored on one line and survives splitting at white space."""
     return word.isprintable() and " " not in word and word not in ("", *SPECIAL_TOKENS)
 
 
 def build_vocabulary(word_lists: Iterable[Sequence[str]], max_size: int, min_frequency: int) -> list[str]:
-    """The special tokens and the most frequent words, as many as fit; a token's place is its id.
+    """Returns the special tokens followed by the most frequent words; the index of a token is its id.
 
-    Words go by count, then alphabetically, so the same corpus always gives the same vocabulary. Words
-    with white space or unprintable characters, or spelled like a special token, stay out.
+    Words are sorted by descending count, then alphabetically, so the result is deterministic. Words with
+    white space or unprintable characters and words spelled like a special token are excluded.
 
     Args:
         word_lists: the words of each caption.
-        max_size: the most tokens, special ones included.
-        min_frequency: a word seen less often stays unknown.
+        max_size: maximum number of tokens, including the special tokens.
+        min_frequency: words that occur fewer times are out of vocabulary.
+
+    Example:
+        >>> build_vocabulary([["a", "dog"], ["a", "cat"]], max_size=100, min_frequency=2)
+        ['[PAD]', '[UNK]', '[START]', '[END]', 'a']
     """
-    lists = WordLists.of(word_lists)
-    counts = dict(zip(lists.words, lists.counts().tolist(), strict=True))
-    words = [word for word, count in counts.items() if count >= min_frequency and is_word(word)]
+    lists = WordLists.from_lists(word_lists)
+    counts = dict(zip(lists.distinct_words, lists.counts().tolist(), strict=True))
+    words = [word for word, count in counts.items() if count >= min_frequency and is_valid_word(word)]
     words.sort(key=lambda word: (-counts[word], word))
     return [*SPECIAL_TOKENS, *words[: max_size - len(SPECIAL_TOKENS)]]
 
 
-def check_vocabulary(vocabulary: Sequence[str]) -> tuple[int, str] | None:
-    """The first line (from 1) that cannot be in a vocabulary and why, or None."""
-    for place, special in enumerate(SPECIAL_TOKENS):
-        if place >= len(vocabulary) or vocabulary[place] != special:
-            found = repr(vocabulary[place]) if place < len(vocabulary) else "the end"
-            return place + 1, f"expected the special token {special}, found {found}"
-    seen: dict[str, int] = {}
+def find_vocabulary_error(vocabulary: Sequence[str]) -> tuple[int, str] | None:
+    """Returns the first invalid line (counted from 1) and what is wrong with it, or None."""
+    for index, special in enumerate(SPECIAL_TOKENS):
+        if index >= len(vocabulary) or vocabulary[index] != special:
+            actual = repr(vocabulary[index]) if index < len(vocabulary) else "the end of the file"
+            return index + 1, f"expected the special token {special}, found {actual}"
+    line_of: dict[str, int] = {}
     for line, word in enumerate(vocabulary, 1):
-        if word in seen:
-            return line, f"{word!r} is already on line {seen[word]}"
-        seen[word] = line
-        if line > len(SPECIAL_TOKENS) and not is_word(word):
-            return line, f"{word!r} cannot be a word (empty, white space or an unprintable character)"
+        if word in line_of:
+            return line, f"{word!r} is already on line {line_of[word]}"
+        line_of[word] = line
+        if line > len(SPECIAL_TOKENS) and not is_valid_word(word):
+            return line, f"{word!r} is not a valid word (it is empty or has white space or unprintable characters)"
     return None

@@ -1,4 +1,4 @@
-"""The words of many captions as numbers: a million captions share a few ten thousand words."""
+"""The words of many captions in compact arrays: a million captions share a few tens of thousands of words."""
 
 from __future__ import annotations
 
@@ -8,83 +8,87 @@ from typing import Any
 
 import numpy as np
 
+BLOCK_SIZE = 1 << 16
+"""Captions or values processed at a time, which bounds the size of NumPy's temporary arrays."""
 
-class _Numbers(dict[str, int]):
-    """Gives each new word the next number."""
+
+class _WordIndex(dict[str, int]):
+    """Maps each word to its index, in the order of first use."""
 
     def __missing__(self, word: str) -> int:
         return self.setdefault(word, len(self))
 
 
-BLOCK = 1 << 16
-"""So many captions, or numbers, are worked on at a time: NumPy's temporary arrays of a million captions are large."""
-
-
 def take_rows(values: np.ndarray, row_splits: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The (values, row_splits) of some rows of a ragged array, in the order of `rows`."""
+    """Returns the (values, row_splits) of the given rows of a ragged array, in the order of `rows`."""
     if len(rows) == len(row_splits) - 1 and np.array_equal(rows, np.arange(len(rows))):
         return values, row_splits
     splits = np.concatenate([[0], np.cumsum((row_splits[1:] - row_splits[:-1])[rows])])
     taken = np.empty(splits[-1], values.dtype)
-    for start in range(0, len(rows), BLOCK):
-        ends = splits[start : start + BLOCK + 1]
-        moves = row_splits[rows[start : start + BLOCK]] - ends[:-1]
-        taken[ends[0] : ends[-1]] = values[np.arange(ends[0], ends[-1]) + np.repeat(moves, np.diff(ends))]
+    for start in range(0, len(rows), BLOCK_SIZE):
+        ends = splits[start : start + BLOCK_SIZE + 1]
+        offsets = row_splits[rows[start : start + BLOCK_SIZE]] - ends[:-1]
+        taken[ends[0] : ends[-1]] = values[np.arange(ends[0], ends[-1]) + np.repeat(offsets, np.diff(ends))]
     return taken, splits
 
 
-def count(values: np.ndarray, size: int) -> np.ndarray:
-    """How often each of the numbers 0 to `size` - 1 occurs, int64 (size,)."""
+def count_values(values: np.ndarray, size: int) -> np.ndarray:
+    """Counts how often each integer in [0, size) occurs; int64 (size,)."""
     counts = np.zeros(size, np.int64)
-    for start in range(0, len(values), BLOCK):
-        counts += np.bincount(values[start : start + BLOCK], minlength=size)
+    for start in range(0, len(values), BLOCK_SIZE):
+        counts += np.bincount(values[start : start + BLOCK_SIZE], minlength=size)
     return counts
 
 
 class WordLists(Sequence[list[str]]):
-    """Lists of words, each distinct word kept once; an item is the list of words of one caption.
+    """The words of many captions, with each distinct word stored once; item i is the word list of caption i.
 
     Attributes:
-        words: the distinct words, in the order of their first occurrence.
-        values: int32, every word of every caption as its place in `words`.
+        distinct_words: the distinct words, in the order of first occurrence.
+        values: int32, all words of all captions, as indices into `distinct_words`.
         row_splits: int64 (captions + 1,); caption i is `values[row_splits[i]:row_splits[i + 1]]`.
+
+    Example:
+        >>> lists = WordLists.from_lists([["a", "dog"], ["a", "cat"]])
+        >>> lists.values.tolist(), lists[1]
+        ([0, 1, 0, 2], ['a', 'cat'])
     """
 
-    def __init__(self, words: tuple[str, ...], values: np.ndarray, row_splits: np.ndarray) -> None:
-        self.words, self.values, self.row_splits = words, values, row_splits
+    def __init__(self, distinct_words: tuple[str, ...], values: np.ndarray, row_splits: np.ndarray) -> None:
+        self.distinct_words, self.values, self.row_splits = distinct_words, values, row_splits
 
     @classmethod
-    def of(cls, word_lists: Iterable[Sequence[str]]) -> WordLists:
-        """Any lists of words, read once; WordLists as they are."""
+    def from_lists(cls, word_lists: Iterable[Sequence[str]]) -> WordLists:
+        """Converts an iterable of word lists, which is read once; WordLists are returned unchanged."""
         if isinstance(word_lists, WordLists):
             return word_lists
-        numbers, values, lengths = _Numbers(), array("i"), array("q")
+        index, values, lengths = _WordIndex(), array("i"), array("q")
         for words in word_lists:
-            values.extend(map(numbers.__getitem__, words))
+            values.extend(map(index.__getitem__, words))
             lengths.append(len(words))
         splits = np.concatenate([[0], np.cumsum(np.frombuffer(lengths, np.int64))]) if lengths else np.zeros(1, int)
-        return cls(tuple(numbers), np.array(values, np.int32), splits)
+        return cls(tuple(index), np.array(values, np.int32), splits)
 
     @property
     def lengths(self) -> np.ndarray:
-        """Words of each caption, int64 (captions,)."""
+        """Number of words per caption; int64 (captions,)."""
         return np.diff(self.row_splits)
 
     def counts(self) -> np.ndarray:
-        """How often each of `words` occurs, int64 (len(words),)."""
-        return count(self.values, len(self.words))
+        """Counts how often each distinct word occurs; int64 (len(distinct_words),)."""
+        return count_values(self.values, len(self.distinct_words))
 
     def take(self, rows: np.ndarray) -> WordLists:
-        """Some captions, by their places or by a mask over all."""
+        """Returns some of the captions, selected by row indices or by a boolean mask over all captions."""
         rows = np.flatnonzero(rows) if rows.dtype == bool else rows
-        return WordLists(self.words, *take_rows(self.values, self.row_splits, rows))
+        return WordLists(self.distinct_words, *take_rows(self.values, self.row_splits, rows))
 
-    def prepend(self, word: str, rows: np.ndarray) -> WordLists:
-        """The same captions, with `word` before those that the mask `rows` marks."""
-        numbers = {known: number for number, known in enumerate(self.words)}
-        number = numbers.setdefault(word, len(numbers))
-        values = np.insert(self.values, self.row_splits[:-1][rows], number)
-        return WordLists(tuple(numbers), values, self.row_splits + np.concatenate([[0], np.cumsum(rows)]))
+    def prepend(self, word: str, mask: np.ndarray) -> WordLists:
+        """Returns all captions, with `word` inserted before those that the boolean `mask` selects."""
+        index = {known: position for position, known in enumerate(self.distinct_words)}
+        value = index.setdefault(word, len(index))
+        values = np.insert(self.values, self.row_splits[:-1][mask], value)
+        return WordLists(tuple(index), values, self.row_splits + np.concatenate([[0], np.cumsum(mask)]))
 
     def __len__(self) -> int:
         return len(self.row_splits) - 1
@@ -95,7 +99,8 @@ class WordLists(Sequence[list[str]]):
         if not -len(self) <= index < len(self):
             raise IndexError(f"caption {index} of {len(self)}")
         index %= len(self)
-        return [self.words[value] for value in self.values[self.row_splits[index] : self.row_splits[index + 1]]]
+        values = self.values[self.row_splits[index] : self.row_splits[index + 1]]
+        return [self.distinct_words[value] for value in values]
 
     def __iter__(self) -> Iterator[list[str]]:
         return (self[index] for index in range(len(self)))

@@ -1,4 +1,4 @@
-"""Word vectors of word2vec, GloVe or fastText text files, for the words of a vocabulary. No TensorFlow."""
+"""Word vectors from word2vec, GloVe or fastText text files, for the words of a vocabulary. No TensorFlow."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import hashlib
 import math
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -19,62 +19,74 @@ from caption_tx.data.text.vocabulary import SPECIAL_TOKENS
 from caption_tx.errors import ConfigError
 
 _SAMPLE_LINES = 1000
-"""The commonest length of so many lines gives the width: a word with spaces in it makes its line longer."""
+"""The dimension is the most common one in this many lines, because words with spaces make their lines longer."""
 
 
 @dataclass(frozen=True)
 class WordVectors:
-    """The vectors of a vocabulary's words.
+    """Vectors for the words of a vocabulary; E is `embedding_dim`.
 
-    `rows` float32 (V, E), zeros where the file has none; `found` bool (V,); `skipped` counts lines that are no
-    vector, of which `first_skipped` names the first; `repeated` counts words that came again, whose first counts.
+    Attributes:
+        path: the file they come from.
+        matrix: float32 (V, E); rows of words without a vector are zero.
+        has_vector: bool (V,), whether the file has a vector for a token.
+        num_skipped: number of malformed lines.
+        first_skipped: where and why the first malformed line was skipped, "" if there are none.
+        num_repeated: number of repeated words; the first vector of a word is used.
     """
 
     path: str
-    rows: np.ndarray
-    found: np.ndarray
-    skipped: int
+    matrix: np.ndarray
+    has_vector: np.ndarray
+    num_skipped: int
     first_skipped: str
-    repeated: int
+    num_repeated: int
 
     @property
-    def width(self) -> int:
-        """E."""
-        return self.rows.shape[1]
+    def embedding_dim(self) -> int:
+        """Length of a vector, E."""
+        return self.matrix.shape[1]
 
     @property
     def digest(self) -> str:
-        """Differs where any vector differs."""
-        return hashlib.sha256(self.rows.tobytes()).hexdigest()
+        """SHA-256 of all vectors."""
+        return hashlib.sha256(self.matrix.tobytes()).hexdigest()
 
-    def describe(self, counts: np.ndarray) -> str:
-        """What was found, as a line; `counts` (V,) say how often each token stands in the training captions."""
-        special = len(SPECIAL_TOKENS)
-        found, words = int(self.found.sum()), len(self.found) - special
-        running = counts[special:].sum()
-        share = counts[special:][self.found[special:]].sum() / max(running, 1)
+    def summary(self, counts: np.ndarray) -> str:
+        """Returns one line on the coverage of the vocabulary.
+
+        Args:
+            counts: (V,), how often each token occurs in the training captions.
+        """
+        first_word = len(SPECIAL_TOKENS)
+        num_covered, num_words = int(self.has_vector.sum()), len(self.has_vector) - first_word
+        occurrences = counts[first_word:].sum()
+        covered_share = counts[first_word:][self.has_vector[first_word:]].sum() / max(occurrences, 1)
         text = (
-            f"Word vectors of {self.path}: {self.width} wide, for {found:,} of {words:,} words ({found / words:.1%}), "
-            f"{share:.1%} of running words; the other words start random."
+            f"Word vectors from {self.path}: dimension {self.embedding_dim}, covering {num_covered:,} of "
+            f"{num_words:,} words ({num_covered / num_words:.1%}) and {covered_share:.1%} of all word occurrences. "
+            "The other words start with random vectors."
         )
-        if self.skipped:
-            text += f" Skipped {self.skipped:,} lines that are no vector; the first: {self.first_skipped}."
-        if self.repeated:
-            text += f" {self.repeated:,} words came again; the first vector of each counts."
+        if self.num_skipped:
+            text += f" Skipped {self.num_skipped:,} malformed lines; the first: {self.first_skipped}."
+        if self.num_repeated:
+            text += f" {self.num_repeated:,} words are repeated; the first vector of each is used."
         return text
 
 
 def read_word_vectors(path: str | Path, vocabulary: Sequence[str]) -> WordVectors:
-    """Reads the vectors of a vocabulary's words; the others are passed over and never kept.
+    """Reads the vectors of the words in a vocabulary and ignores all other words of the file.
 
-    A line is a word and its values, with spaces or tabs between. A first line with two whole numbers (how many
-    words, how many values) is a header. Words may hold spaces, as some of GloVe do. The file may be gzipped.
+    Each line is a word followed by its values, separated by spaces or tabs. A first line of two integers
+    (number of words, dimension) is a header. Words may contain spaces, as some in GloVe do. The file may be
+    compressed with gzip.
 
     Args:
-        vocabulary: special tokens first; those get no vector.
+        path: a text file of vectors.
+        vocabulary: special tokens first; they get no vector.
 
     Raises:
-        ConfigError: the file cannot be read, or holds no vector of any of the words.
+        ConfigError: the file cannot be read, or has no vector for any of the words.
     """
     try:
         with _open(Path(path)) as file:
@@ -86,56 +98,67 @@ def read_word_vectors(path: str | Path, vocabulary: Sequence[str]) -> WordVector
 
 def _open(path: Path) -> IO[bytes]:
     with path.open("rb") as file:
-        zipped = file.read(2) == b"\x1f\x8b"
-    return gzip.open(path) if zipped else path.open("rb")
+        is_gzip = file.read(2) == b"\x1f\x8b"
+    return gzip.open(path) if is_gzip else path.open("rb")
 
 
 def _read(path: str, file: IO[bytes], vocabulary: Sequence[str]) -> WordVectors:
     head = list(islice(file, _SAMPLE_LINES))
     if head:
         head[0] = head[0].removeprefix(b"\xef\xbb\xbf")
-    first = head[0].split() if head else []
-    has_header = len(first) == 2 and all(part.isdigit() for part in first)
-    lengths = Counter(len(line.split()) for line in head[has_header:])
-    width = int(first[1]) if has_header else (lengths.most_common(1)[0][0] - 1 if lengths else 0)
-    if width < 1:
-        raise ConfigError(f"{path} holds no word vectors: a line must be a word and its values, spaces between.")
-    # Bytes as they stand: a word that is not UTF-8 is none of the vocabulary.
-    ids = {word.encode(): place for place, word in enumerate(vocabulary) if place >= len(SPECIAL_TOKENS)}
-    rows, found = np.zeros((len(vocabulary), width), np.float32), np.zeros(len(vocabulary), bool)
-    skipped, repeated, first_skipped = 0, 0, ""
-    for number, line in enumerate(chain(head, file), 1):
-        if number == 1 and has_header:
+    has_header, dim = _detect_dimension(head)
+    if dim < 1:
+        raise ConfigError(f"{path} contains no word vectors: each line must be a word and its values.")
+    # Bytes are compared, so that a word in another encoding than UTF-8 matches nothing instead of failing.
+    ids = {word.encode(): index for index, word in enumerate(vocabulary) if index >= len(SPECIAL_TOKENS)}
+    matrix, has_vector = np.zeros((len(vocabulary), dim), np.float32), np.zeros(len(vocabulary), bool)
+    num_skipped, num_repeated, first_skipped = 0, 0, ""
+    for line_number, line in enumerate(chain(head, file), 1):
+        if line_number == 1 and has_header:
             continue
-        word, *values = parts if len(parts := line.rsplit(None, width)) == width + 1 else (None, *line.split()[1:])
-        problem = None
-        if word is None:
-            problem = f"{len(values)} values instead of {width}"
-        elif word in ids:
-            numbers = list(_numbers(values))
-            place = ids[word]
-            if len(numbers) < width:
-                problem = "a value that is no finite number"
-            elif found[place]:
-                repeated += 1
-            else:
-                rows[place], found[place] = numbers, True
-        elif len(pieces := word.split()) > 1 and len(extra := list(_numbers(pieces[1:]))) == len(pieces) - 1:
-            problem = f"{width + len(extra)} values instead of {width}"
+        token_id, vector, problem = _parse_line(line, dim, ids)
         if problem:
-            skipped += 1
-            first_skipped = first_skipped or f"line {number}, {problem}"
-    if not found.any():
-        lines = f" Skipped {skipped:,} lines that are no vector; the first: {first_skipped}." if skipped else ""
+            num_skipped += 1
+            first_skipped = first_skipped or f"line {line_number}, {problem}"
+        elif token_id is not None and has_vector[token_id]:
+            num_repeated += 1
+        elif token_id is not None:
+            matrix[token_id], has_vector[token_id] = vector, True
+    if not has_vector.any():
+        skipped = f" Skipped {num_skipped:,} malformed lines; the first: {first_skipped}." if num_skipped else ""
         raise ConfigError(
-            f"{path} holds a vector of none of the {len(ids):,} words; it must be a text file (not the .bin of "
-            f"word2vec or fastText) of the captions' language.{lines}"
+            f"{path} has a vector for none of the {len(ids):,} words of the vocabulary. Use a text file (not the .bin "
+            f"of word2vec or fastText) in the language of the captions.{skipped}"
         )
-    return WordVectors(path, rows, found, skipped, first_skipped, repeated)
+    return WordVectors(path, matrix, has_vector, num_skipped, first_skipped, num_repeated)
 
 
-def _numbers(values: Sequence[bytes]) -> Iterator[float]:
-    """The finite numbers among values."""
+def _detect_dimension(head: Sequence[bytes]) -> tuple[bool, int]:
+    """Returns whether the first line is a header, and the dimension of the vectors (0 if unknown)."""
+    first = head[0].split() if head else []
+    if len(first) == 2 and all(part.isdigit() for part in first):
+        return True, int(first[1])
+    num_fields = Counter(len(line.split()) for line in head)
+    return False, num_fields.most_common(1)[0][0] - 1 if num_fields else 0
+
+
+def _parse_line(line: bytes, dim: int, ids: Mapping[bytes, int]) -> tuple[int | None, list[float], str | None]:
+    """Returns (token id, vector, problem); the id is None for other words, the problem for well-formed lines."""
+    word, *values = parts if len(parts := line.rsplit(None, dim)) == dim + 1 else (b"", *line.split()[1:])
+    if not word:
+        return None, [], f"{len(values)} values instead of {dim}"
+    if word in ids:
+        vector = list(_finite_numbers(values))
+        return ids[word], vector, None if len(vector) == dim else "a value that is not a finite number"
+    pieces = word.split()
+    extra = list(_finite_numbers(pieces[1:]))
+    if extra and len(extra) == len(pieces) - 1:
+        return None, [], f"{dim + len(extra)} values instead of {dim}"
+    return None, [], None
+
+
+def _finite_numbers(values: Sequence[bytes]) -> Iterator[float]:
+    """Yields the values that are finite float32 numbers."""
     for value in values:
         try:
             number = float(value)

@@ -124,7 +124,7 @@ def _translate(options: DecodingOptions, max_length: int, tokenizer: Tokenizer, 
         raise ConfigError(f"force_words: {len(forced)} words do not fit into captions of at most {length} tokens.")
     for name, words in (("prefix", prefix), ("force_words", forced)):
         if both := set(words) & set(suppressed):
-            raise ConfigError(f"suppress_words and {name} both name {tokenizer.words(sorted(both))}.")
+            raise ConfigError(f"suppress_words and {name} both name {tokenizer.to_words(sorted(both))}.")
     marks = {tokenizer.end_token_id, *tokenizer.suppress_tokens}
     if len(marks | set(suppressed)) == tokenizer.vocabulary_size:
         raise ConfigError("suppress_words leaves no word to make captions of.")
@@ -345,7 +345,7 @@ def _rank(
     return [
         Caption(
             text=tokenizer.detokenize(token_ids),
-            words=tuple(tokenizer.words(token_ids)),
+            words=tuple(tokenizer.to_words(token_ids)),
             token_ids=token_ids,
             log_probabilities=tuple(values),
             finished=not cut,

@@ -60,7 +60,7 @@ def collect_captions(words: SegmentedCorpus, tokenizer: Tokenizer, max_length: i
         rows, lists = rows[human], lists.take(human)
     packed = pack_captions(rows["image"], tokenizer.tokenize(lists, max_length + 1))
     # Words of the references, also those that the vocabulary lacks, have numbers; other tokens get some beyond.
-    numbers = {word: number for number, word in enumerate(lists.words)}
+    numbers = {word: number for number, word in enumerate(lists.distinct_words)}
     of_tokens = np.array(
         [numbers.get(word, len(numbers) + 1 + token) for token, word in enumerate(tokenizer.vocabulary)]
     )

@@ -221,11 +221,11 @@ def test_remarks_on_captions(corpus):
     assert report["findings"]["repeated_caption"]["first"][0]["line"] == 7
     assert "full_width" not in found(check(table, text={"nfkc": True}))
     # One position for the start, so nine words fit into ten.
-    words = WordLists.of([["w"] * n for n in (9, 10, 1, 2, 3, 4, 0)])
+    words = WordLists.from_lists([["w"] * n for n in (9, 10, 1, 2, 3, 4, 0)])
     report = check(table, model_max_length=10, words=words)
     assert [place["detail"] for place in report["findings"]["too_long"]["first"]] == ["10 words"]
     assert report["findings"]["no_words"]["count"] == 0  # told as no_letters already
-    words = WordLists.of([["w"] * n for n in (9, 9, 9, 0, 3, 4, 0)])
+    words = WordLists.from_lists([["w"] * n for n in (9, 9, 9, 0, 3, 4, 0)])
     assert check(table, words=words)["findings"]["no_words"]["count"] == 1
 
 
@@ -358,19 +358,19 @@ def test_the_vocabulary_is_the_one_that_training_builds(corpus):
         vocabulary = check(table, "en", text=text)["vocabulary"]
         segmenter = Segmenter(TextConfig(language="en"))
         lists = {
-            split: WordLists.of(map(segmenter.segment, table["caption"][table["split"] == split]))
+            split: WordLists.from_lists(map(segmenter.segment, table["caption"][table["split"] == split]))
             for split in ("train", "val", "test")
         }
         tokenizer = Tokenizer(build_vocabulary(lists["train"], max_size, min_frequency), "en")
         assert vocabulary["known_words"] == tokenizer.vocabulary_size - 4
         for split, words in lists.items():
-            assert vocabulary["unknown_share"][split] == pytest.approx(tokenizer.report(words)["oov_share"], abs=1e-6)
-        everything = tokenizer.report([*lists["train"], *lists["val"], *lists["test"]], LISTED)
+            assert vocabulary["unknown_share"][split] == pytest.approx(tokenizer.coverage(words)["oov_share"], abs=1e-6)
+        everything = tokenizer.coverage([*lists["train"], *lists["val"], *lists["test"]], LISTED)
         counted = [[count for _, count in items] for items in (vocabulary["most_frequent_unknown"],
                                                                everything["oov_most_common"])]  # fmt: skip
         assert counted[0] == counted[1]
         assert set(map(tuple, vocabulary["most_frequent_unknown"])) <= set(
-            map(tuple, tokenizer.report([*lists["train"], *lists["val"], *lists["test"]], 1000)["oov_most_common"])
+            map(tuple, tokenizer.coverage([*lists["train"], *lists["val"], *lists["test"]], 1000)["oov_most_common"])
         )
         steps = {step["min_frequency"]: step for step in vocabulary["by_min_frequency"]}
         assert list(steps) == sorted({1, 2, 3, 4, 5, 8, 10, 20, 50, min_frequency})
@@ -570,7 +570,7 @@ def test_an_empty_table_and_words_of_another(corpus):
     with pytest.raises(CorpusError, match="no captions"):
         check(table.iloc[:0])
     with pytest.raises(ValueError, match="2 captions for a table of 1"):
-        check(table, words=WordLists.of([["a"], ["b"]]))
+        check(table, words=WordLists.from_lists([["a"], ["b"]]))
 
 
 def test_lists_are_cut_in_the_report_and_whole_in_the_csv(corpus):
@@ -636,13 +636,13 @@ def test_odd_corpora_have_a_report_and_a_figure(corpus, captions):
 
 
 def test_bars_of_a_histogram(corpus):
-    words = WordLists.of([["w"] * n for n in [3] * 80 + [4] * 40 + [5] + [300]])
+    words = WordLists.from_lists([["w"] * n for n in [3] * 80 + [4] * 40 + [5] + [300]])
     lines = format_report(check(corpus(*((f"{n}.jpg", "一只狗") for n in range(122))), words=words)).splitlines()
     start = next(place for place, line in enumerate(lines) if line.startswith("  words: 3 to 300"))
     rows = [line.split() for line in lines[start + 1 : start + 8]]
     assert rows[:3] == [["3", "80", "█" * 40], ["4", "40", "█" * 20], ["5", "1", "▏"]]
     assert rows[-1] == ["9", "and", "more", "1", "▏"]
-    words = WordLists.of([["w"] * n for n in range(1, 123)])
+    words = WordLists.from_lists([["w"] * n for n in range(1, 123)])
     lines = format_report(check(corpus(*((f"{n}.jpg", "一只狗") for n in range(122))), words=words)).splitlines()
     assert [line.split()[:2] for line in lines if "█" in line][:2] == [["0-9", "9"], ["10-19", "10"]]
 

@@ -1,6 +1,7 @@
-"""Words of both languages as tables."""
+"""Segmentation of Chinese and English captions, user dictionaries and script conversion."""
 
 import pickle
+import sys
 
 import pytest
 from hypothesis import given, settings
@@ -30,7 +31,7 @@ ENGLISH = Segmenter(TextConfig(language="en"))
         ("[START] _狗_", "start 狗"),
     ],
 )
-def test_chinese(text, words):
+def test_chinese_segmentation(text, words):
     assert CHINESE.segment(text) == words.split()
 
 
@@ -48,7 +49,7 @@ def test_chinese(text, words):
         ("...", ""),
     ],
 )
-def test_english(text, words):
+def test_english_segmentation(text, words):
     assert ENGLISH.segment(text) == words.split()
 
 
@@ -61,7 +62,7 @@ def test_english(text, words):
         ("zh", "drop_words_with_digits", "3.5米和7号", "米 和 号"),
     ],
 )
-def test_options(language, option, text, words):
+def test_options_that_drop_words(language, option, text, words):
     assert Segmenter(TextConfig(language=language, **{option: True})).segment(text) == words.split()
 
 
@@ -93,7 +94,7 @@ def test_strip_punctuation(text, language, expected):
     assert strip_punctuation(text, language) == expected
 
 
-def test_detokenized_chinese_segments_again_into_the_same_words():
+def test_segmenting_detokenized_chinese_gives_the_same_words():
     for text in ("一个穿着红色T恤的女人", "两只狗在草地上奔跑", "一辆Ford Focus汽车"):
         words = CHINESE.segment(text)
         assert CHINESE.segment(detokenize(words, "zh")) == words
@@ -101,18 +102,18 @@ def test_detokenized_chinese_segments_again_into_the_same_words():
 
 @settings(max_examples=200, deadline=None)
 @given(st.text(max_size=60), st.sampled_from([CHINESE, ENGLISH]))
-def test_words_hold_no_white_space_whatever_the_text(text, segmenter):
+def test_words_never_contain_white_space(text, segmenter):
     for word in segmenter.segment(text):
         assert word.split() == [word]
         assert word.isprintable()
 
 
-def test_user_dictionary_stays_in_its_own_segmenter(tmp_path, capfd):
+def test_a_user_dictionary_affects_no_other_segmenter(tmp_path, capfd):
     path = tmp_path / "words.txt"
     path.write_text("\ufeff红色t恤 100000 n\n\nUltraDog\n草地上奔跑 5000000\n", encoding="utf-8")
-    mine = Segmenter(TextConfig(user_dictionary=str(path)))
+    customized = Segmenter(TextConfig(user_dictionary=str(path)))
     text = "红色T恤和两只狗在草地上奔跑"
-    assert {"红色t恤", "草地上奔跑"} <= set(mine.segment(text))
+    assert {"红色t恤", "草地上奔跑"} <= set(customized.segment(text))
     assert not {"红色t恤", "草地上奔跑"} & set(CHINESE.segment(text))
     import jieba
 
@@ -120,7 +121,7 @@ def test_user_dictionary_stays_in_its_own_segmenter(tmp_path, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_pickles_with_its_dictionary(tmp_path):
+def test_pickling_keeps_the_user_dictionary(tmp_path):
     path = tmp_path / "words.txt"
     path.write_text("草地上奔跑 5000000\n", encoding="utf-8")
     segmenter = Segmenter(TextConfig(user_dictionary=str(path)))
@@ -136,7 +137,7 @@ def test_pickles_with_its_dictionary(tmp_path):
         ("狗 0\n".encode(), r"words\.txt, line 1: expected .*frequency above 0"),
     ],
 )
-def test_bad_user_dictionaries(tmp_path, content, message):
+def test_invalid_user_dictionaries_are_rejected(tmp_path, content, message):
     path = tmp_path / "words.txt"
     path.write_bytes(content)
     with pytest.raises(ConfigError, match=message):
@@ -148,7 +149,7 @@ def test_missing_user_dictionary(tmp_path):
         read_user_dictionary(tmp_path / "none.txt")
 
 
-def test_jieba_loads_where_nothing_can_be_cached(monkeypatch, tmp_path, capfd):
+def test_jieba_loads_without_a_cache_folder(monkeypatch, tmp_path, capfd):
     (tmp_path / "file").write_text("")
     with monkeypatch.context() as patch:
         patch.setattr(segmentation.tempfile, "gettempdir", lambda: str(tmp_path / "file"))
@@ -156,14 +157,14 @@ def test_jieba_loads_where_nothing_can_be_cached(monkeypatch, tmp_path, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_full_width_letters_are_folded_only_when_asked():
+def test_full_width_letters_are_folded_only_with_nfkc():
     text = "ＡＢＣ公司的１号车"
     assert Segmenter(TextConfig(nfkc=True)).segment(text) == CHINESE.segment("ABC公司的1号车")
     assert "ａｂｃ" in "".join(CHINESE.segment(text))
     assert Segmenter(TextConfig(language="en", nfkc=True)).segment("Ｔｗｏ dogs") == ["two", "dogs"]
 
 
-def test_scripts_are_converted_only_when_asked():
+def test_characters_are_converted_only_with_a_script():
     simplified, traditional = (Segmenter(TextConfig(script=script)) for script in ("simplified", "traditional"))
     assert "".join(simplified.segment("頭髮很長的女人在發球")) == "头发很长的女人在发球"
     assert "".join(traditional.segment("头发很长的女人在发球")) == "頭髮很長的女人在發球"
@@ -172,7 +173,7 @@ def test_scripts_are_converted_only_when_asked():
     assert Segmenter(TextConfig(language="en", script="simplified")).segment("頭") == ["頭"]
 
 
-def test_a_script_without_opencc_says_what_to_install(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "opencc", None)
-    with pytest.raises(ConfigError, match=r"'simplified' needs OpenCC; install it with .*caption_tx\[opencc\]"):
+def test_a_script_without_opencc_names_the_package_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "opencc", None)
+    with pytest.raises(ConfigError, match=r"'simplified' requires OpenCC; install it with .*caption_tx\[opencc\]"):
         Segmenter(TextConfig(script="simplified"))

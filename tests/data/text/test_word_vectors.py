@@ -1,4 +1,4 @@
-"""Word vectors from text files: header or none, odd words, damaged lines, and what is told of them."""
+"""Word vectors from text files: layouts, unusual words, malformed lines and the coverage summary."""
 
 import gzip
 
@@ -11,7 +11,7 @@ from caption_tx.errors import ConfigError
 
 VOCABULARY = [*SPECIAL_TOKENS, "狗", "a", "草地", "unseen"]
 LINES = ["狗 0.1 -2 3e-1", "the 1 1 1", "a 0.25 0.5 0.75", "草地 7 8 9"]
-WANTED = {"狗": [0.1, -2, 0.3], "a": [0.25, 0.5, 0.75], "草地": [7, 8, 9]}
+EXPECTED = {"狗": [0.1, -2, 0.3], "a": [0.25, 0.5, 0.75], "草地": [7, 8, 9]}
 
 
 @pytest.fixture
@@ -25,12 +25,12 @@ def read(tmp_path):
 
 
 def check(vectors):
-    assert vectors.width == 3
-    assert vectors.rows.dtype == np.float32
-    assert [word for word, found in zip(VOCABULARY, vectors.found, strict=True) if found] == list(WANTED)
-    for word, values in WANTED.items():
-        np.testing.assert_array_equal(vectors.rows[VOCABULARY.index(word)], np.array(values, np.float32))
-    assert not vectors.rows[~vectors.found].any()
+    assert vectors.embedding_dim == 3
+    assert vectors.matrix.dtype == np.float32
+    assert [word for word, known in zip(VOCABULARY, vectors.has_vector, strict=True) if known] == list(EXPECTED)
+    for word, values in EXPECTED.items():
+        np.testing.assert_array_equal(vectors.matrix[VOCABULARY.index(word)], np.array(values, np.float32))
+    assert not vectors.matrix[~vectors.has_vector].any()
 
 
 @pytest.mark.parametrize(
@@ -45,55 +45,55 @@ def check(vectors):
     ],
     ids=["glove", "word2vec", "fasttext", "tabs", "windows", "byte order mark"],
 )
-def test_layouts_give_the_same(read, lines):
+def test_all_layouts_give_the_same_vectors(read, lines):
     vectors = read(lines)
     check(vectors)
-    assert (vectors.skipped, vectors.repeated) == (0, 0)
+    assert (vectors.num_skipped, vectors.num_repeated) == (0, 0)
 
 
-def test_gzip_is_told_by_its_bytes(read):
+def test_gzip_is_detected_by_content(read):
     check(read(LINES, "vectors.vec", gzip.open))
 
 
-def test_words_with_spaces_and_broken_bytes_are_no_errors(read):
+def test_words_with_spaces_and_invalid_utf8_are_accepted(read):
     vectors = read([*LINES, ". . . 1 2 3", "at name@domain.com 1 2 3", b"\xff\xfe 1 2 3", b"a\xc2\xa0b 4 5 6"])
     check(vectors)
-    assert vectors.skipped == 0
+    assert vectors.num_skipped == 0
 
 
-def test_damaged_lines_are_counted_and_the_first_is_named(read):
+def test_malformed_lines_are_counted_and_the_first_is_named(read):
     vectors = read([*LINES, "狗 9 9 9", "short 1 2", "long 1 2 3 4", "", "a 5 nan 5", "unseen 1 x 3"])
     check(vectors)
-    assert vectors.repeated == 1
-    assert vectors.skipped == 5
+    assert vectors.num_repeated == 1
+    assert vectors.num_skipped == 5
     assert vectors.first_skipped == "line 6, 2 values instead of 3"
 
 
-def test_coverage_counts_words_and_running_words(read):
+def test_summary_reports_coverage_of_words_and_occurrences(read):
     counts = np.array([0, 50, 0, 20, 6, 1, 2, 1])
-    text = read([*LINES, "short 1 2"]).describe(counts)
-    assert "3 wide, for 3 of 4 words (75.0%), 90.0% of running words" in text
-    assert "Skipped 1 lines" in text and "line 5, 1 values" not in text
+    text = read([*LINES, "short 1 2"]).summary(counts)
+    assert "dimension 3, covering 3 of 4 words (75.0%) and 90.0% of all word occurrences" in text
+    assert "Skipped 1 malformed lines" in text and "line 5, 1 values" not in text
 
 
 def test_special_tokens_get_no_vector(read):
-    assert not read([*LINES, "[UNK] 1 2 3"]).found[: len(SPECIAL_TOKENS)].any()
+    assert not read([*LINES, "[UNK] 1 2 3"]).has_vector[: len(SPECIAL_TOKENS)].any()
 
 
 @pytest.mark.parametrize(
-    ("lines", "told"),
+    ("lines", "message"),
     [
         (["cat 1 2 3", "dog 1 2 3"], "none of the 4 words.*language"),
-        ([b"5 3", b"\x00\x93\x12 \x99\x81"], "none of the 4 words.*Skipped 1 lines.*line 2"),
-        ([], "no word vectors"),
+        ([b"5 3", b"\x00\x93\x12 \x99\x81"], "none of the 4 words.*Skipped 1 malformed lines.*line 2"),
+        ([], "contains no word vectors"),
     ],
 )
-def test_files_without_any_word_are_refused(read, lines, told):
-    with pytest.raises(ConfigError, match=f"vectors.txt.*{told}"):
+def test_files_without_any_vocabulary_word_are_rejected(read, lines, message):
+    with pytest.raises(ConfigError, match=f"vectors.txt.*{message}"):
         read(lines)
 
 
-def test_a_file_that_cannot_be_read_is_named(tmp_path):
+def test_an_unreadable_file_is_named(tmp_path):
     with pytest.raises(ConfigError, match=r"nowhere\.txt"):
         read_word_vectors(tmp_path / "nowhere.txt", VOCABULARY)
     packed = gzip.compress("\n".join(LINES * 500).encode())
