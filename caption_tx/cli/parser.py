@@ -18,9 +18,9 @@ from caption_tx.cli import train as train_command
 from caption_tx.cli.settings import DEFAULTS
 from caption_tx.cli.tune import add_tune
 from caption_tx.config import (
+    CAPTION_FORMATS,
     CAPTION_PROBLEMS,
     COMPRESSIONS,
-    FORMATS,
     LANGUAGES,
     MONITORS,
     POOL_NAMES,
@@ -63,7 +63,7 @@ def _add_corpus(parser: argparse.ArgumentParser) -> None:
         help="caption file, or a folder that holds one; may be repeated. PATH:KEY=VALUE,.. says more of one source: "
         f"{options}, e.g. translated.txt:stage=1,weight=0.5",
     )
-    parser.add_argument("--format", metavar="LAYOUT", help=f"where it cannot be detected: {', '.join(FORMATS)}")
+    parser.add_argument("--format", metavar="LAYOUT", help=f"where it cannot be detected: {', '.join(CAPTION_FORMATS)}")
 
 
 def _add_text(parser: argparse.ArgumentParser) -> None:

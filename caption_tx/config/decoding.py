@@ -1,141 +1,193 @@
-"""How captions are searched: every option and its default, and which combinations mean nothing."""
+"""Settings of a search: every decoding option, and the combinations that are incompatible."""
 
 from __future__ import annotations
 
 import math
-import typing
 from dataclasses import dataclass
 
-from caption_tx.config.checks import check, check_temperature, convert
+from caption_tx.config.fields import NOT_NEGATIVE, POSITIVE, SEED, TEMPERATURE, Bounds, check, setting, validate
 from caption_tx.errors import ConfigError
+
+# Searches compute in float32: the upper bounds of the penalties keep scores far from overflow.
+_MAX_PENALTY = 1e4
 
 
 @dataclass(frozen=True)
 class DecodingOptions:
-    """How captions are searched: greedy by default; sampled with a `temperature`; a beam with a `beam_width`.
+    """How captions are searched: greedy search by default.
+
+    Greedy search takes the most likely token at each step. A `temperature` above 0 samples tokens. A `beam_width`
+    above 1 selects beam search. Lists are accepted for tuples.
 
     Attributes:
-        temperature: 0 takes the likeliest word at each step; above it, in 1e-4 to 1e4, words are drawn, at 1
-            as likely as the model holds them.
-        top_k, top_p: draw among the k likeliest words (Fan et al. 2018), or among the fewest that hold the
-            share top_p (Holtzman et al. 2020), after the temperature, first k and then p. Words as likely
-            as the last one stay in.
-        beam_width: captions that a beam search follows at once.
-        beam_groups, diversity_penalty: a beam in groups that are kept from saying the same: a word costs
-            the penalty, in nats, at most 1e4, for each caption of earlier groups that took it at this step
-            (Vijayakumar et al. 2018).
-        length_penalty: captions are ranked by log-probability / length**length_penalty, the length in
-            tokens with the end mark (the simple form of Wu et al. 2016, eq. 14). In 0 to 10; 0 favors short ones.
-        n_best: captions returned for each image, best first.
-        samples: captions drawn for each image, of which the `n_best` by score are returned.
-        consensus: choose and rank the captions of a beam, or the samples, not by score but by how much the others
-            say the same, each of them counted as likely as probability**consensus: at 0 all alike, at 1 as the
-            model holds them (minimum Bayes risk, Kumar and Byrne 2004). None ranks by score.
-        repetition_penalty: log-probabilities of words that the caption has already are multiplied by it in
-            search and score (after Keskar et al. 2019, eq. 2, which divides logits), at most 1e4; 1 changes nothing.
-        no_repeat_ngram: no run of so many words stands twice in a caption (Paulus et al. 2018); 0 allows all.
-        min_length: fewest words, those of the prefix included.
-        max_length: most tokens, the end mark and the prefix included; None for as many as the model knows.
-        suppress_words, force_words: words that no caption, and that every caption holds. Words are forced by
-            a beam of `beam_width` for every number of them that is met (Hokamp and Liu 2017).
-        prefix: the start of every caption, as a person types it.
-        seed: of the drawn words, in [0, 2**31).
+        temperature: 0 for greedy search or beam search; above 0 samples tokens, at 1 from the model's distribution.
+        top_k: samples from the k most likely tokens (Fan et al. 2018), after the temperature. Tokens that tie with
+            the last one are kept.
+        top_p: samples from the most likely tokens whose probabilities sum to top_p (Holtzman et al. 2020), after
+            top_k. Tokens that tie with the last one are kept.
+        beam_width: number of hypotheses of beam search.
+        beam_groups: divides the beam into groups that are pushed apart (Vijayakumar et al. 2018).
+        diversity_penalty: subtracted from a token's log-probability, in nats, for each hypothesis of earlier groups
+            that took the token at this step.
+        length_penalty: captions are ranked by log-probability / length ** length_penalty, with the length in
+            tokens including the end token (the simple form of Wu et al. 2016, eq. 14); 0 favors short captions.
+        n_best: captions returned per image, best first.
+        samples: captions sampled per image; the best `n_best` of them are returned.
+        consensus: ranks the hypotheses of a beam, or the samples, by minimum Bayes risk (Kumar and Byrne 2004): by
+            expected similarity to the others, each weighted by probability ** consensus. 0 weights all equally.
+            None ranks by score.
+        repetition_penalty: multiplies the log-probabilities of words that the caption already contains, in search
+            and score (after Keskar et al. 2019, eq. 2, which divides logits); 1 has no effect.
+        no_repeat_ngram: no n-gram of this many words occurs twice in a caption (Paulus et al. 2018); 0 allows all.
+        min_length: minimum number of words, including those of the prefix.
+        max_length: maximum number of tokens, including the end token and the prefix; None for the model's maximum.
+        suppress_words: words that must not occur in a caption.
+        force_words: words that must occur in every caption. Beam search keeps one beam of `beam_width` for each
+            number of words that are satisfied (Hokamp and Liu 2017).
+        prefix: text that every caption starts with.
+        seed: random seed of sampling.
 
     Raises:
-        ConfigError: a value is of the wrong type or out of range, or the combination means nothing.
+        ConfigError: a value has the wrong type or is out of range, or options are incompatible.
+
+    Example:
+        >>> DecodingOptions(beam_width=20, consensus=0.4).n_best
+        1
     """
 
-    temperature: float = 0.0
-    top_k: int | None = None
-    top_p: float | None = None
-    beam_width: int = 1
-    beam_groups: int = 1
-    diversity_penalty: float = 0.0
-    length_penalty: float = 0.7
-    n_best: int = 1
-    samples: int = 1
-    consensus: float | None = None
-    repetition_penalty: float = 1.0
-    no_repeat_ngram: int = 0
-    min_length: int = 1
-    max_length: int | None = None
-    suppress_words: tuple[str, ...] = ()
-    force_words: tuple[str, ...] = ()
-    prefix: str = ""
-    seed: int = 0
+    temperature: float = setting(
+        0.0, "0 for greedy search or beam search; above 0 samples tokens", flag="--temperature", bounds=TEMPERATURE
+    )
+    top_k: int | None = setting(
+        None, "sample from the N most likely tokens", flag="--top-k", bounds=Bounds(minimum=1, below=2**31)
+    )
+    top_p: float | None = setting(
+        None,
+        "sample from the most likely tokens with a total probability of X",
+        flag="--top-p",
+        bounds=Bounds(minimum=1e-6, maximum=1),
+    )
+    beam_width: int = setting(1, "number of hypotheses of beam search", flag="--beam-width", bounds=POSITIVE)
+    beam_groups: int = setting(
+        1, "divide the beam into N diverse groups; requires diversity_penalty", flag="--beam-groups", bounds=POSITIVE
+    )
+    diversity_penalty: float = setting(
+        0.0,
+        "penalty in nats for a token that an earlier group took at the same step",
+        flag="--diversity-penalty",
+        bounds=Bounds(minimum=0, maximum=_MAX_PENALTY),
+    )
+    length_penalty: float = setting(
+        0.7,
+        "rank captions by log-probability / length ** X; 0 favors short captions",
+        flag="--length-penalty",
+        bounds=Bounds(minimum=0, maximum=10),
+    )
+    n_best: int = setting(1, "captions to return per image, best first", flag="--n-best", bounds=POSITIVE)
+    samples: int = setting(
+        1, "captions to sample per image; returns the n_best of them", flag="--samples", bounds=POSITIVE
+    )
+    consensus: float | None = setting(
+        None,
+        "rank beams or samples by minimum Bayes risk, each weighted by probability ** X; "
+        "0.4 works well with a beam width of 20",
+        flag="--consensus",
+        bounds=Bounds(minimum=0, maximum=10),
+    )
+    repetition_penalty: float = setting(
+        1.0,
+        "multiply the log-probability of words that the caption already contains",
+        flag="--repetition-penalty",
+        bounds=Bounds(minimum=1, maximum=_MAX_PENALTY),
+    )
+    no_repeat_ngram: int = setting(
+        0, "no N words in a row occur twice in a caption; 0 allows it", flag="--no-repeat-ngram", bounds=NOT_NEGATIVE
+    )
+    min_length: int = setting(1, "minimum number of words", flag="--min-length", bounds=POSITIVE)
+    max_length: int | None = setting(
+        None,
+        "maximum number of tokens, end token included",
+        flag="--max-length",
+        bounds=POSITIVE,
+        unset="the model's maximum",
+    )
+    suppress_words: tuple[str, ...] = setting((), "words to forbid", flag="--suppress-words", metavar="WORD,..")
+    force_words: tuple[str, ...] = setting(
+        (), "words to require; requires beam search", flag="--force-words", metavar="WORD,.."
+    )
+    prefix: str = setting("", "text that every caption starts with, e.g. 图中", flag="--prefix")
+    seed: int = setting(0, "random seed of sampling", flag="--seed", bounds=SEED)
 
     def __post_init__(self) -> None:
-        for name, kind in typing.get_type_hints(type(self)).items():
-            object.__setattr__(self, name, convert(getattr(self, name), kind, name))  # lists become tuples
-        check_temperature(self.temperature, "temperature")
-        # What float32, in which searches compute, still takes with room to spare.
-        for name, lowest, highest in (("diversity_penalty", 0, 1e4), ("repetition_penalty", 1, 1e4)):
-            check(lowest <= getattr(self, name) <= highest, name, getattr(self, name), f"in {lowest} to {highest:g}")
-        check(0 <= self.length_penalty <= 10, "length_penalty", self.length_penalty, "in 0 to 10")
-        for name in ("beam_width", "beam_groups", "n_best", "samples", "min_length"):
-            check(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
-        check(self.no_repeat_ngram >= 0, "no_repeat_ngram", self.no_repeat_ngram, "0 or more words")
-        check(self.max_length is None or self.max_length >= 1, "max_length", self.max_length, "at least 1 token")
-        consensus = self.consensus
-        check(consensus is None or 0 <= consensus <= 10, "consensus", consensus, "in 0 to 10")
-        check(self.top_k is None or 1 <= self.top_k < 2**31, "top_k", self.top_k, "at least 1 word, below 2**31")
-        check(self.top_p is None or 1e-6 <= self.top_p <= 1, "top_p", self.top_p, "in 1e-6 to 1")
-        check(0 <= self.seed < 2**31, "seed", self.seed, "in [0, 2**31)")
+        validate(self)
         for name in ("suppress_words", "force_words"):
             words = getattr(self, name)
-            check(all(word.strip() for word in words), name, words, "words that are not empty")
-        for refused, reason in self._contradictions():
-            if refused:
-                raise ConfigError(reason)
+            check(all(word.strip() for word in words), name, words, "a list without empty words")
+        for incompatible, message in [*self._sampling_conflicts(), *self._beam_conflicts(), *self._word_conflicts()]:
+            if incompatible:
+                raise ConfigError(message)
 
-    def _contradictions(self) -> list[tuple[bool, str]]:
-        """What must not be, and what is said of it."""
-        beam, drawn = self.beam_width > 1, self.temperature > 0
-        twice = sorted({word for word in self.force_words if self.force_words.count(word) > 1})
-        both = sorted(set(self.force_words) & set(self.suppress_words))
-        longest = math.inf if self.max_length is None else self.max_length
+    def _sampling_conflicts(self) -> list[tuple[bool, str]]:
+        """Incompatible options of sampling and of the number of captions, with the error message of each."""
+        is_sampling, candidates = self.temperature > 0, max(self.beam_width, self.samples)
         return [
-            (beam and drawn, "A beam takes the likeliest words and a temperature draws words; leave one out."),
             (
-                not drawn and (self.top_k is not None or self.top_p is not None),
-                "top_k and top_p say which words are drawn, and at temperature 0 none are; set a temperature above 0.",
+                self.beam_width > 1 and is_sampling,
+                "beam_width above 1 and a temperature above 0 are incompatible; leave out one of them.",
             ),
             (
-                not drawn and self.samples > 1,
-                "At temperature 0 all samples would be the same; set a temperature above 0.",
+                not is_sampling and (self.top_k is not None or self.top_p is not None),
+                "top_k and top_p require sampling; set a temperature above 0.",
             ),
             (
-                self.n_best > max(self.beam_width, self.samples),
-                f"n_best {self.n_best} asks for more captions than are found; "
-                "set beam_width, or samples with a temperature, to as many at least.",
+                not is_sampling and self.samples > 1,
+                "Without sampling all samples are the same; set a temperature above 0.",
             ),
             (
-                self.consensus is not None and max(self.beam_width, self.samples) < 3,
-                "Two captions agree with each other equally, and one with itself: for a consensus set beam_width, or "
-                "samples with a temperature, to 3 at least.",
+                self.n_best > candidates,
+                f"n_best {self.n_best} exceeds the number of captions that are searched; set beam_width, "
+                f"or samples with a temperature, to at least {self.n_best}.",
             ),
+            (
+                self.consensus is not None and candidates < 3,
+                "consensus requires at least 3 captions to compare; set beam_width, or samples with a temperature, "
+                "to at least 3.",
+            ),
+        ]
+
+    def _beam_conflicts(self) -> list[tuple[bool, str]]:
+        """Incompatible options of beam search, with the error message of each."""
+        return [
             (
                 self.beam_width % self.beam_groups != 0,
                 f"beam_groups must divide beam_width, got {self.beam_groups} and {self.beam_width}.",
             ),
             (
                 (self.beam_groups > 1) != (self.diversity_penalty > 0),
-                "beam_groups above 1 and a diversity_penalty above 0 need each other: "
-                "groups without it would all find the same, and it acts between groups only.",
+                "beam_groups and diversity_penalty require each other; set beam_groups above 1 and diversity_penalty "
+                "above 0, or leave out both.",
             ),
             (
-                bool(self.force_words) and not beam,
-                "Words are forced by a beam, which finds a place for them; set beam_width above 1.",
+                bool(self.force_words) and self.beam_width == 1,
+                "force_words requires beam search; set beam_width above 1.",
             ),
             (
                 bool(self.force_words) and self.beam_groups > 1,
-                "Forced words divide the beam by how many are met already; leave out beam_groups.",
+                "force_words and beam_groups are incompatible; leave out beam_groups.",
             ),
-            (bool(twice), f"force_words names {twice} twice; each word is forced once."),
-            (bool(both), f"{both} cannot be both forced and suppressed."),
+        ]
+
+    def _word_conflicts(self) -> list[tuple[bool, str]]:
+        """Incompatible words and lengths, with the error message of each."""
+        twice = sorted({word for word in self.force_words if self.force_words.count(word) > 1})
+        both = sorted(set(self.force_words) & set(self.suppress_words))
+        longest = math.inf if self.max_length is None else self.max_length
+        return [
+            (bool(twice), f"force_words contains {twice} more than once; list each word once."),
+            (bool(both), f"force_words and suppress_words both contain {both}; remove them from one."),
             (self.min_length > longest, f"min_length {self.min_length} is above max_length {self.max_length}."),
             (
                 len(self.force_words) > longest,
-                f"{len(self.force_words)} forced words do not fit into max_length {self.max_length}.",
+                f"{len(self.force_words)} force_words do not fit in max_length {self.max_length}.",
             ),
         ]

@@ -109,8 +109,8 @@ def test_a_corpus_is_counted_in_words_of_the_users_dictionary(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["train", "a.txt:wieght=2", "--workdir", "x"], "Unknown key 'wieght' behind source a.txt"),
-        (["train", "a.txt", "--leave-out", "boring", "--workdir", "x"], "corpus.leave_out must be of no_letters"),
+        (["train", "a.txt:wieght=2", "--workdir", "x"], "Unknown option 'wieght' of source a.txt"),
+        (["train", "a.txt", "--leave-out", "boring", "--workdir", "x"], "corpus.leave_out must be one of no_letters"),
         (["corpus", "a.txt", "--format", "word"], "corpus.format must be one of parquet"),
         (["corpus", "a.txt", "--images", "nowhere"], "There is no folder of images 'nowhere'"),
     ],
