@@ -9,8 +9,8 @@ from pathlib import Path
 
 from caption_tx.config import BackboneConfig, Config, CorpusConfig, ModelConfig, TextConfig, TrainingConfig
 from caption_tx.data.corpus.table import read_corpus
-from caption_tx.data.scenes.captions import judge
-from caption_tx.data.scenes.rendering import SceneFiles, read_scenes, write_scenes
+from caption_tx.data.scenes.captions import check_caption
+from caption_tx.data.scenes.corpus import SceneFiles, read_scenes, write_scenes
 from caption_tx.errors import ImageError
 from caption_tx.evaluation.attention.grounding import Grounding, measure_grounding, poolings
 from caption_tx.figure_files import save_figure
@@ -95,7 +95,7 @@ def run_demo(workdir: Path, language: str = "zh", log: Callable[[str], None] = p
         if isinstance(result, ImageError):
             raise result
         captions[name] = caption = result[0]
-        exact = judge(caption.text, objects, language).exact
+        exact = check_caption(caption.text, objects, language).exact
         right += exact
         if number < SHOWN:
             log(f"  {name}  {caption.text}  ({'right' if exact else 'wrong'})")

@@ -42,8 +42,8 @@ from keras import ops
 
 from caption_tx import demo
 from caption_tx.data.features.backbone import dequantize
-from caption_tx.data.scenes.captions import judge
-from caption_tx.data.scenes.rendering import SceneFiles, read_scenes
+from caption_tx.data.scenes.captions import check_caption
+from caption_tx.data.scenes.corpus import SceneFiles, read_scenes
 from caption_tx.evaluation.attention.grounding import measure_grounding
 from caption_tx.inference.captioner import ImageCaptioner
 from caption_tx.training import fit
@@ -111,7 +111,7 @@ def main() -> None:
     captioner = ImageCaptioner(bundle)
     scenes = {name: objects for name, objects in read_scenes(files.scenes).items() if name.startswith("test-")}
     written = dict(captioner.captions(files.images / name for name in scenes))
-    right = sum(judge(written[str(files.images / name)][0].text, scenes[name], "zh").exact for name in scenes)
+    right = sum(check_caption(written[str(files.images / name)][0].text, scenes[name], "zh").exact for name in scenes)
     captions = captions_of(files.captions, files.images, "test")
     given = {Path(path).name: texts for path, texts in captions.items()}
     grounding = measure_grounding(captioner, files.images, scenes, given, "zh")

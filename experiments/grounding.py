@@ -97,7 +97,7 @@ def main() -> None:
 
     import caption_tx
     from caption_tx.data.scenes.captions import word_class
-    from caption_tx.data.scenes.rendering import read_scenes
+    from caption_tx.data.scenes.corpus import read_scenes
     from caption_tx.evaluation.attention.deletion import measure_deletion
     from caption_tx.evaluation.attention.grounding import all_sources, measure_grounding, poolings
 

@@ -99,6 +99,7 @@ def test_light_modules_do_not_load_tensorflow(run_python):
     names += [".data.corpus.table", ".data.checks.corpus_checks"]
     names += [".data.images.decoding", ".data.images.sources", ".data.images.inputs"]
     names += [".data.text.segmentation", ".data.text.word_lists", ".data.text.vocabulary"]
+    names += [".data.scenes.corpus"]
     names += [".training.ray.cluster", ".training.ray.jobs"]
     names += [".evaluation", ".evaluation.evaluate", ".evaluation.gallery", ".evaluation.table"]
     names += [".inference.predictions", ".inference.prediction_file"]

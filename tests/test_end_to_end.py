@@ -13,7 +13,7 @@ import pytest
 from caption_tx import demo
 from caption_tx.cli import main
 from caption_tx.config import BackboneConfig, Config, CorpusConfig, TextConfig, TrainingConfig
-from caption_tx.data.scenes.rendering import write_scenes
+from caption_tx.data.scenes.corpus import write_scenes
 from caption_tx.data.text.vocabulary import SPECIAL_TOKENS
 
 

@@ -18,7 +18,7 @@ import pytest
 from caption_tx import demo
 from caption_tx.bundle import load_bundle
 from caption_tx.config import dump_config
-from caption_tx.data.scenes.rendering import write_scenes
+from caption_tx.data.scenes.corpus import write_scenes
 from caption_tx.errors import CaptionTxError, ConfigError
 from caption_tx.training import distribution
 from caption_tx.training.distribution import Distribution, rank_and_world_size

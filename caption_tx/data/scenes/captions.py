@@ -1,7 +1,7 @@
-"""Captions of rendered scenes: their words and sentences, and an exact judge of any caption.
+"""Captions of rendered scenes, and an exact check of generated captions.
 
-Captions name every object in one order (left to right, or top to bottom), so that `judge` can
-tell exactly whether a generated caption is right.
+Captions name every object in a fixed order (left to right, or top to bottom), so `check_caption` can
+decide exactly whether a generated caption is correct.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ WORDS = {
         "size": {name: name for name in SIZES},
     },
 }
-"""Language -> kind of word -> name -> the word; each is one word for jieba, whatever stands beside it."""
+"""Language -> word class -> name -> word. jieba keeps each Chinese word whole, whatever its neighbors."""
 
-# Number of objects -> sentences. {0} is the first object with its article, {b0} the same with its size.
-_SENTENCES = {
+# Number of objects -> sentence templates. {0} is the first object with its article, {b0} adds its size.
+_TEMPLATES = {
     "zh": {
         1: ("{0}在画面的{place}", "图中有{0}", "{side}是{0}", "这里有{b0}"),
         2: ("{0}在{1}的{side}", "图中有{0}和{1}", "{first}是{0}，{last}是{1}", "这里有{b0}和{b1}"),
@@ -55,8 +55,8 @@ _SENTENCES = {
     },
 }
 _SLOTS = ("side", "place", "first", "last", "start", "end", "line")
-# Where the first named object stands -> the words of `_SLOTS`. Scenes of several objects only say "left"
-# and "above"; the judge knows the other two as well, because a person may turn a sentence round.
+# Direction of the first object relative to the second -> the words for `_SLOTS`. Scenes of several objects
+# only use "left" and "above"; `check_caption` also accepts the reverse, which a person may write.
 _DIRECTIONS = {
     "zh": {
         "left": ("左边", "左侧", "左边", "右边", "左", "右", "一行"),
@@ -73,49 +73,34 @@ _DIRECTIONS = {
 }
 _RELATION_WORDS = {
     "zh": frozenset(
-        [
-            "左边",
-            "右边",
-            "上面",
-            "下面",
-            "左侧",
-            "右侧",
-            "上方",
-            "下方",
-            "中间",
-            "从左到右",
-            "从右到左",
-            "从上到下",
-            "从下到上",
-            "一行",
-            "一列",
-            "排成一列",
-        ]
+        ["左边", "右边", "上面", "下面", "左侧", "右侧", "上方", "下方", "中间", "一行", "一列", "排成一列"]
+        + ["从左到右", "从右到左", "从上到下", "从下到上"]
     ),
     "en": frozenset(["left", "right", "above", "below", "top", "bottom", "middle", "row", "column"]),
 }
 
 
 @dataclass(frozen=True)
-class SceneVerdict:
-    """What `judge` found.
+class CaptionCheck:
+    """The result of `check_caption`.
 
     Attributes:
-        exact: the (color, shape) pairs of the caption are those of the scene, none missing or added.
-        relation: whether the stated place or order is true; None when the caption states none.
-        found, expected: (color, shape) pairs of the caption and of the scene, sorted.
+        exact: whether the (color, shape) pairs of the caption are exactly those of the scene.
+        relation: whether the stated position or order is correct; None if the caption states none.
+        named: (color, shape) pairs in the caption, sorted.
+        expected: (color, shape) pairs in the scene, sorted.
     """
 
     exact: bool
     relation: bool | None
-    found: tuple[tuple[str, str], ...]
+    named: tuple[tuple[str, str], ...]
     expected: tuple[tuple[str, str], ...]
 
 
 def check_language(language: str) -> None:
-    """Nothing for one of `LANGUAGES`, ConfigError for anything else."""
+    """Raises ConfigError unless the language is one of `LANGUAGES`."""
     if language not in LANGUAGES:
-        raise ConfigError(f"The language of scenes must be one of {LANGUAGES}, got {language!r}.")
+        raise ConfigError(f"The language of scenes must be one of {', '.join(LANGUAGES)}, got {language!r}.")
 
 
 def _phrase(item: SceneObject, language: str, with_size: bool) -> str:
@@ -127,17 +112,21 @@ def _phrase(item: SceneObject, language: str, with_size: bool) -> str:
     return f"{'an' if text[0] in 'aeiou' else 'a'} {text}"
 
 
-def describe(objects: Sequence[SceneObject], direction: str, language: str) -> tuple[str, ...]:
-    """Four captions of the objects of `plan_scene`, each naming the color and shape of every object.
+def scene_captions(objects: Sequence[SceneObject], direction: str, language: str) -> tuple[str, ...]:
+    """Returns four captions of a scene, each naming the color and shape of every object.
+
+    Args:
+        objects, direction: as `plan_scene` returns them.
+        language: one of `LANGUAGES`.
 
     Raises:
-        ConfigError: the language is none of `LANGUAGES`.
+        ConfigError: the language is unknown.
     """
     check_language(language)
     slots = dict(zip(_SLOTS, _DIRECTIONS[language][direction], strict=True))
-    plain = [_phrase(item, language, False) for item in objects]
-    sized = {f"b{number}": _phrase(item, language, True) for number, item in enumerate(objects)}
-    return tuple(text.format(*plain, **sized, **slots) for text in _SENTENCES[language][len(objects)])
+    phrases = [_phrase(item, language, with_size=False) for item in objects]
+    sized = {f"b{index}": _phrase(item, language, with_size=True) for index, item in enumerate(objects)}
+    return tuple(template.format(*phrases, **sized, **slots) for template in _TEMPLATES[language][len(objects)])
 
 
 @cache
@@ -150,34 +139,38 @@ def _object_pattern(language: str) -> re.Pattern[str]:
     return re.compile(rf"\b(?:an? )?(?:(?:{words['size']}) )?({words['color']}) ({words['shape']})\b")
 
 
-def _plain(text: str, language: str) -> str:
-    """Lower case without punctuation; without spaces as well in Chinese."""
+def _normalize(text: str, language: str) -> str:
+    """Returns lowercased text without punctuation; Chinese also loses its spaces."""
     return re.sub(r"[^\w@]+", "" if language == "zh" else " ", text.lower()).strip()
 
 
-def _frame(text: str, language: str) -> str:
-    """A plain sentence reduced to the form that `_frames` knows; 的 before a place may be left out."""
-    return text.replace("的", "") if language == "zh" else text
+def _frame(normalized: str, language: str) -> str:
+    """Returns a sentence in the form of the keys of `_frames`: 的 is optional before a position word."""
+    return normalized.replace("的", "") if language == "zh" else normalized
 
 
 @cache
 def _frames(language: str) -> dict[str, str | None]:
-    """Sentence with "@" for each object -> the direction that it states, or None."""
+    """Returns a mapping from sentence, with "@" in place of each object, to the stated direction or None."""
     frames: dict[str, str | None] = {}
-    for sentences in _SENTENCES[language].values():
-        for text in sentences:
-            stated = any("{" + slot in text for slot in _SLOTS)
+    for templates in _TEMPLATES[language].values():
+        for template in templates:
+            states_direction = any("{" + slot in template for slot in _SLOTS)
             for direction, words in _DIRECTIONS[language].items():
                 slots = dict(zip(_SLOTS, words, strict=True))
-                marks = {f"b{number}": "@" for number in range(3)}
-                frame = _frame(_plain(text.format("@", "@", "@", **marks, **slots), language), language)
-                # A row reads left to right, so the first reading of a frame is kept.
-                frames.setdefault(frame, direction if stated else None)
+                sized = {f"b{index}": "@" for index in range(3)}
+                sentence = template.format("@", "@", "@", **sized, **slots)
+                frame = _frame(_normalize(sentence, language), language)
+                # "in a row" fits both directions. A row is read from left to right, so the first one counts.
+                frames.setdefault(frame, direction if states_direction else None)
     return frames
 
 
-def _holds(direction: str, centers: Sequence[tuple[float, float]]) -> bool:
-    """Whether objects at `centers`, as named, stand in the stated direction (one object: in the picture)."""
+def _is_arranged(direction: str, centers: Sequence[tuple[float, float]]) -> bool:
+    """Returns whether objects at `centers`, in the order named, are arranged in the stated direction.
+
+    A single object is compared with the center of the image.
+    """
     axis = 0 if direction in ("left", "right") else 1
     sign = 1 if direction in ("left", "above") else -1
     if len(centers) == 1:
@@ -186,65 +179,70 @@ def _holds(direction: str, centers: Sequence[tuple[float, float]]) -> bool:
     return all(sign * (later[axis] - earlier[axis]) > 0 for earlier, later in pairwise(centers))
 
 
-def judge(caption: str, objects: Sequence[SceneObject], language: str) -> SceneVerdict:
-    """Whether a caption, generated or typed, names exactly the objects of a scene.
+def check_caption(caption: str, objects: Sequence[SceneObject], language: str) -> CaptionCheck:
+    """Checks whether a caption names exactly the objects of a scene.
 
-    A color or shape word outside a (color, shape) pair makes a caption inexact. Spaces and
-    punctuation do not matter. A relation in a sentence of unknown form counts as untrue.
+    A color or shape word outside a (color, shape) pair makes a caption inexact. Spaces and punctuation are
+    ignored. A relation in an unknown form of sentence counts as incorrect.
+
+    Example:
+        >>> circle = SceneObject("circle", "red", "large", (60.0, 100.0), 40.0, 0.0)
+        >>> check_caption("there is a red circle", [circle], "en").exact
+        True
 
     Raises:
-        ConfigError: the language is none of `LANGUAGES`.
+        ConfigError: the language is unknown.
     """
     check_language(language)
     words = WORDS[language]
     names = {word: name for kind in ("color", "shape") for name, word in words[kind].items()}
-    text = _plain(caption, language)
+    text = _normalize(caption, language)
     pattern = _object_pattern(language)
-    found = [(names[color], names[shape]) for color, shape in pattern.findall(text)]
+    named = [(names[color], names[shape]) for color, shape in pattern.findall(text)]
     expected = [(item.color, item.shape) for item in objects]
     frame = _frame(pattern.sub("@", text), language)
-    # Chinese is searched without spaces; English by whole words, or "square" would be in "squares".
+    # Chinese is searched without spaces. English is searched by whole words, because "squares" contains "square".
     rest = frame if language == "zh" else frame.split()
-    exact = Counter(found) == Counter(expected) and not any(word in rest for word in names)
-
+    exact = Counter(named) == Counter(expected) and not any(word in rest for word in names)
     relation: bool | None = None
     if frame in _frames(language):
         direction = _frames(language)[frame]
         if direction is not None:
             centers = {(item.color, item.shape): item.center for item in objects}
-            known = all(pair in centers for pair in found)
-            relation = known and _holds(direction, [centers[pair] for pair in found])
+            relation = all(pair in centers for pair in named)
+            relation = relation and _is_arranged(direction, [centers[pair] for pair in named])
     elif any(word in rest for word in _RELATION_WORDS[language]):
         relation = False
-    return SceneVerdict(exact, relation, tuple(sorted(found)), tuple(sorted(expected)))
+    return CaptionCheck(exact, relation, tuple(sorted(named)), tuple(sorted(expected)))
 
 
 def word_class(word: str, language: str) -> str | None:
-    """ "color", "shape", "size" or "relation" for a word of a scene caption, None for the rest."""
+    """Returns "color", "shape", "size" or "relation" for such a word of a scene caption, None for other words."""
     check_language(language)
-    for kind, words in WORDS[language].items():
+    for name, words in WORDS[language].items():
         if word in words.values():
-            return kind
+            return name
     return "relation" if word in _RELATION_WORDS[language] else None
 
 
 def named_objects(words: Sequence[str], objects: Sequence[SceneObject], language: str) -> list[int | None]:
-    """For each word of a segmented caption, the index of the object whose color or shape it is, or None.
+    """Returns, for each word of a segmented caption, the index of the object whose color or shape it names.
 
-    A color belongs to the next shape word; a pair that is not in the scene belongs to no object.
+    A color word belongs to the next shape word. Words of pairs that are not in the scene, and all other
+    words, get None.
     """
     check_language(language)
     names = {word: name for kind in ("color", "shape") for name, word in WORDS[language][kind].items()}
-    numbers = {(item.color, item.shape): number for number, item in enumerate(objects)}
+    index_of = {(item.color, item.shape): index for index, item in enumerate(objects)}
     result: list[int | None] = [None] * len(words)
-    color_at: int | None = None
-    for place, word in enumerate(words):
+    color_position: int | None = None
+    for position, word in enumerate(words):
         kind = word_class(word, language)
         if kind == "color":
-            color_at = place
+            color_position = position
         elif kind == "shape":
-            if color_at is not None:
-                number = numbers.get((names[words[color_at]], names[word]))
-                result[color_at] = result[place] = number
-            color_at = None
+            if color_position is not None:
+                index = index_of.get((names[words[color_position]], names[word]))
+                result[color_position] = result[position] = index
+            color_position = None
     return result

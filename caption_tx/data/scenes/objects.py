@@ -1,4 +1,4 @@
-"""What a rendered scene is made of: colors, shapes, sizes, and one object with the pixels that it covers."""
+"""The building blocks of rendered scenes: colors, shapes, sizes, and objects with their pixel masks."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 IMAGE_SIZE = 224
-"""Height and width of a scene, in pixels."""
+"""Height and width of a scene in pixels."""
 
 CENTER = IMAGE_SIZE / 2
-"""Of a scene along either axis, in pixels."""
+"""Center of a scene along either axis, in pixels."""
 
 COLORS = {
     "red": (214, 36, 40),
@@ -24,7 +24,7 @@ COLORS = {
     "purple": (146, 54, 186),
     "white": (244, 244, 244),
 }
-"""Color name -> RGB in [0, 255]; a rendered object strays by at most `COLOR_JITTER` per channel."""
+"""Color name -> RGB in [0, 255]; rendered objects differ by at most `COLOR_JITTER` per channel."""
 
 COLOR_JITTER = 10
 SHAPES = ("circle", "square", "triangle", "star", "cross", "diamond")
@@ -34,7 +34,7 @@ SIZES = {"small": (27.0, 31.0), "large": (38.0, 43.0)}
 
 @cache
 def _outline(shape: str) -> np.ndarray:
-    """Corners of a shape inside the unit circle, float (corners, 2), y downwards."""
+    """Returns the corners (x, y) of a shape inside the unit circle, float (corners, 2); y points down."""
     turn = 2 * np.pi
     if shape == "cross":
         a, b = 0.30, 0.95
@@ -43,7 +43,7 @@ def _outline(shape: str) -> np.ndarray:
         return np.stack([x, y], axis=1)
     if shape == "diamond":
         return np.array([(0.0, -1.0), (0.64, 0.0), (0.0, 1.0), (-0.64, 0.0)])
-    # The circle is smaller than its bounding circle so that it does not look larger than the rest.
+    # A circle that filled its bounding circle would look larger than the other shapes.
     radii = {"circle": [0.88] * 72, "square": [1.0] * 4, "triangle": [1.0] * 3, "star": [1.0, 0.44] * 5}[shape]
     start = -turn / 8 if shape == "square" else -turn / 4
     angles = start + turn * np.arange(len(radii)) / len(radii)
@@ -52,15 +52,15 @@ def _outline(shape: str) -> np.ndarray:
 
 @dataclass(frozen=True)
 class SceneObject:
-    """One object: what it is and where it stands.
+    """One object of a scene: its appearance and position.
 
     Attributes:
         shape: one of `SHAPES`.
         color: a key of `COLORS`.
         size: a key of `SIZES`.
         center: (x, y) in pixels from the upper left corner.
-        radius: of the bounding circle, in pixels.
-        angle: clockwise turn, in degrees.
+        radius: radius of the bounding circle, in pixels.
+        angle: clockwise rotation, in degrees.
     """
 
     shape: str
@@ -71,7 +71,7 @@ class SceneObject:
     angle: float
 
     def coverage(self, oversampling: int = 4) -> np.ndarray:
-        """Share of each pixel that the object covers, float32 (224, 224) in [0, 1]."""
+        """Returns the fraction of each pixel that the object covers, float32 (224, 224) in [0, 1]."""
         theta = math.radians(self.angle)
         turn = np.array([[math.cos(theta), math.sin(theta)], [-math.sin(theta), math.cos(theta)]])
         corners = _outline(self.shape) @ turn * self.radius + self.center
@@ -85,5 +85,5 @@ class SceneObject:
         return full
 
     def mask(self) -> np.ndarray:
-        """The pixels at least half covered by the object, bool (224, 224)."""
+        """Returns the pixels that the object covers at least half, bool (224, 224)."""
         return self.coverage() >= 0.5

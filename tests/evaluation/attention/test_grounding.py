@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from caption_tx.config import POOL_NAMES, BackboneConfig, TextConfig
+from caption_tx.data.scenes.corpus import read_scenes, write_scenes
 from caption_tx.data.scenes.objects import SceneObject
-from caption_tx.data.scenes.rendering import read_scenes, write_scenes
 from caption_tx.data.text.segmentation import Segmenter
 from caption_tx.data.text.tokenizer import Tokenizer
 from caption_tx.data.text.vocabulary import SPECIAL_TOKENS

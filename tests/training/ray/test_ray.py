@@ -26,7 +26,7 @@ from caption_tx.config import Config, from_dict
 from caption_tx.config import dump_config as dump
 from caption_tx.data.features.cache import open_cache
 from caption_tx.data.features.corpus_features import encode_corpus
-from caption_tx.data.scenes.rendering import write_scenes
+from caption_tx.data.scenes.corpus import write_scenes
 from caption_tx.errors import CaptionTxError, ConfigError
 from caption_tx.training.fit import train
 from caption_tx.training.ray import cluster as ray_cluster
