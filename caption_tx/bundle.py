@@ -20,7 +20,7 @@ import numpy as np
 from caption_tx import __version__
 from caption_tx.assets import bundle_folder
 from caption_tx.config import BackboneConfig, TextConfig, from_dict, to_dict
-from caption_tx.data.features.backbone import WEIGHTS_VARIABLE, Backbone
+from caption_tx.data.features.backbone import WEIGHTS_ENV_VAR, Backbone
 from caption_tx.data.text.segmentation import Segmenter
 from caption_tx.data.text.tokenizer import Tokenizer
 from caption_tx.errors import BundleError, ConfigError
@@ -70,7 +70,7 @@ class Bundle:
         if differences:
             raise BundleError(
                 f"The backbone at hand differs in {', '.join(differences)} from the one this bundle was trained "
-                f"on; name its weights with --backbone-weights or {WEIGHTS_VARIABLE}."
+                f"on; name its weights with --backbone-weights or {WEIGHTS_ENV_VAR}."
             )
         return backbone
 

@@ -53,7 +53,8 @@ import tensorflow as tf
 from caption_tx.config import COMPRESSIONS, STORAGES, BackboneConfig
 from caption_tx.data.features import shards
 from caption_tx.data.features.backbone import Backbone
-from caption_tx.data.features.encoding import FeatureCache, encode_images
+from caption_tx.data.features.cache import FeatureCache
+from caption_tx.data.features.encoding import encode_images
 from caption_tx.data.images.sources import open_images
 
 BATCH = 32

@@ -46,7 +46,7 @@ def make_corpus(folder: Path, captions: list[str], count: int) -> None:
     import tensorflow as tf
 
     from caption_tx.data.features.encoding import encode_images
-    from caption_tx.data.images.sources import Images
+    from caption_tx.data.images.sources import ImageSource
 
     folder.mkdir(parents=True, exist_ok=True)
     names = [f"{number:06d}.jpg" for number in range(count)]
@@ -58,7 +58,7 @@ def make_corpus(folder: Path, captions: list[str], count: int) -> None:
     drawn = random.integers(1, 256, (512, *GRID), np.uint8) * (random.random((512, *GRID)) > 0.64)
     drawn = drawn.astype(np.uint8)
 
-    class SearchInputs(Images):
+    class SearchInputs(ImageSource):
         """Stands for a folder: picture i is the number i."""
 
         def read_image(self, name: str, size: int) -> tuple[str, np.ndarray]:
@@ -94,7 +94,7 @@ def measure(folder: Path, rows: int, steps: int) -> dict[str, float]:
     from caption_tx.config import Config, CorpusConfig
     from caption_tx.data.batches import cached_rows, packed_batches
     from caption_tx.data.corpus.table import read_corpus
-    from caption_tx.data.features.encoding import open_cache
+    from caption_tx.data.features.cache import open_cache
     from caption_tx.data.preparation import release_memory, segment_corpus, tokenize_corpus
     from caption_tx.data.text.segmentation import Segmenter
     from caption_tx.training.objective import MaskedLoss, TokenAccuracy, TokenLoss

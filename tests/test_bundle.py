@@ -13,7 +13,7 @@ import pytest
 from caption_tx import assets
 from caption_tx.bundle import CONFIG, DICTIONARY, VOCABULARY, WEIGHTS, Bundle, load_bundle, save_bundle
 from caption_tx.config import TextConfig
-from caption_tx.data.features.backbone import WEIGHTS_VARIABLE
+from caption_tx.data.features.backbone import WEIGHTS_ENV_VAR
 from caption_tx.data.text.tokenizer import Tokenizer
 from caption_tx.data.text.vocabulary import SPECIAL_TOKENS
 from caption_tx.errors import BundleError
@@ -207,7 +207,7 @@ def test_backbone_is_found_where_the_path_is_of_another_machine(bundle, folder, 
     edit(folder, lambda config: config["backbone"].update(weights="/another/machine.weights.h5"))
     again = load_bundle(folder)
     assert again.load_backbone(backbone_config.weights).key == bundle.backbone_key
-    monkeypatch.setenv(WEIGHTS_VARIABLE, backbone_config.weights)
+    monkeypatch.setenv(WEIGHTS_ENV_VAR, backbone_config.weights)
     assert again.load_backbone().key == bundle.backbone_key
 
 

@@ -22,7 +22,7 @@ def caption(arguments: argparse.Namespace) -> None:
     options = decoding_options(arguments)
     if arguments.batch_size < 1:
         raise ConfigError(f"--batch-size must be at least 1 image, got {arguments.batch_size}.")
-    from caption_tx.data.images.inputs import find_images
+    from caption_tx.data.images.discovery import find_images
     from caption_tx.inference.prediction_file import check_out
 
     if arguments.out is not None:
@@ -70,7 +70,7 @@ def _write_captions(arguments: argparse.Namespace, captioner: Any, images: Itera
     """Adds to the file what it does not hold, and tells the counts."""
     from tqdm import tqdm
 
-    from caption_tx.data.images.inputs import count_images
+    from caption_tx.data.images.discovery import count_images
     from caption_tx.inference.prediction_file import PredictionFile
 
     def count() -> None:

@@ -16,7 +16,7 @@ from caption_tx.config import DecodingOptions
 from caption_tx.errors import CaptionTxError, ConfigError
 
 if TYPE_CHECKING:
-    from caption_tx.data.images.inputs import NamedImage
+    from caption_tx.data.images.discovery import NamedImage
     from caption_tx.inference.attention.health import MapHealth
     from caption_tx.inference.attention.maps import AttentionMaps
     from caption_tx.inference.captioner import ImageCaptioner
@@ -57,7 +57,7 @@ def _check(arguments: argparse.Namespace) -> DecodingOptions:
 def explain(arguments: argparse.Namespace) -> None:
     """Tells, draws or writes where the model looked."""
     options = _check(arguments)
-    from caption_tx.data.images.inputs import find_images
+    from caption_tx.data.images.discovery import find_images
 
     images = find_images(arguments.images, lambda text: warn(f"skipped: {text}"))
     if arguments.out is not None:

@@ -21,9 +21,9 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from caption_tx.data.features.encoding import FeatureCache
+from caption_tx.data.features.cache import FeatureCache
 from caption_tx.data.images.augmentation import augment
-from caption_tx.data.images.sources import Images
+from caption_tx.data.images.sources import ImageSource
 from caption_tx.data.text.tokenizer import TokenLists
 from caption_tx.errors import ImageError
 from caption_tx.threads import count_cores, without_tuning
@@ -174,7 +174,7 @@ def cached_rows(
         return row | {"features": row["features"][_draw_view(views, shuffle_seed, number)]}
 
     # Alike in every worker, as all must have one order.
-    held = len(packed.images) * cache.record_bytes * views <= HELD_BYTES * cache.views
+    held = len(packed.images) * cache.record_bytes * views <= HELD_BYTES * cache.num_augmentations
     path_seed = None if held else shuffle_seed
     if workers == 1:
         paths = tf.data.Dataset.from_tensor_slices(cache.paths_holding(packed.images))
@@ -206,14 +206,15 @@ def _shared_records(
     """(record, `_OWN`) of every n-th shard, ("", number of the row) of the others, as their manifests list them.
 
     An image belongs to whoever owns its shard, so each comes once also where a manifest's order is not the
-    records' (doubles in a cache that was not joined); only the company that it keeps in a batch differs then.
+    records' (duplicates in a cache that was not joined); only the company that it keeps in a batch differs then.
     """
     worker, workers = share
     paths = cache.paths_holding(packed.images)
     numbers = {name: number for number, name in enumerate(packed.images)}
     shards = {cache.path(shard): shard for shard in cache.shards}
     listed = [
-        [numbers.get(name, -1) for name in cache.shards[shards[path]]] + [-1] * len(cache.doubles.get(shards[path], ()))
+        [numbers.get(name, -1) for name in cache.shards[shards[path]]]
+        + [-1] * len(cache.duplicates.get(shards[path], ()))
         for path in paths
     ]
     splits = tf.constant(np.concatenate([[0], np.cumsum([len(rows) for rows in listed])]), tf.int64)
@@ -234,7 +235,7 @@ def _shared_records(
 
 
 def picture_rows(
-    images: Images,
+    images: ImageSource,
     packed: PackedCaptions,
     image_size: int,
     shuffle_seed: int | None,

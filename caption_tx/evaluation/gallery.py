@@ -10,7 +10,7 @@ import io
 from dataclasses import dataclass
 from typing import Any
 
-from caption_tx.data.images.sources import Images
+from caption_tx.data.images.sources import ImageSource
 from caption_tx.errors import ImageError
 from caption_tx.evaluation.evaluate import Evaluation
 from caption_tx.evaluation.scores import METRICS, TITLES
@@ -44,7 +44,7 @@ def worst_first(evaluation: Evaluation) -> list[str]:
     return sorted(scores, key=lambda name: (*(scores[name][metric] for metric in ("cider", "bleu4", "rouge_l")), name))
 
 
-def gallery_page(evaluation: Evaluation, images: Images | None = None, most: int = 200, title: str = "") -> str:
+def gallery_page(evaluation: Evaluation, images: ImageSource | None = None, most: int = 200, title: str = "") -> str:
     """The page of the `most` worst images, as HTML; without `images` it has no pictures.
 
     A picture that cannot be read leaves its place empty and says why.
@@ -83,7 +83,7 @@ def _sorts(entries: list[Entry]) -> list[tuple[str, str]]:
     return [*sorts, ("image", "name")]
 
 
-def _entry(evaluation: Evaluation, name: str, images: Images | None) -> Entry:
+def _entry(evaluation: Evaluation, name: str, images: ImageSource | None) -> Entry:
     predictions = evaluation.predictions
     facts: dict[str, Any] = {
         "image": name,
@@ -96,7 +96,7 @@ def _entry(evaluation: Evaluation, name: str, images: Images | None) -> Entry:
     if images is None:
         return Entry(**facts)
     try:
-        _, picture = images.read_picture(name, SIDE)
+        _, picture = images.read_pil_image(name, SIDE)
     except ImageError as error:
         return Entry(**facts, problem=str(error))
     picture.thumbnail((SIDE, SIDE))

@@ -16,9 +16,10 @@ import tensorflow as tf
 from caption_tx.bundle import Bundle, load_bundle
 from caption_tx.config import DecodingOptions
 from caption_tx.data.features.backbone import Backbone, dequantize
-from caption_tx.data.images.inputs import NamedImage
-from caption_tx.data.images.reader import Pictures, prefetch, read_pictures
-from caption_tx.data.images.sources import Images, open_images
+from caption_tx.data.features.extraction import encode_batches
+from caption_tx.data.images.discovery import NamedImage
+from caption_tx.data.images.prefetching import prefetch
+from caption_tx.data.images.sources import ImageSource, open_images
 from caption_tx.data.text.segmentation import Segmenter
 from caption_tx.errors import CaptionTxError, ConfigError, ImageError
 from caption_tx.inference.attention.maps import AttentionMaps
@@ -82,7 +83,7 @@ class ImageCaptioner:
         images: Iterable[NamedImage],
         options: DecodingOptions | None = None,
         batch_size: int = 64,
-        location: str | Images = "",
+        location: str | ImageSource = "",
     ) -> Iterator[tuple[str, list[Caption] | ImageError]]:
         """Each image with its captions, the best first, in order; an unreadable one with its error instead.
 
@@ -100,14 +101,10 @@ class ImageCaptioner:
         if batch_size < 1:
             raise ConfigError(f"batch_size must be at least 1 image, got {batch_size}.")
         source = open_images(location) if isinstance(location, str) else location
-        size, stopped = self.backbone.config.image_size, threading.Event()  # loads the backbone before any file
-
-        def encoded() -> Iterator[tuple[Pictures, tf.Tensor | None]]:
-            for batch in read_pictures(images, source, size, batch_size, stopped):
-                yield batch, self.features(batch.pixels) if batch.contents else None
-
-        for batch, features in prefetch(encoded(), depth=2, left=stopped):
-            found = iter([] if features is None else self.decode_features(features, batch.contents, options))
+        stop = threading.Event()
+        encoded = encode_batches(self.backbone, images, source, batch_size, stop)
+        for batch, features in prefetch(encoded, depth=2, closed=stop):
+            found = iter(self.decode_features(dequantize(features), batch.contents, options) if batch.contents else [])
             for place, name in enumerate(batch.names):
                 yield name, batch.errors[place] if place in batch.errors else next(found)
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from caption_tx.config import DecodingOptions
-from caption_tx.data.images.decoding import decode_picture, resize
-from caption_tx.data.images.inputs import NamedImage
+from caption_tx.data.images.decoding import decode_image, resize
+from caption_tx.data.images.discovery import NamedImage
 from caption_tx.data.images.sources import open_images
 from caption_tx.errors import CaptionTxError, ConfigError, ImageError
 from caption_tx.inference.attention.maps import END_MARK, AttentionMaps, joined_words
@@ -83,8 +83,8 @@ def _joined(maps: AttentionMaps, wanted: _Wanted) -> AttentionMaps:
 def _read(item: NamedImage, size: int) -> _Read:
     name = name_of(item)
     data = item[1] if isinstance(item, tuple) else open_images("").read_bytes(name)
-    content, picture = decode_picture(data, name, size)
-    _, shown = decode_picture(data, name, FIGURE_SIDE)
+    content, picture = decode_image(data, name, size)
+    _, shown = decode_image(data, name, FIGURE_SIDE)
     shown.thumbnail((FIGURE_SIDE, FIGURE_SIDE))
     return _Read(content, resize(picture, size), np.asarray(shown))
 

@@ -28,7 +28,7 @@ except ImportError:  # Windows
     fcntl = None
 
 if TYPE_CHECKING:
-    from caption_tx.data.images.inputs import NamedImage
+    from caption_tx.data.images.discovery import NamedImage
     from caption_tx.inference.search.decode import Caption
 
 

@@ -17,9 +17,10 @@ from caption_tx.bundle import Bundle, load_bundle, save_bundle
 from caption_tx.config import Config, DecodingOptions, TextConfig, TrainingConfig, dump_config, load_config
 from caption_tx.data.batches import PackedCaptions, cached_rows, packed_batches, picture_rows
 from caption_tx.data.features.backbone import Backbone, dequantize
-from caption_tx.data.features.cache import FeatureCache, telling_damage
+from caption_tx.data.features.cache import FeatureCache, explain_damage
 from caption_tx.data.features.corpus_features import encode_splits, encode_together, find_unreadable, read_table
-from caption_tx.data.images.sources import Images, open_images
+from caption_tx.data.features.extraction import extract_features
+from caption_tx.data.images.sources import ImageSource, open_images
 from caption_tx.data.preparation import (
     TRAINING_SPLITS,
     SegmentedCorpus,
@@ -30,7 +31,7 @@ from caption_tx.data.preparation import (
 from caption_tx.data.text.segmentation import Segmenter
 from caption_tx.data.text.tokenizer import Tokenizer
 from caption_tx.data.text.word_vectors import read_word_vectors
-from caption_tx.errors import ConfigError, ImageError
+from caption_tx.errors import ConfigError
 from caption_tx.evaluation.protocol import reference_converter
 from caption_tx.evaluation.scores import require_scorers
 from caption_tx.files import write_atomically
@@ -41,9 +42,6 @@ from caption_tx.training.callbacks import CaptionMetrics, RunCheckpoint, SampleC
 from caption_tx.training.distribution import Distribution
 from caption_tx.training.objective import MaskedLoss, TokenAccuracy, TokenLoss
 from caption_tx.training.training_model import TrainingModel, make_captioner, resolve_precision
-
-_ENCODED = 32
-"""Images through the backbone at once."""
 
 
 @dataclass(frozen=True)
@@ -231,7 +229,7 @@ def _train(config: Config, workdir: Path, log: Callable[[str], None], chosen: Di
         callbacks.append(keras.callbacks.TensorBoard(workdir / "tensorboard", write_graph=False))
     del words
     release_memory()
-    with telling_damage(folder):
+    with explain_damage(folder):
         for stage in stages:
             begin = max(done, stage.begin)
             if begin >= stage.end or state.stopped:
@@ -312,7 +310,7 @@ def _free_running(
     captioner: Captioner,
     tokenizer: Tokenizer,
     words: SegmentedCorpus,
-    images: Images,
+    images: ImageSource,
     backbone: Backbone,
     cache: FeatureCache | None,
     chosen: Distribution,
@@ -324,7 +322,7 @@ def _free_running(
     names = list(references)
     features = None
     if chosen.is_chief:
-        features = _load_features(names, images, backbone) if cache is None else cache.load(names)
+        features = extract_features(backbone, images, names).features if cache is None else cache.load(names)
     return CaptionMetrics(
         captioner,
         tokenizer,
@@ -340,21 +338,12 @@ def _free_running(
     )
 
 
-def _load_features(names: Sequence[str], images: Images, backbone: Backbone) -> np.ndarray:
-    """Stored features (B, h, w, C) of images that could be read before."""
-    found = []
-    for start in range(0, len(names), _ENCODED):
-        pictures = [images.read_image(name, backbone.config.image_size)[1] for name in names[start : start + _ENCODED]]
-        found.append(np.asarray(backbone.encode(np.stack(pictures))))
-    return np.concatenate(found)
-
-
 def _samples(
     config: Config,
     captioner: Captioner,
     tokenizer: Tokenizer,
     words: SegmentedCorpus,
-    images: Images,
+    images: ImageSource,
     backbone: Backbone,
     workdir: Path,
     log: Callable[[str], None],
@@ -371,17 +360,13 @@ def _samples(
         names = list(rows.index[rows["split"] == split][: config.training.sample_count])
     if not names:
         return None
-    size = backbone.config.image_size
-    pictures = {}
-    for name in names:
-        try:
-            pictures[name] = images.read_image(name, size)[1]
-        except ImageError as error:
-            log(f"No sample captions of an image: {error}")
-    if not pictures:
+    extracted = extract_features(backbone, images, names)
+    for error in extracted.errors.values():
+        log(f"No sample captions of an image: {error}")
+    if not extracted.names:
         return None
-    names = list(pictures)
-    encoded = np.asarray(dequantize(backbone.encode(np.stack(list(pictures.values())))))
+    names = extracted.names
+    encoded = np.asarray(dequantize(extracted.features))
     said = {"human": "a person wrote", "machine": "a machine translated"}
     references = [f"{said[rows.loc[name, 'origin']]}: {rows.loc[name, 'caption']}" for name in names]
     return SampleCaptions(

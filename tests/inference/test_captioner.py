@@ -12,7 +12,8 @@ from caption_tx.bundle import Bundle
 from caption_tx.config import BackboneConfig, DecodingOptions, TextConfig
 from caption_tx.data.features.backbone import Backbone
 from caption_tx.data.images.decoding import read_image
-from caption_tx.data.images.reader import prefetch, read_pictures
+from caption_tx.data.images.prefetching import prefetch
+from caption_tx.data.images.reader import read_image_batches
 from caption_tx.data.images.sources import open_images
 from caption_tx.errors import CaptionTxError, ConfigError, ImageError
 from caption_tx.inference.captioner import ImageCaptioner
@@ -104,7 +105,7 @@ def test_a_batch_without_a_readable_image(captioner, folder):
 
 
 def test_pictures_are_read_as_everywhere_else(folder, names):
-    batches = list(read_pictures(iter(names), open_images(""), 32, 4))
+    batches = list(read_image_batches(iter(names), open_images(""), 32, 4))
     assert [len(batch.names) for batch in batches] == [4, 4, 4, 2]
     assert [name for batch in batches for name in batch.names] == names
     for batch in batches:

@@ -18,7 +18,7 @@ from caption_tx.data.checks.caption_problems import CONTROL, FULL_WIDTH, caption
 from caption_tx.data.checks.findings import LISTED, Findings
 from caption_tx.data.checks.image_checks import Progress, check_images
 from caption_tx.data.corpus.table import machine_references, spread
-from caption_tx.data.images.sources import Images
+from caption_tx.data.images.sources import ImageSource
 from caption_tx.data.text.segmentation import Segmenter
 from caption_tx.data.text.vocabulary import build_vocabulary, is_valid_word
 from caption_tx.data.text.word_lists import WordLists
@@ -37,7 +37,7 @@ def check_corpus(
     table: pd.DataFrame,
     segmenter: Segmenter,
     *,
-    images: Images | None = None,
+    images: ImageSource | None = None,
     text: TextConfig | None = None,
     model_max_length: int = 40,
     progress: Progress | None = None,

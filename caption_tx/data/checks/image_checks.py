@@ -12,14 +12,14 @@ import numpy as np
 import pandas as pd
 
 from caption_tx.data.checks.findings import NARROW, SMALL_SIDE, Findings
-from caption_tx.data.images.sources import Images, MissingImageError
+from caption_tx.data.images.sources import ImageSource, MissingImageError
 from caption_tx.errors import ImageError
 
 Progress = Callable[[Iterable, int, str], Iterable]
 """Wraps an iterable, given its length and what it holds, e.g. by `tqdm`."""
 
 
-def _look(images: Images, names: Sequence[str], progress: Progress | None) -> pd.DataFrame:
+def _look(images: ImageSource, names: Sequence[str], progress: Progress | None) -> pd.DataFrame:
     """Reads each image: `hash`, `width`, `height`, and why not in `error`; `there` tells a damaged from a lost one.
 
     In threads, since Pillow lets others run while it decodes.
@@ -27,7 +27,7 @@ def _look(images: Images, names: Sequence[str], progress: Progress | None) -> pd
 
     def look(name: str) -> tuple[str, int, int, str, bool]:
         try:
-            content, picture = images.read_picture(name)
+            content, picture = images.read_pil_image(name)
             return content, *picture.size, "", True
         except ImageError as error:
             reason = printable(str(error).removeprefix(images.label(name)).strip())
@@ -48,7 +48,7 @@ def printable(name: str) -> str:
 
 
 def check_images(
-    table: pd.DataFrame, images: Images, findings: Findings, progress: Progress | None = None
+    table: pd.DataFrame, images: ImageSource, findings: Findings, progress: Progress | None = None
 ) -> dict[str, Any]:
     """Reads every image of the table, adds what is wrong to `findings`, and returns plain counts.
 
@@ -86,7 +86,7 @@ def check_images(
     }
 
 
-def _find_unlisted(images: Images, files: Sequence[str], findings: Findings) -> None:
+def _find_unlisted(images: ImageSource, files: Sequence[str], findings: Findings) -> None:
     """Folders, and rows of tables, that were passed over."""
     closed = pd.DataFrame({"image": [printable(name) for name in images.unlisted]})
     listed = len({posixpath.dirname(name) for name in files})

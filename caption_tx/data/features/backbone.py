@@ -21,7 +21,7 @@ from caption_tx.config import BackboneConfig
 from caption_tx.data.features.networks import WITH_ALPHA, Cut, copy_weights, cut_network, make_network, scaling_of
 from caption_tx.errors import ConfigError
 
-WEIGHTS_VARIABLE = "CAPTION_TX_BACKBONE_WEIGHTS"
+WEIGHTS_ENV_VAR = "CAPTION_TX_BACKBONE_WEIGHTS"
 """Environment variable that names a weights file to use where the settings say "imagenet"."""
 
 SCENE_WEIGHTS = "scene_mobilenet_0_25.weights.h5"
@@ -119,7 +119,7 @@ class Backbone:
 def _load_weights(cut: Cut, weights: str) -> None:
     config = cut.config
     if weights == "imagenet":
-        weights = os.environ.get(WEIGHTS_VARIABLE, weights)
+        weights = os.environ.get(WEIGHTS_ENV_VAR, weights)
     if weights == "imagenet":
         try:
             with contextlib.redirect_stdout(sys.stderr):  # where Keras tells of a download: captions go to stdout
@@ -127,7 +127,7 @@ def _load_weights(cut: Cut, weights: str) -> None:
         except Exception as error:
             raise ConfigError(
                 f"Keras could not download the ImageNet weights ({_first_line(error)}). Without internet, name a "
-                f"weights file with --backbone-weights or the environment variable {WEIGHTS_VARIABLE}."
+                f"weights file with --backbone-weights or the environment variable {WEIGHTS_ENV_VAR}."
             ) from error
         copy_weights(full, cut.whole)
     elif weights == "scenes":
@@ -149,7 +149,7 @@ def _load_file(cut: Cut, path: str) -> None:
     if not os.path.isfile(path):
         raise ConfigError(
             f"No backbone weights at '{path}'. Name a file with --backbone-weights or the environment "
-            f"variable {WEIGHTS_VARIABLE}, or take 'imagenet' to let Keras download them."
+            f"variable {WEIGHTS_ENV_VAR}, or take 'imagenet' to let Keras download them."
         )
     config = cut.config
     try:

@@ -27,19 +27,19 @@ _READERS = 16
 class FeatureCache:
     """An opened cache.
 
-    `views` is 1, 2 when every image also stands mirrored left to right, and more when random crops of it
+    `num_augmentations` is 1, 2 when every image also stands mirrored left to right, and more when random crops of it
     follow. `shards` gives each image to one shard; where several hold it (two runs encoded it at once), the
-    first does, and `doubles` lists it for the others, whose records of it `parse` hides. `notes` and `missing`
+    first does, and `duplicates` lists it for the others, whose records of it `parse` hides. `notes` and `missing`
     are filled by `merge_cache`: what it did, and which of the names asked for are neither held nor failed.
     """
 
     folder: str
     key: dict[str, Any]
-    views: int
+    num_augmentations: int
     shards: dict[str, tuple[str, ...]]
     failed: dict[str, str] = field(default_factory=dict)
     compression: str = "none"
-    doubles: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    duplicates: dict[str, tuple[str, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
 
@@ -57,12 +57,12 @@ class FeatureCache:
     @property
     def record_bytes(self) -> int:
         """Bytes of one image's features, all views, before compression."""
-        return self.views * int(np.prod(self.feature_shape)) * self.dtype.itemsize
+        return self.num_augmentations * int(np.prod(self.feature_shape)) * self.dtype.itemsize
 
     @property
     def digest(self) -> str:
         """What the manifests of this cache's shards carry; see `header_digest`."""
-        return header_digest({"key": self.key, "views": self.views, "compression": self.compression})
+        return header_digest({"key": self.key, "views": self.num_augmentations, "compression": self.compression})
 
     @cached_property
     def images(self) -> frozenset[str]:
@@ -80,7 +80,7 @@ class FeatureCache:
             CacheError: `parse` could not hide a double record, since its shard is of an older version.
         """
         wanted = set(names)
-        for shard, again in self.doubles.items():
+        for shard, again in self.duplicates.items():
             if not names_itself(shard) and not wanted.isdisjoint(again):
                 raise CacheError(
                     f"{self.path(shard)} holds {len(again)} images that another shard holds too ({again[0]}); "
@@ -91,7 +91,7 @@ class FeatureCache:
     @cached_property
     def _hidden(self) -> tf.lookup.StaticHashTable:
         """The records that `parse` hides, as "shard/image"."""
-        keys = [f"{shard}/{name}" for shard, names in self.doubles.items() for name in names]
+        keys = [f"{shard}/{name}" for shard, names in self.duplicates.items() for name in names]
         with tf.init_scope():  # not in the graph of the dataset that calls `parse` first
             values = tf.lookup.KeyValueTensorInitializer(tf.constant(keys), tf.ones(len(keys), tf.int32))
             return tf.lookup.StaticHashTable(values, default_value=0)
@@ -110,7 +110,7 @@ class FeatureCache:
         shard = tf.io.FixedLenFeature((), tf.string, default_value="")
         example = tf.io.parse_single_example(record, {"image": text, "features": text, "shard": shard})
         image = example["image"]
-        if self.doubles:
+        if self.duplicates:
             hidden = self._hidden.lookup(tf.strings.join([example["shard"], image], "/"))
             image = tf.where(hidden == 1, "", image)
         return image, example["features"]
@@ -120,7 +120,7 @@ class FeatureCache:
         if self.compression == "zlib":
             features = tf.io.decode_compressed(features, compression_type="ZLIB")
         features = tf.io.decode_raw(features, tf.as_dtype(self.dtype))
-        return tf.reshape(features, (self.views, *self.feature_shape))
+        return tf.reshape(features, (self.num_augmentations, *self.feature_shape))
 
     def load(self, names: Sequence[str]) -> np.ndarray:
         """The unmirrored stored features of a few images, (len(names), h, w, C), in that order.
@@ -152,7 +152,7 @@ def _again(path: str) -> str:
 
 
 @contextlib.contextmanager
-def telling_damage(folder: str) -> Iterator[None]:
+def explain_damage(folder: str) -> Iterator[None]:
     """Within it a damaged shard that TensorFlow meets becomes a CacheError that says what to do."""
     try:
         yield
@@ -224,10 +224,10 @@ def open_cache(folder: str, key: dict[str, Any] | None = None) -> FeatureCache:
 def settle(cache: FeatureCache, held: dict[str, tuple[str, ...]], files: Files) -> FeatureCache:
     """The cache with every image given to the first shard that holds it, and the lists of failures as one."""
     owned: set[str] = set()
-    shards, doubles = {}, {}
+    shards, duplicates = {}, {}
     for shard, names in sorted(held.items()):
         if again := tuple(name for name in names if name in owned):
-            doubles[shard] = again
+            duplicates[shard] = again
             names = tuple(name for name in names if name not in owned)
         owned.update(names)
         shards[shard] = names
@@ -236,4 +236,4 @@ def settle(cache: FeatureCache, held: dict[str, tuple[str, ...]], files: Files) 
     for name in files.failed:
         failed |= read_json(os.path.join(cache.folder, name))
     failed = {name: reason for name, reason in failed.items() if name not in owned}
-    return FeatureCache(cache.folder, cache.key, cache.views, shards, failed, cache.compression, doubles)
+    return FeatureCache(cache.folder, cache.key, cache.num_augmentations, shards, failed, cache.compression, duplicates)

@@ -15,7 +15,7 @@ from caption_tx.data.features.backbone import Backbone
 from caption_tx.data.features.cache import FeatureCache, open_cache
 from caption_tx.data.features.encoding import encode_images
 from caption_tx.data.features.merging import merge_cache
-from caption_tx.data.images.sources import Images
+from caption_tx.data.images.sources import ImageSource
 from caption_tx.errors import CacheError, ImageError
 
 
@@ -111,7 +111,7 @@ def encode_splits(
 
 
 def find_unreadable(
-    images: Images, names: Sequence[str], size: int, log: Callable[[str], None] = print
+    images: ImageSource, names: Sequence[str], size: int, log: Callable[[str], None] = print
 ) -> dict[str, str]:
     """Reads every image once; the unreadable ones with their reason."""
 

@@ -11,11 +11,9 @@ import contextlib
 import os
 import queue
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, TypeVar
 
 import numpy as np
 import tensorflow as tf
@@ -23,7 +21,7 @@ import tensorflow as tf
 from caption_tx.config import COMPRESSIONS
 from caption_tx.data.features.backbone import Backbone
 from caption_tx.data.features.cache import FeatureCache, open_cache, read_manifest
-from caption_tx.data.features.merging import merge_cache, remove_leftovers, rewrite_shard
+from caption_tx.data.features.merging import remove_leftovers, rewrite_shard
 from caption_tx.data.features.shards import (
     HEADER,
     ShardWriter,
@@ -35,23 +33,16 @@ from caption_tx.data.features.shards import (
 )
 from caption_tx.data.images.augmentation import augment
 from caption_tx.data.images.decoding import content_hash
-from caption_tx.data.images.sources import Images, is_remote, open_images
+from caption_tx.data.images.prefetching import parallel_map
+from caption_tx.data.images.reader import reader_threads
+from caption_tx.data.images.sources import ImageSource, open_images
 from caption_tx.errors import CacheError, ConfigError, ImageError
 from caption_tx.threads import parallel_chunks
-
-Item, Result = TypeVar("Item"), TypeVar("Result")
-
-_END: Any = object()
-
-__all__ = ["FeatureCache", "encode_images", "merge_cache", "open_cache"]
-
-REMOTE_READERS = 32
-"""Threads that read from a remote store: more than there are cores, since nearly all the time is waiting."""
 
 
 def encode_images(
     names: Sequence[str],
-    images: str | Images,
+    images: str | ImageSource,
     folder: str,
     backbone: Backbone,
     *,
@@ -101,7 +92,9 @@ def encode_images(
     remaining = [name for name in mine if name not in cache.images]
     failed: dict[str, str] = {}
     settled = set(cache.images)
-    stream: Iterable = _read_ahead(images, remaining, backbone.config.image_size, cache.views, 2 * batch_size)
+    stream: Iterable = _read_ahead(
+        images, remaining, backbone.config.image_size, cache.num_augmentations, 2 * batch_size
+    )
     if progress is not None:
         stream = progress(stream, len(remaining))
 
@@ -123,7 +116,7 @@ def encode_images(
         with _Writer(cache, f"shard-{part + 1}of{parts}", shard_size) as writer:
             encode = backbone.encode  # traced once, before threads ask for it
             # One more than are encoded at once, so that a batch is ready when another is done.
-            for batch, features in _ahead(
+            for batch, features in parallel_map(
                 lambda batch: _encode(batch, encode), batches(), parallel_chunks(), parallel_chunks() + 1
             ):
                 writer.put(batch, features)
@@ -150,13 +143,13 @@ def _open_for_writing(folder: str, backbone: Backbone, views: int, compression: 
         if not tf.io.gfile.exists(header):
             write_file(header, {"key": backbone.key, "views": views, "compression": compression})
     cache = open_cache(folder, backbone.key)
-    if cache.views < views:
-        asked = "mirrored views" if cache.views == 1 else f"{views - 2} random crops"
+    if cache.num_augmentations < views:
+        asked = "mirrored views" if cache.num_augmentations == 1 else f"{views - 2} random crops"
         raise CacheError(f"The feature cache {folder} holds no {asked} of each image; name another --cache for them.")
     return cache
 
 
-def _changed_images(cache: FeatureCache, images: Images, names: Iterable[str]) -> dict[str, list[str]]:
+def _changed_images(cache: FeatureCache, images: ImageSource, names: Iterable[str]) -> dict[str, list[str]]:
     """Names whose picture is another now than the cache holds, by the shard that holds them.
 
     Only images whose stamp is not the one in the manifest are read; files that are gone are not asked.
@@ -186,12 +179,12 @@ def _changed_images(cache: FeatureCache, images: Images, names: Iterable[str]) -
                 write_file(cache.path(shard, "json"), manifest | {"images": manifest["images"] | news})
         return found
 
-    with ThreadPoolExecutor(_readers(images)) as pool:
+    with ThreadPoolExecutor(reader_threads(images)) as pool:
         found = zip(cache.shards, pool.map(changed, cache.shards), strict=True)
         return {shard: names for shard, names in found if names}
 
 
-def _without_changed(cache: FeatureCache, images: Images, names: Iterable[str], renew: bool) -> FeatureCache:
+def _without_changed(cache: FeatureCache, images: ImageSource, names: Iterable[str], renew: bool) -> FeatureCache:
     """The cache, from which the features of changed pictures are removed if `renew`; else they are refused."""
     changed = _changed_images(cache, images, names)
     if not changed:
@@ -203,7 +196,7 @@ def _without_changed(cache: FeatureCache, images: Images, names: Iterable[str], 
             f"{images.label(found[0])}{others} is another picture than the '{found[0]}' in the feature cache "
             f"{cache.folder}; encode such images anew with `caption-tx features --renew`, or name another --cache."
         )
-    if cache.doubles:
+    if cache.duplicates:
         raise CacheError(f"Several shards of {cache.folder} hold the same images; `caption-tx features --join` first.")
     for shard, gone in changed.items():
         keep = [name for name in cache.shards[shard] if name not in set(gone)]
@@ -221,10 +214,6 @@ def _list_failures(folder: str, file: str, settled: set[str], failed: dict[str, 
             write_file(path, failed)
 
 
-def _readers(images: Images) -> int:
-    return REMOTE_READERS if is_remote(images.location) else os.cpu_count() or 1
-
-
 @dataclass(frozen=True)
 class _Picture:
     """A picture on its way to the backbone, uint8 (views, H, W, 3), and what the manifest keeps of its file."""
@@ -236,7 +225,7 @@ class _Picture:
 
 
 def _read_ahead(
-    images: Images, names: Sequence[str], size: int, views: int, depth: int
+    images: ImageSource, names: Sequence[str], size: int, views: int, depth: int
 ) -> Iterator[tuple[str, _Picture | ImageError]]:
     """Yields (name, picture or the error) in order, reading up to `depth` images ahead in threads."""
 
@@ -251,41 +240,8 @@ def _read_ahead(
         except UnicodeEncodeError:
             return ImageError(f"{images.label(name)!r}: the name is not valid Unicode; rename the file.")
 
-    workers = _readers(images)
-    yield from _ahead(read, names, workers, max(depth, workers))
-
-
-def _ahead(function: Callable[[Item], Result], items: Iterable[Item], workers: int, depth: int) -> Iterator[tuple]:
-    """Yields each item with what the function makes of it, in order; threads are up to `depth` items ahead.
-
-    Where the items end in an error, or waiting is interrupted, that comes after the items that were begun.
-    """
-    pending: deque[tuple[Item, Future[Result]]] = deque()
-    errors: list[BaseException] = []
-    iterator, ended = iter(items), False
-    pool = ThreadPoolExecutor(workers)
-    try:
-        while True:
-            try:
-                while not ended and len(pending) < depth:
-                    if (item := next(iterator, _END)) is _END:
-                        ended = True
-                    else:
-                        pending.append((item, pool.submit(function, item)))
-                if pending:
-                    pending[0][1].exception()  # waits for it
-            except BaseException as error:
-                ended = True
-                errors.append(error)
-                continue
-            if not pending:
-                break
-            first, future = pending.popleft()
-            yield first, future.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
-    if errors:
-        raise errors.pop()
+    workers = reader_threads(images)
+    yield from parallel_map(read, names, workers, max(depth, workers))
 
 
 def _encode(batch: list[_Picture], encode: Callable[[np.ndarray], tf.Tensor]) -> np.ndarray:

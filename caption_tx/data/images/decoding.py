@@ -64,16 +64,16 @@ def check_length(length: int, name: str) -> None:
         raise ImageError(f"{name} is too large: {length:,} bytes, at most {MAX_BYTES:,} are read.")
 
 
-def read_picture(path: str, size: int | None = None) -> tuple[str, Image.Image]:
-    """(hex content hash, RGB picture) of a local image file; see `decode_picture`.
+def read_pil_image(path: str, size: int | None = None) -> tuple[str, Image.Image]:
+    """(hex content hash, RGB picture) of a local image file; see `decode_image`.
 
     Raises:
         ImageError: not a file, unreadable, truncated, no picture, or above `MAX_PIXELS`.
     """
-    return decode_picture(read_bytes(path), path, size)
+    return decode_image(read_bytes(path), path, size)
 
 
-def decode_picture(data: bytes, name: str, size: int | None = None) -> tuple[str, Image.Image]:
+def decode_image(data: bytes, name: str, size: int | None = None) -> tuple[str, Image.Image]:
     """The bytes of an image file as (hex content hash, RGB picture), upright, transparency on white.
 
     Gray, palette, 16-bit, CMYK and animated files (their first frame) are converted; the EXIF
@@ -170,6 +170,6 @@ def resize(picture: Image.Image, size: int) -> np.ndarray:
 
 
 def read_image(path: str, size: int) -> tuple[str, np.ndarray]:
-    """(hex content hash, uint8 (size, size, 3)) of a local image file; see `read_picture` for errors."""
-    content, picture = read_picture(path, size)
+    """(hex content hash, uint8 (size, size, 3)) of a local image file; see `read_pil_image` for errors."""
+    content, picture = read_pil_image(path, size)
     return content, resize(picture, size)

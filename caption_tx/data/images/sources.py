@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from caption_tx.data.images.decoding import IMAGE_SUFFIXES, check_length, content_hash, decode_picture, resize
+from caption_tx.data.images.decoding import IMAGE_SUFFIXES, check_length, content_hash, decode_image, resize
 from caption_tx.data.images.decoding import read_bytes as read_local
 from caption_tx.errors import ImageError
 
@@ -34,7 +34,7 @@ class MissingImageError(ImageError):
     """The image is not there at all; any other `ImageError` is of one that is there and cannot be read."""
 
 
-class Images:
+class ImageSource:
     """Images by name. Safe to share between threads.
 
     Attributes:
@@ -76,13 +76,13 @@ class Images:
         """What changes when the image does and costs little to ask, or None if it is gone."""
         raise NotImplementedError
 
-    def read_picture(self, name: str, size: int | None = None) -> tuple[str, Image.Image]:
-        """(hex content hash, RGB picture), as `images.decode_picture`."""
-        return decode_picture(self.read_bytes(name), self.label(name), size)
+    def read_pil_image(self, name: str, size: int | None = None) -> tuple[str, Image.Image]:
+        """(hex content hash, RGB picture), as `images.decode_image`."""
+        return decode_image(self.read_bytes(name), self.label(name), size)
 
     def read_image(self, name: str, size: int) -> tuple[str, np.ndarray]:
-        """(hex content hash, uint8 (size, size, 3)); raises as `images.decode_picture`."""
-        content, picture = self.read_picture(name, size)
+        """(hex content hash, uint8 (size, size, 3)); raises as `images.decode_image`."""
+        content, picture = self.read_pil_image(name, size)
         return content, resize(picture, size)
 
     def label(self, name: str) -> str:
@@ -94,7 +94,7 @@ class Images:
         return []
 
 
-def open_images(location: str) -> Images:
+def open_images(location: str) -> ImageSource:
     """The images in a folder or in a TSV file, local or on a store that TensorFlow knows.
 
     A location that does not exist opens too: every image of it is then missing.
@@ -107,7 +107,7 @@ def open_images(location: str) -> Images:
     return ImageFolder(location)
 
 
-class ImageFolder(Images):
+class ImageFolder(ImageSource):
     """A folder of image files, and of tables of images in base64 (`NAME.tsv`)."""
 
     def __init__(self, location: str) -> None:
@@ -128,23 +128,23 @@ class ImageFolder(Images):
         return None if table is None else (table, row)
 
     def read_bytes(self, name: str) -> bytes:
-        """See `Images`."""
+        """See `ImageSource`."""
         if table := self._table(name):
             return table[0].read_bytes(table[1])
         return _read_file(self.label(name))
 
     def stamp(self, name: str) -> str | None:
-        """See `Images`."""
+        """See `ImageSource`."""
         if table := self._table(name):
             return table[0].stamp(table[1])
         return _stamp(self.label(name))
 
     def names(self) -> list[str]:
-        """See `Images`; rows of tables are not listed."""
+        """See `ImageSource`; rows of tables are not listed."""
         return sorted(self._list(lambda name: False))
 
     def walk(self) -> Iterator[str]:
-        """See `Images`; the files of a folder before those of the folders in it, each sorted."""
+        """See `ImageSource`; the files of a folder before those of the folders in it, each sorted."""
         return self._list(lambda name: name.startswith(".") or name == "__MACOSX")
 
     def _list(self, leave_out: Callable[[str], bool]) -> Iterator[str]:
@@ -156,12 +156,12 @@ class ImageFolder(Images):
         return (name for name in files if name.lower().endswith(IMAGE_SUFFIXES))
 
     def tables(self) -> list[ImageTable]:
-        """See `Images`."""
+        """See `ImageSource`."""
         with self._lock:
             return [table for _, table in sorted(self._tables.items()) if table is not None]
 
 
-class ImageTable(Images):
+class ImageTable(ImageSource):
     """A TSV file with one image in base64 a row; of rows with the same id the first counts.
 
     MUGE (ECommerce-IC) and Chinese-CLIP write `id<TAB>base64`; OFA writes `id<TAB>image
@@ -216,7 +216,7 @@ class ImageTable(Images):
         return places
 
     def read_bytes(self, name: str) -> bytes:
-        """See `Images`."""
+        """See `ImageSource`."""
         place = self._index().get(name.encode("utf-8", "surrogateescape"))
         if place is None:
             raise MissingImageError(f"{self.label(name)}: {self.location} has no row with the id '{name}'.")
@@ -226,15 +226,15 @@ class ImageTable(Images):
             return _decode_base64(_read(file, self.location, begin, length), self.label(name))
 
     def stamp(self, name: str) -> str | None:
-        """See `Images`; the stamp of the whole file, so that nothing needs to be read for it."""
+        """See `ImageSource`; the stamp of the whole file, so that nothing needs to be read for it."""
         return _stamp(self.location)
 
     def names(self) -> list[str]:
-        """See `Images`."""
+        """See `ImageSource`."""
         return sorted(name.decode("utf-8", "surrogateescape") for name in self._index())
 
     def tables(self) -> list[ImageTable]:
-        """See `Images`."""
+        """See `ImageSource`."""
         return [self]
 
 

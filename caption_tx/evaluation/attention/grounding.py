@@ -26,7 +26,8 @@ from typing import Any
 import numpy as np
 
 from caption_tx.config import POOL_NAMES
-from caption_tx.data.images.decoding import read_image
+from caption_tx.data.features.backbone import dequantize
+from caption_tx.data.features.extraction import extract_features
 from caption_tx.data.scenes.captions import named_objects, word_class
 from caption_tx.data.scenes.objects import SceneObject
 from caption_tx.errors import CaptionTxError
@@ -346,10 +347,10 @@ def measure_grounding(
         raise CaptionTxError(f"At least 2 scenes are needed, one for the control of the other; got {len(names)}.")
     bundle = captioner.bundle
     segmenter, model = bundle.segmenter(), bundle.captioner
-    pictures = [read_image(str(Path(images) / name), bundle.backbone.image_size)[1] for name in names]
-    features = np.concatenate(
-        [np.asarray(captioner.features(pictures[begin : begin + 64])) for begin in range(0, len(names), 64)]
-    )  # (scenes, h, w, C)
+    extracted = extract_features(captioner.backbone, str(images), names)
+    for error in extracted.errors.values():
+        raise error
+    features = np.asarray(dequantize(extracted.features))  # (scenes, h, w, C)
     rows, words = [], []
     for row, name in enumerate(names):
         for caption in captions.get(name, ()):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -10,16 +9,13 @@ import numpy as np
 
 from caption_tx.data.features.backbone import dequantize
 from caption_tx.data.features.cache import open_cache
-from caption_tx.data.images.sources import open_images
-from caption_tx.errors import CaptionTxError, ImageError
+from caption_tx.data.features.extraction import extract_features
+from caption_tx.errors import CaptionTxError
 from caption_tx.inference.attention.health import MapHealth, measure_health
 from caption_tx.inference.attention.teacher_forcing import teacher_forced_scores_in_batches
 
 if TYPE_CHECKING:
     from caption_tx.inference.captioner import ImageCaptioner
-
-ENCODED = 64
-"""Pictures that go through the backbone at once."""
 
 
 def measure_map_health(
@@ -44,24 +40,12 @@ def measure_map_health(
     if store is not None and store.images.issuperset(words):
         features = np.asarray(dequantize(store.load(list(words))))
     else:
-        words, features = _read(captioner, words, images)
+        # Errors were reported when the images were captioned.
+        extracted = extract_features(captioner.backbone, images, words)
+        words, features = {name: words[name] for name in extracted.names}, np.asarray(dequantize(extracted.features))
     if not words:
         raise CaptionTxError("No image can be read that has a caption with words, so there are no maps to measure.")
     traced = teacher_forced_scores_in_batches(
         bundle.captioner, features, bundle.tokenizer.tokenize(list(words.values()))
     )
     return measure_health(scores[:, :, :-1] for scores, *_ in traced)  # the end mark looks at nothing
-
-
-def _read(
-    captioner: ImageCaptioner, words: Mapping[str, list[str]], images: str
-) -> tuple[dict[str, list[str]], np.ndarray]:
-    """The words of the images that can be read, and their features (B, h, w, C)."""
-    folder, size = open_images(images), captioner.backbone.config.image_size
-    pictures = {}
-    for name in words:
-        with contextlib.suppress(ImageError):  # named already, when it was captioned
-            pictures[name] = folder.read_image(name, size)[1]
-    shown = list(pictures.values())
-    parts = [np.asarray(captioner.features(shown[start : start + ENCODED])) for start in range(0, len(shown), ENCODED)]
-    return {name: words[name] for name in pictures}, np.concatenate(parts) if parts else np.empty(0)

@@ -147,10 +147,10 @@ def absolute_paths(config: Config) -> Config:
 
 def environment_for_workers() -> dict[str, str]:
     """What workers take over of this process's environment."""
-    from caption_tx.data.features.backbone import WEIGHTS_VARIABLE
+    from caption_tx.data.features.backbone import WEIGHTS_ENV_VAR
 
-    weights = os.environ.get(WEIGHTS_VARIABLE)
-    return {WEIGHTS_VARIABLE: os.path.abspath(weights)} if weights else {}
+    weights = os.environ.get(WEIGHTS_ENV_VAR)
+    return {WEIGHTS_ENV_VAR: os.path.abspath(weights)} if weights else {}
 
 
 def prepare_worker(environment: Mapping[str, str], cpus: int) -> None:

@@ -12,7 +12,7 @@ import keras
 
 from caption_tx.bundle import Bundle, load_bundle, save_bundle
 from caption_tx.config import Config, DecodingOptions, TuningConfig, from_dict, load_config, to_dict
-from caption_tx.data.features.cache import FeatureCache, telling_damage
+from caption_tx.data.features.cache import FeatureCache, explain_damage
 from caption_tx.data.features.corpus_features import encode_splits, read_table
 from caption_tx.data.preparation import TRAINING_SPLITS, SegmentedCorpus, fingerprint, segment_corpus
 from caption_tx.data.text.segmentation import Segmenter
@@ -85,7 +85,7 @@ def tune(
             break
         logs = {}
         if epoch >= 0:
-            with telling_damage(folder):
+            with explain_damage(folder):
                 logs = tuner.run_epoch(cache, 1 + config.training.flips + config.training.crops, epoch)
             log(f"Epoch {epoch + 1}: CIDEr of drawn captions of training images {100 * logs['reward']:.1f}.")
         scores.on_epoch_end(epoch, logs)

@@ -12,7 +12,7 @@ from caption_tx.config import STORAGES, BackboneConfig
 from caption_tx.data.features.backbone import (
     RELU6_SCALE,
     STORAGE_KEYS,
-    WEIGHTS_VARIABLE,
+    WEIGHTS_ENV_VAR,
     Backbone,
     dequantize,
     quantize,
@@ -54,7 +54,7 @@ def test_key_tells_weights_layers_and_sizes_apart_but_not_files(backbone_config,
 
 
 def test_environment_variable_names_the_weights(backbone_config, backbone, monkeypatch):
-    monkeypatch.setenv(WEIGHTS_VARIABLE, backbone_config.weights)
+    monkeypatch.setenv(WEIGHTS_ENV_VAR, backbone_config.weights)
     assert Backbone(dataclasses.replace(backbone_config, weights="imagenet")).digest == backbone.digest
 
 
@@ -157,7 +157,7 @@ def test_what_keras_tells_of_a_download_stays_out_of_the_captions(backbone_confi
         keras.utils.Progbar(7).update(7)
         raise OSError("no network\nat all")
 
-    monkeypatch.delenv(WEIGHTS_VARIABLE, raising=False)
+    monkeypatch.delenv(WEIGHTS_ENV_VAR, raising=False)
     monkeypatch.setattr("caption_tx.data.features.backbone.make_network", download)
     with pytest.raises(
         ConfigError, match=r"could not download the ImageNet weights \(no network\).*--backbone-weights"

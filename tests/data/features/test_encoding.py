@@ -20,10 +20,12 @@ from caption_tx.config import COMPRESSIONS, STORAGES
 from caption_tx.data.features import encoding as features
 from caption_tx.data.features import shards
 from caption_tx.data.features.backbone import Backbone, dequantize
-from caption_tx.data.features.encoding import encode_images, open_cache
+from caption_tx.data.features.cache import open_cache
+from caption_tx.data.features.encoding import encode_images
 from caption_tx.data.images.augmentation import augment
 from caption_tx.data.images.decoding import read_image
-from caption_tx.data.images.sources import Images, open_images
+from caption_tx.data.images.prefetching import parallel_map
+from caption_tx.data.images.sources import ImageSource, open_images
 from caption_tx.errors import CacheError, ConfigError
 
 
@@ -117,7 +119,7 @@ def test_only_bad_images_give_an_empty_cache(encode, tmp_path):
 
 def test_mirrored_view_is_the_encoded_mirrored_picture(encode, folder, backbone):
     cache = encode(flips=True)
-    assert cache.views == 2
+    assert cache.num_augmentations == 2
     for record in tf.data.TFRecordDataset(cache.paths_holding(cache.images)):
         name, views = cache.parse(record)
         picture = read_image(str(folder / name.numpy().decode()), 32)[1]
@@ -147,7 +149,7 @@ def test_crops_are_parts_of_the_picture_at_its_whole_size():
 
 def test_crops_depend_on_the_picture_alone(encode, backbone, tmp_path):
     first, again = encode(flips=True, crops=2), encode(flips=True, crops=2, cache=tmp_path / "again", batch_size=3)
-    assert first.views == 4
+    assert first.num_augmentations == 4
 
     def views(cache):
         records = (cache.parse(record) for record in tf.data.TFRecordDataset(cache.paths_holding(cache.images)))
@@ -175,7 +177,7 @@ def test_cache_without_mirrored_views_is_refused_for_flips(encode):
 
 def test_cache_with_mirrored_views_serves_without_flips_too(encode):
     encode(["000.png"], flips=True)
-    assert encode().views == 2
+    assert encode().num_augmentations == 2
 
 
 def test_cache_of_another_backbone_is_refused_naming_the_difference(encode, backbone_config):
@@ -318,7 +320,7 @@ def test_interrupted_waiting_for_a_thread_comes_after_what_was_begun():
 
     found = []
     with pytest.raises(KeyboardInterrupt):
-        for pair in features._ahead(slow, range(100), 2, 4):
+        for pair in parallel_map(slow, range(100), 2, 4):
             found.append(pair)
     assert found == [(item, -item) for item in range(len(found))]
     assert 4 <= len(found) < 8
@@ -364,7 +366,7 @@ def test_a_cache_that_cannot_be_made_is_an_error(encode, tmp_path):
         encode(cache=tmp_path / "file" / "cache")
 
 
-class CountedReads(Images):
+class CountedReads(ImageSource):
     """Images of a folder; notes the names that are read, and the most that were read ahead."""
 
     def __init__(self, folder):
@@ -401,7 +403,7 @@ def test_changed_pictures_alone_are_encoded_anew_when_asked(encode, folder, writ
     cache = encode(renew=True, progress=counting(encoded))
     assert sorted(encoded[1:]) == ["001.png", "006.png"]
     assert cache.images == first.images
-    assert not cache.doubles
+    assert not cache.duplicates
     after = dict(zip(sorted(cache.images), cache.load(sorted(cache.images)), strict=True))
     changed = {name for name in before if not np.array_equal(before[name], after[name])}
     assert changed == {"001.png", "006.png"}
@@ -453,7 +455,7 @@ def test_number_formats_and_compressions_hold_the_same_features(
     wanted = np.asarray(dequantize(backbone.encode(pictures)))
     assert np.abs(np.asarray(dequantize(stored)) - wanted).max() < 0.04
     for record in tf.data.TFRecordDataset(cache.paths_holding(names)).map(cache.parse):
-        assert record[1].shape == (cache.views, *cache.feature_shape)
+        assert record[1].shape == (cache.num_augmentations, *cache.feature_shape)
         assert record[1].dtype == storage
 
 
@@ -506,7 +508,7 @@ def old_cache(folder, backbone, tmp_path):
 def test_a_cache_of_the_first_version_opens_and_grows(old_cache, encode, folder, backbone):
     path, names, rows = old_cache
     cache = open_cache(str(path), backbone.key)
-    assert (cache.compression, cache.views, sorted(cache.failed)) == ("none", 1, ["bad.png"])
+    assert (cache.compression, cache.num_augmentations, sorted(cache.failed)) == ("none", 1, ["bad.png"])
     np.testing.assert_array_equal(cache.load(names), rows)
     encoded = []
     images = CountedReads(folder)
@@ -570,7 +572,7 @@ def test_shares_are_disjoint_and_complete_whatever_is_held(encode, folder, tmp_p
     ]
     cache = open_cache(str(tmp_path / "cache"))
     assert sorted(cache.images) == names
-    assert cache.doubles == {}
+    assert cache.duplicates == {}
 
 
 def test_shares_list_their_failures_apart_and_a_cache_shows_them_as_one(encode, folder):
@@ -619,7 +621,7 @@ def test_an_image_in_two_shards_comes_once(encode):
     shard = double(cache, ["001.png", "003.png"])
     encode(["000.png"])
     cache = open_cache(cache.folder)
-    assert cache.doubles == {shard: ("001.png", "003.png")}
+    assert cache.duplicates == {shard: ("001.png", "003.png")}
     assert cache.shards[shard] == ()
     assert len(cache.images) == 11
     assert not any(shard in path for path in cache.paths_holding(cache.images))
@@ -652,7 +654,7 @@ def test_two_runs_at_once_of_one_share_do_no_harm(encode, tmp_path, folder):
 
     outer = encode(progress=meanwhile)
     assert len(inner[0].images) == len(outer.images) == 11
-    assert sum(map(len, outer.doubles.values())) >= 7
+    assert sum(map(len, outer.duplicates.values())) >= 7
     np.testing.assert_array_equal(outer.load(names), encode(cache=tmp_path / "calm").load(names))
 
 

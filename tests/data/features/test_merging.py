@@ -17,7 +17,9 @@ import tensorflow as tf
 from caption_tx.config import COMPRESSIONS
 from caption_tx.data.features import merging as joining
 from caption_tx.data.features import shards
-from caption_tx.data.features.encoding import encode_images, merge_cache, open_cache
+from caption_tx.data.features.cache import open_cache
+from caption_tx.data.features.encoding import encode_images
+from caption_tx.data.features.merging import merge_cache
 from caption_tx.errors import CacheError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -53,7 +55,7 @@ def whole(encode, tmp_path):
 def assert_holds(cache, whole, names=None):
     names = sorted(whole if names is None else names)
     assert sorted(cache.images) == names
-    assert cache.doubles == {}
+    assert cache.duplicates == {}
     records = tf.data.TFRecordDataset(cache.paths_holding(names)).map(cache.parse)
     assert sorted(name.numpy().decode() for name, _ in records) == names
     np.testing.assert_array_equal(cache.load(names), [whole[name] for name in names])
@@ -180,13 +182,13 @@ def test_images_held_twice_stay_in_the_first_shard(encode, tmp_path, whole):
             yield item
 
     cache = encode(progress=meanwhile)
-    assert sum(map(len, cache.doubles.values())) > 4
+    assert sum(map(len, cache.duplicates.values())) > 4
     size = sum(path.stat().st_size for path in paths(cache.folder))
-    kept = {shard for shard in cache.shards if shard not in cache.doubles}
+    kept = {shard for shard in cache.shards if shard not in cache.duplicates}
     joined = merge_cache(cache.folder)
     assert_holds(joined, whole)
     assert kept <= joined.shards.keys()
-    assert len(joined.notes) == len(cache.doubles)
+    assert len(joined.notes) == len(cache.duplicates)
     assert all("another shard" in note for note in joined.notes)
     assert sum(path.stat().st_size for path in paths(joined.folder)) < 0.75 * size
     assert_holds(encode(), whole)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from caption_tx.data.images import decoding as images
-from caption_tx.data.images.decoding import decode_picture, read_image, read_picture, resize
+from caption_tx.data.images.decoding import decode_image, read_image, read_pil_image, resize
 from caption_tx.errors import ImageError
 
 RED, GREEN, BLUE, WHITE = (230, 10, 20), (10, 200, 30), (20, 30, 220), (255, 255, 255)
@@ -63,7 +63,7 @@ def read(tmp_path):
 
     def read(data: bytes, size: int | None = None) -> Image.Image:
         (tmp_path / "picture.jpg").write_bytes(data)
-        return read_picture(str(tmp_path / "picture.jpg"), size)[1]
+        return read_pil_image(str(tmp_path / "picture.jpg"), size)[1]
 
     return read
 
@@ -217,7 +217,7 @@ def test_large_pictures_are_decoded_one_at_a_time(monkeypatch, data, alone):
 
     monkeypatch.setattr(images, "_to_rgb", slow)
     with ThreadPoolExecutor(4) as pool:
-        assert len({content for content, _ in pool.map(lambda _: decode_picture(data, "x", 16), range(4))}) == 1
+        assert len({content for content, _ in pool.map(lambda _: decode_image(data, "x", 16), range(4))}) == 1
     assert (most == 1) is alone
 
 
@@ -261,7 +261,7 @@ def test_animation_shows_its_first_frame(read):
 def test_large_jpeg_decodes_small_and_looks_the_same(tmp_path):
     big = corners_picture().resize((1200, 800), Image.Resampling.NEAREST)
     big.save(tmp_path / "big.jpg", quality=95)
-    _, reduced = read_picture(str(tmp_path / "big.jpg"), 32)
+    _, reduced = read_pil_image(str(tmp_path / "big.jpg"), 32)
     assert 64 <= reduced.width < 1200
     assert 64 <= reduced.height < 800
     _, pixels = read_image(str(tmp_path / "big.jpg"), 32)

@@ -32,7 +32,7 @@ def grey_of(images, name: str) -> int:
     assert content == content_hash(images.read_bytes(name))
     assert pixels.shape == (8, 8, 3)
     assert pixels.dtype == np.uint8
-    assert images.read_picture(name)[1].size == (17, 13)
+    assert images.read_pil_image(name)[1].size == (17, 13)
     return int(pixels[3, 3, 0])
 
 

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from caption_tx.config import POOL_NAMES, BackboneConfig, TextConfig
@@ -231,7 +232,12 @@ def reader(scenes):
         pictures = np.stack(pictures).astype(np.float32)
         return pictures.reshape(-1, 7, 32, 7, 32, 3).mean(axis=(2, 4))
 
-    return SimpleNamespace(bundle=bundle, features=features)
+    backbone = SimpleNamespace(
+        config=BackboneConfig(image_size=224, storage="float32"),
+        feature_shape=(7, 7, 3),
+        encode=lambda pixels: tf.constant(features(pixels)),
+    )
+    return SimpleNamespace(bundle=bundle, features=features, backbone=backbone)
 
 
 @pytest.fixture(scope="module")

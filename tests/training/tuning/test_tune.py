@@ -19,7 +19,7 @@ from caption_tx.bundle import load_bundle
 from caption_tx.cli import main
 from caption_tx.config import Config, CorpusConfig, ModelConfig, TextConfig, TrainingConfig, TuningConfig
 from caption_tx.data.features.backbone import dequantize
-from caption_tx.data.features.encoding import open_cache
+from caption_tx.data.features.cache import open_cache
 from caption_tx.data.preparation import segment_corpus
 from caption_tx.data.text.segmentation import Segmenter
 from caption_tx.data.text.tokenizer import Tokenizer

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from caption_tx.data.images.decoding import decode_picture
-from caption_tx.data.images.inputs import STANDARD_INPUT, count_images, find_images, read_standard_input
+from caption_tx.data.images.decoding import decode_image
+from caption_tx.data.images.discovery import STANDARD_INPUT, count_images, find_images, read_standard_input
 from caption_tx.errors import CaptionTxError
 
 
@@ -120,7 +120,7 @@ def test_the_bytes_of_an_image_of_any_format_that_is_read(kind):
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, kind)
     data = stream.getvalue()
-    decode_picture(data, "x")
+    decode_image(data, "x")
     assert list(read_standard_input(io.BytesIO(data))) == [("-", data)]
     assert list(read_standard_input(Trickle(data))) == [("-", data)]
 

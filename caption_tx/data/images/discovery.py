@@ -27,7 +27,7 @@ _MAGIC = re.compile(
     rb"|\0{3}.ftyp|\0{3}\x0cjP  |\xff\x4f\xff\x51|P[1-6f]\s+(?:#[^\n]*\n\s*)*\d+\s+\d+\s",  # AVIF, JPEG 2000, PPM
     re.DOTALL,
 )
-"""How the formats that `images.decode_picture` reads begin; no list of paths does."""
+"""How the formats that `images.decode_image` reads begin; no list of paths does."""
 
 
 def find_images(
@@ -39,7 +39,7 @@ def find_images(
     all is made. An image's name is the path as given and, behind a folder, the path below it.
 
     Args:
-        paths: image files; folders, searched to any depth without what is hidden (`Images.walk`), each
+        paths: image files; folders, searched to any depth without what is hidden (`ImageSource.walk`), each
             real folder once however links lead to it; TSV files of images in base64; any of these on a
             store that TensorFlow knows (`gs://..`); and `-`, the standard input, see `read_standard_input`.
         report: is told of folders below that cannot be listed. They are left out.
