@@ -1,9 +1,7 @@
-"""Saves and loads a bundle: a folder with everything that captioning needs, and nothing that can run code.
+"""A bundle: a folder with everything that captioning needs and nothing that can run code.
 
-config.json          settings, the backbone's key, checksums of the other files
-vocabulary.txt       one token per line
-model.weights.h5     the captioner's weights
-user_dictionary.txt  only if captions were segmented with one
+`config.json` (settings, the backbone's key, checksums), `vocabulary.txt`, `model.weights.h5`,
+and `user_dictionary.txt` where one was used.
 """
 
 from __future__ import annotations
@@ -40,15 +38,10 @@ CONFIG, VOCABULARY, WEIGHTS, DICTIONARY = (
 
 @dataclass
 class Bundle:
-    """A trained captioner with its tokenizer and the description of its backbone.
+    """A trained captioner with its words and the description of its backbone.
 
-    Attributes:
-        captioner: the model.
-        tokenizer: has the vocabulary of the model.
-        text: how captions were segmented.
-        backbone: the frozen image encoder.
-        backbone_key: `Backbone.key` of the features that the captioner was trained on.
-        facts: metrics of the training run, for information only.
+    `backbone_key` is `Backbone.key` of the features it was trained on; `facts` are figures of the
+    training run, kept for the reader.
     """
 
     captioner: Captioner
@@ -59,28 +52,25 @@ class Bundle:
     facts: dict[str, Any] = field(default_factory=dict)
 
     def segmenter(self) -> Segmenter:
-        """The segmenter that the training captions were segmented with."""
+        """The segmenter its captions were made with."""
         return Segmenter(self.text)
 
     def load_backbone(self, weights: str | None = None) -> Backbone:
-        """Loads the backbone that the captioner was trained on.
-
-        Args:
-            weights: file with the backbone's weights; by default the bundle's own setting.
+        """The backbone it was trained on.
 
         Raises:
-            BundleError: the weights differ from those of the training.
-            ConfigError: the weights cannot be loaded.
+            BundleError: these are other weights than it was trained on.
+            ConfigError: the weights cannot be had.
         """
-        own = self.backbone.weights
-        if weights is None and own not in ("imagenet", "scenes") and not os.path.isfile(own):
-            weights = "imagenet"  # the path is of another machine; the key below detects other weights
-        backbone = Backbone(self.backbone, weights)
+        chosen, own = weights, self.backbone.weights
+        if chosen is None and own not in ("imagenet", "scenes") and not os.path.isfile(own):
+            chosen = "imagenet"  # the path was of another machine; the digest below decides
+        backbone = Backbone(self.backbone, chosen)
         differences = [name for name, value in self.backbone_key.items() if backbone.key.get(name) != value]
         if differences:
             raise BundleError(
-                f"The backbone differs from the one this bundle was trained on in {', '.join(differences)}; name the "
-                f"right weights with --backbone-weights or {WEIGHTS_ENV_VAR}."
+                f"The backbone at hand differs in {', '.join(differences)} from the one this bundle was trained "
+                f"on; name its weights with --backbone-weights or {WEIGHTS_ENV_VAR}."
             )
         return backbone
 
@@ -89,24 +79,21 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _store_as_float16(path: Path) -> None:
-    """Rounds the weights in an HDF5 file to float16, which halves its size; they load as float32 again."""
+def _halve(path: Path) -> None:
+    """Rounds the weights in the file to float16, half the bytes; loaded, they are float32 again."""
 
     def copy(name: str, item: h5py.Group | h5py.Dataset) -> None:
         if isinstance(item, h5py.Group):
-            copied = target.require_group(name)
+            made = target.require_group(name)
         else:
             values = item[()]
             if values.dtype == np.float32:
                 with np.errstate(over="ignore"):
                     values = values.astype(np.float16)
                 if not np.isfinite(values).all():
-                    raise BundleError(
-                        f"A weight in '{name}' exceeds the largest float16, {np.finfo(np.float16).max}; save the "
-                        "bundle in float32."
-                    )
-            copied = target.create_dataset(name, data=values)
-        copied.attrs.update(item.attrs)
+                    raise BundleError(f"A weight in '{name}' is beyond float16, {np.finfo(np.float16).max}.")
+            made = target.create_dataset(name, data=values)
+        made.attrs.update(item.attrs)
 
     with h5py.File(path) as source, atomic_write(path) as file, h5py.File(file, "w") as target:
         target.attrs.update(source.attrs)
@@ -114,11 +101,11 @@ def _store_as_float16(path: Path) -> None:
 
 
 def _write(bundle: Bundle, folder: Path, half: bool) -> None:
-    """Writes the files of a bundle into an empty folder."""
+    """The files of the bundle into an empty folder."""
     bundle.tokenizer.save(folder / VOCABULARY)
     bundle.captioner.save_weights(folder / WEIGHTS)
     if half:
-        _store_as_float16(folder / WEIGHTS)
+        _halve(folder / WEIGHTS)
     text = bundle.text
     if text.user_dictionary is not None:
         shutil.copyfile(text.user_dictionary, folder / DICTIONARY)
@@ -137,15 +124,13 @@ def _write(bundle: Bundle, folder: Path, half: bool) -> None:
 
 
 def save_bundle(bundle: Bundle, folder: str | Path, half: bool = False) -> None:
-    """Writes a bundle; an existing folder is replaced as a whole, or stays unchanged if writing fails.
+    """Writes the bundle; a folder that is there is replaced whole, or left as it was.
 
     Args:
-        bundle: what to save.
-        folder: where; missing parents are created.
-        half: store weights as float16, in half the size.
+        half: weights as float16, in half the bytes.
 
     Raises:
-        BundleError: a weight does not fit in float16, and `half` is set.
+        BundleError: `half`, and a weight is beyond the numbers of float16.
     """
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -165,19 +150,17 @@ def save_bundle(bundle: Bundle, folder: str | Path, half: bool = False) -> None:
 
 
 def load_bundle(folder: str | Path) -> Bundle:
-    """Loads and verifies a bundle from a folder, or one of `assets.SHIPPED_BUNDLES` by name.
+    """Reads and verifies a bundle, that of a folder or one of `assets.SHIPPED_BUNDLES`.
 
     Raises:
-        BundleError: a file is missing or damaged, or a newer caption_tx wrote the bundle.
+        BundleError: something is missing, damaged, or made by a newer caption_tx.
     """
     folder = bundle_folder(folder)
     path = folder / CONFIG
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
         if config["format"] != FORMAT:
-            raise BundleError(
-                f"{path} has format {config['format']}, this version reads format {FORMAT}; upgrade caption_tx."
-            )
+            raise BundleError(f"{path} is of format {config['format']}, this caption_tx reads {FORMAT}; upgrade it.")
         files = dict(config["files"])
         text = from_dict(TextConfig, config["text"], "text.")
         backbone = from_dict(BackboneConfig, config["backbone"], "backbone.")
@@ -191,7 +174,7 @@ def load_bundle(folder: str | Path) -> Bundle:
         if not (folder / name).is_file():
             raise BundleError(f"The bundle {folder} is incomplete: {name} is missing.")
         if _digest(folder / name) != files.get(name):
-            raise BundleError(f"{folder / name} is damaged or was modified: its checksum differs from {CONFIG}.")
+            raise BundleError(f"{folder / name} is damaged or was changed: its checksum differs from {CONFIG}.")
     tokenizer = Tokenizer.load(folder / VOCABULARY, text.language)
     if text.user_dictionary is not None:
         text = replace(text, user_dictionary=str(folder / text.user_dictionary))
@@ -202,6 +185,6 @@ def load_bundle(folder: str | Path) -> Bundle:
         raise BundleError(f"The weights in {folder} do not fit its {CONFIG}: {error}") from error
     if captioner.vocabulary_size != tokenizer.vocabulary_size:
         raise BundleError(
-            f"{folder / VOCABULARY} has {tokenizer.vocabulary_size} tokens, the model {captioner.vocabulary_size}."
+            f"{folder / VOCABULARY} holds {tokenizer.vocabulary_size} tokens, the model {captioner.vocabulary_size}."
         )
     return Bundle(captioner, tokenizer, text, backbone, key, facts)

@@ -72,14 +72,13 @@ def score_bundle(
     bundle: Bundle, config: Config, path: Path, options: DecodingOptions, people: bool = False
 ) -> Evaluation:
     """Captions the validation split into the file `path`, anew, with features of the run's cache, and scores it."""
-    from caption_tx.data.corpus.table import captions_by_image
-    from caption_tx.data.features.corpus_features import read_table
+    from caption_tx.data.corpus.table import captions_by_image, read_table
     from caption_tx.evaluation.evaluate import caption_split, evaluate
     from caption_tx.inference.captioner import ImageCaptioner
 
     for file in (path, path.with_name(f"{path.name}.run.json")):
         file.unlink(missing_ok=True)  # of another search, or of a bundle of an earlier epoch
-    table, source = read_table(config), config.corpus
+    table, source = read_table(config.corpus), config.corpus
     names = list(captions_by_image(table, "val", "human"))
     caption_split(ImageCaptioner(bundle), names, path, options, source.images, config.training.cache)
     return evaluate(path, table, "val", config.text.language, people=people)

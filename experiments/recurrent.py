@@ -23,11 +23,11 @@ import numpy as np
 import tensorflow as tf
 
 from caption_tx.config import BackboneConfig, Config, CorpusConfig, TextConfig
-from caption_tx.data.batches.packing import PackedCaptions
-from caption_tx.data.corpus.table import captions_by_image
+from caption_tx.data.batches import PackedCaptions
+from caption_tx.data.corpus.table import captions_by_image, read_table
 from caption_tx.data.features.backbone import Backbone, dequantize
 from caption_tx.data.features.cache import FeatureCache
-from caption_tx.data.features.corpus_features import encode_splits, read_table
+from caption_tx.data.features.corpus_features import encode_splits
 from caption_tx.data.preparation import TRAINING_SPLITS, TrainingData, segment_corpus, tokenize_corpus
 from caption_tx.data.text.segmentation import Segmenter
 from caption_tx.data.text.tokenizer import Tokenizer
@@ -81,7 +81,7 @@ def pool_features(cache: FeatureCache, names: Sequence[str]) -> dict[str, np.nda
 
 def load_data(config: Config, cache_folder: str, log: Log) -> Data:
     """Reads the corpus, encodes what the cache does not hold yet, and tokenizes as `caption-tx train` does."""
-    table = read_table(config)
+    table = read_table(config.corpus)
     cache = encode_splits(config, cache_folder, Backbone(config.backbone), table, TRAINING_SPLITS, log)
     words = segment_corpus(table, Segmenter(config.text), cache.failed)
     prepared = tokenize_corpus(config, words, log)

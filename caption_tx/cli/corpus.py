@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import Any
 
-from caption_tx.cli.settings import need_images, read_captions, resolve
+from caption_tx.cli.settings import need_images, resolve
 from caption_tx.cli.startup import start_tensorflow
 from caption_tx.config import Config
 from caption_tx.errors import CaptionTxError, ConfigError
@@ -26,20 +26,21 @@ def corpus(arguments: argparse.Namespace) -> None:
             raise ConfigError(f"{option} must end in {' or '.join(suffixes)}, got '{path}'.")
         if not path.absolute().parent.is_dir():
             raise ConfigError(f"{option}: there is no folder '{path.absolute().parent}'.")
-    from caption_tx.data.corpus.table import describe, format_description
+    from caption_tx.data.corpus.summary import format_summary, summarize_corpus
+    from caption_tx.data.corpus.table import read_table
     from caption_tx.data.text.segmentation import Segmenter
 
     config = resolve(arguments)
     source = config.corpus
     if source.images:
         need_images(config)
-    table = read_captions(source)
+    table = read_table(source)
     segmenter = Segmenter(config.text)
     if arguments.check:
         _check_corpus(arguments, config, table, segmenter)
         return
-    description = describe(table, segmenter)
-    print(json.dumps(description, ensure_ascii=False, indent=1) if arguments.json else format_description(description))
+    summary = summarize_corpus(table, segmenter)
+    print(json.dumps(summary, ensure_ascii=False, indent=1) if arguments.json else format_summary(summary))
 
 
 def _check_corpus(arguments: argparse.Namespace, config: Config, table: Any, segmenter: Any) -> None:

@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 from caption_tx.cli.output import tell, warn
-from caption_tx.cli.settings import decoding_options, need_images, read_captions, resolve_corpus
+from caption_tx.cli.settings import decoding_options, need_images, resolve_corpus
 from caption_tx.cli.startup import start_tensorflow
 from caption_tx.config import DecodingOptions
 from caption_tx.errors import ConfigError
@@ -18,7 +18,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     """Captions a split, or takes a file of predictions, and scores it."""
     options = decoding_options(arguments)
     _check_evaluation(arguments, options)
-    from caption_tx.data.corpus.table import captions_by_image
+    from caption_tx.data.corpus.table import captions_by_image, read_table
     from caption_tx.evaluation.evaluate import evaluate
     from caption_tx.evaluation.protocol import reference_converter
     from caption_tx.evaluation.scores import require_scorers
@@ -30,7 +30,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     source = config.corpus
     if source.images or (arguments.bundle is not None and arguments.cache is None):
         need_images(config)
-    table = read_captions(source)
+    table = read_table(source)
     arguments.out.mkdir(parents=True, exist_ok=True)
     language, convert, path = config.text.language, None, arguments.predictions
     facts: dict[str, Any] = {"corpus": {"sources": list(source.sources), "images": source.images}}

@@ -8,7 +8,7 @@ import tomllib
 from dataclasses import fields
 from typing import Any
 
-from caption_tx.config import Config, CorpusConfig, DecodingOptions, from_dict, load_config, to_dict
+from caption_tx.config import Config, DecodingOptions, from_dict, load_config, to_dict
 from caption_tx.errors import ConfigError
 
 DEFAULTS = Config()
@@ -118,17 +118,3 @@ def parse_share(text: str | None) -> tuple[int, int]:
     if not (separator and part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
         raise ConfigError(f"--shard must be I/N with I from 1 to N, got '{text}'.")
     return int(part) - 1, int(parts)
-
-
-def read_captions(source: CorpusConfig) -> Any:
-    """The table of captions; names of images are checked only where a folder of images is named."""
-    from caption_tx.data.corpus.table import read_corpus
-
-    return read_corpus(
-        source.sources,
-        source.format,
-        source.val_fraction,
-        source.test_fraction,
-        source.split_seed,
-        source.images or None,
-    )

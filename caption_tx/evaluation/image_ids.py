@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from caption_tx.data.corpus.image_names import stem
-from caption_tx.data.corpus.records import as_name
+from caption_tx.data.corpus.rows import to_image_name
 from caption_tx.errors import CorpusError
 
 # COCO_val2014_000000000123.jpg, 000000000123.jpg, 123.jpg
@@ -107,7 +107,7 @@ def annotated_numbers(files: Iterable[Mapping[str, Any]]) -> dict[str, str]:
         for image in images if isinstance(images, list) else ():
             if not isinstance(image, dict) or not isinstance(image.get(name_key), str):
                 continue
-            number = next((as_name(image[key]) for key in number_keys if key in image), None)
+            number = next((to_image_name(image[key]) for key in number_keys if key in image), None)
             if number is not None:
                 numbers[number] = image[name_key]
     return numbers

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from caption_tx.data.corpus.records import CAPTION_HEADERS, IMAGE_HEADERS, as_name, find_columns
-from caption_tx.data.corpus.text_files import TextFile, undecoded
+from caption_tx.data.corpus.rows import CAPTION_HEADERS, IMAGE_HEADERS, find_columns, to_image_name
+from caption_tx.data.corpus.text_files import TextFile, find_undecoded_byte
 from caption_tx.errors import CaptionTxError
 from caption_tx.evaluation.image_ids import ImageIds
 
@@ -68,7 +68,7 @@ def read_submission(
         image, caption, error = _value(row, IMAGE_HEADERS), _value(row, CAPTION_HEADERS), row.get("error")
         if isinstance(caption, list) and len(caption) == 1:
             [caption] = caption
-        if as_name(image) is None or not (isinstance(caption, str) or error):
+        if to_image_name(image) is None or not (isinstance(caption, str) or error):
             raise CaptionTxError(
                 f'{path}, row {number}: expected {{"image_id": .., "caption": ".."}}, found {str(row)[:100]}; '
                 "every row needs an image and one caption."
@@ -127,7 +127,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
     def bad(number: int, reason: str, message: str) -> None:
         raise CaptionTxError(f"{path}, line {number}: {message}.")
 
-    return TextFile.of(path).lines(bad)
+    return TextFile.open(path).lines(bad)
 
 
 def _json_lines(path: Path) -> Iterator[_Row]:
@@ -142,12 +142,12 @@ def _json_lines(path: Path) -> Iterator[_Row]:
 
 
 def _json_document(path: Path) -> Iterator[_Row]:
-    text = TextFile.of(path).text()
+    text = TextFile.open(path).text()
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise CaptionTxError(f"{path} is not valid JSON: {error}; write it again.") from error
-    if undecoded(text) is not None:
+    if find_undecoded_byte(text) is not None:
         raise CaptionTxError(f"{path} is damaged: a byte is in no known encoding; save it as UTF-8.")
     if isinstance(document, dict) and document and all(isinstance(value, str) for value in document.values()):
         document = [{"image": image, "caption": caption} for image, caption in document.items()]

@@ -15,12 +15,11 @@ import pandas as pd
 
 from caption_tx.bundle import Bundle, load_bundle, save_bundle
 from caption_tx.config import Config, DecodingOptions, TextConfig, TrainingConfig, dump_config, load_config
-from caption_tx.data.batches.batching import packed_batches
-from caption_tx.data.batches.packing import PackedCaptions
-from caption_tx.data.batches.rows import RowOptions, cached_rows, image_rows
+from caption_tx.data.batches import PackedCaptions, cached_rows, packed_batches, picture_rows
+from caption_tx.data.corpus.table import read_table
 from caption_tx.data.features.backbone import Backbone, dequantize
 from caption_tx.data.features.cache import FeatureCache, explain_damage
-from caption_tx.data.features.corpus_features import encode_splits, encode_together, find_unreadable, read_table
+from caption_tx.data.features.corpus_features import encode_splits, encode_together, find_unreadable
 from caption_tx.data.features.extraction import extract_features
 from caption_tx.data.images.sources import ImageSource, open_images
 from caption_tx.data.preparation import (
@@ -131,7 +130,7 @@ def _train(config: Config, workdir: Path, log: Callable[[str], None], chosen: Di
             )
         log(f"Each batch is divided among {chosen.workers} workers with {chosen.devices} devices each.")
 
-    table = read_table(config)
+    table = read_table(config.corpus)
     _check_against(config, table)
     images = open_images(config.corpus.images)
     cache = None
@@ -159,7 +158,7 @@ def _train(config: Config, workdir: Path, log: Callable[[str], None], chosen: Di
     vectors = None
     if config.text.word_vectors is not None:
         vectors = read_word_vectors(config.text.word_vectors, tokenizer.vocabulary)
-        log(vectors.summary(prepared.label_counts))
+        log(vectors.summary(prepared.counts))
         chosen.assert_same("word vectors", vectors.digest)
     chosen.assert_same("captions and images", prepared.fingerprint)
     parts = 1 if chosen.devices > 1 else min(parallel_chunks(), math.ceil(config.training.batch_size / chosen.workers))
@@ -168,18 +167,18 @@ def _train(config: Config, workdir: Path, log: Callable[[str], None], chosen: Di
     with chosen.strategy.scope():
         captioner = make_captioner(tokenizer.vocabulary_size, backbone.feature_shape, config.model, precision, vectors)
         model = model_class(captioner, None if cache else backbone, config.training.accumulation_steps, parts)
-    known = captioner.token_output.adapt(prepared.label_counts)
+    known = captioner.token_output.adapt(prepared.counts)
     log(f"Before training, expect a loss near the marginal entropy: {known}.")
     captioner.summary(print_fn=lambda text, **_: log(text))
 
     views = 1 + config.training.flips + config.training.crops
 
     def batches(packed: PackedCaptions, seed: int | None, augmented: bool) -> Any:
-        options = RowOptions(seed, views if augmented else 1, *chosen.share)
         if cache is not None:
-            rows = cached_rows(cache, packed, options)
+            rows = cached_rows(cache, packed, seed, views if augmented else 1, chosen.share)
         else:
-            rows = image_rows(images, packed, backbone.config.image_size, options, log)
+            size = backbone.config.image_size
+            rows = picture_rows(images, packed, size, seed, views if augmented else 1, log, chosen.share)
         uncounted = (Tokenizer.pad_token_id, Tokenizer.unk_token_id)
         size, parts = config.training.batch_size, chosen.devices
         return chosen.dataset(packed_batches(rows, packed, size, uncounted, seed, parts))

@@ -40,9 +40,9 @@ def test_error_names_source_and_its_option(text, message):
 
 
 def test_formats_and_problems_are_known():
-    from caption_tx.data.corpus import formats as layouts
+    from caption_tx.data.corpus.formats import READERS
 
-    assert tuple(layouts.FORMATS) == CAPTION_FORMATS
+    assert tuple(READERS) == CAPTION_FORMATS
     with pytest.raises(ConfigError, match=r"corpus\.leave_out must be one of no_letters, .*got 'boring'"):
         CorpusConfig(leave_out=("url", "boring"))
     with pytest.raises(ConfigError, match=r"corpus\.format must be one of parquet, .*got 'word'"):

@@ -17,7 +17,8 @@ from caption_tx.config import CAPTION_PROBLEMS, ORIGINS, SPLITS, TextConfig
 from caption_tx.data.checks.caption_problems import CONTROL, FULL_WIDTH, caption_problems, han_forms
 from caption_tx.data.checks.findings import LISTED, Findings
 from caption_tx.data.checks.image_checks import Progress, check_images
-from caption_tx.data.corpus.table import machine_references, spread
+from caption_tx.data.corpus.summary import summarize_values
+from caption_tx.data.corpus.table import machine_references
 from caption_tx.data.images.sources import ImageSource
 from caption_tx.data.text.segmentation import Segmenter
 from caption_tx.data.text.vocabulary import build_vocabulary, is_valid_word
@@ -142,7 +143,7 @@ def _distribution(values: np.ndarray) -> dict[str, Any]:
     """Spread and histogram ([value, how many], ..) of whole numbers."""
     numbers, counts = np.unique(values, return_counts=True)
     return {
-        **spread(values),
+        **summarize_values(values),
         "histogram": [[int(number), int(count)] for number, count in zip(numbers, counts, strict=True)],
     }
 

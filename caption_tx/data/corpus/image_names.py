@@ -1,4 +1,4 @@
-"""Names of images: with and without their suffix, in a list of the corpus and in a folder."""
+"""Image names: with and without their suffix, in caption files and in the image folder."""
 
 from __future__ import annotations
 
@@ -10,94 +10,113 @@ from pathlib import Path
 
 from caption_tx.data.images.decoding import IMAGE_SUFFIXES
 
-# COCO's images come as train2014.zip and val2014.zip; COCO-CN names images of both.
+# COCO's images come as train2014.zip and val2014.zip; COCO-CN refers to images in both.
 _COCO = re.compile(r"COCO_((?:train|val|test)20\d\d)_\d{12}(\.jpg)?")
 
 
 def stem(name: str) -> str:
-    """A name without the suffix of an image; other endings are part of it."""
+    """A name without its image suffix; other endings belong to the name."""
     return name[: name.rindex(".")] if name.lower().endswith(IMAGE_SUFFIXES) else name
 
 
-def with_coco_suffix(name: str) -> str:
-    """COCO's names have a known suffix, so one that was left out is put back."""
+def add_coco_suffix(name: str) -> str:
+    """Appends ".jpg" to the name of a COCO image that has no suffix."""
     match = _COCO.fullmatch(name)
     return f"{name}.jpg" if match and not match[2] else name
 
 
-def identity(name: str) -> str:
-    """What is one for all names of one image: of COCO's, which are unique, the bare name; else the name as it is."""
+def canonical_name(name: str) -> str:
+    """One name for all names of an image.
+
+    COCO's names are unique, so their folder and suffix are dropped; other names are returned unchanged.
+
+    Example:
+        >>> canonical_name("val2014/COCO_val2014_000000000042.jpg")
+        'COCO_val2014_000000000042'
+    """
     base = stem(posixpath.basename(name)) if "COCO_" in name else ""
     return base if _COCO.fullmatch(base) else name
 
 
 def join_prefix(prefix: str, name: str) -> str:
-    """A name below a folder (or a TSV file of images) of the images' folder; one spelling for one place."""
+    """Joins a folder (or a TSV file of images) in the image folder and an image name; normalizes the path."""
     name = f"{prefix.rstrip('/')}/{name}" if prefix else name
     if "://" not in name and ("./" in name or "//" in name):
         name = posixpath.normpath(name)
     return name
 
 
-def _by_stem(files: Iterable[str]) -> dict[str, list[str]]:
-    """The image files of each stem."""
-    found: dict[str, list[str]] = {}
-    for file in files:
-        if (short := stem(file)) != file:
-            found.setdefault(short, []).append(file)
-    return found
+def resolve_image_names(names: Iterable[str], images: str | Path | None) -> dict[str, str]:
+    """Maps incomplete image names to complete ones.
 
+    With a local image folder, a name without a suffix means the only image file with that stem in its folder.
+    Otherwise (`images` is None, a file or a URL) it means the only name with that stem in the corpus, and a COCO name
+    without a folder means the one with a folder. Each folder is listed once.
 
-def _list(folder: str) -> list[str]:
-    try:
-        return os.listdir(folder)
-    except (OSError, ValueError):
-        return []
-
-
-def _coco_in_folders(names: list[str]) -> dict[str, str]:
-    """COCO's names without a folder -> the one name of that image that has one (Karpathy's list has them)."""
-    below: dict[str, list[str]] = {}
-    for name in names:
-        if "/" in name and (image := identity(name)) != name:
-            below.setdefault(image, []).append(name)
-    bare = (name for name in names if "/" not in name) if below else ()
-    return {name: found[0] for name in bare if len(found := below.get(identity(name), [])) == 1}
-
-
-def file_names(names: Iterable[str], images: str | Path | None) -> dict[str, str]:
-    """The file that each name means, for the names that are not a file's own.
-
-    A name without a suffix means the one image file of that stem in its folder; without a folder of
-    images (`images` is None, a file or an address) the one name of that stem in the corpus, and COCO's
-    without a folder the one with it. Every folder is listed once.
+    Returns:
+        The complete name of each incomplete name; names that are complete or ambiguous are not included.
     """
     names = list(names)
     if images is None or not os.path.isdir(images):
-        bare = [name for name in names if stem(name) == name]
-        found = _by_stem(names) if bare else {}
-        meant = {name: found[name][0] for name in bare if len(found.get(name, ())) == 1}
-        return meant | _coco_in_folders(names)
+        return _resolve_in_corpus(names)
+    return _resolve_in_folder(names, images)
+
+
+def _resolve_in_corpus(names: list[str]) -> dict[str, str]:
+    incomplete = [name for name in names if stem(name) == name]
+    by_stem = _group_by_stem(names) if incomplete else {}
+    resolved = {name: by_stem[name][0] for name in incomplete if len(by_stem.get(name, ())) == 1}
+    return resolved | _resolve_coco_folders(names)
+
+
+def _resolve_coco_folders(names: list[str]) -> dict[str, str]:
+    """Maps COCO names without a folder to the only name of the same image with one (as in Karpathy's list)."""
+    with_folder: dict[str, list[str]] = {}
+    for name in names:
+        if "/" in name and (image := canonical_name(name)) != name:
+            with_folder.setdefault(image, []).append(name)
+    without_folder = (name for name in names if "/" not in name) if with_folder else ()
+    candidates = ((name, with_folder.get(canonical_name(name), [])) for name in without_folder)
+    return {name: matches[0] for name, matches in candidates if len(matches) == 1}
+
+
+def _resolve_in_folder(names: list[str], images: str | Path) -> dict[str, str]:
     by_folder: dict[str, list[str]] = {}
     for name in names:
         by_folder.setdefault(posixpath.dirname(name), []).append(name)
-    meant = {}
     listings: dict[str, set[str]] = {}
 
     def files_in(folder: str) -> set[str]:
         if folder not in listings:
-            listings[folder] = set(_list(os.path.join(images, folder)))
+            listings[folder] = _list_folder(os.path.join(images, folder))
         return listings[folder]
 
+    resolved = {}
     for folder, members in by_folder.items():
         files = files_in(folder)
-        lacking = [name for name in members if posixpath.basename(name) not in files]
-        stems = _by_stem(files) if lacking else {}
-        for name in lacking:
+        missing = [name for name in members if posixpath.basename(name) not in files]
+        by_stem = _group_by_stem(files) if missing else {}
+        for name in missing:
             base = posixpath.basename(name)
             coco = _COCO.fullmatch(base)
-            if len(stems.get(base, ())) == 1:
-                meant[name] = posixpath.join(folder, stems[base][0])
-            elif coco and with_coco_suffix(base) in files_in(posixpath.join(folder, coco[1])):
-                meant[name] = posixpath.join(folder, coco[1], with_coco_suffix(base))
-    return meant
+            if len(by_stem.get(base, ())) == 1:
+                resolved[name] = posixpath.join(folder, by_stem[base][0])
+            elif coco and add_coco_suffix(base) in files_in(posixpath.join(folder, coco[1])):
+                resolved[name] = posixpath.join(folder, coco[1], add_coco_suffix(base))
+    return resolved
+
+
+def _group_by_stem(files: Iterable[str]) -> dict[str, list[str]]:
+    """The image files with each stem."""
+    groups: dict[str, list[str]] = {}
+    for file in files:
+        if (short := stem(file)) != file:
+            groups.setdefault(short, []).append(file)
+    return groups
+
+
+def _list_folder(folder: str) -> set[str]:
+    try:
+        return set(os.listdir(folder))
+    except (OSError, ValueError):
+        return set()

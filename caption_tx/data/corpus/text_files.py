@@ -1,6 +1,6 @@
-"""Text files of any encoding that captions come in -> lines. No TensorFlow.
+"""Text files in any encoding -> lines.
 
-A line ends at \\n, \\r\\n or a lone \\r, and nowhere else: U+2028 and its like are letters of a caption.
+A line ends at \\n, \\r\\n or a lone \\r only: U+2028 and similar characters belong to a caption.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from pathlib import Path
 from caption_tx.errors import CorpusError
 
 ENCODINGS = ("utf-8", "utf-16", "utf-16-le", "utf-16-be", "gb18030", "big5")
-"""What is looked for. GB18030 holds GBK, which holds GB2312."""
+"""Encodings that are detected. GB18030 is a superset of GBK, which is a superset of GB2312."""
 
-# UTF-16 shows in single bytes; in a sample of lines, two bytes within the file would pass for its mark.
+# UTF-16 is detected from single bytes: in a sample of lines, two bytes in the middle could look like its mark.
 _LEGACY = tuple(name for name in ENCODINGS if not name.startswith("utf-16"))
 
 HEAD_BYTES = 1 << 16
-"""So much of a file's beginning is looked at to tell its layout and, beside UTF-8, its encoding."""
+"""Bytes at the start of a file that are used to detect its layout and, except for UTF-8, its encoding."""
 
-_SCAN_BYTES = 1 << 30  # a file of images in text is tens of GB: what its first GB is, it is
+_SCAN_BYTES = 1 << 30  # a file with embedded images has tens of GB; its first GB is representative
 _BLOCK_BYTES = 1 << 20
 _SAMPLE_LINES = 100
-_DAMAGED_SHARE = 0.1
+_MAX_DAMAGED_SHARE = 0.1
 _BOMS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
-# A byte that cannot be decoded becomes half a surrogate pair, which no decoder yields by itself.
+# A byte that cannot be decoded becomes an unpaired surrogate, which no decoder produces otherwise.
 _MARK = "caption_tx_mark"
 _MARKS = re.compile("[\udc00-\udcff]")
-_FOREIGN = re.compile("[^\0-\x7f\udc00-\udcff]")
+_NON_ASCII = re.compile("[^\0-\x7f\udc00-\udcff]")
 
 
 def _mark(error: UnicodeError) -> tuple[str, int]:
@@ -45,13 +45,13 @@ def _mark(error: UnicodeError) -> tuple[str, int]:
 codecs.register_error(_MARK, _mark)
 
 
-def undecoded(text: str) -> int | None:
-    """The first byte in a text of this module that its encoding has no character for."""
+def find_undecoded_byte(text: str) -> int | None:
+    """The first byte in a text of this module that could not be decoded, or None."""
     mark = None if text.isascii() else _MARKS.search(text)
     return ord(mark[0]) - 0xDC00 if mark else None
 
 
-def _unreadable(path: Path, error: Exception) -> CorpusError:
+def _read_error(path: Path, error: Exception) -> CorpusError:
     return CorpusError(f"Cannot read the caption file {path}: {getattr(error, 'strerror', None) or error}.")
 
 
@@ -59,51 +59,51 @@ def read_head(path: Path) -> bytes:
     """The first `HEAD_BYTES` of a file.
 
     Raises:
-        CorpusError: it is no file, or it cannot be read.
+        CorpusError: the path is not a file or cannot be read.
     """
     try:
         if not path.is_file():
-            raise CorpusError(f"{path} is not a file; name a caption file, or the folder that holds it.")
+            raise CorpusError(f"{path} is not a file; pass a caption file or its folder.")
         with path.open("rb") as file:
             return file.read(HEAD_BYTES)
     except (OSError, ValueError) as error:
-        raise _unreadable(path, error) from error
+        raise _read_error(path, error) from error
 
 
 def guess_encoding(data: bytes) -> str | None:
-    """The name in `ENCODINGS` of a file's beginning (cut anywhere), or None. Empty data is UTF-8."""
-    return _marked(data) or _without_mark(data.splitlines(keepends=True))[0]
+    """The encoding of the start of a file, truncated anywhere: a name in `ENCODINGS` or None. Empty data is UTF-8."""
+    return _detect_from_bytes(data) or _detect_from_lines(data.splitlines(keepends=True))[0]
 
 
 def find_encoding(path: Path) -> str:
-    """The name in `ENCODINGS` that a whole file is in; for one above 1 GB, that its first GB is in.
+    """The encoding of a whole file, or of its first GB: a name in `ENCODINGS`.
 
-    UTF-8 is what decodes as UTF-8, but for a tenth of its lines or of its letters: those are damage.
+    A file is UTF-8 even if up to a tenth of its lines or of its non-ASCII letters do not decode: those are damaged.
 
     Raises:
-        CorpusError: the file cannot be read, or is in no such encoding.
+        CorpusError: the file cannot be read, or its encoding was not recognized.
     """
-    if found := _marked(read_head(path)):
-        return found
+    if name := _detect_from_bytes(read_head(path)):
+        return name
     try:
         with path.open("rb") as file:
             if _is_utf8(file):
                 return "utf-8"
             file.seek(0)
-            found, first, sample = _without_mark(file)
+            name, first_line, sample = _detect_from_lines(file)
     except (OSError, ValueError) as error:
-        raise _unreadable(path, error) from error
-    if found is None:
-        byte = undecoded(sample.decode("utf-8", _MARK))
+        raise _read_error(path, error) from error
+    if name is None:
+        byte = find_undecoded_byte(sample.decode("utf-8", _MARK))
         raise CorpusError(
-            f"{path}, line {first}: not UTF-8 (byte 0x{byte:02x}), and no other encoding was recognized; "
-            f"name it, e.g. '{path}:encoding=cp1252', or save the file as UTF-8."
+            f"{path}, line {first_line}: not UTF-8 (byte 0x{byte:02x}), and no other encoding was recognized; "
+            f"name the encoding, e.g. '{path}:encoding=cp1252', or save the file as UTF-8."
         )
-    return found
+    return name
 
 
-def _marked(head: bytes) -> str | None:
-    """Encodings that show in single bytes: a byte order mark, or the zero bytes of UTF-16 without one."""
+def _detect_from_bytes(head: bytes) -> str | None:
+    """Encodings that single bytes reveal: a byte order mark, or the zero bytes of UTF-16 without one."""
     for mark, name in _BOMS.items():
         if head.startswith(mark):
             return name
@@ -112,8 +112,8 @@ def _marked(head: bytes) -> str | None:
         return None
     for name in ("utf-16-le", "utf-16-be"):
         letters = head.decode(name, _MARK)
-        usual = sum("\0" < letter < "\x7f" or _is_everyday(letter) for letter in letters)
-        if usual >= 0.9 * len(letters):
+        common = sum("\0" < letter < "\x7f" or _is_common_chinese(letter) for letter in letters)
+        if common >= 0.9 * len(letters):
             return name
     return None
 
@@ -131,61 +131,61 @@ def _is_utf8(file: io.BufferedReader) -> bool:
     return True
 
 
-def _without_mark(data: Iterable[bytes]) -> tuple[str | None, int, bytes]:
-    """The encoding of lines of bytes, the number of the first that is not UTF-8, and a sample of those."""
-    lines = damaged = letters = marks = place = first = 0
+def _detect_from_lines(data: Iterable[bytes]) -> tuple[str | None, int, bytes]:
+    """The encoding of lines, the number of the first line that is not UTF-8, and a sample of such lines."""
+    lines = damaged_lines = letters = marks = size = first_line = 0
     sample = b""
     for number, line in enumerate(data, 1):
         lines += bool(line.strip())
-        place += len(line)
+        size += len(line)
         if not line.isascii():
-            # What _MARK gives for UTF-8, but for every byte, and without a call of Python each time.
+            # Equal to _MARK for UTF-8, except that every byte is marked, and faster: no Python call per byte.
             text = line.decode("utf-8", "surrogateescape")
-            found = len(_MARKS.findall(text))
-            letters += len(_FOREIGN.findall(text))
-            if found:
-                marks += found
-                damaged += 1
-                first = first or number
+            line_marks = len(_MARKS.findall(text))
+            letters += len(_NON_ASCII.findall(text))
+            if line_marks:
+                marks += line_marks
+                damaged_lines += 1
+                first_line = first_line or number
                 if len(sample) < HEAD_BYTES:
                     sample += line[:HEAD_BYTES].rstrip(b"\r\n") + b"\n"
-        if place > _SCAN_BYTES:
+        if size > _SCAN_BYTES:
             break
-    if damaged <= _DAMAGED_SHARE * lines or marks <= _DAMAGED_SHARE * (marks + letters):
-        return "utf-8", first, sample
-    return _legacy(sample), first, sample
+    if damaged_lines <= _MAX_DAMAGED_SHARE * lines or marks <= _MAX_DAMAGED_SHARE * (marks + letters):
+        return "utf-8", first_line, sample
+    return _detect_legacy(sample), first_line, sample
 
 
-def _legacy(sample: bytes) -> str | None:
-    """The name in `ENCODINGS` that chardet finds for text that is not UTF-8, else None.
+def _detect_legacy(sample: bytes) -> str | None:
+    """The encoding that chardet finds for text that is not UTF-8, if it is in `ENCODINGS`.
 
-    One damaged or cut letter spoils the whole sample for it, but not most of the lines.
+    One damaged or truncated letter misleads chardet on the whole sample, but not on most of the lines.
     """
-    if (found := _detect(sample)) in _LEGACY:
-        return found
+    if (name := _run_chardet(sample)) in _LEGACY:
+        return name
     lines = [line for line in sample.split(b"\n") if line.strip()][:_SAMPLE_LINES]
-    votes = Counter(_detect(line) or _detect(line[:-1]) for line in lines)
-    found, count = votes.most_common(1)[0] if votes else (None, 0)
-    return found if found in _LEGACY and 2 * count > len(lines) else None
+    votes = Counter(_run_chardet(line) or _run_chardet(line[:-1]) for line in lines)
+    name, count = votes.most_common(1)[0] if votes else (None, 0)
+    return name if name in _LEGACY and 2 * count > len(lines) else None
 
 
-def _detect(sample: bytes) -> str | None:
-    """Python's name of the encoding that chardet finds, the larger of those within each other."""
+def _run_chardet(sample: bytes) -> str | None:
+    """Python's name of the encoding that chardet finds, or of its superset."""
     import chardet
 
     name = chardet.detect(sample)["encoding"]
     try:
-        return None if name is None else _larger(codecs.lookup(name).name)
+        return None if name is None else _superset(codecs.lookup(name).name)
     except LookupError:
         return None
 
 
-def _larger(name: str) -> str:
+def _superset(name: str) -> str:
     return {"gbk": "gb18030", "gb2312": "gb18030", "cp950": "big5"}.get(name, name)
 
 
-def _is_everyday(letter: str) -> bool:
-    """Whether it stands in the first level of GB 2312 (3755 by pinyin) or of Big5 (5401), or is punctuation."""
+def _is_common_chinese(letter: str) -> bool:
+    """Whether a letter is in the first level of GB 2312 (3755 letters) or Big5 (5401), or is punctuation."""
     for name, first, last in (("gb2312", 0xB0, 0xD7), ("big5", 0xA4, 0xC6)):
         code = letter.encode(name, "ignore")
         if len(code) == 2 and (first <= code[0] <= last or code[0] in (0xA1, 0xA3)):
@@ -193,42 +193,51 @@ def _is_everyday(letter: str) -> bool:
     return False
 
 
-def known_encoding(name: str, path: Path) -> str:
-    """The encoding that a person named, in Python's spelling; those within GB18030 become it.
+def normalize_encoding(name: str, path: Path) -> str:
+    """Python's name of an encoding that the user named, or of its superset.
 
     Raises:
-        CorpusError: there is no such encoding of text.
+        CorpusError: there is no text encoding with this name.
     """
     try:
         io.TextIOWrapper(io.BytesIO(), encoding=name)
-        found = codecs.lookup(name).name
+        python_name = codecs.lookup(name).name
     except (LookupError, UnicodeError, ValueError):
         raise CorpusError(f"{path}: unknown encoding {name!r}; use one of {', '.join(ENCODINGS)}.") from None
-    return _larger(found)
+    return _superset(python_name)
 
 
 @dataclass(frozen=True)
 class TextFile:
-    """A file and the encoding to read it in; `source` is what a person named to have it read."""
+    """A file with its encoding.
+
+    Args:
+        path: the file.
+        encoding: a Python encoding.
+        source: the path that the user passed, for messages; default `path`.
+    """
 
     path: Path
     encoding: str
     source: Path | None = None
 
     @classmethod
-    def of(cls, path: Path, encoding: str | None = None) -> TextFile:
-        """`path` in the encoding that was named, else in the one that is found.
+    def open(cls, path: Path, encoding: str | None = None) -> TextFile:
+        """A file in the given encoding, or in the detected one.
 
         Raises:
-            CorpusError: no file, unreadable, an unknown encoding, or none recognized.
+            CorpusError: the path is not a file or cannot be read, or the encoding is unknown or was not recognized.
         """
         if encoding:
             read_head(path)
-            return cls(path, known_encoding(encoding, path))
+            return cls(path, normalize_encoding(encoding, path))
         return cls(path, find_encoding(path))
 
-    def lines(self, bad: Callable[[int, str, str], None]) -> Iterator[tuple[int, str]]:
-        """(number from 1, text) of every line that could be decoded; `bad(number, reason, message)` of the others.
+    def lines(self, on_error: Callable[[int, str, str], None]) -> Iterator[tuple[int, str]]:
+        """Yields (line number from 1, text) of every line that decodes.
+
+        Args:
+            on_error: called with (line number, reason, message) for every other line.
 
         Raises:
             CorpusError: the file cannot be read.
@@ -239,21 +248,21 @@ class TextFile:
                 for number, line in enumerate(file, 1):
                     if number == 1:
                         line = line.removeprefix("\ufeff")
-                    byte = undecoded(line)
+                    byte = find_undecoded_byte(line)
                     if byte is None:
                         yield number, line
                     else:
-                        advice = "mend the line, or name the encoding"
+                        advice = "fix the line or name the encoding"
                         if self.encoding != "gb18030":
                             advice += f" ('{self.source or self.path}:encoding=gb18030')"
-                        bad(number, self.reason(byte), f"{self.reason(byte)}; {advice}")
+                        on_error(number, self.decode_error(byte), f"{self.decode_error(byte)}; {advice}")
         except (OSError, UnicodeError) as error:
             if isinstance(error, OSError):
-                raise _unreadable(self.path, error) from error
+                raise _read_error(self.path, error) from error
             raise CorpusError(f"{self.path}, line {number + 1}: not {self.encoding.upper()} ({error}).") from error
 
     def text(self) -> str:
-        """The whole file; a byte that could not be decoded is found by `undecoded`.
+        """The whole file; `find_undecoded_byte` finds bytes that could not be decoded.
 
         Raises:
             CorpusError: the file cannot be read.
@@ -262,12 +271,12 @@ class TextFile:
             with self._open() as file:
                 return file.read().removeprefix("\ufeff")
         except OSError as error:
-            raise _unreadable(self.path, error) from error
+            raise _read_error(self.path, error) from error
         except UnicodeError as error:
             raise CorpusError(f"{self.path}: not {self.encoding.upper()} ({error}).") from error
 
-    def reason(self, byte: int) -> str:
-        """Why a line was not decoded."""
+    def decode_error(self, byte: int) -> str:
+        """A short message about a byte that could not be decoded."""
         return f"not {self.encoding.upper()} (byte 0x{byte:02x})"
 
     def _open(self) -> io.TextIOWrapper:

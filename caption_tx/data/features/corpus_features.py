@@ -10,21 +10,13 @@ import pandas as pd
 from tqdm import tqdm
 
 from caption_tx.config import SPLITS, Config
-from caption_tx.data.corpus import table as corpus
+from caption_tx.data.corpus.table import read_table
 from caption_tx.data.features.backbone import Backbone
 from caption_tx.data.features.cache import FeatureCache, open_cache
 from caption_tx.data.features.encoding import encode_images
 from caption_tx.data.features.merging import merge_cache
 from caption_tx.data.images.sources import ImageSource
 from caption_tx.errors import CacheError, ImageError
-
-
-def read_table(config: Config) -> pd.DataFrame:
-    """The captions that the settings name, as `corpus.read_corpus` gives them."""
-    source = config.corpus
-    return corpus.read_corpus(
-        source.sources, source.format, source.val_fraction, source.test_fraction, source.split_seed, source.images
-    )
 
 
 def encode_corpus(
@@ -43,7 +35,9 @@ def encode_corpus(
     Raises:
         ConfigError, CorpusError, CacheError: as `train`.
     """
-    return encode_splits(config, str(folder), Backbone(config.backbone), read_table(config), SPLITS, log, share, renew)
+    return encode_splits(
+        config, str(folder), Backbone(config.backbone), read_table(config.corpus), SPLITS, log, share, renew
+    )
 
 
 def merge_corpus(config: Config, folder: str | Path, log: Callable[[str], None] = print) -> FeatureCache:
@@ -53,7 +47,7 @@ def merge_corpus(config: Config, folder: str | Path, log: Callable[[str], None] 
         CorpusError: the captions cannot be read.
         CacheError: there is no cache, or images of the corpus are neither held nor listed as unreadable.
     """
-    table = read_table(config)
+    table = read_table(config.corpus)
     names = table["image"].unique()
     cache = merge_cache(
         str(folder), names, lambda shards, total: tqdm(shards, total=total, unit="shard", desc="checking")

@@ -52,12 +52,13 @@ def encode_on_ray(config: Config, address: str, folder: str | Path, log: Callabl
     """
     from tqdm import tqdm
 
-    from caption_tx.data.features.corpus_features import merge_corpus, read_table
+    from caption_tx.data.corpus.table import read_table
+    from caption_tx.data.features.corpus_features import merge_corpus
 
     config = ray_cluster.absolute_paths(config)
     folder = str(folder) if "://" in str(folder) else os.path.abspath(folder)
     environment = ray_cluster.environment_for_workers()
-    images = read_table(config)["image"].nunique()
+    images = read_table(config.corpus)["image"].nunique()
     with ray_cluster.joined(address, "encode") as ray:
         shares, cpus, gpus = ray_cluster.plan_tasks(images, ray_cluster.nodes_of(ray))
         each = ray_cluster.describe(cpus, gpus)
@@ -90,10 +91,10 @@ def _encode_share(
 @functools.lru_cache(maxsize=1)
 def _backbone_and_table(config: Config) -> tuple[Backbone, pd.DataFrame]:
     """Kept, since a process of Ray's encodes one share after another."""
+    from caption_tx.data.corpus.table import read_table
     from caption_tx.data.features.backbone import Backbone
-    from caption_tx.data.features.corpus_features import read_table
 
-    return Backbone(config.backbone), read_table(config)
+    return Backbone(config.backbone), read_table(config.corpus)
 
 
 def train_on_ray(

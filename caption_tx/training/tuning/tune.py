@@ -12,8 +12,9 @@ import keras
 
 from caption_tx.bundle import Bundle, load_bundle, save_bundle
 from caption_tx.config import Config, DecodingOptions, TuningConfig, from_dict, load_config, to_dict
+from caption_tx.data.corpus.table import read_table
 from caption_tx.data.features.cache import FeatureCache, explain_damage
-from caption_tx.data.features.corpus_features import encode_splits, read_table
+from caption_tx.data.features.corpus_features import encode_splits
 from caption_tx.data.preparation import TRAINING_SPLITS, SegmentedCorpus, fingerprint, segment_corpus
 from caption_tx.data.text.segmentation import Segmenter
 from caption_tx.data.text.tokenizer import Tokenizer
@@ -58,7 +59,7 @@ def tune(
     _claim(tuning, config, run, workdir)
     keras.utils.set_random_seed(tuning.seed)
 
-    table = read_table(config)
+    table = read_table(config.corpus)
     folder = config.training.cache or str(run / "features")
     cache = encode_splits(config, folder, bundle.load_backbone(backbone_weights), table, TRAINING_SPLITS, log)
     unreadable = {name: cache.failed[name] for name in table["image"].unique() if name in cache.failed}

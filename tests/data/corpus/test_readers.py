@@ -10,9 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from caption_tx.config import Source
-from caption_tx.data.corpus.formats import FORMATS, detect, locate, read_captions
-from caption_tx.data.corpus.records import SPLIT_NAMES
-from caption_tx.data.corpus.table import describe, read_corpus
+from caption_tx.data.corpus.formats import READERS, detect_format
+from caption_tx.data.corpus.rows import SPLIT_NAMES
+from caption_tx.data.corpus.sources import find_caption_file, read_source
+from caption_tx.data.corpus.summary import summarize_corpus
+from caption_tx.data.corpus.table import read_corpus
 from caption_tx.errors import CorpusError
 
 PIXEL = base64.urlsafe_b64encode(b"\xff\xd8\xff\xe0" + bytes(range(256))).decode()
@@ -265,7 +267,7 @@ def test_a_bad_line_at_the_beginning_does_not_hide_the_layout(write, layout):
 
 
 def test_every_format_is_tested_here():
-    assert {layout.split(",")[0] for layout in LAYOUTS} | {"parquet", "folder"} == set(FORMATS)
+    assert {layout.split(",")[0] for layout in LAYOUTS} | {"parquet", "folder"} == set(READERS)
 
 
 # --- Flickr8k-CN, Flickr30k-CN, COCO-CN
@@ -280,7 +282,7 @@ def test_segmented_captions_without_tags_are_joined(write):
     text = "1#zhb#0 两 个 年轻 人  他们 在 院子 里\n1#zhb#1 一 只 狗 和 iPhone 6\n2#zhb#0 狗 跑\n"
     table = read(write("seg.x.caption.txt", text))
     assert list(table.caption) == ["两个年轻人，他们在院子里", "一只狗和iPhone 6", "狗跑"]
-    assert notes(table) == {"words joined": 3}
+    assert notes(table) == {"pre-segmented captions joined": 3}
 
 
 @pytest.mark.parametrize(
@@ -360,7 +362,7 @@ def test_coco_cn_release(write):
     ]
     assert {about["format"] for about in table.attrs["files"]} == {"coco_cn"}
     assert table.attrs["left_out"] == ["COCO_val2014_000000000099.jpg"]
-    assert describe(table)["machine_references"] == 1
+    assert summarize_corpus(table)["machine_references"] == 1
 
 
 def test_a_number_in_a_caption_is_not_that_of_a_caption(write):
@@ -378,7 +380,7 @@ def test_flickr8k_lists_are_not_taken_for_flickr30k(write):
 def test_a_damaged_split_list(write):
     path = write("flickr8kzhc.caption.txt", "a.jpg#zhc#0 一\n")
     write("flickr8ktrain.txt", b"a\n" * 50 + b"\xff\n")
-    with pytest.raises(CorpusError, match=r"flickr8ktrain\.txt, line 51: not UTF-8 \(byte 0xff\); mend the line"):
+    with pytest.raises(CorpusError, match=r"flickr8ktrain\.txt, line 51: not UTF-8 \(byte 0xff\); fix the line"):
         read(path)
 
 
@@ -387,14 +389,14 @@ def test_a_damaged_split_list(write):
 
 def test_a_line_of_flickr30k_without_its_separator_is_told(write):
     table = read(write("results.csv", FLICKR30K))
-    assert notes(table) == {"missing separators put in": 1}
+    assert notes(table) == {"missing separators restored": 1}
 
 
 def test_commas_outside_quotes_belong_to_the_last_of_two_columns(write):
     table = read(write("x.csv", 'filename,comment\na.jpg, a man, in "red", walks \n'))
     assert list(table.caption) == ['a man, in "red", walks']
-    assert notes(table) == {"separators outside quotes taken into the caption": 1}
-    with pytest.raises(CorpusError, match=r"y\.csv, line 2: 3 fields where the header has 2; put"):
+    assert notes(table) == {"captions with unquoted separators": 1}
+    with pytest.raises(CorpusError, match=r"y\.csv, line 2: 3 fields, but the header has 2; quote"):
         read(write("y.csv", "caption,image\na,b,c.jpg\n"))
 
 
@@ -408,11 +410,11 @@ def test_a_broken_quote_in_one_line_is_a_bad_line(write):
 
 def test_an_open_quote_over_many_lines_is_damage(write):
     good = "".join(f"{number}.jpg,one\n" for number in range(20))
-    with pytest.raises(CorpusError, match=r"x\.csv, line 22: .*quote inside is doubled"):
+    with pytest.raises(CorpusError, match=r"x\.csv, line 22: .*a quote inside as two"):
         read(write("x.csv", f'image,caption\n{good}b.jpg,"Stop\n{good}{good}'))
-    with pytest.raises(CorpusError, match=r"z\.csv, line 22: unexpected end of data; .*quote inside is doubled"):
+    with pytest.raises(CorpusError, match=r"z\.csv, line 22: unexpected end of data; .*a quote inside as two"):
         read(write("z.csv", f'image,caption\n{good}b.jpg,"Stop'))
-    with pytest.raises(CorpusError, match=r"y\.csv, line 22: .*quote inside is doubled"):
+    with pytest.raises(CorpusError, match=r"y\.csv, line 22: .*a quote inside as two"):
         read(write("y.csv", f'image,caption\n{good}b.jpg,"Stop\n{good * 2000}'))
 
 
@@ -449,7 +451,7 @@ def test_stray_quotes_of_a_tsv_take_in_no_other_rows(write):
 def test_captions_of_several_lines_of_a_csv_are_counted(write):
     table = read(write("x.csv", 'image,caption\nx.jpg,"one\ntwo"\ny.jpg,"three"\nz.jpg,"\nfour\n"\n'))
     assert list(table.caption) == ["one\ntwo", "three", "four"]
-    assert notes(table) == {"captions of several lines": 1}
+    assert notes(table) == {"multi-line captions": 1}
 
 
 def test_a_long_line_of_ofa_keeps_no_image(write):
@@ -461,7 +463,7 @@ def test_a_long_line_of_ofa_keeps_no_image(write):
 
 def test_a_table_of_images_alone_is_no_caption_file(write):
     path = write("IC_train.txt", f"007c\t{PIXEL}\n008d\t{PIXEL}\n")
-    assert detect(path) is None
+    assert detect_format(path) is None
 
 
 # --- Parquet
@@ -493,7 +495,7 @@ def test_parquet(write_parquet):
         ("c.jpg", "three", "test", 3),
     ]
     assert reasons(table)[:2] == [(1, "no caption"), (4, "no caption")]
-    with pytest.raises(CorpusError, match=r"y\.parquet, row 3: no usable image name"):
+    with pytest.raises(CorpusError, match=r"y\.parquet, row 3: the image name is missing or invalid"):
         read(write_parquet("y.parquet", columns))
 
 
@@ -527,12 +529,12 @@ def test_parquet_that_cannot_be_read(write, write_parquet):
     with pytest.raises(CorpusError, match=r"x\.parquet is not a readable Parquet file"):
         read(write("x.parquet", b"PAR1" + bytes(100)))
     with pytest.raises(
-        CorpusError, match=r"^[^ ]*y\.parquet: expected columns of text named image and caption.*found a, b"
+        CorpusError, match=r"^[^ ]*y\.parquet: expected text columns named image and caption.*found a, b"
     ):
         read(write_parquet("y.parquet", {"a": [1], "b": ["x"]}))
-    with pytest.raises(CorpusError, match=r"z\.parquet: expected columns of text"):
+    with pytest.raises(CorpusError, match=r"z\.parquet: expected text columns"):
         read(write_parquet("z.parquet", {"image": [b"\xff"], "caption": ["x"]}))
-    with pytest.raises(CorpusError, match=r"e\.parquet: no captions in it \(0 rows skipped\)"):
+    with pytest.raises(CorpusError, match=r"e\.parquet: no captions found \(0 rows skipped\)"):
         read(write_parquet("e.parquet", pd.DataFrame({"image": ["a"], "caption": ["b"]}).iloc[:0]))
 
 
@@ -571,14 +573,14 @@ def test_a_folder_of_images_with_texts(write, tmp_path):
     ]
     assert set(table.source) == {str(folder)}
     assert table.attrs["skipped"] == [
-        (str(folder / "two.txt"), 1, "a text with several images of its name"),
-        (str(folder / "sub/notes.txt"), 1, "a text without an image of its name"),
+        (str(folder / "two.txt"), 1, "text file with several images of the same name"),
+        (str(folder / "sub/notes.txt"), 1, "text file with no image of the same name"),
         (str(folder / "a.txt"), 2, "blank line"),
     ]
     assert table.attrs["files"][0]["encoding"] == "gb18030, utf-16, utf-8"
     assert table.attrs["files"][0]["format"] == "folder"
     assert rows(read(folder, format="folder")) == rows(table)
-    assert notes(table) == {"images without a text": 1}
+    assert notes(table) == {"images without a text file": 1}
 
 
 def test_texts_without_a_caption_are_told(write, tmp_path):
@@ -591,7 +593,7 @@ def test_texts_without_a_caption_are_told(write, tmp_path):
     table = read(folder)
     assert list(table.image) == ["a.jpg"]
     assert table.attrs["skipped"] == [(str(folder / name), 1, "no caption") for name in ("b.txt", "c.txt")]
-    assert notes(table) == {"images without a text": 3}
+    assert notes(table) == {"images without a text file": 3}
 
 
 def test_one_listing_for_each_folder(write, tmp_path, monkeypatch):
@@ -619,7 +621,7 @@ def test_texts_in_another_encoding(write, tmp_path):
     write("photos/7.txt", b"\xff\xfd\x80\x80")
     table = read(folder)
     assert len(table) == 19
-    assert table.attrs["skipped"] == [(str(folder / "7.txt"), 1, "an encoding that was not recognized")]
+    assert table.attrs["skipped"] == [(str(folder / "7.txt"), 1, "unknown encoding")]
     for number in range(10, 13):
         write(f"photos/{number}.txt", b"\x81")
     with pytest.raises(CorpusError, match=r"photos/10\.txt, line 1: .*'.*/photos:encoding=gb18030'\) \(4 of 20 lines"):
@@ -633,19 +635,19 @@ def test_which_file_of_a_folder(write, tmp_path):
     write("corpus/a.jpg", b"\xff")
     write("corpus/a.txt", "a.jpg\tlooks like a caption file")
     write("corpus/LICENSE.txt", "Do what you like.")
-    assert locate(folder) == (folder, "folder")
+    assert find_caption_file(folder) == (folder, "folder")
     write("corpus/captions.csv", "image,caption\na.jpg,x\n")
-    assert locate(folder) == (folder / "captions.csv", "csv")
-    assert locate(folder, "folder") == (folder, "folder")
+    assert find_caption_file(folder) == (folder / "captions.csv", "csv")
+    assert find_caption_file(folder, "folder") == (folder, "folder")
     write("corpus/more.json", CHALLENGER)
-    with pytest.raises(CorpusError, match=r"several caption files \(captions\.csv, more\.json\); name the one"):
-        locate(folder)
-    assert locate(folder, "csv") == (folder / "captions.csv", "csv")
-    assert locate(folder, "ai_challenger") == (folder / "more.json", "ai_challenger")
+    with pytest.raises(CorpusError, match=r"several caption files \(captions\.csv, more\.json\); pass the one"):
+        find_caption_file(folder)
+    assert find_caption_file(folder, "csv") == (folder / "captions.csv", "csv")
+    assert find_caption_file(folder, "ai_challenger") == (folder / "more.json", "ai_challenger")
     with pytest.raises(CorpusError, match=r"No caption file was recognized in .*corpus"):
-        locate(folder, "ofa")
-    with pytest.raises(CorpusError, match=r"captions\.csv is a file; format 'folder' wants a folder"):
-        locate(folder / "captions.csv", "folder")
+        find_caption_file(folder, "ofa")
+    with pytest.raises(CorpusError, match=r"captions\.csv is a file; format 'folder' needs a folder"):
+        find_caption_file(folder / "captions.csv", "folder")
 
 
 def test_a_folder_without_captions(write, tmp_path):
@@ -653,7 +655,7 @@ def test_a_folder_without_captions(write, tmp_path):
     write("photos/b.txt", "no image")
     with pytest.raises(CorpusError, match="No caption file was recognized in"):
         read(tmp_path / "photos")
-    with pytest.raises(CorpusError, match=r"photos: no captions in it \(1 lines skipped\)"):
+    with pytest.raises(CorpusError, match=r"photos: no captions found \(1 lines skipped\)"):
         read(tmp_path / "photos", format="folder")
 
 
@@ -666,15 +668,15 @@ JSONL = '{{"image": "{n}", "text": "one"}}\n'
 BAD = {
     "flickr8k": ("flickr8k.caption.txt", "", "{n}.jpg#0\tone\n", "nonsense\n", FLICKR_REASON),
     "coco_cn": ("x.txt", "", "COCO_val2014_{n:012d}#0\tone\n", "COCO_val\n", FLICKR_REASON),
-    "pairs": ("x.txt", "", "{n}.jpg\tone\n", "{n}.jpg\tone\ttwo\n", "3 columns where 2 are wanted"),
+    "pairs": ("x.txt", "", "{n}.jpg\tone\n", "{n}.jpg\tone\ttwo\n", "3 columns, expected 2"),
     "flickr30k": ("x.csv", FLICKR30K_HEADER, "{n}.jpg| 0| one\n", "one\n", "not of the form NAME| number| caption"),
     "csv": ("x.csv", "image,caption,split\n", "{n}.jpg,one,\n", "{n}.jpg,one,two,3\n", "more fields than the header"),
     "csv split": ("x.csv", "image,caption,split\n", "{n}.jpg,one,\n", "{n}.jpg,one,best\n", "unknown split"),
     "tsv": ("x.tsv", "image\tcaption\n", "{n}.jpg\tone\n", "\tone\n", "no image name"),
     "jsonl": ("x.jsonl", "", JSONL, '{{"image": \n', "not valid JSON"),
-    "jsonl text": ("x.jsonl", "", JSONL, '{{"image": "a", "text": 7}}\n', "a caption that is not text"),
+    "jsonl text": ("x.jsonl", "", JSONL, '{{"image": "a", "text": 7}}\n', "caption is not a string"),
     "jsonl image": ("x.jsonl", "", JSONL, '{{"image": NaN, "text": "x"}}\n', "not an entry of image and captions"),
-    "ofa": ("x.tsv", "", "{n}\tid\tone\t\t" + PIXEL + "\n", "{n}\tid\tone\t\tno image\n", "not of OFA's columns"),
+    "ofa": ("x.tsv", "", "{n}\tid\tone\t\t" + PIXEL + "\n", "{n}\tid\tone\t\tno image\n", "not the columns of OFA"),
 }
 
 
@@ -688,7 +690,7 @@ def test_few_bad_lines_are_skipped_and_many_stop_the_reading(write, kind):
     assert len(table) == 90
     start = 91 + bool(header)
     assert reasons(table)[:10] == [(start + number, reason) for number in range(10)]
-    message = rf"{re.escape(name)}, line {start}: .+ \(11 of 101 lines are bad\)\.$"
+    message = rf"{re.escape(name)}, line {start}: .+ \(11 of 101 lines are invalid\)\.$"
     with pytest.raises(CorpusError, match=message):
         read(write(name, header + "".join(lines + wrong[:11] + ["\n"] * 300)))
     with pytest.raises(CorpusError, match=rf"{re.escape(name)}, line {1 + bool(header)}: "):
@@ -704,15 +706,15 @@ BAD_ENTRIES = [
     ("ai_challenger", 7, "not an entry of image and captions"),
     ("ai_challenger", {"image_id": "a"}, "not an entry of image and captions"),
     ("ai_challenger", {"image_id": "a", "caption": {"zh": "x"}}, "not an entry of image and captions"),
-    ("ai_challenger", {"image_id": "a", "caption": ["x", 7]}, "a caption that is not text"),
+    ("ai_challenger", {"image_id": "a", "caption": ["x", 7]}, "caption is not a string"),
     ("ai_challenger", {"image_id": "a\0", "caption": "x"}, "no image name"),
     ("ai_challenger", {"image_id": "\ud800", "caption": "x"}, "no image name"),
-    ("coco", {"image_id": 2, "caption": "x"}, "an unknown image id"),
-    ("coco", {"image_id": 3, "caption": "x"}, "an unknown image id"),
+    ("coco", {"image_id": 2, "caption": "x"}, "unknown image id"),
+    ("coco", {"image_id": 3, "caption": "x"}, "unknown image id"),
     ("coco", {"image_id": {}, "caption": "x"}, "not an annotation"),
     ("coco", 7, "not an annotation"),
     ("karpathy", {"filename": 7, "sentences": []}, "not an entry of filename and sentences"),
-    ("karpathy", {"filename": "a", "sentences": [{"tokens": [1]}]}, "a sentence without text"),
+    ("karpathy", {"filename": "a", "sentences": [{"tokens": [1]}]}, "sentence without text"),
     ("karpathy", {"filename": "a", "sentences": ["x"], "split": 7}, "unknown split"),
 ]
 
@@ -729,7 +731,7 @@ def test_few_bad_entries_are_skipped_and_many_stop_the_reading(write, format, ba
     assert table.attrs["files"][0]["format"] == format
     assert table.line.nunique() >= 90
     assert reasons(table) == [(91 + number, reason) for number in range(10)]
-    with pytest.raises(CorpusError, match=r"x\.json, entry 91: .+ \(11 of 101 entries are bad\)\.$"):
+    with pytest.raises(CorpusError, match=r"x\.json, entry 91: .+ \(11 of 101 entries are invalid\)\.$"):
         read(write("x.json", make([good] * 90 + [bad] * 11)))
 
 
@@ -776,13 +778,13 @@ def test_numbers_as_image_ids_become_text(write):
 
 
 def test_a_file_of_images_without_captions(write):
-    with pytest.raises(CorpusError, match=r"IC_test\.jsonl: no captions in it \(2 lines skipped\); check the file"):
+    with pytest.raises(CorpusError, match=r"IC_test\.jsonl: no captions found \(2 lines skipped\); check the file"):
         read(write("IC_test.jsonl", '{"image_id": "a"}\n{"image_id": "b"}\n'))
 
 
 def test_a_wrong_format_stops_before_the_end(write, monkeypatch):
-    monkeypatch.setattr("caption_tx.data.corpus.records._HOPELESS", 50)
-    with pytest.raises(CorpusError, match=r"line 1: .*\(51 of 51 lines are bad\)"):
+    monkeypatch.setattr("caption_tx.data.corpus.rows._EARLY_CHECK", 50)
+    with pytest.raises(CorpusError, match=r"line 1: .*\(51 of 51 lines are invalid\)"):
         read(write("x.txt", "nonsense\n" * 10_000), "flickr8k")
 
 
@@ -791,13 +793,13 @@ def test_undecodable_lines_are_bad_lines(write):
     table = read(write("x.txt", b"".join(lines + [b"\xb9\xb7\n"] * 10)))
     assert reasons(table) == [(91 + number, "not UTF-8 (byte 0xb9)") for number in range(10)]
     path = write("x.txt", b"".join(lines + [b"\xff\n"] * 11))
-    with pytest.raises(CorpusError, match=r"x\.txt, line 91: not UTF-8 \(byte 0xff\); mend the line, or name the enc"):
+    with pytest.raises(CorpusError, match=r"x\.txt, line 91: not UTF-8 \(byte 0xff\); fix the line or name the enc"):
         read(path, encoding="utf-8")
 
 
 def test_the_splits_that_files_name(write):
     for name, split in SPLIT_NAMES.items():
-        records = read_captions(Source("x"), write("x.csv", f"image,text,subset\na.jpg,cap, {name.upper()}\n"), "csv")
+        records = read_source(Source("x"), write("x.csv", f"image,text,subset\na.jpg,cap, {name.upper()}\n"), "csv")
         assert records.splits == [split]
 
 
@@ -829,8 +831,8 @@ BYTES = st.one_of(
     st.lists(st.sampled_from(PIECES), max_size=30).map(b"".join),
 )
 WHOLE_FILE = re.compile(
-    "layout not recognized|no captions in it|is not valid JSON|found a JSON|found the keys|not a readable Parquet"
-    "|expected columns of text|none of its images|No caption file was recognized|no other encoding"
+    "unknown caption format|no captions found|is not valid JSON|found a JSON|found the keys|not a readable Parquet"
+    "|expected text columns|none of its images|No caption file was recognized|no other encoding"
 )
 
 
@@ -872,7 +874,7 @@ def check_reading(path, format):
     assert (table["line"] > 0).all()
     for column in ("image", "caption"):
         "".join(table[column]).encode()
-    assert describe(table)["captions"] == len(table)
+    assert summarize_corpus(table)["captions"] == len(table)
     json.dumps(table.attrs)
 
 
@@ -881,7 +883,7 @@ ANYTHING = settings(
 )
 
 
-@pytest.mark.parametrize("format", [None, *(name for name in FORMATS if name != "folder")])
+@pytest.mark.parametrize("format", [None, *(name for name in READERS if name != "folder")])
 @ANYTHING
 @given(content=BYTES, suffix=st.sampled_from([".txt", ".csv", ".tsv", ".json", ".jsonl", ".parquet"]))
 def test_no_bytes_do_anything_but_make_a_table_or_a_corpus_error(tmp_path, format, content, suffix):

@@ -10,10 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from caption_tx.config import ORIGINS, SPLITS, Source, TextConfig
+from caption_tx.data.corpus.summary import format_summary, summarize_corpus
 from caption_tx.data.corpus.table import (
     captions_by_image,
-    describe,
-    format_description,
     machine_references,
     read_corpus,
 )
@@ -211,21 +210,21 @@ def test_captions_by_image_keep_their_order(write):
     assert captions_by_image(table, "test") == {}
 
 
-def test_describe(write):
+def test_summarize_corpus(write):
     write("flickr8ktrain.txt", "1000_a\n")
     write("flickr8kval.txt", "2000_b\n")
     table = read_corpus(write("flickr8kzhc.caption.txt", CHINESE + "\n"))
-    found = describe(table, Segmenter(TextConfig(language="en")))
+    found = summarize_corpus(table, Segmenter(TextConfig(language="en")))
     assert (found["images"], found["captions"], found["left_out_images"], found["skipped"]) == (2, 3, 1, 1)
     assert found["splits"] == {"train": {"images": 1, "captions": 2}, "val": {"images": 1, "captions": 1}}
     assert found["captions_per_image"] == {"min": 1, "median": 1.5, "mean": 1.5, "p95": 1.95, "max": 2}
     assert found["caption_length"]["unit"] == "words"
     assert found["origins"] == {"human": 3}
     assert json.loads(json.dumps(found)) == found
-    lines = format_description(found)
+    lines = format_summary(found)
     for part in ("2 images, 3 captions", "left out: 1 images", "skipped: 1 (1 blank line)", "length in words"):
         assert part in lines
-    assert describe(table)["caption_length"]["max"] == len("一对恋人在公园河边拥抱。")
+    assert summarize_corpus(table)["caption_length"]["max"] == len("一对恋人在公园河边拥抱。")
 
 
 @pytest.mark.parametrize(
@@ -236,20 +235,20 @@ def test_describe(write):
         (
             "a.txt",
             "nothing known\n",
-            r"a\.txt: layout not recognized \(it begins 'nothing known'\); known: .*flickr8k: NAME",
+            r"a\.txt: unknown caption format \(the file starts with 'nothing known'\); known: .*flickr8k: NAME",
         ),
-        ("a.txt", "", "layout not recognized"),
-        ("a.txt", "a.jpg#0\t\n", r"no captions in it \(1 lines skipped\)"),
-        ("a.txt", "\0#0\tone\n", r"line 1: no usable image name"),
+        ("a.txt", "", "unknown caption format"),
+        ("a.txt", "a.jpg#0\t\n", r"no captions found \(1 lines skipped\)"),
+        ("a.txt", "\0#0\tone\n", r"line 1: the image name is missing or invalid"),
         ("a.csv", "one,two\n", r"a\.csv, line 1: expected a header with 'image' and 'caption'.*'one,two'"),
-        ("a.csv", "image,caption,id\na.jpg,one,two,3\n", r"line 2: 4 fields where the header has 3; put"),
+        ("a.csv", "image,caption,id\na.jpg,one,two,3\n", r"line 2: 4 fields, but the header has 3; quote"),
         ("a.csv", 'image,caption\na.jpg,x\nb.jpg,"one\n', r"line 3: .*double quotes"),
-        ("a.csv", "image,caption\n,one\n", r"a\.csv, line 2: no usable image name"),
+        ("a.csv", "image,caption\n,one\n", r"a\.csv, line 2: the image name is missing or invalid"),
         ("a.csv", "image,caption,split\na.jpg,one,best\n", r"a\.csv, line 2: unknown split 'best'; use one of train"),
         (
             "a.csv",
             "image,caption,split\na,one,val\na,two,dev\na,3,test\n",
-            r"line 4: a is in test here and in val at .*2",
+            r"line 4: a is in test here but in val at .*2",
         ),
         ("a.csv", "image,caption\na.jpg," + "x" * 200_000, r"line 2: field larger than field limit"),
         ("a.json", "[1, ", r"a\.json is not valid JSON"),
@@ -258,8 +257,8 @@ def test_describe(write):
         ("a.json", '[{"image_id": "a", "caption": ["x"]}, 7]', r"a\.json, entry 2: expected .*found '7'"),
         ("a.json", '[{"image_id": "a"}]', "entry 1"),
         ("a.json", '[{"image_id": "\\ud800", "caption": "x"}]', "entry 1"),
-        ("a.json", '[{"image_id": "a", "caption": [7]}]', "entry 1: a caption must be text, found '7'"),
-        ("a.json", "[]", "no captions in it"),
+        ("a.json", '[{"image_id": "a", "caption": [7]}]', "entry 1: a caption must be a string, found '7'"),
+        ("a.json", "[]", "no captions found"),
     ],
 )
 def test_errors_name_file_and_line(write, name, content, message):
@@ -270,10 +269,10 @@ def test_errors_name_file_and_line(write, name, content, message):
 def test_errors_of_split_lists(write):
     write("flickr8kval.txt", "other\n")
     path = write("flickr8kzhc.caption.txt", CHINESE)
-    with pytest.raises(CorpusError, match=r"none of its images is in the split lists beside it \(flickr8kval\.txt\)"):
+    with pytest.raises(CorpusError, match=r"none of its images is in the split lists next to it \(flickr8kval\.txt\)"):
         read_corpus(path)
     write("flickr8ktrain.txt", "1000_a\nother\n")
-    with pytest.raises(CorpusError, match=r"flickr8kval\.txt, line 1: other is listed for train too"):
+    with pytest.raises(CorpusError, match=r"flickr8kval\.txt, line 1: other is also listed for train"):
         read_corpus(path)
 
 
@@ -281,7 +280,7 @@ def test_errors_of_arguments(write, tmp_path):
     path = write("a.csv", "image,caption\na.jpg,one\n")
     with pytest.raises(CorpusError, match=r"no caption file or folder .*missing\.csv"):
         read_corpus(tmp_path / "missing.csv")
-    with pytest.raises(CorpusError, match=r"Unknown format 'klingon'; known: .*flickr8k"):
+    with pytest.raises(CorpusError, match=r"Unknown format 'klingon'; known formats: .*flickr8k"):
         read_corpus(path, format="klingon")
     with pytest.raises(CorpusError, match="No caption source"):
         read_corpus([])
@@ -325,8 +324,8 @@ def test_what_a_source_names_holds(write):
     assert list(table.source) == [str(first)] * 2 + [str(second)] * 2
     assert [about["encoding"] for about in table.attrs["files"]] == ["utf-8", "big5"]
     assert set(read_corpus(f"{second}:origin=machine").origin) == {"machine"}
-    assert describe(table)["stages"] == [1, 2]
-    assert "stages: 1, 2" in format_description(describe(table))
+    assert summarize_corpus(table)["stages"] == [1, 2]
+    assert "stages: 1, 2" in format_summary(summarize_corpus(table))
 
 
 def test_options_of_a_source_win_over_those_of_the_call(write):
@@ -352,7 +351,7 @@ def test_one_file_is_given_once(write, tmp_path):
     path = write("corpus/a.csv", "image,caption\na.jpg,one\n")
     (tmp_path / "link.csv").symlink_to(path)
     for other in (path, tmp_path / "link.csv", tmp_path / "corpus", tmp_path / "corpus" / ".." / "corpus" / "a.csv"):
-        with pytest.raises(CorpusError, match=r"\.csv is given twice; name it once"):
+        with pytest.raises(CorpusError, match=r"\.csv is given twice; list it once"):
             read_corpus([path, other])
 
 
@@ -439,7 +438,7 @@ def release(write, name, images):
 
 
 TRAIN, VAL = "caption_train_annotations_20170902.json", "caption_validation_annotations_20170910.json"
-IGNORED = "images divided by the seed, although the file's name says train"
+IGNORED = "images split by the seed, ignoring 'train' in the file name"
 
 
 def test_release_names_tell_the_split(write):
@@ -483,7 +482,7 @@ def test_what_stands_in_a_file_counts_more_than_its_name(write):
     table = read_corpus([release(write, TRAIN, range(5)), own])
     assert list(table.split[:5]) == ["train", "test", "val", "train", "train"]
     with pytest.raises(
-        CorpusError, match=r"validation_.*json, entry 1: 1\.jpg is in val here and in train at .*entry 2"
+        CorpusError, match=r"validation_.*json, entry 1: 1\.jpg is in val here but in train at .*entry 2"
     ):
         read_corpus([release(write, TRAIN, range(5)), release(write, VAL, [1])])
 
@@ -495,10 +494,10 @@ def test_machine_translations_outside_training_are_marked(write):
     text = "image,caption,split\na,1,train\nb,2,val\nc,3,test\n"
     table = read_corpus([write("a.csv", text), write("b.txt", "a#zhb#0 一\nb#zhb#0 二\nc#zhg#0 三\n")])
     assert list(machine_references(table)) == [False, False, False, False, True, True]
-    found = describe(table)
+    found = summarize_corpus(table)
     assert found["machine_references"] == 2
-    assert "machine translations outside training: 2, not used" in format_description(found)
-    assert "machine translations" not in format_description(describe(table[:4]))
+    assert "machine translations outside the training split: 2 (not used)" in format_summary(found)
+    assert "machine translations" not in format_summary(summarize_corpus(table[:4]))
 
 
 # --- The table
@@ -549,7 +548,7 @@ def test_no_image_is_in_two_splits(tmp_path, sources, seed, fractions):
     try:
         table = read_corpus(given_sources, None, *fractions, seed)
     except CorpusError as error:
-        assert "an image belongs to one split" in str(error)
+        assert "put each image in one split" in str(error)
         return
     assert len(table) == sum(len(lines) for lines, *_ in sources)
     assert not table.isna().any().any()
@@ -578,7 +577,7 @@ def test_tensorflow_is_not_needed(tmp_path):
 def test_flickr8k_cn_as_it_was_published(shared):
     folder = shared / "data" / "flickr8k"
     table = read_corpus([folder / "flickr8kzhc.caption.txt", folder / "flickr8kzhb.caption.txt"])
-    found = describe(table)
+    found = summarize_corpus(table)
     assert found["splits"] == {
         "train": {"images": 6000, "captions": 60_000},
         "val": {"images": 1000, "captions": 10_000},
@@ -586,7 +585,7 @@ def test_flickr8k_cn_as_it_was_published(shared):
     assert found["origins"] == {"human": 35_000, "machine": 35_000}
     assert {len(captions) for captions in captions_by_image(table, "val", "human").values()} == {5}
     assert (table.attrs["skipped"], table.attrs["left_out"]) == ([], [])
-    assert describe(table)["machine_references"] == 5000
+    assert summarize_corpus(table)["machine_references"] == 5000
 
 
 @pytest.mark.parametrize("images", [None, "gs://bucket/coco"])
@@ -624,11 +623,11 @@ def test_two_splits_of_one_image_of_coco_are_refused(write):
     name = "COCO_val2014_000000000042.jpg"
     a = write("a.csv", f"image,caption,split\nx/{name},a,train\n")
     b = write("b.csv", f"image,caption,split\ny/{name},b,test\n")
-    with pytest.raises(CorpusError, match=r"b\.csv, line 2: COCO_val2014_000000000042 is in test here and in train"):
+    with pytest.raises(CorpusError, match=r"b\.csv, line 2: COCO_val2014_000000000042 is in test here but in train"):
         read_corpus([a, b])
 
 
 @pytest.mark.parametrize("source", ["gs://bucket/x.json", "gs://bucket/x.json:weight=2", Source("s3://bucket/x.json")])
 def test_captions_on_a_remote_store_are_refused(source):
-    with pytest.raises(CorpusError, match=r"^(gs|s3)://bucket/x\.json is on a remote store; .* copy it here first"):
+    with pytest.raises(CorpusError, match=r"^(gs|s3)://bucket/x\.json is on a remote store; copy it here first"):
         read_corpus(source)

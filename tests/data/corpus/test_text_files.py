@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from caption_tx.data.corpus.text_files import HEAD_BYTES, TextFile, find_encoding, guess_encoding, undecoded
+from caption_tx.data.corpus.text_files import HEAD_BYTES, TextFile, find_encoding, find_undecoded_byte, guess_encoding
 from caption_tx.errors import CorpusError
 
 SIMPLIFIED = (
@@ -46,7 +46,7 @@ ENCODED = [
 
 def lines_of(path, encoding=None):
     bad = []
-    found = list(TextFile.of(path, encoding).lines(lambda *place: bad.append(place)))
+    found = list(TextFile.open(path, encoding).lines(lambda *place: bad.append(place)))
     return found, [(number, reason) for number, reason, _ in bad]
 
 
@@ -128,7 +128,7 @@ def test_one_damaged_byte_in_a_file_of_one_line(write):
     data = "，".join(SIMPLIFIED).encode() + b"\xe7," + "，".join(SIMPLIFIED).encode()
     path = write(data)
     assert find_encoding(path) == "utf-8"
-    assert undecoded(TextFile.of(path).text()) == 0xE7
+    assert find_undecoded_byte(TextFile.open(path).text()) == 0xE7
 
 
 @pytest.mark.parametrize("encoding", ["gb18030", "big5", "utf-16"])
@@ -165,7 +165,7 @@ def test_a_zero_byte_is_not_utf_16(write):
 def test_the_named_encoding_holds(write):
     path = write("狗在跑\nb\n".encode("gbk"))
     assert lines_of(path, "GBK") == ([(1, "狗在跑\n"), (2, "b\n")], [])
-    assert TextFile.of(path, "cp936").encoding == TextFile.of(path, "gb2312").encoding == "gb18030"
+    assert TextFile.open(path, "cp936").encoding == TextFile.open(path, "gb2312").encoding == "gb18030"
     assert lines_of(path, "big5")[0] != lines_of(path, "gbk")[0]
     assert lines_of(path, "ascii") == ([(2, "b\n")], [(1, "not ASCII (byte 0xb9)")])
 
@@ -174,18 +174,18 @@ def test_the_named_encoding_holds(write):
 def test_an_unknown_encoding(write, name):
     path = write(b"a\n")
     if not name:
-        assert TextFile.of(path, name).encoding == "utf-8"
+        assert TextFile.open(path, name).encoding == "utf-8"
         return
     with pytest.raises(CorpusError, match=r"captions\.txt: unknown encoding .*; use one of utf-8"):
-        TextFile.of(path, name)
+        TextFile.open(path, name)
 
 
 def test_advice_does_not_name_the_encoding_that_failed(write):
     path = write(b"a.jpg#0 \x81\xff\n")
     advice = {}
     for name in ("gb18030", "utf-8"):
-        list(TextFile.of(path, name).lines(lambda number, reason, message, name=name: advice.update({name: message})))
-    assert advice["gb18030"].startswith("not GB18030 (byte 0x81); mend the line")
+        list(TextFile.open(path, name).lines(lambda number, reason, message, name=name: advice.update({name: message})))
+    assert advice["gb18030"].startswith("not GB18030 (byte 0x81); fix the line")
     assert "encoding=" not in advice["gb18030"]
     assert f"{path}:encoding=gb18030'" in advice["utf-8"]
 
@@ -204,7 +204,7 @@ def test_an_odd_encoding_is_an_error_with_a_line(write, name):
     except CorpusError as error:
         assert "captions.txt, line 1: not" in str(error)
         with pytest.raises(CorpusError, match=r"captions\.txt: not"):
-            TextFile.of(path, name).text()
+            TextFile.open(path, name).text()
     else:
         assert len(lines) + len(bad) >= 1
 
@@ -212,22 +212,22 @@ def test_an_odd_encoding_is_an_error_with_a_line(write, name):
 def test_what_is_no_text_is_an_error_that_says_what_to_do(write):
     data = random.Random(0).randbytes(5000)
     with pytest.raises(CorpusError, match=r"captions\.txt, line 1: not UTF-8 \(byte 0x.*:encoding=cp1252', or save"):
-        TextFile.of(write(data))
+        TextFile.open(write(data))
 
 
 def test_what_is_no_file(tmp_path):
     with pytest.raises(CorpusError, match="is not a file"):
-        TextFile.of(tmp_path)
+        TextFile.open(tmp_path)
     with pytest.raises(CorpusError, match="is not a file"):
-        TextFile.of(tmp_path / "missing.txt")
+        TextFile.open(tmp_path / "missing.txt")
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(CorpusError, match="is not a file"):
-        TextFile.of(tmp_path / "pipe", "utf-8")
+        TextFile.open(tmp_path / "pipe", "utf-8")
 
 
 def test_a_file_that_vanishes(write):
     path = write(b"a\n")
-    file = TextFile.of(path)
+    file = TextFile.open(path)
     path.unlink()
     with pytest.raises(CorpusError, match=r"captions\.txt: No such file"):
         list(file.lines(lambda *place: None))

@@ -1,1 +1,1 @@
-"""One module for each family of caption layouts; `layouts.FORMATS` is the list of them."""
+"""Readers of caption formats, one module per family of layouts; `formats.READERS` registers them."""

@@ -1,4 +1,4 @@
-"""One caption a line behind the image's name: Flickr8k, Flickr8k-CN, Flickr30k-CN, COCO-CN, and plain pairs."""
+"""`NAME#0 caption` lines: Flickr8k, Flickr8k-CN, Flickr30k-CN and COCO-CN, with their split lists."""
 
 from __future__ import annotations
 
@@ -7,122 +7,119 @@ from pathlib import Path
 from typing import NoReturn
 
 from caption_tx.config import SPLITS
-from caption_tx.data.corpus.image_names import stem, with_coco_suffix
+from caption_tx.data.corpus.image_names import add_coco_suffix, stem
 from caption_tx.data.corpus.pre_segmented import restore_sentences
-from caption_tx.data.corpus.records import NOT_LISTED, Records
+from caption_tx.data.corpus.rows import UNLISTED, CaptionRows
 from caption_tx.data.corpus.text_files import TextFile
 from caption_tx.errors import CorpusError
 
-LINE = re.compile(r"([^\t]+?)#(?:((?:en|zh)\w*)#)?(\d+)(?:\s+(.*))?", re.DOTALL)
-COCO_LINE = re.compile(r"COCO_(?:train|val|test)\d{4}_\d{12}(?:\.jpg)?#.*", re.DOTALL)
-# zhb and zhg are Baidu's and Google's translations, some with the month (zhbDec); zhc is written,
-# and zhm translated, by people.
-_MACHINE = ("zhb", "zhg")
-_CN_FILE = re.compile(r"(?:seg\.)?(.+?)(?:enc|zh[a-z])\w*\.captions?\.txt", re.IGNORECASE)
-_COLLECTION = re.compile(r"(?:seg\.)?(\w*?(train|val|test))\.captions?\.txt", re.IGNORECASE)
-_CLASSIC_LISTS = {"train": "trainImages", "val": "devImages", "test": "testImages"}
+_LINE = re.compile(r"([^\t]+?)#(?:((?:en|zh)\w*)#)?(\d+)(?:\s+(.*))?", re.DOTALL)
+_COCO_CN_LINE = re.compile(r"COCO_(?:train|val|test)\d{4}_\d{12}(?:\.jpg)?#.*", re.DOTALL)
+# zhb and zhg are translations by Baidu and Google, some with the month (zhbDec). zhc captions were written and
+# zhm captions translated by humans.
+_MACHINE_TAGS = ("zhb", "zhg")
+_FLICKR_CN_FILE = re.compile(r"(?:seg\.)?(.+?)(?:enc|zh[a-z])\w*\.captions?\.txt", re.IGNORECASE)
+_SPLIT_FILE = re.compile(r"(?:seg\.)?(\w*?(train|val|test))\.captions?\.txt", re.IGNORECASE)
+_FLICKR8K_LISTS = {"train": "trainImages", "val": "devImages", "test": "testImages"}
 
 
-def _lists_beside(path: Path) -> dict[Path, str]:
-    """The split lists that lie beside a caption file, and the split of each."""
-    match = _CN_FILE.fullmatch(path.name)
+def is_flickr8k_line(line: str) -> bool:
+    """Whether a line has the form `NAME#0 caption` or `NAME#zhc#0 caption`."""
+    return _LINE.fullmatch(line.strip()) is not None
+
+
+def is_coco_cn_line(line: str) -> bool:
+    """Whether a line starts with the name of a COCO image and `#`."""
+    return _COCO_CN_LINE.fullmatch(line) is not None
+
+
+def read_flickr8k(file: TextFile, rows: CaptionRows) -> None:
+    """Reads `NAME.jpg#zhc#0 caption` or `NAME.jpg#0<TAB>caption`, and the split lists next to the file."""
+    _read(file, rows, _find_flickr_lists(file.path), machine=False)
+
+
+def read_coco_cn(file: TextFile, rows: CaptionRows) -> None:
+    """Reads `COCO_val2014_000000000042#0<TAB>caption`, and the split lists next to the file."""
+    lists = _existing_lists(file.path, {f"coco-cn_{split}.txt": split for split in SPLITS})
+    _read(file, rows, lists, machine="machine-translated" in file.path.name.lower())
+
+
+def _find_flickr_lists(path: Path) -> dict[Path, str]:
+    """The split lists next to a caption file, and the split of each."""
+    match = _FLICKR_CN_FILE.fullmatch(path.name)
     prefix = match[1] if match else "flickr8k"
     names = {f"{prefix}{split}.txt": split for split in SPLITS}
     if "flickr30k" in path.name.lower():
-        return _existing(path, names if match else {})
-    names |= {f"Flickr_8k.{name}.txt": split for split, name in _CLASSIC_LISTS.items()}
-    return _existing(path, names)
+        return _existing_lists(path, names if match else {})
+    names |= {f"Flickr_8k.{name}.txt": split for split, name in _FLICKR8K_LISTS.items()}
+    return _existing_lists(path, names)
 
 
-def _coco_lists(path: Path) -> dict[Path, str]:
-    return _existing(path, {f"coco-cn_{split}.txt": split for split in SPLITS})
-
-
-def _existing(path: Path, names: dict[str, str]) -> dict[Path, str]:
+def _existing_lists(path: Path, names: dict[str, str]) -> dict[Path, str]:
     return {path.with_name(name): split for name, split in names.items() if path.with_name(name).is_file()}
 
 
-def read_list(path: Path) -> dict[str, int]:
-    """The images of a list, without suffix, and the line of each."""
+def _read_image_list(path: Path) -> dict[str, int]:
+    """The images of a split list, without suffix, and their line numbers."""
 
-    def refuse(number: int, reason: str, message: str) -> NoReturn:
-        raise CorpusError(f"{path}, line {number}: {message}.")
+    def fail(line_number: int, reason: str, message: str) -> NoReturn:
+        raise CorpusError(f"{path}, line {line_number}: {message}.")
 
-    lines = TextFile.of(path).lines(refuse)
-    return {stem(with_coco_suffix(line.strip())): number for number, line in lines if line.strip()}
+    lines = TextFile.open(path).lines(fail)
+    return {stem(add_coco_suffix(line.strip())): line_number for line_number, line in lines if line.strip()}
 
 
-def _read_lists(files: dict[Path, str]) -> dict[str, str]:
-    """The split of every image that the lists name."""
+def _read_split_lists(lists: dict[Path, str]) -> dict[str, str]:
+    """The split of every listed image.
+
+    Raises:
+        CorpusError: an image is in two lists.
+    """
     split_of: dict[str, str] = {}
-    for path, split in files.items():
-        for name, number in read_list(path).items():
+    for path, split in lists.items():
+        for name, line_number in _read_image_list(path).items():
             if split_of.setdefault(name, split) != split:
-                raise CorpusError(f"{path}, line {number}: {name} is listed for {split_of[name]} too; keep one.")
+                raise CorpusError(
+                    f"{path}, line {line_number}: {name} is also listed for {split_of[name]}; remove it from one list."
+                )
     return split_of
 
 
-def _read(file: TextFile, records: Records, lists: dict[Path, str], machine_file: bool) -> None:
-    split_of = _read_lists(lists)
+def _read(file: TextFile, rows: CaptionRows, lists: dict[Path, str], machine: bool) -> None:
+    """Reads all lines; `machine` marks a file of machine translations."""
+    split_of = _read_split_lists(lists)
     members: dict[str, int] | None = None
-    collection = _COLLECTION.fullmatch(file.path.name)
-    if collection and not lists:
-        # Flickr30k-CN: a folder of its own for each split, whose list only says what belongs to it.
-        records.file_split = collection[2].lower()
-        ids = file.path.parent.parent / "ImageSets" / f"{collection[1]}.txt"
-        members = read_list(ids) if ids.is_file() else None
-    for number, line in file.lines(records.bad):
+    split_file = _SPLIT_FILE.fullmatch(file.path.name)
+    if split_file and not lists:
+        # Flickr30k-CN has a folder per split; its list contains the images of that split only.
+        rows.file_name_split = split_file[2].lower()
+        image_list = file.path.parent.parent / "ImageSets" / f"{split_file[1]}.txt"
+        members = _read_image_list(image_list) if image_list.is_file() else None
+    for line_number, line in file.lines(rows.add_error):
         line = line.strip()
         if not line:
-            records.skip(number, "blank line")
+            rows.skip(line_number, "blank line")
             continue
-        match = LINE.fullmatch(line)
+        match = _LINE.fullmatch(line)
         if not match:
-            records.bad(
-                number,
+            rows.add_error(
+                line_number,
                 "not of the form NAME#0 caption",
                 "expected 'NAME.jpg#zhc#0 caption' or 'NAME.jpg#0<TAB>caption', "
-                f"found {line[:60]!r}; correct the line or give the right --format",
+                f"found {line[:60]!r}; fix the line or pass the right --format",
             )
             continue
         image, tag, _, caption = match.groups()
-        image = with_coco_suffix(image.strip())
+        image = add_coco_suffix(image.strip())
         split = None
         if lists:
-            split = split_of.get(stem(image), NOT_LISTED)
+            split = split_of.get(stem(image), UNLISTED)
         elif members is not None and stem(image) not in members:
-            split = NOT_LISTED
-        records.add(image, caption or "", number, split, machine_file or (tag or "").startswith(_MACHINE))
-    restore_sentences(records)
-    if records.images and all(split == NOT_LISTED for split in records.splits):
-        names = ", ".join(path.name for path in lists) or f"ImageSets/{collection[1] if collection else ''}.txt"
+            split = UNLISTED
+        rows.add(image, caption or "", line_number, split, machine or (tag or "").startswith(_MACHINE_TAGS))
+    restore_sentences(rows)
+    if rows.images and all(split == UNLISTED for split in rows.splits):
+        names = ", ".join(path.name for path in lists) or f"ImageSets/{split_file[1] if split_file else ''}.txt"
         raise CorpusError(
-            f"{file.path}: none of its images is in the split lists beside it ({names}); remove or mend them."
+            f"{file.path}: none of its images is in the split lists next to it ({names}); remove or fix the lists."
         )
-
-
-def read_flickr8k(file: TextFile, records: Records) -> None:
-    """`NAME.jpg#zhc#0 caption` or `NAME.jpg#0<TAB>caption`, with the split lists that lie beside it."""
-    _read(file, records, _lists_beside(file.path), machine_file=False)
-
-
-def read_coco_cn(file: TextFile, records: Records) -> None:
-    """`COCO_val2014_000000000042#0<TAB>caption`, with the split lists that lie beside it."""
-    _read(file, records, _coco_lists(file.path), "machine-translated" in file.path.name.lower())
-
-
-def read_pairs(file: TextFile, records: Records) -> None:
-    """`NAME<TAB>caption` without a header."""
-    for number, line in file.lines(records.bad):
-        cells = line.rstrip("\n").split("\t")
-        if not line.strip():
-            records.skip(number, "blank line")
-        elif len(cells) != 2:
-            records.bad(
-                number,
-                f"{len(cells)} columns where 2 are wanted",
-                f"expected 'NAME<TAB>caption', found {line[:60]!r}; correct the line or give the right --format",
-            )
-        else:
-            records.add(cells[0], cells[1], number)
-    restore_sentences(records)

@@ -1,4 +1,4 @@
-"""A folder: the one caption file in it, or images with texts of the same names."""
+"""Folders: images with text files of the same name, and the caption files in a folder."""
 
 from __future__ import annotations
 
@@ -7,114 +7,128 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from caption_tx.data.corpus.image_names import stem
-from caption_tx.data.corpus.records import Records
+from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.corpus.text_files import HEAD_BYTES, TextFile, guess_encoding, read_head
 from caption_tx.data.images.decoding import IMAGE_SUFFIXES
 from caption_tx.errors import CorpusError
 
-TEXT_SUFFIXES = (".txt", ".caption")
-_TELLING = ("utf-8", "utf-16", "utf-16-le", "utf-16-be")
+_TEXT_SUFFIXES = (".txt", ".caption")
+_CERTAIN_ENCODINGS = ("utf-8", "utf-16", "utf-16-le", "utf-16-be")
 
 
-def _walk(folder: Path) -> Iterator[tuple[str, list[str]]]:
-    """Every folder below, "" first, and its files in the order of names, but hidden ones; one listing each."""
+def list_caption_files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    """Files that may be caption files: in a folder and in its subfolder TextData (as in Flickr30k-CN).
 
-    def refuse(error: OSError) -> None:
-        raise CorpusError(f"Cannot look into {error.filename or folder}: {error.strerror}.") from error
-
-    for place, folders, files in os.walk(folder, onerror=refuse):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        below = os.path.relpath(place, folder).replace(os.sep, "/")
-        yield "" if below == "." else f"{below}/", sorted(name for name in files if not name.startswith("."))
-
-
-def _pairs(files: list[str]) -> tuple[dict[str, list[str]], list[str]]:
-    """The images of each stem, and the texts."""
-    images: dict[str, list[str]] = {}
-    for file in files:
-        if file.lower().endswith(IMAGE_SUFFIXES):
-            images.setdefault(stem(file), []).append(file)
-    return images, [file for file in files if file.lower().endswith(TEXT_SUFFIXES)]
-
-
-def caption_files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    """The files of a folder, and of its TextData (as Flickr30k-CN has it), that may be caption files.
-
-    A text that has an image beside it is no caption file.
+    A text file with an image of the same name is not a caption file.
 
     Raises:
         CorpusError: the folder cannot be listed.
     """
-    found = []
-    for place in (folder, folder / "TextData"):
-        if place != folder and not place.is_dir():
+    matches = []
+    for parent in (folder, folder / "TextData"):
+        if parent != folder and not parent.is_dir():
             continue
         try:
-            with os.scandir(place) as entries:
+            with os.scandir(parent) as entries:
                 names = sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_file())
         except OSError as error:
-            raise CorpusError(f"Cannot look into {place}: {error.strerror}.") from error
-        images = _pairs(names)[0]
-        found += [
-            place / name
+            raise _list_error(parent, error) from error
+        images = _images_by_stem(names)
+        matches += [
+            parent / name
             for name in names
             if name.lower().endswith(suffixes) and os.path.splitext(name)[0] not in images
         ]
-    return found
+    return matches
 
 
-def has_pairs(folder: Path) -> bool:
-    """Whether an image somewhere below has a text of its name beside it."""
+def has_image_text_pairs(folder: Path) -> bool:
+    """Whether an image in a folder or below has a text file of the same name."""
     for _, files in _walk(folder):
-        images, texts = _pairs(files)
-        if any(os.path.splitext(text)[0] in images for text in texts):
+        images = _images_by_stem(files)
+        if any(os.path.splitext(text)[0] in images for text in _text_files(files)):
             return True
     return False
 
 
-def read_folder(file: TextFile, records: Records) -> None:
-    """Images and texts of the same names; one caption a line, `lines` counting within each text."""
-    texts: dict[Path, str] = {}
-    bare = 0
-    for below, files in _walk(file.path):
-        images, names = _pairs(files)
-        bare += sum(map(len, images.values())) - sum(
-            len(images.get(short, ())) for short in {os.path.splitext(name)[0] for name in names}
-        )
-        for name in names:
-            owners = images.get(os.path.splitext(name)[0], [])
-            if len(owners) == 1:
-                texts[file.path / below / name] = below + owners[0]
-            else:
-                reason = "a text with several images of its name" if owners else "a text without an image of its name"
-                records.skipped.append((str(file.path / below / name), 1, reason))
-    encodings = {text: file.encoding for text in texts} if file.encoding else _encodings(texts)
-    for text, image in texts.items():
-        records.begin(str(text))
+def read_folder(file: TextFile, rows: CaptionRows) -> None:
+    """Reads text files next to images of the same name, a caption per line; line numbers count per file."""
+    image_of = _pair_texts_with_images(file.path, rows)
+    encodings = {text: file.encoding for text in image_of} if file.encoding else _guess_encodings(image_of)
+    for text, image in image_of.items():
+        rows.start_file(str(text))
         if encodings[text] is None:
-            records.bad(1, "an encoding that was not recognized", f"{_UNKNOWN} ('{file.path}:encoding=gb18030')")
+            advice = f"not UTF-8, and no other encoding was recognized; name it ('{file.path}:encoding=gb18030')"
+            rows.add_error(1, "unknown encoding", advice)
             continue
-        captions, skipped = len(records.captions), len(records.skipped)
-        for number, line in TextFile(text, encodings[text], file.path).lines(records.bad):
-            records.add(image if line.strip() else "", line, number)
-        if len(records.captions) == captions and all(why == "blank line" for *_, why in records.skipped[skipped:]):
-            del records.skipped[skipped:]
-            records.skip(1, "no caption")
-    if bare:
-        records.notes["images without a text"] += bare
-    records.encoding = ", ".join(sorted({name for name in encodings.values() if name}))
+        captions, skipped = len(rows.captions), len(rows.skipped)
+        for line_number, line in TextFile(text, encodings[text], file.path).lines(rows.add_error):
+            rows.add(image if line.strip() else "", line, line_number)
+        if len(rows.captions) == captions and all(reason == "blank line" for *_, reason in rows.skipped[skipped:]):
+            del rows.skipped[skipped:]
+            rows.skip(1, "no caption")
+    rows.encoding = ", ".join(sorted({name for name in encodings.values() if name}))
 
 
-_UNKNOWN = "not UTF-8, and no other encoding was recognized; name it"
+def _pair_texts_with_images(folder: Path, rows: CaptionRows) -> dict[Path, str]:
+    """The image of each text file; files without a counterpart are counted in `rows`."""
+    image_of: dict[Path, str] = {}
+    images_without_text = 0
+    for prefix, files in _walk(folder):
+        images, texts = _images_by_stem(files), _text_files(files)
+        text_stems = {os.path.splitext(name)[0] for name in texts}
+        images_without_text += sum(len(names) for name, names in images.items() if name not in text_stems)
+        for name in texts:
+            matches = images.get(os.path.splitext(name)[0], [])
+            if len(matches) == 1:
+                image_of[folder / prefix / name] = prefix + matches[0]
+            else:
+                reason = f"text file with {'several images' if matches else 'no image'} of the same name"
+                rows.skipped.append((str(folder / prefix / name), 1, reason))
+    if images_without_text:
+        rows.notes["images without a text file"] += images_without_text
+    return image_of
 
 
-def _encodings(texts: Iterable[Path]) -> dict[Path, str | None]:
-    """The encoding of each text. UTF-8 tells itself; one caption in another is a short sample, so they are pooled."""
-    found, pool = {}, b""
+def _walk(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """Yields (relative path, sorted file names) of a folder ("" first) and of all folders below, except hidden ones."""
+
+    def fail(error: OSError) -> None:
+        raise _list_error(error.filename or folder, error) from error
+
+    for parent, folders, files in os.walk(folder, onerror=fail):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        relative = os.path.relpath(parent, folder).replace(os.sep, "/")
+        yield "" if relative == "." else f"{relative}/", sorted(name for name in files if not name.startswith("."))
+
+
+def _list_error(folder: str | Path, error: OSError) -> CorpusError:
+    return CorpusError(f"Cannot list the folder {folder}: {error.strerror}.")
+
+
+def _images_by_stem(files: list[str]) -> dict[str, list[str]]:
+    images: dict[str, list[str]] = {}
+    for file in files:
+        if file.lower().endswith(IMAGE_SUFFIXES):
+            images.setdefault(stem(file), []).append(file)
+    return images
+
+
+def _text_files(files: list[str]) -> list[str]:
+    return [file for file in files if file.lower().endswith(_TEXT_SUFFIXES)]
+
+
+def _guess_encodings(texts: Iterable[Path]) -> dict[Path, str | None]:
+    """The encoding of each text file.
+
+    UTF-8 and UTF-16 are certain. A single caption in another encoding is too short to detect, so the others are
+    detected together.
+    """
+    encodings, pool = {}, b""
     for text in texts:
         head = read_head(text)
-        found[text] = guess_encoding(head)
-        if found[text] not in _TELLING and len(pool) < HEAD_BYTES:
+        encodings[text] = guess_encoding(head)
+        if encodings[text] not in _CERTAIN_ENCODINGS and len(pool) < HEAD_BYTES:
             pool += head[:1024].rstrip() + b"\n"
     common = guess_encoding(pool)
-    return {text: name if name in _TELLING else common for text, name in found.items()}
+    return {text: name if name in _CERTAIN_ENCODINGS else common for text, name in encodings.items()}

@@ -1,4 +1,4 @@
-"""JSON: AI Challenger's list, COCO's and Karpathy's documents, and one object a line."""
+"""JSON: AI Challenger's list, COCO's and Karpathy's documents, and one object per line."""
 
 from __future__ import annotations
 
@@ -8,167 +8,186 @@ from typing import Any
 
 from caption_tx.data.corpus.image_names import join_prefix
 from caption_tx.data.corpus.pre_segmented import join_words
-from caption_tx.data.corpus.records import CAPTION_HEADERS, IMAGE_HEADERS, SPLIT_HEADERS, Records, as_name
-from caption_tx.data.corpus.text_files import TextFile, undecoded
+from caption_tx.data.corpus.rows import (
+    CAPTION_HEADERS,
+    IMAGE_HEADERS,
+    SPLIT_HEADERS,
+    CaptionRows,
+    UnknownSplitError,
+    to_image_name,
+)
+from caption_tx.data.corpus.text_files import TextFile, find_undecoded_byte
 from caption_tx.errors import CorpusError
 
 _ENTRY = '{"image_id": "x.jpg", "caption": ["..", ..]}'
+_COCO = 'COCO\'s {"images": [{"id", "file_name"}, ..], "annotations": [{"image_id", "caption"}, ..]}'
+_KARPATHY = 'Karpathy\'s {"images": [{"filename": .., "split": .., "sentences": [{"raw": ".."}, ..]}, ..]}'
 
 
-def _load(file: TextFile, wanted: str, kind: type, hook: Callable[[dict], dict] | None = None) -> Any:
-    """The JSON document in a file, a list or a dict; `hook` takes what is not needed out of objects in it.
+def _load(file: TextFile, expected: str, kind: type, hook: Callable[[dict], dict] | None = None) -> Any:
+    """The JSON document in a file.
+
+    Args:
+        file: the file.
+        expected: describes the document, for messages.
+        kind: list or dict.
+        hook: `object_hook` of `json.loads`, to drop values that are not needed.
 
     Raises:
-        CorpusError: it is not valid JSON, or of another kind.
+        CorpusError: the file is not valid JSON or of another kind.
     """
     text = file.text()
     try:
         document = json.loads(text, object_hook=hook)
     except (ValueError, RecursionError) as error:
-        byte = undecoded(text)
-        reason = error if byte is None else f"{error}; it is {file.reason(byte)}"
-        raise CorpusError(f"{file.path} is not valid JSON: {reason}; mend it or fetch the file again.") from error
+        byte = find_undecoded_byte(text)
+        reason = error if byte is None else f"{error}; it is {file.decode_error(byte)}"
+        raise CorpusError(f"{file.path} is not valid JSON: {reason}; fix or download the file again.") from error
     if not isinstance(document, kind):
-        found = type(document).__name__
-        raise CorpusError(f"{file.path}: expected {wanted}, found a JSON {found}; give the right --format.")
+        actual = type(document).__name__
+        raise CorpusError(f"{file.path}: expected {expected}, found a JSON {actual}; pass the right --format.")
     return document
 
 
-def _value(entry: dict[str, Any], names: tuple[str, ...]) -> Any:
-    """The value of the first of these keys that an entry has, in capitals too."""
-    for name in names:
-        if name in entry:
-            return entry[name]
+def _wrong_keys(file: TextFile, expected: str, document: dict[str, Any]) -> CorpusError:
+    keys = ", ".join(document)[:80]
+    return CorpusError(f"{file.path}: expected {expected}, found the keys {keys!r}; pass the right --format.")
+
+
+def _first_value(entry: dict[str, Any], keys: tuple[str, ...]) -> Any:
+    """The value of the first of several keys in an entry, ignoring case if none matches exactly."""
+    for key in keys:
+        if key in entry:
+            return entry[key]
     lower = {key.lower(): value for key, value in entry.items()}
-    return next((lower[name] for name in names if name in lower), None)
+    return next((lower[key] for key in keys if key in lower), None)
 
 
-def image_names(entry: Any) -> list[str] | None:
-    """The images that an entry tells of: one, or a list under `image_ids`. None if it tells of none."""
+# --- Entries of an image and its captions: AI Challenger, and an entry per line
+
+
+def _image_names(entry: Any) -> list[str] | None:
+    """The image of an entry, or the list under `image_ids`; None if it has neither."""
     if not isinstance(entry, dict):
         return None
-    found = _value(entry, (*IMAGE_HEADERS, "image_ids"))
-    names = [as_name(value) for value in (found if isinstance(found, list) else [found])]
+    value = _first_value(entry, (*IMAGE_HEADERS, "image_ids"))
+    names = [to_image_name(item) for item in (value if isinstance(value, list) else [value])]
     return None if not names or None in names else [name for name in names if name is not None]
 
 
-def _add_entry(records: Records, number: int, entry: Any, captioned: bool = False) -> None:
-    """The captions of one entry, each for all of its images; `captioned` says that it must have some."""
-    images = image_names(entry)
-    found = _value(entry, CAPTION_HEADERS) if images else None
-    captions = found if isinstance(found, list) else [found]
-    if images is None or isinstance(found, dict) or (captioned and found is None):
-        message = f"expected {_ENTRY}, found {str(entry)[:80]!r}; correct it"
-        records.bad(number, "not an entry of image and captions", message)
+def _add_entry(rows: CaptionRows, number: int, entry: Any, needs_caption: bool = False) -> None:
+    """Adds the captions of an entry for each of its images; with `needs_caption` an entry without one is an error."""
+    images = _image_names(entry)
+    value = _first_value(entry, CAPTION_HEADERS) if images else None
+    captions = value if isinstance(value, list) else [value]
+    if images is None or isinstance(value, dict) or (needs_caption and value is None):
+        message = f"expected {_ENTRY}, found {str(entry)[:80]!r}; fix the entry"
+        rows.add_error(number, "not an entry of image and captions", message)
         return
     try:
-        split = records.split_of(number, _value(entry, SPLIT_HEADERS))
-    except LookupError:
+        split = rows.parse_split(number, _first_value(entry, SPLIT_HEADERS))
+    except UnknownSplitError:
         return
     if not captions:
-        records.skip(number, "no caption")
+        rows.skip(number, "no caption")
     for caption in captions:
         if caption is not None and not isinstance(caption, str):
-            message = f"a caption must be text, found {str(caption)[:60]!r}; correct it"
-            records.bad(number, "a caption that is not text", message)
+            message = f"a caption must be a string, found {str(caption)[:60]!r}; fix the entry"
+            rows.add_error(number, "caption is not a string", message)
             continue
         for image in images:
-            records.add(image, caption or "", number, split)
+            rows.add(image, caption or "", number, split)
 
 
-def read_ai_challenger(file: TextFile, records: Records) -> None:
-    """A list of {"url", "image_id", "caption": [five strings]}; other names of the columns are known too."""
-    records.place = "entry"
+def read_ai_challenger(file: TextFile, rows: CaptionRows) -> None:
+    """Reads a list of {"url", "image_id", "caption": [five strings]}, or with other known keys."""
+    rows.unit = "entry"
     for number, entry in enumerate(_load(file, f"a list of {_ENTRY}", list), 1):
-        _add_entry(records, number, entry, captioned=True)
+        _add_entry(rows, number, entry, needs_caption=True)
 
 
-def read_jsonl(file: TextFile, records: Records) -> None:
-    """One entry a line: MUGE (ECommerce-IC), Chinese-CLIP, and what people write themselves."""
-    for number, line in file.lines(records.bad):
+def read_jsonl(file: TextFile, rows: CaptionRows) -> None:
+    """Reads an entry per line: MUGE (ECommerce-IC), Chinese-CLIP and similar files."""
+    for number, line in file.lines(rows.add_error):
         if not line.strip():
-            records.skip(number, "blank line")
+            rows.skip(number, "blank line")
             continue
         try:
             entry = json.loads(line)
         except (ValueError, RecursionError) as error:
-            records.bad(number, "not valid JSON", f"not valid JSON ({str(error)[:80]}); correct the line")
+            rows.add_error(number, "not valid JSON", f"not valid JSON ({str(error)[:80]}); fix the line")
             continue
-        _add_entry(records, number, entry)
+        _add_entry(rows, number, entry)
 
 
-# --- COCO: images and annotations, joined by the image's id
+# --- COCO: images and annotations, joined by the image id
 
 
-def read_coco(file: TextFile, records: Records) -> None:
-    """{"images": [{"id", "file_name"}], "annotations": [{"image_id", "caption"}]}."""
-    records.place = "entry"
-    wanted = 'COCO\'s {"images": [{"id", "file_name"}, ..], "annotations": [{"image_id", "caption"}, ..]}'
-    document = _load(file, wanted, dict)
+def read_coco(file: TextFile, rows: CaptionRows) -> None:
+    """Reads {"images": [{"id", "file_name"}], "annotations": [{"image_id", "caption"}]}."""
+    rows.unit = "entry"
+    document = _load(file, _COCO, dict)
     images, annotations = document.get("images"), document.get("annotations")
     if not isinstance(images, list) or not isinstance(annotations, list):
-        keys = ", ".join(document)[:80]
-        raise CorpusError(f"{file.path}: expected {wanted}, found the keys {keys!r}; give the right --format.")
+        raise _wrong_keys(file, _COCO, document)
     file_of = {}
     for image in images:
-        key = as_name(image.get("id")) if isinstance(image, dict) else None
-        if key is not None and isinstance(image.get("file_name"), str):
-            file_of[key] = image["file_name"]
+        image_id = to_image_name(image.get("id")) if isinstance(image, dict) else None
+        if image_id is not None and isinstance(image.get("file_name"), str):
+            file_of[image_id] = image["file_name"]
     for number, entry in enumerate(annotations, 1):
-        key = as_name(entry.get("image_id")) if isinstance(entry, dict) else None
+        image_id = to_image_name(entry.get("image_id")) if isinstance(entry, dict) else None
         caption = entry.get("caption") if isinstance(entry, dict) else None
-        if key is None or not isinstance(caption, str):
-            message = f'expected {{"image_id": .., "caption": ".."}}, found {str(entry)[:80]!r}; correct it'
-            records.bad(number, "not an annotation", message)
-        elif key not in file_of:
-            message = f"no image of the file has the id {key[:40]!r} with a file_name; add it to 'images'"
-            records.bad(number, "an unknown image id", message)
+        if image_id is None or not isinstance(caption, str):
+            message = f'expected {{"image_id": .., "caption": ".."}}, found {str(entry)[:80]!r}; fix the entry'
+            rows.add_error(number, "not an annotation", message)
+        elif image_id not in file_of:
+            message = f"no entry of 'images' has the id {image_id[:40]!r} and a file_name; add one"
+            rows.add_error(number, "unknown image id", message)
         else:
-            records.add(file_of[key], caption, number)
+            rows.add(file_of[image_id], caption, number)
 
 
 # --- Karpathy's splits of COCO, Flickr8k and Flickr30k
 
 
-def read_karpathy(file: TextFile, records: Records) -> None:
-    """{"images": [{"filepath", "filename", "split", "sentences": [{"raw", "tokens"}]}]}."""
-    records.place = "entry"
-    wanted = 'Karpathy\'s {"images": [{"filename": .., "split": .., "sentences": [{"raw": ".."}, ..]}, ..]}'
-    document = _load(file, wanted, dict, _without_tokens)
+def read_karpathy(file: TextFile, rows: CaptionRows) -> None:
+    """Reads {"images": [{"filepath", "filename", "split", "sentences": [{"raw", "tokens"}]}]}."""
+    rows.unit = "entry"
+    document = _load(file, _KARPATHY, dict, _drop_tokens)
     if not isinstance(document.get("images"), list):
-        keys = ", ".join(document)[:80]
-        raise CorpusError(f"{file.path}: expected {wanted}, found the keys {keys!r}; give the right --format.")
+        raise _wrong_keys(file, _KARPATHY, document)
     for number, entry in enumerate(document["images"], 1):
         name = entry.get("filename") if isinstance(entry, dict) else None
         sentences = entry.get("sentences") if isinstance(entry, dict) else None
         folder = entry.get("filepath", "") if isinstance(entry, dict) else ""
         if not isinstance(name, str) or not isinstance(sentences, list) or not isinstance(folder, str):
-            message = f"expected one of {wanted}, found {str(entry)[:80]!r}; correct it"
-            records.bad(number, "not an entry of filename and sentences", message)
+            message = f"expected an entry of {_KARPATHY}, found {str(entry)[:80]!r}; fix the entry"
+            rows.add_error(number, "not an entry of filename and sentences", message)
             continue
         try:
-            split = records.split_of(number, entry.get("split"))
-        except LookupError:
+            split = rows.parse_split(number, entry.get("split"))
+        except UnknownSplitError:
             continue
         if not sentences:
-            records.skip(number, "no caption")
+            rows.skip(number, "no caption")
         for sentence in sentences:
-            caption = _sentence(sentence)
+            caption = _sentence_text(sentence)
             if caption is None:
-                message = f"a sentence must hold text under 'raw' or 'tokens', found {str(sentence)[:60]!r}; correct it"
-                records.bad(number, "a sentence without text", message)
+                message = f"a sentence needs text in 'raw' or 'tokens', found {str(sentence)[:60]!r}; fix the entry"
+                rows.add_error(number, "sentence without text", message)
             else:
-                records.add(join_prefix(folder, name), caption, number, split)
+                rows.add(join_prefix(folder, name), caption, number, split)
 
 
-def _without_tokens(value: dict[str, Any]) -> dict[str, Any]:
-    """Half of the memory of such a document is tokens."""
+def _drop_tokens(value: dict[str, Any]) -> dict[str, Any]:
+    """Drops tokens that `raw` makes unnecessary: they take half of the memory of a document."""
     if isinstance(value.get("raw"), str):
         value.pop("tokens", None)
     return value
 
 
-def _sentence(sentence: Any) -> str | None:
+def _sentence_text(sentence: Any) -> str | None:
     if isinstance(sentence, str):
         return sentence
     raw, tokens = (sentence.get("raw"), sentence.get("tokens")) if isinstance(sentence, dict) else (None, None)
@@ -179,32 +198,32 @@ def _sentence(sentence: Any) -> str | None:
     return None
 
 
-# --- What a document's beginning looks like
+# --- Detection
 
 
-def looks_like_list(head: str) -> bool:
-    """A list of entries that name an image."""
-    names = [f'"{name}"' for name in IMAGE_HEADERS]
-    return head.lstrip().startswith("[") and '"caption' in head and any(name in head for name in names)
+def is_list_head(head: str) -> bool:
+    """Whether a file starts with a list of entries that name an image."""
+    keys = [f'"{name}"' for name in IMAGE_HEADERS]
+    return head.lstrip().startswith("[") and '"caption' in head and any(key in head for key in keys)
 
 
-def looks_like_coco(head: str) -> bool:
-    """COCO's parts, in any order; in a large file only the first is in sight."""
+def is_coco_head(head: str) -> bool:
+    """Whether a file starts with images or annotations of COCO; the start of a large file shows only one of them."""
     if not head.lstrip().startswith("{") or '"sentences"' in head:
         return False
     return ('"images"' in head and '"file_name"' in head) or ('"annotations"' in head and '"image_id"' in head)
 
 
-def looks_like_karpathy(head: str) -> bool:
-    """An object with images that have sentences."""
+def is_karpathy_head(head: str) -> bool:
+    """Whether a file starts with an object of images that have sentences."""
     return head.lstrip().startswith("{") and '"images"' in head and '"sentences"' in head
 
 
-def looks_like_jsonl(line: str) -> bool:
-    """An object that names an image."""
+def is_jsonl_line(line: str) -> bool:
+    """Whether a line is an object that names an image."""
     if not line.lstrip().startswith("{"):
         return False
     try:
-        return image_names(json.loads(line)) is not None
+        return _image_names(json.loads(line)) is not None
     except (ValueError, RecursionError):
         return False

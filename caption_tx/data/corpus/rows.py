@@ -1,0 +1,201 @@
+"""Rows of one caption source, collected by its reader, with the lines that were skipped."""
+
+from __future__ import annotations
+
+import re
+from array import array
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from caption_tx.errors import CorpusError
+
+SPLIT_NAMES = {
+    **{name: "train" for name in ("train", "training", "restval")},
+    **{name: "val" for name in ("val", "valid", "validation", "dev")},
+    **{name: "test" for name in ("test", "testing")},
+}
+"""Split names found in files. `restval` is the part of COCO's validation images that is used for training."""
+
+IMAGE_HEADERS = ("image", "filename", "file_name", "image_name", "image_id", "file", "img")
+CAPTION_HEADERS = ("caption", "text", "comment", "description", "sentence", "captions", "texts")
+SPLIT_HEADERS = ("split", "subset", "partition")
+
+MAX_ERROR_RATE = 0.1
+"""A file with a larger share of invalid lines is damaged or has another layout, and is rejected."""
+
+UNLISTED = ""
+"""Split of a row whose image is in none of the split lists of its source."""
+
+_SURROGATES = re.compile("[\ud800-\udfff]")
+_EARLY_CHECK = 100_000
+
+
+class UnknownSplitError(Exception):
+    """A row has an unknown split name. `CaptionRows.parse_split` has recorded the error."""
+
+
+def is_valid_unicode(text: str) -> bool:
+    """False for unpaired surrogates: JSON can contain them, but they cannot be encoded."""
+    return text.isascii() or _SURROGATES.search(text) is None
+
+
+def find_columns(names: list[str]) -> dict[str, int]:
+    """Finds the columns "image", "caption" and "split" in a header.
+
+    Example:
+        >>> find_columns(["id", "file_name", "text"])
+        {'image': 1, 'caption': 2}
+    """
+    names = [name.strip().strip('"').lower() for name in names]
+    positions = {}
+    for column, aliases in (("image", IMAGE_HEADERS), ("caption", CAPTION_HEADERS), ("split", SPLIT_HEADERS)):
+        position = next((names.index(alias) for alias in aliases if alias in names), None)
+        if position is not None:
+            positions[column] = position
+    return positions
+
+
+def to_image_name(value: Any) -> str | None:
+    """An image name or a numeric image id as text; None if the value can be neither."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        value = int(value)
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+@dataclass
+class CaptionRows:
+    """The rows of one source as columns of equal length; filled in by a reader.
+
+    Args:
+        source: file or folder, used in messages.
+        format: name of the caption format.
+        encoding: text encoding, for the report.
+        unit: what `line_numbers` count from 1: "line", "entry" (of a JSON list) or "row" (of a table).
+        split_override: split of every row, whatever the file says.
+        machine_override: origin of every row (True for machine translations), whatever the file says.
+        file_name_split: split in the name of the file; splits inside files take precedence.
+
+    `splits` contains a split, None (assigned by the seed later) or `UNLISTED`. `skipped` contains
+    (file, line number, reason). `notes` counts changes that a reader made to captions or names.
+    """
+
+    source: str
+    format: str = ""
+    encoding: str = ""
+    unit: str = "line"
+    split_override: str | None = None
+    machine_override: bool | None = None
+    file_name_split: str | None = None
+    images: list[str] = field(default_factory=list)
+    captions: list[str] = field(default_factory=list)
+    splits: list[str | None] = field(default_factory=list)
+    machine: array = field(default_factory=lambda: array("b"))
+    line_numbers: array = field(default_factory=lambda: array("q"))
+    skipped: list[tuple[str, int, str]] = field(default_factory=list)
+    notes: Counter = field(default_factory=Counter)
+    _file: str = ""
+    _interned: dict[str, str] = field(default_factory=dict)
+    _line_count: int = 0
+    _error_count: int = 0
+    _last_line: int = -1
+    _last_error_line: int = -1
+    _first_error: str = ""
+
+    @property
+    def units(self) -> str:
+        """Plural of `unit`."""
+        return "entries" if self.unit == "entry" else f"{self.unit}s"
+
+    def start_file(self, file: str) -> None:
+        """Starts the next file of a source with several files; line numbers restart."""
+        self._file = file
+        self._last_line = self._last_error_line = -1
+
+    def add(self, image: str, caption: str, line: int, split: str | None = None, machine: bool = False) -> None:
+        """Adds one caption. An empty caption is skipped; a missing image name is an error."""
+        image, caption = image.strip(), caption.strip()
+        if not image or "\0" in image or not is_valid_unicode(image):
+            if image or caption:
+                self.add_error(line, "no image name", "the image name is missing or invalid; add one")
+            else:
+                self.skip(line, "blank line")
+        elif not caption:
+            self.skip(line, "no caption")
+        elif not is_valid_unicode(caption):
+            self.skip(line, "not valid Unicode")
+        else:
+            if line != self._last_line:
+                self._last_line = line
+                self._line_count += 1
+            self.images.append(self._interned.setdefault(image, image))
+            self.captions.append(caption)
+            self.splits.append(split if self.split_override is None else self.split_override)
+            self.machine.append(machine if self.machine_override is None else self.machine_override)
+            self.line_numbers.append(line)
+
+    def skip(self, line: int, reason: str) -> None:
+        """Records a line without a usable caption."""
+        self.skipped.append((self._file or self.source, line, reason))
+        if reason != "blank line" and line != self._last_line:
+            self._last_line = line
+            self._line_count += 1
+
+    def add_error(self, line: int, reason: str, message: str = "") -> None:
+        """Skips a line that does not match the layout.
+
+        Args:
+            line: line number, from 1.
+            reason: short reason, counted in reports.
+            message: what was expected and what to do; shown if this is the first error of a rejected file.
+
+        Raises:
+            CorpusError: most of the first 100,000 lines are invalid.
+        """
+        self.skip(line, reason)
+        if line != self._last_error_line:
+            self._last_error_line = line
+            self._error_count += 1
+            self._first_error = (
+                self._first_error or f"{self._file or self.source}, {self.unit} {line}: {message or reason}"
+            )
+            if self._error_count > _EARLY_CHECK and 2 * self._error_count > self._line_count:
+                self.check()
+
+    def check(self) -> None:
+        """Rejects a file with too many errors or without captions; called after the last line.
+
+        Raises:
+            CorpusError: more than `MAX_ERROR_RATE` of the lines are invalid, or there are no captions.
+        """
+        if self._error_count > MAX_ERROR_RATE * self._line_count or (self._error_count and not self.images):
+            count = f" ({self._error_count:,} of {self._line_count:,} {self.units} are invalid)"
+            raise CorpusError(f"{self._first_error}{count if self._error_count > 1 else ''}.")
+        if not self.images:
+            raise CorpusError(
+                f"{self.source}: no captions found ({len(self.skipped)} {self.units} skipped); check the file."
+            )
+
+    def clear(self) -> None:
+        """Removes all rows, for a reader that starts over."""
+        for column in (self.images, self.captions, self.splits, self.skipped, self.notes):
+            column.clear()
+        self.machine, self.line_numbers = array("b"), array("q")
+        self._line_count = self._error_count = 0
+        self._last_line = self._last_error_line = -1
+        self._first_error = ""
+
+    def parse_split(self, line: int, name: object) -> str | None:
+        """The split that a cell names; None for an empty cell.
+
+        Raises:
+            UnknownSplitError: the name is unknown; the line is recorded as an error.
+        """
+        name = "" if name is None else str(name).strip().lower()
+        if name and name not in SPLIT_NAMES:
+            known = ", ".join(SPLIT_NAMES)
+            self.add_error(line, "unknown split", f"unknown split {name[:40]!r}; use one of {known}")
+            raise UnknownSplitError(name)
+        return SPLIT_NAMES.get(name)
