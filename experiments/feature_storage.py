@@ -19,7 +19,7 @@ from dataclasses import replace
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from flickr8k import add_arguments, base
+from flickr8k import add_arguments, base_config
 
 
 def main() -> None:
@@ -32,7 +32,7 @@ def main() -> None:
     from caption_tx.training.fit import train
 
     for storage in arguments.storages:
-        config = base(arguments, "zh")
+        config = base_config(arguments, "zh")
         config = replace(
             config,
             backbone=replace(config.backbone, storage=storage),

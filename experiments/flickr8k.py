@@ -1,13 +1,12 @@
-"""What the experiments on Flickr8k share: the corpus, a run for each seed, and its scores on the validation split.
+"""What the experiments on Flickr8k share: the corpus, one training run per seed, and scores on the validation split.
 
-DIR of `--data` holds `flickr8kzhc.caption.txt` (people's Chinese captions), `flickr8kzhb.caption.txt` (machine
-translations), `flickr8kenc.caption.txt` (English), `flickr8ktrain.txt`, `flickr8kval.txt` and `images/`.
+`--data DIR` contains `flickr8kzhc.caption.txt` (human Chinese captions), `flickr8kzhb.caption.txt` (machine
+translations), `flickr8kenc.caption.txt` (English captions), `flickr8ktrain.txt`, `flickr8kval.txt` and `images/`.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import time
 from collections.abc import Callable
@@ -24,6 +23,7 @@ from caption_tx.config import (
     Config,
     CorpusConfig,
     DecodingOptions,
+    EvaluationOptions,
     ModelConfig,
     TextConfig,
     TrainingConfig,
@@ -33,24 +33,23 @@ from caption_tx.threads import configure_threads
 
 if TYPE_CHECKING:
     from caption_tx.bundle import Bundle
-    from caption_tx.evaluation.evaluate import Evaluation
+    from caption_tx.evaluation.report import Evaluation
 
-METRICS = ("bleu1", "bleu2", "bleu3", "bleu4", "rouge_l", "cider")
-CAPTIONS = {"zh": "flickr8kzhc.caption.txt", "en": "flickr8kenc.caption.txt"}
+CAPTION_FILES = {"zh": "flickr8kzhc.caption.txt", "en": "flickr8kenc.caption.txt"}
 
 
 def add_arguments(parser: argparse.ArgumentParser, epochs: int) -> None:
-    """The options that every experiment on Flickr8k has."""
-    parser.add_argument("--data", type=Path, required=True)
+    """Adds the options of every experiment on Flickr8k."""
+    parser.add_argument("--data", type=Path, required=True, help="folder of Flickr8k, see flickr8k.py")
     parser.add_argument("--workdir", type=Path, required=True)
     parser.add_argument("--backbone-weights", default="imagenet")
-    parser.add_argument("--cache", help="feature cache to use or make; default: in the workdir")
+    parser.add_argument("--cache", help="feature cache to use or create (default: in the workdir)")
     parser.add_argument("--epochs", type=int, default=epochs)
 
 
-def base(arguments: argparse.Namespace, language: str, stages: tuple[str, ...] = ()) -> Config:
-    """The defaults with mirrored views, on people's captions; `stages` are caption files to train on before them."""
-    data, files = arguments.data, (*stages, CAPTIONS[language])
+def base_config(arguments: argparse.Namespace, language: str, first_stages: tuple[str, ...] = ()) -> Config:
+    """The default settings with flips on human captions; `first_stages` are caption files for earlier stages."""
+    data, files = arguments.data, (*first_stages, CAPTION_FILES[language])
     sources = [f"{data / file}:stage={stage}" for stage, file in enumerate(files, 1)]
     cache = arguments.cache or str(arguments.workdir / "features")
     return Config(
@@ -63,67 +62,64 @@ def base(arguments: argparse.Namespace, language: str, stages: tuple[str, ...] =
 
 
 def make_log() -> Callable[[str], None]:
-    """Prints with the seconds since it was made."""
+    """A function that prints a text with the seconds since the log was made."""
     start = time.perf_counter()
     return lambda text: print(f"[{time.perf_counter() - start:6.0f} s] {text}", flush=True)
 
 
-def score_bundle(
-    bundle: Bundle, config: Config, path: Path, options: DecodingOptions, people: bool = False
+def evaluate_bundle(
+    bundle: Bundle, config: Config, out: Path, decoding: DecodingOptions, human: bool = False
 ) -> Evaluation:
-    """Captions the validation split into the file `path`, anew, with features of the run's cache, and scores it."""
-    from caption_tx.data.corpus.table import captions_by_image, read_table
-    from caption_tx.evaluation.evaluate import caption_split, evaluate
+    """Captions and scores the validation split with the features of the run; previous predictions are replaced."""
+    from caption_tx.evaluation.evaluate import PREDICTIONS, evaluate
     from caption_tx.inference.captioner import ImageCaptioner
 
-    for file in (path, path.with_name(f"{path.name}.run.json")):
-        file.unlink(missing_ok=True)  # of another search, or of a bundle of an earlier epoch
-    table, source = read_table(config.corpus), config.corpus
-    names = list(captions_by_image(table, "val", "human"))
-    caption_split(ImageCaptioner(bundle), names, path, options, source.images, config.training.cache)
-    return evaluate(path, table, "val", config.text.language, people=people)
+    for name in (PREDICTIONS, f"{PREDICTIONS}.run.json"):
+        (out / name).unlink(missing_ok=True)  # from another search, or an earlier epoch
+    options = EvaluationOptions(split="val", human=human, gallery_images=0, map_images=0, cache=config.training.cache)
+    return evaluate(ImageCaptioner(bundle), config, out, options, decoding)
 
 
-def train_and_score(
+def train_and_evaluate(
     config: Config,
     workdir: Path,
-    options: DecodingOptions,
+    decoding: DecodingOptions,
     log: Callable[[str], None],
     tuning: TuningConfig | None = None,
-) -> dict:
-    """One run, gone on with where it was stopped: its scores on the validation split as a row.
+) -> dict[str, float]:
+    """Trains, or resumes, one run and scores it on the validation split; returns one row of a result table.
 
-    With `tuning` the run is tuned in its folder `tuned`, and what is scored is that. `seconds` are those of this
-    process before the scoring: of a run that is gone on with they lack what was done before, and features count for
-    the seed that made them.
+    With `tuning`, the run is fine-tuned in its folder `tuned`, and the fine-tuned bundle is scored. `seconds` is the
+    training time of this process. It excludes the time before a run was resumed, and includes encoding the images
+    for the seed that does it.
     """
-    from caption_tx.evaluation.table import format_evaluation
-    from caption_tx.files import write_atomically
+    from caption_tx.evaluation.metrics import METRICS
+    from caption_tx.evaluation.report import format_evaluation
     from caption_tx.training.fit import train
     from caption_tx.training.tuning.tune import tune
 
     start = time.perf_counter()
     bundle = train(config, workdir, log)
-    facts = {"val_token_loss": bundle.facts["val_token_loss"]}
+    row = {"val_token_loss": bundle.facts["val_token_loss"]}
     if tuning is not None:
         bundle = tune(workdir, workdir / "tuned", replace(tuning, seed=config.training.seed), log)
-    trained = time.perf_counter() - start
-    evaluation = score_bundle(bundle, config, workdir / "predictions.jsonl", options)
-    write_atomically(workdir / "scores.json", json.dumps(evaluation.to_dict(), ensure_ascii=False, indent=1))
-    log(f"{workdir.name}, validation split, {options}:\n{format_evaluation(evaluation)}")
+    seconds = time.perf_counter() - start
+    evaluation = evaluate_bundle(bundle, config, workdir, decoding)
+    log(f"{workdir.name}, validation split, {decoding}:\n{format_evaluation(evaluation)}")
     scores = evaluation.scores
-    facts |= {"distinct": scores.health.distinct, "seconds": trained}
-    return {name: scores[name] for name in METRICS} | facts
+    row |= {"distinct": scores.statistics.distinct, "seconds": seconds}
+    return {name: scores[name] for name in METRICS} | row
 
 
 def run_seeds(
-    config: Config, arguments: argparse.Namespace, options: DecodingOptions, tuning: TuningConfig | None = None
+    config: Config, arguments: argparse.Namespace, decoding: DecodingOptions, tuning: TuningConfig | None = None
 ) -> pd.DataFrame:
-    """A run for each of `arguments.seeds`, and their mean and standard deviation, printed as a table."""
+    """One run per seed in `arguments.seeds`; prints and returns their scores with mean and standard deviation."""
     log, rows = make_log(), {}
     for seed in arguments.seeds:
         seeded = replace(config, training=replace(config.training, seed=seed))
-        rows[f"seed {seed}"] = train_and_score(seeded, arguments.workdir / f"seed-{seed}", options, log, tuning)
+        workdir = arguments.workdir / f"seed-{seed}"
+        rows[f"seed {seed}"] = train_and_evaluate(seeded, workdir, decoding, log, tuning)
     table = pd.DataFrame.from_dict(rows, orient="index")
     if len(table) > 1:
         table.loc["mean"], table.loc["std"] = table.mean(), table.std()
@@ -134,7 +130,7 @@ def run_seeds(
 def run(
     doc: str,
     recipe: Callable[[argparse.Namespace], Config],
-    options: DecodingOptions,
+    decoding: DecodingOptions,
     epochs: int,
     tuning: TuningConfig | None = None,
 ) -> None:
@@ -145,4 +141,4 @@ def run(
     parser.add_argument("--precision", default="mixed_bfloat16", help="default: %(default)s")
     arguments = parser.parse_args()
     configure_threads()
-    run_seeds(recipe(arguments), arguments, options, tuning)
+    run_seeds(recipe(arguments), arguments, decoding, tuning)

@@ -39,7 +39,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 
-from flickr8k import base, run
+from flickr8k import base_config, run
 
 from caption_tx.config import Config, DecodingOptions
 
@@ -48,7 +48,7 @@ SEARCH = DecodingOptions(beam_width=20, consensus=0.4)
 
 def recipe(arguments: argparse.Namespace) -> Config:
     """Five of eight epochs on machine translations and people's captions together, the others on people's alone."""
-    config = base(arguments, "zh", stages=("flickr8kzhb.caption.txt",))
+    config = base_config(arguments, "zh", first_stages=("flickr8kzhb.caption.txt",))
     training = replace(
         config.training,
         stage_epochs=(max(1, arguments.epochs * 5 // 8),),

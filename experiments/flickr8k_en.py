@@ -40,7 +40,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 
-from flickr8k import base, run
+from flickr8k import base_config, run
 
 from caption_tx.config import Config, DecodingOptions, TuningConfig
 
@@ -50,7 +50,7 @@ TUNING = TuningConfig(epochs=3, learning_rate=1e-4)
 
 def recipe(arguments: argparse.Namespace) -> Config:
     """Longer and deeper than the defaults: English captions are longer, and 14 epochs did not exhaust them."""
-    config = base(arguments, "en")
+    config = base_config(arguments, "en")
     training = replace(config.training, crops=4, precision=arguments.precision)
     return replace(config, model=replace(config.model, num_layers=4, dropout=0.2), training=training)
 

@@ -83,7 +83,7 @@ import argparse
 from dataclasses import replace
 
 import pandas as pd
-from flickr8k import add_arguments, base, make_log, train_and_score
+from flickr8k import add_arguments, base_config, make_log, train_and_evaluate
 
 from caption_tx.config import Config, DecodingOptions
 from caption_tx.threads import configure_threads
@@ -101,21 +101,24 @@ def _training(config: Config, **values: object) -> Config:
 
 
 LEVERS = {
-    "none": lambda arguments: base(arguments, "zh"),
+    "none": lambda arguments: base_config(arguments, "zh"),
     "stages": lambda arguments: _training(
-        base(arguments, "zh", stages=("flickr8kzhb.caption.txt",)), epochs=18, stage_epochs=(6,)
+        base_config(arguments, "zh", first_stages=("flickr8kzhb.caption.txt",)), epochs=18, stage_epochs=(6,)
     ),
     "mixed stages": lambda arguments: _training(
-        base(arguments, "zh", stages=("flickr8kzhb.caption.txt",)), epochs=22, stage_epochs=(14,), mix_stages=True
+        base_config(arguments, "zh", first_stages=("flickr8kzhb.caption.txt",)),
+        epochs=22,
+        stage_epochs=(14,),
+        mix_stages=True,
     ),
-    "no flips": lambda arguments: _training(base(arguments, "zh"), flips=False),
-    "crops": lambda arguments: _training(base(arguments, "zh"), crops=4),
-    "layers": lambda arguments: _model(base(arguments, "zh"), num_layers=4),
-    "less dropout": lambda arguments: _model(base(arguments, "zh"), dropout=0.2),
-    "features whole": lambda arguments: _model(base(arguments, "zh"), feature_dropout=0.0),
-    "no smoothing": lambda arguments: _training(base(arguments, "zh"), label_smoothing=0.0),
+    "no flips": lambda arguments: _training(base_config(arguments, "zh"), flips=False),
+    "crops": lambda arguments: _training(base_config(arguments, "zh"), crops=4),
+    "layers": lambda arguments: _model(base_config(arguments, "zh"), num_layers=4),
+    "less dropout": lambda arguments: _model(base_config(arguments, "zh"), dropout=0.2),
+    "features whole": lambda arguments: _model(base_config(arguments, "zh"), feature_dropout=0.0),
+    "no smoothing": lambda arguments: _training(base_config(arguments, "zh"), label_smoothing=0.0),
     "rare words": lambda arguments: replace(
-        base(arguments, "zh"), text=replace(base(arguments, "zh").text, min_frequency=2)
+        base_config(arguments, "zh"), text=replace(base_config(arguments, "zh").text, min_frequency=2)
     ),
 }
 
@@ -133,8 +136,8 @@ def main() -> None:
         if config.training.crops and arguments.cache is None:
             config = _training(config, cache=str(arguments.workdir / "features-crops"))
         folder = arguments.workdir / name.replace(" ", "-")
-        rows[name] = train_and_score(config, folder, CONSENSUS, log)
-        beam = train_and_score(config, folder, BEAM, log)
+        rows[name] = train_and_evaluate(config, folder, CONSENSUS, log)
+        beam = train_and_evaluate(config, folder, BEAM, log)
         rows[name] |= {f"beam {key}": beam[key] for key in ("bleu4", "cider", "distinct")}
     log(pd.DataFrame.from_dict(rows, orient="index").to_string(float_format="%.2f"))
 

@@ -20,7 +20,7 @@ import dataclasses
 from pathlib import Path
 
 import pandas as pd
-from flickr8k import add_arguments, base
+from flickr8k import add_arguments, base_config
 
 
 def main() -> None:
@@ -32,7 +32,7 @@ def main() -> None:
 
     rows = []
     for order in ("pre", "post"):
-        config = base(arguments, "zh")
+        config = base_config(arguments, "zh")
         model = dataclasses.replace(config.model, norm_order=order)
         workdir: Path = arguments.workdir / order
         train(dataclasses.replace(config, model=model), workdir)

@@ -222,13 +222,13 @@ def report(model: Any, data: Data, language: str, workdir: Path, log: Log) -> No
         lines = [json.dumps({"image": name, "caption": captions[name]}, ensure_ascii=False) for name in names]
         write_atomically(path, "".join(f"{line}\n" for line in lines))
         log(f"{title}: {len(names):,} captions in {path}.")
-    from caption_tx.evaluation import score
+    from caption_tx.evaluation.scores import score
 
     for title, captions in found.items():
         scores = score(captions, data.references, language)
         for unit, row in scores.rows.items():
             figures = ", ".join(f"{metric} {value.value:.1f}" for metric, value in row.items())
-            log(f"{title}, {unit}: {figures}; {scores.health.distinct} distinct captions.")
+            log(f"{title}, {unit}: {figures}; {scores.statistics.distinct} distinct captions.")
 
 
 def parser_of(doc: str | None, epochs: int) -> argparse.ArgumentParser:

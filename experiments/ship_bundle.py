@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING, Any
 
 import flickr8k_cn
 import flickr8k_en
-from flickr8k import METRICS, score_bundle
+from flickr8k import evaluate_bundle
 
 from caption_tx.assets import SHIPPED_BUNDLES
 from caption_tx.config import Config, DecodingOptions, load_config
+from caption_tx.evaluation.metrics import METRICS, TITLES
 
 if TYPE_CHECKING:
     from caption_tx.bundle import Bundle
@@ -45,8 +46,6 @@ CAPTIONS = {
     "en": 'The English captions of Flickr8k (Hodosh et al. 2013, "Framing Image Description as a Ranking Task"), '
     "five an image",
 }
-TITLES = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L", "CIDEr")
-
 DATA = (
     "{captions}. 6,000 photographs were trained on; the {images:,} of the validation split chose the epoch, the recipe "
     "and the search, so the scores below are somewhat kinder than those of new photographs of the same kind would be."
@@ -142,12 +141,12 @@ def write_bundle(bundle: Bundle, folder: Path, run: Path, config: Config) -> Non
     save_bundle(bundle, folder, half=True)
     shipped, rows, scored = load_bundle(folder), [], None
     for options in SEARCHES[language]:
-        scored = score_bundle(shipped, config, run / "shipped.jsonl", options, options is SEARCHES[language][-1])
+        scored = evaluate_bundle(shipped, config, run / "shipped", options, options is SEARCHES[language][-1])
         scores, text = scored.scores, option_text(options)
         cells = [f"`{text}`" if text else "greedy", *(f"{scores[metric]:.1f}" for metric in METRICS)]
-        cells += [f"{scores.health.distinct:,}", f"{scores.health.copied:.0%}"]
+        cells += [f"{scores.statistics.distinct:,}", f"{scores.statistics.copied:.0%}"]
         rows.append(f"| {' | '.join(cells)} |")
-    values: dict[str, Any] = scored.people["words"]
+    values: dict[str, Any] = scored.human_baseline["words"]
     settings = shipped.captioner.settings
     card = CARD.format(
         name=folder.name,
@@ -158,8 +157,8 @@ def write_bundle(bundle: Bundle, folder: Path, run: Path, config: Config) -> Non
         weights=shipped.captioner.count_params(),
         script={"zh": "flickr8k_cn.py", "en": "flickr8k_en.py"}[language],
         seed=config.training.seed,
-        data=textwrap.fill(DATA.format(captions=CAPTIONS[language], images=scores.health.images), 119),
-        images=scores.health.images,
+        data=textwrap.fill(DATA.format(captions=CAPTIONS[language], images=scores.statistics.images), 119),
+        images=scores.statistics.images,
         unit="words of jieba" if language == "zh" else "words",
         people_bleu4=values["bleu4"],
         people_cider=values["cider"],
@@ -167,7 +166,7 @@ def write_bundle(bundle: Bundle, folder: Path, run: Path, config: Config) -> Non
         rules="---|" * len(TITLES),
         rows="\n".join(rows),
         words=shipped.tokenizer.vocabulary_size - 4,
-        copied=scores.health.copied,
+        copied=scores.statistics.copied,
     )
     (folder / "README.md").write_text(card, encoding="utf-8")
     size = sum(path.stat().st_size for path in folder.iterdir())

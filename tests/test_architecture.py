@@ -101,7 +101,7 @@ def test_light_modules_do_not_load_tensorflow(run_python):
     names += [".data.text.segmentation", ".data.text.word_lists", ".data.text.vocabulary"]
     names += [".data.scenes.corpus"]
     names += [".training.ray.cluster", ".training.ray.jobs"]
-    names += [".evaluation", ".evaluation.evaluate", ".evaluation.gallery", ".evaluation.table"]
+    names += [".evaluation", ".evaluation.evaluate", ".evaluation.gallery", ".evaluation.report"]
     names += [".inference.predictions", ".inference.prediction_file"]
     names += [".inference.attention.maps", ".inference.attention.health", ".inference.attention.map_files"]
     code = f"""

@@ -50,7 +50,7 @@ def test_the_chinese_one_speaks_where_none_is_named(shared, capsys, command):
 @pytest.mark.parametrize("name", SHIPPED_BUNDLES)
 def test_it_captions_photographs_that_it_never_saw(shared, name):
     from caption_tx.data.corpus.table import captions_by_image, read_corpus
-    from caption_tx.evaluation import score
+    from caption_tx.evaluation.scores import score
     from caption_tx.inference.captioner import load
 
     folder = shared / "data" / "flickr8k"
@@ -60,4 +60,4 @@ def test_it_captions_photographs_that_it_never_saw(shared, name):
     found = captioner.captions(references, location=str(folder / "images"))
     captions = {image: best.text for image, (best, *_) in found}
     scores = score(captions, references, language=name[-2:])
-    assert scores["cider"] > LEAST_CIDER[name] and scores.health.distinct > 100
+    assert scores["cider"] > LEAST_CIDER[name] and scores.statistics.distinct > 100

@@ -12,6 +12,7 @@ from caption_tx.config.corpus import (
     parse_source,
 )
 from caption_tx.config.decoding import DecodingOptions
+from caption_tx.config.evaluation import EvaluationOptions
 from caption_tx.config.model import NORM_ORDERS, ModelConfig
 from caption_tx.config.run import Config
 from caption_tx.config.text import LANGUAGES, SCRIPTS, TextConfig
@@ -36,6 +37,7 @@ __all__ = [
     "Config",
     "CorpusConfig",
     "DecodingOptions",
+    "EvaluationOptions",
     "ModelConfig",
     "Source",
     "TextConfig",

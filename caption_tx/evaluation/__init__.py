@@ -1,5 +1,6 @@
-"""How good captions and attention maps are. Importing it brings the scores of captions, and no TensorFlow."""
+"""Scores of captions and measurements of attention maps; importing it does not load TensorFlow."""
 
-from caption_tx.evaluation.scores import METRICS, Health, Interval, Scores, score, score_humans
+from caption_tx.evaluation.metrics import METRICS
+from caption_tx.evaluation.scores import CaptionStatistics, Scores, score, score_humans
 
-__all__ = ["METRICS", "Health", "Interval", "Scores", "score", "score_humans"]
+__all__ = ["METRICS", "CaptionStatistics", "Scores", "score", "score_humans"]

@@ -1,234 +1,143 @@
-"""A split captioned and scored: captions into a file, the file against what people wrote, a report.
+"""Evaluates a captioner or a predictions file on a split of a corpus.
 
-What is scored is always a file of predictions, our own as another system's, so that every figure can be redone.
+Scores are always computed from a file of predictions, so every number can be reproduced.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
-from dataclasses import asdict, dataclass
+import json
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from caption_tx import __version__
-from caption_tx.config import DecodingOptions
-from caption_tx.data.corpus.table import captions_by_image
-from caption_tx.errors import CaptionTxError, ConfigError, CorpusError, ImageError
-from caption_tx.evaluation.image_ids import annotated_numbers
-from caption_tx.evaluation.protocol import DESCRIPTION
-from caption_tx.evaluation.scores import Scores, score, score_humans
-from caption_tx.evaluation.submissions import Predictions, read_submission
-from caption_tx.inference.prediction_file import PredictionFile
+from caption_tx.config import Config, DecodingOptions, EvaluationOptions
+from caption_tx.data.corpus.table import captions_by_image, read_table
+from caption_tx.errors import CaptionTxError, CorpusError
+from caption_tx.evaluation.image_ids import load_annotated_ids
+from caption_tx.evaluation.intervals import DEFAULT_BOOTSTRAP, Bootstrap
+from caption_tx.evaluation.metrics import require_scorers
+from caption_tx.evaluation.protocol import reference_converter
+from caption_tx.evaluation.report import Evaluation, name_images
+from caption_tx.evaluation.scores import score, score_humans
+from caption_tx.evaluation.split_captions import Progress, SplitImages, caption_split, no_progress
+from caption_tx.evaluation.submissions import read_submission
+from caption_tx.files import write_atomically
 
 if TYPE_CHECKING:
-    from caption_tx.data.features.cache import FeatureCache
     from caption_tx.inference.captioner import ImageCaptioner
-    from caption_tx.inference.search.decode import Caption
 
-_LOADED = 1024
-"""Images whose features are taken out of a cache at once: every shard that holds one is read through."""
-
-SINGLE_IMAGE = "CIDEr of a single image is 0 by definition: a word that stands with every image says nothing."
-
-METHOD = {
-    "bleu": "over the corpus, closest reference length, of two the shorter; times 100",
-    "rouge_l": "beta 1.2, mean over images; times 100",
-    "cider": "CIDEr-D, idf from the references that were scored, mean over images; times 100",
-    "interval": "95%, bootstrap over images; BLEU added up anew, ROUGE-L and CIDEr from each image's score, idf fixed",
-}
-
-
-@dataclass(frozen=True)
-class Counts:
-    """Images of a split that were captioned, that the file held already, and that could not be read."""
-
-    captioned: int
-    skipped: int
-    failed: int
-
-
-def caption_split(
-    captioner: ImageCaptioner,
-    names: Sequence[str],
-    path: str | Path,
-    options: DecodingOptions,
-    images: str = "",
-    cache: str | None = None,
-    batch_size: int = 64,
-    retry_failed: bool = False,
-    progress: Callable[[Iterable[Any], int], Iterable[Any]] = lambda items, total: items,
-) -> Counts:
-    """Captions the images that the file does not hold, as `caption --out` does.
-
-    Args:
-        names: of the images in `images`, a folder or TSV file.
-        cache: a feature cache of the bundle's backbone, which saves encoding what it holds.
-
-    Raises:
-        ConfigError: images are to be read and no folder is named.
-        CacheError: the cache was made by another backbone, or is damaged.
-        CaptionTxError: the file was made by another bundle or with other options.
-    """
-    captioned = failed = 0
-    run = {"bundle": captioner.digest, **asdict(options)}
-    with PredictionFile(path, run, options.n_best, retry_failed) as file:
-        remaining = [str(name) for name in file.remaining(names)]
-        with closing(_captions(captioner, remaining, options, images, cache, batch_size)) as results:
-            for name, result in progress(results, len(remaining)):
-                file.write(name, result)
-                failed += isinstance(result, ImageError)
-                captioned += not isinstance(result, ImageError)
-    return Counts(captioned, file.skipped, failed)
-
-
-def _captions(
-    captioner: ImageCaptioner,
-    names: Sequence[str],
-    options: DecodingOptions,
-    images: str,
-    cache: str | None,
-    batch_size: int,
-) -> Iterator[tuple[str, list[Caption] | ImageError]]:
-    """Each image with its captions or its error: first those whose features are there, then the others."""
-    if cache is not None and names:
-        from caption_tx.data.features.cache import open_cache
-
-        store = open_cache(cache, captioner.bundle.backbone_key)
-        yield from _cached_captions(captioner, [name for name in names if name in store.images], options, store)
-        names = [name for name in names if name not in store.images]
-    if not names:
-        return
-    if not images:
-        raise ConfigError(f"{len(names):,} images are to be read, {names[0]!r} for one; name their folder: --images.")
-    yield from captioner.captions(names, options, batch_size, images)
-
-
-def _cached_captions(
-    captioner: ImageCaptioner, names: Sequence[str], options: DecodingOptions, cache: FeatureCache
-) -> Iterator[tuple[str, list[Caption]]]:
-    from caption_tx.data.features.backbone import dequantize
-    from caption_tx.data.features.cache import read_manifest
-    from caption_tx.inference.search.decode import FULL_BATCH, decode
-
-    bundle, segmenter = captioner.bundle, captioner.bundle.segmenter()
-    contents: dict[str, str] = {}
-    for shard, held in cache.shards.items() if options.temperature > 0 and names else ():
-        known = read_manifest(cache, shard)["images"]
-        for name in held:
-            entry = known[name]
-            contents[name] = entry if isinstance(entry, str) else entry[0]  # a plain hash in older caches
-    for start in range(0, len(names), _LOADED):
-        loaded = names[start : start + _LOADED]
-        features = cache.load(loaded)
-        for first in range(0, len(loaded), FULL_BATCH):
-            batch = loaded[first : first + FULL_BATCH]
-            activations = dequantize(features[first : first + FULL_BATCH])
-            # The same draws as from the image file: its content decides them.
-            seeds = [int(contents[name][:16], 16) for name in batch] if contents else None
-            found = decode(bundle.captioner, activations, bundle.tokenizer, options, seeds, segmenter)
-            yield from zip(batch, found, strict=True)
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """A file of predictions and its scores.
-
-    Attributes:
-        references: of the images scored, as they were compared with the predictions.
-        people: what a caption of each image reaches against its others, by unit and metric; None if not asked.
-    """
-
-    path: Path
-    split: str
-    predictions: Predictions
-    references: dict[str, list[str]]
-    scores: Scores
-    people: dict[str, dict[str, float]] | None = None
-
-    @property
-    def notes(self) -> list[str]:
-        """What a reader of the scores must know, as sentences."""
-        found, predictions, scores = [], self.predictions, self.scores
-        if scores.health.images == 1:
-            found.append(SINGLE_IMAGE)
-        for names, text in (
-            (predictions.missing, "have no prediction and are not scored, so these are scores of a part"),
-            (list(predictions.unreadable), "could not be read and are not scored"),
-            (scores.left_out, "have no reference with a word in it and are not scored"),
-        ):
-            if names:
-                found.append(f"{_name(names)} {text}.")
-        if predictions.surplus:
-            found.append(f"{_name(predictions.surplus)} of the predictions are not in split {self.split}, left out.")
-        return found
-
-    def to_dict(self, facts: dict[str, Any] | None = None) -> dict[str, Any]:
-        """The report as JSON has it; `facts` say what made the predictions: bundle, options."""
-        predictions, scores = self.predictions, self.scores.to_dict()
-        return {
-            "caption_tx": __version__,
-            "versions": {name: version(name) for name in ("pycocoevalcap", "jieba", "keras", "tensorflow", "numpy")},
-            "split": self.split,
-            "predictions": {"file": str(self.path), "sha256": hashlib.sha256(self.path.read_bytes()).hexdigest()},
-            **(facts or {}),
-            "protocol": {"text": DESCRIPTION[self.scores.language], **METHOD},
-            **scores,
-            **({} if self.people is None else {"people": self.people}),
-            "unreadable": predictions.unreadable,
-            "missing": list(predictions.missing),
-            "surplus": list(predictions.surplus),
-            "notes": self.notes,
-        }
-
-
-def _name(names: Sequence[str]) -> str:
-    """`3 images (a.jpg, b.jpg, ..)`."""
-    shown = ", ".join(names[:3]) + (", .." if len(names) > 3 else "")
-    return f"{len(names):,} images ({shown})"
+PREDICTIONS, SCORES, GALLERY = "predictions.jsonl", "scores.json", "gallery.html"
+"""Files in the output folder of `evaluate`."""
 
 
 def evaluate(
-    path: str | Path,
-    table: pd.DataFrame,
-    split: str,
-    language: str,
-    *,
-    partly: bool = False,
-    convert: Callable[[str], str] | None = None,
-    people: bool = False,
-    resamples: int = 1000,
-    seed: int = 0,
+    system: ImageCaptioner | str | Path,
+    config: Config,
+    out: str | Path,
+    options: EvaluationOptions | None = None,
+    decoding: DecodingOptions | None = None,
+    progress: Progress = no_progress,
 ) -> Evaluation:
-    """Scores a file of predictions, in any layout of `submissions`, against a split of a corpus.
+    """Scores a captioner, or the predictions of any system, on a split; writes `scores.json` and `gallery.html`.
+
+    A captioner first captions the split into `predictions.jsonl`; calling it again resumes a killed run.
 
     Args:
-        table: as `read_corpus` gives it. Machine translations are no references.
-        partly: score the images that the file holds, although others of the split are missing.
-        convert: brings references and predictions into one form of letters (`protocol.conversion`).
-        people: score people too, each image's captions against its other ones.
+        system: a captioner, or a predictions file in a layout of `submissions`.
+        config: the corpus, its images, and the language if `system` is a file.
+        out: folder for the results, created if missing.
+        decoding: how the captioner decodes; ignored for a file.
+        progress: wraps the images being captioned, for example in a progress bar.
+
+    Example:
+        >>> config = Config(corpus=CorpusConfig(sources=("captions.csv",), images="photos/"))
+        >>> evaluation = evaluate(caption_tx.load("runs/mine/bundle"), config, "runs/mine/test")
+        >>> evaluation.scores["cider"]
 
     Raises:
-        CorpusError: the split has no caption that a person wrote.
-        CaptionTxError: as `read_submission`; or images are missing and `partly` is not said.
+        ConfigError: pycocoevalcap is missing, or images must be read and `config` names no folder.
+        CorpusError: the split has no human captions.
+        CaptionTxError: the predictions file cannot be read, lacks images, or was made with other options.
     """
+    require_scorers()
+    options, decoding = options or EvaluationOptions(), decoding or DecodingOptions()
+    out, source = Path(out), config.corpus
+    table = read_table(source)
+    out.mkdir(parents=True, exist_ok=True)
+    facts = {"corpus": {"sources": list(source.sources), "images": source.images}}
+    if isinstance(system, (str, Path)):
+        evaluation = score_predictions(system, table, config.text.language, options)
+    else:
+        names = list(captions_by_image(table, options.split, "human"))
+        images = SplitImages(source.images, options.cache, options.batch_size)
+        path = out / PREDICTIONS
+        counts = caption_split(system, names, path, decoding, images, options.retry_failed, progress)
+        text = system.bundle.text
+        convert = reference_converter(text)
+        evaluation = replace(score_predictions(path, table, text.language, options, convert), counts=counts)
+        facts |= {
+            "bundle": {"folder": system.name, "digest": system.digest},
+            "options": asdict(decoding),
+            "converted": {} if convert is None else {"nfkc": text.nfkc, "script": text.script},
+        }
+        if options.map_images:
+            from caption_tx.evaluation.attention.map_health import measure_map_health
+
+            captions = evaluation.predictions.captions
+            health = measure_map_health(system, captions, source.images, options.cache, options.map_images)
+            evaluation = replace(evaluation, map_health=health)
+    evaluation = replace(evaluation, facts=facts)
+    _write(evaluation, out, source.images, options)
+    return evaluation
+
+
+def _write(evaluation: Evaluation, out: Path, images: str, options: EvaluationOptions) -> None:
+    report = json.dumps(evaluation.to_dict(), ensure_ascii=False, indent=1)
+    write_atomically(out / SCORES, report + "\n")
+    if options.gallery_images:
+        from caption_tx.data.images.sources import open_images
+        from caption_tx.evaluation.gallery import gallery_page
+
+        page = gallery_page(evaluation, open_images(images) if images else None, options.gallery_images)
+        write_atomically(out / GALLERY, page)
+
+
+def score_predictions(
+    path: str | Path,
+    table: pd.DataFrame,
+    language: str,
+    options: EvaluationOptions | None = None,
+    convert: Callable[[str], str] | None = None,
+    bootstrap: Bootstrap | None = DEFAULT_BOOTSTRAP,
+) -> Evaluation:
+    """Scores a predictions file against the human captions of a split, without writing anything.
+
+    Args:
+        table: a corpus, as `read_corpus` returns it. Machine translations are not used as references.
+        convert: converts the characters of references and predictions, see `protocol.reference_converter`.
+
+    Raises:
+        CorpusError: the split has no human captions.
+        CaptionTxError: as for `read_submission`; or images are missing and `options.partial` is False.
+    """
+    options = options or EvaluationOptions()
+    split = options.split
     references = captions_by_image(table, split, "human")
     if not references:
-        raise CorpusError(f"The corpus has no captions of people in split {split!r} to score against; choose --split.")
-    found = read_submission(path, references, partial(annotated_numbers, table.attrs.get("files", ())))
-    if found.missing and not partly:
+        raise CorpusError(f"Split {split!r} has no human captions to score against; choose another with --split.")
+    predictions = read_submission(path, references, partial(load_annotated_ids, table.attrs.get("files", ())))
+    if predictions.missing and not options.partial:
         raise CaptionTxError(
-            f"{path} has no caption of {_name(found.missing)} of split {split}; add them, or score the others with "
-            "--partial."
+            f"{path} has no caption of {name_images(predictions.missing)} of split {split}; add them, or score the "
+            "other images with --partial."
         )
-    captions = found.captions
+    captions = predictions.captions
     if not captions:
-        raise CaptionTxError("None of the images could be read, so there is nothing to score.")
+        raise CaptionTxError("Nothing to score: none of the images could be read.")
     references = {name: texts for name, texts in references.items() if name in captions}
     if convert is not None:
         references = {name: [convert(text) for text in texts] for name, texts in references.items()}
@@ -238,16 +147,9 @@ def evaluate(
         captions,
         references,
         language,
-        finished=found.finished,
+        finished=predictions.finished,
         training=(training if convert is None else map(convert, training)) if len(training) else None,
-        resamples=resamples,
-        seed=seed,
+        bootstrap=bootstrap,
     )
-    return Evaluation(
-        path=Path(path),
-        split=split,
-        predictions=found,
-        references=references,
-        scores=scores,
-        people=score_humans(references, language) if people else None,
-    )
+    baseline = score_humans(references, language) if options.human else None
+    return Evaluation(Path(path), split, predictions, references, scores, baseline)

@@ -1,6 +1,6 @@
-"""An evaluation as one HTML page: photographs, what the system said, what people said, scores. No TensorFlow.
+"""An HTML gallery of an evaluation: images, captions, references and scores on one page, without TensorFlow.
 
-The page holds its pictures itself and asks for nothing from anywhere.
+The page embeds its images and loads nothing from the network.
 """
 
 from __future__ import annotations
@@ -12,19 +12,18 @@ from typing import Any
 
 from caption_tx.data.images.sources import ImageSource
 from caption_tx.errors import ImageError
-from caption_tx.evaluation.evaluate import Evaluation
-from caption_tx.evaluation.scores import METRICS, TITLES
-from caption_tx.evaluation.table import format_health
+from caption_tx.evaluation.metrics import METRICS, TITLES
+from caption_tx.evaluation.report import Evaluation, format_statistics
 
-SIDE = 320
-"""Pixels of the longer side of a picture on the page, at most."""
+THUMBNAIL_SIZE = 320
+"""Longest side of an image on the page, in pixels."""
 
-_QUALITY = 75
+_JPEG_QUALITY = 75
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One image on the page; scores times 100, as `Scores.by_image` has them. `problem`: why there is no picture."""
+    """One image on the page; scores are times 100. `problem` says why there is no thumbnail."""
 
     image: str
     caption: str
@@ -32,22 +31,22 @@ class Entry:
     scores: dict[str, float]
     log_probability: float | None
     finished: bool
-    picture: str | None = None
+    thumbnail: str | None = None
     width: int = 0
     height: int = 0
     problem: str = ""
 
 
 def worst_first(evaluation: Evaluation) -> list[str]:
-    """The images scored, by CIDEr; where it is the same, by BLEU-4, ROUGE-L and name."""
+    """The scored images sorted by CIDEr; ties are broken by BLEU-4, ROUGE-L and name."""
     scores = evaluation.scores.by_image
     return sorted(scores, key=lambda name: (*(scores[name][metric] for metric in ("cider", "bleu4", "rouge_l")), name))
 
 
-def gallery_page(evaluation: Evaluation, images: ImageSource | None = None, most: int = 200, title: str = "") -> str:
-    """The page of the `most` worst images, as HTML; without `images` it has no pictures.
+def gallery_page(evaluation: Evaluation, images: ImageSource | None = None, limit: int = 200, title: str = "") -> str:
+    """HTML of the `limit` worst images; without `images` the page has no thumbnails.
 
-    A picture that cannot be read leaves its place empty and says why.
+    If an image cannot be read, its entry shows the error instead.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -58,7 +57,7 @@ def gallery_page(evaluation: Evaluation, images: ImageSource | None = None, most
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    entries = [_entry(evaluation, name, images) for name in worst_first(evaluation)[:most]]
+    entries = [_entry(evaluation, name, images) for name in worst_first(evaluation)[:limit]]
     scores = evaluation.scores
     return environment.get_template("gallery.html").render(
         title=title or f"{evaluation.path.name}, split {evaluation.split}",
@@ -66,26 +65,26 @@ def gallery_page(evaluation: Evaluation, images: ImageSource | None = None, most
         titles=TITLES,
         metrics=METRICS,
         rows=scores.rows,
-        people=evaluation.people or {},
-        health=format_health(scores.health),
+        human_baseline=evaluation.human_baseline or {},
+        statistics=format_statistics(scores.statistics),
         notes=evaluation.notes,
         entries=entries,
-        images=scores.health.images,
-        sorts=_sorts(entries),
+        images=scores.statistics.images,
+        sort_keys=_sort_keys(entries),
     )
 
 
-def _sorts(entries: list[Entry]) -> list[tuple[str, str]]:
-    """(key, title) of what the page can be sorted by; the first is how it opens."""
-    sorts = [("cider", "CIDEr"), ("bleu4", "BLEU-4"), ("rouge_l", "ROUGE-L")]
+def _sort_keys(entries: list[Entry]) -> list[tuple[str, str]]:
+    """(key, title) of the sort buttons; the page opens sorted by the first."""
+    keys = [("cider", "CIDEr"), ("bleu4", "BLEU-4"), ("rouge_l", "ROUGE-L")]
     if any(entry.log_probability is not None for entry in entries):
-        sorts.append(("log_probability", "log-probability"))
-    return [*sorts, ("image", "name")]
+        keys.append(("log_probability", "log-probability"))
+    return [*keys, ("image", "name")]
 
 
 def _entry(evaluation: Evaluation, name: str, images: ImageSource | None) -> Entry:
     predictions = evaluation.predictions
-    facts: dict[str, Any] = {
+    values: dict[str, Any] = {
         "image": name,
         "caption": predictions.captions[name],
         "references": tuple(evaluation.references[name]),
@@ -94,14 +93,14 @@ def _entry(evaluation: Evaluation, name: str, images: ImageSource | None) -> Ent
         "finished": predictions.finished.get(name, True),
     }
     if images is None:
-        return Entry(**facts)
+        return Entry(**values)
     try:
-        _, picture = images.read_pil_image(name, SIDE)
+        _, image = images.read_pil_image(name, THUMBNAIL_SIZE)
     except ImageError as error:
-        return Entry(**facts, problem=str(error))
-    picture.thumbnail((SIDE, SIDE))
+        return Entry(**values, problem=str(error))
+    image.thumbnail((THUMBNAIL_SIZE, THUMBNAIL_SIZE))
     buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=_QUALITY, optimize=True)
+    image.save(buffer, "JPEG", quality=_JPEG_QUALITY, optimize=True)
     data = base64.b64encode(buffer.getvalue()).decode()
-    width, height = picture.size
-    return Entry(**facts, picture=f"data:image/jpeg;base64,{data}", width=width, height=height)
+    width, height = image.size
+    return Entry(**values, thumbnail=f"data:image/jpeg;base64,{data}", width=width, height=height)

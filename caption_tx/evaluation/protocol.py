@@ -1,9 +1,9 @@
-"""What of a caption is compared: the same words, cut in the same way, whoever wrote it. No TensorFlow.
+"""How captions are normalized and tokenized before scoring, the same for every system, without TensorFlow.
 
-Chinese loses spaces and the punctuation of both scripts, and is cut into words by jieba's precise mode with
-its own dictionary, the system's captions as the references: the words that a system itself works in would
-move CIDEr by more than most systems differ. English is lowercased, and whatever is no letter, digit or
-apostrophe within a word separates words. No word is ever mapped to unknown.
+Chinese: spaces and the punctuation of both scripts are removed, and jieba's precise mode with its own dictionary
+segments captions and references alike. A system's own segmentation would move CIDEr by more than most systems differ.
+English: the text is lowercased and split at everything but letters, digits and apostrophes within a word.
+Words are never mapped to unknown.
 """
 
 from __future__ import annotations
@@ -18,52 +18,55 @@ from caption_tx.errors import ConfigError
 WORDS, CHARACTERS = "words", "characters"
 
 UNITS = {"zh": (WORDS, CHARACTERS), "en": (WORDS,)}
-"""What captions of a language are scored in; characters are a second row, never compared with words."""
+"""Scoring units of each language. Scores in characters are a second row and not comparable with words."""
 
 DESCRIPTION = {
-    "zh": "punctuation of both scripts and spaces removed, lowercased, both sides cut by jieba's precise mode",
+    "zh": "punctuation of both scripts and spaces removed, lowercased, both sides segmented by jieba's precise mode",
     "en": "lowercased, words of letters, digits and the apostrophes between them",
 }
-"""What is done to hypotheses and references alike, for the reader of a report."""
+"""The normalization of captions and references, for readers of a report."""
 
 
 @lru_cache(maxsize=1)
-def _chinese() -> Segmenter:
+def _chinese_segmenter() -> Segmenter:
     return Segmenter(TextConfig(language="zh"))
 
 
-def plain(text: str, language: str) -> str:
-    """A caption as one text that equals another's exactly where their words do."""
+def normalize(text: str, language: str) -> str:
+    """A caption as text that equals another caption's exactly if their words are equal."""
     return strip_punctuation(text, language)
 
 
-def joined(words: Sequence[str], language: str) -> str:
-    """Words as `cut` gives them -> the text that `plain` makes of their caption."""
+def join_words(words: Sequence[str], language: str) -> str:
+    """Words from `tokenize_for_scoring` -> the normalized text of their caption."""
     return ("" if language == "zh" else " ").join(words)
 
 
-def cut(text: str, language: str, unit: str = WORDS) -> list[str]:
-    """The words, or the characters, of a caption that are compared; [] where it holds none.
+def tokenize_for_scoring(text: str, language: str, unit: str = WORDS) -> list[str]:
+    """The words or characters of a caption that are scored; [] if it has none.
+
+    Example:
+        >>> tokenize_for_scoring("A dog's ball, twice!", "en")
+        ['a', "dog's", 'ball', 'twice']
 
     Raises:
-        ConfigError: captions of this language are not scored, or not in this unit.
+        ConfigError: the language or unit is unknown.
     """
     if language not in LANGUAGES or unit not in UNITS[language]:
-        raise ConfigError(f"Captions are scored in {UNITS}, not {language!r} in {unit}.")
-    text = plain(text, language)
+        raise ConfigError(f"Cannot score {language!r} captions in {unit}; choose from {UNITS}.")
+    text = normalize(text, language)
     if unit == CHARACTERS:
         return list(text)
-    return _chinese().segment(text) if language == "zh" else text.split()
+    return _chinese_segmenter().segment(text) if language == "zh" else text.split()
 
 
 def reference_converter(text: TextConfig) -> Callable[[str], str] | None:
-    """What brings a reference into the letters that a captioner of these settings writes, or None.
+    """A function that converts references like the captioner's training captions; None if they were not converted.
 
-    A captioner that was trained with `nfkc` or a `script` knows no other forms; the references are converted
-    as its training captions were.
+    A captioner trained with `nfkc` or `script` writes only converted characters.
 
     Raises:
-        ConfigError: the script needs OpenCC, which is not there.
+        ConfigError: the script conversion needs OpenCC, which is not installed.
     """
     if not text.nfkc and text.script is None:
         return None

@@ -36,14 +36,15 @@ def load(bundle: str | Path, backbone_weights: str | None = None) -> ImageCaptio
     Raises:
         BundleError: the bundle is missing or damaged.
     """
-    return ImageCaptioner(load_bundle(bundle), backbone_weights)
+    return ImageCaptioner(load_bundle(bundle), backbone_weights, str(bundle))
 
 
 class ImageCaptioner:
     """Captions pictures and shows where it looked. The backbone is loaded at first use."""
 
-    def __init__(self, bundle: Bundle, backbone_weights: str | None = None) -> None:
+    def __init__(self, bundle: Bundle, backbone_weights: str | None = None, name: str = "") -> None:
         self.bundle = bundle
+        self.name = name
         self._backbone_weights = backbone_weights
 
     @cached_property

@@ -132,14 +132,14 @@ class CaptionMetrics(keras.callbacks.Callback):
                 )
             captions += [best.text for best, *_ in found]
         hypotheses = dict(zip(self.references, captions, strict=True))
-        scores = score(hypotheses, self.references, self.language, characters=False, resamples=0)
-        health = scores.health
+        scores = score(hypotheses, self.references, self.language, characters=False, bootstrap=None)
+        stats = scores.statistics
         self.log(
-            f"Epoch {epoch + 1}, scores of {health.images:,} validation images: BLEU-4 {scores['bleu4']:.1f}, CIDEr "
-            f"{scores['cider']:.1f}, {health.distinct:,} distinct captions, {health.mean_length:.2f} words on average "
-            f"(references {health.reference_length:.2f})."
+            f"Epoch {epoch + 1}, scores of {stats.images:,} validation images: BLEU-4 {scores['bleu4']:.1f}, CIDEr "
+            f"{scores['cider']:.1f}, {stats.distinct:,} distinct captions, {stats.mean_length:.2f} words on average "
+            f"(references {stats.reference_length:.2f})."
         )
-        return [scores["bleu4"], scores["cider"], health.distinct]
+        return [scores["bleu4"], scores["cider"], stats.distinct]
 
 
 def curves_figure(history: pd.DataFrame) -> Figure:

@@ -33,8 +33,8 @@ from caption_tx.data.text.segmentation import Segmenter
 from caption_tx.data.text.tokenizer import Tokenizer
 from caption_tx.data.text.word_vectors import read_word_vectors
 from caption_tx.errors import ConfigError
+from caption_tx.evaluation.metrics import require_scorers
 from caption_tx.evaluation.protocol import reference_converter
-from caption_tx.evaluation.scores import require_scorers
 from caption_tx.files import write_atomically
 from caption_tx.model.captioner import Captioner
 from caption_tx.threads import parallel_chunks

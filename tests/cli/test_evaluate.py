@@ -1,4 +1,4 @@
-"""`caption-tx evaluate`: a split captioned and scored, killed runs gone on with, files of other systems."""
+"""`caption-tx evaluate`: captioning and scoring a split, resuming killed runs, and files of other systems."""
 
 import json
 
@@ -7,9 +7,9 @@ import pytest
 
 from caption_tx.cli import main
 from caption_tx.data.features.encoding import encode_images
-from caption_tx.evaluation import score
-from caption_tx.inference import captioner as captioning
+from caption_tx.evaluation.scores import score
 from caption_tx.inference.attention.health import measure_health
+from caption_tx.inference.captioner import load
 from caption_tx.inference.predictions import read_predictions
 
 COUNT = 14
@@ -21,14 +21,14 @@ pytestmark = pytest.mark.usefixtures("loaded_once")
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory, write_pictures):
-    """Pictures, one of them damaged, captions of letters, and machine translations of the same images."""
+    """Images, one of them damaged, captions of single letters, and machine translations for the same images."""
     folder = tmp_path_factory.mktemp("corpus")
     names = write_pictures(folder, COUNT)
     (folder / BAD).write_bytes(b"no picture")
     random = np.random.default_rng(0)
     lines = ["image,caption,split"]
-    for number, name in enumerate(names):
-        split = "train" if number < 3 else "test"
+    for index, name in enumerate(names):
+        split = "train" if index < 3 else "test"
         lines += [f"{name},{' '.join(random.choice(list('abcdefghi'), 5))},{split}" for _ in range(2)]
     (folder / "captions.csv").write_text("\n".join(lines), encoding="utf-8")
     machine = ["image,caption,split", *(f"{name},a machine wrote this,test" for name in names[3:])]
@@ -38,7 +38,7 @@ def corpus(tmp_path_factory, write_pictures):
 
 @pytest.fixture
 def run(corpus, capsys):
-    """Runs the command on the corpus; gives exit code, stdout and stderr."""
+    """Runs the command on the corpus; returns exit code, stdout and stderr."""
 
     def run(*arguments):
         sources = [f"{corpus}/captions.csv", f"{corpus}/machine.csv:origin=machine"]
@@ -49,9 +49,9 @@ def run(corpus, capsys):
 
 
 @pytest.fixture(scope="module")
-def whole(bundle, corpus, tmp_path_factory):
-    """The folder of a run that nobody disturbed, and its command behind the sources."""
-    out = tmp_path_factory.mktemp("whole") / "deeper" / "out"
+def finished_run(bundle, corpus, tmp_path_factory):
+    """The output folder of an uninterrupted run, and its arguments after the sources."""
+    out = tmp_path_factory.mktemp("finished") / "deeper" / "out"
     command = ["--images", str(corpus), "--bundle", bundle, "--temperature", "1", "--seed", "5"]
     sources = [f"{corpus}/captions.csv", f"{corpus}/machine.csv:origin=machine"]
     assert main(["evaluate", *sources, *command, "--out", str(out), "--human"]) == 0
@@ -67,36 +67,36 @@ def references_of(corpus):
     return references, [text for _, text, split in rows if split == "train"]
 
 
-def test_the_split_is_captioned_and_its_scores_are_those_of_its_captions(whole, corpus, bundle):
-    out, _ = whole
+def test_split_is_captioned_and_scored(finished_run, corpus, bundle):
+    out, _ = finished_run
     rows = {row["image"]: row for row in read_predictions(out / "predictions.jsonl")}
-    assert sorted(rows) == [f"{number:03d}.png" for number in range(3, COUNT)]
+    assert sorted(rows) == [f"{index:03d}.png" for index in range(3, COUNT)]
     assert BAD in rows[BAD]["error"]
     report = json.loads((out / "scores.json").read_text(encoding="utf-8"))
     references, training = references_of(corpus)
     finished = {name: rows[name]["finished"] for name in references}
-    told = {name: rows[name]["caption"] for name in references}
-    wanted = score(told, references, "en", finished=finished, training=training).to_dict()
-    assert {name: report[name] for name in wanted} == json.loads(json.dumps(wanted))
+    captions = {name: rows[name]["caption"] for name in references}
+    expected = score(captions, references, "en", finished=finished, training=training).to_dict()
+    assert {name: report[name] for name in expected} == json.loads(json.dumps(expected))
     assert (list(report["unreadable"]), report["missing"], report["surplus"]) == ([BAD], [], [])
     assert report["notes"] == [f"1 images ({BAD}) could not be read and are not scored."]
     assert (report["options"]["temperature"], report["options"]["seed"]) == (1, 5)
-    assert report["bundle"]["digest"] == captioning.load(bundle, None).digest
+    assert report["bundle"]["digest"] == load(bundle, None).digest
     assert report["versions"]["pycocoevalcap"].startswith("1.")
     assert list(report["people"]) == ["words"]
-    captioner = captioning.load(bundle, None)
-    longest = captioner.bundle.captioner.max_length - 1  # a caption that was cut leaves no room for the end mark
-    shown = {name: " ".join(told[name].split()[:longest]) for name in references}
-    maps = measure_health([captioner.explain(corpus / name, shown[name]) for name in references]).to_dict()
+    captioner = load(bundle, None)
+    longest = captioner.bundle.captioner.max_length - 1  # a truncated caption leaves no room for the end token
+    explained = {name: " ".join(captions[name].split()[:longest]) for name in references}
+    maps = measure_health([captioner.explain(corpus / name, explained[name]) for name in references]).to_dict()
     assert report["attention"]["captions"] == len(references)
-    for row, wanted_row in zip(report["attention"]["heads"], maps["heads"], strict=True):
-        assert row == pytest.approx(wanted_row, abs=1e-3)
+    for row, expected_row in zip(report["attention"]["heads"], maps["heads"], strict=True):
+        assert row == pytest.approx(expected_row, abs=1e-3)
     page = (out / "gallery.html").read_text(encoding="utf-8")
     assert page.count("<article") == page.count("data:image/jpeg;base64,") == len(references)
 
 
-def test_a_killed_run_goes_on_and_the_table_tells_the_same(whole, corpus, run, tmp_path):
-    out, command = whole
+def test_killed_run_resumes_and_prints_the_same_scores(finished_run, corpus, run, tmp_path):
+    out, command = finished_run
     lines = (out / "predictions.jsonl").read_bytes().splitlines(keepends=True)
     (tmp_path / "predictions.jsonl").write_bytes(b"".join(lines[:6]) + lines[6][:20])
     sidecar = "predictions.jsonl.run.json"
@@ -119,41 +119,45 @@ def test_a_killed_run_goes_on_and_the_table_tells_the_same(whole, corpus, run, t
     assert (code, "was made with another seed (5, now 6)" in errors) == (1, True)
 
 
-def test_a_cache_gives_the_same_captions_without_the_images(whole, bundle, backbone, corpus, run, tmp_path):
-    names = [f"{number:03d}.png" for number in range(3, COUNT)]
+def test_cached_features_give_the_same_captions_without_the_images(
+    finished_run, bundle, backbone, corpus, run, tmp_path
+):
+    names = [f"{index:03d}.png" for index in range(3, COUNT)]
     encode_images(names, str(corpus), str(tmp_path / "cache"), backbone, flips=True)
     (corpus / BAD).rename(tmp_path / BAD)
     try:
         code, printed, _ = run(
-            *whole[1], "--cache", tmp_path / "cache", "--out", tmp_path, "--json", "--gallery-images", 0
+            *finished_run[1], "--cache", tmp_path / "cache", "--out", tmp_path, "--json", "--gallery-images", 0
         )
     finally:
         (tmp_path / BAD).rename(corpus / BAD)
     assert (code, json.loads(printed)["health"]["images"]) == (0, COUNT - 4)
     assert not (tmp_path / "gallery.html").exists()
-    found = [
+    captions = [
         {row["image"]: row["caption"] for row in read_predictions(folder / "predictions.jsonl")}
-        for folder in (whole[0], tmp_path)
+        for folder in (finished_run[0], tmp_path)
     ]
-    assert found[0] == found[1]
-    reports = [json.loads((folder / "scores.json").read_text(encoding="utf-8")) for folder in (whole[0], tmp_path)]
+    assert captions[0] == captions[1]
+    reports = [
+        json.loads((folder / "scores.json").read_text(encoding="utf-8")) for folder in (finished_run[0], tmp_path)
+    ]
     for row, cached in zip(*(report["attention"]["heads"] for report in reports), strict=True):
         assert row == pytest.approx(cached, abs=1e-3)
-    # What the cache does not hold has to be read, so without a folder that is an error.
-    command = ["--bundle", bundle, *whole[1][-4:], "--cache", tmp_path / "cache", "--out", tmp_path / "other"]
+    # Images that are not in the cache must be read, which needs a folder.
+    command = ["--bundle", bundle, *finished_run[1][-4:], "--cache", tmp_path / "cache", "--out", tmp_path / "other"]
     code, _, errors = run(*command)
-    assert (code, f"1 images are to be read, '{BAD}'" in errors and "--images" in errors) == (1, True)
+    assert (code, f"1 images must be read, for example '{BAD}'" in errors and "--images" in errors) == (1, True)
 
 
-def test_a_cache_of_another_backbone_is_refused(bundle, run, tmp_path):
+def test_cache_of_another_backbone_is_rejected(bundle, run, tmp_path):
     (tmp_path / "cache.json").write_text(json.dumps({"key": {"backbone": "MobileNet"}, "views": 1}), encoding="utf-8")
     code, _, errors = run("--bundle", bundle, "--cache", tmp_path, "--out", tmp_path / "out")
     assert (code, "was made otherwise: alpha is None" in errors) == (1, True)
 
 
 @pytest.fixture
-def other(corpus, tmp_path):
-    """Writes the predictions of another system: its captions of some images."""
+def write_predictions(corpus, tmp_path):
+    """Writes a predictions file of another system with captions of the named images."""
 
     def write(*names):
         rows = [{"image_id": name.removesuffix(".png"), "caption": "a b c"} for name in names]
@@ -163,22 +167,22 @@ def other(corpus, tmp_path):
     return write
 
 
-def test_predictions_of_another_system_need_no_bundle_and_no_images(run, corpus, other, tmp_path):
+def test_predictions_of_another_system_need_no_bundle_and_no_images(run, corpus, write_predictions, tmp_path):
     references, _ = references_of(corpus)
     references[BAD] = None
-    path = other(*sorted(references), "zebra.png")
+    path = write_predictions(*sorted(references), "zebra.png")
     code, printed, _ = run("--predictions", path, "--language", "en", "--out", tmp_path)
     assert code == 0
     assert "11 images, 1 distinct captions" in printed
-    assert "1 images (zebra) of the predictions are not in split test, left out." in printed
+    assert "1 images (zebra) in the predictions are not in split test; ignored." in printed
     report = json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))
     assert report["surplus"] == ["zebra"]
     assert (report["health"]["cut"], "bundle" in report) == (None, False)
     assert "data:image/jpeg" not in (tmp_path / "gallery.html").read_text(encoding="utf-8")
 
 
-def test_missing_images_are_an_error_unless_a_part_is_asked_for(run, other, tmp_path):
-    command = ["--predictions", other("005.png"), "--language", "en", "--out", tmp_path]
+def test_missing_images_are_an_error_without_partial(run, write_predictions, tmp_path):
+    command = ["--predictions", write_predictions("005.png"), "--language", "en", "--out", tmp_path]
     code, _, errors = run(*command)
     assert code == 1
     assert "has no caption of 10 images (003.png, 004.png, 006.png, ..) of split test" in errors
@@ -192,22 +196,22 @@ def test_missing_images_are_an_error_unless_a_part_is_asked_for(run, other, tmp_
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "--bundle DIR, which captions the split, or --predictions FILE"),
-        (["--bundle", "x", "--predictions", "y.csv"], "--bundle DIR, which captions"),
-        (["--predictions", "y.csv", "--beam-width", "2"], "options of a search are for --bundle"),
-        (["--predictions", "y.csv", "--cache", "x"], "--cache is for --bundle"),
-        (["--bundle", "x", "--batch-size", "0"], "--batch-size must be at least 1 image, got 0"),
-        (["--bundle", "x", "--gallery-images", "-1"], "--gallery-images must be 0 or more, got -1"),
+        ([], "either --bundle DIR to caption the split, or --predictions FILE"),
+        (["--bundle", "x", "--predictions", "y.csv"], "either --bundle DIR"),
+        (["--predictions", "y.csv", "--beam-width", "2"], "Decoding options need --bundle"),
+        (["--predictions", "y.csv", "--cache", "x"], "--cache needs --bundle"),
+        (["--bundle", "x", "--batch-size", "0"], "batch_size must be at least 1 image, got 0"),
+        (["--bundle", "x", "--gallery-images", "-1"], "gallery_images must be 0 or more, got -1"),
         (["--bundle", "x"], "No folder of images; name it with --images"),
-        (["--predictions", "y.csv", "--split", "val"], "no captions of people in split 'val'"),
+        (["--predictions", "y.csv", "--split", "val"], "Split 'val' has no human captions"),
     ],
 )
-def test_wrong_requests_are_one_plain_line(run, arguments, message, tmp_path):
+def test_errors_are_one_line(run, arguments, message, tmp_path):
     code, printed, errors = run(*arguments, "--out", tmp_path / "out")
     assert (code, printed, errors.count("\n")) == (1, "", 1)
     assert message in errors
 
 
-def test_another_language_than_the_bundle_writes_is_refused(run, bundle, corpus, tmp_path):
+def test_another_language_than_the_bundle_is_rejected(run, bundle, corpus, tmp_path):
     code, _, errors = run("--bundle", bundle, "--images", corpus, "--language", "zh", "--out", tmp_path)
-    assert (code, "writes captions in 'en', not in 'zh'" in errors) == (1, True)
+    assert (code, "writes 'en' captions; remove --language zh" in errors) == (1, True)

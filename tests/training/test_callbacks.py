@@ -9,7 +9,7 @@ import pytest
 
 from caption_tx.config import DecodingOptions
 from caption_tx.errors import CaptionTxError
-from caption_tx.evaluation import score
+from caption_tx.evaluation.scores import score
 from caption_tx.inference.search.decode import decode
 from caption_tx.training import callbacks
 from caption_tx.training.callbacks import CaptionMetrics, RunCheckpoint, SampleCaptions, curves_figure
@@ -215,7 +215,7 @@ def test_free_running_scores_are_those_of_the_captions_and_come_every_few_epochs
     assert seen[-1] == set(CaptionMetrics.NAMES)
     activations = stored * np.float32(6 / 255)
     texts = [best.text for [best] in decode(captioner, activations, tokenizer)]
-    wanted = score(dict(zip(references, texts, strict=True)), references, "en", resamples=0)
+    wanted = score(dict(zip(references, texts, strict=True)), references, "en", bootstrap=None)
     assert logs["val_cider"] == wanted["cider"]
     assert logs["val_bleu4"] == wanted["bleu4"]
     assert logs["val_distinct"] == len(set(texts))

@@ -19,8 +19,8 @@ from caption_tx.data.preparation import TRAINING_SPLITS, SegmentedCorpus, finger
 from caption_tx.data.text.segmentation import Segmenter
 from caption_tx.data.text.tokenizer import Tokenizer
 from caption_tx.errors import ConfigError
+from caption_tx.evaluation.metrics import require_scorers
 from caption_tx.evaluation.protocol import reference_converter
-from caption_tx.evaluation.scores import require_scorers
 from caption_tx.files import write_atomically
 from caption_tx.model.captioner import Captioner
 from caption_tx.training.callbacks import CaptionMetrics, RunCheckpoint

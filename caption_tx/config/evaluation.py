@@ -1,0 +1,36 @@
+"""Settings of an evaluation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from caption_tx.config.fields import NOT_NEGATIVE, POSITIVE, setting, validate
+
+
+@dataclass(frozen=True)
+class EvaluationOptions:
+    """What an evaluation scores and writes."""
+
+    split: str = setting("test", "split to score", flag="--split", choices=("val", "test"))
+    partial: bool = setting(False, "score a predictions file that lacks images of the split", flag="--partial")
+    human: bool = setting(False, "also score each image's captions against its other captions", flag="--human")
+    gallery_images: int = setting(
+        200, "images in the gallery, worst first; 0 writes no gallery", flag="--gallery-images", bounds=NOT_NEGATIVE
+    )
+    map_images: int = setting(
+        100,
+        "images whose attention maps are checked as with `explain --health`; 0 checks none",
+        flag="--map-images",
+        bounds=NOT_NEGATIVE,
+    )
+    cache: str | None = setting(
+        None,
+        "feature cache of the bundle's backbone; only images that are not in it are read",
+        flag="--cache",
+        metavar="DIR",
+    )
+    batch_size: int = setting(64, "images to caption at once", flag="--batch-size", bounds=POSITIVE)
+    retry_failed: bool = setting(False, "try again to read images that could not be read before", flag="--retry-failed")
+
+    def __post_init__(self) -> None:
+        validate(self)

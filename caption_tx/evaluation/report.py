@@ -1,0 +1,143 @@
+"""The result of an evaluation, as JSON and as text for a terminal, without TensorFlow."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from caption_tx import __version__
+from caption_tx.evaluation.metrics import METRICS, TITLES
+from caption_tx.evaluation.protocol import DESCRIPTION
+from caption_tx.evaluation.scores import CaptionStatistics, Scores
+from caption_tx.evaluation.submissions import Predictions
+
+if TYPE_CHECKING:
+    from caption_tx.evaluation.split_captions import SplitCounts
+    from caption_tx.inference.attention.health import MapHealth
+
+METHOD = {
+    "bleu": "over the corpus, closest reference length, the shorter of two; times 100",
+    "rouge_l": "beta 1.2, mean over images; times 100",
+    "cider": "CIDEr-D, idf from the scored references, mean over images; times 100",
+    "interval": "95%, bootstrap over images; BLEU from resampled counts, ROUGE-L and CIDEr from the score of each "
+    "image with fixed idf",
+}
+
+_VERSIONS = ("pycocoevalcap", "jieba", "keras", "tensorflow", "numpy")
+_CELL_WIDTH = 13
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of a predictions file.
+
+    Attributes:
+        path: the predictions file.
+        references: of the scored images, as they were compared with the predictions.
+        human_baseline: scores of human captions by unit and metric, see `scores.score_humans`; None if not requested.
+        map_health: measurements of the attention maps; None if not requested.
+        counts: images that were captioned, skipped and unreadable; None for a file of another system.
+        facts: what produced the predictions: corpus, bundle, decoding options.
+    """
+
+    path: Path
+    split: str
+    predictions: Predictions
+    references: dict[str, list[str]]
+    scores: Scores
+    human_baseline: dict[str, dict[str, float]] | None = None
+    map_health: MapHealth | None = None
+    counts: SplitCounts | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences that a reader of the scores should know."""
+        notes, predictions, scores = [], self.predictions, self.scores
+        if scores.statistics.images == 1:
+            notes.append(
+                "CIDEr of a single image is 0 by definition: every word occurs in every image, so its idf is 0."
+            )
+        for names, text in (
+            (predictions.missing, "have no prediction and are not scored; these scores cover a part of the split"),
+            (list(predictions.unreadable), "could not be read and are not scored"),
+            (scores.left_out, "have no reference with a word and are not scored"),
+        ):
+            if names:
+                notes.append(f"{name_images(names)} {text}.")
+        if predictions.unexpected:
+            notes.append(
+                f"{name_images(predictions.unexpected)} in the predictions are not in split {self.split}; ignored."
+            )
+        return notes
+
+    def to_dict(self) -> dict[str, Any]:
+        """The content of `scores.json`."""
+        predictions = self.predictions
+        return {
+            "caption_tx": __version__,
+            "versions": {name: version(name) for name in _VERSIONS},
+            "split": self.split,
+            "predictions": {"file": str(self.path), "sha256": hashlib.sha256(self.path.read_bytes()).hexdigest()},
+            **self.facts,
+            **({} if self.map_health is None else {"attention": self.map_health.to_dict()}),
+            "protocol": {"text": DESCRIPTION[self.scores.language], **METHOD},
+            **self.scores.to_dict(),
+            **({} if self.human_baseline is None else {"people": self.human_baseline}),
+            "unreadable": predictions.unreadable,
+            "missing": list(predictions.missing),
+            "surplus": list(predictions.unexpected),
+            "notes": self.notes,
+        }
+
+
+def name_images(names: Sequence[str]) -> str:
+    """`3 images (a.jpg, b.jpg, ..)`."""
+    listed = ", ".join(names[:3]) + (", .." if len(names) > 3 else "")
+    return f"{len(names):,} images ({listed})"
+
+
+def format_evaluation(evaluation: Evaluation) -> str:
+    """Image counts, scores with their intervals, caption statistics, notes and attention map warnings."""
+    scores, lines = evaluation.scores, []
+    if (counts := evaluation.counts) is not None:
+        lines.append(
+            f"{counts.captioned:,} images captioned, {counts.skipped:,} skipped (already in {evaluation.path}), "
+            f"{counts.failed:,} could not be read."
+        )
+    lines.append(_table_row("", TITLES))
+    for unit, row in scores.rows.items():
+        lines.append(_table_row(unit, [f"{row[metric].value:.1f}" for metric in METRICS]))
+        if scores.resamples:
+            ends = [f"{row[metric].low:.1f}..{row[metric].high:.1f}" for metric in METRICS]
+            lines.append(_table_row("  95%", ends))
+    for unit, values in (evaluation.human_baseline or {}).items():
+        lines.append(_table_row(f"human, {unit}", [f"{values[metric]:.1f}" for metric in METRICS]))
+    lines += [*format_statistics(scores.statistics), *evaluation.notes]
+    if evaluation.map_health is not None:
+        lines.append(f"Attention maps of {evaluation.map_health.captions:,} captions:")
+        lines += [f"  {warning}" for warning in evaluation.map_health.warnings() or ["No problems found."]]
+    return "\n".join(lines)
+
+
+def _table_row(label: str, cells: Sequence[str]) -> str:
+    return f"{label:<18}" + "".join(f"{cell:>{_CELL_WIDTH}}" for cell in cells)
+
+
+def format_statistics(statistics: CaptionStatistics) -> list[str]:
+    """Caption statistics in two lines."""
+    shares = [f"{statistics.repeated:.1%} repeat words in direct succession"]
+    if statistics.cut is not None:
+        shares.insert(0, f"{statistics.cut:.1%} truncated at the length limit")
+    if statistics.copied is not None:
+        shares.append(f"{statistics.copied:.1%} identical to a training caption")
+    empty = f", {statistics.empty:,} empty" if statistics.empty else ""
+    return [
+        f"{statistics.images:,} images, {statistics.distinct:,} distinct captions{empty}; mean length "
+        f"{statistics.mean_length:.2f} words, references {statistics.reference_length:.2f}",
+        ", ".join(shares),
+    ]
