@@ -21,6 +21,10 @@ class ImageError(CaptionTxError):
     """One image cannot be read; the message names the file and the reason."""
 
 
+class MissingImageError(ImageError):
+    """There is no such image. Any other `ImageError` is about an image that exists and cannot be read."""
+
+
 class CacheError(CaptionTxError):
     """A feature cache is missing, incomplete, damaged, or made by another backbone."""
 

@@ -46,7 +46,7 @@ def make_corpus(folder: Path, captions: list[str], count: int) -> None:
     import tensorflow as tf
 
     from caption_tx.data.features.encoding import encode_images
-    from caption_tx.data.images.sources import ImageSource
+    from caption_tx.data.images.image_source import ImageSource
 
     folder.mkdir(parents=True, exist_ok=True)
     names = [f"{number:06d}.jpg" for number in range(count)]
@@ -58,7 +58,7 @@ def make_corpus(folder: Path, captions: list[str], count: int) -> None:
     drawn = random.integers(1, 256, (512, *GRID), np.uint8) * (random.random((512, *GRID)) > 0.64)
     drawn = drawn.astype(np.uint8)
 
-    class SearchInputs(ImageSource):
+    class DrawnImages(ImageSource):
         """Stands for a folder: picture i is the number i."""
 
         def read_image(self, name: str, size: int) -> tuple[str, np.ndarray]:
@@ -73,7 +73,7 @@ def make_corpus(folder: Path, captions: list[str], count: int) -> None:
         feature_shape=GRID,
         encode=lambda numbers: tf.constant(drawn[numbers[:, 0]]),
     )
-    encode_images(names, SearchInputs("drawn"), str(folder / "features"), backbone)
+    encode_images(names, DrawnImages("drawn"), str(folder / "features"), backbone)
 
 
 def peak_gigabytes() -> float:

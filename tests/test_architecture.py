@@ -97,7 +97,7 @@ def test_modules_say_what_they_are(name):
 def test_light_modules_do_not_load_tensorflow(run_python):
     names = ["", ".config", ".errors", ".assets", ".cli"]
     names += [".data.corpus.table", ".data.checks.corpus_checks"]
-    names += [".data.images.decoding", ".data.images.sources", ".data.images.inputs"]
+    names += [".data.images.decoding", ".data.images.sources", ".data.images.discovery"]
     names += [".data.text.segmentation", ".data.text.word_lists", ".data.text.vocabulary"]
     names += [".data.scenes.corpus"]
     names += [".training.ray.cluster", ".training.ray.jobs"]

@@ -49,7 +49,8 @@ def _check_corpus(arguments: argparse.Namespace, config: Config, table: Any, seg
 
     from caption_tx.data.checks.corpus_checks import Findings, check_corpus
     from caption_tx.data.checks.report import format_report
-    from caption_tx.data.images.sources import is_remote, open_images
+    from caption_tx.data.images.sources import open_images
+    from caption_tx.data.images.stores import is_remote
     from caption_tx.files import write_atomically
 
     location, findings = config.corpus.images, Findings()

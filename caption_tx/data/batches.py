@@ -23,7 +23,7 @@ import tensorflow as tf
 
 from caption_tx.data.features.cache import FeatureCache
 from caption_tx.data.images.augmentation import augment
-from caption_tx.data.images.sources import ImageSource
+from caption_tx.data.images.image_source import ImageSource
 from caption_tx.data.text.tokenizer import TokenLists
 from caption_tx.errors import ImageError
 from caption_tx.threads import count_cores, without_tuning

@@ -10,7 +10,7 @@ import io
 from dataclasses import dataclass
 from typing import Any
 
-from caption_tx.data.images.sources import ImageSource
+from caption_tx.data.images.image_source import ImageSource
 from caption_tx.errors import ImageError
 from caption_tx.evaluation.metrics import METRICS, TITLES
 from caption_tx.evaluation.report import Evaluation, format_statistics

@@ -18,8 +18,9 @@ from caption_tx.config import DecodingOptions
 from caption_tx.data.features.backbone import Backbone, dequantize
 from caption_tx.data.features.extraction import encode_batches
 from caption_tx.data.images.discovery import NamedImage
+from caption_tx.data.images.image_source import ImageSource
 from caption_tx.data.images.prefetching import prefetch
-from caption_tx.data.images.sources import ImageSource, open_images
+from caption_tx.data.images.sources import open_images
 from caption_tx.data.text.segmentation import Segmenter
 from caption_tx.errors import CaptionTxError, ConfigError, ImageError
 from caption_tx.inference.attention.maps import AttentionMaps

@@ -21,7 +21,8 @@ from caption_tx.data.features.backbone import Backbone, dequantize
 from caption_tx.data.features.cache import FeatureCache, explain_damage
 from caption_tx.data.features.corpus_features import encode_splits, encode_together, find_unreadable
 from caption_tx.data.features.extraction import extract_features
-from caption_tx.data.images.sources import ImageSource, open_images
+from caption_tx.data.images.image_source import ImageSource
+from caption_tx.data.images.sources import open_images
 from caption_tx.data.preparation import (
     TRAINING_SPLITS,
     SegmentedCorpus,

@@ -228,7 +228,7 @@ def test_standard_input_is_an_image_or_a_list(run, photos, tmp_path, stand_in, u
     [row] = json.loads(printed)
     assert (code, row["image"], row["caption"]) == (0, "-", of[names[0]])
     stand_in(b"")
-    assert run("-")[::2] == (1, "caption-tx: The standard input holds no image and no list of images.\n")
+    assert run("-")[::2] == (1, "caption-tx: The standard input is empty; pipe an image or a list of paths into it.\n")
 
 
 def test_every_caption_of_an_n_best_list_is_told_with_its_rank(run, photos, tmp_path):

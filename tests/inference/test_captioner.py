@@ -12,8 +12,6 @@ from caption_tx.bundle import Bundle
 from caption_tx.config import BackboneConfig, DecodingOptions, TextConfig
 from caption_tx.data.features.backbone import Backbone
 from caption_tx.data.images.decoding import read_image
-from caption_tx.data.images.prefetching import prefetch
-from caption_tx.data.images.reader import read_image_batches
 from caption_tx.data.images.sources import open_images
 from caption_tx.errors import CaptionTxError, ConfigError, ImageError
 from caption_tx.inference.captioner import ImageCaptioner
@@ -104,19 +102,6 @@ def test_a_batch_without_a_readable_image(captioner, folder):
     assert [isinstance(result, ImageError) for _, result in results] == [True, True, False]
 
 
-def test_pictures_are_read_as_everywhere_else(folder, names):
-    batches = list(read_image_batches(iter(names), open_images(""), 32, 4))
-    assert [len(batch.names) for batch in batches] == [4, 4, 4, 2]
-    assert [name for batch in batches for name in batch.names] == names
-    for batch in batches:
-        readable = [name for place, name in enumerate(batch.names) if place not in batch.errors]
-        assert len(readable) == len(batch.contents) == len(batch.pixels)
-        for name, content, pixels in zip(readable, batch.contents, batch.pixels, strict=True):
-            expected_content, expected = read_image(name, 32)
-            assert content == expected_content
-            np.testing.assert_array_equal(pixels, expected)
-
-
 def test_bytes_and_tables_and_folders_give_what_files_do(captioner, folder, tmp_path):
     path = folder / "000.png"
     [(_, [expected])] = captioner.captions([path], DecodingOptions(1.0))
@@ -195,25 +180,6 @@ def test_errors_of_the_search_come_through(captioner, folder):
     with pytest.raises(ConfigError, match="batch_size must be at least 1 image, got 0"):
         next(captioner.captions([f"{folder}/000.png"], batch_size=0))
     assert wait_for_threads(before)
-
-
-def test_work_ahead_keeps_to_its_depth():
-    made = []
-    release = threading.Semaphore(0)
-
-    def items():
-        for number in range(20):
-            made.append(number)
-            release.release()
-            yield number
-
-    ahead = prefetch(items(), depth=3)
-    assert next(ahead) == 0
-    for _ in range(5):  # the one taken, three that wait, and one in the thread's hand
-        assert release.acquire(timeout=20)
-    assert not release.acquire(timeout=0.3)
-    assert list(ahead) == list(range(1, 20))
-    assert made == list(range(20))
 
 
 def test_the_digest_tells_bundles_apart(captioner, make_captioner, tokenizer, backbone, backbone_config):

@@ -19,7 +19,7 @@ from caption_tx.data.checks.findings import LISTED, Findings
 from caption_tx.data.checks.image_checks import Progress, check_images
 from caption_tx.data.corpus.summary import summarize_values
 from caption_tx.data.corpus.table import machine_references
-from caption_tx.data.images.sources import ImageSource
+from caption_tx.data.images.image_source import ImageSource
 from caption_tx.data.text.segmentation import Segmenter
 from caption_tx.data.text.vocabulary import build_vocabulary, is_valid_word
 from caption_tx.data.text.word_lists import WordLists

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from caption_tx.data.checks.findings import NARROW, SMALL_SIDE, Findings
-from caption_tx.data.images.sources import ImageSource, MissingImageError
-from caption_tx.errors import ImageError
+from caption_tx.data.images.image_source import ImageSource
+from caption_tx.errors import ImageError, MissingImageError
 
 Progress = Callable[[Iterable, int, str], Iterable]
 """Wraps an iterable, given its length and what it holds, e.g. by `tqdm`."""

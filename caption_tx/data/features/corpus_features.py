@@ -15,7 +15,7 @@ from caption_tx.data.features.backbone import Backbone
 from caption_tx.data.features.cache import FeatureCache, open_cache
 from caption_tx.data.features.encoding import encode_images
 from caption_tx.data.features.merging import merge_cache
-from caption_tx.data.images.sources import ImageSource
+from caption_tx.data.images.image_source import ImageSource
 from caption_tx.errors import CacheError, ImageError
 
 

@@ -33,9 +33,10 @@ from caption_tx.data.features.shards import (
 )
 from caption_tx.data.images.augmentation import augment
 from caption_tx.data.images.decoding import content_hash
+from caption_tx.data.images.image_source import ImageSource
 from caption_tx.data.images.prefetching import parallel_map
 from caption_tx.data.images.reader import reader_threads
-from caption_tx.data.images.sources import ImageSource, open_images
+from caption_tx.data.images.sources import open_images
 from caption_tx.errors import CacheError, ConfigError, ImageError
 from caption_tx.threads import parallel_chunks
 

@@ -11,8 +11,9 @@ import tensorflow as tf
 
 from caption_tx.data.features.backbone import Backbone
 from caption_tx.data.images.discovery import NamedImage
+from caption_tx.data.images.image_source import ImageSource
 from caption_tx.data.images.reader import ImageBatch, read_image_batches
-from caption_tx.data.images.sources import ImageSource, open_images
+from caption_tx.data.images.sources import open_images
 from caption_tx.errors import ImageError
 
 

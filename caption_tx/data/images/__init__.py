@@ -1,1 +1,1 @@
-"""Images: where they are stored, and how they are decoded, augmented and read ahead."""
+"""Images: where they are stored, how they are found, decoded, augmented and read ahead."""

@@ -1,4 +1,4 @@
-"""Reading a picture as a viewer shows it. No TensorFlow."""
+"""Decode image files as an image viewer shows them, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -15,103 +15,121 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from caption_tx.errors import ImageError
 
 MAX_PIXELS = 89_000_000
-"""A picture that claims more pixels than this is refused before it is decoded (Pillow warns above)."""
+"""An image whose header claims more pixels is rejected before it is decoded (Pillow warns above this number)."""
 
 MAX_BYTES = 512 * 2**20
-"""A larger file is refused before it is read: twice what `MAX_PIXELS` need uncompressed."""
+"""A larger file is rejected before it is read: twice the uncompressed size of `MAX_PIXELS`."""
 
 LARGE_PIXELS = 16_000_000
-"""Pictures that decode to more are decoded one at a time: 89 million pixels take 0.3 to 1.7 GB, by format."""
+"""Images with more pixels are decoded one at a time: 89 million pixels take 0.3 to 1.7 GB, depending on the format."""
 
 BAND_PIXELS = 4_000_000
-"""More pixels than this are converted to RGB band by band, since conversion takes up to 20 bytes a pixel."""
+"""Images with more pixels are converted to RGB in bands, because the conversion takes up to 20 bytes per pixel."""
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff")
 
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF", "JPEG2000", "PPM")
-"""What a file may hold whatever its name says. Not EPS, for which Pillow runs Ghostscript on the file."""
+"""Formats that are decoded, whatever the file is called. Not EPS: Pillow would run Ghostscript on the file."""
 
-_decoding_large = threading.Lock()
+_large_image_lock = threading.Lock()
 
 
 def content_hash(data: bytes) -> str:
-    """What tells two image files apart, 32 hex digits: BLAKE2b of their bytes."""
+    """BLAKE2b hash of the bytes of an image file, 32 hex digits."""
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
 def read_bytes(path: str) -> bytes:
-    """The bytes of a local file; never waits for a pipe or a device.
+    """Reads a local file. Never blocks on a pipe or a device.
 
     Raises:
-        ImageError: not a file, unreadable, or above `MAX_BYTES`.
+        ImageError: the path is not a file, is unreadable, or is larger than `MAX_BYTES`.
     """
     try:
-        found = os.stat(path)
-        if not stat.S_ISREG(found.st_mode):
-            raise ImageError(f"{path} is {'a folder, ' if stat.S_ISDIR(found.st_mode) else ''}not a file.")
-        check_length(found.st_size, path)
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
+            raise ImageError(f"{path} is {'a folder, ' if stat.S_ISDIR(status.st_mode) else ''}not a file.")
+        check_length(status.st_size, path)
         with open(path, "rb") as file:
             return file.read()
     except OSError as error:
         raise ImageError(f"{path} cannot be read: {error.strerror or error}.") from error
-    except ValueError as error:  # a zero byte in the name
+    except ValueError as error:  # a null byte in the name
         raise ImageError(f"{path} cannot be read: {error}.") from error
 
 
 def check_length(length: int, name: str) -> None:
-    """Refuses, as an ImageError, more bytes than `MAX_BYTES`."""
+    """Raises ImageError if a file has more than `MAX_BYTES`."""
     if length > MAX_BYTES:
-        raise ImageError(f"{name} is too large: {length:,} bytes, at most {MAX_BYTES:,} are read.")
+        raise ImageError(f"{name} is too large: {length:,} bytes; the limit is {MAX_BYTES:,} bytes.")
 
 
 def read_pil_image(path: str, size: int | None = None) -> tuple[str, Image.Image]:
-    """(hex content hash, RGB picture) of a local image file; see `decode_image`.
+    """Reads a local image file: (hex content hash, RGB image). See `decode_image`.
 
     Raises:
-        ImageError: not a file, unreadable, truncated, no picture, or above `MAX_PIXELS`.
+        ImageError: the path is not a file, or the file is unreadable, truncated, not an image, or too large.
     """
     return decode_image(read_bytes(path), path, size)
 
 
-def decode_image(data: bytes, name: str, size: int | None = None) -> tuple[str, Image.Image]:
-    """The bytes of an image file as (hex content hash, RGB picture), upright, transparency on white.
+def read_image(path: str, size: int) -> tuple[str, np.ndarray]:
+    """Reads a local image file: (hex content hash, uint8 (size, size, 3)). Raises the errors of `read_pil_image`."""
+    content, image = read_pil_image(path, size)
+    return content, resize(image, size)
 
-    Gray, palette, 16-bit, CMYK and animated files (their first frame) are converted; the EXIF
-    orientation is applied. With `size`, a large JPEG, or any picture above `BAND_PIXELS`, may come
-    at a reduced scale of at least twice that many pixels a side.
+
+def resize(image: Image.Image, size: int) -> np.ndarray:
+    """Squashes an RGB image to a square: uint8 (size, size, 3), antialiased bilinear."""
+    if image.size != (size, size):
+        image = image.resize((size, size), Image.Resampling.BILINEAR)
+    return np.asarray(image, np.uint8)
+
+
+def decode_image(data: bytes, name: str, size: int | None = None) -> tuple[str, Image.Image]:
+    """Decodes the bytes of an image file: (hex content hash, RGB image), upright, transparency on white.
+
+    Grayscale, palette, 16-bit, CMYK and animated files (their first frame) are converted. The EXIF orientation is
+    applied.
+
+    Args:
+        data: the whole file.
+        name: of the image, for error messages.
+        size: side that the image will be resized to. A large JPEG, and any image above `BAND_PIXELS`, may then be
+            returned at a reduced scale, with sides of at least `2 * size`.
 
     Raises:
-        ImageError: truncated, no picture, or above `MAX_PIXELS`; the message begins with `name`.
+        ImageError: the data is truncated, not an image, or has more than `MAX_PIXELS`. The message begins with `name`.
     """
     if not data:
         raise ImageError(f"{name} is empty (0 bytes).")
     try:
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
-            width, height = picture.size
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+            width, height = image.size
             if width * height > MAX_PIXELS:
-                raise ImageError(f"{name} is too large: {width}x{height} pixels, at most {MAX_PIXELS:,} are read.")
+                raise ImageError(f"{name} is too large: {width}x{height} pixels; the limit is {MAX_PIXELS:,} pixels.")
             if size is not None:
-                picture.draft(None, (2 * size, 2 * size))
-                if "progressive" not in picture.info:  # the decoder holds all of a progressive JPEG at full scale
-                    width, height = picture.size
-            with _decoding_large if width * height > LARGE_PIXELS else contextlib.nullcontext():
-                picture.load()
-                upright = _turn(picture)
-                picture = _to_rgb(picture, size)
-                return content_hash(data), picture if upright is None else picture.transpose(upright)
+                image.draft(None, (2 * size, 2 * size))
+                if "progressive" not in image.info:  # a progressive JPEG is buffered at full scale
+                    width, height = image.size
+            with _large_image_lock if width * height > LARGE_PIXELS else contextlib.nullcontext():
+                image.load()
+                transpose = _exif_transpose(image)
+                image = _to_rgb(image, size)
+                return content_hash(data), image if transpose is None else image.transpose(transpose)
     except ImageError:
         raise
     except Image.DecompressionBombError as error:
-        raise ImageError(f"{name} is too large: at most {MAX_PIXELS:,} pixels are read ({error})") from error
+        raise ImageError(f"{name} is too large; the limit is {MAX_PIXELS:,} pixels ({error})") from error
     except UnidentifiedImageError as error:
-        raise ImageError(f"{name} cannot be read: it holds no picture of a known format.") from error
+        raise ImageError(f"{name} cannot be read: it is not an image of a known format.") from error
     except OSError as error:
         raise ImageError(f"{name} cannot be read: {error.strerror or error}.") from error
-    except Exception as error:  # damaged files raise nearly anything from inside the decoders
+    except Exception as error:  # the decoders raise errors of almost any type for damaged files
         raise ImageError(f"{name} cannot be read: {type(error).__name__}: {error}.") from error
 
 
-_TURNS = {
+_TRANSPOSE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -120,56 +138,44 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""EXIF orientation -> what shows the stored picture upright."""
+"""EXIF orientation -> the operation that turns the stored image upright."""
 
 
-def _turn(picture: Image.Image) -> Image.Transpose | None:
+def _exif_transpose(image: Image.Image) -> Image.Transpose | None:
     try:
-        return _TURNS.get(picture.getexif().get(ExifTags.Base.Orientation))
-    except Exception:  # damaged EXIF, which `ImageOps.exif_transpose` fails on, keeps no viewer from showing it
+        return _TRANSPOSE.get(image.getexif().get(ExifTags.Base.Orientation))
+    except Exception:  # `ImageOps.exif_transpose` fails for damaged EXIF data, which image viewers ignore
         return None
 
 
-def _to_rgb(picture: Image.Image, size: int | None) -> Image.Image:
-    """As RGB, band by band if it is large, and then also smaller, where `size` leaves room for it."""
-    width, height = picture.size
+def _to_rgb(image: Image.Image, size: int | None) -> Image.Image:
+    """Converts to RGB, in bands if the image is large. A large image is also reduced as far as `size` allows."""
+    width, height = image.size
     factor = 1 if size is None or width * height <= BAND_PIXELS else max(1, min(width, height) // (2 * size))
-    if factor == 1 and picture.mode == "RGB" and "transparency" not in picture.info:
-        return picture
+    if factor == 1 and image.mode == "RGB" and "transparency" not in image.info:
+        return image
     rows = max(1, BAND_PIXELS // (width * factor)) * factor
     boxes = [(0, top, width, min(top + rows, height)) for top in range(0, height, rows)]
     scale = 1.0
-    if _is_deep(picture) and max(np.asarray(picture.crop(box)).max() for box in boxes) > 255:
-        scale = 255.0 / 65535.0  # 16-bit greys come as I;16 or as I, depending on the decoder
-    whole = Image.new("RGB", (-(-width // factor), -(-height // factor)))
+    if _is_deep(image) and max(np.asarray(image.crop(box)).max() for box in boxes) > 255:
+        scale = 255.0 / 65535.0  # 16-bit grayscale has mode I;16 or I, depending on the decoder
+    rgb = Image.new("RGB", (-(-width // factor), -(-height // factor)))
     for box in boxes:
-        whole.paste(_band_to_rgb(picture.crop(box), scale).reduce(factor), (0, box[1] // factor))
-    return whole
+        rgb.paste(_band_to_rgb(image.crop(box), scale).reduce(factor), (0, box[1] // factor))
+    return rgb
 
 
-def _is_deep(picture: Image.Image) -> bool:
-    return picture.mode.startswith("I") or picture.mode == "F"
+def _is_deep(image: Image.Image) -> bool:
+    """Whether a channel has more than 8 bits."""
+    return image.mode.startswith("I") or image.mode == "F"
 
 
 def _band_to_rgb(band: Image.Image, scale: float) -> Image.Image:
-    if _is_deep(band):  # convert() would clip above 255
+    if _is_deep(band):  # `convert` would clip values above 255
         values = np.nan_to_num(np.asarray(band, np.float32) * scale)
         return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8)).convert("RGB")
     if band.mode in ("RGBA", "LA", "PA") or "transparency" in band.info:
         band = band.convert("RGBA")
-        page = Image.new("RGBA", band.size, "white")
-        return Image.alpha_composite(page, band).convert("RGB")
+        background = Image.new("RGBA", band.size, "white")
+        return Image.alpha_composite(background, band).convert("RGB")
     return band.convert("RGB")
-
-
-def resize(picture: Image.Image, size: int) -> np.ndarray:
-    """An RGB picture squashed to a square: uint8 (size, size, 3), antialiased bilinear."""
-    if picture.size != (size, size):
-        picture = picture.resize((size, size), Image.Resampling.BILINEAR)
-    return np.asarray(picture, np.uint8)
-
-
-def read_image(path: str, size: int) -> tuple[str, np.ndarray]:
-    """(hex content hash, uint8 (size, size, 3)) of a local image file; see `read_pil_image` for errors."""
-    content, picture = read_pil_image(path, size)
-    return content, resize(picture, size)

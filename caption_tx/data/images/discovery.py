@@ -1,4 +1,4 @@
-"""What a person names -> images one by one: files, folders, tables of images, standard input. No TensorFlow."""
+"""Find the images that a user names: files, folders, tables of images and the standard input."""
 
 from __future__ import annotations
 
@@ -11,51 +11,57 @@ from pathlib import Path
 from typing import BinaryIO
 
 from caption_tx.data.images.decoding import IMAGE_SUFFIXES, MAX_BYTES, check_length
-from caption_tx.data.images.sources import TABLE_SUFFIX, ImageTable, is_remote, open_images
+from caption_tx.data.images.sources import open_images
+from caption_tx.data.images.stores import is_remote
+from caption_tx.data.images.tables import TABLE_SUFFIX, ImageTable
 from caption_tx.errors import CaptionTxError
 
 STANDARD_INPUT = "-"
 
 NamedImage = str | Path | tuple[str, bytes]
-"""An image by its name, or one that lies in no file: (name, its bytes)."""
+"""The name of an image, or (name, bytes of the image file) for an image that is not in a file."""
 
 _CHUNK = 65536
-_MAGIC_LENGTH = 32
+_SIGNATURE_LENGTH = 32
 
-_MAGIC = re.compile(
+_SIGNATURE = re.compile(
     rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|GIF8[79]a|BM.{4}\0{4}|RIFF.{4}WEBP|II[*+]\0|MM\0[*+]"  # JPEG .. TIFF
     rb"|\0{3}.ftyp|\0{3}\x0cjP  |\xff\x4f\xff\x51|P[1-6f]\s+(?:#[^\n]*\n\s*)*\d+\s+\d+\s",  # AVIF, JPEG 2000, PPM
     re.DOTALL,
 )
-"""How the formats that `images.decode_image` reads begin; no list of paths does."""
+"""First bytes of the formats that `decode_image` reads. No list of paths begins with them."""
 
 
 def find_images(
     paths: Sequence[str | Path], report: Callable[[str], None] = lambda text: None, stdin: BinaryIO | None = None
 ) -> Iterator[NamedImage]:
-    """Images as they are named, and those in the folders, tables and on the standard input that are named.
+    """Finds images in files, folders, tables and on the standard input.
 
-    What is named is looked at now, what lies in it is listed while the images are asked for: no list of
-    all is made. An image's name is the path as given and, behind a folder, the path below it.
+    The paths are checked now. Folders are listed while the images are consumed, so that no list of all images is
+    built. The name of an image is its path: the path as given, followed by the path below it for a folder.
 
     Args:
-        paths: image files; folders, searched to any depth without what is hidden (`ImageSource.walk`), each
-            real folder once however links lead to it; TSV files of images in base64; any of these on a
-            store that TensorFlow knows (`gs://..`); and `-`, the standard input, see `read_standard_input`.
-        report: is told of folders below that cannot be listed. They are left out.
-        stdin: stands in for the standard input.
+        paths: image files; folders, which are searched recursively without hidden files (`ImageSource.walk`); TSV
+            tables of images in base64; any of these on a remote store (`gs://...`); and "-" for the standard input,
+            see `read_standard_input`.
+        report: called with a message for each subfolder that cannot be listed and is left out.
+        stdin: replaces the standard input.
 
     Raises:
-        CaptionTxError: a path does not exist, a folder holds no image or cannot be listed.
+        CaptionTxError: a path does not exist, or a folder contains no image or cannot be listed.
+
+    Example:
+        >>> list(find_images(["photos", "cat.jpg"]))
+        ['photos/a.jpg', 'photos/trip/b.png', 'cat.jpg']
     """
     texts = [str(path) for path in paths]
     if texts.count(STANDARD_INPUT) > 1:
-        raise CaptionTxError("The standard input ('-') can be read once; it was named several times.")
+        raise CaptionTxError("The standard input ('-') can be read only once; name it once.")
     return chain.from_iterable([_open(text, report, stdin) for text in texts])
 
 
 def count_images(paths: Sequence[str | Path]) -> int | None:
-    """How many images `find_images` gives, or None where that takes more than listing local folders."""
+    """The number of images that `find_images` yields, or None if counting takes more than listing local folders."""
     texts = [str(path) for path in paths]
     if any(text == STANDARD_INPUT or is_remote(text) or text.endswith(TABLE_SUFFIX) for text in texts):
         return None
@@ -65,11 +71,11 @@ def count_images(paths: Sequence[str | Path]) -> int | None:
 def _open(path: str, report: Callable[[str], None], stdin: BinaryIO | None) -> Iterator[NamedImage]:
     if path == STANDARD_INPUT:
         if stdin is None and sys.stdin is None:
-            raise CaptionTxError("The standard input ('-') is closed; give it an image or a list, or name files.")
-        # Unbuffered: Python could not end while a thread waits for more behind the buffer's lock.
+            raise CaptionTxError("The standard input ('-') is closed; pipe an image or a list of paths into it.")
+        # Unbuffered: otherwise Python cannot exit while a thread that waits for input has the buffer's lock.
         return read_standard_input(sys.stdin.buffer.raw if stdin is None else stdin)
     if is_remote(path):
-        # Whether an image is there shows when it is read.
+        # A missing remote image is reported when it is read.
         return iter([path]) if path.lower().endswith(IMAGE_SUFFIXES) else _walk(path, report)
     path = str(Path(path))
     if os.path.isdir(path) or (path.endswith(TABLE_SUFFIX) and os.path.isfile(path)):
@@ -82,67 +88,68 @@ def _open(path: str, report: Callable[[str], None], stdin: BinaryIO | None) -> I
 def _walk(path: str, report: Callable[[str], None]) -> Iterator[str]:
     images = open_images(path)
     names = images.walk()
-    first = next(names, None)  # looked for now, so that a wrong folder is told before anything is done
+    first = next(names, None)  # now, so that a wrong folder is reported before any work is done
 
     def walk() -> Iterator[str]:
         for name in chain([first], names):
             yield name if path == "." else f"{path.rstrip('/')}/{name}"
         for folder, reason in images.unlisted.items():
-            report(f"{images.label(folder)} cannot be listed and is left out: {reason}.")
+            report(f"Skipped the folder {images.label(folder)}, which cannot be listed: {reason}.")
 
     if first is None:
         if isinstance(images, ImageTable):
-            raise CaptionTxError(f"There are no rows in the table of images {path}.")
-        closed = "".join(f"; {images.label(name)}: {reason}" for name, reason in list(images.unlisted.items())[:1])
-        raise CaptionTxError(f"There are no images ({', '.join(IMAGE_SUFFIXES)}) in the folder {path}{closed}.")
+            raise CaptionTxError(f"The table of images {path} has no rows.")
+        unlisted = "".join(f"; {images.label(name)}: {reason}" for name, reason in list(images.unlisted.items())[:1])
+        raise CaptionTxError(f"There are no images ({', '.join(IMAGE_SUFFIXES)}) in the folder {path}{unlisted}.")
     return walk()
 
 
 def read_standard_input(stream: BinaryIO) -> Iterator[NamedImage]:
-    """An image whose bytes the stream holds, called `-`; or the images that a list of paths names, as they come.
+    """Reads one image, named "-", or a list of image paths from a stream.
 
-    The list has a path a line (UTF-8, blank lines left out), or, as `find -print0` writes it, paths that
-    end in a zero byte. It names images only: folders in it are not searched.
+    A list has one path per line (UTF-8; blank lines are ignored), or ends each path with a null byte as `find -print0`
+    does. Paths are yielded as soon as they arrive. Folders in a list are not searched.
 
     Raises:
-        CaptionTxError: the stream is empty, or the image above `MAX_BYTES`.
+        CaptionTxError: the stream is empty, or the image is larger than `MAX_BYTES`.
     """
     head = b""
-    while len(head) < _MAGIC_LENGTH and (more := stream.read(_CHUNK)):
+    while len(head) < _SIGNATURE_LENGTH and (more := stream.read(_CHUNK)):
         head += more
-    if _MAGIC.match(head):
+    if _SIGNATURE.match(head):
         data = bytearray(head)
         while len(data) <= MAX_BYTES and (more := stream.read(_CHUNK)):
             data += more
         check_length(len(data), "The image on the standard input")
         yield STANDARD_INPUT, bytes(data)
         return
-    names = _split(stream, head)
-    first = next(names, None)
+    paths = _split(stream, head)
+    first = next(paths, None)
     if first is None:
-        raise CaptionTxError("The standard input holds no image and no list of images.")
+        raise CaptionTxError("The standard input is empty; pipe an image or a list of paths into it.")
     yield first
-    yield from names
+    yield from paths
 
 
 def _split(stream: BinaryIO, rest: bytes) -> Iterator[str]:
+    """Yields the paths in `rest` and the remaining stream."""
     while b"\0" not in rest and b"\n" not in rest and len(rest) <= _CHUNK and (more := stream.read(_CHUNK)):
-        rest += more  # the first path may come in parts
+        rest += more  # the first path may arrive in pieces
     rest = rest.removeprefix(b"\xef\xbb\xbf")
     separator = b"\0" if b"\0" in rest else b"\n"
     more = rest
     while more:
-        *names, rest = rest.split(separator)
-        yield from _names(names, separator)
+        *paths, rest = rest.split(separator)
+        yield from _decode_paths(paths, separator)
         if len(rest) > _CHUNK:
-            raise CaptionTxError("The standard input holds no image of a known format, and no list of images.")
-        more = stream.read(_CHUNK)  # what is there already: a slow list is not waited for
+            raise CaptionTxError("The standard input is neither an image of a known format nor a list of paths.")
+        more = stream.read(_CHUNK)  # returns what is available, so that a slow list is not waited for
         rest += more
-    yield from _names([rest], separator)
+    yield from _decode_paths([rest], separator)
 
 
-def _names(parts: list[bytes], separator: bytes) -> Iterator[str]:
+def _decode_paths(parts: list[bytes], separator: bytes) -> Iterator[str]:
     for part in parts:
-        name = part.removesuffix(b"\r") if separator == b"\n" else part
-        if name.strip():
-            yield os.fsdecode(name)
+        path = part.removesuffix(b"\r") if separator == b"\n" else part
+        if path.strip():
+            yield os.fsdecode(path)

@@ -11,8 +11,9 @@ import tensorflow as tf
 
 from caption_tx.data.images.decoding import decode_image, resize
 from caption_tx.data.images.discovery import NamedImage
+from caption_tx.data.images.image_source import ImageSource
 from caption_tx.data.images.prefetching import prefetch
-from caption_tx.data.images.sources import ImageSource, is_remote
+from caption_tx.data.images.stores import is_remote
 from caption_tx.errors import ImageError
 from caption_tx.threads import count_cores, without_tuning
 

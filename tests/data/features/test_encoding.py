@@ -1,6 +1,5 @@
 """The cache that holds every image's features once."""
 
-import _thread
 import base64
 import dataclasses
 import json
@@ -8,7 +7,6 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 import uuid
 from pathlib import Path
 
@@ -24,8 +22,8 @@ from caption_tx.data.features.cache import open_cache
 from caption_tx.data.features.encoding import encode_images
 from caption_tx.data.images.augmentation import augment
 from caption_tx.data.images.decoding import read_image
-from caption_tx.data.images.prefetching import parallel_map
-from caption_tx.data.images.sources import ImageSource, open_images
+from caption_tx.data.images.image_source import ImageSource
+from caption_tx.data.images.sources import open_images
 from caption_tx.errors import CacheError, ConfigError
 
 
@@ -308,22 +306,6 @@ def test_batches_encoded_side_by_side_are_stored_in_order(encode, folder, tmp_pa
     assert list(beside.shards.values()) == list(alone.shards.values())
     names = sorted(alone.images)
     np.testing.assert_array_equal(beside.load(names), alone.load(names))
-
-
-def test_interrupted_waiting_for_a_thread_comes_after_what_was_begun():
-    def slow(item):
-        if item == 2:
-            time.sleep(0.5)  # by then it is waited for
-            _thread.interrupt_main()
-            time.sleep(0.5)
-        return -item
-
-    found = []
-    with pytest.raises(KeyboardInterrupt):
-        for pair in parallel_map(slow, range(100), 2, 4):
-            found.append(pair)
-    assert found == [(item, -item) for item in range(len(found))]
-    assert 4 <= len(found) < 8
 
 
 @pytest.mark.parametrize("parallel_chunks", [1, 3])

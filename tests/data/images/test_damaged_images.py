@@ -1,4 +1,4 @@
-"""Five hundred damaged image files go through one run in a process of its own: it lives, and loses nothing."""
+"""One run encodes five hundred damaged image files in a separate process, and survives."""
 
 import dataclasses
 import io
@@ -16,18 +16,18 @@ from PIL import Image
 
 COUNT = 500
 MEGABYTES_MORE = 300
-"""How much more memory damaged images may take than as many good small ones; 30,000x30,000 pixels are 2,700."""
+"""Memory that damaged images may take in addition to that of as many good ones; 30,000x30,000 pixels take 2,700."""
 
 
 def noise(number: int) -> Image.Image:
-    """A picture of its own for each number, 60x40 or a little more."""
+    """A different image for each number, at least 60x40."""
     shape = (40 + number % 7, 60 + number % 11, 3)
     return Image.fromarray(np.random.default_rng(number).integers(0, 256, shape, np.uint8))
 
 
-def encoded(picture: Image.Image, kind: str, **options) -> bytes:
+def encoded(image: Image.Image, kind: str, **options) -> bytes:
     buffer = io.BytesIO()
-    picture.save(buffer, kind, **options)
+    image.save(buffer, kind, **options)
     return buffer.getvalue()
 
 
@@ -38,7 +38,7 @@ def exif(orientation: int) -> Image.Exif:
 
 
 def huge_png(number: int) -> bytes:
-    """A PNG that claims 30,000x30,000 pixels, and holds the first rows of them."""
+    """A PNG that claims 30,000x30,000 pixels and contains the first rows."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
@@ -84,8 +84,8 @@ BAD = {
 REASONS = {
     "truncated": "truncated",
     "empty": r"empty \(0 bytes\)",
-    "random": "no picture of a known format",
-    "text": "no picture of a known format",
+    "random": "not an image of a known format",
+    "text": "not an image of a known format",
     "huge": "too large",
     "closed": "Permission denied",
     "folder": "a folder, not a file",
@@ -102,13 +102,13 @@ images, cache, config, names = sys.argv[1:]
 with open(names) as file:
     names = json.load(file)
 backbone = Backbone(from_dict(BackboneConfig, json.loads(config)))
-with tempfile.TemporaryDirectory() as folder:  # loads what is loaded late, while that may be read
+with tempfile.TemporaryDirectory() as folder:  # triggers late imports while their files can be read
     encode_images(["warm.png", "gone.png"], os.path.join(images, "..", "warm"), folder, backbone, compression="zlib")
 Image.init()  # all formats
 if os.getuid() == 0:
     os.setgroups([])
     os.setgid(65534)
-    os.setuid(65534)  # for root nothing is closed
+    os.setuid(65534)  # root can read everything
 cache = encode_images(names, images, cache, backbone, batch_size=16, shard_size=64)
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 print(json.dumps({"images": sorted(cache.images), "failed": cache.failed, "peak": peak}))
@@ -116,8 +116,8 @@ print(json.dumps({"images": sorted(cache.images), "failed": cache.failed, "peak"
 
 
 @pytest.fixture
-def workplace():
-    """A folder that every user may enter; pytest's own are closed to others."""
+def workspace():
+    """A folder that every user can enter, unlike those of pytest."""
     path = Path(tempfile.mkdtemp(prefix="caption_tx_damaged_"))
     path.chmod(0o777)
     (path / "warm").mkdir()
@@ -127,13 +127,13 @@ def workplace():
 
 
 @pytest.fixture
-def run(workplace, backbone_config, run_python):
-    """Encodes images of a folder in a second process, as an ordinary user."""
+def run(workspace, backbone_config, run_python):
+    """Encodes the images of a folder in a separate process, as an ordinary user."""
 
     def run(folder: Path, names: list[str]) -> dict:
-        list_of_names = workplace / f"{folder.name}.json"
+        list_of_names = workspace / f"{folder.name}.json"
         list_of_names.write_text(json.dumps(names))
-        cache = workplace / f"cache of {folder.name}"
+        cache = workspace / f"cache of {folder.name}"
         cache.mkdir()
         cache.chmod(0o777)
         config = json.dumps(dataclasses.asdict(backbone_config))
@@ -148,7 +148,7 @@ def run(workplace, backbone_config, run_python):
 
 
 def write_damaged(folder: Path) -> list[str]:
-    """`COUNT` names, each beginning with its kind."""
+    """Writes `COUNT` images and returns their names, which begin with their kind."""
     folder.mkdir()
     names = []
     kinds = list(GOOD | BAD)
@@ -167,9 +167,9 @@ def write_damaged(folder: Path) -> list[str]:
     return names
 
 
-def test_five_hundred_damaged_images(run, workplace):
-    names = write_damaged(workplace / "damaged")
-    result = run(workplace / "damaged", names)
+def test_five_hundred_damaged_images(run, workspace):
+    names = write_damaged(workspace / "damaged")
+    result = run(workspace / "damaged", names)
     good = [name for name in names if name.split("/")[0] in GOOD]
     bad = [name for name in names if name.split("/")[0] in BAD]
     assert len(good) > 200
@@ -180,11 +180,11 @@ def test_five_hundred_damaged_images(run, workplace):
         assert reason.count(name) == 1
         assert re.search(REASONS.get(name.split("/")[0], "cannot be read"), reason), reason
 
-    (workplace / "good").mkdir()
+    (workspace / "good").mkdir()
     small = [f"{number:03d}.jpg" for number in range(COUNT)]
     for number, name in enumerate(small):
-        noise(number).save(workplace / "good" / name)
-    calm = run(workplace / "good", small)
-    assert calm["images"] == small
-    assert calm["failed"] == {}
-    assert result["peak"] < calm["peak"] + MEGABYTES_MORE, (result["peak"], calm["peak"])
+        noise(number).save(workspace / "good" / name)
+    undamaged = run(workspace / "good", small)
+    assert undamaged["images"] == small
+    assert undamaged["failed"] == {}
+    assert result["peak"] < undamaged["peak"] + MEGABYTES_MORE, (result["peak"], undamaged["peak"])

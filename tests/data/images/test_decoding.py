@@ -1,4 +1,4 @@
-"""Pictures are read as a viewer shows them, or refused by name."""
+"""Images are decoded as a viewer shows them, or rejected with their name."""
 
 import io
 import os
@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from caption_tx.data.images import decoding as images
+from caption_tx.data.images import decoding
 from caption_tx.data.images.decoding import decode_image, read_image, read_pil_image, resize
 from caption_tx.errors import ImageError
 
@@ -32,38 +32,38 @@ UPRIGHT = {
     7: [Image.Transpose.TRANSVERSE],
     8: [Image.Transpose.ROTATE_270],
 }
-"""EXIF orientation -> how a camera held that way stored the upright picture."""
+"""EXIF orientation -> how the camera stored the upright image."""
 
 
-def corners_picture() -> Image.Image:
+def corners_image() -> Image.Image:
     """Red top left, green top right, blue bottom left, white elsewhere; not square."""
-    picture = Image.new("RGB", (WIDTH, HEIGHT), WHITE)
-    picture.paste(RED, (0, 0, 16, 16))
-    picture.paste(GREEN, (WIDTH - 16, 0, WIDTH, 16))
-    picture.paste(BLUE, (0, HEIGHT - 16, 16, HEIGHT))
-    return picture
+    image = Image.new("RGB", (WIDTH, HEIGHT), WHITE)
+    image.paste(RED, (0, 0, 16, 16))
+    image.paste(GREEN, (WIDTH - 16, 0, WIDTH, 16))
+    image.paste(BLUE, (0, HEIGHT - 16, 16, HEIGHT))
+    return image
 
 
-def assert_corners(picture: Image.Image, tolerance: int = 12) -> None:
-    assert picture.mode == "RGB"
-    assert picture.size == (WIDTH, HEIGHT)
-    for place, color in zip(CORNERS.values(), (RED, GREEN, BLUE), strict=True):
-        assert np.abs(np.subtract(picture.getpixel(place), color)).max() <= tolerance
+def assert_corners(image: Image.Image, tolerance: int = 12) -> None:
+    assert image.mode == "RGB"
+    assert image.size == (WIDTH, HEIGHT)
+    for corner, color in zip(CORNERS.values(), (RED, GREEN, BLUE), strict=True):
+        assert np.abs(np.subtract(image.getpixel(corner), color)).max() <= tolerance
 
 
-def encoded(picture: Image.Image, kind: str, **options) -> bytes:
+def encoded(image: Image.Image, kind: str, **options) -> bytes:
     buffer = io.BytesIO()
-    picture.save(buffer, kind, **options)
+    image.save(buffer, kind, **options)
     return buffer.getvalue()
 
 
 @pytest.fixture
 def read(tmp_path):
-    """Reads bytes as a file."""
+    """Reads an image file with these bytes."""
 
     def read(data: bytes, size: int | None = None) -> Image.Image:
-        (tmp_path / "picture.jpg").write_bytes(data)
-        return read_pil_image(str(tmp_path / "picture.jpg"), size)[1]
+        (tmp_path / "image.jpg").write_bytes(data)
+        return read_pil_image(str(tmp_path / "image.jpg"), size)[1]
 
     return read
 
@@ -71,55 +71,55 @@ def read(tmp_path):
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF"])
 def test_colors_are_kept(read, kind):
     options = {"JPEG": {"quality": 95, "subsampling": 0}, "WEBP": {"lossless": True}}.get(kind, {})
-    assert_corners(read(encoded(corners_picture(), kind, **options)))
+    assert_corners(read(encoded(corners_image(), kind, **options)))
 
 
-def test_cmyk_jpeg_has_the_colors_a_viewer_shows(read):
-    assert_corners(read(encoded(corners_picture().convert("CMYK"), "JPEG", quality=95, subsampling=0)))
+def test_cmyk_jpeg_has_the_colors_of_a_viewer(read):
+    assert_corners(read(encoded(corners_image().convert("CMYK"), "JPEG", quality=95, subsampling=0)))
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
-def test_grey_becomes_three_equal_channels(read, kind):
+def test_grayscale_becomes_three_equal_channels(read, kind):
     pixels = np.asarray(read(encoded(Image.new("L", (WIDTH, HEIGHT), 77), kind)))
     np.testing.assert_array_equal(pixels, 77)
     assert pixels.shape == (HEIGHT, WIDTH, 3)
 
 
 def test_black_and_white_has_full_contrast(read):
-    picture = Image.new("1", (WIDTH, HEIGHT), 1)
-    picture.putpixel((3, 5), 0)
-    shown = read(encoded(picture, "PNG"))
+    image = Image.new("1", (WIDTH, HEIGHT), 1)
+    image.putpixel((3, 5), 0)
+    shown = read(encoded(image, "PNG"))
     assert shown.getpixel((3, 5)) == (0, 0, 0)
     assert shown.getpixel((0, 0)) == WHITE
 
 
-@pytest.mark.parametrize(("alpha", "wanted"), [(0, WHITE), (255, BLUE), (51, (208, 210, 248))])
+@pytest.mark.parametrize(("alpha", "expected"), [(0, WHITE), (255, BLUE), (51, (208, 210, 248))])
 @pytest.mark.parametrize("kind", ["PNG", "WEBP"])
-def test_transparency_lies_on_white(read, alpha, wanted, kind):
+def test_transparency_is_white(read, alpha, expected, kind):
     options = {"lossless": True, "exact": True} if kind == "WEBP" else {}
     shown = read(encoded(Image.new("RGBA", (WIDTH, HEIGHT), (*BLUE, alpha)), kind, **options))
-    assert np.abs(np.subtract(shown.getpixel((7, 7)), wanted)).max() <= 1
+    assert np.abs(np.subtract(shown.getpixel((7, 7)), expected)).max() <= 1
 
 
-def test_grey_with_transparency_lies_on_white(read):
+def test_transparent_grayscale_is_white(read):
     assert read(encoded(Image.new("LA", (WIDTH, HEIGHT), (9, 0)), "PNG")).getpixel((7, 7)) == WHITE
 
 
 @pytest.mark.parametrize("transparency", [1, bytes([255, 0, 255])])
-def test_transparent_palette_entry_lies_on_white(read, transparency):
-    picture = Image.new("P", (WIDTH, HEIGHT), 1)
-    picture.putpalette([*RED, *GREEN, *BLUE])
-    picture.paste(2, (0, 0, 16, 16))
-    shown = read(encoded(picture, "PNG", transparency=transparency))
+def test_transparent_palette_entry_is_white(read, transparency):
+    image = Image.new("P", (WIDTH, HEIGHT), 1)
+    image.putpalette([*RED, *GREEN, *BLUE])
+    image.paste(2, (0, 0, 16, 16))
+    shown = read(encoded(image, "PNG", transparency=transparency))
     assert shown.getpixel((30, 20)) == WHITE
     assert shown.getpixel((4, 4)) == BLUE
 
 
 def test_palette_without_transparency_keeps_its_colors(read):
-    assert_corners(read(encoded(corners_picture().quantize(8), "PNG")))
+    assert_corners(read(encoded(corners_image().quantize(8), "PNG")))
 
 
-def test_16_bit_grey_is_scaled_not_clipped(read):
+def test_16_bit_grayscale_is_scaled_not_clipped(read):
     values = np.linspace(0, 65535, WIDTH * HEIGHT).reshape(HEIGHT, WIDTH).astype(np.uint16)
     shown = np.asarray(read(encoded(Image.fromarray(values), "PNG")))[..., 0]
     assert np.abs(shown - values / 257.0).max() <= 1
@@ -141,51 +141,51 @@ def test_16_bit_tiff_of_either_byte_order_is_scaled(read):
         assert np.abs(shown - values / 257.0).max() <= 1
 
 
-def test_phone_picture_with_a_second_one_inside_shows_the_first(read):
+def test_a_file_with_several_images_shows_the_first(read):
     other = Image.new("RGB", (WIDTH, HEIGHT), GREEN)
-    assert_corners(read(encoded(corners_picture(), "MPO", save_all=True, append_images=[other], quality=95)), 40)
+    assert_corners(read(encoded(corners_image(), "MPO", save_all=True, append_images=[other], quality=95)), 40)
 
 
 @pytest.mark.parametrize("kind", ["AVIF", "JPEG2000", "PPM"])
-def test_formats_without_a_suffix_of_their_own_are_read_too(read, kind):
-    assert_corners(read(encoded(corners_picture(), kind)), 40)
+def test_formats_without_a_listed_suffix_are_decoded_too(read, kind):
+    assert_corners(read(encoded(corners_image(), kind)), 40)
 
 
-def test_a_program_in_postscript_is_no_picture(read, monkeypatch):
+def test_postscript_is_not_an_image(read, monkeypatch):
     monkeypatch.setattr("subprocess.Popen", None)
-    with pytest.raises(ImageError, match="no picture of a known format"):
-        read(encoded(corners_picture(), "EPS"))
+    with pytest.raises(ImageError, match="not an image of a known format"):
+        read(encoded(corners_image(), "EPS"))
 
 
 MODES = {
-    "1": corners_picture().convert("1"),
-    "L": corners_picture().convert("L"),
-    "LA": corners_picture().convert("LA"),
-    "P": corners_picture().quantize(8),
-    "RGB": corners_picture(),
-    "RGBA": corners_picture().convert("RGBA"),
+    "1": corners_image().convert("1"),
+    "L": corners_image().convert("L"),
+    "LA": corners_image().convert("LA"),
+    "P": corners_image().quantize(8),
+    "RGB": corners_image(),
+    "RGBA": corners_image().convert("RGBA"),
     "I;16": Image.fromarray(np.arange(WIDTH * HEIGHT, dtype=np.uint16).reshape(HEIGHT, WIDTH) * 40),
 }
-MODES["RGBA"].putalpha(corners_picture().convert("L"))
+MODES["RGBA"].putalpha(corners_image().convert("L"))
 
 
 @pytest.mark.parametrize("band", [1, 100, 500])
 @pytest.mark.parametrize("mode", MODES)
-def test_large_pictures_are_converted_by_bands_to_the_same(read, monkeypatch, mode, band):
+def test_large_images_convert_equally_in_bands(read, monkeypatch, mode, band):
     data = encoded(MODES[mode], "PNG")
     whole = np.asarray(read(data))
-    monkeypatch.setattr(images, "BAND_PIXELS", band)
+    monkeypatch.setattr(decoding, "BAND_PIXELS", band)
     np.testing.assert_array_equal(read(data), whole)
 
 
 @pytest.mark.parametrize("band", [300, 5_000])
 @pytest.mark.parametrize("mode", MODES)
-def test_large_pictures_come_smaller_and_look_the_same(read, monkeypatch, mode, band):
+def test_large_images_are_reduced_and_look_the_same(read, monkeypatch, mode, band):
     big = MODES[mode].resize((207, 411), Image.Resampling.NEAREST)
     data = encoded(big, "PNG")
     whole = read(data, 16)
     assert whole.size == (207, 411)
-    monkeypatch.setattr(images, "BAND_PIXELS", band)
+    monkeypatch.setattr(decoding, "BAND_PIXELS", band)
     small = read(data, 16)
     assert small.size == (-(-207 // 6), -(-411 // 6))
     assert np.abs(resize(small, 16).astype(int) - resize(whole, 16)).mean() < 3
@@ -200,12 +200,12 @@ def test_large_pictures_come_smaller_and_look_the_same(read, monkeypatch, mode, 
     ],
     ids=["PNG", "JPEG", "progressive JPEG"],
 )
-def test_large_pictures_are_decoded_one_at_a_time(monkeypatch, data, alone):
-    monkeypatch.setattr(images, "LARGE_PIXELS", 100_000)
+def test_large_images_are_decoded_one_at_a_time(monkeypatch, data, alone):
+    monkeypatch.setattr(decoding, "LARGE_PIXELS", 100_000)
     at_once, most, lock = 0, 0, threading.Lock()
-    convert = images._to_rgb
+    convert = decoding._to_rgb
 
-    def slow(picture, size):
+    def slow(image, size):
         nonlocal at_once, most
         with lock:
             at_once += 1
@@ -213,9 +213,9 @@ def test_large_pictures_are_decoded_one_at_a_time(monkeypatch, data, alone):
         time.sleep(0.05)
         with lock:
             at_once -= 1
-        return convert(picture, size)
+        return convert(image, size)
 
-    monkeypatch.setattr(images, "_to_rgb", slow)
+    monkeypatch.setattr(decoding, "_to_rgb", slow)
     with ThreadPoolExecutor(4) as pool:
         assert len({content for content, _ in pool.map(lambda _: decode_image(data, "x", 16), range(4))}) == 1
     assert (most == 1) is alone
@@ -224,8 +224,8 @@ def test_large_pictures_are_decoded_one_at_a_time(monkeypatch, data, alone):
 @pytest.mark.parametrize("size", [None, 16])
 @pytest.mark.parametrize("orientation", UPRIGHT)
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])
-def test_exif_orientation_is_shown_upright(read, orientation, kind, size):
-    stored = corners_picture()
+def test_exif_orientation_is_applied(read, orientation, kind, size):
+    stored = corners_image()
     for step in UPRIGHT[orientation]:
         stored = stored.transpose(step)
     exif = Image.Exif()
@@ -235,31 +235,31 @@ def test_exif_orientation_is_shown_upright(read, orientation, kind, size):
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data:UserWarning")
-def test_damaged_exif_does_not_hide_the_picture(read):
-    data = encoded(corners_picture(), "JPEG", quality=95, subsampling=0, exif=b"Exif\0\0MM\0*\xff\xff\xff\xff")
+def test_damaged_exif_is_ignored(read):
+    data = encoded(corners_image(), "JPEG", quality=95, subsampling=0, exif=b"Exif\0\0MM\0*\xff\xff\xff\xff")
     assert_corners(read(data))
 
 
-def test_exif_entry_of_the_wrong_type_does_not_hide_the_picture(read):
+def test_an_exif_entry_of_the_wrong_type_is_ignored(read):
     exif = Image.Exif()
     exif[0x0112], exif[0x010F], exif[0x0131] = 3, "maker", "software"
-    # The type of the entry 010F becomes "unsigned long", so that it holds an offset where text was.
+    # Turn the type of entry 010F into "unsigned short", so that the text becomes a number.
     block = (
         exif.tobytes()
         .replace(b"\x01\x0f\x00\x02", b"\x01\x0f\x00\x03")
         .replace(b"\x0f\x01\x02\x00", b"\x0f\x01\x03\x00")
     )
-    data = encoded(corners_picture().rotate(180), "JPEG", quality=95, subsampling=0, exif=block)
+    data = encoded(corners_image().rotate(180), "JPEG", quality=95, subsampling=0, exif=block)
     assert_corners(read(data))
 
 
 def test_animation_shows_its_first_frame(read):
-    frames = [corners_picture(), Image.new("RGB", (WIDTH, HEIGHT), GREEN), Image.new("RGB", (WIDTH, HEIGHT), BLUE)]
+    frames = [corners_image(), Image.new("RGB", (WIDTH, HEIGHT), GREEN), Image.new("RGB", (WIDTH, HEIGHT), BLUE)]
     assert_corners(read(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])))
 
 
-def test_large_jpeg_decodes_small_and_looks_the_same(tmp_path):
-    big = corners_picture().resize((1200, 800), Image.Resampling.NEAREST)
+def test_a_large_jpeg_is_decoded_at_a_reduced_scale(tmp_path):
+    big = corners_image().resize((1200, 800), Image.Resampling.NEAREST)
     big.save(tmp_path / "big.jpg", quality=95)
     _, reduced = read_pil_image(str(tmp_path / "big.jpg"), 32)
     assert 64 <= reduced.width < 1200
@@ -268,22 +268,22 @@ def test_large_jpeg_decodes_small_and_looks_the_same(tmp_path):
     assert np.abs(pixels.astype(int) - resize(big, 32)).mean() < 4
 
 
-def test_image_is_squashed_to_a_square_of_bytes(tmp_path):
-    corners_picture().save(tmp_path / "x.png")
+def test_an_image_is_squashed_to_a_square(tmp_path):
+    corners_image().save(tmp_path / "x.png")
     content, pixels = read_image(str(tmp_path / "x.png"), 24)
     assert pixels.shape == (24, 24, 3)
     assert pixels.dtype == np.uint8
     np.testing.assert_array_equal(pixels[2, 2], RED)
     np.testing.assert_array_equal(pixels[2, 21], GREEN)
     np.testing.assert_array_equal(pixels[21, 2], BLUE)
-    corners_picture().save(tmp_path / "same.png")
+    corners_image().save(tmp_path / "same.png")
     assert read_image(str(tmp_path / "same.png"), 24)[0] == content
     Image.new("RGB", (WIDTH, HEIGHT)).save(tmp_path / "other.png")
     assert read_image(str(tmp_path / "other.png"), 24)[0] != content
 
 
 def huge_png(side: int = 30_000) -> bytes:
-    """A whole PNG header that claims so many pixels a side, and next to nothing behind it."""
+    """A PNG whose header claims `side` x `side` pixels, with almost no data."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
@@ -308,42 +308,42 @@ UNREADABLE = {
 
 @pytest.mark.parametrize("data", UNREADABLE.values(), ids=UNREADABLE)
 @pytest.mark.parametrize("name", ["x.jpg", "x.png", "图片.gif"])
-def test_unreadable_file_is_an_error_that_names_it(tmp_path, data, name):
+def test_the_error_of_an_unreadable_file_names_it(tmp_path, data, name):
     (tmp_path / name).write_bytes(data)
     with pytest.raises(ImageError, match=name):
         read_image(str(tmp_path / name), 32)
 
 
 @pytest.mark.parametrize("name", ["missing.jpg", "folder.jpg", "missing/x.jpg", "a\0b.jpg"])
-def test_what_is_no_file_is_an_error_that_names_it(tmp_path, name):
+def test_the_error_of_a_path_that_is_not_a_file_names_it(tmp_path, name):
     (tmp_path / "folder.jpg").mkdir()
     with pytest.raises(ImageError, match=name):
         read_image(str(tmp_path / name), 32)
 
 
-SOUND = [
-    encoded(corners_picture(), "JPEG"),
-    encoded(corners_picture(), "PNG"),
-    encoded(corners_picture(), "GIF"),
-    encoded(corners_picture(), "TIFF"),
-    encoded(corners_picture(), "BMP"),
-    encoded(corners_picture(), "WEBP"),
+VALID = [
+    encoded(corners_image(), "JPEG"),
+    encoded(corners_image(), "PNG"),
+    encoded(corners_image(), "GIF"),
+    encoded(corners_image(), "TIFF"),
+    encoded(corners_image(), "BMP"),
+    encoded(corners_image(), "WEBP"),
 ]
 
 
 @st.composite
-def damaged_pictures(draw) -> bytes:
-    """A sound file with some bytes overwritten and perhaps its end missing."""
-    data = bytearray(draw(st.sampled_from(SOUND)))
-    for place in draw(st.lists(st.integers(0, len(data) - 1), max_size=6)):
-        data[place] = draw(st.integers(0, 255))
+def damaged_files(draw) -> bytes:
+    """A valid file with some bytes overwritten and possibly its end missing."""
+    data = bytearray(draw(st.sampled_from(VALID)))
+    for position in draw(st.lists(st.integers(0, len(data) - 1), max_size=6)):
+        data[position] = draw(st.integers(0, 255))
     return bytes(data[: draw(st.integers(0, len(data)))])
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow remarks on some damage that it reads past
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow warns of damage that it can ignore
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.one_of(st.binary(max_size=200), damaged_pictures()))
-def test_no_bytes_do_anything_but_give_a_picture_or_an_image_error(tmp_path, data):
+@given(data=st.one_of(st.binary(max_size=200), damaged_files()))
+def test_any_bytes_are_an_image_or_an_image_error(tmp_path, data):
     path = tmp_path / "any.jpg"
     path.write_bytes(data)
     try:
@@ -357,13 +357,13 @@ def test_no_bytes_do_anything_but_give_a_picture_or_an_image_error(tmp_path, dat
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize("side", [30_000, 10_000, 9_434])
-def test_a_picture_that_is_too_large_says_how_large_it_may_be(tmp_path, side):
+def test_the_error_of_a_too_large_image_states_the_limit(tmp_path, side):
     (tmp_path / "x.png").write_bytes(huge_png(side))
-    with pytest.raises(ImageError, match=r"x\.png is too large.*at most 89,000,000 "):
+    with pytest.raises(ImageError, match=r"x\.png is too large.*limit is 89,000,000 pixels"):
         read_image(str(tmp_path / "x.png"), 32)
 
 
-def test_a_pipe_is_refused_without_waiting(tmp_path):
+def test_a_pipe_is_rejected_without_blocking(tmp_path):
     os.mkfifo(tmp_path / "pipe.jpg")
     with pytest.raises(ImageError, match=r"pipe\.jpg is not a file"):
         read_image(str(tmp_path / "pipe.jpg"), 32)
@@ -379,8 +379,8 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 
 
 @pytest.mark.parametrize(("mode", "limit"), [("RGB", 5), ("RGBA", 5), ("I;16", 3)])
-def test_a_large_picture_costs_little_more_than_its_pixels(tmp_path, run_python, mode, limit):
-    """25 million pixels: 4 bytes each (2 for 16-bit greys) and the bands; all at once they took 8, 20 and 14."""
+def test_a_large_image_takes_little_more_memory_than_its_pixels(tmp_path, run_python, mode, limit):
+    """25 million pixels take 4 bytes each (2 for 16-bit grayscale) plus the bands; without bands 8, 20 and 14 bytes."""
     Image.new(mode, (5_000, 5_000), 9 if mode == "I;16" else None).save(tmp_path / "x.png", compress_level=1)
     process = run_python(PEAK, tmp_path / "x.png")
     assert process.returncode == 0, process.stderr

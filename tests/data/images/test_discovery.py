@@ -1,4 +1,4 @@
-"""Images as a person names them: files, folders, tables, and what comes in on the standard input."""
+"""Images that a user names: files, folders, tables and the standard input."""
 
 import base64
 import io
@@ -23,7 +23,7 @@ def below(folder, **options):
     return [str(name).removeprefix(f"{folder}/") for name in find_images([folder], **options)]
 
 
-def test_a_folder_gives_its_images_in_order_without_what_is_hidden(tmp_path):
+def test_a_folder_yields_its_images_in_order_without_hidden_ones(tmp_path):
     make_tree(tmp_path, "b.png", "a.JPG", "notes.txt", "z/1.webp", "c/深/2.jpeg", "._a.JPG", ".thumbs/a.jpg")
     make_tree(tmp_path, "__MACOSX/c/._2.jpeg", "z/__MACOSX/3.jpg", "z/.hidden.png", "z/10.png")
     expected = ["a.JPG", "b.png", "c/深/2.jpeg", "z/1.webp", "z/10.png"]
@@ -31,7 +31,7 @@ def test_a_folder_gives_its_images_in_order_without_what_is_hidden(tmp_path):
     assert count_images([tmp_path, tmp_path / "z"]) == 7
 
 
-def test_names_are_as_given_so_that_a_moved_run_goes_on(tmp_path, monkeypatch):
+def test_names_begin_with_the_path_as_given(tmp_path, monkeypatch):
     make_tree(tmp_path, "photos/a.jpg", "photos/b/c.jpg")
     monkeypatch.chdir(tmp_path)
     assert list(find_images(["photos/", "photos/a.jpg"])) == ["photos/a.jpg", "photos/b/c.jpg", "photos/a.jpg"]
@@ -39,7 +39,7 @@ def test_names_are_as_given_so_that_a_moved_run_goes_on(tmp_path, monkeypatch):
     assert list(find_images(["."])) == ["a.jpg", "b/c.jpg"]
 
 
-def test_links_in_a_circle_end_and_a_folder_counts_once(tmp_path):
+def test_circular_links_end_and_a_folder_is_listed_once(tmp_path):
     make_tree(tmp_path, "a/1.png", "b/2.png")
     (tmp_path / "a" / "up").symlink_to(tmp_path)
     (tmp_path / "b" / "self").symlink_to(".")
@@ -48,13 +48,13 @@ def test_links_in_a_circle_end_and_a_folder_counts_once(tmp_path):
     assert below(tmp_path) == ["a/1.png", "b/2.png"]
 
 
-def test_a_folder_that_cannot_be_listed_is_told_and_left_out(tmp_path, monkeypatch):
+def test_a_subfolder_that_cannot_be_listed_is_reported_and_left_out(tmp_path, monkeypatch):
     make_tree(tmp_path, "a/1.png", "closed/2.png", ".Trash/3.png")
     usual = os.access
     monkeypatch.setattr(os, "access", lambda path, mode: "closed" not in str(path) and usual(path, mode))  # root may
-    told = []
-    assert below(tmp_path, report=told.append) == ["a/1.png"]
-    assert told == [f"{tmp_path}/closed cannot be listed and is left out: Permission denied."]
+    messages = []
+    assert below(tmp_path, report=messages.append) == ["a/1.png"]
+    assert messages == [f"Skipped the folder {tmp_path}/closed, which cannot be listed: Permission denied."]
     with pytest.raises(CaptionTxError, match=r"closed cannot be listed: Permission denied"):
         find_images([tmp_path / "closed"])
 
@@ -64,11 +64,11 @@ def test_a_folder_that_cannot_be_listed_is_told_and_left_out(tmp_path, monkeypat
     [
         (["a.png", "nowhere.jpg"], "no image or folder 'nowhere.jpg'"),
         (["a.png", "empty"], r"no images \(.jpg, .*\) in the folder empty\."),
-        (["-", "-"], r"standard input \('-'\) can be read once"),
-        (["none.tsv"], "no rows in the table of images none.tsv"),
+        (["-", "-"], r"standard input \('-'\) can be read only once"),
+        (["none.tsv"], "table of images none.tsv has no rows"),
     ],
 )
-def test_what_is_named_is_looked_at_before_anything_is_read(tmp_path, monkeypatch, paths, message):
+def test_paths_are_checked_before_any_image_is_read(tmp_path, monkeypatch, paths, message):
     monkeypatch.chdir(tmp_path)
     make_tree(tmp_path, "a.png", "empty/notes.txt")
     (tmp_path / "none.tsv").write_text("\tbase64 without an id\n")
@@ -76,7 +76,7 @@ def test_what_is_named_is_looked_at_before_anything_is_read(tmp_path, monkeypatc
         find_images(paths)
 
 
-def test_a_folder_is_listed_while_its_images_are_asked_for(tmp_path):
+def test_a_folder_is_listed_while_its_images_are_consumed(tmp_path):
     make_tree(tmp_path, "a/1.png", "b/2.png")
     images = find_images([tmp_path])
     assert next(images) == f"{tmp_path}/a/1.png"
@@ -103,19 +103,19 @@ def test_rows_of_a_table_are_images(tmp_path):
         (b"P5 x.jpg\n" * 9000, ["P5 x.jpg"] * 9000),
     ],
 )
-def test_a_list_of_files(data, names):
+def test_a_list_of_paths(data, names):
     assert list(find_images([STANDARD_INPUT], stdin=io.BytesIO(data))) == names
 
 
 class Trickle(io.BytesIO):
-    """Gives a few bytes at a time, as a slow pipe does."""
+    """Returns a few bytes at a time, as a slow pipe does."""
 
     def read(self, size=-1):
         return super().read(min(size, 1021) if self.tell() > 20 else 5)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF", "JPEG2000", "PPM"])
-def test_the_bytes_of_an_image_of_any_format_that_is_read(kind):
+def test_an_image_of_any_supported_format_is_recognized(kind):
     pixels = np.random.default_rng(0).integers(0, 256, (200, 300, 3), np.uint8)
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, kind)
@@ -127,42 +127,42 @@ def test_the_bytes_of_an_image_of_any_format_that_is_read(kind):
 
 @pytest.mark.parametrize(
     ("data", "message"),
-    [(b"", "no image and no list"), (b"\n\n", "no image and no list"), (b"\x01" * 300_000, "no image of a known")],
+    [(b"", "is empty"), (b"\n\n", "is empty"), (b"\x01" * 300_000, "neither an image of a known format")],
 )
-def test_neither_an_image_nor_a_list(data, message):
+def test_input_that_is_neither_an_image_nor_a_list_is_an_error(data, message):
     with pytest.raises(CaptionTxError, match=message):
         list(read_standard_input(io.BytesIO(data)))
 
 
-def test_a_slow_list_is_taken_as_it_comes():
+def test_paths_of_a_slow_list_are_yielded_as_they_arrive():
     reader, writer = os.pipe()
     with open(reader, "rb", buffering=0) as pipe:
         names = read_standard_input(pipe)
-        for number in range(3):
-            os.write(writer, b"some/folder/with/a/long/name/%d.jpg\n" % number)
-            assert next(names) == f"some/folder/with/a/long/name/{number}.jpg"  # the pipe is still open
+        for index in range(3):
+            os.write(writer, b"some/folder/with/a/long/name/%d.jpg\n" % index)
+            assert next(names) == f"some/folder/with/a/long/name/{index}.jpg"  # the pipe is still open
         os.close(writer)
         assert list(names) == []
 
 
-@pytest.mark.parametrize("mark", [b"\0", b"\n"])
-def test_what_parts_a_slow_list_is_seen_in_it(mark):
-    """Also where the first path comes in parts, none of which but the last has the mark."""
+@pytest.mark.parametrize("separator", [b"\0", b"\n"])
+def test_the_separator_of_a_slow_list_is_detected(separator):
+    """The first path arrives in pieces, and only the last piece contains the separator."""
 
-    class Parts:
+    class Pieces:
         def __init__(self):
-            self.parts = [
+            self.pieces = [
                 b"some/folder/whose/name/takes/forty/bytes",
                 b"/and\xe5\x9b",
-                b"\xbe.jpg" + mark,
-                b"b.jpg" + mark,
+                b"\xbe.jpg" + separator,
+                b"b.jpg" + separator,
             ]
 
         def read(self, size):
-            return self.parts.pop(0) if self.parts else b""
+            return self.pieces.pop(0) if self.pieces else b""
 
-    stream = Parts()
+    stream = Pieces()
     names = read_standard_input(stream)
     assert next(names) == "some/folder/whose/name/takes/forty/bytes/and图.jpg"
-    assert len(stream.parts) == 1  # what is not there yet is not waited for
+    assert len(stream.pieces) == 1  # the rest has not arrived yet
     assert list(names) == ["b.jpg"]

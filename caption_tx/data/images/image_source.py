@@ -1,0 +1,74 @@
+"""`ImageSource`: the interface of folders and tables of images."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import numpy as np
+from PIL import Image
+
+from caption_tx.data.images.decoding import decode_image, resize
+
+
+class ImageSource:
+    """Images by name. Safe to share between threads.
+
+    Args:
+        location: a path, local or on a remote store.
+
+    Attributes:
+        unlisted: subfolders that `names` or `walk` could not list, and why. Their images are left out.
+    """
+
+    def __init__(self, location: str) -> None:
+        self.location = location
+        self.unlisted: dict[str, str] = {}
+
+    def read_bytes(self, name: str) -> bytes:
+        """Reads the image file `name`.
+
+        Raises:
+            MissingImageError: there is no such image.
+            ImageError: it cannot be read. The message names the location, the image and the reason.
+        """
+        raise NotImplementedError
+
+    def names(self) -> list[str]:
+        """The names of all images, sorted.
+
+        Raises:
+            ImageError: they cannot be listed.
+        """
+        raise NotImplementedError
+
+    def walk(self) -> Iterator[str]:
+        """Yields the names of all images while it finds them, without hidden ones.
+
+        Hidden are names that begin with a dot (thumbnails, the `._` companions of macOS) and everything in `__MACOSX`.
+
+        Raises:
+            ImageError: they cannot be listed.
+        """
+        yield from self.names()
+
+    def stamp(self, name: str) -> str | None:
+        """A text that changes when the image does and is cheap to compute, or None if there is no such image."""
+        raise NotImplementedError
+
+    def read_pil_image(self, name: str, size: int | None = None) -> tuple[str, Image.Image]:
+        """Reads an image: (hex content hash, RGB image). See `decode_image`."""
+        return decode_image(self.read_bytes(name), self.label(name), size)
+
+    def read_image(self, name: str, size: int) -> tuple[str, np.ndarray]:
+        """Reads an image: (hex content hash, uint8 (size, size, 3)). Raises the errors of `read_pil_image`."""
+        content, image = self.read_pil_image(name, size)
+        return content, resize(image, size)
+
+    def label(self, name: str) -> str:
+        """The image's name in messages."""
+        return os.path.join(self.location, name)
+
+    def tables(self) -> list[ImageSource]:
+        """The `ImageTable`s that images were read from so far."""
+        return []

@@ -1,0 +1,179 @@
+"""Read and list files on the local disk or on a remote store, behind the same functions.
+
+TensorFlow is loaded for remote paths ("gs://...") only.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from caption_tx.data.images.decoding import check_length, content_hash
+from caption_tx.data.images.decoding import read_bytes as read_local
+from caption_tx.errors import ImageError, MissingImageError
+
+
+def is_remote(path: str) -> bool:
+    """Whether the path is on a remote store, which TensorFlow reads."""
+    return "://" in path
+
+
+def is_folder(path: str) -> bool:
+    """Whether the path is an existing folder."""
+    return bool(_gfile().isdir(path)) if is_remote(path) else os.path.isdir(path)
+
+
+def open_file(path: str) -> Any:
+    """Opens a file for `read_range`; a local one without a buffer.
+
+    Raises:
+        MissingImageError: there is no such file.
+        ImageError: it cannot be opened.
+    """
+    if is_remote(path):
+        return _gfile().GFile(path, "rb")
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise ImageError(f"{path} is not a file.")
+        return open(path, "rb", buffering=0)
+    except (OSError, ValueError) as error:
+        raise _read_error(path, error) from error
+
+
+def read_range(file: Any, path: str, offset: int, length: int) -> bytes:
+    """Reads `length` bytes from `offset`, or fewer at the end of the file.
+
+    Raises:
+        ImageError: the file cannot be read.
+    """
+    try:
+        file.seek(offset)
+        data = file.read(length)
+        while 0 < len(data) < length and (more := file.read(length - len(data))):
+            data += more
+        return data
+    except Exception as error:  # TensorFlow raises its own errors
+        raise _read_error(path, error) from error
+
+
+def read_file(path: str) -> bytes:
+    """Reads a whole file.
+
+    Raises:
+        MissingImageError: there is no such file.
+        ImageError: it cannot be read or is too large.
+    """
+    if not is_remote(path):
+        try:
+            return read_local(path)
+        except ImageError as error:
+            if isinstance(error.__cause__, OSError):
+                raise _read_error(path, error.__cause__) from error.__cause__
+            raise
+    try:
+        with _gfile().GFile(path, "rb") as file:
+            check_length(file.size(), path)
+            return file.read()
+    except ImageError:
+        raise
+    except Exception as error:
+        if is_folder(path):
+            raise ImageError(f"{path} cannot be read: it is a folder.") from error
+        raise _read_error(path, error) from error
+
+
+def file_stamp(path: str) -> str | None:
+    """A text that changes when the file does and is cheap to compute, or None if there is no such file."""
+    try:
+        if not is_remote(path):
+            status = os.stat(path)
+            return f"{status.st_size}-{status.st_mtime_ns}"
+        status = _gfile().stat(path)
+        if status.mtime_nsec:
+            return f"{status.length}-{status.mtime_nsec}"
+        return f"{status.length}-{content_hash(read_file(path))}"  # the store keeps no modification times
+    except Exception:
+        return None
+
+
+def list_files(folder: str, skip: Callable[[str], bool], unlisted: dict[str, str]) -> Iterator[str]:
+    """Yields the files in a folder and all folders below it, as paths relative to it.
+
+    The files of a folder come before those of its subfolders, each sorted. Each real folder is listed once, so that
+    circular links end.
+
+    Args:
+        skip: whether to leave out the file or folder of this name.
+        unlisted: filled with the subfolders that cannot be listed, and the reason.
+
+    Raises:
+        ImageError: the folder itself cannot be listed.
+    """
+    return _list_remote(folder, skip) if is_remote(folder) else _list_local(folder, skip, unlisted)
+
+
+def _list_local(folder: str, skip: Callable[[str], bool], unlisted: dict[str, str]) -> Iterator[str]:
+    visited: set[tuple[int, int]] = set()
+    # Linked folders come last, so that a file is found under its own name rather than a link's.
+    folders, links = [""], []
+    while folders or links:
+        relative = folders.pop() if folders else links.pop()
+        path = os.path.join(folder, relative) if relative else folder or "."
+        try:
+            status = os.stat(path)
+            if (status.st_dev, status.st_ino) in visited:
+                continue
+            visited.add((status.st_dev, status.st_ino))
+            if not os.access(path, os.X_OK):  # its names can be listed, but its files cannot be opened
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+            with os.scandir(path) as entries:
+                names = sorted(entry.name for entry in entries if not skip(entry.name))
+        except OSError as error:
+            if not relative:
+                raise ImageError(f"{path} cannot be listed: {_reason(error)}.") from error
+            unlisted[relative] = _reason(error)
+            continue
+        subfolders, linked = [], []
+        for name in names:
+            below, full = f"{relative}/{name}" if relative else name, os.path.join(path, name)
+            if os.path.isdir(full):
+                (linked if os.path.islink(full) else subfolders).append(below)
+            elif os.path.isfile(full):
+                yield below
+        folders += reversed(subfolders)
+        links += reversed(linked)
+
+
+def _list_remote(folder: str, skip: Callable[[str], bool]) -> Iterator[str]:
+    try:
+        if not _gfile().isdir(folder):
+            raise ImageError(f"{folder} cannot be listed: there is no such folder.")
+        for path, _, files in _gfile().walk(folder):
+            relative = path[len(folder.rstrip("/")) :].strip("/")
+            if not any(map(skip, relative.split("/"))):
+                yield from (f"{relative}/{name}" if relative else name for name in files if not skip(name))
+    except ImageError:
+        raise
+    except Exception as error:
+        raise ImageError(f"{folder} cannot be listed: {_reason(error)}.") from error
+
+
+def _gfile() -> Any:
+    import tensorflow as tf
+
+    return tf.io.gfile
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def _read_error(path: str, error: Exception) -> ImageError:
+    """The error for a file that cannot be read: a `MissingImageError` if there is no such file."""
+    missing = isinstance(error, (FileNotFoundError, NotADirectoryError)) or (
+        getattr(error, "errno", None) == errno.ENAMETOOLONG or type(error).__name__ == "NotFoundError"  # TensorFlow's
+    )
+    return (MissingImageError if missing else ImageError)(f"{path} cannot be read: {_reason(error)}.")
