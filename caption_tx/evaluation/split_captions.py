@@ -108,16 +108,16 @@ def _captions_from_cache(
     captioner: ImageCaptioner, names: Sequence[str], decoding: DecodingOptions, cache: FeatureCache
 ) -> Iterator[tuple[str, list[Caption]]]:
     from caption_tx.data.features.backbone import dequantize
-    from caption_tx.inference.search.decode import FULL_BATCH, decode
+    from caption_tx.inference.search.decode import FULL_BATCH_SIZE, decode
 
     bundle, segmenter = captioner.bundle, captioner.segmenter
     hashes = _content_hashes(cache) if decoding.temperature > 0 and names else {}
     for start in range(0, len(names), _LOADED_AT_ONCE):
         loaded = names[start : start + _LOADED_AT_ONCE]
         features = cache.load(loaded)
-        for first in range(0, len(loaded), FULL_BATCH):
-            batch = loaded[first : first + FULL_BATCH]
-            activations = dequantize(features[first : first + FULL_BATCH])
+        for first in range(0, len(loaded), FULL_BATCH_SIZE):
+            batch = loaded[first : first + FULL_BATCH_SIZE]
+            activations = dequantize(features[first : first + FULL_BATCH_SIZE])
             # The content of an image seeds its samples, so they equal those drawn from the image file.
             seeds = [int(hashes[name][:16], 16) for name in batch] if hashes else None
             captions = decode(bundle.captioner, activations, bundle.tokenizer, decoding, seeds, segmenter)

@@ -23,7 +23,7 @@ from caption_tx.data.text.tokenizer import Tokenizer
 from caption_tx.errors import CaptionTxError
 from caption_tx.evaluation.scores import score
 from caption_tx.files import write_atomically
-from caption_tx.inference.search.decode import FULL_BATCH, decode
+from caption_tx.inference.search.decode import FULL_BATCH_SIZE, decode
 from caption_tx.model.captioner import Captioner
 
 
@@ -122,8 +122,8 @@ class CaptionMetrics(keras.callbacks.Callback):
 
     def _scores(self, epoch: int) -> list[float]:
         captions: list[str] = []
-        for start in range(0, len(self.features), FULL_BATCH):
-            features = dequantize(self.features[start : start + FULL_BATCH])
+        for start in range(0, len(self.features), FULL_BATCH_SIZE):
+            features = dequantize(self.features[start : start + FULL_BATCH_SIZE])
             found = decode(self.captioner, features, self.tokenizer, self.options)
             if not all(found):
                 raise CaptionTxError(

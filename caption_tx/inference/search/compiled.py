@@ -1,4 +1,4 @@
-"""A search as one XLA program of static shapes (experiments/benchmark_decoding.py says what that gives)."""
+"""A search as one XLA program with static shapes; experiments/benchmark_decoding.py has the speed."""
 
 from __future__ import annotations
 
@@ -8,38 +8,42 @@ from weakref import ref
 import tensorflow as tf
 
 from caption_tx.inference.search.beam_search import beam_search
-from caption_tx.inference.search.sampling import draw
+from caption_tx.inference.search.sampling import run_sampling
 from caption_tx.inference.search.spec import SearchInputs, SearchResult, SearchSpec
 from caption_tx.model.captioner import Captioner
 
 
-def compile_search(captioner: Captioner, plan: SearchSpec) -> Callable[[tf.Tensor, SearchInputs], SearchResult]:
-    """The search of this plan with this captioner, whose weights it reads anew at every call."""
-    held = ref(captioner)  # the graph is kept for as long as the captioner lives, so it may not keep it alive
-    run = beam_search if plan.beam else draw
+def compile_search(captioner: Captioner, spec: SearchSpec) -> Callable[[tf.Tensor, SearchInputs], SearchResult]:
+    """Compile a search with this captioner. Later changes of its weights take effect.
 
-    def search(features: tf.Tensor, numbers: SearchInputs) -> SearchResult:
-        return run(held(), plan, features, numbers)
+    Returns:
+        A function of features (B, h, w, C) and the other inputs.
+    """
+    captioner_ref = ref(captioner)  # compiled searches are cached per captioner and must not keep it alive
+    run = beam_search if spec.beam else run_sampling
 
-    whole, real, scalar = tf.int32, tf.float32, ()
+    def search(features: tf.Tensor, inputs: SearchInputs) -> SearchResult:
+        return run(captioner_ref(), spec, features, inputs)
+
+    random_bits_shape = (spec.batch_size, spec.num_hypotheses, spec.length if spec.sampled else 0, 2)
     signature = [
-        tf.TensorSpec((plan.batch, *captioner.settings["feature_shape"]), real),
+        tf.TensorSpec((spec.batch_size, *captioner.settings["feature_shape"]), tf.float32),
         SearchInputs(
-            count=tf.TensorSpec(scalar, whole),
+            num_images=tf.TensorSpec((), tf.int32),
             suppressed=tf.TensorSpec((captioner.vocabulary_size,), tf.bool),
-            prefix=tf.TensorSpec((plan.length,), whole),
-            prefix_length=tf.TensorSpec(scalar, whole),
-            min_length=tf.TensorSpec(scalar, whole),
-            first_track=tf.TensorSpec(scalar, whole),
-            temperature=tf.TensorSpec(scalar, real),
-            top_k=tf.TensorSpec(scalar, whole),
-            top_p=tf.TensorSpec(scalar, real),
-            repetition_penalty=tf.TensorSpec(scalar, real),
-            length_penalty=tf.TensorSpec(scalar, real),
-            diversity_penalty=tf.TensorSpec(scalar, real),
-            keys=tf.TensorSpec((plan.batch, plan.group, plan.length if plan.drawn else 0, 2), tf.uint32),
+            prefix=tf.TensorSpec((spec.length,), tf.int32),
+            prefix_length=tf.TensorSpec((), tf.int32),
+            min_length=tf.TensorSpec((), tf.int32),
+            first_track=tf.TensorSpec((), tf.int32),
+            temperature=tf.TensorSpec((), tf.float32),
+            top_k=tf.TensorSpec((), tf.int32),
+            top_p=tf.TensorSpec((), tf.float32),
+            repetition_penalty=tf.TensorSpec((), tf.float32),
+            length_penalty=tf.TensorSpec((), tf.float32),
+            diversity_penalty=tf.TensorSpec((), tf.float32),
+            random_bits=tf.TensorSpec(random_bits_shape, tf.uint32),
         ),
     ]
     search = tf.function(search, input_signature=signature, autograph=False, jit_compile=True)
-    search.get_concrete_function()  # traced here and now: several threads may run it
+    search.get_concrete_function()  # trace now: several threads may call it later
     return search

@@ -1,4 +1,4 @@
-"""The caption that the others agree with most: minimum Bayes risk among the captions that a search found."""
+"""Minimum Bayes risk: the expected utility of each caption that a search found. No TensorFlow."""
 
 from __future__ import annotations
 
@@ -6,49 +6,34 @@ from collections.abc import Sequence
 
 import numpy as np
 
-LONGEST = 4
-"""Runs of one word up to so many are compared, as CIDEr does."""
-
-LENGTH_SPREAD = 6.0
-"""Tokens; captions whose lengths differ by this much agree by a factor exp(-1/2) less (CIDEr-D's sigma)."""
+from caption_tx.inference.search.cider import cider_d, count_ngrams, ngram_vectors
 
 
 def similarities(captions: Sequence[Sequence[int]]) -> np.ndarray:
-    """How alike captions are, float64 (M, M) in [0, 1], from token_ids; row i with caption j as the reference.
-
-    CIDEr-D (Vedantam et al. 2015, eq. 2 and section 5) with all idf weights 1, so that it needs no corpus: the
-    mean over n = 1 to 4 of the clipped cosine of the n-gram counts, less where lengths differ.
-    """
-    lengths = np.array([len(caption) for caption in captions], float)
-    total = np.zeros((len(captions), len(captions)))
-    for n in range(1, LONGEST + 1):
-        places: dict[tuple[int, ...], int] = {}
-        runs = [
-            [places.setdefault(tuple(caption[i : i + n]), len(places)) for i in range(len(caption) - n + 1)]
-            for caption in captions
-        ]
-        counts = np.zeros((len(captions), len(places)))
-        for row, found in enumerate(runs):
-            np.add.at(counts[row], found, 1.0)
-        norms = np.linalg.norm(counts, axis=1)
-        norms[norms == 0] = 1.0
-        clipped = np.minimum(counts[:, None], counts) * counts  # (M, M, n-grams)
-        total += clipped.sum(-1) / np.outer(norms, norms)
-    return total / LONGEST * np.exp(-((lengths[:, None] - lengths) ** 2) / (2 * LENGTH_SPREAD**2))
-
-
-def expected_utility(
-    captions: Sequence[Sequence[int]], log_probabilities: Sequence[float], sharpness: float
-) -> np.ndarray:
-    """The expected likeness of each caption to what the model would say, float64 (M,) in [0, 1].
-
-    The expectation is over these captions, each as likely as probability**sharpness: what to maximize is minimum
-    Bayes risk decoding (Kumar and Byrne 2004).
+    """CIDEr-D of every pair of captions, with all idf weights 1 so that no corpus is needed.
 
     Args:
-        captions: token_ids of each. log_probabilities: of each as a whole, natural.
-        sharpness: 0 lets all captions count alike, 1 as the model holds them likely.
+        captions: the token_ids of M captions.
+
+    Returns:
+        float64 (M, M) in [0, 1]; in row i and column j caption j is the reference.
     """
-    values = sharpness * np.asarray(log_probabilities, float)
-    weights = np.exp(values - values.max())
+    vectors = [ngram_vectors(count_ngrams(caption)) for caption in captions]
+    values = [cider_d(caption, reference) for caption in vectors for reference in vectors]
+    return np.array(values, float).reshape(len(vectors), len(vectors))
+
+
+def expected_utility(captions: Sequence[Sequence[int]], log_probs: Sequence[float], alpha: float) -> np.ndarray:
+    """The expected similarity of each caption to a caption of the model, float64 (M,) in [0, 1].
+
+    The expectation is over these captions, with weights proportional to probability**alpha. Returning the caption
+    with the highest value is minimum Bayes risk decoding (Kumar and Byrne 2004).
+
+    Args:
+        captions: the token_ids of M captions.
+        log_probs: the natural log-probability of each whole caption.
+        alpha: 0 weights all captions equally, 1 by the model's probabilities.
+    """
+    scaled = alpha * np.asarray(log_probs, float)
+    weights = np.exp(scaled - scaled.max())
     return similarities(captions) @ (weights / weights.sum())

@@ -1,4 +1,4 @@
-"""Features of images -> captions: what the options ask for is given to a compiled search, and its finds are ranked."""
+"""Features of images -> captions: runs compiled searches in parallel chunks and ranks what they find."""
 
 from __future__ import annotations
 
@@ -14,22 +14,20 @@ import tensorflow as tf
 from caption_tx.config import DecodingOptions
 from caption_tx.data.text.segmentation import Segmenter
 from caption_tx.data.text.tokenizer import Tokenizer
-from caption_tx.errors import ConfigError
 from caption_tx.inference.search.compiled import compile_search
-from caption_tx.inference.search.consensus import expected_utility
+from caption_tx.inference.search.constraints import Constraints, resolve_constraints
+from caption_tx.inference.search.ranking import FoundCaption, rank_captions
 from caption_tx.inference.search.spec import SearchInputs, SearchSpec
 from caption_tx.model.captioner import Captioner
 
-__all__ = ["Caption", "DecodingOptions", "decode"]
+BATCH_SIZES = (1, 4, 16, 32)
+"""Batch sizes that searches are compiled for. A batch is padded to the next size; a larger one is split."""
 
-BATCHES = (1, 4, 16, 32)
-"""Sizes that a search is compiled for; a batch is filled up to the next one, a larger one divided."""
+NUM_THREADS = min(os.cpu_count() or 1, 8)
+"""Chunks of a large batch that are searched in parallel, which keeps the cores busy during serial operations."""
 
-WORKERS = min(os.cpu_count() or 1, 8)
-"""Parts of a larger batch that are searched side by side. What one core does alone, another core's part fills."""
-
-FULL_BATCH = BATCHES[-1] * WORKERS
-"""Images that keep all workers busy."""
+FULL_BATCH_SIZE = BATCH_SIZES[-1] * NUM_THREADS
+"""Images that keep all threads busy."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +35,14 @@ class Caption:
     """A generated caption.
 
     Attributes:
-        token_ids: what the model chose, with the end mark where it set one, and the prefix.
-        log_probabilities: the model's own for each of them, natural, <= 0, at temperature 1.
-        finished: False for a caption that was cut at the length limit.
-        rank: its place among the captions of its image, 0 the best.
-        score: log-probability (with the repetition penalty where one is set) divided by
-            length**length_penalty, <= 0; captions are ranked by it where no consensus is asked for.
-        agreement: what they are ranked by where it is, in [0, 1] (see `consensus.agreement`), else None.
+        text: the detokenized caption. words: its words.
+        token_ids: the generated tokens, including the prefix and, if finished, the end token.
+        log_probabilities: the model's natural log-probability of each token at temperature 1, <= 0.
+        finished: False if the caption was truncated at the length limit.
+        rank: its index among the captions of its image, 0 for the best.
+        score: log-probability (with the repetition penalty, if any) / length**length_penalty, <= 0. Captions are
+            ranked by it unless `consensus` is set.
+        expected_utility: with `consensus`, the value in [0, 1] that captions are ranked by; otherwise None.
     """
 
     text: str
@@ -57,145 +56,8 @@ class Caption:
 
     @property
     def log_probability(self) -> float:
-        """Of the whole caption."""
+        """The natural log-probability of the whole caption."""
         return float(sum(self.log_probabilities))
-
-
-_SEARCHES: WeakKeyDictionary[Captioner, dict[SearchSpec, Callable]] = WeakKeyDictionary()
-
-
-def _token_ids(words: Sequence[str], tokenizer: Tokenizer, option: str) -> list[int]:
-    """The ids of words that the model knows, or a ConfigError that names those that it does not."""
-    [marked] = tokenizer.tokenize([words])
-    token_ids = marked[1:-1].tolist()
-    unknown = [word for word, token in zip(words, token_ids, strict=True) if token == tokenizer.unk_token_id]
-    if unknown:
-        raise ConfigError(
-            f"{option}: the model does not know {', '.join(map(repr, unknown))}; use words of its vocabulary."
-        )
-    return token_ids
-
-
-def _prefix(text: str, tokenizer: Tokenizer, segmenter: Segmenter | None) -> list[int]:
-    if not text:
-        return []
-    words = text.split() if segmenter is None else segmenter.segment(text)
-    if not words:
-        raise ConfigError(f"prefix: there are no words in {text!r}.")
-    return _token_ids(words, tokenizer, "prefix")
-
-
-def _single_words(texts: Sequence[str], tokenizer: Tokenizer, segmenter: Segmenter | None, option: str) -> list[int]:
-    """The id of each text, which must be one word, as it stands or as it is segmented."""
-    if not texts:
-        return []
-    known, words = set(tokenizer.vocabulary), []
-    for text in texts:
-        parts = [text] if text in known or segmenter is None else segmenter.segment(text)
-        if len(parts) > 1:
-            raise ConfigError(f"{option}: {text!r} is more than one word to the model; give {parts} one by one.")
-        words += parts or [text]
-    return list(dict.fromkeys(_token_ids(words, tokenizer, option)))
-
-
-@dataclass(frozen=True)
-class _Wanted:
-    """The options in the model's terms; `length` is the most tokens of a caption."""
-
-    length: int
-    prefix: list[int]
-    suppressed: list[int]
-    forced: list[int]
-
-
-def _translate(options: DecodingOptions, max_length: int, tokenizer: Tokenizer, segmenter: Segmenter | None) -> _Wanted:
-    """What the options ask of this model, or a ConfigError where it cannot be had."""
-    length = options.max_length or max_length
-    if length > max_length:
-        raise ConfigError(f"max_length must be at most {max_length}, as the model was trained, got {length}.")
-    if options.min_length > length:
-        raise ConfigError(f"min_length must be at most {length}, the tokens of a caption, got {options.min_length}.")
-    prefix = _prefix(options.prefix, tokenizer, segmenter)
-    suppressed = _single_words(options.suppress_words, tokenizer, segmenter, "suppress_words")
-    forced = _single_words(options.force_words, tokenizer, segmenter, "force_words")
-    if len(prefix) >= length:
-        raise ConfigError(f"prefix: {len(prefix)} words leave no room in captions of at most {length} tokens.")
-    if len(prefix) + len(set(forced) - set(prefix)) > length:
-        raise ConfigError(f"force_words: {len(forced)} words do not fit into captions of at most {length} tokens.")
-    for name, words in (("prefix", prefix), ("force_words", forced)):
-        if both := set(words) & set(suppressed):
-            raise ConfigError(f"suppress_words and {name} both name {tokenizer.to_words(sorted(both))}.")
-    marks = {tokenizer.end_token_id, *tokenizer.suppress_tokens}
-    if len(marks | set(suppressed)) == tokenizer.vocabulary_size:
-        raise ConfigError("suppress_words leaves no word to make captions of.")
-    return _Wanted(length, prefix, suppressed, forced)
-
-
-def _random_bits(seed: int, row_seeds: Sequence[int], samples: int, max_length: int) -> np.ndarray:
-    """Random bits, uint32 (B, samples, max_length, 2): an image's depend on its own seed and `seed` only.
-
-    A sample's do not depend on how many samples there are either.
-    """
-    # As uint64 at once: a list with a number above 2**63 in it would pass through float and lose digits.
-    keys = np.array([[seed, row] for row in row_seeds], np.uint64)
-    bits = np.stack([np.random.Philox(key=key).random_raw(samples * max_length) for key in keys])
-    return bits.view(np.uint32).reshape(len(keys), samples, max_length, 2)
-
-
-def _plan(options: DecodingOptions, wanted: _Wanted, tokenizer: Tokenizer, batch: int) -> SearchSpec:
-    beam = options.beam_width > 1
-    tracks = len(wanted.forced) + 1 if wanted.forced else options.beam_groups
-    width = options.beam_width // options.beam_groups if beam else options.samples
-    return SearchSpec(
-        batch=batch,
-        length=wanted.length,
-        start=tokenizer.start_token_id,
-        end=tokenizer.end_token_id,
-        pad=tokenizer.pad_token_id,
-        width=width,
-        tracks=tracks,
-        beam=beam,
-        forced=tuple(wanted.forced),
-        n_best=1 if not beam else options.n_best if options.consensus is None else width,
-        drawn=options.temperature > 0,
-        top_k=options.top_k is not None,
-        top_p=options.top_p is not None and options.top_p < 1,
-        repetition=options.repetition_penalty != 1,
-        diverse=options.beam_groups > 1,
-        no_repeat_ngram=options.no_repeat_ngram,
-    )
-
-
-def _numbers(
-    plan: SearchSpec,
-    options: DecodingOptions,
-    wanted: _Wanted,
-    tokenizer: Tokenizer,
-    count: int,
-    bits: np.ndarray | None,
-) -> SearchInputs:
-    suppressed = np.zeros(tokenizer.vocabulary_size, bool)
-    suppressed[[*tokenizer.suppress_tokens, *wanted.suppressed]] = True
-    prefix = np.zeros(plan.length, np.int32)
-    prefix[: len(wanted.prefix)] = wanted.prefix
-    keys = np.zeros((plan.batch, plan.group, plan.length if plan.drawn else 0, 2), np.uint32)
-    if bits is not None:
-        keys[:count] = bits[:, :, : plan.length]
-    return SearchInputs(
-        count=np.int32(count),
-        suppressed=suppressed,
-        prefix=prefix,
-        prefix_length=np.int32(len(wanted.prefix)),
-        min_length=np.int32(options.min_length),
-        first_track=np.int32(len(set(wanted.prefix) & set(wanted.forced)) if wanted.forced else -1),
-        temperature=np.float32(options.temperature),
-        top_k=np.int32(options.top_k or 0),
-        top_p=np.float32(options.top_p or 1),
-        repetition_penalty=np.float32(options.repetition_penalty),
-        length_penalty=np.float32(options.length_penalty),
-        diversity_penalty=np.float32(options.diversity_penalty),
-        keys=keys,
-    )
 
 
 def decode(
@@ -206,47 +68,53 @@ def decode(
     row_seeds: Sequence[int] | None = None,
     segmenter: Segmenter | None = None,
 ) -> list[list[Caption]]:
-    """Captions of any number of images.
+    """Search captions for any number of images.
+
+    Greedy and sampled captions do not depend on the batch: an image whose search met a tie up to rounding is searched
+    again alone. Beam search can differ between batches if two hypotheses tie up to rounding.
 
     Args:
-        features: float (B, h, w, C), activations as the backbone gives them.
-        row_seeds: one number in [0, 2**64) an image, such as a hash of its content; with
-            `options.seed` it alone decides the image's samples, whatever batch it stands in.
-        segmenter: divides `options.prefix` into words; without it they stand between spaces.
+        features: float (B, h, w, C), the backbone's activations.
+        row_seeds: per image an integer in [0, 2**64), such as a hash of its content. Together with `options.seed` it
+            determines the image's samples.
+        segmenter: splits `options.prefix` into words; without it the prefix is split at spaces.
 
     Returns:
-        For every image at most `options.n_best` captions, best first: those that ended before those that
-        were cut, then by score. There are fewer where samples or groups of beams found the same, or where a
-        beam search has not so many to choose from. Of diverse beams the best of each group come first into
-        the choice. Greedy and drawn captions are the same in any batch: an image where a tie to within the last
-        bits was decided is searched again alone. Beams are not: of two whose sums differ by such bits one batch
-        may keep the one, another the other.
+        Per image at most `options.n_best` captions, best first: finished captions before truncated ones, then by
+        score. There are fewer if samples or beam groups found the same caption, or if a beam search has too few
+        hypotheses. A diverse beam search selects the best caption of every group first.
 
     Raises:
-        ConfigError: the model does not know a word of the options, or has no positions for what they ask.
-        ValueError: the features have another shape than the model was made for.
+        ConfigError: a word of the options is out of vocabulary, or a length exceeds the model's limit.
+        ValueError: the features do not have the shape that the model was built for.
+
+    Example:
+        >>> [[caption]] = decode(bundle.captioner, features[:1], bundle.tokenizer, DecodingOptions(beam_width=4))
+        >>> caption.text
+        '一只狗在草地上奔跑'
     """
     options = options or DecodingOptions()
     expected = tuple(captioner.settings["feature_shape"])
     shape = tuple(np.shape(features))
     if len(shape) != 4 or shape[1:] != expected:
         raise ValueError(f"Expected features of shape (B, {expected}), got {shape}.")
-    wanted = _translate(options, captioner.max_length, tokenizer, segmenter)
-    features = tf.cast(features, tf.float32)  # a tensor as it is: copies of NumPy arrays cost a twentieth of a search
+    features = tf.cast(features, tf.float32)  # a tensor, since slicing and copying NumPy arrays takes 5% longer
     row_seeds = [0] * len(features) if row_seeds is None else row_seeds
     if len(row_seeds) != len(features):
-        raise ValueError(f"Expected one row seed an image, got {len(row_seeds)} for {len(features)}.")
-    results: list[list[Caption]] = []
-    for plan, *found, unsure in _search(captioner, features, tokenizer, options, wanted, row_seeds):
-        if unsure and len(features) > 1:
-            # A tie to within the last bits could fall otherwise in another batch: alone it is always the same.
-            row = slice(len(results), len(results) + 1)
-            [(plan, *found, _)] = _search(captioner, features[row], tokenizer, options, wanted, row_seeds[row])
-        results.append(_rank(plan, options, tokenizer, *found))
-    return results
+        raise ValueError(f"Expected one row seed per image, got {len(row_seeds)} for {len(features)} images.")
+    search = _Search(captioner, tokenizer, options, segmenter)
+    captions: list[list[Caption]] = []
+    for row, (spec, *result, near_tie) in enumerate(search.run(features, row_seeds)):
+        if near_tie and len(features) > 1:
+            # In another batch rounding could break the tie differently. Alone, the result is always the same.
+            alone = slice(row, row + 1)
+            [(spec, *result, _)] = search.run(features[alone], row_seeds[alone])
+        found = rank_captions(spec, options, tokenizer.end_token_id, tuple(result))
+        captions.append([_make_caption(item, rank, tokenizer) for rank, item in enumerate(found)])
+    return captions
 
 
-def draw_samples(
+def sample_token_ids(
     captioner: Captioner,
     features: np.ndarray | tf.Tensor,
     tokenizer: Tokenizer,
@@ -254,104 +122,147 @@ def draw_samples(
     samples: int,
     row_seeds: Sequence[int],
 ) -> list[list[list[int]]]:
-    """`samples` captions of each image as token_ids, each drawn for itself, so that one may come several times.
+    """Sample captions independently, so that an image may get the same caption several times.
 
     Args:
-        features: float (B, h, w, C). row_seeds: as of `decode`.
+        features: float (B, h, w, C).
+        samples: the number of captions per image.
+        row_seeds: as for `decode`.
+
+    Returns:
+        Per image and sample the token_ids, including the end token of a finished caption.
     """
     options = DecodingOptions(temperature=temperature, samples=samples, n_best=samples)
-    wanted = _translate(options, captioner.max_length, tokenizer, None)
-    end, drawn = tokenizer.end_token_id, []
-    for _, tokens, _, _, finished, _ in _search(
-        captioner, tf.cast(features, tf.float32), tokenizer, options, wanted, row_seeds
-    ):
-        rows = [row.tolist() for row in tokens]
-        drawn.append([row[: row.index(end) + 1] if done else row for row, done in zip(rows, finished, strict=True)])
-    return drawn
-
-
-def _search(
-    captioner: Captioner,
-    features: tf.Tensor,
-    tokenizer: Tokenizer,
-    options: DecodingOptions,
-    wanted: _Wanted,
-    row_seeds: Sequence[int],
-) -> list[tuple]:
-    """Of every image the plan that it was searched by, and the fields of `Found`."""
-    searches = _SEARCHES.setdefault(captioner, {})
-
-    def plan_of(batch: int) -> SearchSpec:
-        plan = _plan(options, wanted, tokenizer, batch)
-        if plan not in searches:
-            searches[plan] = compile_search(captioner, plan)
-        return plan
-
-    def run(plan: SearchSpec, rows: slice) -> list[tuple]:
-        images = features[rows]
-        count = len(images)
-        if count < plan.batch:
-            images = tf.concat([images, tf.zeros((plan.batch - count, *images.shape[1:]))], axis=0)
-        seeds = row_seeds[rows]
-        bits = _random_bits(options.seed, seeds, plan.group, captioner.max_length) if plan.drawn else None
-        numbers = _numbers(plan, options, wanted, tokenizer, count, bits)
-        found = [part.numpy()[:count] for part in searches[plan](images, numbers)]
-        return [(plan, *image) for image in zip(*found, strict=True)]
-
-    parts = [slice(start, min(start + BATCHES[-1], len(features))) for start in range(0, len(features), BATCHES[-1])]
-    plans = [plan_of(next(size for size in BATCHES if size >= part.stop - part.start)) for part in parts]
-    if len(parts) == 1 or WORKERS == 1:
-        found = map(run, plans, parts)
-    else:
-        with ThreadPoolExecutor(WORKERS) as pool:
-            found = list(pool.map(run, plans, parts))
-    return [image for part in found for image in part]
-
-
-def _rank(
-    plan: SearchSpec,
-    options: DecodingOptions,
-    tokenizer: Tokenizer,
-    tokens: np.ndarray,
-    log_probabilities: np.ndarray,
-    totals: np.ndarray,
-    finished: np.ndarray,
-) -> list[Caption]:
-    """The captions to return of those found, (M, P), (M, P), (M,) and (M,)."""
-    found: dict[tuple[int, ...], tuple] = {}
-    ended = plan.tracks * plan.n_best if plan.beam and not plan.forced else plan.n_best
-    for place in np.flatnonzero(np.isfinite(totals)).tolist():
-        row = tokens[place]
-        length = int(np.argmax(row == tokenizer.end_token_id)) + 1 if finished[place] else plan.length
-        token_ids = tuple(row[:length].tolist())
-        score = float(totals[place]) / length**options.length_penalty
-        # Of every group its best, then of every group its second, and so on.
-        turn = (place % plan.n_best if place < ended else (place - ended) % plan.width) if plan.diverse else 0
-        entry = (not finished[place], turn, -score, token_ids, log_probabilities[place, :length].tolist())
-        if token_ids not in found or entry < found[token_ids]:
-            found[token_ids] = entry
-    if options.consensus is None:
-        chosen = sorted(found.values(), key=lambda entry: entry[:3])[: options.n_best]
-        chosen.sort(key=lambda entry: (entry[0], entry[2]))
-        agreed = [None] * len(chosen)
-    else:
-        # As many as the search follows: those that `n_best` could ask for.
-        entries = sorted(found.values(), key=lambda entry: entry[:3])[: max(options.beam_width, options.samples)]
-        values = expected_utility(
-            [entry[3] for entry in entries], [sum(entry[4]) for entry in entries], options.consensus
+    search, end_token_id = _Search(captioner, tokenizer, options, None), tokenizer.end_token_id
+    sampled = []
+    for _, token_ids, _, _, finished, _ in search.run(tf.cast(features, tf.float32), row_seeds):
+        rows = [row.tolist() for row in token_ids]
+        sampled.append(
+            [row[: row.index(end_token_id) + 1] if ended else row for row, ended in zip(rows, finished, strict=True)]
         )
-        order = sorted(range(len(entries)), key=lambda place: (entries[place][0], -values[place]))[: options.n_best]
-        chosen, agreed = [entries[place] for place in order], [float(values[place]) for place in order]
-    return [
-        Caption(
-            text=tokenizer.detokenize(token_ids),
-            words=tuple(tokenizer.to_words(token_ids)),
-            token_ids=token_ids,
-            log_probabilities=tuple(values),
-            finished=not cut,
-            rank=rank,
-            score=-negative,
-            expected_utility=agreed[rank],
+    return sampled
+
+
+def _make_caption(found: FoundCaption, rank: int, tokenizer: Tokenizer) -> Caption:
+    return Caption(
+        text=tokenizer.detokenize(found.token_ids),
+        words=tuple(tokenizer.to_words(found.token_ids)),
+        token_ids=found.token_ids,
+        log_probabilities=found.log_probs,
+        finished=found.finished,
+        rank=rank,
+        score=found.score,
+        expected_utility=found.expected_utility,
+    )
+
+
+_COMPILED: WeakKeyDictionary[Captioner, dict[SearchSpec, Callable]] = WeakKeyDictionary()
+
+
+class _Search:
+    """The searches that some options need from a captioner, compiled at first use for each batch size."""
+
+    def __init__(
+        self, captioner: Captioner, tokenizer: Tokenizer, options: DecodingOptions, segmenter: Segmenter | None
+    ) -> None:
+        self.captioner, self.tokenizer, self.options = captioner, tokenizer, options
+        self.constraints = resolve_constraints(options, captioner.max_length, tokenizer, segmenter)
+        self.compiled = _COMPILED.setdefault(captioner, {})
+
+    def run(self, features: tf.Tensor, row_seeds: Sequence[int]) -> list[tuple]:
+        """Search features (B, h, w, C).
+
+        Returns:
+            Per image the spec that it was searched with, followed by its row of every field of `SearchResult`.
+        """
+        step = BATCH_SIZES[-1]
+        chunks = [slice(start, min(start + step, len(features))) for start in range(0, len(features), step)]
+        specs = [self._spec(chunk.stop - chunk.start) for chunk in chunks]
+
+        def run(spec: SearchSpec, chunk: slice) -> list[tuple]:
+            return self._run_chunk(spec, features[chunk], row_seeds[chunk])
+
+        if len(chunks) == 1 or NUM_THREADS == 1:
+            results = map(run, specs, chunks)
+        else:
+            with ThreadPoolExecutor(NUM_THREADS) as pool:
+                results = list(pool.map(run, specs, chunks))
+        return [image for chunk in results for image in chunk]
+
+    def _run_chunk(self, spec: SearchSpec, features: tf.Tensor, row_seeds: Sequence[int]) -> list[tuple]:
+        num_images = len(features)
+        if num_images < spec.batch_size:
+            padding = tf.zeros((spec.batch_size - num_images, *features.shape[1:]))
+            features = tf.concat([features, padding], axis=0)
+        result = self.compiled[spec](features, self._inputs(spec, row_seeds))
+        return [(spec, *image) for image in zip(*(part.numpy()[:num_images] for part in result), strict=True)]
+
+    def _spec(self, num_images: int) -> SearchSpec:
+        """The spec for a number of images; its search is compiled when this returns."""
+        options, tokenizer, forced = self.options, self.tokenizer, self.constraints.forced
+        beam = options.beam_width > 1
+        width = options.beam_width // options.beam_groups if beam else options.samples
+        spec = SearchSpec(
+            batch_size=next(size for size in BATCH_SIZES if size >= num_images),
+            length=self.constraints.length,
+            start_token_id=tokenizer.start_token_id,
+            end_token_id=tokenizer.end_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+            width=width,
+            tracks=len(forced) + 1 if forced else options.beam_groups,
+            beam=beam,
+            forced_tokens=tuple(forced),
+            n_best=1 if not beam else options.n_best if options.consensus is None else width,
+            sampled=options.temperature > 0,
+            top_k=options.top_k is not None,
+            top_p=options.top_p is not None and options.top_p < 1,
+            repetition_penalty=options.repetition_penalty != 1,
+            diverse=options.beam_groups > 1,
+            no_repeat_ngram=options.no_repeat_ngram,
         )
-        for rank, (cut, _, negative, token_ids, values) in enumerate(chosen)
-    ]
+        if spec not in self.compiled:
+            self.compiled[spec] = compile_search(self.captioner, spec)
+        return spec
+
+    def _inputs(self, spec: SearchSpec, row_seeds: Sequence[int]) -> SearchInputs:
+        options, constraints, num_images = self.options, self.constraints, len(row_seeds)
+        suppressed = np.zeros(self.tokenizer.vocabulary_size, bool)
+        suppressed[[*self.tokenizer.suppress_tokens, *constraints.suppressed]] = True
+        prefix = np.zeros(spec.length, np.int32)
+        prefix[: len(constraints.prefix)] = constraints.prefix
+        length = spec.length if spec.sampled else 0
+        random_bits = np.zeros((spec.batch_size, spec.num_hypotheses, length, 2), np.uint32)
+        if spec.sampled:
+            bits = _random_bits(options.seed, row_seeds, spec.num_hypotheses, self.captioner.max_length)
+            random_bits[:num_images] = bits[:, :, : spec.length]
+        return SearchInputs(
+            num_images=np.int32(num_images),
+            suppressed=suppressed,
+            prefix=prefix,
+            prefix_length=np.int32(len(constraints.prefix)),
+            min_length=np.int32(options.min_length),
+            first_track=np.int32(_first_track(constraints)),
+            temperature=np.float32(options.temperature),
+            top_k=np.int32(options.top_k or 0),
+            top_p=np.float32(options.top_p or 1),
+            repetition_penalty=np.float32(options.repetition_penalty),
+            length_penalty=np.float32(options.length_penalty),
+            diversity_penalty=np.float32(options.diversity_penalty),
+            random_bits=random_bits,
+        )
+
+
+def _first_track(constraints: Constraints) -> int:
+    """With forced words, the track for as many of them as the prefix contains; otherwise -1 for all tracks."""
+    return len(set(constraints.prefix) & set(constraints.forced)) if constraints.forced else -1
+
+
+def _random_bits(seed: int, row_seeds: Sequence[int], samples: int, max_length: int) -> np.ndarray:
+    """Random bits, uint32 (B, samples, max_length, 2).
+
+    An image's bits depend only on its row seed and `seed`; a sample's bits do not depend on the number of samples.
+    """
+    # Convert directly to uint64: through float, integers above 2**53 would lose digits.
+    keys = np.array([[seed, row_seed] for row_seed in row_seeds], np.uint64)
+    bits = np.stack([np.random.Philox(key=key).random_raw(samples * max_length) for key in keys])
+    return bits.view(np.uint32).reshape(len(keys), samples, max_length, 2)

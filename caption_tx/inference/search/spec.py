@@ -1,8 +1,7 @@
-"""What a search is given and gives, and what every step of it does to the model's log-probabilities.
+"""The static shape, the inputs and the result of a compiled search.
 
-Letters: B images, G captions of each that are followed at once, P positions, V vocabulary_size. A search has
-G samples, or G = tracks * width beams: a track is a group of diverse beams or, with forced words, the beams
-that hold as many of them as the track's number. The captions of an image share its keys and values.
+Shape letters here: B images, G hypotheses that are extended at once for each image, M captions returned for each
+image, P positions, V vocabulary_size. The hypotheses of an image share its cross-attention keys and values.
 """
 
 from __future__ import annotations
@@ -12,56 +11,66 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from caption_tx.inference.search.logits import NEVER, repeating, words_of
-
 
 @dataclass(frozen=True)
 class SearchSpec:
-    """What the graph of a search depends on; all else is a number that it is given.
+    """Everything that the compiled graph of a search depends on. All other options are run-time inputs.
+
+    A search extends `width * tracks` hypotheses per image. Without beam search they are independent samples. With
+    beam search, a track is one group of a diverse beam search or, with forced words, the beams that contain a given
+    number of them: 0 in the first track, all of them in the last.
 
     Attributes:
-        batch: B. length: P, most tokens of a caption. end, pad: token ids.
-        width: captions of a track. tracks: 1, or the diverse groups, or the forced words and one more.
-        beam: a beam search; else each of `width` captions goes its own way.
-        forced: tokens that each caption must hold. n_best: captions kept of each track.
-        drawn, top_k, top_p, repetition, diverse: whether the option of that name is in use.
-        no_repeat_ngram: its size, or 0.
+        batch_size: B. length: P, the most tokens in a caption.
+        start_token_id, end_token_id, pad_token_id: the special tokens.
+        width: hypotheses per track. tracks: 1, the number of beam groups, or the number of forced words plus one.
+        beam: beam search; otherwise greedy search or sampling.
+        forced_tokens: tokens that every caption must contain.
+        n_best: finished captions kept per track.
+        sampled, top_k, top_p, repetition_penalty, diverse: whether the option is in use.
+        no_repeat_ngram: n-gram size, or 0.
     """
 
-    batch: int
+    batch_size: int
     length: int
-    start: int
-    end: int
-    pad: int
+    start_token_id: int
+    end_token_id: int
+    pad_token_id: int
     width: int = 1
     tracks: int = 1
     beam: bool = False
-    forced: tuple[int, ...] = ()
+    forced_tokens: tuple[int, ...] = ()
     n_best: int = 1
-    drawn: bool = False
+    sampled: bool = False
     top_k: bool = False
     top_p: bool = False
-    repetition: bool = False
+    repetition_penalty: bool = False
     diverse: bool = False
     no_repeat_ngram: int = 0
 
     @property
-    def group(self) -> int:
+    def num_hypotheses(self) -> int:
         """G."""
         return self.width * self.tracks
 
+    @property
+    def finished_tracks(self) -> int:
+        """The number of tracks whose beams may end. With forced words only the last one, which contains them all."""
+        return 1 if self.forced_tokens else self.tracks
+
 
 class SearchInputs(NamedTuple):
-    """What a search is given beside the features; scalars where no shape stands.
+    """The run-time inputs of a search besides the features. They are scalars unless a shape is given.
 
     Attributes:
-        count: images of the batch that are there; the others are padding. barred: boolean (V,), tokens that
-            are never taken. prefix: int (P,), of which the first `prefix_length` are the captions' start.
-        keys: uint32 (B, G, P, 2), the random bits of every caption and position.
-        first_track: of the track that the search begins in, or -1 for all.
+        num_images: images in the batch; the remaining rows are padding.
+        suppressed: boolean (V,), tokens that are never generated.
+        prefix: int (P,), whose first `prefix_length` tokens start every caption.
+        first_track: the track that the search starts in, or -1 for all.
+        random_bits: uint32 (B, G, P, 2), the random bits of every hypothesis and position; P is 0 without sampling.
     """
 
-    count: tf.Tensor
+    num_images: tf.Tensor
     suppressed: tf.Tensor
     prefix: tf.Tensor
     prefix_length: tf.Tensor
@@ -73,53 +82,37 @@ class SearchInputs(NamedTuple):
     repetition_penalty: tf.Tensor
     length_penalty: tf.Tensor
     diversity_penalty: tf.Tensor
-    keys: tf.Tensor
+    random_bits: tf.Tensor
 
 
 class SearchResult(NamedTuple):
-    """Captions of a search, (B, M): those that ended first, for beams followed by those that were cut.
+    """The captions that a search found. Beam search returns the finished captions first, then the truncated ones.
 
     Attributes:
-        tokens: int (B, M, P), log_probabilities: float32 (B, M, P), the model's own, up to the end mark.
-        total: sum of the log-probabilities with their penalties, -inf where there is no caption.
-        finished: boolean. doubtful: boolean (B,), whether a near tie was decided on the way.
+        token_ids: int (B, M, P).
+        log_probs: float32 (B, M, P), the model's own log-probability of every token up to the end token.
+        total: float32 (B, M), the sum of the log-probabilities including penalties; -inf marks an empty slot.
+        finished: boolean (B, M).
+        near_tie: boolean (B,), whether a step chose between tokens that were tied up to rounding.
     """
 
-    tokens: tf.Tensor
-    log_probabilities: tf.Tensor
+    token_ids: tf.Tensor
+    log_probs: tf.Tensor
     total: tf.Tensor
     finished: tf.Tensor
     near_tie: tf.Tensor
 
 
-def next_values(
-    plan: SearchSpec, numbers: SearchInputs, log_probs: tf.Tensor, tokens: tf.Tensor, index: tf.Tensor
-) -> tf.Tensor:
-    """Log-probabilities (B, G, V) of the next tokens with the penalties, and -inf where a token is barred."""
-    vocabulary_size = log_probs.shape[-1]
-    is_end = tf.range(vocabulary_size) == plan.end
-    values = log_probs
-    if plan.repetition:
-        there = words_of(tokens, tf.broadcast_to(tf.range(plan.length) < index, tokens.shape), vocabulary_size)
-        values = tf.where(there, values * numbers.repetition_penalty, values)
-    suppressed = numbers.suppressed | (is_end & (index < numbers.min_length))
-    if plan.no_repeat_ngram:
-        suppressed |= repeating(tokens, index, plan.no_repeat_ngram, vocabulary_size)
-        # Where every word would repeat, the caption ends.
-        suppressed &= ~(is_end & tf.reduce_all(suppressed, axis=-1, keepdims=True))
-    return tf.where(suppressed, NEVER, values)
+def gather_hypotheses(array: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
+    """Select hypotheses: (B, G, ..) at int (B, M) -> (B, M, ..)."""
+    return tf.gather(array, indices, axis=1, batch_dims=1)
 
 
-def take(array: tf.Tensor, places: tf.Tensor) -> tf.Tensor:
-    """Of (B, G, ..) the entries at int (B, M) -> (B, M, ..)."""
-    return tf.gather(array, places, axis=1, batch_dims=1)
+def gather_tokens(array: tf.Tensor, token_ids: tf.Tensor) -> tf.Tensor:
+    """Select one token per hypothesis: (B, G, V) at int (B, G) -> (B, G)."""
+    return tf.gather(array, token_ids, axis=2, batch_dims=2)
 
 
-def entry_at(array: tf.Tensor, places: tf.Tensor) -> tf.Tensor:
-    """Of (B, G, V) one entry each at int (B, G) -> (B, G)."""
-    return tf.gather(array, places, axis=2, batch_dims=2)
-
-
-def put(array: tf.Tensor, index: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
-    """(B, G, P) with (B, G) at position `index`."""
+def set_position(array: tf.Tensor, index: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
+    """Return (B, G, P) with position `index` replaced by (B, G) values."""
     return tf.where(tf.range(array.shape[-1]) == index, values[..., None], array)

@@ -25,7 +25,7 @@ from caption_tx.data.features.backbone import dequantize
 from caption_tx.data.features.cache import FeatureCache
 from caption_tx.data.preparation import SegmentedCorpus
 from caption_tx.data.text.tokenizer import Tokenizer
-from caption_tx.inference.search.decode import draw_samples
+from caption_tx.inference.search.decode import sample_token_ids
 from caption_tx.model.captioner import Captioner
 from caption_tx.threads import without_tuning
 from caption_tx.training.objective import token_losses
@@ -148,7 +148,7 @@ class Tuner:
         """Draws captions of a batch and makes one step; their rewards (B, M), and the captions."""
         config, packed, captions = self.config, self.captions.packed, self.captions
         seeds = [((config.seed + epoch) << 32) + int(number) for number in numbers]
-        samples = draw_samples(
+        samples = sample_token_ids(
             self.captioner, dequantize(features), self.tokenizer, config.temperature, config.samples, seeds
         )
         rewards = np.array(

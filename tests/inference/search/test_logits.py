@@ -4,34 +4,41 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from caption_tx.inference.search.logits import DOUBT, gumbel, keep_top_k, keep_top_p, likeliest, repeating
+from caption_tx.inference.search.logits import (
+    TIE_MARGIN,
+    argmax,
+    gumbel_noise,
+    keep_top_k,
+    keep_top_p,
+    repeated_ngram_mask,
+)
 
-TIE, HAIR, APART = 0.0, DOUBT / 4, 100 * DOUBT
+TIE, HAIR, APART = 0.0, TIE_MARGIN / 4, 100 * TIE_MARGIN
 """Nats between two words: none, less and more than what batches can change."""
 
 
 def make_shares(*gaps):
     """Shares (1, 1, V), float32, in no order, whose logarithms lie so far apart, from the highest on."""
     logits = -np.cumsum([0.0, *gaps])
-    shares = np.exp(logits - np.logaddexp.reduce(logits)).astype(np.float32)
-    order = np.random.default_rng(0).permutation(len(shares))
-    return shares[order][None, None], np.argsort(order)
+    probs = np.exp(logits - np.logaddexp.reduce(logits)).astype(np.float32)
+    order = np.random.default_rng(0).permutation(len(probs))
+    return probs[order][None, None], np.argsort(order)
 
 
-def run(keep, shares, wanted, temperature=1.0):
-    kept, border = keep(tf.constant(shares), tf.constant(wanted), tf.constant(temperature, tf.float32))
+def run(keep, probs, wanted, temperature=1.0):
+    kept, border = keep(tf.constant(probs), tf.constant(wanted), tf.constant(temperature, tf.float32))
     return kept.numpy()[0, 0], border.numpy()[0, 0]
 
 
-def sorted_top_k(shares, k):
-    lowest = np.sort(shares)[::-1][min(k, len(shares)) - 1]
-    return np.where(shares >= lowest, shares, 0)
+def sorted_top_k(probs, k):
+    lowest = np.sort(probs)[::-1][min(k, len(probs)) - 1]
+    return np.where(probs >= lowest, probs, 0)
 
 
-def sorted_top_p(shares, p):
-    descending = np.sort(shares)[::-1].astype(np.float64)
+def sorted_top_p(probs, p):
+    descending = np.sort(probs)[::-1].astype(np.float64)
     lowest = descending[np.searchsorted(np.cumsum(descending), p * descending.sum())]
-    return np.where(shares >= np.float32(lowest), shares, 0)
+    return np.where(probs >= np.float32(lowest), probs, 0)
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 300])
@@ -39,14 +46,14 @@ def test_top_k_and_top_p_keep_what_sorting_keeps(count):
     random = np.random.default_rng(count)
     for _ in range(2):
         logits = random.normal(0, 3, count)
-        shares = (np.exp(logits) / np.exp(logits).sum()).astype(np.float32)
-        shares[random.integers(0, count, count // 3)] = shares[0]  # exact ties
-        shares /= shares.sum()
+        probs = (np.exp(logits) / np.exp(logits).sum()).astype(np.float32)
+        probs[random.integers(0, count, count // 3)] = probs[0]  # exact ties
+        probs /= probs.sum()
         for k in {1, count // 2 + 1, count + 3}:
-            np.testing.assert_array_equal(run(keep_top_k, shares[None, None], k)[0], sorted_top_k(shares, k))
+            np.testing.assert_array_equal(run(keep_top_k, probs[None, None], k)[0], sorted_top_k(probs, k))
         for p in (0.0123, 0.77, 0.987):
-            wanted = sorted_top_p(shares, p)
-            np.testing.assert_array_equal(run(keep_top_p, shares[None, None], np.float32(p))[0], wanted)
+            wanted = sorted_top_p(probs, p)
+            np.testing.assert_array_equal(run(keep_top_p, probs[None, None], np.float32(p))[0], wanted)
 
 
 @pytest.mark.parametrize("exponent", [-20, -3, -1])
@@ -55,9 +62,9 @@ def test_neighboring_numbers_are_told_apart(exponent):
     low = np.float32(2.0**exponent * 1.2345)
     high = np.nextafter(low, np.float32(1))
     for pair in ((high, low), (low, high), (np.nextafter(high, np.float32(1)), high)):
-        shares = np.array([0, *pair, 0], np.float32)[None, None]
-        kept, border = run(keep_top_k, shares, 1)
-        np.testing.assert_array_equal(kept, sorted_top_k(shares[0, 0], 1))
+        probs = np.array([0, *pair, 0], np.float32)[None, None]
+        kept, border = run(keep_top_k, probs, 1)
+        np.testing.assert_array_equal(kept, sorted_top_k(probs[0, 0], 1))
         assert np.count_nonzero(kept) == 1
         assert border.tolist() == [False, True, True, False]  # either could be the higher in another batch
 
@@ -65,8 +72,8 @@ def test_neighboring_numbers_are_told_apart(exponent):
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 20.0])
 def test_top_k_doubts_the_words_at_its_border_only(temperature):
     for gap, unsure in ((HAIR, True), (APART, False), (TIE, False)):
-        shares, place = make_shares(0.5, 0.5, gap / temperature, 0.5)
-        kept, border = run(keep_top_k, shares, 3, temperature)
+        probs, place = make_shares(0.5, 0.5, gap / temperature, 0.5)
+        kept, border = run(keep_top_k, probs, 3, temperature)
         assert np.count_nonzero(kept) == 3 + (gap == TIE)  # words as likely as the last one stay in
         wanted = np.zeros(5, bool)
         wanted[place[[2, 3]]] = unsure
@@ -75,8 +82,8 @@ def test_top_k_doubts_the_words_at_its_border_only(temperature):
 
 @pytest.mark.parametrize("kept_count", [1, 2, 3])
 def test_top_p_doubts_what_a_last_bit_of_the_mass_decides(kept_count):
-    shares, place = make_shares(0.5, 0.5, 0.5, 0.5)
-    descending = np.sort(shares[0, 0].astype(np.float64))[::-1]
+    probs, place = make_shares(0.5, 0.5, 0.5, 0.5)
+    descending = np.sort(probs[0, 0].astype(np.float64))[::-1]
     mass = descending[:kept_count].sum() / descending.sum()
     for distance, count, unsure in (
         (-1e-7, kept_count, {kept_count - 1, kept_count}),
@@ -84,7 +91,7 @@ def test_top_p_doubts_what_a_last_bit_of_the_mass_decides(kept_count):
         (-1e-3, kept_count, set()),
         (1e-3, kept_count + 1, set()),
     ):
-        kept, border = run(keep_top_p, shares, np.float32(mass + distance))
+        kept, border = run(keep_top_p, probs, np.float32(mass + distance))
         if abs(distance) > 1e-5:
             assert np.count_nonzero(kept) == count
             assert not border.any()
@@ -94,16 +101,16 @@ def test_top_p_doubts_what_a_last_bit_of_the_mass_decides(kept_count):
 
 
 def test_top_p_doubts_a_tie_of_words_on_its_border():
-    shares, place = make_shares(0.5, HAIR, 0.5)
-    p = shares[0, 0, place[0]] + 0.5 * shares[0, 0, place[1]]
-    kept, border = run(keep_top_p, shares, p)
+    probs, place = make_shares(0.5, HAIR, 0.5)
+    p = probs[0, 0, place[0]] + 0.5 * probs[0, 0, place[1]]
+    kept, border = run(keep_top_p, probs, p)
     assert np.flatnonzero(kept).tolist() == sorted(place[:2])
     assert np.flatnonzero(border).tolist() == sorted(place[1:3])
 
 
 def test_the_likeliest_says_when_another_is_as_good():
     values = tf.constant([[1.0, 3.0, 3.0, -np.inf], [1.0, 3.0, 3.0 - HAIR, 0.0], [3.0, 1.0, 3.0 - APART, 0.0]])
-    chosen, highest, close = likeliest(values, DOUBT)
+    chosen, highest, close = argmax(values, TIE_MARGIN)
     assert chosen.numpy().tolist() == [1, 1, 0]
     assert highest.numpy().tolist() == [3.0, 3.0, 3.0]
     assert close.numpy().tolist() == [True, True, False]
@@ -113,7 +120,7 @@ def test_noise_is_finite_for_any_bits():
     # Token 0 with a first key of 0 is scrambled to 0, so the second key alone gives the bits.
     wanted = np.array([0xFFFFFFFF, 0xFFFFFF80, 0xFFFFFF00, 0x80000000, 1, 0], np.uint32)
     keys = np.stack([np.zeros_like(wanted), unmix(wanted)], axis=-1)
-    noise = gumbel(tf.constant(keys), 1).numpy()[:, 0]
+    noise = gumbel_noise(tf.constant(keys), 1).numpy()[:, 0]
     assert np.isfinite(noise).all()
     assert (np.diff(noise) >= 0).all()
     share = np.minimum((wanted.astype(np.float64) + 0.5) / 2**32, 1 - 2.0**-24)
@@ -138,8 +145,8 @@ def unmix(bits):
 
 def test_a_run_longer_than_the_captions_repeats_nothing():
     tokens = tf.constant([[[4, 4, 4, 4]]])
-    assert np.flatnonzero(repeating(tokens, tf.constant(3), 2, 6)).tolist() == [4]
-    assert np.flatnonzero(repeating(tokens, tf.constant(3), 4, 6)).tolist() == []
+    assert np.flatnonzero(repeated_ngram_mask(tokens, tf.constant(3), 2, 6)).tolist() == [4]
+    assert np.flatnonzero(repeated_ngram_mask(tokens, tf.constant(3), 4, 6)).tolist() == []
     for size in (5, 8):
-        nothing = repeating(tokens, tf.constant(3), size, 6)
+        nothing = repeated_ngram_mask(tokens, tf.constant(3), size, 6)
         assert nothing.shape == (1, 1, 6) and not nothing.numpy().any()

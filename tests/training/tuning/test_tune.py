@@ -17,7 +17,15 @@ from pycocoevalcap.cider.cider import Cider
 
 from caption_tx.bundle import load_bundle
 from caption_tx.cli import main
-from caption_tx.config import Config, CorpusConfig, ModelConfig, TextConfig, TrainingConfig, TuningConfig
+from caption_tx.config import (
+    Config,
+    CorpusConfig,
+    DecodingOptions,
+    ModelConfig,
+    TextConfig,
+    TrainingConfig,
+    TuningConfig,
+)
 from caption_tx.data.features.backbone import dequantize
 from caption_tx.data.features.cache import open_cache
 from caption_tx.data.preparation import segment_corpus
@@ -25,7 +33,7 @@ from caption_tx.data.text.segmentation import Segmenter
 from caption_tx.data.text.tokenizer import Tokenizer
 from caption_tx.data.text.vocabulary import SPECIAL_TOKENS
 from caption_tx.errors import CaptionTxError, ConfigError
-from caption_tx.inference.search.decode import DecodingOptions, decode, draw_samples
+from caption_tx.inference.search.decode import decode, sample_token_ids
 from caption_tx.training.callbacks import CaptionMetrics
 from caption_tx.training.fit import train
 from caption_tx.training.tuning.reward import CiderReward
@@ -110,10 +118,10 @@ def test_peoples_captions_of_the_last_stage_give_the_reward():
 
 def test_samples_may_come_twice_and_are_those_of_the_image_in_any_batch(make_captioner, features, tokenizer):
     captioner = make_captioner(seed=5)
-    drawn = draw_samples(captioner, features[:3], tokenizer, 0.3, 12, [7, 8, 9])
+    drawn = sample_token_ids(captioner, features[:3], tokenizer, 0.3, 12, [7, 8, 9])
     assert [len(each) for each in drawn] == [12, 12, 12]
     assert any(len({tuple(tokens) for tokens in each}) < 12 for each in drawn)
-    assert draw_samples(captioner, features[1:2], tokenizer, 0.3, 12, [8]) == drawn[1:2]
+    assert sample_token_ids(captioner, features[1:2], tokenizer, 0.3, 12, [8]) == drawn[1:2]
     options = DecodingOptions(temperature=0.3, samples=12, n_best=12)
     [kept] = decode(captioner, features[1:2], tokenizer, options, [8])
     assert {caption.token_ids for caption in kept} == {tuple(tokens) for tokens in drawn[1]}
