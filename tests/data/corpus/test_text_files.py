@@ -1,4 +1,4 @@
-"""Captions in every encoding that they come in, and damaged ones."""
+"""Detection of encodings, and lines of intact and damaged text files."""
 
 import os
 import random
@@ -37,7 +37,10 @@ TRADITIONAL = (
     "人們在雨中撐著傘過馬路。",
 )
 ENCODED = [
-    *((name, found, SIMPLIFIED) for name, found in (("utf-8", "utf-8"), ("utf-8-sig", "utf-8"), ("utf-16", "utf-16"))),
+    *(
+        (name, detected, SIMPLIFIED)
+        for name, detected in (("utf-8", "utf-8"), ("utf-8-sig", "utf-8"), ("utf-16", "utf-16"))
+    ),
     *((name, name, SIMPLIFIED) for name in ("utf-16-le", "utf-16-be", "gb18030")),
     *((name, "gb18030", SIMPLIFIED) for name in ("gbk", "gb2312")),
     *((name, name, TRADITIONAL) for name in ("gb18030", "big5", "utf-16-le", "utf-8")),
@@ -45,9 +48,9 @@ ENCODED = [
 
 
 def lines_of(path, encoding=None):
-    bad = []
-    found = list(TextFile.open(path, encoding).lines(lambda *place: bad.append(place)))
-    return found, [(number, reason) for number, reason, _ in bad]
+    errors = []
+    lines = list(TextFile.open(path, encoding).lines(lambda *error: errors.append(error)))
+    return lines, [(line_number, reason) for line_number, reason, _ in errors]
 
 
 @pytest.fixture
@@ -59,15 +62,15 @@ def write(tmp_path):
     return write_file
 
 
-@pytest.mark.parametrize(("encoding", "found", "captions"), ENCODED)
+@pytest.mark.parametrize(("encoding", "detected", "captions"), ENCODED)
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_a_dozen_captions_of_every_encoding(write, encoding, found, captions, end):
-    path = write(end.join(f"{place}.jpg#zhc#0 {caption}" for place, caption in enumerate(captions)).encode(encoding))
-    assert find_encoding(path) == found
-    lines, bad = lines_of(path)
-    assert bad == []
-    assert [(number, text.rstrip("\n")) for number, text in lines] == [
-        (place + 1, f"{place}.jpg#zhc#0 {caption}") for place, caption in enumerate(captions)
+def test_dozen_captions_in_every_encoding(write, encoding, detected, captions, end):
+    path = write(end.join(f"{index}.jpg#zhc#0 {caption}" for index, caption in enumerate(captions)).encode(encoding))
+    assert find_encoding(path) == detected
+    lines, errors = lines_of(path)
+    assert errors == []
+    assert [(line_number, text.rstrip("\n")) for line_number, text in lines] == [
+        (index + 1, f"{index}.jpg#zhc#0 {caption}") for index, caption in enumerate(captions)
     ]
 
 
@@ -75,14 +78,14 @@ def test_a_dozen_captions_of_every_encoding(write, encoding, found, captions, en
     ("encoding", "captions"), [("gb18030", SIMPLIFIED), ("gb18030", TRADITIONAL), ("big5", TRADITIONAL)]
 )
 @pytest.mark.parametrize("length", [4, 6, 99])
-def test_one_caption_without_any_latin_letter_is_enough(encoding, captions, length):
+def test_one_caption_without_latin_letters(encoding, captions, length):
     for caption in captions:
-        found = guess_encoding(caption[:length].encode(encoding))
-        # Four letters may be too few, but never taken for another encoding.
-        assert found == encoding or (length == 4 and found is None), caption
+        detected = guess_encoding(caption[:length].encode(encoding))
+        # Four letters may be too few, but never look like another encoding.
+        assert detected == encoding or (length == 4 and detected is None), caption
 
 
-def test_an_encoding_of_no_chinese_is_named_by_the_person(write):
+def test_western_encoding_must_be_named(write):
     path = write("image,caption\na.jpg,A man at a café eats crème brûlée\n".encode("cp1252"))
     with pytest.raises(
         CorpusError, match=r"captions\.txt, line 2: not UTF-8 \(byte 0xe9\).*captions\.txt:encoding=cp1252'"
@@ -91,10 +94,10 @@ def test_an_encoding_of_no_chinese_is_named_by_the_person(write):
     assert lines_of(path, "cp1252")[0][1][1].strip() == "a.jpg,A man at a café eats crème brûlée"
 
 
-@pytest.mark.parametrize(("encoding", "found", "captions"), ENCODED)
-def test_captions_behind_much_ascii(write, encoding, found, captions):
+@pytest.mark.parametrize(("encoding", "detected", "captions"), ENCODED)
+def test_captions_after_much_ascii(write, encoding, detected, captions):
     text = "a.jpg#0\tA dog runs .\n" * 20_000 + "".join(f"b.jpg#zhc#0 {caption}\n" for caption in captions * 300)
-    assert find_encoding(write(text.encode(encoding))) == found
+    assert find_encoding(write(text.encode(encoding))) == detected
 
 
 def test_lines_end_at_line_ends_only(write):
@@ -112,19 +115,19 @@ def test_lines_end_at_line_ends_only(write):
     )
 
 
-def test_a_long_line(write):
+def test_long_line(write):
     text = "狗" * 3_000_000
     assert lines_of(write(f"{text}\nb".encode())) == ([(1, f"{text}\n"), (2, "b")], [])
 
 
-def test_a_few_damaged_lines_of_utf_8_are_told(write):
+def test_few_damaged_lines_of_utf_8_are_errors(write):
     good = "".join(f"{caption}\n" for caption in SIMPLIFIED).encode()
-    lines, bad = lines_of(write(good + b"\xb9\xb7\n" + good + b"a\xff\n"))
-    assert [number for number, _ in lines] == [*range(1, 13), *range(14, 26)]
-    assert bad == [(13, "not UTF-8 (byte 0xb9)"), (26, "not UTF-8 (byte 0xff)")]
+    lines, errors = lines_of(write(good + b"\xb9\xb7\n" + good + b"a\xff\n"))
+    assert [line_number for line_number, _ in lines] == [*range(1, 13), *range(14, 26)]
+    assert errors == [(13, "not UTF-8 (byte 0xb9)"), (26, "not UTF-8 (byte 0xff)")]
 
 
-def test_one_damaged_byte_in_a_file_of_one_line(write):
+def test_damaged_byte_in_a_file_of_one_line(write):
     data = "，".join(SIMPLIFIED).encode() + b"\xe7," + "，".join(SIMPLIFIED).encode()
     path = write(data)
     assert find_encoding(path) == "utf-8"
@@ -132,7 +135,7 @@ def test_one_damaged_byte_in_a_file_of_one_line(write):
 
 
 @pytest.mark.parametrize("encoding", ["gb18030", "big5", "utf-16"])
-def test_damaged_lines_of_other_encodings_are_told(write, encoding):
+def test_damaged_lines_of_other_encodings_are_errors(write, encoding):
     captions = SIMPLIFIED if encoding != "big5" else TRADITIONAL
     lines = [f"{caption}\n".encode(encoding) for caption in captions]
     if encoding == "utf-16":
@@ -142,27 +145,27 @@ def test_damaged_lines_of_other_encodings_are_told(write, encoding):
         ]
     else:
         lines.append(b"\xff\xff\n")
-    found, bad = lines_of(write(b"".join(lines)))
-    assert [text for _, text in found] == [f"{caption}\n" for caption in captions]
-    assert len(bad) == 1
-    assert bad[0][0] == 13
-    assert bad[0][1].startswith(f"not {encoding.upper()} (byte 0x")
+    decoded, errors = lines_of(write(b"".join(lines)))
+    assert [text for _, text in decoded] == [f"{caption}\n" for caption in captions]
+    assert len(errors) == 1
+    assert errors[0][0] == 13
+    assert errors[0][1].startswith(f"not {encoding.upper()} (byte 0x")
 
 
-def test_a_head_that_is_cut_within_a_letter():
+def test_head_truncated_within_a_letter():
     for encoding in ("utf-8", "gb18030"):
         data = (SIMPLIFIED[0] * 4000).encode(encoding)
         assert guess_encoding(data[:HEAD_BYTES]) == encoding
         assert guess_encoding(data[: HEAD_BYTES - 1]) == encoding
 
 
-def test_a_zero_byte_is_not_utf_16(write):
+def test_zero_bytes_are_not_utf_16(write):
     assert find_encoding(write(b"\0#0\tone\n")) == "utf-8"
     assert find_encoding(write(b"a.jpg\tone\0\0\0\nb.jpg\tdogs are running over the green lawn\n")) == "utf-8"
     assert find_encoding(write(b"")) == "utf-8"
 
 
-def test_the_named_encoding_holds(write):
+def test_named_encoding_overrides_detection(write):
     path = write("狗在跑\nb\n".encode("gbk"))
     assert lines_of(path, "GBK") == ([(1, "狗在跑\n"), (2, "b\n")], [])
     assert TextFile.open(path, "cp936").encoding == TextFile.open(path, "gb2312").encoding == "gb18030"
@@ -171,7 +174,7 @@ def test_the_named_encoding_holds(write):
 
 
 @pytest.mark.parametrize("name", ["klingon", "hex", "rot13", "zlib", "", "x\0y", "mbcs"])
-def test_an_unknown_encoding(write, name):
+def test_unknown_encoding(write, name):
     path = write(b"a\n")
     if not name:
         assert TextFile.open(path, name).encoding == "utf-8"
@@ -180,42 +183,46 @@ def test_an_unknown_encoding(write, name):
         TextFile.open(path, name)
 
 
-def test_advice_does_not_name_the_encoding_that_failed(write):
+def test_advice_does_not_suggest_the_encoding_that_failed(write):
     path = write(b"a.jpg#0 \x81\xff\n")
     advice = {}
     for name in ("gb18030", "utf-8"):
-        list(TextFile.open(path, name).lines(lambda number, reason, message, name=name: advice.update({name: message})))
+        list(
+            TextFile.open(path, name).lines(
+                lambda line_number, reason, message, name=name: advice.update({name: message})
+            )
+        )
     assert advice["gb18030"].startswith("not GB18030 (byte 0x81); fix the line")
     assert "encoding=" not in advice["gb18030"]
     assert f"{path}:encoding=gb18030'" in advice["utf-8"]
 
 
-def test_a_mark_of_utf_16_within_a_file_is_none(write):
+def test_byte_order_mark_within_a_file_is_not_utf_16(write):
     assert guess_encoding(b"\n\xfe\xff") is None
     with pytest.raises(CorpusError, match="line 2: not UTF-8"):
         find_encoding(write(b"\n\xfe\xff"))
 
 
 @pytest.mark.parametrize("name", ["idna", "punycode", "undefined", "utf-32", "unicode_escape", "utf-7"])
-def test_an_odd_encoding_is_an_error_with_a_line(write, name):
+def test_unusual_encodings(write, name):
     path = write(b"\\x\xff+AA\n\x80-a\n")
     try:
-        lines, bad = lines_of(path, name)
+        lines, errors = lines_of(path, name)
     except CorpusError as error:
         assert "captions.txt, line 1: not" in str(error)
         with pytest.raises(CorpusError, match=r"captions\.txt: not"):
             TextFile.open(path, name).text()
     else:
-        assert len(lines) + len(bad) >= 1
+        assert len(lines) + len(errors) >= 1
 
 
-def test_what_is_no_text_is_an_error_that_says_what_to_do(write):
+def test_binary_file_is_rejected_with_advice(write):
     data = random.Random(0).randbytes(5000)
     with pytest.raises(CorpusError, match=r"captions\.txt, line 1: not UTF-8 \(byte 0x.*:encoding=cp1252', or save"):
         TextFile.open(write(data))
 
 
-def test_what_is_no_file(tmp_path):
+def test_path_that_is_not_a_file(tmp_path):
     with pytest.raises(CorpusError, match="is not a file"):
         TextFile.open(tmp_path)
     with pytest.raises(CorpusError, match="is not a file"):
@@ -225,11 +232,11 @@ def test_what_is_no_file(tmp_path):
         TextFile.open(tmp_path / "pipe", "utf-8")
 
 
-def test_a_file_that_vanishes(write):
+def test_deleted_file(write):
     path = write(b"a\n")
     file = TextFile.open(path)
     path.unlink()
     with pytest.raises(CorpusError, match=r"captions\.txt: No such file"):
-        list(file.lines(lambda *place: None))
+        list(file.lines(lambda *error: None))
     with pytest.raises(CorpusError, match=r"captions\.txt: No such file"):
         file.text()

@@ -1,0 +1,117 @@
+"""Folders of images with text files of the same name."""
+
+import os
+
+import pytest
+
+from caption_tx.config import Source
+from caption_tx.data.corpus.table import read_corpus
+from caption_tx.errors import CorpusError
+
+
+def read(path, format=None, **options):
+    return read_corpus(Source(str(path), format, **options))
+
+
+def rows(table, *columns):
+    return [tuple(row) for row in table[list(columns)].to_numpy().tolist()]
+
+
+def notes(table):
+    return table.attrs["files"][0]["notes"]
+
+
+def test_images_with_text_files(write, tmp_path):
+    folder = tmp_path / "photos"
+    for name in (
+        "b.JPG",
+        "a.png",
+        "sub/c.jpeg",
+        "sub/deep/d.webp",
+        "without.jpg",
+        "two.jpg",
+        "two.png",
+        ".hidden.jpg",
+        ".git/e.jpg",
+    ):
+        write(f"photos/{name}", b"\xff")
+    write("photos/a.txt", "一只狗\n\n 两只狗 \n")
+    write("photos/b.caption", "b")
+    write("photos/sub/c.txt", "三只狗".encode("gbk"))
+    write("photos/sub/deep/d.txt", "四只猫在草地上".encode("utf-16"))
+    write("photos/two.txt", "which?")
+    write("photos/sub/notes.txt", "no image of this name")
+    write("photos/.hidden.txt", "hidden")
+    write("photos/.git/e.txt", "hidden")
+    table = read(folder)
+    assert rows(table, "image", "caption", "line") == [
+        ("a.png", "一只狗", 1),
+        ("a.png", "两只狗", 3),
+        ("b.JPG", "b", 1),
+        ("sub/c.jpeg", "三只狗", 1),
+        ("sub/deep/d.webp", "四只猫在草地上", 1),
+    ]
+    assert set(table.source) == {str(folder)}
+    assert table.attrs["skipped"] == [
+        (str(folder / "two.txt"), 1, "text file with several images of the same name"),
+        (str(folder / "sub/notes.txt"), 1, "text file with no image of the same name"),
+        (str(folder / "a.txt"), 2, "blank line"),
+    ]
+    assert table.attrs["files"][0]["encoding"] == "gb18030, utf-16, utf-8"
+    assert table.attrs["files"][0]["format"] == "folder"
+    assert read(folder, format="folder").equals(table)
+    assert notes(table) == {"images without a text file": 1}
+
+
+def test_text_files_without_a_caption_are_skipped(write, tmp_path):
+    folder = tmp_path / "photos"
+    for name in ("a.jpg", "b.jpg", "c.jpg", "d.jpg", "sub/e.jpg", "sub/e.png"):
+        write(f"photos/{name}", b"\xff")
+    write("photos/a.txt", "one")
+    write("photos/b.txt", "")
+    write("photos/c.txt", " \n\n")
+    table = read(folder)
+    assert list(table.image) == ["a.jpg"]
+    assert table.attrs["skipped"] == [(str(folder / name), 1, "no caption") for name in ("b.txt", "c.txt")]
+    assert notes(table) == {"images without a text file": 3}
+
+
+def test_each_folder_is_listed_once(write, tmp_path, monkeypatch):
+    for index in range(30):
+        write(f"photos/{index % 3}/{index}.jpg", b"\xff")
+        write(f"photos/{index % 3}/{index}.txt", "x")
+    listed = []
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: listed.append(os.fspath(path)) or scandir(path))
+    assert len(read(tmp_path / "photos", format="folder")) == 30
+    assert len(listed) == 4
+
+
+def test_other_encodings_are_detected_together(write, tmp_path):
+    folder = tmp_path / "photos"
+    for index in range(20):
+        write(f"photos/{index}.jpg", b"\xff")
+        write(f"photos/{index}.txt", "一只狗")
+    write("photos/7.txt", "公園".encode("big5"))
+    write("photos/8.txt", "兩隻狗在公園裡奔跑".encode("big5"))
+    assert {"公園", "兩隻狗在公園裡奔跑", "一只狗"} == set(read(folder).caption)
+    write("photos/8.txt", "一只狗")
+    write("photos/7.txt", b"\xff\xfd\x80\x80")
+    table = read(folder)
+    assert len(table) == 19
+    assert table.attrs["skipped"] == [(str(folder / "7.txt"), 1, "unknown encoding")]
+    for index in range(10, 13):
+        write(f"photos/{index}.txt", b"\x81")
+    with pytest.raises(CorpusError, match=r"photos/10\.txt, line 1: .*'.*/photos:encoding=gb18030'\) \(4 of 20 lines"):
+        read(folder)
+    with pytest.raises(CorpusError, match=r"photos/0\.txt, line 1: not ASCII .*photos:encoding=gb18030'\) \(20 of 20"):
+        read(folder, encoding="ascii")
+
+
+def test_folder_without_captions(write, tmp_path):
+    write("photos/a.jpg", b"\xff")
+    write("photos/b.txt", "no image")
+    with pytest.raises(CorpusError, match="No caption file was recognized in"):
+        read(tmp_path / "photos")
+    with pytest.raises(CorpusError, match=r"photos: no captions found \(1 lines skipped\)"):
+        read(tmp_path / "photos", format="folder")

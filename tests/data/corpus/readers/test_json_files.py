@@ -1,0 +1,85 @@
+"""JSON lists, documents and lines."""
+
+import json
+
+import pytest
+
+from caption_tx.config import Source
+from caption_tx.data.corpus.table import read_corpus
+from caption_tx.errors import CorpusError
+
+
+def read(path, format=None, **options):
+    return read_corpus(Source(str(path), format, **options))
+
+
+def rows(table, *columns):
+    return [tuple(row) for row in table[list(columns)].to_numpy().tolist()]
+
+
+def reasons(table):
+    return [item[1:] for item in table.attrs["skipped"]]
+
+
+def test_empty_and_invalid_captions_are_skipped(write):
+    entries = [
+        {"url": "http://x/1", "image_id": "aa.jpg", "caption": ["一个男人", "一位男士", "", "男人在走", "走路的人"]},
+        {"url": "http://x/2", "image_id": "bb.jpg", "caption": ["两个女人", "\ud800"]},
+        {"url": "http://x/3", "image_id": "cc.jpg", "caption": []},
+    ]
+    path = write("caption_train_annotations.json", entries)
+    table = read_corpus(path)
+    assert rows(table, "image", "caption", "line")[3:] == [("aa.jpg", "走路的人", 1), ("bb.jpg", "两个女人", 2)]
+    source = str(path)
+    assert table.attrs["skipped"] == [
+        (source, 1, "no caption"),
+        (source, 2, "not valid Unicode"),
+        (source, 3, "no caption"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[1, ", r"x\.json is not valid JSON: Expecting value: line 1 column 5"),
+        ("[" * 100_000, r"x\.json is not valid JSON"),
+        ('{"a":' * 100_000, r"x\.json is not valid JSON"),
+        ("[1" + "0" * 10_000 + "]", r"x\.json is not valid JSON: Exceeds the limit"),
+        ("{}", r"x\.json: expected .*a list of .*found a JSON dict"),
+        ('{"images": 7, "annotations": []}', r"x\.json: expected .*found the keys 'images, annotations'"),
+        (b'["\xff\xff\xff"', r"x\.json, line 1: not UTF-8"),
+        ("7", r"x\.json: expected a list of .*found a JSON int"),
+    ],
+)
+def test_invalid_documents_are_rejected(write, content, message):
+    path = write("x.json", content)
+    format = "coco" if "images" in str(content) else "ai_challenger"
+    with pytest.raises(CorpusError, match=message):
+        read(path, format)
+    with pytest.raises(CorpusError, match=r"x\.json"):
+        read(path, "karpathy")
+    with pytest.raises(CorpusError, match=r"x\.json"):
+        read(path)
+
+
+def test_damaged_byte_in_a_document_costs_one_caption(write):
+    entries = [{"image_id": f"{index}.jpg", "caption": ["一只狗在草地上跑"]} for index in range(50)]
+    data = json.dumps(entries, ensure_ascii=False).encode().replace("狗".encode(), b"\xe7", 1)
+    table = read(write("x.json", data))
+    assert len(table) == 49
+    assert reasons(table) == [(1, "not valid Unicode")]
+
+
+def test_numeric_image_ids_become_text(write):
+    lines = [f'{{"image_id": {value}, "text": "x"}}\n' for value in ("7", "8.0", "12345678901234567890123")]
+    invalid = [
+        f'{{"image_id": {value}, "text": "x"}}\n' for value in ("true", "1e999", "-Infinity", "8.5", "null", "{}", "[]")
+    ]
+    table = read(write("x.jsonl", "".join(lines * 30 + invalid)))
+    assert sorted(set(table.image)) == ["12345678901234567890123", "7", "8"]
+    assert len(reasons(table)) == 7
+
+
+def test_file_of_images_without_captions(write):
+    with pytest.raises(CorpusError, match=r"IC_test\.jsonl: no captions found \(2 lines skipped\); check the file"):
+        read(write("IC_test.jsonl", '{"image_id": "a"}\n{"image_id": "b"}\n'))

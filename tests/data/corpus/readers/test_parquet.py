@@ -1,0 +1,89 @@
+"""Parquet tables of captions."""
+
+import pandas as pd
+import pytest
+
+from caption_tx.data.corpus.table import read_corpus
+from caption_tx.errors import CorpusError
+
+
+def rows(table, *columns):
+    return [tuple(row) for row in table[list(columns)].to_numpy().tolist()]
+
+
+def reasons(table):
+    return [item[1:] for item in table.attrs["skipped"]]
+
+
+@pytest.fixture
+def write_parquet(tmp_path):
+    def write_file(name, columns):
+        pd.DataFrame(columns).to_parquet(tmp_path / name)
+        return tmp_path / name
+
+    return write_file
+
+
+def test_columns_and_lists_of_captions(write_parquet):
+    columns = {
+        "image": [{"bytes": b"\xff" * 1000, "path": "no.jpg"}] * 4,
+        "filename": ["a.jpg", "b.jpg", None, "d.jpg"],
+        "caption": [["one", "一只狗", ""], ["two"], ["three"], []],
+        "split": ["train", "val", "test", None],
+    }
+    names = ["a.jpg", "b.jpg", "c.jpg", "d.jpg"]
+    path = write_parquet("x.parquet", {name: column * 5 for name, column in (columns | {"filename": names}).items()})
+    table = read_corpus(path)
+    assert rows(table, "image", "caption", "split", "line")[:4] == [
+        ("a.jpg", "one", "train", 1),
+        ("a.jpg", "一只狗", "train", 1),
+        ("b.jpg", "two", "val", 2),
+        ("c.jpg", "three", "test", 3),
+    ]
+    assert reasons(table)[:2] == [(1, "no caption"), (4, "no caption")]
+    with pytest.raises(CorpusError, match=r"y\.parquet, row 3: the image name is missing or invalid"):
+        read_corpus(write_parquet("y.parquet", columns))
+
+
+def test_paths_of_embedded_images(write_parquet):
+    columns = {
+        "image": [{"bytes": b"\xff" * 1000, "path": "a.jpg"}, {"bytes": b"", "path": "b.jpg"}],
+        "text": ["x", "y"],
+    }
+    assert rows(read_corpus(write_parquet("x.parquet", columns)), "image", "caption") == [
+        ("a.jpg", "x"),
+        ("b.jpg", "y"),
+    ]
+    assert list(read_corpus(write_parquet("y.parquet", {"image_id": [7, 8], "text": ["x", "y"]})).image) == ["7", "8"]
+    texts = pd.Categorical(["x", "x"])
+    assert list(read_corpus(write_parquet("z.parquet", {"image_id": [7, 8], "text": texts})).caption) == ["x", "x"]
+
+
+def test_image_bytes_are_not_loaded(write_parquet, monkeypatch):
+    import pyarrow.parquet
+
+    requested = []
+    iter_batches = pyarrow.parquet.ParquetFile.iter_batches
+
+    def record(self, *arguments, columns=None, **options):
+        requested.append(columns)
+        return iter_batches(self, *arguments, columns=columns, **options)
+
+    monkeypatch.setattr(pyarrow.parquet.ParquetFile, "iter_batches", record)
+    read_corpus(
+        write_parquet("x.parquet", {"image": [{"bytes": b"\xff", "path": "a.jpg"}], "caption": ["x"], "n": [1]})
+    )
+    assert [sorted(columns) for columns in requested] == [["caption", "image.path"]]
+
+
+def test_invalid_tables_are_rejected(write, write_parquet):
+    with pytest.raises(CorpusError, match=r"x\.parquet is not a readable Parquet file"):
+        read_corpus(write("x.parquet", b"PAR1" + bytes(100)))
+    with pytest.raises(
+        CorpusError, match=r"^[^ ]*y\.parquet: expected text columns named image and caption.*found a, b"
+    ):
+        read_corpus(write_parquet("y.parquet", {"a": [1], "b": ["x"]}))
+    with pytest.raises(CorpusError, match=r"z\.parquet: expected text columns"):
+        read_corpus(write_parquet("z.parquet", {"image": [b"\xff"], "caption": ["x"]}))
+    with pytest.raises(CorpusError, match=r"e\.parquet: no captions found \(0 rows skipped\)"):
+        read_corpus(write_parquet("e.parquet", pd.DataFrame({"image": ["a"], "caption": ["b"]}).iloc[:0]))
