@@ -1,4 +1,4 @@
-"""The command line: parses, calls one function, prints."""
+"""The command line: one module per command that parses, calls one library function and prints."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from caption_tx.cli.parser import make_parser
 from caption_tx.errors import CaptionTxError
 
 
-def _speak_utf8() -> None:
-    """Lets every script be written: files and pipes get UTF-8, and a terminal that lacks a character its code."""
+def _use_utf8() -> None:
+    """Writes UTF-8 to files and pipes, and escapes characters that a terminal cannot encode."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             if not stream.isatty() and "PYTHONIOENCODING" not in os.environ:
@@ -21,8 +21,8 @@ def _speak_utf8() -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command; returns the exit code: 0, 1 after a CaptionTxError, 2 on wrong usage."""
-    _speak_utf8()
+    """Runs one command and returns its exit code: 0, or 1 after a CaptionTxError. Wrong usage exits with 2."""
+    _use_utf8()
     arguments = make_parser().parse_args(argv)
     try:
         arguments.run(arguments)
@@ -30,13 +30,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"caption-tx: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:
-        # Whoever read the output has enough; Python would complain again when it closes it.
+        # The reader closed the pipe. Python would fail again when it flushes standard output at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
         print(f"caption-tx: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("caption-tx: stopped.", file=sys.stderr)
+        print("caption-tx: interrupted.", file=sys.stderr)
         return 130
     return 0

@@ -1,4 +1,4 @@
-"""`caption-tx caption`."""
+"""The command `caption`."""
 
 from __future__ import annotations
 
@@ -8,17 +8,50 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from pathlib import Path
 from typing import Any
 
-from caption_tx.cli.output import tell, warn
+from caption_tx.cli.options import IMAGES_HELP, add_batch_size, add_bundle, add_command, add_settings
+from caption_tx.cli.output import echo, warn
 from caption_tx.cli.settings import decoding_options
 from caption_tx.cli.startup import start_tensorflow
 from caption_tx.config import DecodingOptions
 from caption_tx.errors import CaptionTxError, ConfigError, ImageError
 
 
-def caption(arguments: argparse.Namespace) -> None:
-    """Captions images, onto the terminal or into a file."""
+def add_parser(commands: Any) -> None:
+    """The command's options."""
+    parser = add_command(
+        commands,
+        "caption",
+        run,
+        usage="IMAGE|DIR|- ..",
+        summary="caption images and folders of images",
+        description="Captions images, folders and lists of images, on the terminal or into a file. Repeat the command "
+        "to resume a file.",
+        example="caption-tx caption photos/ --beam-width 4 --out captions.csv",
+    )
+    parser.add_argument("images", nargs="+", metavar="IMAGE|DIR|-", help=IMAGES_HELP)
+    add_bundle(parser)
+    add_settings(parser.add_argument_group("search"), "decoding")
+    add_batch_size(parser)
+    output = parser.add_argument_group("output")
+    output.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="write .jsonl, .csv or .parquet, one row per caption; unreadable images get a row with their error",
+    )
+    output.add_argument(
+        "--retry-failed", action="store_true", help="with --out: try images again that could not be read before"
+    )
+    output.add_argument(
+        "--json", action="store_true", help="print the captions as one JSON document; with --out, the counts"
+    )
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Captions images."""
     options = decoding_options(arguments)
     if arguments.batch_size < 1:
         raise ConfigError(f"--batch-size must be at least 1 image, got {arguments.batch_size}.")
@@ -55,7 +88,7 @@ def _print_captions(arguments: argparse.Namespace, results: Iterator[tuple[str, 
                 row["log_probabilities"] = list(each.log_probabilities)
                 if not arguments.json:
                     rank = f"\t{row['rank']}" if len(rows) > 1 else ""
-                    tell(f"{one_line(row['image'])}{rank}\t{row['caption']}{'' if row['finished'] else ' ...'}")
+                    echo(f"{one_line(row['image'])}{rank}\t{row['caption']}{'' if row['finished'] else ' ...'}")
         if arguments.json:
             documents = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
             print(",\n" if images else "[\n", documents, sep="", end="")
@@ -78,10 +111,10 @@ def _write_captions(arguments: argparse.Namespace, captioner: Any, images: Itera
             bar.total = count_images(arguments.images)
 
     captioned = failed = 0
-    run = {"bundle": captioner.digest, **dataclasses.asdict(options)}
+    facts = {"bundle": captioner.digest, **dataclasses.asdict(options)}
     try:
         with (
-            PredictionFile(arguments.out, run, options.n_best, arguments.retry_failed) as file,
+            PredictionFile(arguments.out, facts, options.n_best, arguments.retry_failed) as file,
             tqdm(unit="image", desc="captions") as bar,
             closing(captioner.captions(file.remaining(images), options, arguments.batch_size)) as results,
         ):
@@ -99,7 +132,7 @@ def _write_captions(arguments: argparse.Namespace, captioner: Any, images: Itera
     if arguments.json:
         print(json.dumps({"out": str(arguments.out)} | counts, ensure_ascii=False))
     else:
-        tell(
+        echo(
             f"{captioned:,} images captioned, {file.skipped:,} skipped (in the file already), "
             f"{failed:,} could not be read (their rows say why): {arguments.out}"
         )

@@ -1,19 +1,53 @@
-"""`caption-tx corpus`."""
+"""The command `corpus`."""
 
 from __future__ import annotations
 
 import argparse
 import json
+from pathlib import Path
 from typing import Any
 
-from caption_tx.cli.settings import need_images, resolve
+from caption_tx.cli.options import add_command, add_config, add_settings, add_sources
+from caption_tx.cli.settings import require_images, resolve_config
 from caption_tx.cli.startup import start_tensorflow
 from caption_tx.config import Config
 from caption_tx.errors import CaptionTxError, ConfigError
 
 
-def corpus(arguments: argparse.Namespace) -> None:
-    """Counts of a corpus, and what is wrong with it."""
+def add_parser(commands: Any) -> None:
+    """The command's options."""
+    parser = add_command(
+        commands,
+        "corpus",
+        run,
+        usage="SOURCE ..",
+        summary="describe a caption corpus, and report its problems",
+        description="Prints counts, splits and caption lengths of a corpus. With --check, reports problems in captions "
+        "and images before training.",
+        example="caption-tx corpus captions.csv --images photos/ --check",
+    )
+    add_sources(parser)
+    add_settings(parser.add_argument_group("corpus"), "corpus", ("format", "images"))
+    add_settings(parser.add_argument_group("text"), "text", ("language", "nfkc", "script", "user_dictionary"))
+    output = parser.add_argument_group("output")
+    output.add_argument(
+        "--check", action="store_true", help="report problems in captions and, with --images, in every image"
+    )
+    output.add_argument(
+        "--list", type=Path, metavar="FILE.csv", help="with --check: write one row per occurrence of each problem"
+    )
+    output.add_argument(
+        "--plot",
+        type=Path,
+        metavar="FILE.png",
+        help="with --check: draw caption lengths and vocabulary (.png, .svg, .pdf)",
+    )
+    output.add_argument("--json", action="store_true", help="print one JSON document")
+    add_config(parser.add_argument_group("settings"))
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Describes or checks a corpus."""
     for option, path, suffixes in (
         ("--list", arguments.list, (".csv",)),
         ("--plot", arguments.plot, (".png", ".svg", ".pdf")),
@@ -30,10 +64,10 @@ def corpus(arguments: argparse.Namespace) -> None:
     from caption_tx.data.corpus.table import read_table
     from caption_tx.data.text.segmentation import Segmenter
 
-    config = resolve(arguments)
+    config = resolve_config(arguments)
     source = config.corpus
     if source.images:
-        need_images(config)
+        require_images(config)
     table = read_table(source)
     segmenter = Segmenter(config.text)
     if arguments.check:

@@ -1,4 +1,4 @@
-"""The command `explain`: words with their probabilities, figures, pages, raw maps, and whether to believe them."""
+"""The command `explain`."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import chain, islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from caption_tx.cli.output import tell, warn
+from caption_tx.cli.options import add_bundle, add_command, add_settings, split_words
+from caption_tx.cli.output import echo, warn
 from caption_tx.cli.settings import decoding_options
 from caption_tx.cli.startup import start_tensorflow
-from caption_tx.config import DecodingOptions
+from caption_tx.config import LANGUAGES, POOL_NAMES, DecodingOptions
 from caption_tx.errors import CaptionTxError, ConfigError
 
 if TYPE_CHECKING:
@@ -26,6 +28,88 @@ SUFFIXES = (*FIGURES, *ANIMATIONS, PAGE, *RAW)
 
 MOST_ON_A_PAGE = 500
 """Pictures of a page: some 40 MB of them are what a browser still opens at once."""
+
+
+def add_parser(commands: Any) -> None:
+    """The command's options."""
+    parser = add_command(
+        commands,
+        "explain",
+        run,
+        usage="IMAGE|DIR|- ..",
+        summary="show where the model looked for every word",
+        description="Prints each word's log-probability and shows which part of the image the model attended to: as a "
+        "figure, an animation, a web page or raw maps.",
+        example="caption-tx explain photo.jpg --out photo.html",
+    )
+    parser.add_argument(
+        "images", nargs="+", metavar="IMAGE|DIR|-", help="images as in `caption`; a page (.html) shows several"
+    )
+    add_bundle(parser)
+    caption = parser.add_argument_group("caption")
+    caption.add_argument("--caption", metavar="TEXT", help="explain this caption instead of the model's")
+    caption.add_argument(
+        "--rank",
+        type=int,
+        default=0,
+        metavar="K",
+        help="explain the K-th best caption, counted from 0 (default: %(default)s)",
+    )
+    caption.add_argument(
+        "--merge",
+        type=split_words,
+        default=(),
+        metavar="WORD,..",
+        help="show adjacent tokens that spell one of these words as one: maps are averaged, log-probabilities added",
+    )
+    caption.add_argument("--words-only", action="store_true", help="leave out the end token and punctuation")
+    add_settings(parser.add_argument_group("search"), "decoding")
+    _add_map_options(parser.add_argument_group("maps"))
+    _add_output_options(parser.add_argument_group("output"))
+
+
+def _add_map_options(group: Any) -> None:
+    group.add_argument(
+        "--layer", type=int, metavar="N", help="one layer, counted from 0; -1 is the last (default: all)"
+    )
+    group.add_argument("--head", type=int, metavar="N", help="one head, counted from 0 (default: all)")
+    group.add_argument(
+        "--pool",
+        choices=POOL_NAMES,
+        default="mean",
+        help="how to combine layers and heads; spread selects the head whose maps differ most between words, rollout "
+        "follows attention through all layers (default: %(default)s)",
+    )
+    group.add_argument("--scale-per-word", action="store_true", help="give each map its own color scale")
+    group.add_argument("--alpha", type=float, metavar="X", help="opacity of the strongest attention, in (0, 1]")
+    group.add_argument("--cmap", metavar="NAME", help="a matplotlib color map, e.g. viridis or cividis")
+    group.add_argument("--flat", action="store_true", help="do not interpolate between cells in figures and animations")
+    group.add_argument(
+        "--heads-of", type=int, metavar="POSITION", help="draw every layer and head for one word, counted from 0"
+    )
+
+
+def _add_output_options(group: Any) -> None:
+    group.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="figure (.png, .svg, .pdf), animation (.gif, .webp), web page (.html) or raw maps (.npz, .json)",
+    )
+    group.add_argument(
+        "--seconds",
+        type=float,
+        default=1.0,
+        metavar="X",
+        help="seconds per word of an animation (default: %(default)s)",
+    )
+    group.add_argument(
+        "--page-language", choices=LANGUAGES, help="language of a page (default: the language of the captions)"
+    )
+    group.add_argument(
+        "--health", action="store_true", help="report for every layer and head whether its maps are informative"
+    )
+    group.add_argument("--json", action="store_true", help="print one JSON document")
 
 
 def _check(arguments: argparse.Namespace) -> DecodingOptions:
@@ -54,8 +138,8 @@ def _check(arguments: argparse.Namespace) -> DecodingOptions:
     return options
 
 
-def explain(arguments: argparse.Namespace) -> None:
-    """Tells, draws or writes where the model looked."""
+def run(arguments: argparse.Namespace) -> None:
+    """Explains captions."""
     options = _check(arguments)
     from caption_tx.data.images.discovery import find_images
 
@@ -103,9 +187,9 @@ def explain(arguments: argparse.Namespace) -> None:
         print(json.dumps(document, ensure_ascii=False, indent=1))
         return
     if arguments.health and health is not None:
-        tell(health.table())
+        echo(health.table())
     if out is not None:
-        tell(str(out))
+        echo(str(out))
 
 
 def _check_choice(arguments: argparse.Namespace, settings: dict[str, Any]) -> None:
@@ -197,9 +281,9 @@ def _tell_words(arguments: argparse.Namespace, name: str, maps: AttentionMaps, j
         row = {"image": printable(name), "caption": maps.caption, "log_probability": total, "words": words}
         json_rows.append(row)
         return
-    tell(f"{printable(name)}\t{maps.caption}")
+    echo(f"{printable(name)}\t{maps.caption}")
     for title, value in zip(maps.titles, values, strict=True):
-        tell(f"  {title}\t{probability_text(value)}")
+        echo(f"  {title}\t{probability_text(value)}")
 
 
 def _write(

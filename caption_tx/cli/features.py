@@ -1,43 +1,77 @@
-"""`caption-tx features`."""
+"""The command `features`."""
 
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
-from caption_tx.cli.output import tell
-from caption_tx.cli.settings import need_images, parse_share, resolve
+from caption_tx.cli.options import RAY_HELP, add_command, add_config, add_settings, add_sources
+from caption_tx.cli.output import echo
+from caption_tx.cli.settings import parse_shard, require_images, resolve_config
 from caption_tx.cli.startup import start_tensorflow, start_tensorflow_without_gpus
 from caption_tx.errors import CaptionTxError, ConfigError
 
 
-def features(arguments: argparse.Namespace) -> None:
-    """Encodes the images of a corpus, or joins what several processes encoded."""
-    config = resolve(arguments)
-    need_images(config)
-    share = parse_share(arguments.shard)
-    if arguments.join and arguments.shard:
-        raise ConfigError("--join comes after all shares are encoded; leave out --shard.")
+def add_parser(commands: Any) -> None:
+    """The command's options."""
+    parser = add_command(
+        commands,
+        "features",
+        run,
+        usage="SOURCE .. --images DIR --cache DIR",
+        summary="encode every image once",
+        description="Encodes every image of a corpus and stores the features in a cache, which `train --cache` reads. "
+        "Repeat the command to resume it, or to add new images.",
+        example="caption-tx features captions.csv --images photos/ --cache features/",
+    )
+    add_sources(parser)
+    add_settings(parser.add_argument_group("corpus"), "corpus", ("format", "images"))
+    add_settings(parser.add_argument_group("text"), "text", ("language", "nfkc", "script"))
+    add_settings(parser.add_argument_group("backbone"), "backbone")
+    cache = parser.add_argument_group("cache")
+    cache.add_argument("--cache", metavar="DIR", required=True, help="folder of the feature cache")
+    add_settings(cache, "training", ("flips", "crops", "compression"))
+    cache.add_argument("--refresh", action="store_true", help="encode images again whose files have changed")
+    workers = parser.add_argument_group("several machines")
+    workers.add_argument(
+        "--shard", metavar="I/N", help="encode only the I-th of N parts; other processes may encode the others"
+    )
+    workers.add_argument(
+        "--merge",
+        action="store_true",
+        help="check and merge what the processes of --shard encoded; encodes nothing and uses the cache's backbone",
+    )
+    workers.add_argument("--ray", metavar="ADDRESS", help=f"encode all parts, check and merge them on a {RAY_HELP}")
+    add_config(parser.add_argument_group("settings"))
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Encodes images, or merges what several processes encoded."""
+    config = resolve_config(arguments)
+    require_images(config)
+    share = parse_shard(arguments.shard)
+    if arguments.merge and arguments.shard:
+        raise ConfigError("--merge follows the encoding of all parts; leave out --shard.")
     if arguments.ray:
-        _refuse_beside_ray(arguments, "--ray encodes all shares and joins them itself", "shard", "join")
-        _refuse_beside_ray(arguments, "--renew needs a cache that no other process is at work on", "renew")
+        for name, reason in (
+            ("shard", "encodes all parts"),
+            ("merge", "merges the parts"),
+            ("refresh", "cannot refresh a cache that several processes write"),
+        ):
+            if getattr(arguments, name):
+                raise ConfigError(f"--ray {reason}; leave out --{name} or --ray.")
         start_tensorflow_without_gpus()
     else:
-        start_tensorflow(in_lanes=not arguments.join)
+        start_tensorflow(parallel_chunks=not arguments.merge)
     from caption_tx.data.features.corpus_features import encode_corpus, merge_corpus
     from caption_tx.training.ray.jobs import encode_on_ray
 
     if arguments.ray:
-        cache = encode_on_ray(config, arguments.ray, arguments.cache, tell)
-    elif arguments.join:
-        cache = merge_corpus(config, arguments.cache, tell)
+        cache = encode_on_ray(config, arguments.ray, arguments.cache, echo)
+    elif arguments.merge:
+        cache = merge_corpus(config, arguments.cache, echo)
     else:
-        cache = encode_corpus(config, arguments.cache, tell, share, arguments.renew)
-    tell(f"{len(cache.images):,} images are in {cache.folder}, {len(cache.failed):,} could not be read.")
+        cache = encode_corpus(config, arguments.cache, echo, share, arguments.refresh)
+    echo(f"{cache.folder} contains {len(cache.images):,} images; {len(cache.failed):,} could not be read.")
     if cache.failed and not cache.images:
         raise CaptionTxError("None of the images could be read; check --images.")
-
-
-def _refuse_beside_ray(arguments: argparse.Namespace, reason: str, *options: str) -> None:
-    for option in options:
-        if getattr(arguments, option):
-            raise ConfigError(f"{reason}; leave out --{option} or --ray.")

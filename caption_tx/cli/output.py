@@ -1,12 +1,12 @@
-"""What commands print."""
+"""Output of the commands."""
 
 from __future__ import annotations
 
 import sys
 
 
-def tell(text: str) -> None:
-    """Prints a line at once, so that a log shows progress."""
+def echo(text: str) -> None:
+    """Prints a line and flushes, so that a log shows progress."""
     print(text, flush=True)
 
 

@@ -1,4 +1,4 @@
-"""Starting TensorFlow quietly, with the threads that a command needs."""
+"""Starts TensorFlow without its log lines, with the threads that a command needs."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from caption_tx.cli.output import tell
+from caption_tx.cli.output import echo
 
 
 @contextmanager
-def silence() -> Iterator[None]:
-    """Keeps what C++ writes to stderr while TensorFlow starts from the terminal; errors still raise."""
+def silenced_stderr() -> Iterator[None]:
+    """Discards what C++ code writes to stderr while TensorFlow starts; Python errors are still raised."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
     saved, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
@@ -25,38 +25,42 @@ def silence() -> Iterator[None]:
         os.close(null)
 
 
-def start_tensorflow(in_lanes: bool = False) -> None:
-    """In lanes for work that `threads.lanes` divides."""
-    with silence():
+def start_tensorflow(parallel_chunks: bool = False) -> None:
+    """Starts TensorFlow.
+
+    Args:
+        parallel_chunks: give each operation one core, for work that is divided into parallel chunks.
+    """
+    with silenced_stderr():
         import tensorflow as tf
 
         from caption_tx.threads import configure_threads
 
         tf.config.list_physical_devices()
-        if in_lanes:
+        if parallel_chunks:
             configure_threads()
         tf.zeros(())
 
 
 def start_tensorflow_without_gpus() -> None:
-    """For a process that only waits for others, which may need the GPUs of this machine."""
-    with silence():
+    """Starts TensorFlow in a process that only waits for others, which may need the GPUs of this machine."""
+    with silenced_stderr():
         import tensorflow as tf
 
-        with suppress(RuntimeError):  # it was in use already
+        with suppress(RuntimeError):  # TensorFlow was already initialized.
             tf.config.set_visible_devices([], "GPU")
 
 
 def join_workers() -> None:
-    """Starts TensorFlow as one of several workers, which must come before all else that it does."""
-    with silence():
+    """Starts TensorFlow as one of several workers, which must precede any other use of it."""
+    with silenced_stderr():
         from caption_tx.threads import configure_threads
         from caption_tx.training.distribution import choose, rank_and_world_size
-    index, workers = rank_and_world_size()
-    if workers == 1:
-        start_tensorflow(in_lanes=True)
+    rank, world_size = rank_and_world_size()
+    if world_size == 1:
+        start_tensorflow(parallel_chunks=True)
         return
-    tell(f"Worker {index} of {workers} waits until all are started.")
-    with silence():
+    echo(f"Worker {rank} of {world_size} is waiting for the others.")
+    with silenced_stderr():
         configure_threads()
         choose()

@@ -21,7 +21,7 @@ class BackboneConfig:
         "layer whose output is the features: any with a grid or a vector for each image",
         flag="--feature-layer",
         metavar="LAYER",
-        unset="the network's last feature map; conv_pw_12_relu of MobileNet",
+        unset="the last feature map; conv_pw_12_relu for MobileNet",
     )
     image_size: int | None = setting(
         None, "input size in pixels", flag="--image-size", bounds=Bounds(minimum=32), unset="the network's own"

@@ -38,7 +38,7 @@ class TrainingConfig:
         flag="--stage-epochs",
         metavar="N,..",
         bounds=POSITIVE,
-        unset="3 of 10 epochs for the stages before the last",
+        unset="the stages before the last share 3 of 10 epochs",
     )
     mix_stages: bool = setting(
         False,
@@ -87,7 +87,7 @@ class TrainingConfig:
     )
     cached: bool = setting(
         True,
-        "cache features on disk; if off, encode the images again in every step, which needs no disk space",
+        "if false, encode the images again in every step instead of caching features; needs no disk space",
         flag="--uncached",
     )
     cache: str | None = setting(

@@ -139,7 +139,8 @@ def test_a_stopped_run_says_how_to_go_on(run, photos, undisturbed, tmp_path, mon
     finally:
         signal.signal(signal.SIGINT, before)
     assert code == 130
-    assert errors.endswith(f"caption-tx: {out} is whole up to here; the same command goes on.\ncaption-tx: stopped.\n")
+    message = f"caption-tx: {out} is whole up to here; the same command goes on.\n"
+    assert errors.endswith(f"{message}caption-tx: interrupted.\n")
     assert_same(list(read_predictions(out)), undisturbed[:9])
     assert run(photos, "--out", out)[0] == 0
     assert_same(list(read_predictions(out)), undisturbed)

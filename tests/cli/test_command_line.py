@@ -31,17 +31,17 @@ def test_two_shares_and_a_join(corpus, capsys):
     folder, options = corpus
     command = ["features", str(folder / "human.txt"), *options, "--cache", str(folder / "cache")]
     assert main([*command, "--shard", "2/2"]) == 0
-    assert "6 images are in" in capsys.readouterr().out
-    assert main([*command, "--join"]) == 1
+    assert "contains 6 images" in capsys.readouterr().out
+    assert main([*command, "--merge"]) == 1
     captured = capsys.readouterr()
     assert captured.out.count("Not there: ") == 6
     assert "6 images of the corpus are not in" in captured.err
     assert main([*command, "--shard", "1/2"]) == 0
-    assert main([*command, "--join"]) == 0
+    assert main([*command, "--merge"]) == 0
     captured = capsys.readouterr()
     assert "features of MobileNet 0.25, conv_pw_3_relu, 32 pixels" in captured.out
-    assert "12 images are in" in captured.out
-    assert main([*command, "--join", "--shard", "1/2"]) == 1
+    assert "contains 12 images" in captured.out
+    assert main([*command, "--merge", "--shard", "1/2"]) == 1
     assert "leave out --shard" in capsys.readouterr().err
 
 
@@ -51,7 +51,7 @@ def test_features_of_no_image_at_all_are_an_error(corpus, capsys):
     options = ["--images", str(folder / "empty"), *options[2:]]
     assert main(["features", str(folder / "human.txt"), *options, "--cache", str(folder / "cache")]) == 1
     captured = capsys.readouterr()
-    assert "0 images are in" in captured.out
+    assert "contains 0 images" in captured.out
     assert captured.err.rstrip().splitlines()[-1] == "caption-tx: None of the images could be read; check --images."
 
 
@@ -112,7 +112,7 @@ def test_a_corpus_is_counted_in_words_of_the_users_dictionary(tmp_path, capsys):
         (["train", "a.txt:wieght=2", "--workdir", "x"], "Unknown option 'wieght' of source a.txt"),
         (["train", "a.txt", "--leave-out", "boring", "--workdir", "x"], "corpus.leave_out must be one of no_letters"),
         (["corpus", "a.txt", "--format", "word"], "corpus.format must be one of parquet"),
-        (["corpus", "a.txt", "--images", "nowhere"], "There is no folder of images 'nowhere'"),
+        (["corpus", "a.txt", "--images", "nowhere"], "Image folder 'nowhere' does not exist"),
     ],
 )
 def test_wrong_options_are_one_plain_line(arguments, message, capsys, tmp_path, monkeypatch):

@@ -225,7 +225,7 @@ def test_two_processes_learn_as_one_does_and_go_on_after_one_is_killed(config, t
     (first, error, code), (second, second_error, second_code) = start_workers(config, two, victim=-1, epochs=-1)
     assert (code, second_code) == (0, 0), (error + second_error)[-2000:]
     assert "Going on after epoch 2" in first and "Best epoch 3" in first
-    assert second.splitlines() == ["Worker 1 of 2 waits until all are started."]
+    assert second.splitlines() == ["Worker 1 of 2 is waiting for the others."]
     assert len(curves(two)) == 3
     np.testing.assert_allclose(curves(two), curves(alone), atol=1e-3)
     for ours, theirs in zip(

@@ -84,7 +84,7 @@ class FeatureCache:
             if not names_itself(shard) and not wanted.isdisjoint(again):
                 raise CacheError(
                     f"{self.path(shard)} holds {len(again)} images that another shard holds too ({again[0]}); "
-                    "join the cache with `caption-tx features --join`."
+                    "join the cache with `caption-tx features --merge`."
                 )
         return [self.path(shard) for shard, held in sorted(self.shards.items()) if not wanted.isdisjoint(held)]
 
@@ -159,7 +159,7 @@ def explain_damage(folder: str) -> Iterator[None]:
     except tf.errors.DataLossError as error:
         raise CacheError(
             f"A shard of the feature cache {folder} is damaged: {error.message.splitlines()[0]}. "
-            "`caption-tx features --join` removes what is damaged; train again after it, and only those images are "
+            "`caption-tx features --merge` removes what is damaged; train again after it, and only those images are "
             "encoded anew."
         ) from error
 

@@ -195,10 +195,10 @@ def _without_changed(cache: FeatureCache, images: ImageSource, names: Iterable[s
         others = f" (and {len(found) - 1:,} more)" if len(found) > 1 else ""
         raise CacheError(
             f"{images.label(found[0])}{others} is another picture than the '{found[0]}' in the feature cache "
-            f"{cache.folder}; encode such images anew with `caption-tx features --renew`, or name another --cache."
+            f"{cache.folder}; encode such images anew with `caption-tx features --refresh`, or name another --cache."
         )
     if cache.duplicates:
-        raise CacheError(f"Several shards of {cache.folder} hold the same images; `caption-tx features --join` first.")
+        raise CacheError(f"Several shards of {cache.folder} hold the same images; `caption-tx features --merge` first.")
     for shard, gone in changed.items():
         keep = [name for name in cache.shards[shard] if name not in set(gone)]
         rewrite_shard(cache, shard, keep, read_manifest(cache, shard)["images"])

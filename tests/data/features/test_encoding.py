@@ -379,7 +379,7 @@ def test_changed_pictures_alone_are_encoded_anew_when_asked(encode, folder, writ
     for name, other in (("001.png", "051.png"), ("006.png", "052.png")):
         write_pictures(tmp_path / "others", 3, first=50)
         (tmp_path / "others" / other).replace(folder / name)
-    with pytest.raises(CacheError, match=r"001\.png \(and 1 more\) is another picture .*features --renew"):
+    with pytest.raises(CacheError, match=r"001\.png \(and 1 more\) is another picture .*features --refresh"):
         encode()
     encoded = []
     cache = encode(renew=True, progress=counting(encoded))
@@ -619,7 +619,7 @@ def test_doubles_of_older_caches_must_be_joined_first(old_cache):
     for kind in ("tfrecord", "json"):
         shutil.copy(path / f"shard-00000.{kind}", path / f"shard-00001.{kind}")
     cache = open_cache(str(path))
-    with pytest.raises(CacheError, match=r"shard-00001\.tfrecord holds 3 images .*--join"):
+    with pytest.raises(CacheError, match=r"shard-00001\.tfrecord holds 3 images .*--merge"):
         cache.paths_holding(names)
 
 

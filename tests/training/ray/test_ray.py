@@ -137,7 +137,7 @@ def test_a_killed_process_does_not_lose_an_image(cluster, tmp_path):
     assert process.returncode == 0, error[-2000:]
     assert not left.exists()
     assert "400 images; shares: 4, 1 CPU each." in output
-    assert "399 images are in" in output and "1 could not be read" in output
+    assert "contains 399 images" in output and "1 could not be read" in output
 
     found = open_cache(str(cache))
     assert {path.name for path in cache.iterdir() if path.suffix not in (".tfrecord", ".json")} == set()
@@ -290,13 +290,13 @@ def test_a_bad_corpus_is_said_before_anything_is_started(corpus, tmp_path, capsy
     ("command", "message"),
     [
         (["features", "--cache", "c", "--ray", "auto", "--shard", "1/2"], "leave out --shard or --ray"),
-        (["features", "--cache", "c", "--ray", "auto", "--join"], "leave out --join or --ray"),
-        (["features", "--cache", "c", "--ray", "auto", "--renew"], "leave out --renew or --ray"),
+        (["features", "--cache", "c", "--ray", "auto", "--merge"], "leave out --merge or --ray"),
+        (["features", "--cache", "c", "--ray", "auto", "--refresh"], "leave out --refresh or --ray"),
         (["features", "--cache", "c", "--ray", "somewhere"], "'somewhere' is no address of a Ray cluster"),
         (["features", "--cache", "c", "--ray", "ray://host"], "'ray://host' is no address of a Ray cluster"),
-        (["train", "--workdir", "w", "--workers", "2"], "--workers is for --ray"),
-        (["train", "--workdir", "w", "--ray", "auto"], "--ray needs --workers N, a number above 0, got None"),
-        (["train", "--workdir", "w", "--ray", "auto", "--workers", "0"], "a number above 0, got 0"),
+        (["train", "--workdir", "w", "--workers", "2"], "--workers requires --ray"),
+        (["train", "--workdir", "w", "--ray", "auto"], "--ray requires --workers N with N of at least 1, got None"),
+        (["train", "--workdir", "w", "--ray", "auto", "--workers", "0"], "N of at least 1, got 0"),
     ],
 )
 def test_options_that_do_not_fit_together(command, message, corpus, capsys, tmp_path, monkeypatch):
@@ -308,7 +308,7 @@ def test_options_that_do_not_fit_together(command, message, corpus, capsys, tmp_
 def test_workers_are_named_by_ray_or_by_a_person(corpus, capsys, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", '{"cluster": {"worker": ["a:1"]}}')
     message = refused(["train", *corpus, "--workdir", "w", "--ray", "auto", "--workers", "2"], capsys)
-    assert "TF_CONFIG is set" in message
+    assert "unset the environment variable TF_CONFIG" in message
 
 
 def test_what_ray_raised_in_one_line():
