@@ -23,8 +23,8 @@ def add_parser(commands: Any) -> None:
         run,
         usage="SOURCE .. --images DIR --workdir DIR",
         summary="train a captioner",
-        description="Trains a captioner on image captions. Images are encoded once. Every epoch prints sample captions. "
-        "The trained bundle is WORKDIR/bundle. Repeat the command to resume a killed run.",
+        description="Trains a captioner on image captions. Images are encoded once, and every epoch prints sample "
+        "captions. The trained bundle is WORKDIR/bundle. Repeat the command to resume a killed run.",
         example="caption-tx train captions.csv --images photos/ --workdir runs/mine",
     )
     add_sources(parser)

@@ -1,0 +1,25 @@
+"""`caption-tx corpus`: summary and check."""
+
+import json
+
+from caption_tx.cli import main
+
+
+def test_check_of_two_sources_as_json(corpus, capsys):
+    folder, _ = corpus
+    sources = [str(folder / "human.txt"), str(folder / "machine.txt")]
+    assert main(["corpus", *sources, "--images", str(folder / "photos"), "--check", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["images"], report["captions"]) == (12, 24)
+    assert [file["encoding"] for file in report["files"]] == ["gb18030", "utf-8"]
+    assert report["origins"] == {"human": 12, "machine": 12}
+
+
+def test_caption_lengths_depend_on_user_dictionary(tmp_path, capsys):
+    (tmp_path / "a.tsv").write_text("a.jpg\t一只边境牧羊犬在奔跑\nb.jpg\t边境牧羊犬睡了\n", encoding="utf-8")
+    (tmp_path / "words.txt").write_text("边境牧羊犬\n", encoding="utf-8")
+    lengths = []
+    for options in ([], ["--user-dictionary", str(tmp_path / "words.txt")]):
+        assert main(["corpus", str(tmp_path / "a.tsv"), "--json", *options]) == 0
+        lengths.append(json.loads(capsys.readouterr().out)["caption_length"]["max"])
+    assert lengths == [5, 4]
