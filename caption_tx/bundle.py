@@ -1,7 +1,9 @@
-"""A bundle: a folder with everything that captioning needs and nothing that can run code.
+"""Saves and loads a bundle: a folder with everything that captioning needs, and nothing that can run code.
 
-`config.json` (settings, the backbone's key, checksums), `vocabulary.txt`, `model.weights.h5`,
-and `user_dictionary.txt` where one was used.
+config.json          settings, the backbone's key, checksums of the other files
+vocabulary.txt       one token per line
+model.weights.h5     the captioner's weights
+user_dictionary.txt  only if captions were segmented with one
 """
 
 from __future__ import annotations
@@ -38,10 +40,15 @@ CONFIG, VOCABULARY, WEIGHTS, DICTIONARY = (
 
 @dataclass
 class Bundle:
-    """A trained captioner with its words and the description of its backbone.
+    """A trained captioner with its tokenizer and the description of its backbone.
 
-    `backbone_key` is `Backbone.key` of the features it was trained on; `facts` are figures of the
-    training run, kept for the reader.
+    Attributes:
+        captioner: the model.
+        tokenizer: has the vocabulary of the model.
+        text: how captions were segmented.
+        backbone: the frozen image encoder.
+        backbone_key: `Backbone.key` of the features that the captioner was trained on.
+        facts: metrics of the training run, for information only.
     """
 
     captioner: Captioner
@@ -52,25 +59,28 @@ class Bundle:
     facts: dict[str, Any] = field(default_factory=dict)
 
     def segmenter(self) -> Segmenter:
-        """The segmenter its captions were made with."""
+        """The segmenter that the training captions were segmented with."""
         return Segmenter(self.text)
 
     def load_backbone(self, weights: str | None = None) -> Backbone:
-        """The backbone it was trained on.
+        """Loads the backbone that the captioner was trained on.
+
+        Args:
+            weights: file with the backbone's weights; by default the bundle's own setting.
 
         Raises:
-            BundleError: these are other weights than it was trained on.
-            ConfigError: the weights cannot be had.
+            BundleError: the weights differ from those of the training.
+            ConfigError: the weights cannot be loaded.
         """
-        chosen, own = weights, self.backbone.weights
-        if chosen is None and own not in ("imagenet", "scenes") and not os.path.isfile(own):
-            chosen = "imagenet"  # the path was of another machine; the digest below decides
-        backbone = Backbone(self.backbone, chosen)
+        own = self.backbone.weights
+        if weights is None and own not in ("imagenet", "scenes") and not os.path.isfile(own):
+            weights = "imagenet"  # the path is of another machine; the key below detects other weights
+        backbone = Backbone(self.backbone, weights)
         differences = [name for name, value in self.backbone_key.items() if backbone.key.get(name) != value]
         if differences:
             raise BundleError(
-                f"The backbone at hand differs in {', '.join(differences)} from the one this bundle was trained "
-                f"on; name its weights with --backbone-weights or {WEIGHTS_ENV_VAR}."
+                f"The backbone differs from the one this bundle was trained on in {', '.join(differences)}; name the "
+                f"right weights with --backbone-weights or {WEIGHTS_ENV_VAR}."
             )
         return backbone
 
@@ -79,21 +89,24 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _halve(path: Path) -> None:
-    """Rounds the weights in the file to float16, half the bytes; loaded, they are float32 again."""
+def _store_as_float16(path: Path) -> None:
+    """Rounds the weights in an HDF5 file to float16, which halves its size; they load as float32 again."""
 
     def copy(name: str, item: h5py.Group | h5py.Dataset) -> None:
         if isinstance(item, h5py.Group):
-            made = target.require_group(name)
+            copied = target.require_group(name)
         else:
             values = item[()]
             if values.dtype == np.float32:
                 with np.errstate(over="ignore"):
                     values = values.astype(np.float16)
                 if not np.isfinite(values).all():
-                    raise BundleError(f"A weight in '{name}' is beyond float16, {np.finfo(np.float16).max}.")
-            made = target.create_dataset(name, data=values)
-        made.attrs.update(item.attrs)
+                    raise BundleError(
+                        f"A weight in '{name}' exceeds the largest float16, {np.finfo(np.float16).max}; save the "
+                        "bundle in float32."
+                    )
+            copied = target.create_dataset(name, data=values)
+        copied.attrs.update(item.attrs)
 
     with h5py.File(path) as source, atomic_write(path) as file, h5py.File(file, "w") as target:
         target.attrs.update(source.attrs)
@@ -101,11 +114,11 @@ def _halve(path: Path) -> None:
 
 
 def _write(bundle: Bundle, folder: Path, half: bool) -> None:
-    """The files of the bundle into an empty folder."""
+    """Writes the files of a bundle into an empty folder."""
     bundle.tokenizer.save(folder / VOCABULARY)
     bundle.captioner.save_weights(folder / WEIGHTS)
     if half:
-        _halve(folder / WEIGHTS)
+        _store_as_float16(folder / WEIGHTS)
     text = bundle.text
     if text.user_dictionary is not None:
         shutil.copyfile(text.user_dictionary, folder / DICTIONARY)
@@ -124,13 +137,15 @@ def _write(bundle: Bundle, folder: Path, half: bool) -> None:
 
 
 def save_bundle(bundle: Bundle, folder: str | Path, half: bool = False) -> None:
-    """Writes the bundle; a folder that is there is replaced whole, or left as it was.
+    """Writes a bundle; an existing folder is replaced as a whole, or stays unchanged if writing fails.
 
     Args:
-        half: weights as float16, in half the bytes.
+        bundle: what to save.
+        folder: where; missing parents are created.
+        half: store weights as float16, in half the size.
 
     Raises:
-        BundleError: `half`, and a weight is beyond the numbers of float16.
+        BundleError: a weight does not fit in float16, and `half` is set.
     """
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -150,17 +165,19 @@ def save_bundle(bundle: Bundle, folder: str | Path, half: bool = False) -> None:
 
 
 def load_bundle(folder: str | Path) -> Bundle:
-    """Reads and verifies a bundle, that of a folder or one of `assets.SHIPPED_BUNDLES`.
+    """Loads and verifies a bundle from a folder, or one of `assets.SHIPPED_BUNDLES` by name.
 
     Raises:
-        BundleError: something is missing, damaged, or made by a newer caption_tx.
+        BundleError: a file is missing or damaged, or a newer caption_tx wrote the bundle.
     """
     folder = bundle_folder(folder)
     path = folder / CONFIG
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
         if config["format"] != FORMAT:
-            raise BundleError(f"{path} is of format {config['format']}, this caption_tx reads {FORMAT}; upgrade it.")
+            raise BundleError(
+                f"{path} has format {config['format']}, but this version reads format {FORMAT}; upgrade caption_tx."
+            )
         files = dict(config["files"])
         text = from_dict(TextConfig, config["text"], "text.")
         backbone = from_dict(BackboneConfig, config["backbone"], "backbone.")
@@ -174,7 +191,7 @@ def load_bundle(folder: str | Path) -> Bundle:
         if not (folder / name).is_file():
             raise BundleError(f"The bundle {folder} is incomplete: {name} is missing.")
         if _digest(folder / name) != files.get(name):
-            raise BundleError(f"{folder / name} is damaged or was changed: its checksum differs from {CONFIG}.")
+            raise BundleError(f"{folder / name} is damaged or was modified: its checksum differs from {CONFIG}.")
     tokenizer = Tokenizer.load(folder / VOCABULARY, text.language)
     if text.user_dictionary is not None:
         text = replace(text, user_dictionary=str(folder / text.user_dictionary))
@@ -185,6 +202,6 @@ def load_bundle(folder: str | Path) -> Bundle:
         raise BundleError(f"The weights in {folder} do not fit its {CONFIG}: {error}") from error
     if captioner.vocabulary_size != tokenizer.vocabulary_size:
         raise BundleError(
-            f"{folder / VOCABULARY} holds {tokenizer.vocabulary_size} tokens, the model {captioner.vocabulary_size}."
+            f"{folder / VOCABULARY} has {tokenizer.vocabulary_size} tokens, but the model has {captioner.vocabulary_size}."
         )
     return Bundle(captioner, tokenizer, text, backbone, key, facts)

@@ -1,7 +1,7 @@
-"""What the processor can do, and how TensorFlow shares its cores: operations side by side, or each divided.
+"""How TensorFlow uses the cores of the processor: operations side by side, or each operation divided.
 
-The operations of a decoder of this size are so small that dividing each among cores gives a fifth of the time away
-(experiments/benchmark_training.py). Where the work itself can be divided, each part had better have one core.
+The operations of a small decoder are so short that dividing each of them among cores wastes a fifth of the time
+(experiments/benchmark_training.py). If the work itself can be divided into parallel chunks, one core per chunk is faster.
 """
 
 from __future__ import annotations
@@ -12,14 +12,17 @@ from pathlib import Path
 import tensorflow as tf
 
 MAX_CHUNKS = 4
-"""Parts of a batch at most: each part needs a gradient of its own, and its products must stay large."""
+"""Most parallel chunks of a batch: each needs gradients of its own, and its matrix products must stay large."""
 
 MAX_CORES = 2 * MAX_CHUNKS
-"""More cores are left to TensorFlow, as lanes would not occupy them. Nobody has measured lanes on more than two."""
+"""With more cores than this TensorFlow keeps its own threads, since the chunks would not occupy them.
+
+Parallel chunks were measured on two cores only.
+"""
 
 _VARIABLES = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 
-_lanes = 1
+_chunks = 1
 
 
 def count_cores() -> int:
@@ -27,42 +30,60 @@ def count_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def configure_threads(cores: int | None = None) -> int:
-    """Gives each operation of this process one core, if nobody chose otherwise, and returns `lanes()`.
-
-    The command line does so before it trains or encodes. It holds for all that TensorFlow does in the process, and must
-    come before it computes anything; later, or where there is one core, or more than `MAX_CORES`, or a GPU, or where
-    its threads were set in the environment (`TF_NUM_INTRAOP_THREADS`, `TF_NUM_INTEROP_THREADS`) or by
-    `tf.config.threading`, nothing changes.
+def choose_chunks(cores: int, threads_are_set: bool = False, has_gpu: bool = False) -> int:
+    """Into how many parallel chunks to divide work; 1 leaves TensorFlow's threads unchanged.
 
     Args:
-        cores: how many of the cores are for this process, 1 or more; None: all that it may use.
+        cores: cores of this process.
+        threads_are_set: whether the user configured TensorFlow's threads.
+        has_gpu: whether TensorFlow sees a GPU.
     """
-    global _lanes
-    threading, cores = tf.config.threading, count_cores() if cores is None else cores
-    chosen = threading.get_intra_op_parallelism_threads() or threading.get_inter_op_parallelism_threads()
-    chosen = chosen or any(os.environ.get(name) for name in _VARIABLES)
-    if chosen or not 1 < cores <= MAX_CORES or tf.config.list_physical_devices("GPU"):
-        return _lanes
+    if threads_are_set or has_gpu or not 1 < cores <= MAX_CORES:
+        return 1
+    return min(cores, MAX_CHUNKS)
+
+
+def configure_threads(cores: int | None = None) -> int:
+    """Gives each TensorFlow operation one core, if work can be divided instead; returns `parallel_chunks()`.
+
+    Call it before TensorFlow computes anything; a later call has no effect. The command line calls it before it
+    trains or encodes. TensorFlow's threads do not change on a machine with a GPU, one core, or more than `MAX_CORES`,
+    or if they were set in the environment (`TF_NUM_INTRAOP_THREADS`, `TF_NUM_INTEROP_THREADS`) or by
+    `tf.config.threading`.
+
+    Args:
+        cores: cores of this process, at least 1; by default all that it may use.
+    """
+    global _chunks
+    threading = tf.config.threading
+    threads_are_set = bool(
+        threading.get_intra_op_parallelism_threads()
+        or threading.get_inter_op_parallelism_threads()
+        or any(os.environ.get(name) for name in _VARIABLES)
+    )
+    cores = count_cores() if cores is None else cores
+    chunks = choose_chunks(cores, threads_are_set, bool(tf.config.list_physical_devices("GPU")))
+    if chunks == 1:
+        return _chunks
     try:
         threading.set_intra_op_parallelism_threads(1)
         threading.set_inter_op_parallelism_threads(cores)
-    except RuntimeError:  # TensorFlow has begun
-        return _lanes
-    _lanes = min(cores, MAX_CHUNKS)
-    return _lanes
+    except RuntimeError:  # TensorFlow has already started
+        return _chunks
+    _chunks = chunks
+    return _chunks
 
 
 def parallel_chunks() -> int:
-    """Into how many parts, side by side, work of this process is best divided: 1 unless cores were shared."""
-    return _lanes
+    """Into how many parallel chunks this process should divide its work: 1 unless `configure_threads` raised it."""
+    return _chunks
 
 
 def without_tuning(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """The same dataset, whose parallelism is what was asked for and is not tuned on the way.
+    """The same dataset with autotuning off, so that it keeps the parallelism it was built with.
 
-    TensorFlow tunes in a thread that looks less and less often, at most every minute, and whoever lets go of an
-    iterator may have to wait, idle, until it looks again: a third of each epoch of 20 seconds here.
+    TensorFlow tunes in a thread that wakes up ever less often, down to once a minute. Releasing an iterator may have
+    to wait for that thread, which took a third of each epoch of 20 seconds.
     """
     options = tf.data.Options()
     options.autotune.enabled = False
@@ -70,17 +91,17 @@ def without_tuning(dataset: tf.data.Dataset) -> tf.data.Dataset:
 
 
 def has_fast_bfloat16(flags: str | None = None) -> bool:
-    """Whether matrices of bfloat16 are multiplied faster than those of float32: by every GPU, or else the processor.
+    """Whether matrix products are faster in bfloat16 than in float32, on every GPU or else on the processor.
 
-    GPUs of NVIDIA do from compute capability 8.0 on, processors with AVX512_BF16 or AMX_BF16. Where a processor does
-    not tell (Linux tells in /proc/cpuinfo), it is taken not to.
+    This is true of NVIDIA GPUs from compute capability 8.0 on, and of processors with AVX512_BF16 or AMX_BF16. False
+    if the processor's features are unknown; Linux lists them in /proc/cpuinfo.
 
     Args:
-        flags: what the processor says it has, words between blanks; None asks it.
+        flags: features of the processor, separated by spaces; None reads /proc/cpuinfo.
     """
     if gpus := tf.config.list_physical_devices("GPU"):
         details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
-        return all(found.get("compute_capability", (0, 0)) >= (8, 0) for found in details)
+        return all(facts.get("compute_capability", (0, 0)) >= (8, 0) for facts in details)
     if flags is None:
         try:
             flags = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")

@@ -92,7 +92,8 @@ def measure(folder: Path, rows: int, steps: int) -> dict[str, float]:
     tf.zeros(())
     baseline = peak_gigabytes()
     from caption_tx.config import Config, CorpusConfig
-    from caption_tx.data.batches import cached_rows, packed_batches
+    from caption_tx.data.batches.batching import packed_batches
+    from caption_tx.data.batches.rows import RowOptions, cached_rows
     from caption_tx.data.corpus.table import read_corpus
     from caption_tx.data.features.cache import open_cache
     from caption_tx.data.preparation import release_memory, segment_corpus, tokenize_corpus
@@ -112,7 +113,7 @@ def measure(folder: Path, rows: int, steps: int) -> dict[str, float]:
     del words
     release_memory()
     ready, peak_ready = time.perf_counter() - start, peak_gigabytes()
-    dataset = packed_batches(cached_rows(cache, packed, 0, 1), packed, config.training.batch_size, (0, 1), 0)
+    dataset = packed_batches(cached_rows(cache, packed, RowOptions(0)), packed, config.training.batch_size, (0, 1), 0)
     drawn = tokens = 0
     first = None
     for inputs, _, weights in dataset.repeat():

@@ -119,8 +119,6 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from caption_tx.data import batches as batches_module
-
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
@@ -128,6 +126,8 @@ import numpy as np
 import tensorflow as tf
 
 from caption_tx.config import BackboneConfig, Config, CorpusConfig, ModelConfig, TextConfig, TrainingConfig
+from caption_tx.data.batches import batching
+from caption_tx.data.batches.rows import RowOptions, cached_rows
 from caption_tx.data.corpus.table import read_corpus
 from caption_tx.data.features.backbone import Backbone
 from caption_tx.data.features.cache import FeatureCache
@@ -225,7 +225,7 @@ def inputs_and_labels(image: tf.Tensor, tokens: Any) -> tuple:
 
 
 def uncached(prepared: TrainingData, images: Path) -> tf.data.Dataset:
-    """Pictures decoded and resized in the batches_module, each repeated for its captions, and shuffled with them.
+    """Pictures decoded and resized in the batches, each repeated for its captions, and shuffled with them.
 
     The tutorial asks neither for pictures decoded side by side nor ahead of the model; asked to, it was as fast (1%).
     Captions are tokenized already, which the tutorial does here.
@@ -442,16 +442,16 @@ def make_variants(arguments: argparse.Namespace, parts: int) -> tuple[list[Varia
     tokens = (len(packed.tokens.values) - len(packed.tokens)) / len(packed.tokens)
     full = batch_size * per_image
 
-    def ours(window: int = batches_module.WINDOW_BATCHES) -> tf.data.Dataset:
-        with mock.patch.object(batches_module, "WINDOW_BATCHES", window):
-            rows = batches_module.cached_rows(cache, packed, 0, 1)
-            return batches_module.packed_batches(rows, packed, batch_size, (0, 1), 0)
+    def ours(window: int = batching.WINDOW_BATCHES) -> tf.data.Dataset:
+        with mock.patch.object(batching, "WINDOW_BATCHES", window):
+            rows = cached_rows(cache, packed, RowOptions(0))
+            return batching.packed_batches(rows, packed, batch_size, (0, 1), 0)
 
     def captioner(precision: str = "auto", kind: type = Captioner) -> Captioner:
         keras.utils.set_random_seed(0)
         settings = asdict(sizes) | {"vocabulary_size": vocabulary_size, "feature_shape": cache.feature_shape}
         made = kind(**settings, dtype=resolve_precision() if precision == "auto" else precision)
-        made.token_output.adapt(prepared.counts)
+        made.token_output.adapt(prepared.label_counts)
         return made
 
     def compiled(model: keras.Model, loss: Any = None, optimizer: Any = FusedAdam, **options: Any) -> keras.Model:

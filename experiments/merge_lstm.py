@@ -155,7 +155,7 @@ def main() -> None:
         if not preset.vectors:
             raise ConfigError(f"Preset {arguments.preset} learns its embedding; leave out --word-vectors.")
         vectors = read_word_vectors(arguments.word_vectors, data.tokenizer.vocabulary)
-        log(vectors.summary(data.prepared.counts))
+        log(vectors.summary(data.prepared.label_counts))
         embeddings = fill(vectors, arguments.seed)
     elif preset.vectors:
         log(f"Without --word-vectors, an embedding of {preset.vectors} is learned in place of the preset's vectors.")

@@ -23,7 +23,7 @@ import numpy as np
 import tensorflow as tf
 
 from caption_tx.config import BackboneConfig, Config, CorpusConfig, TextConfig
-from caption_tx.data.batches import PackedCaptions
+from caption_tx.data.batches.packing import PackedCaptions
 from caption_tx.data.corpus.table import captions_by_image, read_table
 from caption_tx.data.features.backbone import Backbone, dequantize
 from caption_tx.data.features.cache import FeatureCache

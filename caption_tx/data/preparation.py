@@ -1,4 +1,4 @@
-"""A corpus as training sees it: which captions are used, their words, token_ids and packed rows."""
+"""Selects the captions that training uses, and turns them into words, token_ids and packed rows."""
 
 from __future__ import annotations
 
@@ -13,108 +13,118 @@ import numpy as np
 import pandas as pd
 
 from caption_tx.config import Config
-from caption_tx.data.batches import PackedCaptions, pack_captions
+from caption_tx.data.batches.packing import PackedCaptions, pack_captions
 from caption_tx.data.checks.caption_problems import caption_problems
 from caption_tx.data.corpus import table as corpus
 from caption_tx.data.text.segmentation import Segmenter
-from caption_tx.data.text.tokenizer import Tokenizer
-from caption_tx.data.text.vocabulary import build_vocabulary
+from caption_tx.data.text.tokenizer import Tokenizer, TokenLists
+from caption_tx.data.text.vocabulary import SPECIAL_TOKENS, build_vocabulary
 from caption_tx.data.text.word_lists import WordLists
 from caption_tx.errors import ConfigError, CorpusError
 
 TRAINING_SPLITS = ("train", "val")
-"""What training reads; the test split is for evaluation alone."""
+"""The splits that training reads; the test split is for evaluation only."""
 
-
-MACHINE_MARK = "[MACHINE]"
-"""Stands before machine translations that are learned beside people's captions; no vocabulary has it."""
+MACHINE_TOKEN = "[MACHINE]"
+"""Precedes machine translations that are trained on together with human captions; it is in no vocabulary."""
 
 
 @dataclass(frozen=True)
 class SegmentedCorpus:
-    """The captions that training uses, row by row with their words, and those that were left out and why."""
+    """The captions of the training and validation splits, segmented into words.
+
+    Attributes:
+        table: one row per caption: image, caption, split, origin, weight and stage.
+        words: the words of each row's caption.
+        left_out: captions, lines and images that are not used, each with its reason.
+    """
 
     table: pd.DataFrame
-    lists: WordLists
+    words: WordLists
     left_out: pd.DataFrame
 
-    def of(self, split: str, stage: int | None = None, onward: bool = False) -> tuple[pd.DataFrame, WordLists]:
-        """The rows of a split (and of one stage, or of it and those after it), and their words."""
-        chosen = self.table["split"] == split
+    def select(
+        self, split: str, stage: int | None = None, later_stages: bool = False
+    ) -> tuple[pd.DataFrame, WordLists]:
+        """The rows of a split and their words; of one stage, or of it and all `later_stages`, if `stage` is given."""
+        mask = self.table["split"] == split
         if stage is not None:
-            chosen &= (self.table["stage"] >= stage) if onward else (self.table["stage"] == stage)
-        return self.table[chosen], self.lists.take(chosen.to_numpy())
+            mask &= (self.table["stage"] >= stage) if later_stages else (self.table["stage"] == stage)
+        return self.table[mask], self.words.take(mask.to_numpy())
 
-    def references(self, split: str, most: int) -> dict[str, list[str]]:
-        """The captions of so many images, spread evenly over the split and so the same in every run on it."""
-        chosen = self.table[self.table["split"] == split]
-        found: dict[str, list[str]] = {}
-        for name, caption in zip(chosen["image"], chosen["caption"], strict=True):
-            found.setdefault(name, []).append(caption)
-        names = list(found)
-        places = np.linspace(0, len(names) - 1, min(most, len(names))).round().astype(int)
-        return {names[place]: found[names[place]] for place in places}
+    def references(self, split: str, max_images: int) -> dict[str, list[str]]:
+        """The captions of at most `max_images` images, evenly spaced over the split and thus the same in every run."""
+        rows = self.table[self.table["split"] == split]
+        captions: dict[str, list[str]] = {}
+        for name, caption in zip(rows["image"], rows["caption"], strict=True):
+            captions.setdefault(name, []).append(caption)
+        names = list(captions)
+        indices = np.linspace(0, len(names) - 1, min(max_images, len(names))).round().astype(int)
+        return {names[index]: captions[names[index]] for index in indices}
 
 
 def segment_corpus(
     table: pd.DataFrame, segmenter: Segmenter, unreadable: Mapping[str, str], leave_out: Collection[str] = ()
 ) -> SegmentedCorpus:
-    """Splits the captions of the training and validation splits into words.
+    """Segments the captions of the training and validation splits.
 
-    Left out are captions without words or without a readable image, and machine translations outside the
-    training split, which are no references.
+    Captions without words or without a readable image are left out. So are machine translations outside the training
+    split, since they are no references.
 
     Args:
-        table: as `read_corpus` gives it.
+        table: as `read_corpus` returns it.
+        segmenter: splits a caption into words.
         unreadable: names of images, with the reason.
-        leave_out: problems in `config.CAPTION_PROBLEMS`; captions with one of them are left out.
+        leave_out: problems from `config.CAPTION_PROBLEMS`; captions that have one of them are left out.
     """
-    attrs = table.attrs
+    skipped_lines, unlisted_images = table.attrs.get("skipped", []), table.attrs.get("left_out", [])
     table = table[table["split"].isin(TRAINING_SPLITS)]
-    lists = WordLists.from_lists(segmenter.segment(caption) for caption in table["caption"])
+    words = WordLists.from_lists(segmenter.segment(caption) for caption in table["caption"])
     reasons = np.full(len(table), None, dtype=object)
     if leave_out:
         problems = (caption_problems(caption, segmenter.config.language) for caption in table["caption"])
-        reasons[:] = [next((problem for problem in found if problem in leave_out), None) for found in problems]
-    reasons[lists.lengths == 0] = "no words in the caption"
-    lost = table["image"].isin(unreadable.keys()).to_numpy()
-    reasons[lost] = [f"image cannot be read: {unreadable[name]}" for name in table["image"][lost]]
+        reasons[:] = [next((name for name in names if name in leave_out), None) for names in problems]
+    reasons[words.lengths == 0] = "no words in the caption"
+    without_image = table["image"].isin(unreadable.keys()).to_numpy()
+    reasons[without_image] = [f"image cannot be read: {unreadable[name]}" for name in table["image"][without_image]]
     reasons[corpus.machine_references(table).to_numpy()] = "machine translation, not used as a reference"
     used = np.equal(reasons, None)
-    left_out = table[~used].assign(reason=reasons[~used])
     parts = [
-        pd.DataFrame(attrs.get("skipped", []), columns=["source", "line", "reason"]),
-        pd.DataFrame({"image": attrs.get("left_out", []), "reason": "image in no split list"}),
-        left_out.astype({"source": object}),
+        pd.DataFrame(skipped_lines, columns=["source", "line", "reason"]),
+        pd.DataFrame({"image": unlisted_images, "reason": "image in no split list"}),
+        table[~used].assign(reason=reasons[~used]).astype({"source": object}),
     ]
     columns = ["source", "line", "image", "caption", "reason"]
     left_out = pd.concat([part.reindex(columns=columns) for part in parts if len(part)] or parts[-1:])
     left_out = left_out.reindex(columns=columns).astype({"line": "Int64"})
     kept = table.loc[used, ["image", "caption", "split", "origin", "weight", "stage"]]
-    return SegmentedCorpus(kept, lists.take(used), left_out.reset_index(drop=True))
+    return SegmentedCorpus(kept, words.take(used), left_out.reset_index(drop=True))
 
 
 @dataclass(frozen=True)
 class TrainingData:
     """What the model is trained on.
 
-    `counts` int64 (V,) are those of the training labels; `train` has one set of packed captions for each
-    stage, in order; `val` is None without a validation split.
+    Attributes:
+        tokenizer: has the vocabulary of the training captions.
+        label_counts: how often each token is a training label, int64 (V,).
+        train: the packed captions of each stage, in order.
+        val: the packed captions of the validation split; None without one.
     """
 
     tokenizer: Tokenizer
-    counts: np.ndarray
+    label_counts: np.ndarray
     train: dict[int, PackedCaptions]
     val: PackedCaptions | None
 
     @property
     def fingerprint(self) -> str:
-        """Differs where the vocabulary or anything trained on differs."""
+        """Changes with the vocabulary and with any caption, image or weight."""
         return fingerprint(self.tokenizer, {**self.train, "val": self.val})
 
 
 def fingerprint(tokenizer: Tokenizer, parts: Mapping[int | str, PackedCaptions | None]) -> str:
-    """SHA-256 of a vocabulary and of captions by name, with their images and weights."""
+    """SHA-256 of a vocabulary and of named sets of captions, with their images and weights."""
     digest = hashlib.sha256("\n".join(tokenizer.vocabulary).encode())
     for name, packed in parts.items():
         digest.update(f"\0{name}\0".encode())
@@ -126,68 +136,80 @@ def fingerprint(tokenizer: Tokenizer, parts: Mapping[int | str, PackedCaptions |
     return digest.hexdigest()
 
 
-def tokenize_corpus(config: Config, words: SegmentedCorpus, log: Callable[[str], None]) -> TrainingData:
-    """Builds the vocabulary on the training split, and packs the captions of each image.
+def tokenize_corpus(config: Config, segmented: SegmentedCorpus, log: Callable[[str], None]) -> TrainingData:
+    """Builds the vocabulary from the training split, and packs the captions of each image.
 
-    The words of the last stage make the vocabulary: those that earlier stages have beside them are unknown, since the
-    last stage says what captions are to be like (experiments/levers.py).
+    Only the words of the last stage are in the vocabulary, since its captions show what generated captions should be
+    like (experiments/levers.py). Other words of earlier stages are unknown.
 
-    Where people's captions and machine translations are learned together, the latter begin with `MACHINE_MARK`. It is
-    unknown to every vocabulary, so it is read but never predicted: captions without it are people's, and so are those
-    that are generated.
+    If a stage contains both human captions and machine translations, the translations begin with `MACHINE_TOKEN`. The
+    token is in no vocabulary, so the model reads it but never predicts it: captions without it are human, and so are
+    generated captions.
 
     Raises:
-        CorpusError: nothing is left to train on.
+        CorpusError: there is nothing to train on.
         ConfigError: no word is frequent enough.
     """
-    if not (words.table["split"] == "train").any():
+    if not (segmented.table["split"] == "train").any():
         raise CorpusError("Nothing is left to train on: no caption with words and a readable image in split 'train'.")
-    stages = sorted(int(stage) for stage in words.table.loc[words.table["split"] == "train", "stage"].unique())
-    spoken = words.of("train", stages[-1])[1]
-    vocabulary = build_vocabulary(spoken, config.text.max_vocabulary_size, config.text.min_frequency)
+    train_rows = segmented.table["split"] == "train"
+    stages = sorted(int(stage) for stage in segmented.table.loc[train_rows, "stage"].unique())
+    last_words = segmented.select("train", stages[-1])[1]
+    vocabulary = build_vocabulary(last_words, config.text.max_vocabulary_size, config.text.min_frequency)
     tokenizer = Tokenizer(vocabulary, config.text.language)
-    if tokenizer.vocabulary_size == 4:
-        raise ConfigError(f"No word is seen {config.text.min_frequency} times; lower text.min_frequency.")
-    counts = np.zeros(tokenizer.vocabulary_size, np.int64)
-
-    def pack(name: str, split: str, stage: int | None = None) -> PackedCaptions:
-        rows, lists = words.of(split, stage, config.training.mix_stages)
-        machine = (rows["origin"] == "machine").to_numpy()
-        marked = lists.prepend(MACHINE_MARK, machine) if machine.any() and not machine.all() else lists
-        # One token more than positions: the last is only ever a label.
-        tokens = tokenizer.tokenize(marked, config.model.max_length + 1)
-        stats = tokenizer.coverage(lists)
-        log(
-            f"{name}: {rows['image'].nunique():,} images, {len(rows):,} captions, longest {stats['longest_caption']} "
-            f"words, {stats['oov_share']:.2%} of words unknown, {tokens.num_truncated} captions cut at "
-            f"{config.model.max_length} tokens."
-        )
-        if split == "train":
-            counts[:] += tokenizer.count_tokens(tokens)
-        weights = rows["weight"].to_numpy() if split == "train" else None
-        return pack_captions(rows["image"], tokens, weights)
-
-    several = len(stages) > 1
+    if tokenizer.vocabulary_size == len(SPECIAL_TOKENS):
+        raise ConfigError(f"No word occurs {config.text.min_frequency} times; lower text.min_frequency.")
+    mix = config.training.mix_stages
     for stage in stages:
-        weights = words.of("train", stage, config.training.mix_stages)[0]["weight"]
+        weights = segmented.select("train", stage, mix)[0]["weight"]
         if weights.iloc[0] != 1 and weights.nunique() == 1:
-            log(f"All captions of stage {stage} weigh {weights.iloc[0]:g}, so the weight changes nothing.")
-    train = {stage: pack(f"train, stage {stage}" if several else "train", "train", stage) for stage in stages}
+            log(f"All captions of stage {stage} have weight {weights.iloc[0]:g}, so the weight has no effect.")
+    label_counts = np.zeros(tokenizer.vocabulary_size, np.int64)
+    train = {}
+    for stage in stages:
+        name = f"train, stage {stage}" if len(stages) > 1 else "train"
+        rows, words = segmented.select("train", stage, mix)
+        tokens = _tokenize(name, rows, words, tokenizer, config.model.max_length, log)
+        label_counts += tokenizer.count_tokens(tokens)
+        train[stage] = pack_captions(rows["image"], tokens, rows["weight"].to_numpy())
+    label_counts[tokenizer.unk_token_id] = 0
     val = None
-    if (words.table["split"] == "val").any():
-        val = pack("val", "val")
+    if (segmented.table["split"] == "val").any():
+        rows, words = segmented.select("val")
+        val = pack_captions(rows["image"], _tokenize("val", rows, words, tokenizer, config.model.max_length, log))
     else:
-        log("There are no captions in split 'val'; the best epoch is chosen by the training loss.")
-    counts[tokenizer.unk_token_id] = 0
+        log("Split 'val' has no captions; the training loss selects the best epoch.")
     log(f"Vocabulary: {tokenizer.vocabulary_size:,} tokens.")
-    return TrainingData(tokenizer, counts, train, val)
+    return TrainingData(tokenizer, label_counts, train, val)
+
+
+def _tokenize(
+    name: str,
+    rows: pd.DataFrame,
+    words: WordLists,
+    tokenizer: Tokenizer,
+    max_length: int,
+    log: Callable[[str], None],
+) -> TokenLists:
+    """The token_ids of the captions in `rows`, after a line about them in the log."""
+    machine = (rows["origin"] == "machine").to_numpy()
+    marked = words.prepend(MACHINE_TOKEN, machine) if machine.any() and not machine.all() else words
+    # One token more than positions: the last is only ever a label.
+    tokens = tokenizer.tokenize(marked, max_length + 1)
+    report = tokenizer.coverage(words)
+    log(
+        f"{name}: {rows['image'].nunique():,} images, {len(rows):,} captions, longest {report['longest_caption']} "
+        f"words, {report['oov_share']:.2%} of words unknown, {tokens.num_truncated} captions truncated to "
+        f"{max_length} tokens."
+    )
+    return tokens
 
 
 def release_memory() -> None:
-    """Gives freed memory back to the system, where the C library can: glibc would keep a fifth of a GB.
+    """Returns freed memory to the system, if the C library can.
 
-    Reading and cutting a million captions leaves that much behind, and training needs none of it.
+    Reading and segmenting a million captions leaves a fifth of a GB in glibc, which training does not need.
     """
     gc.collect()
-    with contextlib.suppress(OSError, AttributeError, TypeError):  # the last on Windows, which has no library None
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # TypeError on Windows
         ctypes.CDLL(None).malloc_trim(0)

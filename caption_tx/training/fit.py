@@ -15,7 +15,9 @@ import pandas as pd
 
 from caption_tx.bundle import Bundle, load_bundle, save_bundle
 from caption_tx.config import Config, DecodingOptions, TextConfig, TrainingConfig, dump_config, load_config
-from caption_tx.data.batches import PackedCaptions, cached_rows, packed_batches, picture_rows
+from caption_tx.data.batches.batching import packed_batches
+from caption_tx.data.batches.packing import PackedCaptions
+from caption_tx.data.batches.rows import RowOptions, cached_rows, image_rows
 from caption_tx.data.corpus.table import read_table
 from caption_tx.data.features.backbone import Backbone, dequantize
 from caption_tx.data.features.cache import FeatureCache, explain_damage
@@ -159,7 +161,7 @@ def _train(config: Config, workdir: Path, log: Callable[[str], None], chosen: Di
     vectors = None
     if config.text.word_vectors is not None:
         vectors = read_word_vectors(config.text.word_vectors, tokenizer.vocabulary)
-        log(vectors.summary(prepared.counts))
+        log(vectors.summary(prepared.label_counts))
         chosen.assert_same("word vectors", vectors.digest)
     chosen.assert_same("captions and images", prepared.fingerprint)
     parts = 1 if chosen.devices > 1 else min(parallel_chunks(), math.ceil(config.training.batch_size / chosen.workers))
@@ -168,18 +170,18 @@ def _train(config: Config, workdir: Path, log: Callable[[str], None], chosen: Di
     with chosen.strategy.scope():
         captioner = make_captioner(tokenizer.vocabulary_size, backbone.feature_shape, config.model, precision, vectors)
         model = model_class(captioner, None if cache else backbone, config.training.accumulation_steps, parts)
-    known = captioner.token_output.adapt(prepared.counts)
+    known = captioner.token_output.adapt(prepared.label_counts)
     log(f"Before training, expect a loss near the marginal entropy: {known}.")
     captioner.summary(print_fn=lambda text, **_: log(text))
 
     views = 1 + config.training.flips + config.training.crops
 
     def batches(packed: PackedCaptions, seed: int | None, augmented: bool) -> Any:
+        options = RowOptions(seed, views if augmented else 1, *chosen.share)
         if cache is not None:
-            rows = cached_rows(cache, packed, seed, views if augmented else 1, chosen.share)
+            rows = cached_rows(cache, packed, options)
         else:
-            size = backbone.config.image_size
-            rows = picture_rows(images, packed, size, seed, views if augmented else 1, log, chosen.share)
+            rows = image_rows(images, packed, backbone.config.image_size, options, log)
         uncounted = (Tokenizer.pad_token_id, Tokenizer.unk_token_id)
         size, parts = config.training.batch_size, chosen.devices
         return chosen.dataset(packed_batches(rows, packed, size, uncounted, seed, parts))

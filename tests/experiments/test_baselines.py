@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from caption_tx.data.batches import pack_captions
+from caption_tx.data.batches.packing import pack_captions
 from caption_tx.data.text.tokenizer import TokenLists
 from caption_tx.data.text.vocabulary import END, START, UNK
 from caption_tx.training.objective import MaskedLoss

@@ -374,11 +374,11 @@ def test_what_is_left_out_is_listed_with_its_reason():
     )
     table.attrs = {"skipped": [("x", 9, "blank line")], "left_out": ["z.jpg"]}
     words = segment_corpus(table, Segmenter(TextConfig(language="en")), {"c": "c is empty (0 bytes)."})
-    rows, lists = words.of("train")
+    rows, lists = words.select("train")
     assert (rows["image"].tolist(), list(lists)) == (["a"], [["a", "dog"]])
-    rows, lists = words.of("val")
+    rows, lists = words.select("val")
     assert (rows["caption"].tolist(), list(lists)) == (["a dog man wrote"], [["a", "dog", "man", "wrote"]])
-    assert len(words.of("test")[0]) == 0
+    assert len(words.select("test")[0]) == 0
     found = words.left_out.astype(object).where(words.left_out.notna(), None)
     assert found[["line", "image", "reason"]].to_numpy().tolist() == [
         [9, None, "blank line"],
@@ -407,7 +407,7 @@ def test_the_vocabulary_is_that_of_the_last_stage():
     unknown = prepared.tokenizer.unk_token_id
     assert (prepared.train[1].tokens.values == unknown).sum() == 2
     assert (prepared.train[2].tokens.values == unknown).sum() == 0
-    assert prepared.counts[prepared.tokenizer.vocabulary.index("one")] == 3
+    assert prepared.label_counts[prepared.tokenizer.vocabulary.index("one")] == 3
 
 
 def test_mixed_stages_hold_later_captions_too_and_mark_those_of_machines():
@@ -444,7 +444,7 @@ def test_mixed_stages_hold_later_captions_too_and_mark_those_of_machines():
     ]
     for prepared in (mixed, apart):
         assert [row.tolist() for row in prepared.val.tokens] == [[start, a, unknown, end]]
-        assert prepared.counts[unknown] == 0
+        assert prepared.label_counts[unknown] == 0
 
 
 def test_captions_with_a_named_problem_are_left_out_when_asked():

@@ -20,7 +20,8 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from caption_tx.config import TuningConfig
-from caption_tx.data.batches import PackedCaptions, cached_rows, pack_captions
+from caption_tx.data.batches.packing import PackedCaptions, pack_captions
+from caption_tx.data.batches.rows import RowOptions, cached_rows
 from caption_tx.data.features.backbone import dequantize
 from caption_tx.data.features.cache import FeatureCache
 from caption_tx.data.preparation import SegmentedCorpus
@@ -54,7 +55,7 @@ class TuningCaptions:
 def collect_captions(words: SegmentedCorpus, tokenizer: Tokenizer, max_length: int) -> TuningCaptions:
     """People's captions of the last stage of the training split; machine translations where there are no others."""
     stage = words.table.loc[words.table["split"] == "train", "stage"].max()
-    rows, lists = words.of("train", stage)
+    rows, lists = words.select("train", stage)
     human = (rows["origin"] == "human").to_numpy()
     if human.any():
         rows, lists = rows[human], lists.take(human)
@@ -130,7 +131,7 @@ class Tuner:
     def run_epoch(self, cache: FeatureCache, views: int, epoch: int) -> dict[str, float]:
         """One pass over the images; the mean reward (CIDEr-D in [0, 10]) and the share of distinct samples."""
         config, packed = self.config, self.captions.packed
-        rows = cached_rows(cache, packed, config.seed + epoch, views).batch(config.batch_size).prefetch(2)
+        rows = cached_rows(cache, packed, RowOptions(config.seed + epoch, views)).batch(config.batch_size).prefetch(2)
         rows = without_tuning(rows)
         rewards: list[float] = []
         distinct: set[tuple[int, ...]] = set()
