@@ -176,7 +176,7 @@ def load_bundle(folder: str | Path) -> Bundle:
         config = json.loads(path.read_text(encoding="utf-8"))
         if config["format"] != FORMAT:
             raise BundleError(
-                f"{path} has format {config['format']}, but this version reads format {FORMAT}; upgrade caption_tx."
+                f"{path} has format {config['format']}, this version reads format {FORMAT}; upgrade caption_tx."
             )
         files = dict(config["files"])
         text = from_dict(TextConfig, config["text"], "text.")
@@ -202,6 +202,6 @@ def load_bundle(folder: str | Path) -> Bundle:
         raise BundleError(f"The weights in {folder} do not fit its {CONFIG}: {error}") from error
     if captioner.vocabulary_size != tokenizer.vocabulary_size:
         raise BundleError(
-            f"{folder / VOCABULARY} has {tokenizer.vocabulary_size} tokens, but the model has {captioner.vocabulary_size}."
+            f"{folder / VOCABULARY} has {tokenizer.vocabulary_size} tokens, the model {captioner.vocabulary_size}."
         )
     return Bundle(captioner, tokenizer, text, backbone, key, facts)

@@ -1,7 +1,8 @@
 """How TensorFlow uses the cores of the processor: operations side by side, or each operation divided.
 
 The operations of a small decoder are so short that dividing each of them among cores wastes a fifth of the time
-(experiments/benchmark_training.py). If the work itself can be divided into parallel chunks, one core per chunk is faster.
+(experiments/benchmark_training.py). If the work itself can be divided into parallel chunks, one core per
+chunk is faster.
 """
 
 from __future__ import annotations

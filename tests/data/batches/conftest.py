@@ -50,6 +50,13 @@ def packed(pack):
 
 @pytest.fixture(scope="session")
 def cache(folder, packed, backbone, tmp_path_factory):
-    """Features of the images and of their mirror images, in four shards."""
+    """Features of the images and of their mirror images."""
     path = str(tmp_path_factory.mktemp("cache"))
-    return encode_images(packed.images, folder, path, backbone, flips=True, shard_size=7)
+    return encode_images(packed.images, folder, path, backbone, flips=True)
+
+
+@pytest.fixture(scope="session")
+def sharded(folder, packed, backbone, tmp_path_factory):
+    """The same features in six shards."""
+    path = str(tmp_path_factory.mktemp("sharded"))
+    return encode_images(packed.images, folder, path, backbone, flips=True, batch_size=4, shard_size=4)

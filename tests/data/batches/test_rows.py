@@ -112,10 +112,10 @@ def test_an_unreadable_image_is_a_black_row_without_counted_labels_and_is_report
     assert "missing.png" in log[0]
 
 
-def test_a_worker_opens_only_its_own_shards(cache, packed, tmp_path, monkeypatch):
-    monkeypatch.setattr(rows_module, "SHARDS_PER_WORKER", 2)
-    folder = shutil.copytree(cache.folder, tmp_path / "cache")
-    copied = dataclasses.replace(cache, folder=str(folder))
+def test_a_worker_opens_only_its_own_shards(sharded, packed, tmp_path, monkeypatch):
+    monkeypatch.setattr(rows_module, "SHARDS_PER_WORKER", 3)
+    folder = shutil.copytree(sharded.folder, tmp_path / "cache")
+    copied = dataclasses.replace(sharded, folder=str(folder))
     for path in copied.paths_holding(packed.images)[1::2]:
         (folder / path).unlink()
     mine = [bool(row["mine"]) for row in cached_rows(copied, packed, RowOptions(1, rank=0, world_size=2))]
