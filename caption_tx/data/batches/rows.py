@@ -134,7 +134,8 @@ def _records(
     row_of = {name: row for row, name in enumerate(packed.images)}
     shards = {cache.path(shard): shard for shard in cache.shards}
     listed = [
-        [row_of.get(name, -1) for name in cache.shards[shards[path]]] + [-1] * len(cache.duplicates.get(shards[path], ()))
+        [row_of.get(name, -1) for name in cache.shards[shards[path]]]
+        + [-1] * len(cache.duplicates.get(shards[path], ()))
         for path in paths
     ]
     splits = tf.constant(np.concatenate([[0], np.cumsum([len(rows) for rows in listed])]), tf.int64)
