@@ -80,12 +80,12 @@ def test_figures_from_the_command_line(scene_run, bundle, tmp_path, suffix, magi
 
 def test_raw_maps_from_the_command_line_and_from_python(scene_run, bundle, tmp_path):
     import caption_tx
-    from caption_tx.inference.attention.map_files import load_npz
+    from caption_tx.inference.attention.maps import AttentionMaps
 
     image = str(scene_run[1] / "test-000001.png")
     out = tmp_path / "maps.npz"
     assert main(["explain", image, "--bundle", bundle, "--caption", "一个红色的龘形", "--out", str(out)]) == 0
-    maps = load_npz(out)
+    maps = AttentionMaps.load_npz(out)
     captioner = caption_tx.load(bundle)
     expected = captioner.explain(image, "一个红色的龘形")
     assert maps.scores.shape == (2, 4, len(maps.words), 7, 7)

@@ -196,12 +196,15 @@ def _check_choice(arguments: argparse.Namespace, settings: dict[str, Any]) -> No
     """Refuses a layer, head, color or opacity that cannot be, before anything is printed."""
     import numpy as np
 
-    from caption_tx.inference.attention.pooling import pool
-    from caption_tx.inference.drawing.overlay import ALPHA, COLOR_MAP, color_map
+    from caption_tx.inference.attention.pooling import MapSelection
+    from caption_tx.inference.drawing.overlay import color_map
+    from caption_tx.inference.drawing.style import DEFAULT_STYLE, HeatmapStyle
 
     shape = (settings["num_layers"], settings["num_heads"], 1, 1)
-    pool(np.ones((*shape, 1)), arguments.layer, arguments.head, arguments.pool, np.ones(shape))
-    color_map(arguments.cmap or COLOR_MAP, ALPHA if arguments.alpha is None else arguments.alpha)
+    selection = MapSelection(arguments.layer, arguments.head, arguments.pool)
+    selection.pooled(np.ones((*shape, 1)), np.ones(shape))
+    alpha = DEFAULT_STYLE.alpha if arguments.alpha is None else arguments.alpha
+    color_map(HeatmapStyle(alpha, arguments.cmap or DEFAULT_STYLE.cmap))
 
 
 def _few_enough(images: Iterator[NamedImage], arguments: argparse.Namespace) -> list[NamedImage]:
@@ -233,7 +236,7 @@ def _check_words(arguments: argparse.Namespace, captioner: ImageCaptioner, optio
 def _arranged(maps: AttentionMaps, arguments: argparse.Namespace, merged: set[str]) -> AttentionMaps:
     """Words merged and left out as asked; `merged` grows by those that were there to merge."""
     if arguments.words_only:
-        maps = maps.without_marks()
+        maps = maps.without_punctuation()
     for word in arguments.merge:
         with suppress(CaptionTxError):  # most captions of many do not hold the word
             maps = maps.merged([word])
@@ -266,7 +269,7 @@ def _shown(
 
 def _tell_words(arguments: argparse.Namespace, name: str, maps: AttentionMaps, json_rows: list[dict[str, Any]]) -> None:
     """Caption and words with their log-probabilities: a line each, or a row for `--json`; not with `--health`."""
-    from caption_tx.inference.drawing.overlay import probability_text
+    from caption_tx.inference.drawing.overlay import format_probability
     from caption_tx.inference.predictions import printable
 
     if arguments.health:
@@ -283,32 +286,35 @@ def _tell_words(arguments: argparse.Namespace, name: str, maps: AttentionMaps, j
         return
     echo(f"{printable(name)}\t{maps.caption}")
     for title, value in zip(maps.titles, values, strict=True):
-        echo(f"  {title}\t{probability_text(value)}")
+        echo(f"  {title}\t{format_probability(value)}")
 
 
 def _write(
     arguments: argparse.Namespace, kept: list[AttentionMaps], health: MapHealth | None, problems: list[str]
 ) -> None:
-    from caption_tx.inference.attention.map_files import to_json, to_npz, write_result
+    from caption_tx.inference.attention.map_files import write_output
 
     out, suffix, maps = arguments.out, arguments.out.suffix.lower(), kept[0]
     chosen = {"layer": arguments.layer, "head": arguments.head}
     look = {name: getattr(arguments, name) for name in ("alpha", "cmap") if getattr(arguments, name) is not None}
     look["common_scale"] = not arguments.scale_per_word
-    makers: dict[str, Callable[[], bytes | str]] = {".npz": lambda: to_npz(maps), ".json": lambda: to_json(maps)}
+    makers: dict[str, Callable[[], bytes | str]] = {".npz": maps.to_npz, ".json": maps.to_json}
     if suffix in makers:
-        write_result(out, makers[suffix]())
+        write_output(out, makers[suffix]())
     elif suffix == PAGE:
-        from caption_tx.inference.page.render import render_report
+        from caption_tx.inference.attention.pooling import MapSelection
+        from caption_tx.inference.drawing.style import HeatmapStyle
+        from caption_tx.inference.page.render import render_page
 
-        typed = arguments.caption is not None
-        options = chosen | look | {"pool_name": arguments.pool, "typed": typed, "language": arguments.page_language}
-        write_result(out, render_report(kept, health=health, problems=problems, **options))
+        selection = MapSelection(arguments.layer, arguments.head, arguments.pool)
+        options = {"typed": arguments.caption is not None, "language": arguments.page_language}
+        page = render_page(kept, selection, HeatmapStyle(**look), health=health, problems=problems, **options)
+        write_output(out, page)
     elif suffix in ANIMATIONS:
         from caption_tx.inference.drawing.animation import encode_animation
 
         frames = maps.animation(pool=arguments.pool, smooth=not arguments.flat, **chosen, **look)
-        write_result(out, encode_animation(frames, suffix[1:], arguments.seconds))
+        write_output(out, encode_animation(frames, suffix[1:], arguments.seconds))
     else:
         from caption_tx.figure_files import save_figure
 

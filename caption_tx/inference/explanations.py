@@ -16,8 +16,9 @@ from caption_tx.data.images.decoding import decode_image, resize
 from caption_tx.data.images.discovery import NamedImage
 from caption_tx.data.images.sources import open_images
 from caption_tx.errors import CaptionTxError, ConfigError, ImageError
-from caption_tx.inference.attention.maps import END_MARK, AttentionMaps, joined_words
-from caption_tx.inference.attention.teacher_forcing import teacher_forced_scores_in_batches
+from caption_tx.inference.attention.maps import AttentionMaps
+from caption_tx.inference.attention.teacher_forcing import teacher_forced_pass
+from caption_tx.inference.attention.words import END_TOKEN, hyphenated_words
 from caption_tx.inference.search.decode import Caption
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class _Read:
 
 
 def _of_search(caption: Caption) -> _Wanted:
-    marks = (END_MARK,) if caption.finished else ()
+    marks = (END_TOKEN,) if caption.finished else ()
     return _Wanted(caption.token_ids, (*caption.words, *marks), caption.text)
 
 
@@ -59,7 +60,7 @@ def _typed(text: str, captioner: ImageCaptioner) -> _Wanted:
     if len(words) > limit:
         raise CaptionTxError(f"The caption {text[:60]!r} has {len(words)} words; the model knows at most {limit}.")
     [token_ids] = captioner.bundle.tokenizer.tokenize([words])
-    return _Wanted(token_ids[1:].tolist(), (*words, END_MARK), text, joined_words(text))
+    return _Wanted(token_ids[1:].tolist(), (*words, END_TOKEN), text, hyphenated_words(text))
 
 
 def words_of(captioner: ImageCaptioner, text: str) -> AttentionMaps:
@@ -146,7 +147,7 @@ def _explain(
         return results
     bundle = captioner.bundle
     token_lists = [[bundle.tokenizer.start_token_id, *each.token_ids] for each in wanted.values()]
-    traced = teacher_forced_scores_in_batches(bundle.captioner, features, token_lists, list(wanted))
+    traced = teacher_forced_pass(bundle.captioner, features, token_lists, list(wanted))
     for (row, each), (scores, log_probabilities, self_scores) in zip(wanted.items(), traced, strict=True):
         maps = AttentionMaps(
             scores=scores,

@@ -12,8 +12,8 @@ from caption_tx.cli import explain as explaining
 from caption_tx.cli import main
 from caption_tx.inference import captioner as captioning
 from caption_tx.inference.attention import health
-from caption_tx.inference.attention.map_files import load_npz
-from caption_tx.inference.attention.maps import END_MARK, END_TEXT
+from caption_tx.inference.attention.maps import AttentionMaps
+from caption_tx.inference.attention.words import END_LABEL, END_TOKEN
 
 pytestmark = pytest.mark.usefixtures("loaded_once")
 
@@ -50,8 +50,8 @@ def test_words_and_their_log_probabilities(run, photos, captioner):
     lines = out.splitlines()
     assert lines[0] == f"{name}\ta b-zebra b, c"
     maps = captioner.explain(name, "a b-zebra b, c")
-    assert maps.words == ("a", "b", "zebra", "b", "c", END_MARK)
-    assert [line.split("\t")[0].strip() for line in lines[1:]] == ["a", "b-zebra(?)", "b", "c", END_TEXT]
+    assert maps.words == ("a", "b", "zebra", "b", "c", END_TOKEN)
+    assert [line.split("\t")[0].strip() for line in lines[1:]] == ["a", "b-zebra(?)", "b", "c", END_LABEL]
     values = [float(re.search(r"ln p = (\S+)", line)[1]) for line in lines[1:]]
     wanted = maps.log_probabilities
     np.testing.assert_allclose(values, [wanted[0], wanted[1] + wanted[2], *wanted[3:]], atol=0.006)
@@ -93,11 +93,11 @@ def test_a_page_of_a_folder_with_a_bad_image(run, photos, tmp_path):
 
 
 def test_a_page_in_another_language_with_its_warnings(run, photos, tmp_path, monkeypatch):
-    monkeypatch.setattr(health, "SAME", 1)  # any two maps are near enough
+    monkeypatch.setattr(health, "SAME_MAP_DISTANCE", 1)  # any two maps count as the same
     out = tmp_path / "page.html"
     assert run(photos, "--out", out, "--page-language", "zh")[0] == 0
     page = out.read_text(encoding="utf-8")
-    assert '<html lang="zh-Hans">' in page and "7 条提醒：并不是每张热力图都可信" in page
+    assert '<html lang="zh-Hans">' in page and "7 条警告：部分热力图不可信" in page
     assert page.count("<li>第 ") == 6 and "Layer 0 head" not in page
 
 
@@ -129,12 +129,12 @@ def test_animations(run, photos, tmp_path, suffix):
 def test_raw_maps(run, photos, tmp_path, captioner):
     name, out = photos / "003.png", tmp_path / "maps.npz"
     assert run(name, "--caption", "a b c", "--merge", "ab", "--words-only", "--out", out)[0] == 0
-    maps, expected = load_npz(out), captioner.explain(name, "a b c")
+    maps, expected = AttentionMaps.load_npz(out), captioner.explain(name, "a b c")
     np.testing.assert_allclose(maps.scores, expected.scores, atol=1e-6)
     np.testing.assert_allclose(maps.self_scores, expected.self_scores, atol=1e-6)
     np.testing.assert_allclose(maps.self_scores.sum(axis=-1), 1, atol=1e-5)
     assert np.abs(np.triu(maps.self_scores, 1)).max() == 0
-    assert maps.titles == ["ab", "c"] and maps.words == ("a", "b", "c", END_MARK)
+    assert maps.titles == ["ab", "c"] and maps.words == ("a", "b", "c", END_TOKEN)
     assert run(name, "--caption", "a b c", "--out", tmp_path / "maps.json")[0] == 0
     document = json.loads((tmp_path / "maps.json").read_text(encoding="utf-8"))
     np.testing.assert_allclose(document["scores"], expected.scores, rtol=1e-4, atol=1e-7)

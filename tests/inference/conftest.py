@@ -1,18 +1,19 @@
-"""Attention maps without a model, for what draws them."""
+"""Attention maps that need no model, for tests of drawing and the page."""
 
 import numpy as np
 import pytest
 
-from caption_tx.inference.attention.maps import END_MARK, AttentionMaps
+from caption_tx.inference.attention.maps import AttentionMaps
+from caption_tx.inference.attention.words import END_TOKEN
 
 L, N, H, W = 2, 3, 3, 5
 
 
 @pytest.fixture(scope="session")
 def make_maps():
-    """Makes random maps of a Chinese caption with a word that the model does not know, over a picture of noise."""
+    """Makes random maps of a Chinese caption with one unknown word, over an image of noise."""
 
-    def make(words=("一只", "龘", "狗", END_MARK), image="dog.jpg", seed=0, **changes):
+    def make(words=("一只", "龘", "狗", END_TOKEN), image="dog.jpg", seed=0, **changes):
         random = np.random.default_rng(seed)
         tokens = len(words)
         scores = random.random((L, N, tokens, H, W)) ** 4

@@ -7,7 +7,6 @@ from caption_tx.bundle import Bundle
 from caption_tx.config import DecodingOptions, TextConfig
 from caption_tx.errors import CaptionTxError, ConfigError, ImageError
 from caption_tx.inference.attention.maps import AttentionMaps
-from caption_tx.inference.attention.teacher_forcing import teacher_forced_scores, teacher_forced_scores_in_batches
 from caption_tx.inference.captioner import ImageCaptioner
 
 
@@ -23,20 +22,6 @@ def names(tmp_path_factory, write_pictures):
     names = [str(folder / name) for name in write_pictures(folder, 5, size=(700, 350))]
     (folder / "bad.png").write_bytes(b"no picture")
     return [*names[:2], str(folder / "bad.png"), *names[2:]]
-
-
-def test_traced_together_as_each_alone(make_captioner, features):
-    captioner = make_captioner(seed=3)
-    captions = [[4, 5, 3], [6, 7, 8, 9, 10, 3], [5]]
-    together = teacher_forced_scores_in_batches(captioner, features[:3], [[2, *token_ids] for token_ids in captions])
-    for row, token_ids in enumerate(captions):
-        alone = teacher_forced_scores(captioner, features[row], token_ids, 2, return_self_attention=True)
-        assert [part.shape for part in alone] == [
-            (3, 2, len(token_ids), 3, 5), (len(token_ids),), (3, 2, len(token_ids), len(token_ids)),
-        ]  # fmt: skip
-        for one, other in zip(together[row], alone, strict=True):
-            np.testing.assert_allclose(one, other, atol=1e-5)
-        assert len(teacher_forced_scores(captioner, features[row], token_ids, 2)) == 2
 
 
 def test_images_in_order_and_a_bad_one_among_them(captioner, names):

@@ -27,7 +27,7 @@ from caption_tx.config import LANGUAGES
 from caption_tx.data.images.decoding import read_image
 from caption_tx.errors import CaptionTxError, ConfigError, ImageError
 from caption_tx.evaluation.attention.grounding import Interval, Source, interval, middles, poolings
-from caption_tx.inference.attention.teacher_forcing import log_probabilities, teacher_forced_scores_in_batches
+from caption_tx.inference.attention.teacher_forcing import caption_log_probabilities, teacher_forced_pass
 from caption_tx.inference.captioner import ImageCaptioner
 
 WAYS = ("pixels", "cells")
@@ -212,7 +212,7 @@ def measure_deletion(
     while chunk := list(islice(items, _CHUNK)):
         features = np.asarray(captioner.features([item.picture for item in chunk]))
         token_lists = [item.token_ids for item in chunk]
-        traced = teacher_forced_scores_in_batches(bundle.captioner, features, token_lists)
+        traced = teacher_forced_pass(bundle.captioner, features, token_lists)
         covers = []
         for item, (scores, _, own_scores) in zip(chunk, traced, strict=True):
             maps = [source.maps(scores, own_scores)[place] for source in sources for place in item.places]
@@ -225,7 +225,7 @@ def measure_deletion(
             for item, cover, own in zip(chunk, covers, features, strict=True)
         ]
         rows = np.repeat(np.arange(len(chunk)), [len(cover) for cover in covers])
-        after = log_probabilities(bundle.captioner, np.concatenate(covered), [token_lists[row] for row in rows])
+        after = caption_log_probabilities(bundle.captioner, np.concatenate(covered), [token_lists[row] for row in rows])
         for row, (item, (_, before, _)) in enumerate(zip(chunk, traced, strict=True)):
             own = np.stack([values for values, place in zip(after, rows, strict=True) if place == row])  # (K, T)
             _add(facts, sums, item, (before - own)[:, item.places], draws, len(sources))

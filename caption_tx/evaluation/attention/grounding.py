@@ -31,8 +31,8 @@ from caption_tx.data.features.extraction import extract_features
 from caption_tx.data.scenes.captions import named_objects, word_class
 from caption_tx.data.scenes.objects import SceneObject
 from caption_tx.errors import CaptionTxError
-from caption_tx.inference.attention.maps import pool
-from caption_tx.inference.attention.teacher_forcing import teacher_forced_scores_in_batches
+from caption_tx.inference.attention.pooling import MapSelection
+from caption_tx.inference.attention.teacher_forcing import teacher_forced_pass
 from caption_tx.inference.captioner import ImageCaptioner
 
 CLASSES = ("shape", "color", "relation")
@@ -150,7 +150,7 @@ class Source:
 
     def maps(self, scores: np.ndarray, self_scores: np.ndarray | None = None) -> np.ndarray:
         """(L, N, T, h, w), and (L, N, T, T) where the pooling is "rollout" -> (T, h, w)."""
-        return pool(scores, self.layer, self.head, self.pooling, self_scores)
+        return MapSelection(self.layer, self.head, self.pooling).pooled(scores, self_scores)
 
 
 def poolings() -> list[Source]:
@@ -361,7 +361,7 @@ def measure_grounding(
         raise CaptionTxError("No word of the captions names an object of its scene; is the language the right one?")
     token_lists = bundle.tokenizer.tokenize(words)
     others = [(row + 1) % len(names) for row in rows]
-    traced = [teacher_forced_scores_in_batches(model, features, token_lists, chosen) for chosen in (rows, others)]
+    traced = [teacher_forced_pass(model, features, token_lists, chosen) for chosen in (rows, others)]
     if sources is None:
         sources = all_sources(*traced[0][0][0].shape[:2])
 

@@ -12,7 +12,7 @@ from caption_tx.data.features.cache import open_cache
 from caption_tx.data.features.extraction import extract_features
 from caption_tx.errors import CaptionTxError
 from caption_tx.inference.attention.health import MapHealth, measure_health
-from caption_tx.inference.attention.teacher_forcing import teacher_forced_scores_in_batches
+from caption_tx.inference.attention.teacher_forcing import teacher_forced_pass
 
 if TYPE_CHECKING:
     from caption_tx.inference.captioner import ImageCaptioner
@@ -45,7 +45,5 @@ def measure_map_health(
         words, features = {name: words[name] for name in extracted.names}, np.asarray(dequantize(extracted.features))
     if not words:
         raise CaptionTxError("No image can be read that has a caption with words, so there are no maps to measure.")
-    traced = teacher_forced_scores_in_batches(
-        bundle.captioner, features, bundle.tokenizer.tokenize(list(words.values()))
-    )
-    return measure_health(scores[:, :, :-1] for scores, *_ in traced)  # the end mark looks at nothing
+    traced = teacher_forced_pass(bundle.captioner, features, bundle.tokenizer.tokenize(list(words.values())))
+    return measure_health(scores[:, :, :-1] for scores, *_ in traced)  # the map of the end token has no meaning

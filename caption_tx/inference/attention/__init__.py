@@ -1,1 +1,1 @@
-"""Attention maps: teacher-forced scores, pooling, files and health checks."""
+"""Attention maps of captions: teacher-forced scores, pooling, files and health checks."""

@@ -1,11 +1,10 @@
-"""Cross-attention of one caption: the raw scores, and what is shown of them. No TensorFlow.
+"""The attention of one caption: raw scores, and the words, maps and figures made from them.
 
-Letters: L layers, N heads, T tokens, W shown words, h and w rows and columns of the feature grid.
+Letters: L layers, N heads, T tokens, W shown words, h/w feature grid.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,29 +12,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from caption_tx.data.text.vocabulary import END, SPECIAL_TOKENS
 from caption_tx.errors import CaptionTxError
-from caption_tx.inference.attention.pooling import AXES, POOL_NAMES, POOLINGS, pool, unit, unit_of_heads
+from caption_tx.inference.attention.map_files import encode_json, encode_npz, read_npz, write_output
+from caption_tx.inference.attention.pooling import AXES, MapSelection, unit_of_heads
+from caption_tx.inference.attention.words import (
+    END_LABEL,
+    END_TOKEN,
+    ShownWord,
+    find_spelling,
+    letters_and_digits,
+    word_log_probabilities,
+)
+from caption_tx.inference.drawing.style import HeatmapStyle
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from PIL import Image
-
-__all__ = ["AXES", "END_MARK", "POOLINGS", "POOL_NAMES", "AttentionMaps", "ShownWord", "pool"]
-
-END_MARK = SPECIAL_TOKENS[END]
-END_TEXT = "(end)"
-"""What people are shown for the end mark, which is no word of any language."""
-
-_JOINED = re.compile(r"\w+(?:[-'\u2010\u2011\u2019]\w+)+", re.ASCII)
-
-
-@dataclass(frozen=True)
-class ShownWord:
-    """What is shown as one word, and the places of its tokens among the T of the caption."""
-
-    text: str
-    tokens: tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,21 +35,26 @@ class AttentionMaps:
     """Where the model looked for each token of one caption of one image.
 
     Attributes:
-        scores: (L, N, T, h, w) post-softmax cross-attention; layers and heads are kept apart.
-        words: T tokens; `scores[:, :, t]` was read when `words[t]` was predicted. The last may be `END_MARK`.
+        scores: (L, N, T, h, w) cross-attention after the softmax; layers and heads are separate.
+        words: T tokens; `scores[:, :, t]` was computed when `words[t]` was predicted. The last may be `END_TOKEN`.
         log_probabilities: (T,) natural logarithm of each token's probability.
         image: name of the image.
-        caption: the caption as it is shown.
-        picture: (H, W, 3) uint8 RGB, what `figure` draws on unless it is given another; not saved to files
-            of raw maps.
-        self_scores: (L, N, T, T) post-softmax self-attention, which rollout needs.
-        unknown: T flags; where one is set the model read the word as unknown, and the log-probability is
-            that of any unknown word.
-        shown: W words that figures and pages show, each of one token or more; all tokens one by one by default.
-        language: "zh", "en" or "" for the caption.
+        caption: the caption as text.
+        picture: (H, W, 3) uint8 RGB to draw on; not saved to NPZ or JSON.
+        self_scores: (L, N, T, T) self-attention after the softmax; rollout needs it.
+        unknown: T flags. A flagged word is out of vocabulary: the model read the unknown token instead, and
+            the log-probability is that of the unknown token.
+        shown: W words for figures and pages, each of one or more tokens; by default every token is a word.
+        language: language of the caption, "zh", "en" or "".
 
     Raises:
-        CaptionTxError: the shapes do not fit each other, or a score is not finite.
+        CaptionTxError: the shapes do not match, or a score is not finite.
+
+    Example:
+
+        maps = caption_tx.load("my-run/bundle").explain("dog.jpg")
+        maps.pooled(layer=-1).shape  # (W, h, w)
+        maps.figure(alpha=0.6).savefig("dog.png")
     """
 
     scores: np.ndarray
@@ -72,37 +69,46 @@ class AttentionMaps:
     language: str = ""
 
     def __post_init__(self) -> None:
-        scores = np.asarray(self.scores)
-        log_probabilities = np.asarray(self.log_probabilities)
         words = tuple(str(word) for word in self.words)
+        shown = tuple(self.shown) or tuple(ShownWord(word, (position,)) for position, word in enumerate(words))
+        values = {
+            "scores": np.asarray(self.scores),
+            "words": words,
+            "log_probabilities": np.asarray(self.log_probabilities),
+            "unknown": tuple(bool(flag) for flag in self.unknown) or (False,) * len(words),
+            "shown": shown,
+        }
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+        self._check()
+
+    def _check(self) -> None:
+        scores, tokens = self.scores, len(self.words)
         if scores.ndim != len(AXES) or 0 in scores.shape:
             raise CaptionTxError(
-                f"Attention scores need five filled axes ({', '.join(AXES)}), got the shape {scores.shape}."
+                f"Attention scores need five non-empty axes ({', '.join(AXES)}), got the shape {scores.shape}."
             )
-        tokens = len(words)
         if scores.shape[2] != tokens:
             raise CaptionTxError(
-                f"One row of attention per word is needed: the scores have the shape {scores.shape}, "
+                f"Expected one row of attention per word: the scores have the shape {scores.shape}, "
                 f"so {scores.shape[2]} tokens, but the words have the shape ({tokens},)."
             )
-        if log_probabilities.shape != (tokens,):
+        if self.log_probabilities.shape != (tokens,):
             raise CaptionTxError(
-                f"One log-probability per word is needed: the words have the shape ({tokens},), "
-                f"the log-probabilities {log_probabilities.shape}."
+                f"Expected one log-probability per word: the words have the shape ({tokens},), "
+                f"the log-probabilities {self.log_probabilities.shape}."
             )
-        wanted = (*scores.shape[:2], tokens, tokens)
-        if self.self_scores is not None and np.shape(self.self_scores) != wanted:
-            raise CaptionTxError(f"Self-attention of the shape {wanted} is needed, got {np.shape(self.self_scores)}.")
-        unknown = tuple(bool(flag) for flag in self.unknown) or (False,) * tokens
-        shown = tuple(self.shown) or tuple(ShownWord(word, (place,)) for place, word in enumerate(words))
-        places = [place for word in shown for place in word.tokens]
-        if len(unknown) != tokens or not all(word.tokens for word in shown) or not set(places) <= set(range(tokens)):
-            raise CaptionTxError(f"Flags and shown words must be of the {tokens} tokens, got {unknown} and {shown}.")
+        expected = (*scores.shape[:2], tokens, tokens)
+        if self.self_scores is not None and np.shape(self.self_scores) != expected:
+            raise CaptionTxError(f"Expected self-attention of shape {expected}, got {np.shape(self.self_scores)}.")
+        positions = {position for word in self.shown for position in word.tokens}
+        shown_is_valid = all(word.tokens for word in self.shown) and positions <= set(range(tokens))
+        if len(self.unknown) != tokens or not shown_is_valid:
+            raise CaptionTxError(
+                f"Unknown flags and shown words must match the {tokens} tokens, got {self.unknown} and {self.shown}."
+            )
         if not np.isfinite(scores).all():
-            raise CaptionTxError(f"The attention scores of '{self.image}' hold values that are not finite.")
-        checked = {"scores": scores, "log_probabilities": log_probabilities, "words": words}
-        for name, value in (checked | {"unknown": unknown, "shown": shown}).items():
-            object.__setattr__(self, name, value)
+            raise CaptionTxError(f"The attention scores of '{self.image}' contain values that are not finite.")
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -111,47 +117,42 @@ class AttentionMaps:
 
     @property
     def titles(self) -> list[str]:
-        """The W shown words as people read them: `END_TEXT` for the end mark, "(?)" behind what was read as unknown."""
-        texts = [END_TEXT if word.text == END_MARK else word.text for word in self.shown]
+        """The W shown words for display: `END_LABEL` for the end token, "(?)" after a word with an unknown token."""
+        texts = [END_LABEL if word.text == END_TOKEN else word.text for word in self.shown]
         return [f"{text}(?)" if self.is_unknown(word) else text for text, word in zip(texts, self.shown, strict=True)]
 
     def is_unknown(self, word: ShownWord) -> bool:
-        """Whether any token of a shown word is unknown to the model."""
-        return any(self.unknown[place] for place in word.tokens)
+        """Whether any token of a shown word is out of vocabulary."""
+        return any(self.unknown[position] for position in word.tokens)
 
     @property
     def shown_log_probabilities(self) -> np.ndarray:
-        """(W,) of the shown words, each the sum over its tokens, as the chain rule has it."""
-        return np.array([self.log_probabilities[list(word.tokens)].sum() for word in self.shown])
+        """(W,) log-probabilities of the shown words, each the sum over its tokens."""
+        return word_log_probabilities(self.shown, self.log_probabilities)
 
     @property
     def log_probability(self) -> float:
-        """Of the whole caption."""
+        """Log-probability of the whole caption."""
         return float(self.log_probabilities.sum())
 
     def merged(self, texts: Sequence[str]) -> AttentionMaps:
-        """Each of these words is shown as one where several tokens in a row spell it.
+        """Shows each of these words as one word wherever consecutive tokens spell it.
 
-        Its map is the mean of its tokens' maps (as Clark et al. 2019 do for words in pieces), so what
-        summed to 1 still does; its log-probability is their sum.
+        The map of a merged word is the mean of its tokens' maps (as Clark et al. 2019 do for word pieces), so
+        a map that sums to 1 still does. Its log-probability is the sum of its tokens'.
+
+        Args:
+            texts: words such as "T-shirt"; case and punctuation do not matter. A later word wins an overlap.
 
         Raises:
-            CaptionTxError: no run of tokens spells one of them.
+            CaptionTxError: no consecutive tokens spell one of the words.
         """
         maps = self
         for text in texts:
-            spelled = _letters(text)
-            runs = [
-                range(first, last)
-                for first in range(len(self.words))
-                for last in range(first + 1, len(self.words) + 1)
-                if spelled and _letters("".join(self.words[first:last])) == spelled
-            ]
-            # Punctuation before or behind the word spells the same; the shortest run is the word itself.
-            runs = [run for run in runs if all(_letters(self.words[place]) for place in (run[0], run[-1]))]
+            runs = find_spelling(self.words, text)
             if not runs:
                 raise CaptionTxError(
-                    f"No words in a row spell {text!r}; the caption's words are {', '.join(self.words)}."
+                    f"No consecutive words spell {text!r}; the words of the caption are {', '.join(self.words)}."
                 )
             for run in runs:
                 rest = [word for word in maps.shown if not set(word.tokens) & set(run)]
@@ -159,21 +160,32 @@ class AttentionMaps:
                 maps = replace(maps, shown=tuple(shown))
         return maps
 
-    def without_marks(self) -> AttentionMaps:
-        """Punctuation and the end mark are not shown; the scores stay whole.
+    def without_punctuation(self) -> AttentionMaps:
+        """Hides punctuation and the end token; the scores do not change.
 
         Raises:
-            CaptionTxError: nothing else is there.
+            CaptionTxError: the caption has no other words.
         """
-        shown = tuple(word for word in self.shown if word.text != END_MARK and _letters(word.text))
+        shown = tuple(word for word in self.shown if word.text != END_TOKEN and letters_and_digits(word.text))
         if not shown:
             raise CaptionTxError(f"The caption {self.caption!r} of '{self.image}' has no words to show.")
         return replace(self, shown=shown)
 
     def pooled(self, layer: int | None = None, head: int | None = None, pool: str = "mean") -> np.ndarray:
-        """(W, h, w) maps of the shown words; see `pooling.pool` for arguments and errors."""
-        maps = _pool(self.scores, layer, head, pool, self.self_scores)
+        """(W, h, w) maps of the shown words; arguments and errors as for `pooling.MapSelection`."""
+        maps = MapSelection(layer, head, pool).pooled(self.scores, self.self_scores)  # (T, h, w)
         return np.stack([maps[list(word.tokens)].mean(axis=0) for word in self.shown])
+
+    def picture_or_error(self, image: np.ndarray | None = None) -> np.ndarray:
+        """`image`, or `picture` if it is None.
+
+        Raises:
+            CaptionTxError: both are None.
+        """
+        image = self.picture if image is None else image
+        if image is None:
+            raise CaptionTxError("These attention maps have no picture; pass an image to draw on.")
+        return image
 
     def figure(
         self,
@@ -181,59 +193,60 @@ class AttentionMaps:
         layer: int | None = None,
         head: int | None = None,
         pool: str = "mean",
-        **options: Any,
+        *,
+        caption: str | None = None,
+        columns: int | None = None,
+        **style: Any,
     ) -> Figure:
-        """The photograph and one overlay per shown word.
+        """A matplotlib figure of the photograph and one overlay per shown word.
 
         Args:
-            image: (H, W, 3) uint8 RGB to draw on, or None for `picture`.
-            layer: see `pool`.
-            head: see `pool`.
-            pool: name of the pooling.
-            options: passed on to `figures.attention_figure` (columns, alpha, common_scale, cmap, ...).
+            image: (H, W, 3) uint8 RGB to draw on; `picture` by default.
+            layer: one layer, see `pooling.MapSelection`.
+            head: one head, see `pooling.MapSelection`.
+            pool: a pooling, see `pooling.MapSelection`.
+            caption: text at the top; this object's caption by default.
+            columns: cells per row; by default chosen from the shape of the image.
+            style: fields of `HeatmapStyle`, such as `alpha`, `cmap` or `common_scale`.
 
         Raises:
-            CaptionTxError: as `pool` and `figures.attention_figure`.
+            CaptionTxError: a layer, head, pooling, image or style is invalid.
+            FontError: no installed font has every character.
         """
+        from caption_tx.inference.drawing.figures import attention_figure
 
-        maps = self.pooled(layer, head, pool)
-        options = {"caption": self.caption, "unit": unit(self.scores, layer, head, pool)} | options
-        values = self.shown_log_probabilities
-        from caption_tx.inference.drawing import figures
+        return attention_figure(
+            self.picture_or_error(image),
+            self.pooled(layer, head, pool),
+            self.titles,
+            self.shown_log_probabilities,
+            caption=self.caption if caption is None else caption,
+            columns=columns,
+            style=self._style(layer, head, pool, style),
+        )
 
-        return figures.attention_figure(self.picture_or(image), maps, self.titles, log_probabilities=values, **options)
-
-    def picture_or(self, image: np.ndarray | None = None) -> np.ndarray:
-        """`image`, or `picture` where it is None.
-
-        Raises:
-            CaptionTxError: both are None.
-        """
-        image = self.picture if image is None else image
-        if image is None:
-            raise CaptionTxError("These attention maps came without their picture; pass it to draw on.")
-        return image
-
-    def heads_figure(self, image: np.ndarray | None, position: int, **options: Any) -> Figure:
-        """Every layer and head apart, for the shown word at `position` (0 to W - 1, or negative from the end).
+    def heads_figure(self, image: np.ndarray | None, position: int, **style: Any) -> Figure:
+        """A matplotlib figure of every layer and head for one shown word.
 
         Args:
-            image: (H, W, 3) uint8 RGB, or None for `picture`.
-            position: which word.
-            options: passed on to `figures.attention_heads_figure`.
+            image: (H, W, 3) uint8 RGB to draw on; `picture` if None.
+            position: index of the word, 0 to W - 1, or negative from the end.
+            style: fields of `HeatmapStyle`.
 
         Raises:
-            CaptionTxError: there is no such word, or as `figures.attention_heads_figure`.
+            CaptionTxError: there is no such word, or an image or style is invalid.
+            FontError: no installed font has every character.
         """
+        from caption_tx.inference.drawing.figures import attention_heads_figure
 
         count = len(self.shown)
         if not -count <= position < count:
-            raise CaptionTxError(f"There is no word {position}: {count} are shown, so give 0 to {count - 1}.")
-        scores = self.scores[:, :, list(self.shown[position].tokens)].mean(axis=2)
-        options = {"unit": unit_of_heads(self.scores)} | options
-        from caption_tx.inference.drawing import figures
-
-        return figures.attention_heads_figure(self.picture_or(image), scores, self.titles[position], **options)
+            raise CaptionTxError(f"There is no word {position}: {count} are shown, so use 0 to {count - 1}.")
+        scores = self.scores[:, :, list(self.shown[position].tokens)].mean(axis=2)  # (L, N, h, w)
+        style = {"unit": unit_of_heads(self.scores)} | style
+        return attention_heads_figure(
+            self.picture_or_error(image), scores, self.titles[position], HeatmapStyle(**style)
+        )
 
     def animation(
         self,
@@ -241,36 +254,44 @@ class AttentionMaps:
         layer: int | None = None,
         head: int | None = None,
         pool: str = "mean",
-        **options: Any,
+        **style: Any,
     ) -> list[Image.Image]:
-        """Frames word by word; arguments and errors as for `figure`, options of `animation.animation_frames`."""
+        """Frames of an animation word by word; arguments and errors as for `figure`."""
         from caption_tx.inference.drawing.animation import animation_frames
 
-        maps = self.pooled(layer, head, pool)
-        options = {"unit": unit(self.scores, layer, head, pool)} | options
-        values = self.shown_log_probabilities
-        return animation_frames(self.picture_or(image), maps, self.titles, values, **options)
+        return animation_frames(
+            self.picture_or_error(image),
+            self.pooled(layer, head, pool),
+            self.titles,
+            self.shown_log_probabilities,
+            self._style(layer, head, pool, style),
+        )
+
+    def _style(self, layer: int | None, head: int | None, pool: str, style: dict[str, Any]) -> HeatmapStyle:
+        unit = MapSelection(layer, head, pool).unit(self.scores)
+        return HeatmapStyle(**({"unit": unit} | style))
+
+    def to_npz(self) -> bytes:
+        """Everything except `picture` as a compressed NPZ; see `map_files.encode_npz`."""
+        return encode_npz(vars(self))
+
+    def to_json(self) -> str:
+        """Everything except `picture` as JSON; see `map_files.encode_json`."""
+        return encode_json(vars(self))
 
     def save_npz(self, path: str | Path) -> None:
-        """Writes the raw maps to an NPZ, whole or not at all; see `map_files.to_npz`.
+        """Writes `to_npz` to a file, atomically; `load_npz` reads it.
 
         Raises:
             CaptionTxError: the file cannot be written.
         """
-        from caption_tx.inference.attention.map_files import save_npz
+        write_output(path, self.to_npz())
 
-        save_npz(self, path)
+    @classmethod
+    def load_npz(cls, path: str | Path) -> AttentionMaps:
+        """Reads the maps that `save_npz` wrote; they have no `picture`.
 
-
-def joined_words(text: str) -> list[str]:
-    """Words of a typed text that hyphens or apostrophes hold together, and a segmenter may cut."""
-    return list(dict.fromkeys(_JOINED.findall(text)))
-
-
-def _letters(text: str) -> str:
-    """Lowercase letters and digits of a text, for comparing spellings."""
-    return "".join(letter for letter in text.lower() if letter.isalnum())
-
-
-# `AttentionMaps.pooled` and `figure` take an argument of the same name.
-_pool = pool
+        Raises:
+            CaptionTxError: the file is missing or not an NPZ, an array is missing, or the axes have another order.
+        """
+        return cls(**read_npz(path))

@@ -1,1 +1,1 @@
-"""Attention maps as pictures: overlays, figures and animations."""
+"""Drawing of attention maps: overlays, matplotlib figures and animations."""

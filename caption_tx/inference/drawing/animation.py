@@ -1,71 +1,136 @@
-"""A caption word by word over its photograph, as the frames of an animated GIF or WebP. No TensorFlow."""
+"""A caption word by word over its photograph, as frames of an animated GIF or WebP."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
-import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from caption_tx.errors import CaptionTxError
-from caption_tx.inference.attention.pooling import OWN_UNIT, UNIT
-from caption_tx.inference.drawing.fonts import check_glyphs, font_for
+from caption_tx.inference.drawing.fonts import checked_font
 from caption_tx.inference.drawing.overlay import (
-    ALPHA,
-    COLOR_MAP,
     check_maps,
+    check_words,
+    color_bar,
     color_map,
-    heat_colors,
-    probability_text,
-    split_photo,
+    format_probability,
+    heatmap_rgba,
+    photo_and_gray,
+    scale_maximum,
 )
+from caption_tx.inference.drawing.style import DEFAULT_STYLE, HeatmapStyle
 
-KINDS = ("gif", "webp")
+ANIMATION_FORMATS = ("gif", "webp")
+
 SIDE = 480
-"""Pixels of the longer side of the photograph."""
+"""Length in pixels of the longer side of the photograph in a frame."""
 
-_NARROWEST = 400
-_MARGIN, _LINE, _PAD, _FOOT = 12, 34, 6, 64
+_MIN_WIDTH = 400
+_MARGIN, _LINE_HEIGHT, _PADDING, _FOOTER_HEIGHT = 12, 34, 6, 64
 _INK, _FAINT, _PAPER = (26, 26, 26), (90, 90, 90), (255, 255, 255)
 
 
-def _font(path: str, size: int) -> ImageFont.FreeTypeFont:
-    # In a collection (.ttc) matplotlib keeps the face's number beside the path.
+class _WordBox(NamedTuple):
+    """The place of one word: pixels from the left, line and width in pixels."""
+
+    x: int
+    line: int
+    width: int
+
+
+def _load_font(path: str, size: int) -> ImageFont.FreeTypeFont:
+    # In a collection (.ttc) matplotlib stores the face index beside the path.
     return ImageFont.truetype(str(getattr(path, "path", path)), size, index=getattr(path, "face_index", 0))
 
 
-def _places(words: Sequence[str], font: ImageFont.FreeTypeFont, width: int) -> list[tuple[int, int, int]]:
-    """(x, line, width) of every word, in lines of at most `width` pixels."""
-    places, x, line = [], 0, 0
-    for word in words:
-        wide = round(font.getlength(word)) + 2 * _PAD
-        if x and x + wide > width:
-            x, line = 0, line + 1
-        places.append((x, line, wide))
-        x += wide
-    return places
-
-
-def _fitting(text: str, path: str, width: int, largest: int) -> ImageFont.FreeTypeFont:
-    """The font of the largest size at which a text is at most `width` pixels wide."""
-    sizes = range(largest, 7, -1)
+def _fit_font(text: str, path: str, width: int, max_size: int) -> ImageFont.FreeTypeFont:
+    """The font in the largest size, at most `max_size`, in which a text is at most `width` pixels wide."""
+    sizes = range(max_size, 7, -1)
     return next(
-        (font for font in (_font(path, size) for size in sizes) if font.getlength(text) <= width), _font(path, 8)
+        (font for font in (_load_font(path, size) for size in sizes) if font.getlength(text) <= width),
+        _load_font(path, 8),
     )
 
 
-def _bar(
-    draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], cmap: matplotlib.colors.Colormap, alpha: float
-) -> None:
-    """The colors from none to most attention, as they look over the middle gray of a photograph."""
-    left, top, right, bottom = box
-    for x in range(left, right):
-        share = (x - left) / max(1, right - left - 1)
-        opacity = alpha * np.sqrt(share)
-        color = 255 * (opacity * np.array(cmap(share)[:3]) + (1 - opacity) * 0.5)
-        draw.line([(x, top), (x, bottom)], fill=tuple(round(value) for value in color.tolist()))
+def _word_boxes(words: Sequence[str], font: ImageFont.FreeTypeFont, max_width: int) -> list[_WordBox]:
+    """Places the words in lines of at most `max_width` pixels."""
+    boxes, x, line = [], 0, 0
+    for word in words:
+        width = round(font.getlength(word)) + 2 * _PADDING
+        if x and x + width > max_width:
+            x, line = 0, line + 1
+        boxes.append(_WordBox(x, line, width))
+        x += width
+    return boxes
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """What all frames share: images, fonts and positions in pixels."""
+
+    photo: Image.Image
+    gray: Image.Image
+    titles: Sequence[str]
+    boxes: Sequence[_WordBox]
+    word_font: ImageFont.FreeTypeFont
+    note_font: ImageFont.FreeTypeFont
+    label_font: ImageFont.FreeTypeFont
+    style: HeatmapStyle
+
+    @classmethod
+    def make(cls, image: np.ndarray, titles: Sequence[str], style: HeatmapStyle) -> _Layout:
+        font_path = checked_font(style.font_path, style.unit, *titles)
+        photo, gray = (Image.fromarray(pixels) for pixels in photo_and_gray(image))
+        scale = SIDE / max(photo.size)
+        size = tuple(max(1, round(side * scale)) for side in photo.size)
+        photo, gray = (layer.resize(size, Image.Resampling.LANCZOS) for layer in (photo, gray))
+        text_width = max(_MIN_WIDTH, photo.width + 2 * _MARGIN) - 2 * _MARGIN
+        word_font = _load_font(font_path, 20)
+        boxes = _word_boxes(titles, word_font, text_width)
+        label_font = _fit_font(style.bar_label, font_path, text_width, 13)
+        return cls(photo, gray, titles, boxes, word_font, _load_font(font_path, 14), label_font, style)
+
+    @property
+    def width(self) -> int:
+        return max(_MIN_WIDTH, self.photo.width + 2 * _MARGIN)
+
+    @property
+    def photo_corner(self) -> tuple[int, int]:
+        return (self.width - self.photo.width) // 2, _MARGIN
+
+    @property
+    def words_top(self) -> int:
+        return _MARGIN + self.photo.height + 10
+
+    @property
+    def footer_top(self) -> int:
+        return self.words_top + (self.boxes[-1].line + 1) * _LINE_HEIGHT + 6
+
+    def draw_frame(self, background: Image.Image, current: int | None) -> tuple[Image.Image, ImageDraw.ImageDraw]:
+        """A frame with a photograph and all words; the word with the index `current` is highlighted."""
+        frame = Image.new("RGB", (self.width, self.footer_top + _FOOTER_HEIGHT), _PAPER)
+        draw = ImageDraw.Draw(frame)
+        frame.paste(background, self.photo_corner)
+        for index, (box, word) in enumerate(zip(self.boxes, self.titles, strict=True)):
+            left, top = _MARGIN + box.x, self.words_top + box.line * _LINE_HEIGHT
+            if index == current:
+                draw.rounded_rectangle((left, top, left + box.width - 1, top + _LINE_HEIGHT - 3), 6, _INK)
+            draw.text((left + _PADDING, top + 4), word, _PAPER if index == current else _INK, self.word_font)
+        return frame, draw
+
+    def draw_footer(self, draw: ImageDraw.ImageDraw, probability: str, maximum: float) -> None:
+        """The word's probability, and the color bar from 0 to `maximum` with its label."""
+        top, left, right = self.footer_top, self.width - _MARGIN - 150, self.width - _MARGIN - 50
+        draw.text((_MARGIN, top + 2), probability, _INK, self.note_font)
+        for x, color in enumerate(255 * color_bar(self.style, right - left), left):
+            draw.line([(x, top + 6), (x, top + 16)], fill=tuple(round(value) for value in color.tolist()))
+        draw.text((left - 8, top + 2), "0", _FAINT, self.note_font, anchor="ra")
+        draw.text((right + 6, top + 2), f"{maximum:.2f}", _FAINT, self.note_font)
+        draw.text((_MARGIN, top + 32), self.style.bar_label, _FAINT, self.label_font)
 
 
 def animation_frames(
@@ -73,101 +138,69 @@ def animation_frames(
     maps: np.ndarray,
     titles: Sequence[str],
     log_probabilities: np.ndarray,
-    *,
-    alpha: float = ALPHA,
-    common_scale: bool = True,
-    smooth: bool = True,
-    cmap: str = COLOR_MAP,
-    unit: str = UNIT,
-    font_path: str | None = None,
+    style: HeatmapStyle = DEFAULT_STYLE,
 ) -> list[Image.Image]:
-    """The photograph with its caption, then one frame for each word with the heatmap over it.
+    """The photograph with its caption, then one frame per word with the word's heatmap.
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        maps: (T, h, w), 0 or more.
-        titles: T words. log_probabilities: (T,), natural.
-        alpha, common_scale, smooth, cmap, unit, font_path: as in `plotting.attention_figure`.
+        maps: (T, h, w), non-negative.
+        titles: T words.
+        log_probabilities: (T,) natural logarithms.
+        style: colors, scale and font.
 
     Returns:
-        T + 1 RGB pictures of one size.
+        T + 1 RGB images of one size.
 
     Raises:
-        CaptionTxError: shapes or settings do not fit.
-        FontError: no font at hand can draw the words.
+        CaptionTxError: shapes or settings do not match.
+        FontError: no installed font has every character.
+
+    Example:
+
+        frames = animation_frames(image, maps, ["a", "dog"], np.log([0.9, 0.5]))
+        Path("dog.gif").write_bytes(encode_animation(frames, "gif"))
     """
     maps = check_maps(maps, 3, "T, h, w")
-    if not len(maps) == len(titles) == len(log_probabilities):
-        raise CaptionTxError(
-            f"One word and log-probability per map are needed: the maps are {maps.shape}, "
-            f"the words ({len(titles)},), the log-probabilities ({len(log_probabilities)},)."
-        )
-    colors = color_map(cmap, alpha)
-    if font_path is None:
-        font_path = font_for(unit, *titles)
-    check_glyphs("".join([unit, *titles]), font_path)
-    photo, gray = (Image.fromarray(part) for part in split_photo(image))
-    scale = SIDE / max(photo.size)
-    size = tuple(max(1, round(side * scale)) for side in photo.size)
-    photo, gray = (part.resize(size, Image.Resampling.LANCZOS) for part in (photo, gray))
-
-    width = max(_NARROWEST, photo.width + 2 * _MARGIN)
-    inner = width - 2 * _MARGIN
-    words = _font(font_path, 20)
-    places = _places(titles, words, inner)
-    text_top = _MARGIN + photo.height + 10
-    foot = text_top + (places[-1][1] + 1) * _LINE + 6
-    unit_text = unit if common_scale else OWN_UNIT
-    page = Image.new("RGB", (width, foot + _FOOT), _PAPER)
-    small, note = _fitting(unit_text, font_path, inner, 13), _font(font_path, 14)
-    highest = float(maps.max()) or 1.0
-
-    frames = []
-    for number in range(-1, len(maps)):
-        frame = page.copy()
-        draw = ImageDraw.Draw(frame)
-        corner = ((width - photo.width) // 2, _MARGIN)
-        frame.paste(photo if number < 0 else gray, corner)
-        if number >= 0:
-            top = highest if common_scale else float(maps[number].max()) or 1.0
-            pixels = (255 * heat_colors(maps[number], top, colors, alpha, smooth)).round().astype(np.uint8)
-            heat = Image.fromarray(pixels).resize(photo.size, Image.Resampling.BILINEAR)
-            frame.paste(heat, corner, heat)
-            draw.text((_MARGIN, foot + 2), probability_text(float(log_probabilities[number])), _INK, note)
-            _bar(draw, (width - _MARGIN - 150, foot + 6, width - _MARGIN - 50, foot + 16), colors, alpha)
-            draw.text((width - _MARGIN - 158, foot + 2), "0", _FAINT, note, anchor="ra")
-            draw.text((width - _MARGIN - 44, foot + 2), f"{top if common_scale else 1.0:.2f}", _FAINT, note)
-            draw.text((_MARGIN, foot + 32), unit_text, _FAINT, small)
-        for place, ((x, line, wide), word) in enumerate(zip(places, titles, strict=True)):
-            left, upper = _MARGIN + x, text_top + line * _LINE
-            if place == number:
-                draw.rounded_rectangle((left, upper, left + wide - 1, upper + _LINE - 3), 6, _INK)
-            draw.text((left + _PAD, upper + 4), word, _PAPER if place == number else _INK, words)
+    check_words(maps, titles, log_probabilities)
+    color_map(style)
+    layout = _Layout.make(image, titles, style)
+    highest = scale_maximum(maps)
+    frames = [layout.draw_frame(layout.photo, current=None)[0]]
+    for index, attention_map in enumerate(maps):
+        frame, draw = layout.draw_frame(layout.gray, current=index)
+        maximum = highest if style.common_scale else scale_maximum(attention_map)
+        pixels = (255 * heatmap_rgba(attention_map, maximum, style)).round().astype(np.uint8)
+        heatmap = Image.fromarray(pixels).resize(layout.photo.size, Image.Resampling.BILINEAR)
+        frame.paste(heatmap, layout.photo_corner, heatmap)
+        probability = format_probability(float(log_probabilities[index]))
+        layout.draw_footer(draw, probability, maximum if style.common_scale else 1.0)
         frames.append(frame)
     return frames
 
 
-def encode_animation(frames: Sequence[Image.Image], kind: str, seconds: float = 1.0) -> bytes:
-    """Frames as an animation that repeats.
+def encode_animation(frames: Sequence[Image.Image], file_format: str, seconds: float = 1.0) -> bytes:
+    """Encodes frames as an animation that repeats forever.
 
     Args:
-        kind: "gif", in 256 colors a frame, or "webp".
-        seconds: each frame stays so long, the last one twice as long; 0.02 or more.
+        frames: RGB images of one size.
+        file_format: "gif", with 256 colors per frame, or "webp".
+        seconds: time per frame, from 0.02 to 60; the last frame is shown twice as long.
 
     Raises:
-        CaptionTxError: the kind is unknown or the time out of range.
+        CaptionTxError: the format is unknown or the time is out of range.
     """
-    if kind not in KINDS:
-        raise CaptionTxError(f"Unknown kind of animation '{kind}'; known: {', '.join(KINDS)}.")
+    if file_format not in ANIMATION_FORMATS:
+        raise CaptionTxError(f"Unknown animation format '{file_format}'; choose from {', '.join(ANIMATION_FORMATS)}.")
     if not 0.02 <= seconds <= 60:
-        raise CaptionTxError(f"Each word must stay 0.02 to 60 seconds, got {seconds}.")
-    times = [round(1000 * seconds)] * (len(frames) - 1) + [round(2000 * seconds)]
-    if kind == "gif":
-        # The commonest colors are the photograph's; a palette of them would lose those of the few bright cells.
+        raise CaptionTxError(f"The time per word must be 0.02 to 60 seconds, got {seconds}.")
+    durations = [round(1000 * seconds)] * (len(frames) - 1) + [round(2000 * seconds)]
+    if file_format == "gif":
+        # A palette of the most common colors would cover the photograph but not the few bright cells.
         frames = [frame.quantize(256, Image.Quantize.MAXCOVERAGE) for frame in frames]
         options = {"disposal": 1, "optimize": False}
     else:
         options = {"quality": 85}
     stream = io.BytesIO()
-    frames[0].save(stream, kind, save_all=True, append_images=frames[1:], duration=times, loop=0, **options)
+    frames[0].save(stream, file_format, save_all=True, append_images=frames[1:], duration=durations, loop=0, **options)
     return stream.getvalue()

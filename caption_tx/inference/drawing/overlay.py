@@ -1,4 +1,7 @@
-"""A heatmap over a photograph as pixels, for figures, animations and pages alike. No TensorFlow.
+"""Attention map -> heatmap -> overlay: where the heatmap is computed and blended with the photograph.
+
+`heatmap_rgba` turns a map into colors with an opacity (alpha channel). Figures, animations and the HTML page
+draw these colors over the gray photograph of `photo_and_gray` by ordinary alpha blending.
 
 Letters: H/W image, h/w feature grid, T words, L layers, N heads.
 """
@@ -6,80 +9,145 @@ Letters: H/W image, h/w feature grid, T words, L layers, N heads.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import matplotlib
 import numpy as np
 from PIL import Image
 
 from caption_tx.errors import CaptionTxError
-
-COLOR_MAP = "inferno"
-"""Perceptually uniform, and the same order of brightness to every kind of color vision."""
-
-ALPHA = 0.72
-"""Opacity of the strongest attention: the photograph shines through everywhere."""
+from caption_tx.inference.drawing.style import HeatmapStyle
 
 PHOTO_SIDE = 640
-"""Pixels of the longer side of a photograph that is drawn on, at most."""
+"""Maximum length in pixels of the longer side of a photograph that maps are drawn on."""
 
-_HEAT_SIDE = 336
+_HEATMAP_SIDE = 336
 
 
 def upsample(attention_map: np.ndarray, factor: int, smooth: bool = True) -> np.ndarray:
-    """(h, w) -> (h * factor, w * factor), bilinear between the centers of the cells, or flat within each cell.
+    """Enlarges a map: (h, w) -> (h * factor, w * factor).
 
-    Cell (i, j) covers rows i * factor to (i + 1) * factor, and its center keeps its value.
+    Cell (i, j) covers the rows from i * factor to (i + 1) * factor, and its center keeps its value.
+
+    Args:
+        attention_map: (h, w) values.
+        factor: pixels per cell in each direction.
+        smooth: interpolate bilinearly between cell centers; otherwise repeat each value.
     """
     h, w = attention_map.shape
     method = Image.Resampling.BILINEAR if smooth else Image.Resampling.NEAREST
-    picture = Image.fromarray(np.ascontiguousarray(attention_map, dtype=np.float32))
-    return np.asarray(picture.resize((w * factor, h * factor), method))
+    enlarged = Image.fromarray(np.ascontiguousarray(attention_map, dtype=np.float32))
+    return np.asarray(enlarged.resize((w * factor, h * factor), method))
 
 
-def heat_colors(
-    attention_map: np.ndarray, top: float, cmap: matplotlib.colors.Colormap, alpha: float, smooth: bool
-) -> np.ndarray:
-    """(h, w) -> (rows, columns, 4) in [0, 1]: color and opacity grow from 0 to `top`, the latter to `alpha`."""
-    factor = max(1, math.ceil(_HEAT_SIDE / max(attention_map.shape)))
-    share = np.clip(upsample(attention_map, factor, smooth) / top, 0, 1)
-    colors = cmap(share)
-    # The square root keeps middling attention visible; linear opacity hides all but the peak.
-    colors[..., 3] = alpha * np.sqrt(share)
-    return colors
+def heatmap_rgba(attention_map: np.ndarray, maximum: float, style: HeatmapStyle) -> np.ndarray:
+    """The heatmap of one attention map as colors to blend over a photograph.
+
+    Args:
+        attention_map: (h, w), non-negative.
+        maximum: the value that gets the last color and the opacity `style.alpha`; positive.
+        style: color map, opacity and interpolation.
+
+    Returns:
+        (rows, columns, 4) RGBA in [0, 1], a whole number of pixels per cell.
+    """
+    factor = max(1, math.ceil(_HEATMAP_SIDE / max(attention_map.shape)))
+    share = np.clip(upsample(attention_map, factor, style.smooth) / maximum, 0, 1)  # (h * factor, w * factor)
+    rgba = color_map(style)(share)  # (h * factor, w * factor, 4)
+    rgba[..., 3] = _opacity(share, style)
+    return rgba
 
 
-def split_photo(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The photograph at drawing size, and a calm gray copy on which color means attention only."""
+def color_bar(style: HeatmapStyle, count: int = 256) -> np.ndarray:
+    """(count, 3) RGB in [0, 1] from no attention to the maximum, blended over middle gray like an overlay."""
+    share = np.linspace(0, 1, count)
+    opacity = _opacity(share, style)[:, None]
+    return opacity * color_map(style)(share)[:, :3] + (1 - opacity) * 0.5
+
+
+def _opacity(share: np.ndarray, style: HeatmapStyle) -> np.ndarray:
+    # The square root keeps medium attention visible. With a linear opacity only the peak would show.
+    return style.alpha * np.sqrt(share)
+
+
+def color_map(style: HeatmapStyle) -> matplotlib.colors.Colormap:
+    """The matplotlib color map of a style.
+
+    Raises:
+        CaptionTxError: matplotlib has no such color map, or `style.alpha` is out of range.
+    """
+    if not 0 < style.alpha <= 1:
+        raise CaptionTxError(f"alpha must be greater than 0 and at most 1, got {style.alpha}.")
+    if style.cmap not in matplotlib.colormaps:
+        raise CaptionTxError(f"matplotlib has no color map '{style.cmap}'; try inferno, viridis or cividis.")
+    return matplotlib.colormaps[style.cmap]
+
+
+def scale_maximum(maps: np.ndarray) -> float:
+    """The largest value of one or more maps, or 1 if all values are 0, so that it can be divided by."""
+    return float(maps.max()) or 1.0
+
+
+def photo_and_gray(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The photograph at drawing size, and a low-contrast gray copy for overlays.
+
+    On the gray copy, color always means attention.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+
+    Returns:
+        Two (rows, columns, 3) uint8 images; the longer side has at most `PHOTO_SIDE` pixels.
+
+    Raises:
+        CaptionTxError: `image` has another shape or dtype, or is empty.
+    """
     image = np.asarray(image)
     if image.ndim != 3 or image.shape[-1] != 3 or image.dtype != np.uint8 or 0 in image.shape:
-        raise CaptionTxError(f"An image of shape (H, W, 3) and dtype uint8 is needed, got {image.shape} {image.dtype}.")
-    picture = Image.fromarray(image)
-    picture.thumbnail((PHOTO_SIDE, PHOTO_SIDE), Image.Resampling.LANCZOS)
-    gray = np.asarray(picture.convert("L"), dtype=np.float32)
-    return np.asarray(picture), np.repeat((40 + 0.72 * gray).astype(np.uint8)[..., None], 3, axis=-1)
+        raise CaptionTxError(f"Expected an image of shape (H, W, 3) and dtype uint8, got {image.shape} {image.dtype}.")
+    photo = Image.fromarray(image)
+    photo.thumbnail((PHOTO_SIDE, PHOTO_SIDE), Image.Resampling.LANCZOS)
+    gray = np.asarray(photo.convert("L"), dtype=np.float32)
+    return np.asarray(photo), np.repeat((40 + 0.72 * gray).astype(np.uint8)[..., None], 3, axis=-1)
 
 
 def check_maps(maps: np.ndarray, ndim: int, letters: str) -> np.ndarray:
-    """Maps as float32, or a CaptionTxError where the shape is none of these letters or a value is no attention."""
+    """Converts maps to float32 and validates them.
+
+    Args:
+        maps: the attention.
+        ndim: the required number of axes.
+        letters: the axes as an error message shows them, such as "T, h, w".
+
+    Raises:
+        CaptionTxError: another number of axes, an empty axis, or a value that is negative or not finite.
+    """
     maps = np.asarray(maps, dtype=np.float32)
     if maps.ndim != ndim or 0 in maps.shape:
-        raise CaptionTxError(f"Attention of shape ({letters}) is needed, got {maps.shape}.")
+        raise CaptionTxError(f"Expected attention of shape ({letters}), got {maps.shape}.")
     if not np.isfinite(maps).all() or maps.min() < 0:
         raise CaptionTxError("Attention must be finite and not negative.")
     return maps
 
 
-def probability_text(log_probability: float) -> str:
-    """A natural log-probability as people read it: `p = 0.53, ln p = -0.63`."""
-    probability = math.exp(min(0.0, log_probability))
+def check_words(maps: np.ndarray, titles: Sequence[str], log_probabilities: np.ndarray | None) -> None:
+    """Checks that there is one title, and one log-probability if given, for each of the T maps.
+
+    Raises:
+        CaptionTxError: the lengths differ.
+    """
+    if len(titles) != len(maps):
+        raise CaptionTxError(f"Expected one title per map: the maps are {maps.shape}, the titles ({len(titles)},).")
+    if log_probabilities is not None and np.shape(log_probabilities) != (len(maps),):
+        raise CaptionTxError(
+            f"Expected one log-probability per map: the maps are {maps.shape}, "
+            f"the log-probabilities {np.shape(log_probabilities)}."
+        )
+
+
+def format_probability(log_probability: float) -> str:
+    """A natural log-probability as text, for example `p = 0.53, ln p = -0.63`."""
+    log_probability = min(0.0, log_probability)
+    probability = math.exp(log_probability)
     text = f"{probability:.2f}" if probability >= 0.01 else f"{probability:.0e}"
-    return f"p = {text}, ln p = {min(0.0, log_probability):z.2f}"
-
-
-def color_map(name: str, alpha: float) -> matplotlib.colors.Colormap:
-    """The matplotlib color map of that name, or a CaptionTxError where it or the opacity cannot be."""
-    if not 0 < alpha <= 1:
-        raise CaptionTxError(f"alpha must be above 0 and at most 1, got {alpha}.")
-    if name not in matplotlib.colormaps:
-        raise CaptionTxError(f"matplotlib has no color map '{name}'; try inferno, viridis or cividis.")
-    return matplotlib.colormaps[name]
+    return f"p = {text}, ln p = {log_probability:z.2f}"

@@ -1,1 +1,1 @@
-"""Attention maps as one interactive HTML page."""
+"""Attention maps as one interactive HTML page: card data, UI strings and templates."""

@@ -1,218 +1,184 @@
-"""Attention maps as one HTML file that opens from disk, without a network: a gallery to point at. No TensorFlow."""
+"""Attention maps as one HTML file that opens from disk without a network connection."""
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
 
+from caption_tx.config import POOL_NAMES
 from caption_tx.errors import CaptionTxError, FontError
-from caption_tx.inference.attention.maps import END_MARK, AttentionMaps
-from caption_tx.inference.attention.pooling import POOL_NAMES, ROLLOUT, most_divergent_head, pool, rollout
+from caption_tx.inference.attention.maps import AttentionMaps
+from caption_tx.inference.attention.pooling import ALL_HEADS, ROLLOUT, MapSelection
 from caption_tx.inference.drawing.fonts import subset_font
-from caption_tx.inference.drawing.overlay import ALPHA, COLOR_MAP, PHOTO_SIDE, color_map
-from caption_tx.inference.page.ui_strings import counted, part, texts
+from caption_tx.inference.drawing.overlay import color_map
+from caption_tx.inference.drawing.style import DEFAULT_STYLE, HeatmapStyle
+from caption_tx.inference.page.cards import Card, make_card, to_base64
+from caption_tx.inference.page.ui_strings import plural, read_template, ui_strings
 
 if TYPE_CHECKING:
     from caption_tx.inference.attention.health import MapHealth
 
-_FAMILY = "caption words"
-_QUALITY = 85
+_FONT_FAMILY = "caption words"
+_FIRST_EAST_ASIAN = 0x2E80
 
 
-def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode("ascii")
-
-
-def _quantized(maps: np.ndarray) -> dict[str, Any]:
-    """(.., h, w) as 8 bits a cell, each map in steps of a 255th of its own maximum, which stands beside it."""
-    flat = np.asarray(maps, np.float64).reshape(-1, maps.shape[-2] * maps.shape[-1])
-    tops = flat.max(axis=1)
-    cells = np.rint(flat / np.where(tops > 0, tops, 1)[:, None] * 255).astype(np.uint8)
-    return {"cells": _base64(cells.tobytes()), "tops": [float(f"{top:.5g}") for top in tops]}
-
-
-def _photo(picture: np.ndarray) -> tuple[str, int, int]:
-    """A picture as a data URI, its width and its height."""
-    image = Image.fromarray(picture)
-    image.thumbnail((PHOTO_SIDE, PHOTO_SIDE), Image.Resampling.LANCZOS)
-    stream = io.BytesIO()
-    image.save(stream, "jpeg", quality=_QUALITY)
-    return f"data:image/jpeg;base64,{_base64(stream.getvalue())}", image.width, image.height
-
-
-def _words(maps: AttentionMaps, end: str) -> list[dict[str, Any]]:
-    values = zip(maps.shown, maps.shown_log_probabilities.tolist(), strict=True)
-    return [
-        {
-            "text": end if word.text == END_MARK else word.text,
-            "end": word.text == END_MARK,
-            "tokens": list(word.tokens),
-            "unknown": maps.is_unknown(word),
-            "log_probability": round(min(value, 0.0), 4),
-            "probability": round(float(np.exp(min(value, 0.0))), 4),
-        }
-        for word, value in values
-    ]
-
-
-def _entry(maps: AttentionMaps, end: str) -> dict[str, Any]:
-    """What the page's script knows of one image; `end` is shown for the end mark."""
-    layers, heads, tokens, h, w = maps.scores.shape
-    return {
-        "shape": [layers, heads, tokens, h, w],
-        "words": _words(maps, end),
-        "scores": _quantized(maps.scores),
-        "rollout": None if maps.self_scores is None else _quantized(rollout(maps.scores, maps.self_scores)),
-        # [layer + 1][head + 1], 0 standing for all of them.
-        "widest": [
-            [most_divergent_head(maps.scores, layer, head) for head in (None, *range(heads))]
-            for layer in (None, *range(layers))
-        ],
-    }
-
-
-def _font_rule(shown: Sequence[str], names: Sequence[str]) -> str:
-    """A style rule with the glyphs of what is shown in it, since the reader's machine may have no font for them.
-
-    "" where all are Latin, which every machine can draw, or the font may not be given away. Names of files
-    have their glyphs where the font has them.
-    """
-    text, more = ("".join(sorted({c for c in "".join(strings) if ord(c) > 0x2E7F})) for strings in (shown, names))
-    data = subset_font(text, more) if text else None
-    if data is None:
-        return ""
-    kind = "otf" if data[:4] == b"OTTO" else "ttf"
-    source = f'url("data:font/{kind};base64,{_base64(data)}")'
-    return f'@font-face {{ font-family: "{_FAMILY}"; font-display: block; src: {source}; }}\n'
-
-
-def _strings(table: Any) -> list[str]:
-    """All strings in a table of texts."""
-    if isinstance(table, str):
-        return [table]
-    return [text for item in (table.values() if isinstance(table, dict) else table) for text in _strings(item)]
-
-
-def _digest(text: str) -> str:
-    """What a Content-Security-Policy calls an inline part that it allows (CSP level 2)."""
-    return f"'sha256-{_base64(hashlib.sha256(text.encode()).digest())}'"
-
-
-def render_report(
+def render_page(
     explained: Sequence[AttentionMaps],
+    selection: MapSelection = ALL_HEADS,
+    style: HeatmapStyle = DEFAULT_STYLE,
     *,
-    layer: int | None = None,
-    head: int | None = None,
-    pool_name: str = "mean",
-    alpha: float = ALPHA,
-    common_scale: bool = True,
-    cmap: str = COLOR_MAP,
     typed: bool = False,
     language: str | None = None,
     health: MapHealth | None = None,
     problems: Sequence[str] = (),
 ) -> str:
-    """One HTML page: every photograph with the words of its caption as buttons that show where the model looked.
+    """One HTML page: each photograph with the words of its caption as buttons that show their heatmaps.
 
-    The page holds its photographs (JPEG, at most `overlay.PHOTO_SIDE` pixels), its maps (8 bits a cell), its
-    style and script, and the glyphs of its words; its Content-Security-Policy forbids all else.
+    The page contains its photographs (JPEG, at most `overlay.PHOTO_SIDE` pixels), maps (8 bits per cell), style,
+    script, and the glyphs of its words. Its Content-Security-Policy forbids everything else.
 
     Args:
-        explained: of one model, each with its picture.
-        layer, head, pool_name, alpha, common_scale: what the page shows at first, as in `AttentionMaps.figure`.
-        cmap: name of a matplotlib color map.
-        typed: a person wrote the captions, which the page then says.
-        language: of the page, "zh" or "en"; by default Chinese where the captions are, else English.
-        health: what `health.measure_health` found; the page shows its warnings.
-        problems: images that could not be explained, and why, in English.
+        explained: maps of one model, each with its picture.
+        selection: layers, heads and pooling shown first; the reader can change them.
+        style: opacity, color map and scale shown first. The page always interpolates between cells.
+        typed: the captions were typed by a person, which the page then says.
+        language: UI language, "zh" or "en"; by default the language of the captions.
+        health: adds the warnings of `health.measure_health`.
+        problems: messages about images that could not be explained, in English.
+
+    Returns:
+        The HTML text.
 
     Raises:
-        ConfigError: pages are not written in that language.
-        CaptionTxError: there is nothing to show, a picture is missing, models are mixed or a setting is bad.
-    """
-    import jinja2
-    from markupsafe import Markup
+        ConfigError: there are no UI strings in that language.
+        CaptionTxError: there are no maps, a picture is missing, models are mixed, or a setting is invalid.
+        FontError: no installed font has every character.
 
+    Example:
+
+        maps = captioner.explain("dog.jpg")
+        Path("dog.html").write_text(render_page([maps], MapSelection(layer=-1)), encoding="utf-8")
+    """
     if not explained:
-        raise CaptionTxError("There are no attention maps to make a page of.")
-    layers, heads = explained[0].scores.shape[:2]
+        raise CaptionTxError("There are no attention maps to show.")
+    _check_same_model(explained)
+    first = explained[0]
+    language = language or ("zh" if first.language == "zh" else "en")
+    strings = ui_strings(language)
+    selection.pooled(first.scores, first.self_scores)  # raises an error if the selection is invalid
+    cards = [make_card(maps, strings["end"]) for maps in explained]
+    layers, heads = first.scores.shape[:2]
+    has_rollout = all(maps.self_scores is not None for maps in explained)
+    return _render_template(
+        style_text=_font_face_rule(cards, strings) + read_template("page.css"),
+        script_text=read_template("page.js"),
+        data=page_data(cards, selection, style, strings),
+        cards=cards,
+        t=strings,
+        layers=layers,
+        heads=heads,
+        pools=[name for name in POOL_NAMES if has_rollout or name != ROLLOUT],
+        typed=typed,
+        has_end=any(word["end"] for card in cards for word in card.words),
+        has_unknown=any(word["unknown"] for card in cards for word in card.words),
+        warnings=[] if health is None else health.warnings(language),
+        problems=list(problems),
+    )
+
+
+def page_data(
+    cards: Sequence[Card], selection: MapSelection, style: HeatmapStyle, strings: dict[str, Any]
+) -> dict[str, Any]:
+    """What `page.js` needs, ready for JSON: first settings, the color map, its UI strings and the data of each card.
+
+    Raises:
+        CaptionTxError: `style` has no such color map, or its opacity is out of range.
+    """
+    colors = (255 * color_map(style)(np.linspace(0, 1, 256))[:, :3]).round().astype(np.uint8)  # (256, 3)
+    layers, heads = cards[0].data["shape"][:2]
+    return {
+        "settings": {
+            # Values of the sliders, where 0 means all layers or heads.
+            "layer": 0 if selection.layer is None else selection.layer % layers + 1,
+            "head": 0 if selection.head is None else selection.head % heads + 1,
+            "pool": selection.pool,
+            "opacity": round(100 * style.alpha),
+            "scale": "common" if style.common_scale else "own",
+        },
+        "colors": to_base64(colors.tobytes()),
+        "images": [card.data for card in cards],
+        "strings": strings["script"],
+    }
+
+
+def _check_same_model(explained: Sequence[AttentionMaps]) -> None:
+    first = explained[0]
+    layers, heads = first.scores.shape[:2]
     for maps in explained:
         if maps.scores.shape[:2] != (layers, heads):
             raise CaptionTxError(
-                f"A page shows the maps of one model: {explained[0].image} has {layers} layers of {heads} heads, "
+                f"A page shows the maps of one model: {first.image} has {layers} layers of {heads} heads, "
                 f"{maps.image} {maps.scores.shape[0]} of {maps.scores.shape[1]}."
             )
-    first = explained[0]
-    language = language or ("zh" if first.language == "zh" else "en")
-    told = texts(language)
-    pool(first.scores, layer, head, pool_name, first.self_scores)  # refuses what cannot be shown
-    colors = (255 * color_map(cmap, alpha)(np.linspace(0, 1, 256))[:, :3]).round().astype(np.uint8)
-    has_rollout = all(maps.self_scores is not None for maps in explained)
-    data = {
-        "settings": {
-            # As the sliders have it: 0 is all of them.
-            "layer": 0 if layer is None else layer % layers + 1,
-            "head": 0 if head is None else head % heads + 1,
-            "pool": pool_name,
-            "opacity": round(100 * alpha),
-            "scale": "common" if common_scale else "own",
-        },
-        "colors": _base64(colors.tobytes()),
-        "images": [_entry(maps, told["end"]) for maps in explained],
-        "texts": told["script"],
-    }
-    cards = []
-    for number, maps in enumerate(explained):
-        source, width, height = _photo(maps.picture_or())
-        cards.append(
-            {
-                "number": number,
-                "name": maps.image,
-                "language": {"zh": "zh-Hans"}.get(maps.language, maps.language),
-                "source": source,
-                "width": width,
-                "height": height,
-                "words": data["images"][number]["words"],
-            }
-        )
-    names, words = [card["name"] for card in cards], [word["text"] for card in cards for word in card["words"]]
-    try:
-        rule = _font_rule([*words, *_strings(told)], names)
-    except FontError as error:
-        raise FontError(f"The page would show empty boxes: {error}") from error
-    style, script = rule + part("report.css"), part("report.js")
+
+
+def _render_template(style_text: str, script_text: str, **context: Any) -> str:
+    import jinja2
+    from markupsafe import Markup
+
     policy = (
-        f"default-src 'none'; img-src data:; font-src data:; style-src {_digest(style)}; "
-        f"script-src {_digest(script)}; base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; img-src data:; font-src data:; style-src {_csp_digest(style_text)}; "
+        f"script-src {_csp_digest(script_text)}; base-uri 'none'; form-action 'none'"
     )
+    names = ("page.html.j2", "card.html.j2")
     environment = jinja2.Environment(
-        loader=jinja2.DictLoader({"report.html.j2": part("report.html.j2")}),
+        loader=jinja2.DictLoader({name: read_template(name) for name in names}),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    # Markup is for what is exact text of this package, whose digests the policy names.
-    exact = {"style": Markup(style), "script": Markup(script)}
-    return environment.get_template("report.html.j2").render(
-        policy=policy,
-        data=data,
-        cards=cards,
-        t=told,
-        counted=counted,
-        layers=layers,
-        heads=heads,
-        pools=[name for name in POOL_NAMES if has_rollout or name != ROLLOUT],
-        typed=typed,
-        has_end=any(word["end"] for card in cards for word in card["words"]),
-        has_unknown=any(word["unknown"] for card in cards for word in card["words"]),
-        warnings=[] if health is None else health.warnings(language),
-        problems=list(problems),
-        **exact,
-    )
+    # Only these two are not escaped: they are files of this package, and the policy contains their digests.
+    unescaped = {"style": Markup(style_text), "script": Markup(script_text)}
+    return environment.get_template("page.html.j2").render(policy=policy, plural=plural, **unescaped, **context)
+
+
+def _csp_digest(text: str) -> str:
+    """The source expression that allows an inline style or script in a Content-Security-Policy (level 2)."""
+    return f"'sha256-{to_base64(hashlib.sha256(text.encode()).digest())}'"
+
+
+def _font_face_rule(cards: Sequence[Card], strings: dict[str, Any]) -> str:
+    """A CSS rule with the East Asian glyphs of the page, since the reader's device may have no font for them.
+
+    Returns:
+        "" if the page has no such characters, or the license of the font forbids embedding.
+
+    Raises:
+        FontError: no installed font has every character of the words; names of images may lack glyphs.
+    """
+    words = [word["text"] for card in cards for word in card.words]
+    text = _east_asian([*words, *_leaves(strings)])
+    try:
+        data = subset_font(text, optional=_east_asian([card.name for card in cards])) if text else None
+    except FontError as error:
+        raise FontError(f"The page would show empty boxes: {error}") from error
+    if data is None:
+        return ""
+    file_format = "otf" if data[:4] == b"OTTO" else "ttf"
+    source = f'url("data:font/{file_format};base64,{to_base64(data)}")'
+    return f'@font-face {{ font-family: "{_FONT_FAMILY}"; font-display: block; src: {source}; }}\n'
+
+
+def _east_asian(texts: Sequence[str]) -> str:
+    return "".join(sorted({letter for letter in "".join(texts) if ord(letter) >= _FIRST_EAST_ASIAN}))
+
+
+def _leaves(table: Any) -> list[str]:
+    """All strings in a nested table."""
+    if isinstance(table, str):
+        return [table]
+    return [text for item in (table.values() if isinstance(table, dict) else table) for text in _leaves(item)]

@@ -1,4 +1,4 @@
-"""What a page of attention maps and the warnings about them say, in each language. No TensorFlow."""
+"""The UI strings of the HTML page in each language, and the files of its template."""
 
 from __future__ import annotations
 
@@ -11,26 +11,29 @@ from caption_tx.config import LANGUAGES
 from caption_tx.errors import ConfigError
 
 
-def part(name: str) -> str:
-    """The text of a file beside the page's template."""
+def read_template(name: str) -> str:
+    """The text of a file in the folder `templates`."""
     return resources.files("caption_tx.inference.page").joinpath("templates", name).read_text(encoding="utf-8")
 
 
 @functools.cache
-def texts(language: str) -> dict[str, Any]:
-    """The texts of `templates/texts.toml` in a language of `LANGUAGES`; to be read only.
+def ui_strings(language: str) -> dict[str, Any]:
+    """The strings of `templates/ui_strings.toml` in one language; do not modify the result.
 
-    Those of the page, by their keys; under "script" what its script writes, under "health" the warnings. A
-    text that depends on how many there are has the forms "one" and "many"; {names} are to be filled in.
+    Strings of the page are at the top level, and those of its script under "script". A string that depends on a
+    count has the forms "one" and "many", see `plural`. Names in braces are placeholders.
+
+    Args:
+        language: "zh" or "en".
 
     Raises:
-        ConfigError: there are none in that language.
+        ConfigError: there are no strings in that language.
     """
     if language not in LANGUAGES:
-        raise ConfigError(f"Pages are written in {' or '.join(LANGUAGES)}, got the language {language!r}.")
-    return tomllib.loads(part("texts.toml"))[language]
+        raise ConfigError(f"The language of a page must be {' or '.join(LANGUAGES)}, got {language!r}.")
+    return tomllib.loads(read_template("ui_strings.toml"))[language]
 
 
-def counted(forms: dict[str, str], count: int) -> str:
-    """The form of a text for so many, with the number in it."""
+def plural(forms: dict[str, str], count: int) -> str:
+    """The singular or plural form of a string, with the count filled in."""
     return forms["one" if count == 1 else "many"].format(count=count)

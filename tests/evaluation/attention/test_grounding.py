@@ -25,11 +25,6 @@ from caption_tx.evaluation.attention.deletion import (
     most_attended,
 )
 from caption_tx.evaluation.attention.grounding import Source, Target
-from caption_tx.inference.attention.teacher_forcing import (
-    log_probabilities,
-    teacher_forced_scores,
-    teacher_forced_scores_in_batches,
-)
 from caption_tx.inference.drawing.overlay import upsample
 
 CELLS = np.array([[0, 0, 0, 0, 0], [0, 1, 1, 0, 0], [0, 0, 1, 0, 0]], bool)
@@ -150,23 +145,6 @@ def test_sources_go_through_poolings_layers_and_heads():
     assert len(sources) == len(POOL_NAMES) + 2 * (1 + 3)
     np.testing.assert_array_equal(sources["layer 1 head 2"], scores[1, 2])
     np.testing.assert_allclose(sources["layer 0 mean"], scores[0].mean(axis=0))
-
-
-def test_many_captions_are_traced_as_each_alone(make_captioner, features):
-    captioner = make_captioner()
-    token_lists = [[2, 5, 6, 3], [2, 7, 3], [2, 4, 4, 9, 10, 3], [2, 8, 3]]
-    rows = [3, 0, 3, 6]
-    many = teacher_forced_scores_in_batches(captioner, features, token_lists, rows, batch_size=3)
-    chances = log_probabilities(captioner, features, token_lists, rows, batch_size=2)
-    for tokens, row, (scores, values, own), alone in zip(token_lists, rows, many, chances, strict=True):
-        wanted_scores, wanted, wanted_own = teacher_forced_scores(captioner, features[row], tokens[1:], tokens[0], True)
-        np.testing.assert_allclose(own, wanted_own, atol=1e-5)
-        np.testing.assert_allclose(scores, wanted_scores, atol=1e-5)
-        np.testing.assert_allclose(values, wanted, atol=1e-5)
-        np.testing.assert_allclose(alone, wanted, atol=1e-5)
-    for bad in ([2], [2, *[4] * 11, 3]):
-        with pytest.raises(CaptionTxError, match=f"has {len(bad) - 1} tokens"):
-            log_probabilities(captioner, features, [bad])
 
 
 class Reader:

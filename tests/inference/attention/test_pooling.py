@@ -1,4 +1,4 @@
-"""Layers and heads brought down to one map: by hand where it can be done by hand."""
+"""Pooling of layers and heads, checked by hand where possible."""
 
 import math
 
@@ -9,12 +9,11 @@ from caption_tx.config import POOL_NAMES
 from caption_tx.errors import CaptionTxError
 from caption_tx.inference.attention.pooling import (
     POOLINGS,
+    MapSelection,
     entropy,
+    jensen_shannon_divergence,
     most_divergent_head,
-    pool,
     rollout,
-    spread,
-    unit,
     unit_of_heads,
 )
 
@@ -33,99 +32,135 @@ def self_scores():
     return raw / raw.sum(axis=-1, keepdims=True)
 
 
-def test_every_name_pools(scores, self_scores):
+def test_pooling_by_hand():
+    scores = np.array([[1.0, 2.0], [3.0, 10.0]]).reshape(2, 2, 1, 1, 1)
+
+    def pooled(**selection):
+        return MapSelection(**selection).pooled(scores).item()
+
+    assert pooled() == 4.0
+    assert pooled(pool="max") == 10.0
+    assert pooled(layer=0) == 1.5
+    assert pooled(layer=-1) == 6.5
+    assert pooled(head=1) == 6.0
+    assert pooled(layer=1, head=0) == 3.0
+    assert pooled(head=0, pool="max") == 3.0
+
+
+def test_every_pooling(scores, self_scores):
     assert {*POOLINGS, "rollout"} == set(POOL_NAMES)
     for name in POOL_NAMES:
-        assert pool(scores, method=name, self_scores=self_scores).shape == (T, H, W)
-        assert "evenly spread: 0.048" in unit(scores, method=name)
+        selection = MapSelection(pool=name)
+        assert selection.pooled(scores, self_scores).shape == (T, H, W)
+        assert "uniform: 0.048" in selection.unit(scores)
+
+
+@pytest.mark.parametrize(
+    ("selection", "message"),
+    [
+        ({"layer": 2}, r"no layer 2: the model has 2 layer"),
+        ({"layer": -3}, r"no layer -3"),
+        ({"head": 3}, r"no head 3: the model has 3 head.*0 to 2"),
+        ({"pool": "median"}, r"'median'; choose from mean, max"),
+    ],
+)
+def test_selection_errors(scores, selection, message):
+    with pytest.raises(CaptionTxError, match=message):
+        MapSelection(**selection).pooled(scores)
+
+
+def test_scores_need_all_axes():
+    with pytest.raises(CaptionTxError, match=r"layer, head, token, row, column.*\(5, 3, 7\)"):
+        MapSelection().pooled(np.ones((T, H, W)))
 
 
 def test_entropy():
-    even, peak = np.full((2, 2), 0.25), np.array([[1.0, 0], [0, 0]])
-    np.testing.assert_allclose(entropy(np.stack([even, peak])), [math.log(4), 0], atol=1e-12)
+    uniform, peak = np.full((2, 2), 0.25), np.array([[1.0, 0], [0, 0]])
+    np.testing.assert_allclose(entropy(np.stack([uniform, peak])), [math.log(4), 0], atol=1e-12)
 
 
-def test_spread_by_hand(scores):
+def test_jensen_shannon_divergence_by_hand(scores):
     moving = np.zeros((1, 1, 3, 1, 4))
-    moving[0, 0, range(3), 0, range(3)] = 1  # another cell for every word
+    moving[0, 0, range(3), 0, range(3)] = 1  # a different cell for every word
     fixed = np.zeros((1, 1, 3, 1, 4))
     fixed[..., 2] = 1
-    even = np.full((1, 1, 3, 1, 4), 0.25)
-    values = spread(np.concatenate([moving, fixed, even]))[:, 0]
+    uniform = np.full((1, 1, 3, 1, 4), 0.25)
+    values = jensen_shannon_divergence(np.concatenate([moving, fixed, uniform]))[:, 0]
     np.testing.assert_allclose(values, [math.log(3), 0, 0], atol=1e-12)
     half = moving.copy()
-    half[0, 0, 2] = half[0, 0, 1]  # p = 1/3, 2/3 on two cells
-    assert spread(half).item() == pytest.approx(-(math.log(1 / 3) / 3 + 2 * math.log(2 / 3) / 3))
-    assert (spread(scores) > 0).all()
+    half[0, 0, 2] = half[0, 0, 1]  # probabilities 1/3 and 2/3 on two cells
+    expected = -(math.log(1 / 3) / 3 + 2 * math.log(2 / 3) / 3)
+    assert jensen_shannon_divergence(half).item() == pytest.approx(expected)
+    assert (jensen_shannon_divergence(scores) > 0).all()
 
 
-def test_the_widest_head_is_chosen_among_those_asked_for(scores):
+def test_the_most_divergent_head_is_one_of_the_selected_ones(scores):
     scores[0, 1] = np.eye(H * W)[:T].reshape(T, H, W)
     scores[1, 2] = np.eye(H * W)[[0, 0, 0, 1, 2]].reshape(T, H, W)
     assert most_divergent_head(scores) == (0, 1)
     assert most_divergent_head(scores, layer=-1) == (1, 2)
     assert most_divergent_head(scores, head=-1) == (1, 2)
-    np.testing.assert_array_equal(pool(scores, method="spread"), scores[0, 1])
-    np.testing.assert_array_equal(pool(scores, layer=1, method="spread"), scores[1, 2])
-    np.testing.assert_array_equal(pool(scores, layer=1, head=0, method="spread"), scores[1, 0])
-    assert "layer 1, head 2, sum over cells = 1" in unit(scores, layer=1, method="spread")
+    np.testing.assert_array_equal(MapSelection(pool="spread").pooled(scores), scores[0, 1])
+    np.testing.assert_array_equal(MapSelection(1, pool="spread").pooled(scores), scores[1, 2])
+    np.testing.assert_array_equal(MapSelection(1, 0, "spread").pooled(scores), scores[1, 0])
+    assert "layer 1, head 2, sum over cells = 1" in MapSelection(1, pool="spread").unit(scores)
 
 
 @pytest.mark.parametrize(
-    ("choice", "source"),
+    ("selection", "source"),
     [
         ({}, "mean over layers and heads, sum over cells = 1"),
         ({"layer": -1}, "mean over the heads of layer 1, sum over cells = 1"),
-        ({"head": -1, "method": "max"}, "max over head 2 of all layers"),
-        ({"layer": 0, "method": "max"}, "max over the heads of layer 0"),
-        ({"method": "rollout"}, "rollout across layers, sum over cells = 1"),
-        ({"layer": -2, "method": "rollout"}, "rollout up to layer 0, sum over cells = 1"),
-        ({"layer": 0, "head": 1, "method": "max"}, "layer 0, head 1, sum over cells = 1"),
+        ({"head": -1, "pool": "max"}, "max over head 2 of all layers"),
+        ({"layer": 0, "pool": "max"}, "max over the heads of layer 0"),
+        ({"pool": "rollout"}, "rollout across layers, sum over cells = 1"),
+        ({"layer": -2, "pool": "rollout"}, "rollout up to layer 0, sum over cells = 1"),
+        ({"layer": 0, "head": 1, "pool": "max"}, "layer 0, head 1, sum over cells = 1"),
         ({"layer": -1, "head": -1}, "layer 1, head 2, sum over cells = 1"),
     ],
     ids=str,
 )
-def test_the_unit_says_what_was_pooled(scores, choice, source):
-    assert unit(scores, **choice) == f"attention per cell ({source}, evenly spread: 0.048)"
+def test_the_unit_describes_the_selection(scores, selection, source):
+    assert MapSelection(**selection).unit(scores) == f"attention per cell ({source}, uniform: 0.048)"
 
 
-def test_the_unit_of_all_heads_apart_names_none(scores):
-    assert unit_of_heads(scores) == "attention per cell (sum over cells = 1, evenly spread: 0.048)"
+def test_the_unit_of_all_heads(scores):
+    assert unit_of_heads(scores) == "attention per cell (sum over cells = 1, uniform: 0.048)"
 
 
 def test_rollout_by_hand():
-    # Two tokens, two cells. The first looks left in both layers, the second right.
+    # Two tokens, two cells. In both layers the first token looks left, the second right.
     scores = np.array([[1.0, 0], [0, 1]]).reshape(1, 1, 2, 1, 2).repeat(2, axis=0)
-    # The second token takes all of its self-attention from the first one's position.
+    # All self-attention of the second token is on the first position.
     own = np.array([[1.0, 0], [1, 0]]).reshape(1, 1, 2, 2).repeat(2, axis=0)
     first, second = rollout(scores, own)[:, :, 0]
     np.testing.assert_allclose(first, [[1, 0], [0, 1]])
-    # Layer 0 leaves R = [[1/2, 0], [0, 1/2]]; self-attention makes row 1 ([1/2, 0] + [0, 1/2]) / 2 = [1/4, 1/4],
-    # cross-attention [1/8, 5/8], which is a share of 3/4.
+    # After layer 0, R = [[1/2, 0], [0, 1/2]]. Self-attention turns row 1 into ([1/2, 0] + [0, 1/2]) / 2 = [1/4, 1/4],
+    # cross-attention into [1/8, 5/8], which sums to 3/4.
     np.testing.assert_allclose(second, [[1, 0], [1 / 6, 5 / 6]])
 
 
-def test_rollout_sums_to_one_and_sees_no_later_token(scores, self_scores):
+def test_rollout_sums_to_one_and_is_causal(scores, self_scores):
     maps = rollout(scores, self_scores)
     np.testing.assert_allclose(maps.sum(axis=(2, 3)), 1, atol=1e-9)
-    np.testing.assert_allclose(maps[0], scores[0].mean(axis=0), atol=1e-9)  # nothing to take over in the first layer
+    np.testing.assert_allclose(maps[0], scores[0].mean(axis=0), atol=1e-9)  # layer 0 has no earlier content to mix
     changed = scores.copy()
     changed[:, :, 3:] = changed[:, :, 3:][..., ::-1]
     np.testing.assert_array_equal(rollout(changed, self_scores)[:, :3], maps[:, :3])
     assert np.abs(rollout(changed, self_scores)[:, 3:] - maps[:, 3:]).max() > 1e-3
-    np.testing.assert_array_equal(pool(scores, method="rollout", self_scores=self_scores), maps[-1])
-    np.testing.assert_array_equal(pool(scores, 0, method="rollout", self_scores=self_scores), maps[0])
+    np.testing.assert_array_equal(MapSelection(pool="rollout").pooled(scores, self_scores), maps[-1])
+    np.testing.assert_array_equal(MapSelection(0, pool="rollout").pooled(scores, self_scores), maps[0])
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("selection", "own", "message"),
     [
-        ({"head": 1}, "leave out the head"),
-        ({"self_scores": None}, "needs the scores of the self-attention"),
-        ({"layer": 2}, "no layer 2"),
-        ({"self_scores": np.ones((L, N, T, T + 1))}, r"\(2, 3, 5, 5\), got \(2, 3, 5, 6\)"),
+        ({"head": 1}, np.ones((L, N, T, T)), "leave out the head"),
+        ({}, None, "needs self-attention scores"),
+        ({"layer": 2}, np.ones((L, N, T, T)), "no layer 2"),
+        ({}, np.ones((L, N, T, T + 1)), r"\(2, 3, 5, 5\), got \(2, 3, 5, 6\)"),
     ],
 )
-def test_rollout_errors(scores, self_scores, arguments, message):
+def test_rollout_errors(scores, selection, own, message):
     with pytest.raises(CaptionTxError, match=message):
-        pool(scores, method="rollout", **({"self_scores": self_scores} | arguments))
+        MapSelection(**selection, pool="rollout").pooled(scores, own)

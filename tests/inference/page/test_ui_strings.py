@@ -1,4 +1,4 @@
-"""The texts of pages and warnings: every language says all, and nothing that is never shown."""
+"""UI strings of the page: all languages are complete, and every string is used."""
 
 import re
 import string
@@ -7,37 +7,40 @@ import pytest
 
 from caption_tx.config import LANGUAGES
 from caption_tx.errors import ConfigError
-from caption_tx.inference.attention import health
-from caption_tx.inference.page.ui_strings import counted, part, texts
+from caption_tx.inference.page.ui_strings import plural, read_template, ui_strings
 
 
-def flat(table, path=()):
-    """{path: text} of a table of texts; an entry of a list by its place."""
+def flatten(table, path=()):
+    """{path: text} of a nested table; list items have their index in the path."""
     if isinstance(table, str):
         return {path: table}
     items = table.items() if isinstance(table, dict) else enumerate(table)
-    return {key: text for name, item in items for key, text in flat(item, (*path, name)).items()}
+    return {key: text for name, item in items for key, text in flatten(item, (*path, name)).items()}
 
 
-def names_in(text):
-    """What is to be filled into a text, and how."""
+def placeholders(text):
+    """Names and formats of the placeholders in a text."""
     return sorted((name, form) for _, name, form, _ in string.Formatter().parse(text) if name is not None)
 
 
-def test_all_languages_say_the_same():
-    reference = flat(texts("en"))
+def test_all_languages_have_the_same_keys_and_placeholders():
+    reference = flatten(ui_strings("en"))
     assert len(reference) > 50
     for language in LANGUAGES:
-        found = flat(texts(language))
-        assert found.keys() == reference.keys()
-        assert [key for key, text in found.items() if not text.strip()] == []
-        # One picture need not be counted.
-        few = [key for key in found if key[-1] != "one" and names_in(found[key]) != names_in(reference[key])]
-        assert few == []
+        texts = flatten(ui_strings(language))
+        assert texts.keys() == reference.keys()
+        assert [key for key, text in texts.items() if not text.strip()] == []
+        # A singular form may leave out the count.
+        different = [
+            key for key in texts if key[-1] != "one" and placeholders(texts[key]) != placeholders(reference[key])
+        ]
+        assert different == []
 
 
-def test_chinese_is_chinese():
-    latin = {key: re.findall("[A-Za-z]+", re.sub(r"\{.*?\}", "", text)) for key, text in flat(texts("zh")).items()}
+def test_chinese_strings_are_chinese():
+    latin = {
+        key: re.findall("[A-Za-z]+", re.sub(r"\{.*?\}", "", text)) for key, text in flatten(ui_strings("zh")).items()
+    }
     assert {key: words for key, words in latin.items() if words} == {
         ("lang",): ["zh", "Hans"],
         ("no_script",): ["JavaScript"],
@@ -46,23 +49,20 @@ def test_chinese_is_chinese():
     }
 
 
-def test_every_text_is_used():
-    template, script = part("report.html.j2"), part("report.js")
-    with open(health.__file__, encoding="utf-8") as file:
-        warned = file.read()
-    table = texts("en")
-    composed = {f"pool_{name}" for name in ("mean", "max", "spread", "rollout")} | {"script", "health", "end"}
-    assert [key for key in table if f"t.{key}" not in template and key not in composed] == []
-    composed = {"play", "pause", "play_of", "pause_of", "brightest_common", "brightest_own"}
-    assert [key for key in table["script"] if f"texts.{key}" not in script and key not in composed] == []
-    assert [key for key in table["health"] if f'"{key}"' not in warned] == []
+def test_every_string_is_used():
+    template, script = read_template("page.html.j2") + read_template("card.html.j2"), read_template("page.js")
+    strings = ui_strings("en")
+    computed = {f"pool_{name}" for name in ("mean", "max", "spread", "rollout")} | {"script", "end"}
+    assert [key for key in strings if f"t.{key}" not in template and key not in computed] == []
+    computed = {"play", "pause", "play_of", "pause_of", "maximum_common", "maximum_own"}
+    assert [key for key in strings["script"] if f"strings.{key}" not in script and key not in computed] == []
 
 
-def test_counted():
+def test_plural():
     forms = {"one": "1 word", "many": "{count} words"}
-    assert [counted(forms, count) for count in (1, 2)] == ["1 word", "2 words"]
+    assert [plural(forms, count) for count in (1, 2)] == ["1 word", "2 words"]
 
 
-def test_another_language_is_refused():
-    with pytest.raises(ConfigError, match="zh or en, got the language 'fr'"):
-        texts("fr")
+def test_an_unknown_language_is_rejected():
+    with pytest.raises(ConfigError, match="zh or en, got 'fr'"):
+        ui_strings("fr")
