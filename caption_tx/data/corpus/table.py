@@ -40,7 +40,7 @@ def read_corpus(
     Args:
         sources: caption files and folders as paths, `Source` objects or strings for `parse_source`
             ("captions.csv:split=train"). Options of a source override its contents.
-        format: caption format of sources without one, a key of `READERS`; None detects it per source.
+        format: format of sources without one, a name in `config.CAPTION_FORMATS`; None detects it per source.
         val_fraction: fraction of the remaining images for validation, in [0, 1).
         test_fraction: fraction of the remaining images for testing, in [0, 1).
         split_seed: seed of the split. An image's split depends on the seed and on its name without suffix only.

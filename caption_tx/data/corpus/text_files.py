@@ -135,7 +135,7 @@ def _detect_from_lines(data: Iterable[bytes]) -> tuple[str | None, int, bytes]:
     """The encoding of lines, the number of the first line that is not UTF-8, and a sample of such lines."""
     lines = damaged_lines = letters = marks = size = first_line = 0
     sample = b""
-    for number, line in enumerate(data, 1):
+    for line_number, line in enumerate(data, 1):
         lines += bool(line.strip())
         size += len(line)
         if not line.isascii():
@@ -146,7 +146,7 @@ def _detect_from_lines(data: Iterable[bytes]) -> tuple[str | None, int, bytes]:
             if line_marks:
                 marks += line_marks
                 damaged_lines += 1
-                first_line = first_line or number
+                first_line = first_line or line_number
                 if len(sample) < HEAD_BYTES:
                     sample += line[:HEAD_BYTES].rstrip(b"\r\n") + b"\n"
         if size > _SCAN_BYTES:
@@ -242,24 +242,24 @@ class TextFile:
         Raises:
             CorpusError: the file cannot be read.
         """
-        number = 0
+        line_number = 0
         try:
             with self._open() as file:
-                for number, line in enumerate(file, 1):
-                    if number == 1:
+                for line_number, line in enumerate(file, 1):
+                    if line_number == 1:
                         line = line.removeprefix("\ufeff")
                     byte = find_undecoded_byte(line)
                     if byte is None:
-                        yield number, line
+                        yield line_number, line
                     else:
                         advice = "fix the line or name the encoding"
                         if self.encoding != "gb18030":
                             advice += f" ('{self.source or self.path}:encoding=gb18030')"
-                        on_error(number, self.decode_error(byte), f"{self.decode_error(byte)}; {advice}")
+                        on_error(line_number, self.decode_error(byte), f"{self.decode_error(byte)}; {advice}")
         except (OSError, UnicodeError) as error:
             if isinstance(error, OSError):
                 raise _read_error(self.path, error) from error
-            raise CorpusError(f"{self.path}, line {number + 1}: not {self.encoding.upper()} ({error}).") from error
+            raise CorpusError(f"{self.path}, line {line_number + 1}: not {self.encoding.upper()} ({error}).") from error
 
     def text(self) -> str:
         """The whole file; `find_undecoded_byte` finds bytes that could not be decoded.

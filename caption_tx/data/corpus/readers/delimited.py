@@ -63,24 +63,24 @@ def _read_rows(file: TextFile, rows: CaptionRows, delimiter: str, quoting: int) 
     header: list[str] = []
     caption_is_last = False
     quoted_tsv = delimiter == "\t" and quoting == csv.QUOTE_MINIMAL
-    for number, cells in _parse_rows(file.lines(rows.add_error), delimiter, quoting):
+    for line_number, cells in _parse_rows(file.lines(rows.add_error), delimiter, quoting):
         if quoted_tsv and (isinstance(cells, str) or any("\n" in cell for cell in cells)):
-            raise _UnclosedQuoteError(number, cells)
+            raise _UnclosedQuoteError(line_number, cells)
         if isinstance(cells, str):
-            rows.add_error(number, cells, f"{cells}; {_QUOTE_ADVICE}")
+            rows.add_error(line_number, cells, f"{cells}; {_QUOTE_ADVICE}")
         elif not any(cell.strip() for cell in cells):
-            rows.skip(number, "blank line")
+            rows.skip(line_number, "blank line")
         elif not header:
             header, positions = cells, find_columns(cells)
             if not {"image", "caption"} <= positions.keys():
                 raise CorpusError(
-                    f"{file.path}, line {number}: expected a header with 'image' and 'caption' "
+                    f"{file.path}, line {line_number}: expected a header with 'image' and 'caption' "
                     f"(and optionally 'split'), found {delimiter.join(cells)[:80]!r}; add a header."
                 )
             caption_is_last = len(header) == 2 and positions["caption"] == 1
         elif len(cells) > len(header) and not caption_is_last:
             rows.add_error(
-                number,
+                line_number,
                 "more fields than the header",
                 f"{len(cells)} fields, but the header has {len(header)}; quote captions that contain the separator",
             )
@@ -88,18 +88,18 @@ def _read_rows(file: TextFile, rows: CaptionRows, delimiter: str, quoting: int) 
             if len(cells) > 2 and caption_is_last:
                 cells = [cells[0], delimiter.join(cells[1:])]
                 rows.notes["captions with unquoted separators"] += 1
-            _add_row(rows, number, cells + [""] * (len(header) - len(cells)), positions)
+            _add_row(rows, line_number, cells + [""] * (len(header) - len(cells)), positions)
 
 
-def _add_row(rows: CaptionRows, number: int, cells: list[str], positions: dict[str, int]) -> None:
+def _add_row(rows: CaptionRows, line_number: int, cells: list[str], positions: dict[str, int]) -> None:
     try:
-        split = rows.parse_split(number, cells[positions["split"]]) if "split" in positions else None
+        split = rows.parse_split(line_number, cells[positions["split"]]) if "split" in positions else None
     except UnknownSplitError:
         return
     caption = cells[positions["caption"]].strip()
     if "\n" in caption:
         rows.notes["multi-line captions"] += 1
-    rows.add(cells[positions["image"]], caption, number, split)
+    rows.add(cells[positions["image"]], caption, line_number, split)
 
 
 def _parse_rows(
@@ -114,8 +114,8 @@ def _parse_rows(
 
     def texts() -> Iterator[str]:
         nonlocal last
-        for number, line in lines:
-            last = number
+        for line_number, line in lines:
+            last = line_number
             yield line
 
     reader = csv.reader(texts(), delimiter=delimiter, quoting=quoting, strict=True)
@@ -147,18 +147,18 @@ def is_pair_line(line: str) -> bool:
 
 def read_pairs(file: TextFile, rows: CaptionRows) -> None:
     """Reads `NAME<TAB>caption` without a header."""
-    for number, line in file.lines(rows.add_error):
+    for line_number, line in file.lines(rows.add_error):
         cells = line.rstrip("\n").split("\t")
         if not line.strip():
-            rows.skip(number, "blank line")
+            rows.skip(line_number, "blank line")
         elif len(cells) != 2:
             rows.add_error(
-                number,
+                line_number,
                 f"{len(cells)} columns, expected 2",
                 f"expected 'NAME<TAB>caption', found {line[:60]!r}; fix the line or pass the right --format",
             )
         else:
-            rows.add(cells[0], cells[1], number)
+            rows.add(cells[0], cells[1], line_number)
     restore_sentences(rows)
 
 
@@ -168,26 +168,26 @@ def read_pairs(file: TextFile, rows: CaptionRows) -> None:
 def read_flickr30k(file: TextFile, rows: CaptionRows) -> None:
     """Reads `NAME| number| caption`, in which commas and quotes are ordinary characters."""
     is_first = True
-    for number, line in file.lines(rows.add_error):
+    for line_number, line in file.lines(rows.add_error):
         cells = line.split("|", 2)
         if not line.strip():
-            rows.skip(number, "blank line")
+            rows.skip(line_number, "blank line")
         elif is_first:
             is_first = False
             if len(find_columns(cells)) < 2:
                 raise CorpusError(
-                    f"{file.path}, line {number}: expected the header 'image_name| comment_number| comment', "
+                    f"{file.path}, line {line_number}: expected the header 'image_name| comment_number| comment', "
                     f"found {line.strip()[:80]!r}; add it or pass the right --format."
                 )
         elif len(cells) == 3:
-            rows.add(cells[0], cells[2], number)
+            rows.add(cells[0], cells[2], line_number)
         elif len(cells) == 2 and (match := _NUMBER_AND_COMMENT.fullmatch(cells[1])):
             # The published file has one such line: `2199200615.jpg| 4   A dog runs across the grass .`
             rows.notes["missing separators restored"] += 1
-            rows.add(cells[0], match[1], number)
+            rows.add(cells[0], match[1], line_number)
         else:
             rows.add_error(
-                number,
+                line_number,
                 "not of the form NAME| number| caption",
                 f"expected 'NAME| number| caption', found {line.strip()[:60]!r}; fix the line",
             )
@@ -204,21 +204,21 @@ def is_ofa_line(line: str) -> bool:
 
 def read_ofa(file: TextFile, rows: CaptionRows) -> None:
     """Reads tab-separated columns; captions of an image are joined by `&&`, and the last column is the image."""
-    for number, line in file.lines(rows.add_error):
+    for line_number, line in file.lines(rows.add_error):
         # A line has hundreds of kilobytes: only its first columns are copied.
         cells = line.split("\t", 3)
         if len(line) < 1024 and not line.strip():
-            rows.skip(number, "blank line")
+            rows.skip(line_number, "blank line")
         elif len(cells) < 4 or not _is_base64(cells[3][cells[3].rfind("\t") + 1 :]):
             rows.add_error(
-                number,
+                line_number,
                 "not the columns of OFA",
                 "expected uniq-id, image-id, captions, objects and an image in base64, separated by tabs, "
                 f"found {line[:60]!r}; fix the line or pass the right --format",
             )
         else:
             for caption in cells[2].split("&&"):
-                rows.add(cells[1], caption, number)
+                rows.add(cells[1], caption, line_number)
 
 
 def _is_base64(cell: str) -> bool:

@@ -75,49 +75,49 @@ def _image_names(entry: Any) -> list[str] | None:
     return None if not names or None in names else [name for name in names if name is not None]
 
 
-def _add_entry(rows: CaptionRows, number: int, entry: Any, needs_caption: bool = False) -> None:
+def _add_entry(rows: CaptionRows, entry_number: int, entry: Any, needs_caption: bool = False) -> None:
     """Adds the captions of an entry for each of its images; with `needs_caption` an entry without one is an error."""
     images = _image_names(entry)
     value = _first_value(entry, CAPTION_HEADERS) if images else None
     captions = value if isinstance(value, list) else [value]
     if images is None or isinstance(value, dict) or (needs_caption and value is None):
         message = f"expected {_ENTRY}, found {str(entry)[:80]!r}; fix the entry"
-        rows.add_error(number, "not an entry of image and captions", message)
+        rows.add_error(entry_number, "not an entry of image and captions", message)
         return
     try:
-        split = rows.parse_split(number, _first_value(entry, SPLIT_HEADERS))
+        split = rows.parse_split(entry_number, _first_value(entry, SPLIT_HEADERS))
     except UnknownSplitError:
         return
     if not captions:
-        rows.skip(number, "no caption")
+        rows.skip(entry_number, "no caption")
     for caption in captions:
         if caption is not None and not isinstance(caption, str):
             message = f"a caption must be a string, found {str(caption)[:60]!r}; fix the entry"
-            rows.add_error(number, "caption is not a string", message)
+            rows.add_error(entry_number, "caption is not a string", message)
             continue
         for image in images:
-            rows.add(image, caption or "", number, split)
+            rows.add(image, caption or "", entry_number, split)
 
 
 def read_ai_challenger(file: TextFile, rows: CaptionRows) -> None:
     """Reads a list of {"url", "image_id", "caption": [five strings]}, or with other known keys."""
     rows.unit = "entry"
-    for number, entry in enumerate(_load(file, f"a list of {_ENTRY}", list), 1):
-        _add_entry(rows, number, entry, needs_caption=True)
+    for entry_number, entry in enumerate(_load(file, f"a list of {_ENTRY}", list), 1):
+        _add_entry(rows, entry_number, entry, needs_caption=True)
 
 
 def read_jsonl(file: TextFile, rows: CaptionRows) -> None:
     """Reads an entry per line: MUGE (ECommerce-IC), Chinese-CLIP and similar files."""
-    for number, line in file.lines(rows.add_error):
+    for line_number, line in file.lines(rows.add_error):
         if not line.strip():
-            rows.skip(number, "blank line")
+            rows.skip(line_number, "blank line")
             continue
         try:
             entry = json.loads(line)
         except (ValueError, RecursionError) as error:
-            rows.add_error(number, "not valid JSON", f"not valid JSON ({str(error)[:80]}); fix the line")
+            rows.add_error(line_number, "not valid JSON", f"not valid JSON ({str(error)[:80]}); fix the line")
             continue
-        _add_entry(rows, number, entry)
+        _add_entry(rows, line_number, entry)
 
 
 # --- COCO: images and annotations, joined by the image id
@@ -135,17 +135,17 @@ def read_coco(file: TextFile, rows: CaptionRows) -> None:
         image_id = to_image_name(image.get("id")) if isinstance(image, dict) else None
         if image_id is not None and isinstance(image.get("file_name"), str):
             file_of[image_id] = image["file_name"]
-    for number, entry in enumerate(annotations, 1):
+    for entry_number, entry in enumerate(annotations, 1):
         image_id = to_image_name(entry.get("image_id")) if isinstance(entry, dict) else None
         caption = entry.get("caption") if isinstance(entry, dict) else None
         if image_id is None or not isinstance(caption, str):
             message = f'expected {{"image_id": .., "caption": ".."}}, found {str(entry)[:80]!r}; fix the entry'
-            rows.add_error(number, "not an annotation", message)
+            rows.add_error(entry_number, "not an annotation", message)
         elif image_id not in file_of:
             message = f"no entry of 'images' has the id {image_id[:40]!r} and a file_name; add one"
-            rows.add_error(number, "unknown image id", message)
+            rows.add_error(entry_number, "unknown image id", message)
         else:
-            rows.add(file_of[image_id], caption, number)
+            rows.add(file_of[image_id], caption, entry_number)
 
 
 # --- Karpathy's splits of COCO, Flickr8k and Flickr30k
@@ -157,27 +157,27 @@ def read_karpathy(file: TextFile, rows: CaptionRows) -> None:
     document = _load(file, _KARPATHY, dict, _drop_tokens)
     if not isinstance(document.get("images"), list):
         raise _wrong_keys(file, _KARPATHY, document)
-    for number, entry in enumerate(document["images"], 1):
+    for entry_number, entry in enumerate(document["images"], 1):
         name = entry.get("filename") if isinstance(entry, dict) else None
         sentences = entry.get("sentences") if isinstance(entry, dict) else None
         folder = entry.get("filepath", "") if isinstance(entry, dict) else ""
         if not isinstance(name, str) or not isinstance(sentences, list) or not isinstance(folder, str):
             message = f"expected an entry of {_KARPATHY}, found {str(entry)[:80]!r}; fix the entry"
-            rows.add_error(number, "not an entry of filename and sentences", message)
+            rows.add_error(entry_number, "not an entry of filename and sentences", message)
             continue
         try:
-            split = rows.parse_split(number, entry.get("split"))
+            split = rows.parse_split(entry_number, entry.get("split"))
         except UnknownSplitError:
             continue
         if not sentences:
-            rows.skip(number, "no caption")
+            rows.skip(entry_number, "no caption")
         for sentence in sentences:
             caption = _sentence_text(sentence)
             if caption is None:
                 message = f"a sentence needs text in 'raw' or 'tokens', found {str(sentence)[:60]!r}; fix the entry"
-                rows.add_error(number, "sentence without text", message)
+                rows.add_error(entry_number, "sentence without text", message)
             else:
-                rows.add(join_prefix(folder, name), caption, number, split)
+                rows.add(join_prefix(folder, name), caption, entry_number, split)
 
 
 def _drop_tokens(value: dict[str, Any]) -> dict[str, Any]:

@@ -20,13 +20,13 @@ def read_parquet(file: TextFile, rows: CaptionRows) -> None:
     try:
         with pyarrow.parquet.ParquetFile(file.path) as table:
             columns = _select_columns(file.path, table.schema_arrow)
-            number = 0
+            row_number = 0
             for batch in table.iter_batches(_BATCH_ROWS, columns=list(columns.values())):
                 positions = {role: batch.schema.get_field_index(name.split(".")[0]) for role, name in columns.items()}
                 values = {role: batch.column(position).to_pylist() for role, position in positions.items()}
                 for row in range(batch.num_rows):
-                    number += 1
-                    _add_row(rows, number, {role: column[row] for role, column in values.items()})
+                    row_number += 1
+                    _add_row(rows, row_number, {role: column[row] for role, column in values.items()})
     except (CorpusError, MemoryError):
         raise
     except Exception as error:  # a damaged file raises nearly any exception from inside the decoders
@@ -69,14 +69,14 @@ def _select_columns(path: Path, schema: Any) -> dict[str, str]:
     return columns
 
 
-def _add_row(rows: CaptionRows, number: int, row: dict[str, Any]) -> None:
+def _add_row(rows: CaptionRows, row_number: int, row: dict[str, Any]) -> None:
     image = row["image"].get("path") if isinstance(row["image"], dict) else row["image"]
     captions = row["caption"] if isinstance(row["caption"], list) else [row["caption"]]
     try:
-        split = rows.parse_split(number, row.get("split"))
+        split = rows.parse_split(row_number, row.get("split"))
     except UnknownSplitError:
         return
     if not captions:
-        rows.skip(number, "no caption")
+        rows.skip(row_number, "no caption")
     for caption in captions:
-        rows.add(to_image_name(image) or "", to_image_name(caption) or "", number, split)
+        rows.add(to_image_name(image) or "", to_image_name(caption) or "", row_number, split)
