@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from caption_tx.cli.options import add_command, add_config, add_settings, add_sources
 from caption_tx.cli.settings import require_images, resolve_config
 from caption_tx.cli.startup import start_tensorflow
-from caption_tx.config import Config
-from caption_tx.errors import CaptionTxError, ConfigError
+from caption_tx.errors import ConfigError
 
 
 def add_parser(commands: Any) -> None:
@@ -47,65 +46,39 @@ def add_parser(commands: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Describes or checks a corpus."""
-    for option, path, suffixes in (
-        ("--list", arguments.list, (".csv",)),
-        ("--plot", arguments.plot, (".png", ".svg", ".pdf")),
-    ):
-        if path is None:
-            continue
-        if not arguments.check:
-            raise ConfigError(f"{option} writes what --check finds; add --check.")
-        if path.suffix.lower() not in suffixes:
-            raise ConfigError(f"{option} must end in {' or '.join(suffixes)}, got '{path}'.")
-        if not path.absolute().parent.is_dir():
-            raise ConfigError(f"{option}: there is no folder '{path.absolute().parent}'.")
-    from caption_tx.data.corpus.summary import format_summary, summarize_corpus
-    from caption_tx.data.corpus.table import read_table
-    from caption_tx.data.text.segmentation import Segmenter
+    """Prints the statistics of a corpus, and its problems with `--check`."""
+    _check_output("--list", arguments.list, (".csv",), arguments.check)
+    _check_output("--plot", arguments.plot, (".png", ".svg", ".pdf"), arguments.check)
+    from caption_tx.data.checks.corpus_checks import inspect_corpus
+    from caption_tx.data.images.stores import is_remote
 
     config = resolve_config(arguments)
-    source = config.corpus
-    if source.images:
+    if config.corpus.images:
         require_images(config)
-    table = read_table(source)
-    segmenter = Segmenter(config.text)
-    if arguments.check:
-        _check_corpus(arguments, config, table, segmenter)
+    if arguments.check and is_remote(config.corpus.images):
+        start_tensorflow()
+    report = inspect_corpus(config, arguments.check, _progress_bar)
+    print(report.to_json() if arguments.json else report.to_text())
+    if arguments.list is not None:
+        report.save_csv(arguments.list)
+    if arguments.plot is not None:
+        report.save_figure(arguments.plot)
+    report.require_images()
+
+
+def _check_output(option: str, path: Path | None, suffixes: tuple[str, ...], check: bool) -> None:
+    """Raises ConfigError if an output file cannot be written, before any work is done."""
+    if path is None:
         return
-    summary = summarize_corpus(table, segmenter)
-    print(json.dumps(summary, ensure_ascii=False, indent=1) if arguments.json else format_summary(summary))
+    if not check:
+        raise ConfigError(f"{option} requires --check; add it.")
+    if path.suffix.lower() not in suffixes:
+        raise ConfigError(f"{option} must end in {', '.join(suffixes)}, got '{path}'.")
+    if not path.absolute().parent.is_dir():
+        raise ConfigError(f"{option}: the folder '{path.absolute().parent}' does not exist; create it.")
 
 
-def _check_corpus(arguments: argparse.Namespace, config: Config, table: Any, segmenter: Any) -> None:
-    """Prints the report, even where none of the images could be read, which is an error after it."""
+def _progress_bar(items: Iterable, total: int, name: str) -> Iterable:
     from tqdm import tqdm
 
-    from caption_tx.data.checks.corpus_checks import Findings, check_corpus
-    from caption_tx.data.checks.report import format_report
-    from caption_tx.data.images.sources import open_images
-    from caption_tx.data.images.stores import is_remote
-    from caption_tx.files import write_atomically
-
-    location, findings = config.corpus.images, Findings()
-    if is_remote(location):
-        start_tensorflow()
-    report = check_corpus(
-        table,
-        segmenter,
-        images=open_images(location) if location else None,
-        text=config.text,
-        model_max_length=config.model.max_length,
-        progress=lambda items, total, what: tqdm(items, desc=what, total=total, disable=not total),
-        findings=findings,
-    )
-    print(json.dumps(report, ensure_ascii=False, indent=1) if arguments.json else format_report(report))
-    if arguments.list is not None:
-        write_atomically(arguments.list, findings.to_csv())
-    if arguments.plot is not None:
-        from caption_tx.data.checks.plot import corpus_figure
-        from caption_tx.figure_files import save_figure
-
-        save_figure(corpus_figure(report), arguments.plot)
-    if location and not report["checked_images"]["read"]:
-        raise CaptionTxError(f"None of the images that the captions name could be read in '{location}'.")
+    return tqdm(items, desc=name, total=total, disable=not total)

@@ -1,1 +1,1 @@
-"""What is wrong with a caption corpus: the checks, their report and its plot."""
+"""Checks for problems in the captions and images of a corpus, and the report."""

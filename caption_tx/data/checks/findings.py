@@ -1,4 +1,4 @@
-"""The kinds of things that a corpus check finds, and a collection of what it found. No TensorFlow."""
+"""The kinds of findings of a corpus check, and the findings themselves. No TensorFlow."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from typing import Any
 
 import pandas as pd
 
-SMALL_SIDE = 64
-"""Pictures with a side below this many pixels show the backbone little."""
+MIN_SIDE = 64
+"""Images with a side below this many pixels have too little detail for the backbone."""
 
-NARROW = 4
-"""Pictures longer than this many times their width are squashed beyond recognition."""
+MAX_ASPECT_RATIO = 4
+"""Images with a larger aspect ratio are distorted beyond recognition when they are resized to a square."""
 
-LISTED = 20
-"""Most entries of a list in a report; the full count stands beside it."""
+MAX_LISTED = 20
+"""Maximum length of the lists in a report; the full count is always reported too."""
 
 COLUMNS = ("image", "split", "source", "line", "caption", "detail")
-"""What is told of each thing found; empty where it does not apply."""
+"""What is known about each finding; columns that do not apply are empty."""
 
 
 @dataclass(frozen=True)
-class Kind:
-    """One thing that is looked for.
+class FindingKind:
+    """One kind of finding.
 
     Attributes:
-        unit: what is counted and what the share is taken of.
-        title: what was found, in words that follow a count.
-        advice: what to do about it.
-        problem_above: the share in [0, 1) above which it must be mended; below it is worth a remark.
-            1 is always a remark; None is a fact to know, neither good nor bad.
+        unit: what is counted, and what the share refers to.
+        title: the finding, in words that follow "3 of 500 captions".
+        advice: what to do about it; "" if there is nothing to do.
+        problem_above: share in [0, 1) above which it is a problem and below which it is a warning. With 1 it is
+            always a warning. None makes it information, which is neither good nor bad.
     """
 
     unit: str
@@ -39,169 +39,181 @@ class Kind:
     problem_above: float | None
 
 
-_PER_CENT = 0.01
-_DROP = "mend these captions or leave them out"
+_ONE_PERCENT = 0.01
+_FIX = "fix these captions or leave them out"
 
-KINDS: dict[str, Kind] = {
-    "empty_split": Kind(
+KINDS: dict[str, FindingKind] = {
+    "empty_split": FindingKind(
         "splits",
-        "without images (training needs train, and val to choose the best epoch)",
-        "give the images a split, or raise corpus.val_fraction; nothing to do where the corpus only serves to evaluate",
+        "without images (training needs 'train', and 'val' to select the best epoch)",
+        "assign images to the split or raise corpus.val_fraction; ignore this if you only evaluate on the corpus",
         1,
     ),
-    "bad_line": Kind(
-        "lines", "that could not be read, left out", "correct them; the reason stands behind each place", 0
+    "malformed_line": FindingKind("lines", "that cannot be read and are skipped", "correct these lines", 0),
+    "empty_caption": FindingKind("lines", "without a caption, skipped", "add the caption or remove the line", 1),
+    "blank_line": FindingKind("lines", "that are blank, skipped", "", None),
+    "left_out_image": FindingKind(
+        "images", "that are in no split list, left out", "add them to a split list to use them", None
     ),
-    "empty_caption": Kind("lines", "without a caption, left out", "write the caption, or remove the line", 1),
-    "blank_line": Kind("lines", "blank, left out", "nothing to do", None),
-    "left_out_image": Kind(
-        "images", "that the split lists beside the captions do not name, left out", "add them to a list to use them",
-        None,
-    ),
-    "image_in_two_splits": Kind(
-        "pictures",
-        "under different names in different splits (a leak: the model is tested on what it learned)",
-        "keep each picture in one split, or remove the copies",
+    "image_in_two_splits": FindingKind(
+        "distinct images",
+        "under different names in different splits (leakage: training images are used for evaluation)",
+        "keep each image in one split, or remove the copies",
         0,
     ),
-    "same_image": Kind(
-        "pictures", "under several names in one split", "put all captions under one name", 1
+    "duplicate_image": FindingKind(
+        "distinct images", "under several names in one split", "put all captions under one name", 1
     ),
-    "missing_image": Kind(
-        "images", "that captions name and that are not there", "check --images and the names; look for a lost suffix", 0
+    "missing_image": FindingKind(
+        "images", "that do not exist", "check --images and the names; a file extension may be missing", 0
     ),
-    "unreadable_image": Kind(
-        "images", "that cannot be read", "fetch or convert them again; training leaves them out", 0
+    "unreadable_image": FindingKind(
+        "images", "that cannot be read, left out of training", "download or convert them again", 0
     ),
-    "unlisted_folder": Kind(
-        "folders", "of images that cannot be listed, left out", "let yourself read and enter them (chmod u+rx)", 0
+    "unreadable_folder": FindingKind(
+        "folders", "of images that cannot be listed, skipped", "give yourself permission to read them (chmod u+rx)", 0
     ),
-    "malformed_row": Kind(
-        "rows", "of image tables without an id and a tab, left out", "correct them: id<TAB>base64", 0
+    "malformed_row": FindingKind(
+        "rows", "of image tables without an id and a tab, skipped", "correct them: id<TAB>base64", 0
     ),
-    "repeated_id": Kind(
-        "rows", "of image tables with the id of an earlier row, left out", "give each image an id of its own", 1
+    "duplicate_id": FindingKind(
+        "rows", "of image tables with the id of an earlier row, skipped", "give each image a unique id", 1
     ),
-    "uncaptioned_image": Kind("images", "without a caption, not used", "nothing to do, unless they should have one", 1),
-    "small_image": Kind("images", f"with a side below {SMALL_SIDE} pixels", "use larger versions if there are any", 1),
-    "narrow_image": Kind(
-        "images", f"more than {NARROW} times as long as wide", "crop them: every image is squashed to a square", 1
-    ),
-    "no_letters": Kind("captions", "without any letter: only emoji, punctuation or numbers", _DROP, _PER_CENT),
-    "placeholder": Kind("captions", "that only hold a place, such as 'null' or '无'", _DROP, _PER_CENT),
-    "damaged_text": Kind(
-        "captions", "with damaged letters", "read the file in its own encoding: SOURCE:encoding=gb18030", 0
-    ),
-    "html": Kind("captions", "with HTML tags or entities", "turn them into plain text", _PER_CENT),
-    "url": Kind("captions", "with a web address", _DROP, _PER_CENT),
-    "email": Kind("captions", "with an e-mail address", _DROP, _PER_CENT),
-    "file_name": Kind("captions", "that are a file name", _DROP, _PER_CENT),
-    "hashtag": Kind("captions", "with hashtags or @mentions", _DROP, _PER_CENT),
-    "repetition": Kind("captions", "that say the same over and over", _DROP, _PER_CENT),
-    "tag_list": Kind(
-        "captions", "that are lists of tags", "write sentences, or train on tags alone: mixed, they harm both",
-        _PER_CENT,
-    ),
-    "kana_or_hangul": Kind(
-        "captions", "with Japanese kana or Korean letters", "keep one language a model", _PER_CENT
-    ),
-    "wrong_script": Kind(
-        "captions", "in another script than the language's", "check --language, or leave them out", _PER_CENT
-    ),
-    "other_form": Kind(
-        "captions",
-        "in the rarer of simplified and traditional characters",
-        "convert all to one: --script simplified (or traditional)",
-        _PER_CENT,
-    ),
-    "full_width": Kind(
-        "captions", "with full-width letters or digits (Ａ, １)", "fold them: --nfkc", 1
-    ),
-    "control_characters": Kind("captions", "with control or invisible characters", "remove those characters", 1),
-    "no_words": Kind("captions", "without a word, left out by training", _DROP, 1),
-    "one_word": Kind("captions", "of a single word", "write more, unless single words are wanted", 1),
-    "too_long": Kind("captions", "longer than the model keeps, cut by training", "raise model.max_length", 1),
-    "repeated_caption": Kind(
-        "captions", "that repeat another of the same image word for word", "remove the copies: they weigh double", 1
-    ),
-    "same_captions": Kind(
-        "images", "with exactly the captions of another image (two or more)", "see whether the captions were mixed up",
+    "uncaptioned_image": FindingKind("images", "without a caption, not used", "add captions to use them", 1),
+    "small_image": FindingKind("images", f"with a side below {MIN_SIDE} pixels", "use larger versions if available", 1),
+    "narrow_image": FindingKind(
+        "images",
+        f"with an aspect ratio above {MAX_ASPECT_RATIO}",
+        "crop them, because every image is resized to a square",
         1,
     ),
-    "frequent_caption": Kind(
-        "texts", "that stand under more than 1 % of all captions each", "a model learns to repeat them; keep fewer", 1
+    "no_letters": FindingKind("captions", "without letters: only emoji, punctuation or numbers", _FIX, _ONE_PERCENT),
+    "placeholder": FindingKind("captions", "that are placeholders such as 'null' or '无'", _FIX, _ONE_PERCENT),
+    "damaged_text": FindingKind(
+        "captions", "with damaged characters", "name the encoding of the file: SOURCE:encoding=gb18030", 0
     ),
-    "machine_in_evaluation": Kind(
-        "captions", "of val and test are machine translations, never used as references", "nothing to do", None
+    "html": FindingKind("captions", "with HTML tags or entities", "convert them to plain text", _ONE_PERCENT),
+    "url": FindingKind("captions", "with a web address", _FIX, _ONE_PERCENT),
+    "email": FindingKind("captions", "with an e-mail address", _FIX, _ONE_PERCENT),
+    "file_name": FindingKind("captions", "that are a file name", _FIX, _ONE_PERCENT),
+    "hashtag": FindingKind("captions", "with hashtags or @mentions", _FIX, _ONE_PERCENT),
+    "repetition": FindingKind("captions", "that repeat the same letters or words", _FIX, _ONE_PERCENT),
+    "tag_list": FindingKind(
+        "captions",
+        "that are lists of tags",
+        "write sentences, or train on tags only: mixing them harms both",
+        _ONE_PERCENT,
     ),
-    "image_without_reference": Kind(
+    "kana_or_hangul": FindingKind(
+        "captions", "with Japanese kana or Korean letters", "use one language per model", _ONE_PERCENT
+    ),
+    "wrong_script": FindingKind(
+        "captions", "in another script than that of the language", "check --language or leave them out", _ONE_PERCENT
+    ),
+    "mixed_scripts": FindingKind(
+        "captions",
+        "in the less frequent of simplified and traditional characters",
+        "convert all captions: --script simplified (or traditional)",
+        _ONE_PERCENT,
+    ),
+    "full_width": FindingKind("captions", "with full-width letters or digits (Ａ, １)", "normalize them: --nfkc", 1),
+    "control_characters": FindingKind("captions", "with control or invisible characters", "remove these characters", 1),
+    "no_words": FindingKind("captions", "without words, left out of training", _FIX, 1),
+    "one_word": FindingKind("captions", "of a single word", "write more, unless single words are intended", 1),
+    "too_long": FindingKind("captions", "that training truncates", "raise model.max_length", 1),
+    "duplicate_caption": FindingKind(
+        "captions", "that repeat a caption of the same image", "remove the copies, because they count twice", 1
+    ),
+    "identical_captions": FindingKind(
+        "images",
+        "with exactly the captions of another image (two or more)",
+        "check whether the captions were mixed up",
+        1,
+    ),
+    "frequent_caption": FindingKind(
+        "distinct captions",
+        "that each make up more than 1% of all captions",
+        "keep fewer copies, because a model learns to repeat them",
+        1,
+    ),
+    "machine_in_evaluation": FindingKind(
+        "captions", "of val and test that are machine translations, never used as references", "", None
+    ),
+    "image_without_reference": FindingKind(
         "images",
         "of val and test with machine translations only",
-        "they cannot be scored; add captions written by people",
+        "add human captions, because these images cannot be scored",
         0.5,
     ),
-}  # fmt: skip
-"""Everything that is looked for, in the order of the report."""
+}
+"""All kinds of findings, in the order of the report."""
 
 
 class Findings:
-    """What a check found: a table of places for each kind that was looked for, empty ones included."""
+    """The findings of a corpus check: one table per kind that was checked, which may be empty."""
 
     def __init__(self) -> None:
-        self._places: dict[str, pd.DataFrame] = {}
+        self._tables: dict[str, pd.DataFrame] = {}
         self._totals: dict[str, int] = {}
 
-    def add(self, kind: str, places: pd.DataFrame, total: int, details: Sequence[str] | None = None) -> None:
-        """The places of one kind, out of `total` units; `details` has one text for each place."""
-        places = places if details is None else places.assign(detail=list(details))
-        # Columns as they are, so that a category stays one.
-        self._places[kind] = places.reindex(columns=list(COLUMNS))
+    def add(self, kind: str, table: pd.DataFrame, total: int, details: Sequence[str] | None = None) -> None:
+        """Adds all findings of one kind.
+
+        Args:
+            kind: a key of `KINDS`.
+            table: one row per finding, with some of `COLUMNS`.
+            total: number of units that were checked.
+            details: one text per row, for the column "detail".
+        """
+        table = table if details is None else table.assign(detail=list(details))
+        # `reindex` keeps the types of the columns, in particular categories.
+        self._tables[kind] = table.reindex(columns=list(COLUMNS))
         self._totals[kind] = total
 
     def level(self, kind: str) -> str:
-        """ "problem", "remark", "fact", or "none" where nothing was found."""
+        """Returns "problem", "warning" or "info", or "none" if nothing was found."""
         limit = KINDS[kind].problem_above
-        if self._places[kind].empty:
+        if self._tables[kind].empty:
             return "none"
         if limit is None:
-            return "fact"
-        return "problem" if self._share(kind) > limit else "remark"
+            return "info"
+        return "problem" if self._share(kind) > limit else "warning"
 
     def _share(self, kind: str) -> float:
-        return len(self._places[kind]) / max(self._totals[kind], 1)
+        return len(self._tables[kind]) / max(self._totals[kind], 1)
 
-    def report(self) -> dict[str, Any]:
-        """Each kind in the order of `KINDS`, ready for JSON, with its first `LISTED` places."""
+    def to_dict(self) -> dict[str, dict[str, Any]]:
+        """Returns the findings per kind, ready for JSON, in the order of `KINDS`; examples are the first few."""
         return {
             kind: {
                 "level": self.level(kind),
-                "count": len(self._places[kind]),
-                "of": self._totals[kind],
+                "count": len(self._tables[kind]),
+                "total": self._totals[kind],
                 "share": round(self._share(kind), 6),
                 "unit": about.unit,
                 "title": about.title,
                 "advice": about.advice,
-                "first": _plain(self._places[kind].head(LISTED)),
+                "examples": _to_dicts(self._tables[kind].head(MAX_LISTED)),
             }
             for kind, about in KINDS.items()
-            if kind in self._places
+            if kind in self._tables
         }
 
     def to_csv(self) -> str:
-        """Every place of every kind as CSV with a header: kind, level and `COLUMNS`."""
-        pieces = [pd.DataFrame(columns=["kind", "level", *COLUMNS]).to_csv(index=False)]
+        """Returns all findings as CSV with a header; the columns are kind, level and `COLUMNS`."""
+        parts = [pd.DataFrame(columns=["kind", "level", *COLUMNS]).to_csv(index=False)]
         for kind in KINDS:
-            if kind in self._places:
-                places = self._places[kind].copy()
-                places.insert(0, "kind", kind)
-                places.insert(1, "level", self.level(kind))
-                pieces.append(places.to_csv(index=False, header=False))
-        return "".join(pieces)
+            if kind in self._tables:
+                table = self._tables[kind].copy()
+                table.insert(0, "kind", kind)
+                table.insert(1, "level", self.level(kind))
+                parts.append(table.to_csv(index=False, header=False))
+        return "".join(parts)
 
 
-def _plain(places: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows as dicts without the cells that are empty."""
-    rows = [dict(zip(places.columns, row, strict=True)) for row in places.itertuples(index=False, name=None)]
+def _to_dicts(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Returns rows as dicts without empty cells."""
+    rows = [dict(zip(table.columns, row, strict=True)) for row in table.itertuples(index=False, name=None)]
     return [
         {name: int(value) if name == "line" else str(value) for name, value in row.items() if not pd.isna(value)}
         for row in rows

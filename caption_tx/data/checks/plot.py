@@ -1,4 +1,4 @@
-"""A corpus report as a figure: how long captions are, and what a vocabulary leaves unknown."""
+"""Draw a corpus report: a histogram of caption lengths, and vocabulary size against the minimum frequency."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from matplotlib.ticker import PercentFormatter, ScalarFormatter
 
 
 def corpus_figure(report: dict[str, Any]) -> Figure:
-    """Two panels of `hygiene.check_corpus`'s report: a histogram of the captions' length in words; and
-    the number of known words and the share of unknown ones against the minimum frequency."""
+    """Draws the content of a `CorpusReport` with checks.
+
+    The left panel is a histogram of words per caption. The right panel shows the number of known words and the
+    share of unknown words for different values of text.min_frequency.
+    """
     figure = Figure(figsize=(11, 4.2), layout="constrained")
     lengths, vocabulary = figure.subplots(1, 2)
     _draw_lengths(lengths, report["caption_length"])
@@ -19,17 +22,17 @@ def corpus_figure(report: dict[str, Any]) -> Figure:
 
 
 def _draw_lengths(axes: Any, lengths: dict[str, Any]) -> None:
-    words, room = lengths["words"], lengths["most_words"]
+    words, max_words = lengths["words"], lengths["max_words"]
     values, counts = zip(*words["histogram"], strict=True)
     axes.bar(values, counts, width=0.9, color="tab:blue")
     axes.axvline(words["median"], color="black", linestyle=":", label=f"median: {words['median']:g} words")
-    limit = max(3 * words["p95"], 10)  # else a single endless caption would squeeze all others
-    if longer := sum(count for value, count in words["histogram"] if value > limit):
-        axes.plot([], [], " ", label=f"{longer:,} captions of more than {limit:g} words not shown")
+    limit = max(3 * words["p95"], 10)  # otherwise one very long caption would squeeze all others
+    if num_longer := sum(count for value, count in words["histogram"] if value > limit):
+        axes.plot([], [], " ", label=f"{num_longer:,} captions of more than {limit:g} words not shown")
         axes.set_xlim(-0.5, limit + 0.5)
-    if 0.6 * room < words["max"] and (not longer or room < limit):
-        axes.axvline(room + 0.5, color="tab:red", linestyle="--", label=f"the model keeps {room} words")
-    axes.set(xlabel="words in a caption", ylabel="captions", title="caption length")
+    if 0.6 * max_words < words["max"] and (not num_longer or max_words < limit):
+        axes.axvline(max_words + 0.5, color="tab:red", linestyle="--", label=f"model limit: {max_words} words")
+    axes.set(xlabel="words per caption", ylabel="captions", title="caption length")
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.grid(alpha=0.3, axis="y")
     axes.set_axisbelow(True)
@@ -37,24 +40,28 @@ def _draw_lengths(axes: Any, lengths: dict[str, Any]) -> None:
 
 
 def _draw_vocabulary(axes: Any, vocabulary: dict[str, Any]) -> None:
-    steps = vocabulary["by_min_frequency"]
-    thresholds = [step["min_frequency"] for step in steps]
+    entries = vocabulary["by_min_frequency"]
+    thresholds = [entry["min_frequency"] for entry in entries]
     lines = axes.plot(
-        thresholds, [step["known_words"] for step in steps], color="tab:blue", marker="o", label="known words (left)"
+        thresholds,
+        [entry["known_words"] for entry in entries],
+        color="tab:blue",
+        marker="o",
+        label="known words (left)",
     )
     shares = axes.twinx()
     styles = {"train": "-", "val": "--", "test": ":"}
     for split in vocabulary["unknown_share"]:
         lines += shares.plot(
             thresholds,
-            [step["unknown_share"][split] for step in steps],
+            [entry["unknown_share"][split] for entry in entries],
             color="tab:orange",
             linestyle=styles[split],
             marker=".",
             label=f"unknown in {split} (right)",
         )
-    chosen = vocabulary["min_frequency"]
-    lines.append(axes.axvline(chosen, color="gray", linestyle="--", label=f"text.min_frequency = {chosen}"))
+    configured = vocabulary["min_frequency"]
+    lines.append(axes.axvline(configured, color="gray", linestyle="--", label=f"text.min_frequency = {configured}"))
     axes.set_xscale("log")
     axes.set_xticks(thresholds, [str(value) for value in thresholds])
     axes.minorticks_off()
@@ -64,8 +71,8 @@ def _draw_vocabulary(axes: Any, vocabulary: dict[str, Any]) -> None:
     formatter = ScalarFormatter()
     formatter.set_scientific(False)
     axes.yaxis.set_major_formatter(formatter)
-    axes.set(xlabel="times that a word must stand in the training captions", ylabel="known words", title="vocabulary")
+    axes.set(xlabel="minimum occurrences in the training captions", ylabel="known words", title="vocabulary")
     axes.yaxis.label.set_color("tab:blue")
-    shares.set_ylabel("share of words that are unknown", color="tab:orange")
+    shares.set_ylabel("share of unknown words", color="tab:orange")
     axes.grid(alpha=0.3)
     axes.legend(handles=lines, loc="upper center", fontsize="small", framealpha=1)
