@@ -95,7 +95,7 @@ def test_existing_files_that_cannot_be_read_are_not_missing(corpus, check, save_
     }
     reasons = {example["image"]: example["detail"] for example in examples["unreadable_image"]}
     assert list(reasons) == names[1:6]
-    expected = ["is a folder, not a file", "is not a file", "symbolic links", "0 bytes", "no base64"]
+    expected = ["is a folder, not a file", "is not a file", "symbolic links", "0 bytes", "not base64"]
     assert [text in reasons[name] for name, text in zip(names[1:6], expected, strict=True)] == [True] * 5, reasons
     missing = {example["image"]: example["detail"] for example in examples["missing_image"]}
     assert list(missing) == names[6:]
