@@ -12,7 +12,9 @@ from caption_tx.data.corpus.table import read_corpus
 from caption_tx.data.scenes.captions import check_caption
 from caption_tx.data.scenes.corpus import SceneFiles, read_scenes, write_scenes
 from caption_tx.errors import ImageError
-from caption_tx.evaluation.attention.grounding import Grounding, measure_grounding, poolings
+from caption_tx.evaluation.attention.grounding import measure_grounding
+from caption_tx.evaluation.attention.grounding_report import Grounding
+from caption_tx.evaluation.attention.selections import pooled_selections
 from caption_tx.figure_files import save_figure
 from caption_tx.inference.captioner import ImageCaptioner
 from caption_tx.inference.search.decode import Caption
@@ -105,8 +107,8 @@ def run_demo(workdir: Path, language: str = "zh", log: Callable[[str], None] = p
     step("Attention of their true captions, held against the objects that the words name")
     table = read_corpus(str(files.captions))
     references = table[table["split"] == "test"].groupby("image")["caption"].apply(list).to_dict()
-    grounding = measure_grounding(captioner, files.images, scenes, references, language, poolings())
-    log(grounding.line())
+    grounding = measure_grounding(captioner, files.images, scenes, references, pooled_selections())
+    log(grounding.summary())
 
     step("Heatmaps")
     heatmaps = []

@@ -37,7 +37,7 @@ from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from grounding import captions_of
+from grounding import captions_by_path
 from keras import ops
 
 from caption_tx import demo
@@ -112,10 +112,10 @@ def main() -> None:
     scenes = {name: objects for name, objects in read_scenes(files.scenes).items() if name.startswith("test-")}
     written = dict(captioner.captions(files.images / name for name in scenes))
     right = sum(check_caption(written[str(files.images / name)][0].text, scenes[name], "zh").exact for name in scenes)
-    captions = captions_of(files.captions, files.images, "test")
+    captions = captions_by_path(files.captions, files.images, "test")
     given = {Path(path).name: texts for path, texts in captions.items()}
-    grounding = measure_grounding(captioner, files.images, scenes, given, "zh")
-    print(grounding.table(), grounding.line(), sep="\n")
+    grounding = measure_grounding(captioner, files.images, scenes, given)
+    print(grounding.table(), grounding.summary(), sep="\n")
     print(f"exact: {right} of {len(scenes)}; val_token_loss {bundle.facts['val_token_loss']:.4f}")
 
 

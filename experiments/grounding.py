@@ -62,75 +62,95 @@ import argparse
 import json
 import os
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from tqdm import tqdm
 
 
-def captions_of(source: Path, images: Path, split: str) -> dict[str, list[str]]:
+def captions_by_path(source: Path, images: Path, split: str) -> dict[str, list[str]]:
     """Path of each image of a split -> its captions, in the order of the file."""
-    from caption_tx.data.corpus.table import read_corpus
+    from caption_tx.data.corpus.table import captions_by_image, read_corpus
 
-    table = read_corpus(str(source))
-    chosen = table[table["split"] == split]
-    return {str(images / name): list(captions) for name, captions in chosen.groupby("image", sort=False)["caption"]}
+    return {str(images / name): texts for name, texts in captions_by_image(read_corpus(str(source)), split).items()}
 
 
-def main() -> None:
+def measure_scenes(demo: Path, captioner: Any, captions: Mapping[str, list[str]]) -> dict[str, Any]:
+    """Measures and prints the grounding of the captions of the demo's test scenes."""
+    from caption_tx.data.scenes.corpus import read_scenes
+    from caption_tx.evaluation.attention.grounding import measure_grounding
+
+    scenes = {name: objects for name, objects in read_scenes(demo / "scenes.json").items() if name.startswith("test-")}
+    by_name = {Path(path).name: texts for path, texts in captions.items()}
+    grounding = measure_grounding(captioner, demo / "images", scenes, by_name)
+    print(grounding.table(), grounding.summary(), sep="\n")
+    return grounding.to_dict()
+
+
+def measure_covers(
+    captioner: Any,
+    captions: Mapping[str, list[str]],
+    arguments: argparse.Namespace,
+    is_content: Callable[[str], bool] | None,
+) -> dict[str, Any]:
+    """Measures and prints the deletion metric on the first caption of each image."""
+    from caption_tx.evaluation.attention.deletion import DeletionOptions, measure_deletion
+    from caption_tx.evaluation.attention.selections import layer_selections, pooled_selections
+
+    first = {path: texts[:1] for path, texts in list(captions.items())[: arguments.images]}
+    selections = [*pooled_selections(), *layer_selections(captioner.bundle.captioner.settings["num_layers"])]
+    options = DeletionOptions(arguments.cover, arguments.cells)
+    deletion = measure_deletion(captioner, first, options, selections, is_content, progress=tqdm)
+    print(deletion.table())
+    return deletion.to_dict()
+
+
+def parse_arguments() -> argparse.Namespace:
+    """The command line of this experiment."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     kinds = parser.add_subparsers(dest="kind", required=True)
     scenes = kinds.add_parser("scenes")
     scenes.add_argument("--demo", type=Path, required=True, help="workdir of a finished demo")
-    scenes.add_argument("--bundle", type=Path, help="another bundle of the same scenes")
+    scenes.add_argument("--bundle", type=Path, help="another bundle trained on the same scenes")
     photographs = kinds.add_parser("photographs")
-    photographs.add_argument("--data", type=Path, required=True)
+    photographs.add_argument("--data", type=Path, required=True, help="folder of Flickr8k, see flickr8k.py")
     photographs.add_argument("--bundle", type=Path, required=True)
     photographs.add_argument("--backbone-weights")
-    for each in (scenes, photographs):
-        each.add_argument("--images", type=int, default=300, help="how many images the deletion test covers")
-        each.add_argument("--way", choices=("pixels", "cells"), default="pixels", help="what the deletion test covers")
-        each.add_argument("--cells", type=int, default=5, help="how many cells it covers")
-        each.add_argument("--json", type=Path)
-    arguments = parser.parse_args()
+    for kind in (scenes, photographs):
+        kind.add_argument("--images", type=int, default=300, help="images in the deletion measurement")
+        kind.add_argument("--cover", choices=("pixels", "cells"), default="pixels", help="what is covered")
+        kind.add_argument("--cells", type=int, default=5, help="number of cells to cover")
+        kind.add_argument("--json", type=Path, help="also write all numbers to this file")
+    return parser.parse_args()
+
+
+def main() -> None:
+    arguments = parse_arguments()
 
     import caption_tx
     from caption_tx.data.scenes.captions import word_class
-    from caption_tx.data.scenes.corpus import read_scenes
-    from caption_tx.evaluation.attention.deletion import measure_deletion
-    from caption_tx.evaluation.attention.grounding import all_sources, measure_grounding, poolings
 
-    start, found, is_content = time.perf_counter(), {}, None
+    start, results, is_content = time.perf_counter(), {}, None
     if arguments.kind == "scenes":
         folder = arguments.demo / "scenes"
         captioner = caption_tx.load(arguments.bundle or arguments.demo / "run" / "bundle")
         language = captioner.bundle.text.language
-        captions = captions_of(folder / "captions.tsv", folder / "images", "test")
-        objects = {name: items for name, items in read_scenes(folder / "scenes.json").items() if name[:5] == "test-"}
-        given = {Path(path).name: texts for path, texts in captions.items()}
-        grounding = measure_grounding(captioner, folder / "images", objects, given, language)
-        print(grounding.table(), grounding.line(), sep="\n")
-        found["grounding"] = grounding.to_dict()
+        captions = captions_by_path(folder / "captions.tsv", folder / "images", "test")
+        results["grounding"] = measure_scenes(folder, captioner, captions)
 
         def is_content(word: str) -> bool:
             return word_class(word, language) in ("shape", "color")
 
     else:
         captioner = caption_tx.load(arguments.bundle, arguments.backbone_weights)
-        data = arguments.data
-        captions = captions_of(data / "flickr8kzhc.caption.txt", data / "images", "val")
-    chosen = {path: texts[:1] for path, texts in list(captions.items())[: arguments.images]}
-    settings = captioner.bundle.captioner.settings
-    layers = [source for source in all_sources(settings["num_layers"], 0) if source.layer is not None]
-    deletion = measure_deletion(
-        captioner, chosen, arguments.way, arguments.cells, [*poolings(), *layers], is_content, progress=tqdm
-    )
-    print(deletion.table())
-    found["deletion"] = deletion.to_dict()
+        captions = captions_by_path(arguments.data / "flickr8kzhc.caption.txt", arguments.data / "images", "val")
+    results["deletion"] = measure_covers(captioner, captions, arguments, is_content)
     print(f"{time.perf_counter() - start:.0f} s")
     if arguments.json is not None:
-        arguments.json.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        arguments.json.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -242,7 +242,7 @@ def test_the_demo_names_what_is_in_scenes_it_never_saw(tmp_path, monkeypatch):
     result = demo.run_demo(tmp_path, "en", log=lines.append)
     assert result.scenes == 100
     assert result.exact >= 0.9
-    assert lines.count(result.grounding.line()) == 1
+    assert lines.count(result.grounding.summary()) == 1
     shape = result.grounding.best("shape")
     [blind] = [each for each in result.grounding.classes if each.name == "shape"]
     assert shape.pointing.low >= 0.85

@@ -1,1 +1,1 @@
-"""How well attention maps agree with objects, and whether the model uses what they show."""
+"""Measures whether attention maps lie on the named objects, and whether the model uses what they show."""

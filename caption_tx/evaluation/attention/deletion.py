@@ -1,235 +1,142 @@
-"""The causal check of attention maps: does covering what a word looked at make the word less likely?
+"""Measures whether a word becomes less likely if the cells that it attended to are covered.
 
-The `cells` places of the picture that a word's map attends to most are covered, the caption is read again,
-and the fall of the word's log-probability is held against the fall under as many other cells: drawn at
-random, around the center, and those that the other words of the same caption looked at (after the deletion
-metric of Petsiuk et al. 2018, "RISE", at one number of cells and for one word).
+For each word, the cells with the most attention are covered, the caption is read again, and the drop of the word's
+log-probability is compared with the drop under other covers of as many cells: random ones, those around the center,
+and those of the other words of the caption. This follows the deletion metric of Petsiuk et al. 2018 ("RISE"), for a
+fixed number of cells and a single word.
 
-Covered with "pixels", the cells are painted over in the picture, with its own mean color, before the backbone
-sees it. This is the honest way: every feature cell of a convolutional network has seen far more of the
-picture than its own square. Covered with "cells", the features that attention reads are replaced by the mean
-feature of the same picture; that is quicker, and tests the reading alone.
+With the cover "pixels", cells of the image are painted in its mean color before the backbone sees it. This is the
+stricter test: a feature cell of a convolutional network depends on a far larger area of the image than its own square.
+With "cells", the features that attention reads are replaced by their mean. This is faster and tests attention alone.
 
-Letters: h/w feature grid, H/W picture, T tokens, K covers.
+Letters: K covers, M selections of maps, W measured words, h/w feature grid, H/W image, T tokens.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from itertools import islice
-from typing import Any
 
 import numpy as np
 
-from caption_tx.config import LANGUAGES
 from caption_tx.data.images.decoding import read_image
 from caption_tx.errors import CaptionTxError, ConfigError, ImageError
-from caption_tx.evaluation.attention.grounding import Interval, Source, interval, middles, poolings
-from caption_tx.inference.attention.teacher_forcing import caption_log_probabilities, teacher_forced_pass
+from caption_tx.evaluation.attention.cells import cell_centers, highest_cells
+from caption_tx.evaluation.attention.covers import cover_features, cover_pixels, is_content_word
+from caption_tx.evaluation.attention.deletion_report import Deletion, DeletionScore
+from caption_tx.evaluation.attention.selections import pooled_selections, selection_name
+from caption_tx.evaluation.intervals import ratio_interval
+from caption_tx.inference.attention.pooling import MapSelection
+from caption_tx.inference.attention.teacher_forcing import (
+    TeacherForced,
+    caption_log_probabilities,
+    teacher_forced_pass,
+)
 from caption_tx.inference.captioner import ImageCaptioner
 
-WAYS = ("pixels", "cells")
-"""What is covered: the picture before the backbone, or its features."""
+COVERS = ("pixels", "cells")
+"""What can be covered: the image before the backbone, or its features."""
 
-FUNCTION_WORDS = {
-    "zh": frozenset("的地得着了过在是有和与跟从向往对把被给用到上下里中前后旁而并正也都一这那其他她它只个们")
-    | {number + measure for number in "一两三四几" for measure in "个只条群些位名张块片件辆座对起"}
-    | {place + side for place in "上下里前后旁" for side in "面边"}
-    | {"很多", "许多", "他们", "正在", "之间", "起来", "下来", "出来"},
-    "en": frozenset({
-        "a", "an", "the", "and", "or", "of", "in", "on", "at", "to", "by", "with", "from", "into", "onto", "over",
-        "under", "through", "up", "down", "out", "off", "along", "across", "near", "around", "behind", "beside",
-        "between", "front", "is", "are", "was", "were", "be", "being", "has", "have", "it", "its", "his", "her",
-        "their", "them", "he", "she", "they", "that", "this", "there", "while", "as", "for", "some", "one", "two",
-        "three", "other", "another", "who", "which", "top", "side",
-    }),
-}  # fmt: skip
-"""Words that name nothing to look at; all others are measured."""
-
-_CHUNK = 16
-
-
-def is_content_word(word: str, language: str) -> bool:
-    """Whether a word names something that a picture could show."""
-    if language not in LANGUAGES:
-        raise ConfigError(f"language must be one of {LANGUAGES}, got {language!r}.")
-    return word not in FUNCTION_WORDS[language]
-
-
-def most_attended(attention_map: np.ndarray, cells: int) -> np.ndarray:
-    """float (h, w) -> bool (h, w): the highest cells; of equal ones the first."""
-    chosen = np.zeros(attention_map.size, bool)
-    chosen[np.argsort(-attention_map, axis=None, kind="stable")[:cells]] = True
-    return chosen.reshape(attention_map.shape)
-
-
-def cover_pixels(picture: np.ndarray, cells: np.ndarray) -> np.ndarray:
-    """uint8 (H, W, 3) with the cells of bool (h, w) painted over, each with the mean color of the picture."""
-    edges = [
-        np.round(np.arange(count + 1) * side / count).astype(int)
-        for count, side in zip(cells.shape, picture.shape[:2], strict=True)
-    ]
-    covered = picture.copy()
-    color = np.round(picture.mean(axis=(0, 1))).astype(np.uint8)
-    for row, column in np.argwhere(cells):
-        covered[edges[0][row] : edges[0][row + 1], edges[1][column] : edges[1][column + 1]] = color
-    return covered
-
-
-def cover_features(features: np.ndarray, cells: np.ndarray) -> np.ndarray:
-    """float (h, w, C) with the cells of bool (h, w) replaced by the mean over all cells."""
-    return np.where(cells[..., None], features.mean(axis=(0, 1)), features)
+_CAPTIONS_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
-class DeletionScore:
-    """How much less likely words became, in nats, when the cells that one source's maps attend to most were covered.
+class DeletionOptions:
+    """How `measure_deletion` covers cells.
 
     Attributes:
-        source: which maps.
-        drop: mean fall of the word's log-probability.
-        over_random, over_center, over_others: how much more it fell than under random cells, under the
-            cells around the center, and under those of the other words of the caption.
-        won: share of words that fell more than under random cells, in [0, 1].
+        cover: one of `COVERS`.
+        cells: number of cells to cover, at least 1 and fewer than the grid has.
+        random_covers: random covers per caption.
+        seed: of the random cells and the bootstrap over images.
+
+    Raises:
+        ConfigError: a value is out of range.
     """
 
-    source: str
-    drop: Interval
-    over_random: Interval
-    over_center: Interval
-    over_others: Interval | None
-    won: Interval
+    cover: str = "pixels"
+    cells: int = 5
+    random_covers: int = 4
+    seed: int = 0
 
-
-@dataclass(frozen=True)
-class Deletion:
-    """What `measure_deletion` found.
-
-    Attributes:
-        way: one of `WAYS`. cells: how many were covered. draws: random covers an image.
-        random, center: mean fall under those covers, in nats.
-        failed: image -> why it could not be read.
-    """
-
-    way: str
-    cells: int
-    draws: int
-    images: int
-    words: int
-    random: Interval
-    center: Interval
-    scores: tuple[DeletionScore, ...]
-    failed: Mapping[str, str]
-
-    def table(self) -> str:
-        """All of it for the terminal: the interval stands behind each value."""
-
-        def cell(value: Interval | None) -> str:
-            return "" if value is None else f"{value.value:6.3f} [{value.low:.3f}, {value.high:.3f}]"
-
-        lines = [
-            f"{self.cells} cells covered ({self.way}), {self.words:,} words of {self.images:,} images; "
-            "fall of the word's log-probability in nats",
-            f"  {'maps':<18}{'fall':<24}{'more than random':<24}{'than the center':<24}{'than other words':<24}won",
-            f"  {'random cells':<18}{cell(self.random)}",
-            f"  {'center':<18}{cell(self.center)}",
-        ]
-        lines += [
-            f"  {score.source:<18}{cell(score.drop):<24}{cell(score.over_random):<24}{cell(score.over_center):<24}"
-            f"{cell(score.over_others):<24}{score.won.value:.2f}"
-            for score in self.scores
-        ]
-        return "\n".join(lines)
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class _Item:
-    """One caption of one image: its number, the picture (H, W, 3), the tokens and which of them are measured."""
-
-    image: int
-    picture: np.ndarray
-    token_ids: list[int]
-    places: list[int]
+    def __post_init__(self) -> None:
+        if self.cover not in COVERS:
+            raise ConfigError(f"cover must be one of {', '.join(COVERS)}, got {self.cover!r}.")
+        if self.cells < 1:
+            raise ConfigError(f"cells must be at least 1, got {self.cells}.")
+        if self.random_covers < 1:
+            raise ConfigError(f"random_covers must be at least 1, got {self.random_covers}.")
 
 
 def measure_deletion(
     captioner: ImageCaptioner,
     captions: Mapping[str, Sequence[str]],
-    way: str = "pixels",
-    cells: int = 5,
-    sources: Sequence[Source] | None = None,
+    options: DeletionOptions | None = None,
+    selections: Sequence[MapSelection] | None = None,
     is_content: Callable[[str], bool] | None = None,
-    draws: int = 4,
-    seed: int = 0,
     progress: Callable[[Iterable[str]], Iterable[str]] | None = None,
 ) -> Deletion:
-    """Covers what the words of captions looked at, and tells how much less likely they became.
+    """Covers what the words of captions attended to, and measures how much less likely they become.
 
-    Images that cannot be read are left out and named.
+    Images that cannot be read are skipped and listed in the result.
 
     Args:
-        captions: path of an image file -> captions, true or made by the model.
-        way: one of `WAYS`.
-        cells: how many to cover, at least 1 and fewer than there are.
-        sources: which maps; every pooling over all layers and heads by default.
-        is_content: which words to measure; by default those that `is_content_word` names. Words that
-            the model does not know never count.
-        draws: random covers of each image.
-        seed: of the random cells and the bootstrap over images.
-        progress: wraps the paths, e.g. `tqdm`.
+        captions: path of an image file -> its captions, human or generated.
+        selections: maps to measure; by default every pooling over all layers and heads.
+        is_content: which words to measure; by default `is_content_word` of the captioner's language. Unknown words
+            are never measured.
+        progress: wraps the paths, for example `tqdm`.
+
+    Example:
+        >>> captioner = caption_tx.load("runs/mine/bundle")
+        >>> print(measure_deletion(captioner, {"dog.jpg": ["一只狗在草地上奔跑"]}).table())
 
     Raises:
-        ConfigError: `way`, `cells` or `draws` is out of range.
+        ConfigError: `options.cells` is not smaller than the number of cells.
         CaptionTxError: there is no word to measure.
     """
-    if way not in WAYS:
-        raise ConfigError(f"way must be one of {', '.join(WAYS)}, got {way!r}.")
+    options = options or DeletionOptions()
     bundle = captioner.bundle
     h, w, _ = bundle.captioner.settings["feature_shape"]
-    if not 1 <= cells < h * w:
-        raise ConfigError(f"cells must be at least 1 and fewer than the {h * w} of the grid, got {cells}.")
-    if draws < 1:
-        raise ConfigError(f"draws must be at least 1, got {draws}.")
-    language = bundle.text.language
-    sources = poolings() if sources is None else sources
-    is_content = is_content or (lambda word: is_content_word(word, language))
-    from_center = ((middles((h, w), (h, w)) - (h / 2, w / 2)) ** 2).sum(axis=1).reshape(h, w)
-    center = most_attended(-from_center, cells)
-    rng = np.random.default_rng(seed)
+    if options.cells >= h * w:
+        raise ConfigError(f"cells must be fewer than the {h * w} cells of the grid, got {options.cells}.")
+    selections = pooled_selections() if selections is None else selections
+    is_content = is_content or (lambda word: is_content_word(word, bundle.text.language))
+    random = np.random.default_rng(options.seed)
     failed: dict[str, str] = {}
-    paths = list(captions)
-    items = _read(captioner, captions, is_content, failed, progress)
-    # Of each image: words, falls under random and center, words that have others, then for every source the
-    # fall, how often it was more than under random cells, and the fall less that under the others' cells.
-    facts = np.zeros((len(paths), 4))
-    sums = np.zeros((len(paths), len(sources), 3))
-    while chunk := list(islice(items, _CHUNK)):
-        features = np.asarray(captioner.features([item.picture for item in chunk]))
-        token_lists = [item.token_ids for item in chunk]
-        traced = teacher_forced_pass(bundle.captioner, features, token_lists)
-        covers = []
-        for item, (scores, _, own_scores) in zip(chunk, traced, strict=True):
-            maps = [source.maps(scores, own_scores)[place] for source in sources for place in item.places]
-            drawn = [most_attended(rng.random((h, w)), cells) for _ in range(draws)]
-            covers.append(np.stack([*drawn, center, *(most_attended(each, cells) for each in maps)]))  # (K, h, w)
-        covered = [
-            np.asarray(captioner.features([cover_pixels(item.picture, each) for each in cover]))
-            if way == "pixels"
-            else np.stack([cover_features(own, each) for each in cover])
-            for item, cover, own in zip(chunk, covers, features, strict=True)
+    captioned = _read(captioner, captions, is_content, failed, progress)
+    sums = _ImageSums.zeros(len(captions), len(selections))
+    while batch := list(islice(captioned, _CAPTIONS_AT_ONCE)):
+        features = np.asarray(captioner.features([item.image for item in batch]))  # (B, h, w, C)
+        token_lists = [item.token_ids for item in batch]
+        passes = teacher_forced_pass(bundle.captioner, features, token_lists)
+        covers = [
+            _covers(item, passed, selections, options, random) for item, passed in zip(batch, passes, strict=True)
         ]
-        rows = np.repeat(np.arange(len(chunk)), [len(cover) for cover in covers])
-        after = caption_log_probabilities(bundle.captioner, np.concatenate(covered), [token_lists[row] for row in rows])
-        for row, (item, (_, before, _)) in enumerate(zip(chunk, traced, strict=True)):
-            own = np.stack([values for values, place in zip(after, rows, strict=True) if place == row])  # (K, T)
-            _add(facts, sums, item, (before - own)[:, item.places], draws, len(sources))
-    return _report(way, cells, draws, sources, facts, sums, failed, seed)
+        covered = [
+            _cover(captioner, item.image, own, cells, options.cover)
+            for item, own, cells in zip(batch, features, covers, strict=True)
+        ]
+        rows = np.repeat(np.arange(len(batch)), [len(cells) for cells in covers])
+        log_probs = caption_log_probabilities(
+            bundle.captioner, np.concatenate(covered), [token_lists[row] for row in rows]
+        )
+        for row, (item, passed) in enumerate(zip(batch, passes, strict=True)):
+            after = np.stack([values for values, owner in zip(log_probs, rows, strict=True) if owner == row])  # (K, T)
+            sums.add(item, (passed.log_probabilities - after)[:, item.positions], options.random_covers)
+    return _report(options, selections, sums, failed)
+
+
+@dataclass(frozen=True)
+class _Captioned:
+    """One caption of an image: index and pixels (H, W, 3) of the image, and the positions of the measured words."""
+
+    image_index: int
+    image: np.ndarray
+    token_ids: list[int]
+    positions: list[int]
 
 
 def _read(
@@ -238,80 +145,134 @@ def _read(
     is_content: Callable[[str], bool],
     failed: dict[str, str],
     progress: Callable[[Iterable[str]], Iterable[str]] | None,
-) -> Iterator[_Item]:
-    """The captions that have words to measure; images that cannot be read go to `failed`."""
+) -> Iterator[_Captioned]:
+    """The captions with words to measure; images that cannot be read are added to `failed`."""
     bundle = captioner.bundle
     segmenter, tokenizer, size = bundle.segmenter(), bundle.tokenizer, bundle.backbone.image_size
     longest = bundle.captioner.max_length
-    for number, path in enumerate(captions if progress is None else progress(captions)):
+    for image_index, path in enumerate(captions if progress is None else progress(captions)):
         try:
-            picture = read_image(os.fspath(path), size)[1]
+            image = read_image(os.fspath(path), size)[1]
         except ImageError as error:
             failed[str(path)] = str(error)
             continue
         for caption in captions[path]:
             words = segmenter.segment(caption)
             token_ids = tokenizer.tokenize([words], longest)[0].tolist()
-            places = [
-                place
-                for place, (word, token_id) in enumerate(zip(words, token_ids[1:], strict=False))
+            positions = [
+                position
+                for position, (word, token_id) in enumerate(zip(words, token_ids[1:], strict=False))
                 if token_id not in tokenizer.suppress_tokens and is_content(word)
             ]
-            if places:
-                yield _Item(number, picture, token_ids, places)
+            if positions:
+                yield _Captioned(image_index, image, token_ids, positions)
 
 
-def _add(facts: np.ndarray, sums: np.ndarray, item: _Item, falls: np.ndarray, draws: int, sources: int) -> None:
-    """Adds one caption's falls (K, words), covers in the order random, center, then source by source the words'."""
-    count = len(item.places)
-    random, center = falls[:draws].mean(axis=0), falls[draws]  # (words,)
-    by_word = falls[draws + 1 :].reshape(sources, count, count)  # cover of one word, fall of another
-    own = np.diagonal(by_word, axis1=1, axis2=2)  # (sources, words)
-    facts[item.image] += count, random.sum(), center.sum(), count if count > 1 else 0
-    sums[item.image, :, 0] += own.sum(axis=1)
-    sums[item.image, :, 1] += (own > random).sum(axis=1)
-    if count > 1:
-        others = (by_word.sum(axis=1) - own) / (count - 1)
-        sums[item.image, :, 2] += (own - others).sum(axis=1)
+def _covers(
+    item: _Captioned,
+    passed: TeacherForced,
+    selections: Sequence[MapSelection],
+    options: DeletionOptions,
+    random: np.random.Generator,
+) -> np.ndarray:
+    """bool (K, h, w): random covers, the center, and for each selection the attended cells of each word."""
+    h, w = passed.attention_scores.shape[-2:]
+    maps = [
+        word_map
+        for selection in selections
+        for word_map in selection.pooled(passed.attention_scores, passed.self_attention_scores)[item.positions]
+    ]
+    to_center = ((cell_centers((h, w), (h, w)) - (h / 2, w / 2)) ** 2).sum(axis=1).reshape(h, w)
+    drawn = [random.random((h, w)) for _ in range(options.random_covers)]
+    return np.stack([highest_cells(values, options.cells) for values in (*drawn, -to_center, *maps)])
+
+
+def _cover(
+    captioner: ImageCaptioner, image: np.ndarray, features: np.ndarray, covers: np.ndarray, cover: str
+) -> np.ndarray:
+    """(K, h, w, C): the features of the image under each cover."""
+    if cover == "pixels":
+        return np.asarray(captioner.features([cover_pixels(image, cells) for cells in covers]))
+    return np.stack([cover_features(features, cells) for cells in covers])
+
+
+@dataclass(frozen=True)
+class _ImageSums:
+    """Sums over the measured words of each image.
+
+    Attributes:
+        words: (images,) number of words.
+        comparable: (images,) number of words in captions with other measured words.
+        random, center: (images,) drops under random covers and under the center cover.
+        drop: (images, M) drops under the cover of the word's own cells.
+        wins: (images, M) number of words that drop more than under random covers.
+        over_others: (images, M) drop minus the mean drop under the covers of the caption's other words.
+    """
+
+    words: np.ndarray
+    comparable: np.ndarray
+    random: np.ndarray
+    center: np.ndarray
+    drop: np.ndarray
+    wins: np.ndarray
+    over_others: np.ndarray
+
+    @classmethod
+    def zeros(cls, images: int, selections: int) -> _ImageSums:
+        return cls(*(np.zeros(images) for _ in range(4)), *(np.zeros((images, selections)) for _ in range(3)))
+
+    def measured(self) -> _ImageSums:
+        """Only the images that have a word."""
+        return _ImageSums(*(getattr(self, item.name)[self.words > 0] for item in fields(self)))
+
+    def add(self, item: _Captioned, drops: np.ndarray, random_covers: int) -> None:
+        """Adds the drops (K, W) of one caption under the covers in the order of `_covers`."""
+        index, words = item.image_index, len(item.positions)
+        random, center = drops[:random_covers].mean(axis=0), drops[random_covers]  # (W,)
+        by_cover = drops[random_covers + 1 :].reshape(-1, words, words)  # (M, W, W): cells of a word, drop of a word
+        own = np.diagonal(by_cover, axis1=1, axis2=2)  # (M, W)
+        self.words[index] += words
+        self.random[index] += random.sum()
+        self.center[index] += center.sum()
+        self.drop[index] += own.sum(axis=1)
+        self.wins[index] += (own > random).sum(axis=1)
+        if words > 1:
+            others = (by_cover.sum(axis=1) - own) / (words - 1)
+            self.comparable[index] += words
+            self.over_others[index] += (own - others).sum(axis=1)
 
 
 def _report(
-    way: str,
-    cells: int,
-    draws: int,
-    sources: Sequence[Source],
-    facts: np.ndarray,
-    sums: np.ndarray,
-    failed: dict[str, str],
-    seed: int,
+    options: DeletionOptions, selections: Sequence[MapSelection], sums: _ImageSums, failed: dict[str, str]
 ) -> Deletion:
-    """Sums over the words of each image -> means with their intervals."""
-    used = facts[:, 0] > 0
-    if not used.any():
+    """Means over words and their intervals."""
+    sums, seed = sums.measured(), options.seed
+    if not len(sums.words):
         raise CaptionTxError(
-            "No caption has a word to measure: its words are unknown to the model or name nothing"
+            "No caption has a word to measure: the words are unknown to the model or are function words"
             + (f", and {len(failed)} images could not be read." if failed else ".")
         )
-    (words, random, center, with_others), sums = facts[used].T, sums[used]
     scores = tuple(
         DeletionScore(
-            source=source.name,
-            drop=interval(sums[:, m, 0], words, seed),
-            over_random=interval(sums[:, m, 0] - random, words, seed),
-            over_center=interval(sums[:, m, 0] - center, words, seed),
-            over_others=interval(sums[:, m, 2], with_others, seed) if with_others.any() else None,
-            won=interval(sums[:, m, 1], words, seed),
+            selection=selection_name(selection),
+            drop=ratio_interval(sums.drop[:, m], sums.words, seed),
+            over_random=ratio_interval(sums.drop[:, m] - sums.random, sums.words, seed),
+            over_center=ratio_interval(sums.drop[:, m] - sums.center, sums.words, seed),
+            over_others=(
+                ratio_interval(sums.over_others[:, m], sums.comparable, seed) if sums.comparable.any() else None
+            ),
+            win_rate=ratio_interval(sums.wins[:, m], sums.words, seed),
         )
-        for m, source in enumerate(sources)
+        for m, selection in enumerate(selections)
     )
     return Deletion(
-        way=way,
-        cells=cells,
-        draws=draws,
-        images=int(used.sum()),
-        words=int(words.sum()),
-        random=interval(random, words, seed),
-        center=interval(center, words, seed),
+        cover=options.cover,
+        cells=options.cells,
+        random_covers=options.random_covers,
+        images=len(sums.words),
+        words=int(sums.words.sum()),
+        random=ratio_interval(sums.random, sums.words, seed),
+        center=ratio_interval(sums.center, sums.words, seed),
         scores=scores,
         failed=failed,
     )

@@ -1,4 +1,4 @@
-"""The health of the attention maps behind the captions of an evaluation."""
+"""Measures the health of the attention maps of an evaluation's captions."""
 
 from __future__ import annotations
 
@@ -19,31 +19,32 @@ if TYPE_CHECKING:
 
 
 def measure_map_health(
-    captioner: ImageCaptioner, captions: Mapping[str, str], images: str, cache: str | None = None, most: int = 100
+    captioner: ImageCaptioner, captions: Mapping[str, str], images: str, cache: str | None = None, limit: int = 100
 ) -> MapHealth:
-    """Measures the maps of `most` of the captions, spread evenly over all of them.
+    """Measures the attention maps of at most `limit` captions, evenly spaced over all of them.
 
     Args:
-        captions: by the name of the image in `images`, a folder or TSV file.
-        cache: a feature cache of the bundle's backbone; where it holds all these images none is read.
+        captions: by the name of the image in `images`, a folder or a base64 table. Unreadable images are skipped.
+        cache: feature cache of the bundle's backbone; no image is read if the cache contains all of them.
 
     Raises:
-        CaptionTxError: no image can be read that has a caption with words.
-        CacheError: the cache was made by another backbone, or is damaged.
+        CaptionTxError: no readable image has a caption with words.
+        CacheError: the cache was made with another backbone, or is damaged.
     """
     bundle = captioner.bundle
-    segmenter, longest = bundle.segmenter(), bundle.captioner.max_length - 1
+    max_words = bundle.captioner.max_length - 1
     names = list(captions)
-    names = [names[place] for place in sorted(set(np.linspace(0, len(names) - 1, min(most, len(names))).astype(int)))]
-    words = {name: found[:longest] for name in names if (found := segmenter.segment(captions[name]))}
+    indices = np.unique(np.linspace(0, len(names) - 1, min(limit, len(names))).astype(int))
+    segmented = {names[index]: captioner.segmenter.segment(captions[names[index]])[:max_words] for index in indices}
+    words = {name: caption for name, caption in segmented.items() if caption}
     store = None if cache is None else open_cache(cache, bundle.backbone_key)
     if store is not None and store.images.issuperset(words):
         features = np.asarray(dequantize(store.load(list(words))))
     else:
-        # Errors were reported when the images were captioned.
         extracted = extract_features(captioner.backbone, images, words)
         words, features = {name: words[name] for name in extracted.names}, np.asarray(dequantize(extracted.features))
     if not words:
-        raise CaptionTxError("No image can be read that has a caption with words, so there are no maps to measure.")
-    traced = teacher_forced_pass(bundle.captioner, features, bundle.tokenizer.tokenize(list(words.values())))
-    return measure_health(scores[:, :, :-1] for scores, *_ in traced)  # the map of the end token has no meaning
+        raise CaptionTxError("Cannot measure attention maps: no readable image has a caption with words.")
+    token_lists = bundle.tokenizer.tokenize(list(words.values()))
+    passes = teacher_forced_pass(bundle.captioner, features, token_lists)
+    return measure_health(passed.attention_scores[:, :, :-1] for passed in passes)  # without the end token
