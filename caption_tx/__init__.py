@@ -7,7 +7,7 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_HOMES = {
+_MODULES = {
     "AttentionMaps": "caption_tx.inference.attention.maps",
     "Caption": "caption_tx.inference.search.decode",
     "CaptionTxError": "caption_tx.errors",
@@ -22,14 +22,14 @@ _HOMES = {
     "tune": "caption_tx.training.tuning.tune",
 }
 
-__all__ = sorted([*_HOMES, "__version__"])
+__all__ = sorted([*_MODULES, "__version__"])
 
 
 def __getattr__(name: str) -> Any:
-    """Imports a public name where it is first used: TensorFlow takes seconds to load."""
-    if name not in _HOMES:
+    """Imports a public name on first use, since TensorFlow takes seconds to load."""
+    if name not in _MODULES:
         raise AttributeError(f"module 'caption_tx' has no attribute '{name}'")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    return getattr(importlib.import_module(_MODULES[name]), name)
 
 
 def __dir__() -> list[str]:

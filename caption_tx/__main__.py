@@ -1,4 +1,4 @@
-"""`python -m caption_tx` is the command line."""
+"""Runs the command line: `python -m caption_tx`."""
 
 import sys
 

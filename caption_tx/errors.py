@@ -1,37 +1,33 @@
-"""What can go wrong for a reason the person at the keyboard can act on."""
+"""Exceptions for failures that the user can fix."""
 
 
 class CaptionTxError(Exception):
-    """Base of every expected failure.
+    """Base class of all expected failures.
 
-    The message says what was expected, what was found (file, line or value), and
-    what to do about it. The command line prints it as one line and exits with 1.
+    The message is one line: what was expected, what was found (file, line or value), and what to do.
+    The command line prints it and exits with 1.
     """
 
 
 class ConfigError(CaptionTxError):
-    """A setting is unknown, of the wrong type, or out of range."""
+    """A setting is unknown, has the wrong type or is out of range, or options are incompatible."""
 
 
 class CorpusError(CaptionTxError):
-    """A caption file cannot be read as the layout it was taken for."""
+    """A caption file does not match its layout."""
 
 
 class ImageError(CaptionTxError):
-    """One image cannot be read; the message names the file and the reason."""
-
-
-class MissingImageError(ImageError):
-    """There is no such image. Any other `ImageError` is about an image that exists and cannot be read."""
+    """An image cannot be read. The message names the file and the reason."""
 
 
 class CacheError(CaptionTxError):
-    """A feature cache is missing, incomplete, damaged, or made by another backbone."""
+    """A feature cache is missing, incomplete or damaged, or belongs to another backbone."""
 
 
 class BundleError(CaptionTxError):
-    """A bundle is missing, incomplete, damaged, or does not fit the backbone at hand."""
+    """A bundle is missing, incomplete or damaged, or does not match its backbone."""
 
 
 class FontError(CaptionTxError):
-    """No font at hand can draw a text; the message names the characters and what to install."""
+    """No installed font can draw a text. The message names the characters and what to install."""

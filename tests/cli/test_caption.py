@@ -280,4 +280,4 @@ def test_a_name_of_several_lines_is_one_line_on_a_terminal_and_itself_in_a_file(
 def test_a_closed_standard_input_is_told(photos, capsys, monkeypatch):
     monkeypatch.setattr(sys, "stdin", None)  # as Python has it after `<&-`
     assert main(["caption", "-", "--bundle", "no such bundle"]) == 1
-    assert "caption-tx: The standard input ('-') is closed; give it" in capsys.readouterr().err
+    assert "caption-tx: The standard input ('-') is closed; pipe an image" in capsys.readouterr().err
