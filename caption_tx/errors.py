@@ -21,6 +21,10 @@ class ImageError(CaptionTxError):
     """An image cannot be read. The message names the file and the reason."""
 
 
+class MissingImageError(ImageError):
+    """An image does not exist. Any other `ImageError` is about an image that exists and cannot be read."""
+
+
 class CacheError(CaptionTxError):
     """A feature cache is missing, incomplete or damaged, or belongs to another backbone."""
 
