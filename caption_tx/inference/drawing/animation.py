@@ -35,7 +35,7 @@ _INK, _FAINT, _PAPER = (26, 26, 26), (90, 90, 90), (255, 255, 255)
 
 
 class _WordBox(NamedTuple):
-    """The place of one word: pixels from the left, line and width in pixels."""
+    """The box of one word: pixels from the left, index of its line, and width in pixels."""
 
     x: int
     line: int

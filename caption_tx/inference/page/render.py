@@ -62,15 +62,11 @@ def render_page(
         maps = captioner.explain("dog.jpg")
         Path("dog.html").write_text(render_page([maps], MapSelection(layer=-1)), encoding="utf-8")
     """
-    if not explained:
-        raise CaptionTxError("There are no attention maps to show.")
-    _check_same_model(explained)
-    first = explained[0]
-    language = language or ("zh" if first.language == "zh" else "en")
+    _check(explained, selection)
+    language = language or ("zh" if explained[0].language == "zh" else "en")
     strings = ui_strings(language)
-    selection.pooled(first.scores, first.self_scores)  # raises an error if the selection is invalid
     cards = [make_card(maps, strings["end"]) for maps in explained]
-    layers, heads = first.scores.shape[:2]
+    layers, heads = explained[0].scores.shape[:2]
     has_rollout = all(maps.self_scores is not None for maps in explained)
     return _render_template(
         style_text=_font_face_rule(cards, strings) + read_template("page.css"),
@@ -82,10 +78,9 @@ def render_page(
         heads=heads,
         pools=[name for name in POOL_NAMES if has_rollout or name != ROLLOUT],
         typed=typed,
-        has_end=any(word["end"] for card in cards for word in card.words),
-        has_unknown=any(word["unknown"] for card in cards for word in card.words),
+        words=[word for card in cards for word in card.words],
         warnings=[] if health is None else health.warnings(language),
-        problems=list(problems),
+        problems=problems,
     )
 
 
@@ -114,7 +109,9 @@ def page_data(
     }
 
 
-def _check_same_model(explained: Sequence[AttentionMaps]) -> None:
+def _check(explained: Sequence[AttentionMaps], selection: MapSelection) -> None:
+    if not explained:
+        raise CaptionTxError("There are no attention maps to show.")
     first = explained[0]
     layers, heads = first.scores.shape[:2]
     for maps in explained:
@@ -123,6 +120,7 @@ def _check_same_model(explained: Sequence[AttentionMaps]) -> None:
                 f"A page shows the maps of one model: {first.image} has {layers} layers of {heads} heads, "
                 f"{maps.image} {maps.scores.shape[0]} of {maps.scores.shape[1]}."
             )
+    selection.pooled(first.scores, first.self_scores)  # raises an error if the selection is invalid
 
 
 def _render_template(style_text: str, script_text: str, **context: Any) -> str:

@@ -1,4 +1,4 @@
-"""The page as text: self-contained, safe, and in the right language."""
+"""The page as HTML text: self-contained, safe, and in the right language."""
 
 import base64
 import hashlib
@@ -21,52 +21,52 @@ L, N, T, H, W = 2, 3, 4, 3, 5
 
 
 @pytest.fixture(scope="module")
-def page(make_maps):
+def html(make_maps):
     return render_page([make_maps(), make_maps(image="b.jpg", seed=1)], language="en")
 
 
-def data_of(page):
-    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.S)[1])
+def data_of(html):
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', html, re.S)[1])
 
 
-def embedded_glyphs(page):
-    font = re.search(r"data:font/(otf|ttf);base64,([^\"]+)", page)
+def embedded_glyphs(html):
+    font = re.search(r"data:font/(otf|ttf);base64,([^\"]+)", html)
     with TTFont(io.BytesIO(base64.b64decode(font[2]))) as loaded:
         return set(loaded.getBestCmap())
 
 
-def test_the_security_policy_allows_only_the_page_itself(page):
-    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', page)[1].replace("&#39;", "'")
+def test_the_security_policy_allows_only_the_page_itself(html):
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', html)[1].replace("&#39;", "'")
     directives = dict(part.strip().split(" ", 1) for part in policy.split(";"))
     assert directives.pop("default-src") == directives.pop("base-uri") == directives.pop("form-action") == "'none'"
     assert directives.pop("img-src") == directives.pop("font-src") == "data:"
     for name, tag in (("style-src", "style"), ("script-src", "script")):
-        text = re.search(rf"<{tag}>(.*?)</{tag}>", page, re.S)[1]
+        text = re.search(rf"<{tag}>(.*?)</{tag}>", html, re.S)[1]
         digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
         assert directives.pop(name) == f"'sha256-{digest}'"
     assert directives == {}
 
 
-def test_nothing_is_fetched(page):
-    assert page.startswith("<!doctype html>")
-    for source in re.findall(r"""(?:src|href|url)\s*[=(]\s*["']?([^"')\s>]+)""", page):
+def test_nothing_is_fetched(html):
+    assert html.startswith("<!doctype html>")
+    for source in re.findall(r"""(?:src|href|url)\s*[=(]\s*["']?([^"')\s>]+)""", html):
         assert source.startswith("data:"), source[:80]
-    assert not re.search(r"https?:|@import|fetch\(|import\(|XMLHttpRequest\(|WebSocket\(", page)
+    assert not re.search(r"https?:|@import|fetch\(|import\(|XMLHttpRequest\(|WebSocket\(", html)
 
 
-def test_the_glyphs_of_the_words_are_embedded(make_maps, page):
-    assert {ord(letter) for letter in "一只龘狗"} <= embedded_glyphs(page)
-    assert len(re.search(r"data:font/\w+;base64,([^\"]+)", page)[1]) < 20_000
+def test_the_glyphs_of_the_words_are_embedded(make_maps, html):
+    assert {ord(letter) for letter in "一只龘狗"} <= embedded_glyphs(html)
+    assert len(re.search(r"data:font/\w+;base64,([^\"]+)", html)[1]) < 20_000
     english = render_page([make_maps(("a", "b", "c", END_TOKEN), language="en")])
     assert "@font-face" not in english and 'lang="en">b</span>' in english
     with pytest.raises(FontError, match=r"empty boxes: .*U\+10FFFD"):
         render_page([make_maps(("\U0010fffd", "b", "c", END_TOKEN))])
 
 
-def test_languages_of_the_page_and_the_words_are_marked(page):
-    assert '<html lang="en">' in page and "<title>Where the model looked: 2 images</title>" in page
-    assert page.count('<span class="text" lang="zh-Hans">狗</span>') == 2
-    assert '<span class="text">(end)</span>' in page
+def test_languages_of_the_page_and_the_words_are_marked(html):
+    assert '<html lang="en">' in html and "<title>Where the model looked: 2 images</title>" in html
+    assert html.count('<span class="text" lang="zh-Hans">狗</span>') == 2
+    assert '<span class="text">(end)</span>' in html
 
 
 def test_the_ui_language_is_that_of_the_captions_by_default(make_maps):
@@ -77,36 +77,36 @@ def test_the_ui_language_is_that_of_the_captions_by_default(make_maps):
     # The glyphs of the UI strings are embedded too, whatever the language of the captions.
     english_captions = [make_maps(("a", "b", END_TOKEN), language="en")]
     strings = ui_strings("zh")
-    for page in (chinese, render_page(english_captions, language="zh")):
+    for html in (chinese, render_page(english_captions, language="zh")):
         text = strings["keyboard_hint"] + strings["script"]["status"]
-        assert {ord(letter) for letter in text if ord(letter) > 0x2E7F} <= embedded_glyphs(page)
+        assert {ord(letter) for letter in text if ord(letter) > 0x2E7F} <= embedded_glyphs(html)
     assert '<html lang="en">' in render_page(english_captions)
     with pytest.raises(CaptionTxError, match="zh or en, got 'fr'"):
         render_page(english_captions, language="fr")
 
 
-def test_only_symbols_on_the_page_are_explained(make_maps, page):
-    assert "(end) is the end" in page and "A ? marks" in page
+def test_only_symbols_on_the_page_are_explained(make_maps, html):
+    assert "(end) marks the end" in html and "A ? marks" in html
     without = render_page([make_maps(("狗", "跑", END_TOKEN)).without_punctuation()], language="en")
     assert "(end)" not in without.split("<script")[0] and "A ? marks" not in without
 
 
 def test_hostile_names_and_words_are_escaped(make_maps):
     hostile = "</script><script>alert(1)</script>\u2028<img src=x onerror=alert(2)>"
-    page = render_page([make_maps((hostile, "狗", END_TOKEN), image=hostile, caption=hostile)], problems=[hostile])
-    assert page.count("<script") == 2 and page.count("</script>") == 2
-    assert "<img src=x" not in page
-    assert data_of(page)["images"][0]["words"][0]["text"] == hostile
+    html = render_page([make_maps((hostile, "狗", END_TOKEN), image=hostile, caption=hostile)], problems=[hostile])
+    assert html.count("<script") == 2 and html.count("</script>") == 2
+    assert "<img src=x" not in html
+    assert data_of(html)["images"][0]["words"][0]["text"] == hostile
 
 
 def test_initial_settings(make_maps):
     style = HeatmapStyle(alpha=0.5, common_scale=False, cmap="viridis")
-    page = render_page([make_maps()], MapSelection(-1, 0, "spread"), style, typed=True, language="en")
-    settings = data_of(page)["settings"]
+    html = render_page([make_maps()], MapSelection(-1, 0, "spread"), style, typed=True, language="en")
+    settings = data_of(html)["settings"]
     assert settings == {"layer": 2, "head": 1, "pool": "spread", "opacity": 50, "scale": "own"}
-    assert base64.b64decode(data_of(page)["colors"])[:3] == bytes([68, 1, 84])
-    assert "read this typed caption of the image" in " ".join(page.split())
-    assert "rollout across" in page.split("<main>")[0]
+    assert base64.b64decode(data_of(html)["colors"])[:3] == bytes([68, 1, 84])
+    assert "read this typed caption of the image" in " ".join(html.split())
+    assert "rollout across" in html.split("<main>")[0]
     without_rollout = render_page([make_maps(self_scores=None)], language="en")
     assert "rollout across" not in without_rollout.split("<main>")[0]
 
