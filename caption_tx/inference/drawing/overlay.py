@@ -1,7 +1,8 @@
 """Attention map -> heatmap -> overlay: where the heatmap is computed and blended with the photograph.
 
-`heatmap_rgba` turns a map into colors with an opacity (alpha channel). Figures, animations and the HTML page
-draw these colors over the gray photograph of `photo_and_gray` by ordinary alpha blending.
+`heatmap_rgba` turns a map into colors with an opacity (alpha channel). Figures (`_FigureGrid.add_cell`) and
+animations (`animation_frames`) draw these colors over the gray photograph of `photo_and_gray` by ordinary alpha
+blending. On the HTML page, `paint` in `page.js` computes the same colors and the browser blends them.
 
 Letters: H/W image, h/w feature grid, T words, L layers, N heads.
 """

@@ -1,4 +1,5 @@
 "use strict";
+// The script of the page: one `Card` per image. Its data comes from `render.page_data` and `cards.card_data`.
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const settings = Object.assign({}, data.settings);
