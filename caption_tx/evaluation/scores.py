@@ -107,24 +107,16 @@ def score(
     """
     require_scorers()
     _check_same_images(hypotheses, references)
-    captions: dict[str, list[str]] = {}
-    targets: dict[str, list[list[str]]] = {}
-    for name, texts in references.items():
-        if tokenized := _tokenize_all(texts, language):
-            targets[name] = tokenized
-            captions[name] = tokenize_for_scoring(hypotheses[name], language)
+    targets = {name: tokenized for name, texts in references.items() if (tokenized := _tokenize_all(texts, language))}
     if not targets:
         raise CaptionTxError("Nothing to score: no image has a reference with a word.")
+    captions = {name: tokenize_for_scoring(hypotheses[name], language) for name in targets}
     metrics = measure(list(captions.values()), list(targets.values()))
     rows = {WORDS: with_intervals(metrics, bootstrap)}
     for unit in UNITS[language][1:] if characters else ():
-        rows[unit] = with_intervals(
-            measure(
-                [tokenize_for_scoring(hypotheses[name], language, unit) for name in targets],
-                [_tokenize_all(references[name], language, unit) for name in targets],
-            ),
-            bootstrap,
-        )
+        split = [tokenize_for_scoring(hypotheses[name], language, unit) for name in targets]
+        split_targets = [_tokenize_all(references[name], language, unit) for name in targets]
+        rows[unit] = with_intervals(measure(split, split_targets), bootstrap)
     return Scores(
         language=language,
         rows=rows,
