@@ -15,6 +15,7 @@ def test_two_stages(corpus, capsys):
     small = "model.hidden_dim=16 model.intermediate_dim=16 model.num_layers=1 model.num_heads=2"
     settings = [part for pair in small.split() for part in ("--set", pair)]
     settings += ["--set", "corpus.val_fraction=0.3", "--set", "corpus.test_fraction=0.0"]
+    settings += ["--set", "training.sample_count=0", "--set", "training.tensorboard=false"]
     command = ["train", "--stage-epochs", "1", *sources, *options, "--workdir", str(workdir), "--epochs", "3"]
     text = ["--nfkc", "--script", "simplified", "--min-frequency", "1", "--leave-out", "html,url"]
     assert main([*command, *settings, *text]) == 0
