@@ -108,7 +108,7 @@ KINDS: dict[str, FindingKind] = {
         "captions", "with Japanese kana or Korean letters", "use one language per model", _ONE_PERCENT
     ),
     "wrong_script": FindingKind(
-        "captions", "in another script than that of the language", "check --language or leave them out", _ONE_PERCENT
+        "captions", "in a different script from the language", "check --language or leave them out", _ONE_PERCENT
     ),
     "mixed_scripts": FindingKind(
         "captions",
