@@ -1,14 +1,18 @@
-"""Does rounding features to 8 bits cost anything? The defaults on each number format.
+"""Does storing features in 8 bits cost accuracy? The default settings with each number format.
 
 COMMAND
     python experiments/feature_storage.py --data DIR --workdir runs/storage [--backbone-weights FILE]
 
-Without mirrored views; one feature cache each (float32 takes 1.4 GB before compression).
+Without flips. Each format has its own feature cache; float32 takes 1.4 GB before compression.
 
-RESULT, 2 cores (AMD EPYC) without GPU, other work running beside it, one seed
-uint8, seed 0: validation loss 2.2247, accuracy 0.5389, best epoch 13
-float32, seed 0: validation loss 2.2247, accuracy 0.5388, best epoch 13
-So 8 bits cost nothing, at a quarter of the space: they are the default.
+HARDWARE  2 cores (AMD EPYC), no GPU, shared with other work
+TIME      not recorded
+
+RESULT
+    uint8, seed 0: validation loss 2.2247, accuracy 0.5389, best epoch 13
+    float32, seed 0: validation loss 2.2247, accuracy 0.5388, best epoch 13
+
+8 bits cost nothing and take a quarter of the space, so they are the default.
 """
 
 from __future__ import annotations

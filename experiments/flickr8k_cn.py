@@ -1,19 +1,20 @@
-"""Chinese captions of Flickr8k-CN: the recipe, and its scores on the validation split.
+"""Chinese captions of Flickr8k-CN: the recipe of the bundle flickr8k-zh, scored on the validation split.
 
 COMMAND
     python experiments/flickr8k_cn.py --data DIR --workdir runs/flickr8k-zh [--backbone-weights FILE] [--seeds 0 1 2]
 
-`flickr8k.py` says what DIR holds. Frozen ImageNet MobileNet 1.0/224; machine translations of the English captions
-and people's captions together first, people's alone after; mirrored views and four random crops of each image; four
-layers; captions by a beam of 20 and consensus. The levers were tried in `levers.py`. Tuning for CIDEr is left out: it
-made greedy search better (83.4 -> 85.8) and beams (beam 3: 86.4 -> 88.5, with 317 distinct captions instead of 380),
-but what consensus 0.2 finds worse (89.5 -> 86.2), on a model of 14 + 8 epochs.
+`flickr8k.py` describes DIR. A frozen ImageNet MobileNet 1.0/224; a first stage on machine translations and human
+captions together, a second on human captions alone; flips and four random crops of each image; four layers; captions
+by beam search of width 20 with consensus 0.4. `ablations.py` has the effect of each option. The consensus was chosen
+on the captions of seeds 0 and 1. There is no CIDEr fine-tuning: on a model of 14 + 8 epochs it improved greedy search
+(CIDEr 83.4 to 85.8) and beam search (beam 3: 86.4 to 88.5, with 317 distinct captions instead of 380), but made
+consensus 0.2 worse (89.5 to 86.2).
 
-RESULT, 2 cores (AMD EPYC) without GPU, validation split, jieba words, times 100. 30 of the 32 epochs of seed 0 took 34
-minutes with some other work beside them, seeds 1 and 2 54 and 53 minutes each with another training beside them,
-without the features (7 minutes under load for six views of 7,000 images). "seed 0 again" was one command from pictures
-to scores: 50 minutes, with much other work beside it; all of this before batches were divided into lanes, which takes
-a quarter off a step. The consensus of 0.4 was chosen on the captions of seeds 0 and 1.
+HARDWARE  2 cores (AMD EPYC), no GPU, shared with other work
+TIME      50 minutes for one seed from images to scores ("seed 0 again"), including about 7 minutes for encoding six
+          augmentations of 7,000 images
+
+RESULT    validation split, jieba words, times 100
 
                           BLEU-1  BLEU-2  BLEU-3  BLEU-4  ROUGE-L  CIDEr  distinct  val_token_loss
     seed 0                  64.3    49.8    38.3    28.5     53.1   91.5       482          2.1047
@@ -31,7 +32,7 @@ Other searches (BLEU-4, CIDEr, distinct):
     beam 3, seed 0 in float16        27.0  87.3  442
     greedy, seed 0 in float16        26.4  85.4  475
 
-14 + 8 epochs, seed 0, had a loss of 2.1369 and 27.1, 89.5, 449 with consensus 0.2.
+14 + 8 epochs, seed 0: loss 2.1369, and 27.1, 89.5, 449 with consensus 0.2.
 """
 
 from __future__ import annotations

@@ -1,19 +1,20 @@
-"""The merge captioner (Tanti et al. 2017 and 2018) on our features, split and scorer: a baseline that people know.
+"""Baseline: the merge captioner (Tanti et al. 2017 and 2018), an LSTM that never sees the image, on the same features.
 
-Pooled features -> dropout -> dense 256; embedding -> dropout -> LSTM 256; added; dense 256; softmax. Presets say
-which published model they stand for; `--features mobilenet` runs the decoder of any on MobileNet's pooled features
-(the mean over the 49 cells of conv_pw_12), for machines without the weights of its own backbone. Without
-`--word-vectors` a preset with frozen vectors learns an embedding of their width instead, and says so.
+Pooled features -> dropout -> dense 256; embedding -> dropout -> LSTM 256; sum; dense 256; softmax. Each preset stands
+for a published model. `--features mobilenet` runs the decoder of a preset on MobileNet's pooled features (the mean
+over the 49 cells of conv_pw_12), for machines without the weights of its own backbone. Without `--word-vectors`, a
+preset with frozen word vectors learns an embedding of the same size instead, and logs so.
 
 COMMAND
     python experiments/merge_lstm.py --data DIR --workdir runs/merge-zh --language zh --epochs 12 --cache DIR \\
         [--preset mobilenet] [--features mobilenet] [--word-vectors FILE] [--backbone-weights FILE]
 
-DIR is laid out as for experiments/flickr8k_cn.py; English captions are `flickr8kenc.caption.txt`.
+`flickr8k.py` describes DIR.
 
-RESULT, preset mobilenet, one seed, 2 cores (AMD EPYC) without GPU that were busy with other work as well: an epoch
-took 20 s where little else ran, and minutes where much did. Validation split (1,000 photographs), beam 3, scores
-times 100; Chinese in jieba words:
+HARDWARE  2 cores (AMD EPYC), no GPU, shared with other work
+TIME      20 s per epoch with little other work
+
+RESULT    preset mobilenet, one seed; validation split (1,000 photographs), times 100, Chinese in jieba words
 
     captions                B-1   B-2   B-3   B-4  ROUGE-L  CIDEr  distinct  val_token_loss
     Flickr8k-CN, beam 3    54.5  39.7  29.4  21.1     46.1   68.3       220  2.332 (best epoch 10 of 12)
@@ -21,9 +22,8 @@ times 100; Chinese in jieba words:
     English, beam 3        57.5  37.8  24.5  15.9     41.1   35.9       609  2.881 (best epoch 10 of 12)
     English, greedy        55.0  35.6  21.9  13.7     40.9   32.6       672
 
-In characters, Flickr8k-CN with beam 3 has B-4 31.9 and CIDEr 106.1. The other presets were built and trained for a
-step, not run; so were word vectors of a file.
-"""
+In characters, Flickr8k-CN with beam 3 has B-4 31.9 and CIDEr 106.1. The other presets, and word vectors from a file,
+were only tested for one training step. """
 
 from __future__ import annotations
 

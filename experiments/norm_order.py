@@ -1,16 +1,19 @@
-"""Pre-norm or post-norm blocks? The same recipe with either, on Flickr8k-CN; the smaller validation loss wins.
+"""Pre-norm or post-norm blocks? The same recipe with either on Flickr8k-CN, compared by validation loss.
 
 COMMAND
     python experiments/norm_order.py --data DIR --workdir runs/norm-order [--backbone-weights FILE] [--epochs 6]
 
-RESULT, one seed, 2 cores (AMD EPYC) without GPU, under 4 minutes an order:
+HARDWARE  2 cores (AMD EPYC), no GPU
+TIME      under 4 minutes per order
+
+RESULT    one seed
 
     norm_order  val_token_loss  first epoch
            pre          2.4200       3.1358
           post          2.4010       3.1099
 
-With 14 epochs (`--epochs 14`): pre 2.2261, post 2.2135. So post-norm is the default. Both orders keep
-the warm-up of one epoch; deeper stacks than three blocks were not tried.
+With `--epochs 14`: pre 2.2261, post 2.2135. So post-norm is the default. Both orders use the same warm-up of one epoch.
+Stacks deeper than three blocks were not tried.
 """
 
 from __future__ import annotations

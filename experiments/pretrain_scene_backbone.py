@@ -1,16 +1,15 @@
-"""Pre-trains the small backbone that ships with the package, on rendered scenes.
+"""Pretrains the small backbone of the demo on rendered scenes.
 
-MobileNet 0.25, cut at `conv_pw_12_relu`, learns from every cell of its 7x7 grid which shape,
-color and size stands there. So each cell's features say what is where, which is what a
-captioner with cross-attention needs from a frozen backbone. The heads are thrown away.
+MobileNet 0.25, cut at `conv_pw_12_relu`, learns from every cell of its 7x7 grid which shape, color and size is there.
+The features of a cell then describe what is at that position, which a captioner with cross-attention needs from a
+frozen backbone. The classification heads are discarded.
 
 COMMAND   python experiments/pretrain_scene_backbone.py
-HARDWARE  2 processor cores (AMD EPYC), no GPU, shared with other work; 3 GB of memory
+HARDWARE  2 cores (AMD EPYC), no GPU, shared with other work; 3 GB of memory
 TIME      12.7 minutes, of which 11.9 are training
-RESULT    1,000 held-out scenes (2,028 objects), inference mode: shape 1.0000, color 1.0000, size 1.0000 of the
-          objects right, 0.9999 of the background cells; with batch statistics 0.9990, 1.0000, 0.9995, 0.9999.
-          0.81 MB of weights.
-"""
+RESULT    1,000 held-out scenes (2,028 objects), inference mode: 1.0000 of the shapes, 1.0000 of the colors, 1.0000 of
+          the sizes and 0.9999 of the background cells correct; with batch statistics 0.9990, 1.0000, 0.9995 and
+          0.9999. The weights take 0.81 MB."""
 
 from __future__ import annotations
 
@@ -33,10 +32,10 @@ from caption_tx.data.scenes.rendering import render_scene
 GRID = 7
 CUT = "conv_pw_12_relu"
 KINDS = {"shape": SHAPES, "color": tuple(COLORS), "size": tuple(SIZES)}
-"""What each head tells; class 0 is the background."""
+"""Classes of each head; class 0 is the background."""
 
 IGNORED = -1
-"""Label of a cell that an object only grazes: neither background nor object is a fair answer."""
+"""Label of a cell that an object barely touches, which is neither background nor object."""
 
 
 def labels_of(objects: Sequence[SceneObject], masks: np.ndarray) -> np.ndarray:
@@ -45,10 +44,10 @@ def labels_of(objects: Sequence[SceneObject], masks: np.ndarray) -> np.ndarray:
     share = masks.reshape(len(objects), GRID, side, GRID, side).mean(axis=(2, 4))
     best, most = share.argmax(axis=0), share.max(axis=0)
     owned = most >= 0.25
-    for number, one in enumerate(share):  # the fullest cell of a small object counts, however thin
-        cell = np.unravel_index(one.argmax(), one.shape)
+    for index, coverage in enumerate(share):  # the fullest cell of an object always counts
+        cell = np.unravel_index(coverage.argmax(), coverage.shape)
         owned[cell] = True
-        best[cell] = number
+        best[cell] = index
     classes = np.array(
         [[names.index(getattr(item, kind)) + 1 for kind, names in KINDS.items()] for item in objects], np.int8
     )
@@ -60,16 +59,16 @@ def render(seed: int, start: int, count: int) -> tuple[np.ndarray, np.ndarray, l
     images = np.empty((count, IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8)
     labels = np.empty((count, GRID, GRID, len(KINDS)), np.int8)
     objects = []
-    for number in tqdm(range(count), desc="render", mininterval=5):
-        scene = render_scene(seed, start + number)
-        images[number] = scene.image
-        labels[number] = labels_of(scene.objects, scene.masks)
+    for index in tqdm(range(count), desc="render", mininterval=5):
+        scene = render_scene(seed, start + index)
+        images[index] = scene.image
+        labels[index] = labels_of(scene.objects, scene.masks)
         objects.append(scene.objects)
     return images, labels, objects
 
 
 def batches(images: np.ndarray, labels: np.ndarray, batch_size: int, seed: int) -> tf.data.Dataset:
-    """Shuffled, half of them mirrored; one epoch of (float32 images in [0, 255], labels by kind)."""
+    """One shuffled epoch of (float32 images in [0, 255], labels by kind); half of the batches are mirrored."""
 
     def generate() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         rng = np.random.default_rng((seed, generate.epoch))
@@ -91,7 +90,7 @@ def batches(images: np.ndarray, labels: np.ndarray, batch_size: int, seed: int) 
 
 
 def build(seed: int) -> tuple[keras.Model, keras.Model]:
-    """The backbone (images in [-1, 1] -> features) and the trained whole (images in [0, 255] -> logits by kind)."""
+    """The backbone (images in [-1, 1] -> features) and the trained model (images in [0, 255] -> logits by kind)."""
     keras.utils.set_random_seed(seed)
     base = keras.applications.MobileNet(
         alpha=0.25, include_top=False, weights=None, input_shape=(IMAGE_SIZE, IMAGE_SIZE, 3)
@@ -99,7 +98,7 @@ def build(seed: int) -> tuple[keras.Model, keras.Model]:
     backbone = keras.Model(base.input, base.get_layer(CUT).output)
     for layer in backbone.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
-            # With 0.99 the moving averages still hold early steps when so short a training ends.
+            # With 0.99, the moving averages would still include early steps after so short a training.
             layer.momentum = 0.9
     images = keras.Input((IMAGE_SIZE, IMAGE_SIZE, 3))
     features = backbone(keras.layers.Rescaling(1 / 127.5, offset=-1)(images))
@@ -108,7 +107,7 @@ def build(seed: int) -> tuple[keras.Model, keras.Model]:
 
 
 def masked_crossentropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """Mean over the cells that are not `IGNORED`; objects weigh more than the many background cells."""
+    """Mean loss over the cells that are not `IGNORED`; background cells, which are many, have a lower weight."""
     labels = keras.ops.cast(labels, "int32")
     losses = keras.ops.sparse_categorical_crossentropy(keras.ops.maximum(labels, 0), logits, from_logits=True)
     weights = keras.ops.where(labels == IGNORED, 0.0, keras.ops.where(labels == 0, 0.3, 1.0))
@@ -116,27 +115,27 @@ def masked_crossentropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
 
 
 def measure(model: keras.Model, images: np.ndarray, labels: np.ndarray, objects: list) -> dict[str, float]:
-    """Per kind: share of objects whose summed class scores over their cells are right; and of background cells.
+    """Share of objects with the right class, by the sum of the scores over their cells; and of background cells.
 
-    Inference mode, as the frozen backbone is used; `*_training_mode` is the same with the batch's
-    own statistics, and must not be better.
+    The model runs in inference mode, like the frozen backbone. `*_training_mode` uses the statistics of the
+    batch and must not be better.
     """
     results = {}
     for mode in (False, True):
         outputs = [model(images[i : i + 50].astype(np.float32), training=mode) for i in range(0, len(images), 50)]
         suffix = "_training_mode" if mode else ""
         side = IMAGE_SIZE // GRID
-        for number, (kind, names) in enumerate(KINDS.items()):
-            scores = np.concatenate([keras.ops.convert_to_numpy(keras.ops.softmax(one[kind])) for one in outputs])
-            right = []
+        for index, (kind, names) in enumerate(KINDS.items()):
+            scores = np.concatenate([keras.ops.convert_to_numpy(keras.ops.softmax(output[kind])) for output in outputs])
+            correct = []
             for score, items in zip(scores, objects, strict=True):
                 for item in items:
                     share = item.mask().reshape(GRID, side, GRID, side).mean(axis=(1, 3))
                     vote = np.tensordot(share * (share >= min(0.25, share.max())), score, 2)
-                    right.append(vote[1:].argmax() == names.index(getattr(item, kind)))
-            results[kind + suffix] = float(np.mean(right))
+                    correct.append(vote[1:].argmax() == names.index(getattr(item, kind)))
+            results[kind + suffix] = float(np.mean(correct))
             if kind == "shape":
-                empty = labels[..., number] == 0
+                empty = labels[..., index] == 0
                 results["background" + suffix] = float((scores.argmax(-1) == 0)[empty].mean())
     return results
 
@@ -149,7 +148,7 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=10_000, help="scenes to train on")
     parser.add_argument("--epochs", type=int, default=9)
     parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--seed", type=int, default=1000, help="of scenes and weights; the demo's scenes are of seed 0")
+    parser.add_argument("--seed", type=int, default=1000, help="of scenes and weights; the demo uses scenes of seed 0")
     args = parser.parse_args()
 
     images, labels, _ = render(args.seed, 0, args.scenes)
@@ -158,7 +157,7 @@ def main() -> None:
     schedule = keras.optimizers.schedules.CosineDecay(
         1e-4, args.epochs * steps - steps // 2, warmup_target=3e-3, warmup_steps=steps // 2
     )
-    # XLA is off: compiling takes longer than it saves on a processor.
+    # On a CPU, compiling with XLA takes longer than it saves.
     model.compile(keras.optimizers.Adam(schedule), loss=dict.fromkeys(KINDS, masked_crossentropy), jit_compile=False)
     start = time.perf_counter()
     model.fit(batches(images, labels, args.batch_size, args.seed), epochs=args.epochs, verbose=2)
@@ -168,7 +167,7 @@ def main() -> None:
     held_out = render(args.seed, 10_000_000, 1000)
     figures = measure(model, *held_out)
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    # Keras wants the name to end so; the rename makes the file appear whole or not at all.
+    # Keras requires this suffix; renaming makes the write atomic.
     temporary = args.out.with_name("part." + args.out.name)
     backbone.save_weights(temporary)
     os.replace(temporary, args.out)

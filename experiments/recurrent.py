@@ -1,9 +1,8 @@
-"""What the recurrent baselines share: pooled features, one caption a row, `fit`, a beam search, and the scores.
+"""What the recurrent baselines share: pooled features, one caption per row, training, beam search and scoring.
 
-A baseline is a Keras model with three ways in. Its call takes a batch of `CaptionRows` and gives logits.
-`begin(features)` gives the state before the first word, and `step(token_ids, state)` the logits of the next word
-and the state after it; a state is a list of tensors with a caption a row.
-"""
+A baseline is a Keras model with three entry points. A call maps a batch of `CaptionRows` to logits. `begin(features)`
+returns the state before the first word. `step(token_ids, state)` returns the logits of the next word and the new
+state. A state is a list of tensors with one caption per row."""
 
 from __future__ import annotations
 

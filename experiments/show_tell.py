@@ -1,16 +1,18 @@
-"""Show and Tell (Vinyals et al. 2015) on our features: a CNN-to-LSTM with the image as the first input of the LSTM.
+"""Baseline: Show and Tell (Vinyals et al. 2015), an LSTM with the image as its first input, on the same features.
 
 Pooled features (the mean over the cells of MobileNet's conv_pw_12) -> dense 256, batch norm -> LSTM 256, then the
-words, teacher-forced or drawn by the model itself (scheduled sampling, Bengio et al. 2015), with a share that rises
-in a line from 0 to `--sampling`. Adam, whose rate halves every `--decay-epochs` epochs. The paper has 512 where this
-has 256, and trains its CNN too.
+words: teacher forcing, or the model's own words with a probability that rises linearly from 0 to `--sampling`
+(scheduled sampling, Bengio et al. 2015). Adam with a learning rate that halves every `--decay-epochs` epochs. The
+paper uses 512 units instead of 256 and trains its CNN too.
 
 COMMAND
     python experiments/show_tell.py --data DIR --workdir runs/show-tell-zh --language zh --cache DIR \\
         [--sampling 0.1] [--decay-epochs 3] [--backbone-weights FILE]
 
-RESULT, one seed, 2 busy cores (AMD EPYC) without GPU, an epoch of 15 to 25 s on one core. Validation split (1,000
-photographs), scores times 100, Chinese in jieba words:
+HARDWARE  2 cores (AMD EPYC), no GPU, shared with other work
+TIME      15 to 25 s per epoch on one core
+
+RESULT    one seed; validation split (1,000 photographs), times 100, Chinese in jieba words
 
     captions                B-1   B-2   B-3   B-4  ROUGE-L  CIDEr  distinct  val_token_loss
     Flickr8k-CN, beam 3    59.2  43.8  33.0  23.7     48.6   74.3       315  2.353 (best epoch 10 of 12)
@@ -18,10 +20,9 @@ photographs), scores times 100, Chinese in jieba words:
     English, beam 3        58.0  39.2  25.6  16.8     42.0   37.9       548  2.968 (best epoch 12 of 12)
     English, greedy        52.8  34.9  21.5  13.5     40.8   33.6       577
 
-In characters, Flickr8k-CN with beam 3 has B-4 35.0 and CIDEr 116.7. Without the batch norm, with `--sampling 0.25`
-and 8 epochs, the loss on Flickr8k-CN stayed at 2.764, and a beam of 3 gave one caption for all 1,000 photographs (B-4
-7.0, CIDEr 16.9): what is alike in all images filled the LSTM, and the captions alone were learnt.
-"""
+In characters, Flickr8k-CN with beam 3 has B-4 35.0 and CIDEr 116.7. Without batch norm, with `--sampling 0.25` and 8
+epochs, the loss on Flickr8k-CN stays at 2.764, and beam 3 gives the same caption for all 1,000 photographs (B-4 7.0,
+CIDEr 16.9): the LSTM state is dominated by what all images share, and the model learns only the captions. """
 
 from __future__ import annotations
 

@@ -140,7 +140,7 @@ def tokenize_corpus(config: Config, segmented: SegmentedCorpus, log: Callable[[s
     """Builds the vocabulary from the training split, and packs the captions of each image.
 
     Only the words of the last stage are in the vocabulary, since its captions show what generated captions should be
-    like (experiments/levers.py). Other words of earlier stages are unknown.
+    like (experiments/ablations.py). Other words of earlier stages are unknown.
 
     If a stage contains both human captions and machine translations, the translations begin with `MACHINE_TOKEN`. The
     token is in no vocabulary, so the model reads it but never predicts it: captions without it are human, and so are
