@@ -54,7 +54,7 @@ from caption_tx.config import COMPRESSIONS, STORAGES, BackboneConfig
 from caption_tx.data.features import shards
 from caption_tx.data.features.backbone import Backbone
 from caption_tx.data.features.cache import FeatureCache
-from caption_tx.data.features.encoding import encode_images
+from caption_tx.data.features.encoding import EncodingOptions, encode_images
 from caption_tx.data.images.sources import open_images
 
 BATCH = 32
@@ -103,7 +103,7 @@ def measure_sizes(images: str, names: list[str], weights: str, folder: Path) -> 
         row: dict[str, object] = {"storage": storage}
         for compression in COMPRESSIONS:
             path = folder / f"size-{storage}-{compression}"
-            cache = encode_images(names, images, str(path), backbone, compression=compression)
+            cache = encode_images(names, images, str(path), backbone, EncodingOptions(compression=compression))
             row[compression] = 1024 * megabytes(path) / len(cache.images)
         features = [item.tobytes() for item in cache.load(names[: 2 * BATCH])]
         row["level 1"] = sum(len(zlib.compress(item, 1)) for item in features) / len(features) / 1024
@@ -135,7 +135,8 @@ def measure_encoding(images: str, names: list[str], backbone: Backbone, folder: 
 
     def run_all(compression: str) -> None:
         path = str(folder / f"encode-{next(numbers)}")
-        encode_images(names, images, path, backbone, batch_size=BATCH, shard_size=SHARD, compression=compression)
+        options = EncodingOptions(compression=compression, batch_size=BATCH, shard_size=SHARD)
+        encode_images(names, images, path, backbone, options)
 
     works = {"bare MobileNet": run_bare} | {kind: partial(run_all, kind) for kind in COMPRESSIONS}
     rows: list[dict[str, float]] = [{} for _ in range(repeats)]
@@ -262,7 +263,7 @@ def main() -> None:
 
         caches = {
             compression: encode_images(
-                names, arguments.images, str(folder / compression), backbone, compression=compression
+                names, arguments.images, str(folder / compression), backbone, EncodingOptions(compression=compression)
             )
             for compression in COMPRESSIONS
         }

@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace) -> None:
     elif arguments.merge:
         cache = merge_corpus(config, arguments.cache, echo)
     else:
-        cache = encode_corpus(config, arguments.cache, echo, share, arguments.refresh)
+        cache = encode_corpus(config, arguments.cache, echo, *share, arguments.refresh)
     echo(f"{cache.folder} contains {len(cache.images):,} images; {len(cache.failed):,} could not be read.")
     if cache.failed and not cache.images:
         raise CaptionTxError("None of the images could be read; check --images.")

@@ -21,7 +21,12 @@ from caption_tx.data.batches.rows import RowOptions, cached_rows, image_rows
 from caption_tx.data.corpus.table import read_table
 from caption_tx.data.features.backbone import Backbone, dequantize
 from caption_tx.data.features.cache import FeatureCache, explain_damage
-from caption_tx.data.features.corpus_features import encode_splits, encode_together, find_unreadable
+from caption_tx.data.features.corpus_features import (
+    encode_splits,
+    encoding_options,
+    find_unreadable,
+    open_complete_cache,
+)
 from caption_tx.data.features.extraction import extract_features
 from caption_tx.data.images.image_source import ImageSource
 from caption_tx.data.images.sources import open_images
@@ -144,7 +149,11 @@ def _train(config: Config, workdir: Path, log: Callable[[str], None], chosen: Di
         if chosen.workers == 1:
             cache = encode_splits(config, folder, backbone, table, TRAINING_SPLITS, log)
         else:
-            cache = encode_together(config, folder, backbone, table, TRAINING_SPLITS, log, chosen.share, chosen.wait)
+            rank, world_size = chosen.share
+            options = encoding_options(config, rank=rank, world_size=world_size)
+            encode_splits(config, folder, backbone, table, TRAINING_SPLITS, log, options)
+            chosen.wait()
+            cache = open_complete_cache(folder, backbone, table, TRAINING_SPLITS, log)
     text = _keep_dictionary(config.text, workdir) if chosen.is_chief else config.text
     asked = table["image"][table["split"].isin(TRAINING_SPLITS)].unique()
     if cache is None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from caption_tx.cli import main
-from caption_tx.data.features.encoding import encode_images
+from caption_tx.data.features.encoding import EncodingOptions, encode_images
 from caption_tx.evaluation.scores import score
 from caption_tx.inference.attention.health import measure_health
 from caption_tx.inference.captioner import load
@@ -123,7 +123,7 @@ def test_cached_features_give_the_same_captions_without_the_images(
     finished_run, bundle, backbone, corpus, run, tmp_path
 ):
     names = [f"{index:03d}.png" for index in range(3, COUNT)]
-    encode_images(names, str(corpus), str(tmp_path / "cache"), backbone, flips=True)
+    encode_images(names, str(corpus), str(tmp_path / "cache"), backbone, EncodingOptions(flips=True))
     (corpus / BAD).rename(tmp_path / BAD)
     try:
         code, printed, _ = run(
@@ -152,7 +152,7 @@ def test_cached_features_give_the_same_captions_without_the_images(
 def test_cache_of_another_backbone_is_rejected(bundle, run, tmp_path):
     (tmp_path / "cache.json").write_text(json.dumps({"key": {"backbone": "MobileNet"}, "views": 1}), encoding="utf-8")
     code, _, errors = run("--bundle", bundle, "--cache", tmp_path, "--out", tmp_path / "out")
-    assert (code, "was made otherwise: alpha is None" in errors) == (1, True)
+    assert (code, "does not fit the backbone: alpha is None" in errors) == (1, True)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ def test_merge_of_two_shards(corpus, capsys):
     assert "contains 6 images" in capsys.readouterr().out
     assert main([*command, "--merge"]) == 1
     captured = capsys.readouterr()
-    assert captured.out.count("Not there: ") == 6
+    assert captured.out.count("Missing: ") == 6
     assert "6 images of the corpus are not in" in captured.err
     assert main([*command, "--shard", "1/2"]) == 0
     assert main([*command, "--merge"]) == 0

@@ -1,4 +1,4 @@
-"""The frozen backbone: pictures -> features, and the number formats that features are kept in."""
+"""The frozen backbone: images -> features, and the number formats that features are stored in."""
 
 from __future__ import annotations
 
@@ -18,47 +18,61 @@ import tensorflow as tf
 
 from caption_tx.assets import asset
 from caption_tx.config import BackboneConfig
-from caption_tx.data.features.networks import WITH_ALPHA, Cut, copy_weights, cut_network, make_network, scaling_of
+from caption_tx.data.features.networks import (
+    NETWORKS_WITH_ALPHA,
+    CutNetwork,
+    copy_weights,
+    cut_network,
+    input_scaling,
+    make_network,
+)
 from caption_tx.errors import ConfigError
 
 WEIGHTS_ENV_VAR = "CAPTION_TX_BACKBONE_WEIGHTS"
-"""Environment variable that names a weights file to use where the settings say "imagenet"."""
+"""Environment variable with the path of a weights file that replaces the download of "imagenet"."""
 
 SCENE_WEIGHTS = "scene_mobilenet_0_25.weights.h5"
 RELU6_SCALE = 6.0 / 255.0
-"""ReLU6 activations lie in [0, 6]; one unit of the stored 8 bits is this much."""
+"""Step between two of the 256 levels that store the range [0, 6] of a ReLU6."""
 
 STORAGE_KEYS = {"uint8": "uint8, scale 6/255", "float16": "float16", "float32": "float32"}
-"""What a cache's key says of each number format."""
+"""Number format -> its description in a cache's key."""
 
 
 def quantize(features: Any, storage: str = "uint8") -> Any:
-    """Activations as they are stored: uint8, [0, 6] rounded to the nearest of 256 levels, or floats; any shape."""
+    """Activations of any shape -> the stored number format: [0, 6] rounded to 256 levels (uint8), or floats."""
     if storage == "uint8":
         return keras.ops.cast(keras.ops.round(features / RELU6_SCALE), "uint8")
     return keras.ops.cast(features, storage)
 
 
 def dequantize(features: Any) -> Any:
-    """Stored features to float32 activations: uint8 levels to [0, 6], floats as they are; any shape."""
+    """Stored features of any shape -> float32 activations: uint8 levels to [0, 6], floats unchanged."""
     activations = keras.ops.cast(features, "float32")
     return activations * RELU6_SCALE if keras.backend.standardize_dtype(features.dtype) == "uint8" else activations
 
 
 class Backbone:
-    """A frozen network of `keras.applications` up to `config.feature_layer`, which scales its own input.
+    """A frozen network of `keras.applications` up to `config.feature_layer`. It scales its own input.
 
-    A layer that gives a vector for each image counts as a grid of one cell.
+    A layer that outputs a vector per image is a grid of one cell.
 
     Args:
-        config: what to build.
-        weights: overrides `config.weights`, e.g. the path of the same weights on another machine.
+        config: the network, its feature layer and weights.
+        weights: replaces `config.weights`, e.g. with the path of the same weights on another machine.
 
     Attributes:
-        config: the settings with everything decided that was None.
+        config: the settings with a value for everything that was None.
+        feature_shape: (h, w, C).
+        network: float images (B, H, W, 3) in [0, 255] -> activations (B, h, w, C).
 
     Raises:
         ConfigError: the network or the layer does not exist, or the weights are missing or do not fit.
+
+    Example:
+        >>> backbone = Backbone(BackboneConfig())  # MobileNet with ImageNet weights
+        >>> backbone.encode(np.zeros((2, 224, 224, 3), np.uint8)).shape
+        TensorShape([2, 7, 7, 1024])
     """
 
     def __init__(self, config: BackboneConfig, weights: str | None = None) -> None:
@@ -66,7 +80,7 @@ class Backbone:
         self.config = config = cut.config
         _load_weights(cut, weights or config.weights)
         cut.features.trainable = False
-        self.scaling = scaling_of(cut)
+        self.scaling = input_scaling(cut)
         images = keras.Input((config.image_size, config.image_size, 3), dtype="float32")
         features = cut.features(self.scaling(images), training=False)
         if len(features.shape) == 2:
@@ -74,19 +88,19 @@ class Backbone:
         self.network = keras.Model(images, features, name="backbone")
         self.network.trainable = False
         self.feature_shape: tuple[int, int, int] = tuple(self.network.output_shape[1:])
-        self._digest_of = cut.features
+        self._weighted = cut.features
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over the weights in use, the same whichever file they came from."""
+        """SHA-256 of the weights in use. It does not depend on the file they were loaded from."""
         digest = hashlib.sha256()
-        for variable in self._digest_of.weights:
+        for variable in self._weighted.weights:
             digest.update(np.ascontiguousarray(variable.numpy(), "<f4").tobytes())
         return digest.hexdigest()
 
     @property
     def key(self) -> dict[str, Any]:
-        """What makes features comparable: backbone, weights, layer, input size, preprocessing and number format."""
+        """Everything that features depend on: network, weights, layer, image size, preprocessing and number format."""
         return {
             "backbone": self.config.name,
             "alpha": self.config.alpha,
@@ -100,15 +114,15 @@ class Backbone:
 
     @cached_property
     def encode(self) -> Callable[[Any], tf.Tensor]:
-        """Compiled: uint8 images (B, H, W, 3) -> features (B, h, w, C) in the stored number format.
+        """Compiled function: uint8 images (B, H, W, 3) -> features (B, h, w, C) in the stored number format.
 
-        A picture's features are the same, bit for bit, in a batch of any size on the same machine.
+        On one machine, the features of an image are bit-identical in batches of any size.
         """
         size = self.config.image_size
 
         @tf.function(input_signature=[tf.TensorSpec((None, size, size, 3), tf.uint8)], autograph=False)
         def encode(images: tf.Tensor) -> tf.Tensor:
-            # For a single picture other kernels are used, whose sums round otherwise: it is encoded as a pair.
+            # A batch of one uses other kernels, which round differently: encode the image twice.
             count = tf.shape(images)[0]
             images = tf.concat([images, images[: tf.cast(count == 1, tf.int32)]], axis=0)
             return quantize(self.network(tf.cast(images, tf.float32), training=False), self.config.storage)[:count]
@@ -116,20 +130,20 @@ class Backbone:
         return encode
 
 
-def _load_weights(cut: Cut, weights: str) -> None:
+def _load_weights(cut: CutNetwork, weights: str) -> None:
     config = cut.config
     if weights == "imagenet":
         weights = os.environ.get(WEIGHTS_ENV_VAR, weights)
     if weights == "imagenet":
         try:
-            with contextlib.redirect_stdout(sys.stderr):  # where Keras tells of a download: captions go to stdout
-                full = make_network(config, with_top=len(cut.whole.output_shape) == 2, weights="imagenet")
+            with contextlib.redirect_stdout(sys.stderr):  # Keras prints the progress; captions go to stdout
+                full = make_network(config, with_top=len(cut.full.output_shape) == 2, weights="imagenet")
         except Exception as error:
             raise ConfigError(
-                f"Keras could not download the ImageNet weights ({_first_line(error)}). Without internet, name a "
+                f"Keras could not download the ImageNet weights ({_first_line(error)}); without internet, name a "
                 f"weights file with --backbone-weights or the environment variable {WEIGHTS_ENV_VAR}."
             ) from error
-        copy_weights(full, cut.whole)
+        copy_weights(full, cut.full)
     elif weights == "scenes":
         with as_file(asset(SCENE_WEIGHTS)) as path:
             _load_file(cut, str(path))
@@ -139,39 +153,39 @@ def _load_weights(cut: Cut, weights: str) -> None:
         for variable in layer.weights:
             if variable.name.endswith("kernel") and not np.any(variable.numpy()):
                 raise ConfigError(
-                    f"The weights {weights} hold only zeros for layer '{layer.name}', which "
-                    f"feature_layer '{config.feature_layer}' needs; take other weights or an earlier layer."
+                    f"The weights {weights} are all zeros for layer '{layer.name}', which feature_layer "
+                    f"'{config.feature_layer}' needs; use other weights or an earlier layer."
                 )
 
 
-def _load_file(cut: Cut, path: str) -> None:
-    """Reads the weights of the whole network, or of its part up to the feature layer."""
+def _load_file(cut: CutNetwork, path: str) -> None:
+    """Loads the weights of the full network, or of its part up to the feature layer."""
     if not os.path.isfile(path):
         raise ConfigError(
-            f"No backbone weights at '{path}'. Name a file with --backbone-weights or the environment "
-            f"variable {WEIGHTS_ENV_VAR}, or take 'imagenet' to let Keras download them."
+            f"There are no backbone weights at '{path}'; name a file with --backbone-weights or the environment "
+            f"variable {WEIGHTS_ENV_VAR}, or use 'imagenet' to let Keras download them."
         )
     config = cut.config
     try:
-        _load_strictly(cut.whole, path)
-    except Exception as whole:
+        _load_strictly(cut.full, path)
+    except Exception as error:
         try:
             _load_strictly(cut.features, path)
         except Exception:
-            alpha = f" with alpha {config.alpha}" if config.name in WITH_ALPHA else ""
+            alpha = f" with alpha {config.alpha}" if config.name in NETWORKS_WITH_ALPHA else ""
             raise ConfigError(
                 f"The weights in {path} do not fit {config.name}{alpha} up to '{config.feature_layer}', with its "
-                f"classifier or without: {_first_line(whole)}"
-            ) from whole
+                f"classifier or without it: {_first_line(error)}"
+            ) from error
 
 
 def _load_strictly(network: keras.Model, path: str) -> None:
     with warnings.catch_warnings():
-        warnings.simplefilter("error", UserWarning)  # Keras only warns of layers that stay random
+        warnings.simplefilter("error", UserWarning)  # Keras only warns of layers without weights in the file
         network.load_weights(path)
 
 
 def _first_line(error: Exception) -> str:
-    """What an error says first: Keras goes on with a list of layers."""
+    """First line of an error message. Keras appends a list of layers."""
     lines = str(error).strip().splitlines()
     return lines[0][:200] if lines else type(error).__name__

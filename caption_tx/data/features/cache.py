@@ -1,4 +1,4 @@
-"""An opened feature cache: which shard holds which image, and how a record is read in the graph."""
+"""An open feature cache: which shard contains which image, and how records are parsed in the graph."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -15,22 +15,37 @@ import tensorflow as tf
 
 from caption_tx.config import COMPRESSIONS
 from caption_tx.data.features.backbone import STORAGE_KEYS
-from caption_tx.data.features.shards import HEADER, Files, header_digest, length_of, names_itself, read_json
+from caption_tx.data.features.shards import (
+    HEADER,
+    CacheFiles,
+    file_size,
+    header_digest,
+    read_json,
+    records_name_shard,
+)
 from caption_tx.errors import CacheError
 from caption_tx.threads import without_tuning
 
-_READERS = 16
-"""Threads that read manifests: on a remote store nearly all the time is waiting."""
+_MANIFEST_READERS = 16
+"""Threads that read manifests. On a remote store they mostly wait."""
 
 
 @dataclass(frozen=True)
 class FeatureCache:
-    """An opened cache.
+    """An open cache.
 
-    `num_augmentations` is 1, 2 when every image also stands mirrored left to right, and more when random crops of it
-    follow. `shards` gives each image to one shard; where several hold it (two runs encoded it at once), the
-    first does, and `duplicates` lists it for the others, whose records of it `parse` hides. `notes` and `missing`
-    are filled by `merge_cache`: what it did, and which of the names asked for are neither held nor failed.
+    Attributes:
+        folder: local or on a remote store.
+        key: `Backbone.key` of the backbone that made it.
+        num_augmentations: stored features per image. 1: the image itself; 2: also its mirror image; more: also random
+            crops. See `augmentation.augment`.
+        shards: shard -> its images. Each image belongs to one shard: the first one that contains it.
+        failed: images that could not be read, and why.
+        compression: "zlib" or "none".
+        duplicates: shard -> its images that belong to an earlier shard, because two runs encoded them at once.
+            `parse` hides these records.
+        notes: what `merge_cache` changed, one line each.
+        missing: images that `merge_cache` was asked for and that are neither in `shards` nor in `failed`.
     """
 
     folder: str
@@ -56,56 +71,56 @@ class FeatureCache:
 
     @property
     def record_bytes(self) -> int:
-        """Bytes of one image's features, all views, before compression."""
+        """Size of one image's features with all augmentations, before compression."""
         return self.num_augmentations * int(np.prod(self.feature_shape)) * self.dtype.itemsize
 
     @property
     def digest(self) -> str:
-        """What the manifests of this cache's shards carry; see `header_digest`."""
+        """`header_digest` of this cache, which the manifests of its shards contain."""
         return header_digest({"key": self.key, "views": self.num_augmentations, "compression": self.compression})
 
     @cached_property
     def images(self) -> frozenset[str]:
-        """Names of all images held."""
+        """Names of all images in the cache."""
         return frozenset(name for names in self.shards.values() for name in names)
 
     def path(self, shard: str, kind: str = "tfrecord") -> str:
-        """The path of a shard's records, or (`kind` "json") of its manifest."""
+        """The path of a shard's records, or of its manifest (`kind="json"`)."""
         return os.path.join(self.folder, f"{shard}.{kind}")
 
     def paths_holding(self, names: Iterable[str]) -> list[str]:
-        """Paths of the shards that hold any of `names`, in order.
+        """The paths of the shards that contain any of `names`, in order.
 
         Raises:
-            CacheError: `parse` could not hide a double record, since its shard is of an older version.
+            CacheError: a shard of an older cache contains duplicates, which `parse` cannot hide.
         """
-        wanted = set(names)
-        for shard, again in self.duplicates.items():
-            if not names_itself(shard) and not wanted.isdisjoint(again):
+        names = set(names)
+        for shard, duplicates in self.duplicates.items():
+            if not records_name_shard(shard) and not names.isdisjoint(duplicates):
                 raise CacheError(
-                    f"{self.path(shard)} holds {len(again)} images that another shard holds too ({again[0]}); "
-                    "join the cache with `caption-tx features --merge`."
+                    f"{self.path(shard)} contains {len(duplicates)} images that are also in another shard "
+                    f"({duplicates[0]}); merge the cache with `caption-tx features --merge`."
                 )
-        return [self.path(shard) for shard, held in sorted(self.shards.items()) if not wanted.isdisjoint(held)]
+        return [self.path(shard) for shard, images in sorted(self.shards.items()) if not names.isdisjoint(images)]
 
     @cached_property
     def _hidden(self) -> tf.lookup.StaticHashTable:
         """The records that `parse` hides, as "shard/image"."""
         keys = [f"{shard}/{name}" for shard, names in self.duplicates.items() for name in names]
-        with tf.init_scope():  # not in the graph of the dataset that calls `parse` first
+        with tf.init_scope():  # not in the graph of the first dataset that calls `parse`
             values = tf.lookup.KeyValueTensorInitializer(tf.constant(keys), tf.ones(len(keys), tf.int32))
             return tf.lookup.StaticHashTable(values, default_value=0)
 
     def parse(self, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """One serialized record -> (image name, features (views, h, w, C) of `dtype`); runs in the graph.
+        """Parses a serialized record in the graph: (image name, features (num_augmentations, h, w, C) of `dtype`).
 
-        The name is empty for a record whose image another shard holds too, so that no image comes twice.
+        The name is empty if the image belongs to another shard, so that no image is read twice.
         """
         image, features = self.identify(record)
         return image, self.unpack(features)
 
     def identify(self, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """The first half of `parse`, the cheap one: (image name, features as bytes)."""
+        """The first, cheap half of `parse`: (image name, features as bytes)."""
         text = tf.io.FixedLenFeature((), tf.string)
         shard = tf.io.FixedLenFeature((), tf.string, default_value="")
         example = tf.io.parse_single_example(record, {"image": text, "features": text, "shard": shard})
@@ -116,124 +131,140 @@ class FeatureCache:
         return image, example["features"]
 
     def unpack(self, features: tf.Tensor) -> tf.Tensor:
-        """The second half of `parse`: bytes -> features (views, h, w, C) of `dtype`."""
+        """The second half of `parse`: bytes -> features (num_augmentations, h, w, C) of `dtype`."""
         if self.compression == "zlib":
             features = tf.io.decode_compressed(features, compression_type="ZLIB")
         features = tf.io.decode_raw(features, tf.as_dtype(self.dtype))
         return tf.reshape(features, (self.num_augmentations, *self.feature_shape))
 
     def load(self, names: Sequence[str]) -> np.ndarray:
-        """The unmirrored stored features of a few images, (len(names), h, w, C), in that order.
+        """Reads the stored features of a few images, not augmented: (len(names), h, w, C), in the given order.
 
         Raises:
-            CacheError: it does not hold them all, or a shard is damaged.
+            CacheError: an image is not in the cache, or a shard is damaged.
         """
-        missing = [name for name in names if name not in self.images]
-        if missing:
-            raise CacheError(f"The cache {self.folder} does not hold {missing[0]} ({len(missing)} missing).")
-        found = {}
-        wanted = set(names)
+        if missing := [name for name in names if name not in self.images]:
+            raise CacheError(
+                f"The feature cache {self.folder} does not contain {missing[0]} ({len(missing):,} missing); "
+                "run `caption-tx features`."
+            )
+        loaded: dict[str, np.ndarray] = {}
+        requested = set(names)
         for path in self.paths_holding(names):
             try:
                 for record in without_tuning(tf.data.TFRecordDataset(path)):
-                    name, features = self.parse(record)
-                    if (text := name.numpy().decode()) in wanted:
-                        found[text] = features[0].numpy()
+                    name_tensor, features = self.parse(record)
+                    if (name := name_tensor.numpy().decode()) in requested:
+                        loaded[name] = features[0].numpy()
             except tf.errors.OpError as error:
-                raise CacheError(f"{path} is damaged: {_again(path)} ({error.message}).") from error
-        if lost := [name for name in names if name not in found]:
+                raise CacheError(f"{path} is damaged ({error.message}); {_repair(path)}.") from error
+        if lost := [name for name in names if name not in loaded]:
             paths = ", ".join(self.paths_holding(lost))
-            raise CacheError(f"{paths} is damaged, without {lost[0]}: {_again(paths)}.")
-        return np.stack([found[name] for name in names])
+            raise CacheError(f"{paths} is damaged: {lost[0]} is not in it; {_repair(paths)}.")
+        return np.stack([loaded[name] for name in names])
 
 
-def _again(path: str) -> str:
+def _repair(path: str) -> str:
     return f"delete {path.removesuffix('tfrecord')}json and run `caption-tx features` again"
 
 
 @contextlib.contextmanager
 def explain_damage(folder: str) -> Iterator[None]:
-    """Within it a damaged shard that TensorFlow meets becomes a CacheError that says what to do."""
+    """Turns TensorFlow's error about a damaged shard into a CacheError that says what to do."""
     try:
         yield
     except tf.errors.DataLossError as error:
         raise CacheError(
             f"A shard of the feature cache {folder} is damaged: {error.message.splitlines()[0]}. "
-            "`caption-tx features --merge` removes what is damaged; train again after it, and only those images are "
-            "encoded anew."
+            "Remove the damage with `caption-tx features --merge`; the next run encodes the lost images again."
         ) from error
 
 
 def read_manifest(cache: FeatureCache, shard: str) -> dict[str, Any]:
-    """A shard's manifest, checked against the cache and the size of the shard's file.
+    """Reads the manifest of a shard and checks it against the cache and the size of the records.
 
     Raises:
-        CacheError: either is damaged or missing, or the shard is of a cache with other settings.
+        CacheError: a file is damaged or missing, or the shard belongs to a cache with other settings.
     """
-    path, data = cache.path(shard, "json"), cache.path(shard)
+    path, records = cache.path(shard, "json"), cache.path(shard)
     manifest = read_json(path)
     if not isinstance(manifest.get("images"), dict):
         raise CacheError(f"{path} is damaged (no images); delete it and run `caption-tx features` again.")
     if manifest.get("cache", cache.digest) != cache.digest:
         raise CacheError(
-            f"{path} belongs to a cache with another key, other views or another compression than "
+            f"{path} belongs to a cache with another key, other augmentations or another compression than "
             f"{os.path.join(cache.folder, HEADER)}; delete it and run `caption-tx features` again."
         )
-    if (length := length_of(data)) is None or length != manifest.get("bytes"):
-        raise CacheError(f"{data} is missing or damaged; delete {path} and run `caption-tx features` again.")
+    if (size := file_size(records)) is None or size != manifest.get("bytes"):
+        raise CacheError(f"{records} is missing or damaged; delete {path} and run `caption-tx features` again.")
     return manifest
 
 
 def open_header(folder: str, key: dict[str, Any] | None = None) -> FeatureCache:
-    """A cache as its header says, without looking at its shards; raises as `open_cache`."""
+    """Opens a cache without its shards. Raises the errors of `open_cache`."""
     path = os.path.join(folder, HEADER)
     if not tf.io.gfile.exists(path):
-        raise CacheError(f"No feature cache in {folder}; make one with `caption-tx features`.")
+        raise CacheError(f"There is no feature cache in {folder}; make one with `caption-tx features`.")
     header = read_json(path)
-    found, compression = header.get("key"), header.get("compression", "none")
-    if not isinstance(found, dict) or header.get("views") not in range(1, 2**15):
+    cache_key, compression = header.get("key"), header.get("compression", "none")
+    if not isinstance(cache_key, dict) or header.get("views") not in range(1, 2**15):
         raise CacheError(f"{path} is damaged (no key or views); delete {folder} and run `caption-tx features` again.")
-    if key is not None and found != key:
-        names = [name for name in key if found.get(name) != key[name]]
-        differences = "; ".join(f"{name} is {found.get(name)!r}, wanted {key[name]!r}" for name in names)
-        raise CacheError(f"The feature cache {folder} was made otherwise: {differences}. Name another --cache.")
-    if found.get("storage") not in STORAGE_KEYS.values() or compression not in COMPRESSIONS:
-        raise CacheError(
-            f"{path} has storage {found.get('storage')!r} and compression {compression!r}, which this version of "
-            f"caption_tx does not know. Name another --cache."
+    if key is not None and cache_key != key:
+        differences = "; ".join(
+            f"{name} is {cache_key.get(name)!r}, expected {value!r}"
+            for name, value in key.items()
+            if cache_key.get(name) != value
         )
-    return FeatureCache(folder, found, header["views"], {}, {}, compression)
+        raise CacheError(
+            f"The feature cache {folder} does not fit the backbone: {differences}; choose another folder with --cache."
+        )
+    if cache_key.get("storage") not in STORAGE_KEYS.values() or compression not in COMPRESSIONS:
+        raise CacheError(
+            f"{path} has storage {cache_key.get('storage')!r} and compression {compression!r}, which this version of "
+            "caption_tx does not support; choose another folder with --cache."
+        )
+    return FeatureCache(folder, cache_key, header["views"], {}, {}, compression)
 
 
 def open_cache(folder: str, key: dict[str, Any] | None = None) -> FeatureCache:
-    """Opens a cache, and refuses one that another backbone made.
+    """Opens a cache.
+
+    Args:
+        folder: local or on a remote store.
+        key: `Backbone.key` that the cache must have. None accepts any.
 
     Raises:
-        CacheError: nothing there, damaged, or of another key; the message names the difference.
+        CacheError: there is no cache, it is damaged, or it has another key. The message names the difference.
+
+    Example:
+        >>> cache = open_cache("features")
+        >>> cache.load(["cat.jpg"]).shape
+        (1, 7, 7, 1024)
     """
     cache = open_header(folder, key)
-    files = Files(folder)
+    files = CacheFiles(folder)
 
-    def held(shard: str) -> tuple[str, ...]:
+    def images_of(shard: str) -> tuple[str, ...]:
         return tuple(read_manifest(cache, shard)["images"])
 
-    with ThreadPoolExecutor(_READERS) as pool:
-        return settle(cache, dict(zip(files.shards, pool.map(held, files.shards), strict=True)), files)
+    with ThreadPoolExecutor(_MANIFEST_READERS) as pool:
+        images = dict(zip(files.shards, pool.map(images_of, files.shards), strict=True))
+    return _resolve_duplicates(cache, images, files)
 
 
-def settle(cache: FeatureCache, held: dict[str, tuple[str, ...]], files: Files) -> FeatureCache:
-    """The cache with every image given to the first shard that holds it, and the lists of failures as one."""
-    owned: set[str] = set()
+def _resolve_duplicates(cache: FeatureCache, images: dict[str, tuple[str, ...]], files: CacheFiles) -> FeatureCache:
+    """The cache in which each image belongs to the first shard that contains it, with its list of failures."""
+    seen: set[str] = set()
     shards, duplicates = {}, {}
-    for shard, names in sorted(held.items()):
-        if again := tuple(name for name in names if name in owned):
-            duplicates[shard] = again
-            names = tuple(name for name in names if name not in owned)
-        owned.update(names)
+    for shard, names in sorted(images.items()):
+        if repeated := tuple(name for name in names if name in seen):
+            duplicates[shard] = repeated
+            names = tuple(name for name in names if name not in seen)
+        seen.update(names)
         shards[shard] = names
-    # That of an undivided run, `failed.json`, comes last in the list, and its reasons prevail.
+    # `failed.json`, which a run that is not divided among workers writes, is the last file and takes precedence.
     failed: dict[str, str] = {}
-    for name in files.failed:
-        failed |= read_json(os.path.join(cache.folder, name))
-    failed = {name: reason for name, reason in failed.items() if name not in owned}
-    return FeatureCache(cache.folder, cache.key, cache.num_augmentations, shards, failed, cache.compression, duplicates)
+    for file in files.failed:
+        failed |= read_json(os.path.join(cache.folder, file))
+    failed = {name: reason for name, reason in failed.items() if name not in seen}
+    return replace(cache, shards=shards, failed=failed, duplicates=duplicates)

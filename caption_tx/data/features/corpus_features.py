@@ -1,10 +1,11 @@
-"""Every image of a corpus through the backbone, once: alone, or one share of it beside other processes."""
+"""Encode the images of a corpus into a cache, in one process or divided among several."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from tqdm import tqdm
@@ -13,65 +14,43 @@ from caption_tx.config import SPLITS, Config
 from caption_tx.data.corpus.table import read_table
 from caption_tx.data.features.backbone import Backbone
 from caption_tx.data.features.cache import FeatureCache, open_cache
-from caption_tx.data.features.encoding import encode_images
+from caption_tx.data.features.encoding import EncodingOptions, encode_images
 from caption_tx.data.features.merging import merge_cache
 from caption_tx.data.images.image_source import ImageSource
 from caption_tx.errors import CacheError, ImageError
+
+_LOGGED_NAMES = 10
+
+
+def encoding_options(config: Config, **changes: Any) -> EncodingOptions:
+    """The `EncodingOptions` of a configuration, with changes such as `rank` and `world_size`."""
+    training = config.training
+    return EncodingOptions(training.flips, training.crops, training.compression, **changes)
 
 
 def encode_corpus(
     config: Config,
     folder: str | Path,
     log: Callable[[str], None] = print,
-    share: tuple[int, int] = (0, 1),
-    renew: bool = False,
+    rank: int = 0,
+    world_size: int = 1,
+    refresh: bool = False,
 ) -> FeatureCache:
-    """Encodes every image of the corpus that the cache in `folder` does not hold; returns the cache.
+    """Encodes every image of the corpus that is not in the cache yet, and returns the cache.
 
     Args:
-        share: (i, n), i from 0, encodes the i-th of n shares only; other processes may encode the others.
-        renew: encodes images anew whose file holds another picture by now.
+        folder: the cache's folder.
+        log: called with each message.
+        rank, world_size: encode every `world_size`-th image only, from image `rank`. Other processes may encode the
+            others at the same time.
+        refresh: encode images again whose file changed.
 
     Raises:
         ConfigError, CorpusError, CacheError: as `train`.
     """
-    return encode_splits(
-        config, str(folder), Backbone(config.backbone), read_table(config.corpus), SPLITS, log, share, renew
-    )
-
-
-def merge_corpus(config: Config, folder: str | Path, log: Callable[[str], None] = print) -> FeatureCache:
-    """Checks every record of a cache that several processes made, and that it holds the whole corpus.
-
-    Raises:
-        CorpusError: the captions cannot be read.
-        CacheError: there is no cache, or images of the corpus are neither held nor listed as unreadable.
-    """
+    options = encoding_options(config, rank=rank, world_size=world_size, refresh=refresh)
     table = read_table(config.corpus)
-    names = table["image"].unique()
-    cache = merge_cache(
-        str(folder), names, lambda shards, total: tqdm(shards, total=total, unit="shard", desc="checking")
-    )
-    for note in cache.notes:
-        log(note)
-    _tell_failed(cache, names, log)
-    key = cache.key
-    log(
-        f"{folder} holds features of {key.get('backbone')} {key.get('alpha')}, {key.get('feature_layer')}, "
-        f"{key.get('image_size')} pixels, {key.get('storage')}; every record is sound."
-    )
-    if cache.missing:
-        missing = set(cache.missing)
-        splits = table.drop_duplicates("image")
-        counts = splits["split"][splits["image"].isin(missing)].value_counts()
-        for name in cache.missing[:10]:
-            log(f"Not there: {name}")
-        raise CacheError(
-            f"{len(missing):,} images of the corpus are not in {folder} "
-            f"({', '.join(f'{count:,} of {split}' for split, count in counts.items())}); `caption-tx features` encodes "
-            "them, all together or share by share."
-        )
-    return cache
+    return encode_splits(config, str(folder), Backbone(config.backbone), table, SPLITS, log, options)
 
 
 def encode_splits(
@@ -81,35 +60,87 @@ def encode_splits(
     table: pd.DataFrame,
     splits: Sequence[str],
     log: Callable[[str], None],
-    share: tuple[int, int] = (0, 1),
-    renew: bool = False,
+    options: EncodingOptions | None = None,
 ) -> FeatureCache:
-    """The cache with every readable image of these splits; split by split, so that a shard holds one split."""
+    """Encodes the images of some splits. One split follows another, so that nearly every shard has only one.
+
+    Args:
+        table: a corpus, as `read_corpus` returns it.
+        options: replaces those of the configuration; see `encoding_options`.
+    """
     names = [name for split in splits for name in table["image"][table["split"] == split].unique()]
     cache = encode_images(
         names,
         config.corpus.images,
         folder,
         backbone,
-        flips=config.training.flips,
-        crops=config.training.crops,
+        options or encoding_options(config),
         progress=lambda images, total: tqdm(images, total=total, unit="image", desc="features", disable=not total),
-        shard=share,
-        compression=config.training.compression,
-        renew=renew,
     )
     for note in cache.notes:
         log(note)
-    _tell_failed(cache, names, log)
+    _log_failed(cache, names, log)
+    return cache
+
+
+def open_complete_cache(
+    folder: str, backbone: Backbone, table: pd.DataFrame, splits: Sequence[str], log: Callable[[str], None]
+) -> FeatureCache:
+    """Opens the cache that several workers made with `encode_splits`, once all of them are done.
+
+    Raises:
+        CacheError: images are missing, because other workers wrote to another folder.
+    """
+    cache = open_cache(folder, backbone.key)
+    names = list(table["image"][table["split"].isin(splits)].unique())
+    if missing := [name for name in names if name not in cache.images and name not in cache.failed]:
+        raise CacheError(
+            f"{len(missing):,} images that other workers encoded are not in {folder}, for example '{missing[0]}'; "
+            "choose a --cache folder that all workers share."
+        )
+    _log_failed(cache, names, log)
+    return cache
+
+
+def merge_corpus(config: Config, folder: str | Path, log: Callable[[str], None] = print) -> FeatureCache:
+    """Merges a cache that several processes made, and checks that it contains the whole corpus.
+
+    Raises:
+        CorpusError: the captions cannot be read.
+        CacheError: there is no cache, or images of the corpus are neither encoded nor listed as unreadable.
+    """
+    table = read_table(config.corpus)
+    names = table["image"].unique()
+    cache = merge_cache(
+        str(folder), names, lambda shards, total: tqdm(shards, total=total, unit="shard", desc="checking")
+    )
+    for note in cache.notes:
+        log(note)
+    _log_failed(cache, names, log)
+    key = cache.key
+    log(
+        f"{folder} contains features of {key.get('backbone')} {key.get('alpha')}, {key.get('feature_layer')}, "
+        f"{key.get('image_size')} pixels, {key.get('storage')}; all records are valid."
+    )
+    if cache.missing:
+        images = table.drop_duplicates("image")
+        counts = images["split"][images["image"].isin(set(cache.missing))].value_counts()
+        for name in cache.missing[:_LOGGED_NAMES]:
+            log(f"Missing: {name}")
+        raise CacheError(
+            f"{len(cache.missing):,} images of the corpus are not in {folder} "
+            f"({', '.join(f'{count:,} of {split}' for split, count in counts.items())}); encode them with "
+            "`caption-tx features`."
+        )
     return cache
 
 
 def find_unreadable(
     images: ImageSource, names: Sequence[str], size: int, log: Callable[[str], None] = print
 ) -> dict[str, str]:
-    """Reads every image once; the unreadable ones with their reason."""
+    """Reads every image once, and returns the unreadable ones and why."""
 
-    def problem(name: str) -> str | None:
+    def find_problem(name: str) -> str | None:
         try:
             images.read_image(name, size)
         except ImageError as error:
@@ -117,47 +148,20 @@ def find_unreadable(
         return None
 
     with ThreadPoolExecutor() as pool:
-        found = tqdm(pool.map(problem, names), total=len(names), unit="image", desc="reading")
-        failed = {name: reason for name, reason in zip(names, found, strict=True) if reason}
-    _tell(failed, log, "left_out.csv in the workdir")
+        problems = tqdm(pool.map(find_problem, names), total=len(names), unit="image", desc="reading")
+        failed = {name: problem for name, problem in zip(names, problems, strict=True) if problem}
+    _log_skipped(failed, log, "left_out.csv in the workdir")
     return failed
 
 
-def encode_together(
-    config: Config,
-    folder: str,
-    backbone: Backbone,
-    table: pd.DataFrame,
-    splits: Sequence[str],
-    log: Callable[[str], None],
-    share: tuple[int, int],
-    barrier: Callable[[], None],
-) -> FeatureCache:
-    """As `encode_splits`, each worker its share; all of them return the same cache.
-
-    Raises:
-        CacheError: images are missing that other workers encoded: they do not write to this folder.
-    """
-    encode_splits(config, folder, backbone, table, splits, log, share)
-    barrier()
-    cache = open_cache(folder, backbone.key)
-    names = list(table["image"][table["split"].isin(splits)].unique())
-    if missing := [name for name in names if name not in cache.images and name not in cache.failed]:
-        raise CacheError(
-            f"{len(missing):,} images that other workers encoded are not in {folder}, '{missing[0]}' for one; name a "
-            "--cache that all workers share."
-        )
-    _tell_failed(cache, names, log)
-    return cache
+def _log_failed(cache: FeatureCache, names: Sequence[str], log: Callable[[str], None]) -> None:
+    requested = set(names)
+    failed = {name: reason for name, reason in cache.failed.items() if name in requested}
+    _log_skipped(failed, log, cache.folder)
 
 
-def _tell_failed(cache: FeatureCache, names: Sequence[str], log: Callable[[str], None]) -> None:
-    wanted = set(names)
-    _tell({name: reason for name, reason in cache.failed.items() if name in wanted}, log, cache.folder)
-
-
-def _tell(failed: dict[str, str], log: Callable[[str], None], where: str) -> None:
-    for name in sorted(failed)[:10]:
+def _log_skipped(failed: dict[str, str], log: Callable[[str], None], where: str) -> None:
+    for name in sorted(failed)[:_LOGGED_NAMES]:
         log(f"Skipped: {failed[name]}")
-    if len(failed) > 10:
-        log(f"... and {len(failed) - 10:,} more; all are listed in {where}.")
+    if len(failed) > _LOGGED_NAMES:
+        log(f"... and {len(failed) - _LOGGED_NAMES:,} more; all are listed in {where}.")

@@ -1,4 +1,4 @@
-"""The last step after encoding, above all after several processes did: check a cache, and make it one."""
+"""Check a cache, above all one that several workers made, and merge it: the last step after encoding."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import tensorflow as tf
@@ -14,94 +14,107 @@ from google.protobuf.message import DecodeError
 
 from caption_tx.data.features.cache import FeatureCache, open_cache, open_header, read_manifest
 from caption_tx.data.features.shards import (
-    Files,
+    CacheFiles,
     ShardWriter,
+    is_abandoned,
     is_of_dead_process,
-    is_old,
+    parse_entry,
     read_json,
     read_record,
     remove,
-    renamed,
-    write_file,
+    with_new_token,
+    write_json,
 )
 from caption_tx.errors import CacheError
 from caption_tx.threads import without_tuning
 
 Progress = Callable[[Iterable, int], Iterable]
+"""Wraps an iterable, given its length, e.g. with `tqdm`."""
+
+
+@dataclass(frozen=True)
+class _CheckedShard:
+    """The result of reading a shard.
+
+    Attributes:
+        shard: its name.
+        valid: images whose records are valid.
+        images: the images of its manifest.
+        problem: what is wrong with it, or None.
+    """
+
+    shard: str
+    valid: list[str]
+    images: dict[str, Any]
+    problem: str | None
 
 
 def merge_cache(folder: str, names: Iterable[str] | None = None, progress: Progress | None = None) -> FeatureCache:
-    """Checks every record of a cache, and removes what is damaged, double, or left behind.
+    """Checks every record of a cache and removes damaged records, duplicates and files of killed runs.
 
-    No other process may be at work on the cache meanwhile, encoding or training. A damaged shard is
-    replaced by one with the records before the damage; the images that are lost with it are encoded
-    again by the next run of `caption-tx features`. An image that several shards hold stays in the
-    first of them. The lists of unreadable images become one.
+    No other process may use the cache at the same time. A damaged shard is replaced by one with the records before
+    the damage. The next run of `caption-tx features` encodes the lost images again. An image in several shards
+    stays in the first one. The lists of unreadable images are merged into one.
 
     Args:
-        names: the images of the corpus; those neither held nor failed become `missing` of the result.
-        progress: wraps an iterable of shards and its length, e.g. `tqdm`.
+        names: the images of the corpus. Those that were neither encoded nor failed are `missing` in the result.
+        progress: wraps an iterable of shards, given its length, e.g. with `tqdm`.
 
     Returns:
-        The cache; its `notes` tell, a line each, what was changed.
+        The cache. Its `notes` say what was changed, one line each.
 
     Raises:
         CacheError: there is no cache, or its header is damaged.
     """
     cache = open_header(folder)
-    files = Files(folder)
+    files = CacheFiles(folder)
     notes: list[str] = []
-    owned: set[str] = set()
-    stream: Iterable = _check_all(cache, files.shards)
-    for shard, sound, images, problem in stream if progress is None else progress(stream, len(files.shards)):
-        keep = [name for name in sound if name not in owned]
-        owned.update(keep)
-        if problem is None and len(keep) == len(images):
+    merged: set[str] = set()
+    results: Iterable = _check_shards(cache, files.shards)
+    for result in results if progress is None else progress(results, len(files.shards)):
+        keep = [name for name in result.valid if name not in merged]
+        merged.update(keep)
+        if result.problem is None and len(keep) == len(result.images):
             continue
-        double = len(sound) - len(keep)
-        rewrite_shard(cache, shard, keep, images)
-        if problem is not None:
-            kept = f"kept {len(sound)} of its {len(images)} images" if sound else "removed it"
-            notes.append(f"{problem}; {kept}. Run `caption-tx features` again to encode those that are lost.")
-        if double:
-            notes.append(f"{cache.path(shard)}: removed {double} images that another shard holds too.")
-    notes += remove_leftovers(folder, every=True)
-    _merge_failures(folder, owned)
-    joined = open_cache(folder)
-    missing = tuple(name for name in dict.fromkeys(names or ()) if name not in owned and name not in joined.failed)
-    return replace(joined, notes=tuple(notes), missing=missing)
+        duplicates = len(result.valid) - len(keep)
+        rewrite_shard(cache, result.shard, keep, result.images)
+        if result.problem is not None:
+            outcome = f"kept {len(result.valid)} of {len(result.images)} images" if result.valid else "removed it"
+            notes.append(f"{result.problem}: {outcome}. Run `caption-tx features` again to encode the lost images.")
+        if duplicates:
+            notes.append(f"{cache.path(result.shard)}: removed {duplicates} images that another shard contains.")
+    notes += remove_leftovers(folder, after_all=True)
+    _merge_failures(folder, merged)
+    cache = open_cache(folder)
+    missing = tuple(name for name in dict.fromkeys(names or ()) if name not in merged and name not in cache.failed)
+    return replace(cache, notes=tuple(notes), missing=missing)
 
 
-def _check_all(cache: FeatureCache, shards: list[str]) -> Iterator[tuple[str, list[str], dict[str, Any], str | None]]:
-    """(shard, names of its sound records, images of its manifest, what is wrong with it) of each shard, in order."""
-
-    def check(shard: str) -> tuple[str, list[str], dict[str, Any], str | None]:
-        return shard, *_check(cache, shard)
-
+def _check_shards(cache: FeatureCache, shards: list[str]) -> Iterator[_CheckedShard]:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        yield from pool.map(check, shards)
+        yield from pool.map(lambda shard: _check_shard(cache, shard), shards)
 
 
-def _check(cache: FeatureCache, shard: str) -> tuple[list[str], dict[str, Any], str | None]:
+def _check_shard(cache: FeatureCache, shard: str) -> _CheckedShard:
     problem = None
     try:
         images = read_manifest(cache, shard)["images"]
     except CacheError as error:
-        problem, _, _ = str(error).partition(";")  # without what to do about it, which follows here
-        images = _images_despite(cache, shard)
-    sound: dict[str, None] = {}
+        problem, _, _ = str(error).partition(";")  # without its advice, which `merge_cache` replaces
+        images = _images_despite_damage(cache, shard)
+    valid: dict[str, None] = {}
     records = 0
-    for name, features in _records(cache, shard):
+    for name, features in _read_records(cache, shard):
         records += 1
-        if name in images and _is_whole(cache, features):
-            sound[name] = None
-    if problem is None and not len(sound) == len(images) == records:
+        if name in images and _is_complete(cache, features):
+            valid[name] = None
+    if problem is None and not len(valid) == len(images) == records:
         problem = f"{cache.path(shard)} is damaged"
-    return list(sound), images, problem
+    return _CheckedShard(shard, list(valid), images, problem)
 
 
-def _images_despite(cache: FeatureCache, shard: str) -> dict[str, Any]:
-    """The images of a manifest that its shard does not fit, as long as both are of this cache."""
+def _images_despite_damage(cache: FeatureCache, shard: str) -> dict[str, Any]:
+    """The images of a manifest that does not fit its records, if it belongs to this cache."""
     try:
         manifest = read_json(cache.path(shard, "json"))
     except CacheError:
@@ -110,16 +123,16 @@ def _images_despite(cache: FeatureCache, shard: str) -> dict[str, Any]:
     return images if isinstance(images, dict) and manifest.get("cache", cache.digest) == cache.digest else {}
 
 
-def _records(cache: FeatureCache, shard: str) -> Iterator[tuple[str, bytes]]:
-    """(name, features as stored) of the records before the first one that cannot be read."""
+def _read_records(cache: FeatureCache, shard: str) -> Iterator[tuple[str, bytes]]:
+    """Yields (name, features as stored) of the records before the first one that cannot be read."""
     try:
-        for record in without_tuning(tf.data.TFRecordDataset(cache.path(shard))):  # checks each record's CRC
+        for record in without_tuning(tf.data.TFRecordDataset(cache.path(shard))):  # checks the CRC of each record
             yield read_record(record.numpy())
     except (tf.errors.OpError, DecodeError, ValueError, IndexError):
         return
 
 
-def _is_whole(cache: FeatureCache, features: bytes) -> bool:
+def _is_complete(cache: FeatureCache, features: bytes) -> bool:
     try:
         return len(zlib.decompress(features) if cache.compression == "zlib" else features) == cache.record_bytes
     except zlib.error:
@@ -127,16 +140,14 @@ def _is_whole(cache: FeatureCache, features: bytes) -> bool:
 
 
 def rewrite_shard(cache: FeatureCache, shard: str, keep: list[str], images: dict[str, Any]) -> None:
-    """Replaces a shard by one that holds `keep` only; killed in between, it leaves both, which is no harm."""
-    if wanted := set(keep):
-        writer = ShardWriter(cache.folder, renamed(shard), cache.digest)
+    """Replaces a shard by one with the images `keep`. A process that is killed here leaves both, which is harmless."""
+    if remaining := set(keep):
+        writer = ShardWriter(cache.folder, with_new_token(shard), cache.digest)
         try:
-            for name, features in _records(cache, shard):
-                if name in wanted and _is_whole(cache, features):
-                    wanted.remove(name)
-                    entry = images[name]
-                    content, stamp = entry if isinstance(entry, list) else (entry, None)
-                    writer.add(name, content, stamp, features)
+            for name, features in _read_records(cache, shard):
+                if name in remaining and _is_complete(cache, features):
+                    remaining.remove(name)
+                    writer.add(name, *parse_entry(images[name]), features)
             writer.close()
         finally:
             writer.abort()
@@ -144,30 +155,34 @@ def rewrite_shard(cache: FeatureCache, shard: str, keep: list[str], images: dict
     remove(cache.path(shard))
 
 
-def _merge_failures(folder: str, owned: set[str]) -> None:
+def _merge_failures(folder: str, encoded: set[str]) -> None:
     failed: dict[str, str] = {}
-    for name in (found := Files(folder).failed):
-        failed |= read_json(os.path.join(folder, name))
-    failed = {name: reason for name, reason in failed.items() if name not in owned}
+    files = CacheFiles(folder).failed
+    for file in files:
+        failed |= read_json(os.path.join(folder, file))
+    failed = {name: reason for name, reason in failed.items() if name not in encoded}
     if failed:
-        write_file(os.path.join(folder, "failed.json"), failed)
-    for name in found:
-        if name != "failed.json" or not failed:
-            remove(os.path.join(folder, name))
+        write_json(os.path.join(folder, "failed.json"), failed)
+    for file in files:
+        if file != "failed.json" or not failed:
+            remove(os.path.join(folder, file))
 
 
-def remove_leftovers(folder: str, every: bool = False) -> list[str]:
-    """Removes temporary files of dead processes of this machine.
+def remove_leftovers(folder: str, after_all: bool = False) -> list[str]:
+    """Removes the temporary files of dead processes of this machine.
 
-    With `every`, also those that are old, and records without a manifest; then returns a line on each
-    file that stays, because its process may be at work.
+    Args:
+        after_all: also remove abandoned files, and records without a manifest: all runs have ended.
+
+    Returns:
+        With `after_all`, a line for each file that was kept because a process may still be writing it.
     """
-    files = Files(folder)
+    files = CacheFiles(folder)
     notes = []
-    for name in files.temporary + (files.orphans if every else []):
+    for name in files.temporary + (files.orphans if after_all else []):
         path = os.path.join(folder, name)
-        if is_of_dead_process(path) or (every and is_old(path)):
+        if is_of_dead_process(path) or (after_all and is_abandoned(path)):
             remove(path)
-        elif every:
-            notes.append(f"{path} was left where it is, since a process may still be writing it.")
+        elif after_all:
+            notes.append(f"Kept {path}: a process may still be writing it.")
     return notes

@@ -83,9 +83,11 @@ def _encode_share(
 ) -> None:
     """Runs on a node."""
     ray_cluster.prepare_worker(environment, cpus)
-    from caption_tx.data.features.corpus_features import encode_splits
+    from caption_tx.data.features.corpus_features import encode_splits, encoding_options
 
-    encode_splits(config, folder, *_backbone_and_table(config), SPLITS, lambda text: None, share)
+    rank, world_size = share
+    options = encoding_options(config, rank=rank, world_size=world_size)
+    encode_splits(config, folder, *_backbone_and_table(config), SPLITS, lambda text: None, options)
 
 
 @functools.lru_cache(maxsize=1)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from caption_tx.data.batches.packing import pack_captions
-from caption_tx.data.features.encoding import encode_images
+from caption_tx.data.features.encoding import EncodingOptions, encode_images
 from caption_tx.data.text.tokenizer import TokenLists
 from caption_tx.data.text.vocabulary import END, START
 
@@ -52,11 +52,11 @@ def packed(pack):
 def cache(folder, packed, backbone, tmp_path_factory):
     """Features of the images and of their mirror images."""
     path = str(tmp_path_factory.mktemp("cache"))
-    return encode_images(packed.images, folder, path, backbone, flips=True)
+    return encode_images(packed.images, folder, path, backbone, EncodingOptions(flips=True))
 
 
 @pytest.fixture(scope="session")
 def sharded(folder, packed, backbone, tmp_path_factory):
     """The same features in six shards."""
     path = str(tmp_path_factory.mktemp("sharded"))
-    return encode_images(packed.images, folder, path, backbone, flips=True, batch_size=4, shard_size=4)
+    return encode_images(packed.images, folder, path, backbone, EncodingOptions(flips=True, batch_size=4, shard_size=4))

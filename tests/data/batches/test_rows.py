@@ -10,7 +10,7 @@ import tensorflow as tf
 from caption_tx.data.batches import rows as rows_module
 from caption_tx.data.batches.batching import packed_batches
 from caption_tx.data.batches.rows import RowOptions, cached_rows, image_rows
-from caption_tx.data.features.encoding import encode_images
+from caption_tx.data.features.encoding import EncodingOptions, encode_images
 from caption_tx.data.images.decoding import read_image
 from caption_tx.data.images.sources import open_images
 from caption_tx.data.text.vocabulary import END, PAD, START, UNK
@@ -22,7 +22,7 @@ UNCOUNTED = (PAD, UNK)
 @pytest.mark.parametrize("seed", [None, 5])
 def test_features_that_fit_in_memory_are_read_once(folder, packed, backbone, tmp_path, monkeypatch, seed):
     """Without the shards, a second epoch works only if the first one filled the memory."""
-    cache = encode_images(packed.images, folder, str(tmp_path), backbone, flips=True)
+    cache = encode_images(packed.images, folder, str(tmp_path), backbone, EncodingOptions(flips=True))
     size = IMAGES * cache.record_bytes
     datasets = []
     for limit in (size, size - 1):
@@ -69,7 +69,7 @@ def test_flips_are_drawn_anew_in_every_epoch(cache, packed):
 
 
 def test_all_requested_augmentations_are_drawn_and_no_others(folder, packed, backbone, tmp_path):
-    cropped = encode_images(packed.images, folder, str(tmp_path), backbone, flips=True, crops=3)
+    cropped = encode_images(packed.images, folder, str(tmp_path), backbone, EncodingOptions(flips=True, crops=3))
     stored = {}
     for record in tf.data.TFRecordDataset(cropped.paths_holding(cropped.images)):
         name, augmented = cropped.parse(record)

@@ -1,4 +1,4 @@
-"""The frozen backbone, and the number formats of its features."""
+"""The frozen backbone and the number formats of its features."""
 
 import dataclasses
 from pathlib import Path
@@ -21,7 +21,7 @@ from caption_tx.data.images.decoding import read_image
 from caption_tx.errors import ConfigError
 
 
-def test_quantizing_is_off_by_half_a_step_at_most():
+def test_quantizing_is_off_by_at_most_half_a_step():
     activations = np.linspace(0, 6, 10_007, dtype=np.float32)
     stored = np.asarray(quantize(activations))
     assert stored.dtype == np.uint8
@@ -35,15 +35,15 @@ def test_backbone_scales_its_own_input(backbone, backbone_config):
     plain.load_weights(backbone_config.weights)
     cut = keras.Model(plain.input, plain.get_layer(backbone_config.feature_layer).output)
     images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
-    wanted = np.asarray(cut(images / np.float32(127.5) - 1))
-    assert wanted.std() > 0.1
-    assert backbone.feature_shape == wanted.shape[1:]
+    expected = np.asarray(cut(images / np.float32(127.5) - 1))
+    assert expected.std() > 0.1
+    assert backbone.feature_shape == expected.shape[1:]
     assert not backbone.network.trainable_variables
-    np.testing.assert_allclose(backbone.network(images.astype(np.float32)), wanted, atol=1e-4)
-    np.testing.assert_allclose(dequantize(backbone.encode(images)), wanted, atol=RELU6_SCALE / 2 + 1e-4)
+    np.testing.assert_allclose(backbone.network(images.astype(np.float32)), expected, atol=1e-4)
+    np.testing.assert_allclose(dequantize(backbone.encode(images)), expected, atol=RELU6_SCALE / 2 + 1e-4)
 
 
-def test_key_tells_weights_layers_and_sizes_apart_but_not_files(backbone_config, backbone, tmp_path):
+def test_the_key_depends_on_weights_layer_and_size_but_not_on_the_file(backbone_config, backbone, tmp_path):
     copy = tmp_path / "copy.weights.h5"
     copy.write_bytes(Path(backbone_config.weights).read_bytes())
     assert Backbone(backbone_config, str(copy)).key == backbone.key
@@ -53,44 +53,48 @@ def test_key_tells_weights_layers_and_sizes_apart_but_not_files(backbone_config,
     assert Backbone(backbone_config, str(tmp_path / "other.weights.h5")).digest != backbone.digest
 
 
-def test_environment_variable_names_the_weights(backbone_config, backbone, monkeypatch):
+def test_the_environment_variable_names_the_weights(backbone_config, backbone, monkeypatch):
     monkeypatch.setenv(WEIGHTS_ENV_VAR, backbone_config.weights)
     assert Backbone(dataclasses.replace(backbone_config, weights="imagenet")).digest == backbone.digest
 
 
 @pytest.mark.parametrize(
-    ("layer", "told"),
-    [("conv_pw_99_relu", "near it: conv_pw_9_relu"), ("input_layer", "conv_pw_13_relu"), ("reshape_1", "lasting name")],
+    ("layer", "message"),
+    [
+        ("conv_pw_99_relu", "did you mean conv_pw_9_relu"),
+        ("input_layer", "conv_pw_13_relu"),
+        ("reshape_1", "fixed name"),
+    ],
 )
-def test_unknown_feature_layer_is_refused_with_those_there_are(backbone_config, layer, told):
-    with pytest.raises(ConfigError, match=rf"feature_layer.*{layer}.*{told}"):
+def test_the_error_of_an_unknown_feature_layer_lists_the_layers(backbone_config, layer, message):
+    with pytest.raises(ConfigError, match=rf"feature_layer.*{layer}.*{message}"):
         Backbone(dataclasses.replace(backbone_config, feature_layer=layer))
 
 
-def test_features_outside_0_to_6_are_never_stored_as_8_bits(backbone_config):
+def test_features_outside_0_to_6_are_never_stored_as_uint8(backbone_config):
     config = dataclasses.replace(backbone_config, feature_layer="conv_pw_3")
-    found = Backbone(config)
-    assert found.config.storage == "float16"
-    assert found.encode(np.zeros((1, 32, 32, 3), np.uint8)).dtype == tf.float16
+    backbone = Backbone(config)
+    assert backbone.config.storage == "float16"
+    assert backbone.encode(np.zeros((1, 32, 32, 3), np.uint8)).dtype == tf.float16
     with pytest.raises(ConfigError, match=r"uint8.*\[0, 6\].*conv_pw_3"):
         Backbone(dataclasses.replace(config, storage="uint8"))
 
 
-def test_missing_weights_are_named(backbone_config):
+def test_the_error_of_missing_weights_names_them(backbone_config):
     with pytest.raises(ConfigError, match=r"nowhere\.h5"):
         Backbone(backbone_config, "nowhere.h5")
 
 
-def test_weights_of_another_network_are_refused(backbone_config, tmp_path):
-    with pytest.raises(ConfigError, match=r"random\.weights\.h5 do not fit MobileNet with alpha 0\.5") as refused:
+def test_weights_of_another_network_are_rejected(backbone_config, tmp_path):
+    with pytest.raises(ConfigError, match=r"random\.weights\.h5 do not fit MobileNet with alpha 0\.5") as error_info:
         Backbone(dataclasses.replace(backbone_config, alpha=0.5))
-    assert len(str(refused.value).splitlines()) == 1
+    assert len(str(error_info.value).splitlines()) == 1
     (tmp_path / "text.weights.h5").write_text("not HDF5")
     with pytest.raises(ConfigError, match=r"text\.weights\.h5 do not fit"):
         Backbone(backbone_config, str(tmp_path / "text.weights.h5"))
 
 
-def test_kernel_of_zeros_is_refused_where_it_is_needed(backbone_config, tmp_path):
+def test_a_needed_kernel_of_zeros_is_rejected(backbone_config, tmp_path):
     network = keras.applications.MobileNet(input_shape=(32, 32, 3), alpha=0.25, include_top=False, weights=None)
     network.load_weights(backbone_config.weights)
     kernel = network.get_layer("conv_pw_4").kernel
@@ -98,12 +102,12 @@ def test_kernel_of_zeros_is_refused_where_it_is_needed(backbone_config, tmp_path
     path = str(tmp_path / "zeros.weights.h5")
     network.save_weights(path)
     Backbone(backbone_config, path)
-    with pytest.raises(ConfigError, match=r"zeros for layer 'conv_pw_4'.*conv_pw_4_relu"):
+    with pytest.raises(ConfigError, match=r"all zeros for layer 'conv_pw_4'.*conv_pw_4_relu"):
         Backbone(dataclasses.replace(backbone_config, feature_layer="conv_pw_4_relu"), path)
 
 
 @pytest.mark.parametrize("storage", ["float16", "float32"])
-def test_floats_are_kept_as_they_are(storage):
+def test_floats_are_stored_unchanged(storage):
     activations = np.random.default_rng(0).uniform(0, 6, (3, 5, 7)).astype(np.float32)
     stored = np.asarray(quantize(activations, storage))
     assert stored.dtype == storage
@@ -113,7 +117,7 @@ def test_floats_are_kept_as_they_are(storage):
 
 
 @pytest.mark.parametrize("storage", STORAGES)
-def test_storage_decides_dtype_and_key_and_nothing_else(backbone_config, backbone, storage):
+def test_storage_affects_only_dtype_and_key(backbone_config, backbone, storage):
     other = Backbone(dataclasses.replace(backbone_config, storage=storage))
     images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
     features = other.encode(images)
@@ -124,18 +128,18 @@ def test_storage_decides_dtype_and_key_and_nothing_else(backbone_config, backbon
     assert other.key == backbone.key | {"storage": STORAGE_KEYS[storage]}
 
 
-def test_the_key_of_8_bits_is_that_of_the_caches_there_are(backbone):
+def test_the_key_of_uint8_is_that_of_existing_caches(backbone):
     assert backbone.key["storage"] == "uint8, scale 6/255"
 
 
 @pytest.mark.parametrize("storage", STORAGES)
-def test_both_ways_work_inside_a_graph(storage):
+def test_quantize_and_dequantize_work_in_a_graph(storage):
     activations = tf.random.stateless_uniform((2, 3), (1, 2), 0.0, 6.0)
     there_and_back = tf.function(lambda values: dequantize(quantize(values, storage)))
     np.testing.assert_allclose(there_and_back(activations), activations, atol=RELU6_SCALE / 2 + 1e-6)
 
 
-def test_published_mobilenet_sees_a_photograph_alike_in_any_file_format(shared, tmp_path):
+def test_published_mobilenet_gives_similar_features_for_any_file_format(shared, tmp_path):
     weights = shared / "weights" / "mobilenet_0_25_224_no_top.weights.h5"
     backbone = Backbone(BackboneConfig(alpha=0.25, image_size=96, weights=str(weights)))
     assert backbone.feature_shape == (3, 3, 256)
@@ -152,7 +156,7 @@ def test_published_mobilenet_sees_a_photograph_alike_in_any_file_format(shared, 
     assert features.std() > 0.2
 
 
-def test_what_keras_tells_of_a_download_stays_out_of_the_captions(backbone_config, monkeypatch, capsys):
+def test_keras_prints_the_download_progress_to_stderr(backbone_config, monkeypatch, capsys):
     def download(*_, **__):
         keras.utils.Progbar(7).update(7)
         raise OSError("no network\nat all")

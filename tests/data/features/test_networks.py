@@ -1,4 +1,4 @@
-"""Backbones of every family: each sees its pictures scaled as Keras scales them, and is cut where it can be."""
+"""Every family of networks: input scaling as in Keras, and the layers where a network can be cut."""
 
 import importlib
 
@@ -14,8 +14,8 @@ from caption_tx.data.features.networks import (
     NETWORKS,
     copy_weights,
     cut_network,
+    input_scaling,
     make_network,
-    scaling_of,
 )
 from caption_tx.data.images.decoding import read_image
 from caption_tx.errors import ConfigError
@@ -28,44 +28,44 @@ MODULE_OF = {
 
 
 def module_of(name):
-    """The module of `keras.applications` that a network's `preprocess_input` stands in."""
+    """The module of `keras.applications` with a network's `preprocess_input`."""
     families = {"EfficientNetV2": "efficientnet_v2", "EfficientNetB": "efficientnet", "ConvNeXt": "convnext"}
     families |= {"DenseNet": "densenet"}
-    found = MODULE_OF.get(name) or next((module for family, module in families.items() if name.startswith(family)), "")
-    if not found:
-        found = "resnet_v2" if name.startswith("ResNet") else name.lower()
-    return importlib.import_module(f"keras.applications.{found}")
+    module = MODULE_OF.get(name) or next((families[family] for family in families if name.startswith(family)), "")
+    if not module:
+        module = "resnet_v2" if name.startswith("ResNet") else name.lower()
+    return importlib.import_module(f"keras.applications.{module}")
 
 
 @pytest.fixture(scope="module")
 def photograph():
-    """A picture with every channel different, as `read_image` gives it."""
+    """An image with three different channels, as `read_image` returns it."""
     y, x = np.mgrid[0:64, 0:64]
     return np.stack([4 * x, 4 * y, 255 - 2 * (x + y)], axis=-1).astype(np.uint8)
 
 
-def test_every_network_of_keras_is_known_and_none_else():
+def test_exactly_the_networks_of_keras_are_supported():
     names = [name for name in dir(keras.applications) if name[0].isupper()]
     assert sorted(NETWORKS) == sorted(names)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_pictures_are_scaled_as_keras_scales_them(name, photograph):
+def test_images_are_scaled_as_in_keras(name, photograph):
     images = photograph[None].astype(np.float32)
-    wanted = module_of(name).preprocess_input(images.copy())
-    found = np.asarray(NETWORKS[name][0](images))
-    np.testing.assert_allclose(found, wanted, atol=1e-4)
+    expected = module_of(name).preprocess_input(images.copy())
+    scaled = np.asarray(NETWORKS[name][0](images))
+    np.testing.assert_allclose(scaled, expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["VGG16", "DenseNet121", "InceptionV3"])
-def test_a_real_photograph_is_scaled_as_keras_scales_it(shared, name):
+def test_a_real_photograph_is_scaled_as_in_keras(shared, name):
     path = next((shared / "data" / "flickr8k" / "images").glob("*.jpg"))
     images = read_image(str(path), 64)[1][None].astype(np.float32)
     np.testing.assert_allclose(NETWORKS[name][0](images), module_of(name).preprocess_input(images.copy()), atol=1e-4)
 
 
 def save_random(name, folder, size, with_top=False, **more):
-    """A file of random weights of a network, and its settings."""
+    """Saves random weights of a network; returns its settings and the network."""
     keras.utils.set_random_seed(0)
     config = BackboneConfig(name, image_size=size, weights=str(folder / "random.weights.h5"), **more)
     network = make_network(config, with_top)
@@ -82,74 +82,74 @@ def save_random(name, folder, size, with_top=False, **more):
         ("ConvNeXtTiny", 64, (2, 2, 768), "output", "float16", {}),
     ],
 )
-def test_families_give_their_last_feature_map(tmp_path, photograph, name, size, shape, layer, storage, more):
+def test_the_default_feature_layer_of_each_family(tmp_path, photograph, name, size, shape, layer, storage, more):
     config, network = save_random(name, tmp_path, size, **more)
     backbone = Backbone(config)
     assert (backbone.feature_shape, backbone.config.feature_layer, backbone.config.storage) == (shape, layer, storage)
     assert backbone.key["backbone"] == name
     images = np.resize(photograph, (1, size, size, 3))
-    wanted = network(module_of(name).preprocess_input(images.astype(np.float32)), training=False)
-    found = backbone.network(images.astype(np.float32))
-    assert np.std(wanted) > 0
-    np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-3 * float(np.abs(wanted).max()))
-    # What was decided decides the same again, as a bundle needs it.
+    expected = network(module_of(name).preprocess_input(images.astype(np.float32)), training=False)
+    features = backbone.network(images.astype(np.float32))
+    assert np.std(expected) > 0
+    np.testing.assert_allclose(features, expected, rtol=1e-3, atol=1e-3 * float(np.abs(expected).max()))
+    # A bundle stores the resolved settings: they must give the same key.
     assert Backbone(backbone.config).key == backbone.key
 
 
-def test_a_layer_of_the_classifier_gives_a_grid_of_one_cell(tmp_path, photograph):
+def test_a_classifier_layer_is_a_grid_of_one_cell(tmp_path, photograph):
     config, network = save_random("VGG16", tmp_path, 32, with_top=True, feature_layer="fc2")
     backbone = Backbone(config)
     assert backbone.feature_shape == (1, 1, 4096)
     images = photograph[None, :32, :32]
-    wanted = keras.Model(network.input, network.get_layer("fc2").output)(
+    expected = keras.Model(network.input, network.get_layer("fc2").output)(
         module_of("VGG16").preprocess_input(images.astype(np.float32))
     )
-    assert np.std(wanted) > 0
-    np.testing.assert_allclose(backbone.network(images.astype(np.float32))[:, 0, 0], wanted, rtol=1e-3, atol=1e-4)
+    assert np.std(expected) > 0
+    np.testing.assert_allclose(backbone.network(images.astype(np.float32))[:, 0, 0], expected, rtol=1e-3, atol=1e-4)
 
 
-def test_a_pooled_vector_takes_a_file_without_the_classifier(tmp_path, photograph):
-    deep, bare = save_random("ResNet50", tmp_path, 32, feature_layer="avg_pool")
-    backbone = Backbone(deep)
+def test_a_pooled_vector_loads_weights_without_the_classifier(tmp_path, photograph):
+    config, bare = save_random("ResNet50", tmp_path, 32, feature_layer="avg_pool")
+    backbone = Backbone(config)
     assert backbone.feature_shape == (1, 1, 2048)
     images = photograph[None, :32, :32]
-    wanted = np.mean(bare(module_of("ResNet50").preprocess_input(images.astype(np.float32))), axis=(1, 2))
-    np.testing.assert_allclose(backbone.network(images.astype(np.float32))[:, 0, 0], wanted, rtol=1e-3, atol=1e-4)
+    expected = np.mean(bare(module_of("ResNet50").preprocess_input(images.astype(np.float32))), axis=(1, 2))
+    np.testing.assert_allclose(backbone.network(images.astype(np.float32))[:, 0, 0], expected, rtol=1e-3, atol=1e-4)
 
 
-def test_imagenet_weights_of_efficientnet_see_what_keras_lets_them_see(tmp_path, photograph):
-    """Keras adds a layer where it downloads the weights itself; with a file of them, its scaling must come too."""
+def test_imagenet_weights_of_efficientnet_are_scaled_as_in_keras(tmp_path, photograph):
+    """Keras adds a scaling layer when it downloads the weights. Weights from a file need the same scaling."""
     config = BackboneConfig("EfficientNetB0", feature_layer="stem_conv", image_size=32)
     cut = cut_network(config)
     images = photograph[None, :32, :32].astype(np.float32)
-    assert scaling_of(cut)(images) is images  # trained from scratch
-    [norm] = [layer for layer in cut.whole.layers if isinstance(layer, keras.layers.Normalization)]
-    norm.set_weights([IMAGENET_MEAN, IMAGENET_DEVIATION, np.array(0)])  # deviations where variances belong, as Keras'
+    assert input_scaling(cut)(images) is images  # trained from scratch
+    [norm] = [layer for layer in cut.full.layers if isinstance(layer, keras.layers.Normalization)]
+    norm.set_weights([IMAGENET_MEAN, IMAGENET_DEVIATION, np.array(0)])  # deviations instead of variances, as in Keras
     norm.finalize_state()
     other = cut_network(config)
-    copy_weights(cut.whole, other.whole)
+    copy_weights(cut.full, other.full)
     path = str(tmp_path / "imagenet.weights.h5")
-    cut.whole.save_weights(path)
+    cut.full.save_weights(path)
     backbone = Backbone(BackboneConfig("EfficientNetB0", 1.0, "stem_conv", 32, path))
-    stem = cut.whole.get_layer("stem_conv")
+    stem = cut.full.get_layer("stem_conv")
     padded = np.pad((images / 255 - IMAGENET_MEAN) / IMAGENET_DEVIATION, ((0, 0), (0, 1), (0, 1), (0, 0)))
-    wanted = stem(padded)
-    assert np.std(wanted) > 0.1
-    np.testing.assert_allclose(backbone.network(images), wanted, atol=1e-4)
-    np.testing.assert_allclose(other.features(scaling_of(other)(images)), wanted, atol=1e-4)
+    expected = stem(padded)
+    assert np.std(expected) > 0.1
+    np.testing.assert_allclose(backbone.network(images), expected, atol=1e-4)
+    np.testing.assert_allclose(other.features(input_scaling(other)(images)), expected, atol=1e-4)
     assert "ImageNet weights" in backbone.key["preprocessing"]
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [
-        ({"name": "Resnet50"}, r"no backbone 'Resnet50'.*ResNet50"),
-        ({"name": "VGG16", "alpha": 0.5}, r"alpha is for MobileNet.*VGG16 takes 1"),
-        ({"name": "Xception", "image_size": 40}, r"Xception cannot be made with 40 pixels.*71"),
+        ({"name": "Resnet50"}, r"no network 'Resnet50'.*ResNet50"),
+        ({"name": "VGG16", "alpha": 0.5}, r"alpha is only for MobileNet.*at 1 for VGG16"),
+        ({"name": "Xception", "image_size": 40}, r"Xception cannot be built with image_size 40.*71"),
         ({"name": "MobileNetV2", "alpha": 0.35, "weights": "nowhere.h5"}, r"nowhere\.h5"),
     ],
 )
-def test_what_cannot_be_had_is_refused_in_one_line(settings, told):
-    with pytest.raises(ConfigError, match=told) as refused:
+def test_impossible_settings_are_a_one_line_error(settings, message):
+    with pytest.raises(ConfigError, match=message) as error_info:
         Backbone(BackboneConfig(**settings))
-    assert len(str(refused.value).splitlines()) == 1
+    assert len(str(error_info.value).splitlines()) == 1

@@ -97,19 +97,19 @@ import json, os, resource, sys, tempfile
 from PIL import Image
 from caption_tx.config import BackboneConfig, from_dict
 from caption_tx.data.features.backbone import Backbone
-from caption_tx.data.features.encoding import encode_images
+from caption_tx.data.features.encoding import EncodingOptions, encode_images
 images, cache, config, names = sys.argv[1:]
 with open(names) as file:
     names = json.load(file)
 backbone = Backbone(from_dict(BackboneConfig, json.loads(config)))
 with tempfile.TemporaryDirectory() as folder:  # triggers late imports while their files can be read
-    encode_images(["warm.png", "gone.png"], os.path.join(images, "..", "warm"), folder, backbone, compression="zlib")
+    encode_images(["warm.png", "gone.png"], os.path.join(images, "..", "warm"), folder, backbone)
 Image.init()  # all formats
 if os.getuid() == 0:
     os.setgroups([])
     os.setgid(65534)
     os.setuid(65534)  # root can read everything
-cache = encode_images(names, images, cache, backbone, batch_size=16, shard_size=64)
+cache = encode_images(names, images, cache, backbone, EncodingOptions(batch_size=16, shard_size=64))
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 print(json.dumps({"images": sorted(cache.images), "failed": cache.failed, "peak": peak}))
 """
