@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from caption_tx.data.corpus.rows import CAPTION_HEADERS, IMAGE_HEADERS, find_columns, to_image_name
-from caption_tx.data.corpus.text_files import TextFile, find_undecoded_byte
+from caption_tx.data.text.text_files import TextFile, find_undecoded_byte
 from caption_tx.errors import CaptionTxError
 from caption_tx.evaluation.image_ids import ImageIds
 

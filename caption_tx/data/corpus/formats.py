@@ -19,7 +19,7 @@ from pathlib import Path
 
 from caption_tx.data.corpus.readers import delimited, flickr, folder, json_files, parquet
 from caption_tx.data.corpus.rows import CaptionRows
-from caption_tx.data.corpus.text_files import HEAD_BYTES, TextFile, guess_encoding, normalize_encoding, read_head
+from caption_tx.data.text.text_files import HEAD_BYTES, TextFile, guess_encoding, normalize_encoding, read_head
 
 _HEAD_LINES = 50
 

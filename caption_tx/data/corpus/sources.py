@@ -11,7 +11,7 @@ from caption_tx.data.corpus.formats import READERS, FileHead, detect_format, kno
 from caption_tx.data.corpus.image_names import join_prefix, resolve_image_names
 from caption_tx.data.corpus.readers import folder
 from caption_tx.data.corpus.rows import SPLIT_NAMES, CaptionRows
-from caption_tx.data.corpus.text_files import TextFile, normalize_encoding
+from caption_tx.data.text.text_files import TextFile, normalize_encoding
 from caption_tx.errors import CorpusError
 
 # captions_val2014.json (COCO), caption_validation_annotations_20170910.json (AI Challenger)

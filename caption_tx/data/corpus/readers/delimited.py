@@ -14,7 +14,7 @@ from caption_tx.data.corpus.rows import (
     UnknownSplitError,
     find_columns,
 )
-from caption_tx.data.corpus.text_files import TextFile
+from caption_tx.data.text.text_files import TextFile
 from caption_tx.errors import CorpusError
 
 _NUMBER_AND_COMMENT = re.compile(r"\s*\d+\s+(\S.*)", re.DOTALL)

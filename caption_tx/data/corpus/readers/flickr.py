@@ -10,7 +10,7 @@ from caption_tx.config import SPLITS
 from caption_tx.data.corpus.image_names import add_coco_suffix, stem
 from caption_tx.data.corpus.pre_segmented import restore_sentences
 from caption_tx.data.corpus.rows import UNLISTED, CaptionRows
-from caption_tx.data.corpus.text_files import TextFile
+from caption_tx.data.text.text_files import TextFile
 from caption_tx.errors import CorpusError
 
 _LINE = re.compile(r"([^\t]+?)#(?:((?:en|zh)\w*)#)?(\d+)(?:\s+(.*))?", re.DOTALL)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from caption_tx.data.corpus.image_names import stem
 from caption_tx.data.corpus.rows import CaptionRows
-from caption_tx.data.corpus.text_files import HEAD_BYTES, TextFile, guess_encoding, read_head
 from caption_tx.data.images.decoding import IMAGE_SUFFIXES
+from caption_tx.data.text.text_files import HEAD_BYTES, TextFile, guess_encoding, read_head
 from caption_tx.errors import CorpusError
 
 _TEXT_SUFFIXES = (".txt", ".caption")

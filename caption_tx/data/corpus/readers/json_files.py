@@ -16,7 +16,7 @@ from caption_tx.data.corpus.rows import (
     UnknownSplitError,
     to_image_name,
 )
-from caption_tx.data.corpus.text_files import TextFile, find_undecoded_byte
+from caption_tx.data.text.text_files import TextFile, find_undecoded_byte
 from caption_tx.errors import CorpusError
 
 _ENTRY = '{"image_id": "x.jpg", "caption": ["..", ..]}'

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from caption_tx.data.corpus.rows import CaptionRows, UnknownSplitError, find_columns, to_image_name
-from caption_tx.data.corpus.text_files import TextFile
+from caption_tx.data.text.text_files import TextFile
 from caption_tx.errors import CorpusError
 
 _BATCH_ROWS = 16_384

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from caption_tx.data.corpus.text_files import HEAD_BYTES, TextFile, find_encoding, find_undecoded_byte, guess_encoding
+from caption_tx.data.text.text_files import HEAD_BYTES, TextFile, find_encoding, find_undecoded_byte, guess_encoding
 from caption_tx.errors import CorpusError
 
 SIMPLIFIED = (
