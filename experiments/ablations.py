@@ -70,7 +70,8 @@ Ideas that did not improve validation scores, and are not implemented:
   from 81.5 to 82.1, with 330 distinct captions instead of 299; no gain together with consensus (84.9).
 - a self-attention block over the cells before the decoder (three layers, flips): behind "crops" by 0.007 in the loss
   after twelve epochs, then stopped. Images of 320 x 320 pixels: equal to "crops" for seven epochs, then stopped; the
-  image files have 224 x 224 pixels, so there was nothing more to see."""
+  image files have 224 x 224 pixels, so there was nothing more to see.
+"""
 
 from __future__ import annotations
 

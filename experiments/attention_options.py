@@ -30,7 +30,8 @@ An entropy penalty makes maps sharper and captions worse; the smaller weight als
 stochastic attention does not change the captions and makes the maps more diffuse. A single head makes pointing and
 captions worse. Cross-attention in the last block only (not implemented here) gave 268 exact captions, a loss of 0.1262
 and a mass/area of 10.0 [9.7, 10.3], like the last block of the unchanged demo (9.9 [9.5, 10.2]). None became a
-setting. The options were not tried on Flickr8k-CN."""
+setting. The options were not tried on Flickr8k-CN.
+"""
 
 from __future__ import annotations
 

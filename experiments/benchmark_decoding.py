@@ -1,43 +1,51 @@
-"""Time of a caption: our search, the loop of the tutorials, and transformers' `generate` on PyTorch.
+"""Decoding speed of caption_tx, of a tutorial's loop, and of transformers' `generate` on PyTorch.
 
 COMMAND
     python -m venv HF && HF/bin/pip install torch==2.13.0 transformers
     python experiments/benchmark_decoding.py --transformers HF/bin/python --rounds 7
 
-All captioners have 2 layers of 256, 4 heads, 1,024 in the feed-forward, 5,000 words and random weights, and get
-features of 7x7x1024. All make 20 tokens, the end mark barred, so that all do the same work. "Tutorial" is the loop
-that people copy: one image, eager Keras, the whole prefix computed anew for each token. transformers runs Bart's
-decoder (post-norm, tied embeddings, as ours) with its caches of self- and cross-attention; the projection of the
-features is in its time as in ours. Every round runs each three times, in turn; the figures are medians.
-"Arithmetic" is the matrix products of one image's captions at the rate of a 2,048 x 2,048 product in one TensorFlow
-call, measured in every round.
+All captioners have 2 layers, hidden_dim 256, 4 heads, intermediate_dim 1,024, a vocabulary of 5,000 and random
+weights, and get features of 7x7x1024. The end token is suppressed and all generate 20 tokens, so all do the same work.
+"Tutorial" is the common loop: one image, eager Keras, the whole prefix computed again for each token. transformers
+runs Bart's decoder (post-norm, tied embeddings, like caption_tx) with its caches of self- and cross-attention; its
+time includes the projection of the features, as does that of caption_tx. Every round runs each of them three times, in
+turn; results are medians. "Arithmetic" is the time of the matrix products of one image's captions at the rate of a
+2,048 x 2,048 product in one TensorFlow call, measured in every round.
 
-RESULT, 2 cores (AMD EPYC) without GPU, TensorFlow 2.21.0, torch 2.13.0, transformers 5.23.0, 7 rounds, twice (a / b)
-matrix product 466 / 467 GFLOP/s; tutorial 551 / 576 ms a caption
-                     ours   compiled in   times the arithmetic   tutorial / ours   transformers / ours
+HARDWARE  2 cores (AMD EPYC), no GPU; TensorFlow 2.21.0, torch 2.13.0, transformers 5.23.0
+TIME      not recorded
+
+RESULT    7 rounds, two runs (a / b); matrix product 466 / 467 GFLOP/s; tutorial 551 / 576 ms per caption
+
+                     caption_tx     compiled in   times the arithmetic   tutorial / ours   transformers, times ours
 batch  1, greedy    6.1 / 6.8 ms     1.0 s   15.9 / 17.8             91 / 85       27.8, 4.6 / 31.6 ms, 4.7
 batch  1, beam 4   16.6 / 17.0 ms    1.0 s   13.8 / 14.2             33 / 34       49.2, 3.0 / 49.4 ms, 2.9
 batch 64, greedy   59.0 / 62.6 ms    1.0 s    2.4 / 2.6             598 / 589     136.7, 2.3 / 139.2 ms, 2.2
 batch 64, beam 4  177.5 / 178.7 ms   1.3 s    2.3 / 2.3             199 / 206     531.6, 3.0 / 508.2 ms, 2.8
-Beam 4 costs 2.7 / 2.5 times greedy at batch 1 and 3.0 / 2.9 times at batch 64.
-A batch of 64 is searched as two parts of 32 side by side, one for each core. As one part, each product divided among
-the cores, it took 68.5 ms, and 232 with beam 4, in two runs before these (537 and 160 times the tutorial, 1.9 and 2.2
-times transformers). In turn, greedy and beam 4: one part 67 and 235 ms, two of 32 side by side 57 and 179, one after
-the other 78 and 264; four of 16 side by side 67 and 194. In one part the memory's keys and values took 11 of the 69 ms,
-attention to it 13, the vocabulary 17 and the feed-forward layers 12.
-Captions that ended are carried along until the last of their batch. With a trained captioner on 256 photographs of
-Flickr8k-CN in batches of 64, tokens of a caption, of the longest in the batch, and the share of the steps that lie
-behind a caption's end, the most that leaving ended ones out could win before its own cost:
+
+Beam 4 costs 2.7 / 2.5 times as much as greedy search at batch 1, and 3.0 / 2.9 times at batch 64.
+
+A batch of 64 is decoded as two parts of 32 in parallel, one per core. In turn, greedy and beam 4: one part, each
+product divided among the cores, 67 and 235 ms; two parts of 32 in parallel 57 and 179; two parts of 32 in sequence 78
+and 264; four parts of 16 in parallel 67 and 194. In one part, keys and values of the memory take 11 of 69 ms,
+attention to it 13, the output layer 17 and the feed-forward layers 12.
+
+Finished captions stay in the batch until its last caption ends. For a trained captioner on 256 photographs of
+Flickr8k-CN in batches of 64: mean tokens per caption, tokens of the longest caption in the batch, and the share of
+steps after the end of a caption, which is the most that dropping finished captions could save:
+
     greedy                      5.9    8.5   31 %
     temperature 1, top_p 0.9    5.7    9.8   42 %
     temperature 1               5.9   10.8   45 %
     temperature 1, 5 samples    5.9   12.5   53 %
     temperature 1.5            11.2   33.2   66 %
-So the last quarter of the images of a part of 32 goes on in a loop of its own where captions are drawn: 0.90 of the
+
+So if captions are sampled, the last quarter of the images of a part of 32 continues in a smaller loop: 0.90 of the
 time of a single loop at temperature 1 and 0.81 with 5 samples (medians of 15 pairs in turn, batches of 64), with the
-same captions; the first call takes twice as long. Greedy search keeps one loop, with 20 tokens forced as fast as two.
-The same search without XLA, both under load and in turn: 31.8 ms (6.5 with) for one image, 180 (108) for 64, beam 4
-49 (18) and 451 (348); it starts a second sooner.
+same captions. The first call takes twice as long. Greedy search uses one loop, which is as fast as two for 20 tokens.
+
+Without XLA, under load and in turn: 31.8 ms (6.5 with XLA) for one image, 180 (108) for 64; beam 4 49 (18) and 451
+(348). It starts a second sooner.
 """
 
 from __future__ import annotations
@@ -57,11 +65,11 @@ WORDS, DIM, WIDE, LAYERS, HEADS, TOKENS, CELLS, CHANNELS = 5000, 256, 1024, 2, 4
 BATCHES, BEAMS = (1, 64), (1, 4)
 PEAK_SIDE = 2048
 IN_A_ROW, PAUSE = 3, 0.3
-"""Runs of each in a round, and seconds after them: threads that wait for more work keep a core busy for a while."""
+"""Runs of each captioner per round, and seconds between captioners: waiting threads keep a core busy for a while."""
 
 
 def serve_transformers(threads: int) -> None:
-    """Runs in the other environment: answers each line `[batch, beams]` with the seconds that it took."""
+    """Runs in the other environment: answers each line `[batch, beams]` with the seconds it took."""
     import torch
     import transformers
     from transformers import BartConfig, BartForConditionalGeneration
@@ -85,17 +93,17 @@ def serve_transformers(threads: int) -> None:
         start = time.perf_counter()
         with torch.inference_mode():
             encoded = BaseModelOutput(last_hidden_state=memory(features[:batch]))
-            found = model.generate(
+            token_ids = model.generate(
                 encoder_outputs=encoded, num_beams=beams, do_sample=False, use_cache=True,
                 min_new_tokens=TOKENS, max_new_tokens=TOKENS, length_penalty=0.7,
             )  # fmt: skip
         seconds = time.perf_counter() - start
-        assert found.shape == (batch, TOKENS + 1), found.shape
+        assert token_ids.shape == (batch, TOKENS + 1), token_ids.shape
         print(seconds, flush=True)
 
 
 class Transformers:
-    """The other environment's process."""
+    """The process in the other environment."""
 
     def __init__(self, python: str, threads: int) -> None:
         command = [python, __file__, "--serve", "--threads", str(threads)]
@@ -113,15 +121,15 @@ class Transformers:
 
 
 def operations(beams: int) -> int:
-    """Multiplications and additions of the matrix products of one image's search."""
+    """Multiplications and additions in the matrix products of one image's search."""
     image = CELLS * DIM * (CHANNELS + LAYERS * 2 * DIM)
     dense = LAYERS * (DIM * 6 * DIM + 2 * DIM * WIDE) + DIM * WORDS
-    attention = LAYERS * 2 * DIM * sum(CELLS + place for place in range(1, TOKENS + 1))
+    attention = LAYERS * 2 * DIM * sum(CELLS + length for length in range(1, TOKENS + 1))
     return 2 * (image + beams * (TOKENS * dense + attention))
 
 
 def make_ours() -> tuple[dict[tuple[int, int], Callable], Callable, Callable, dict[tuple[int, int], float]]:
-    """Our searches by (batch, beams), the tutorial's loop, the product, and the seconds that each search compiled."""
+    """Searches by (batch, beams), the tutorial's loop, the matrix product, and the compile time of each search."""
     import keras
     import numpy as np
     import tensorflow as tf
@@ -134,8 +142,8 @@ def make_ours() -> tuple[dict[tuple[int, int], Callable], Callable, Callable, di
 
     keras.utils.set_random_seed(0)
     captioner = Captioner(WORDS, (7, 7, CHANNELS), DIM, WIDE, LAYERS, HEADS, TOKENS)
-    tokenizer = Tokenizer([*SPECIAL_TOKENS, *(f"word{place}" for place in range(WORDS - len(SPECIAL_TOKENS)))], "en")
-    # A tensor, as a backbone gives it.
+    tokenizer = Tokenizer([*SPECIAL_TOKENS, *(f"word{index}" for index in range(WORDS - len(SPECIAL_TOKENS)))], "en")
+    # A tensor, like the output of a backbone.
     features = tf.constant(np.random.default_rng(0).random((max(BATCHES), 7, 7, CHANNELS), np.float32))
 
     def search(batch: int, beams: int) -> None:
@@ -176,7 +184,7 @@ def seconds_of(run: Callable) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--transformers", metavar="PYTHON", help="of an environment with torch and transformers")
+    parser.add_argument("--transformers", metavar="PYTHON", help="Python of an environment with torch and transformers")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
@@ -192,19 +200,19 @@ def main() -> None:
     other = Transformers(arguments.transformers, arguments.threads) if arguments.transformers else None
     times: dict[tuple, list[float]] = {}
 
-    def note(seconds: Callable[[], float], *name: object) -> None:
+    def record(seconds: Callable[[], float], *name: object) -> None:
         times.setdefault(name, []).extend(seconds() for _ in range(IN_A_ROW))
         time.sleep(PAUSE)
 
     for turn in range(arguments.rounds + 1):
         if turn == 1:
             times.clear()  # the first round warms up
-        note(lambda: seconds_of(product), "product")
-        note(lambda: seconds_of(tutorial), "tutorial")
+        record(lambda: seconds_of(product), "product")
+        record(lambda: seconds_of(tutorial), "tutorial")
         for batch, beams in searches:
-            note(lambda run=searches[batch, beams]: seconds_of(run), "ours", batch, beams)
+            record(lambda run=searches[batch, beams]: seconds_of(run), "ours", batch, beams)
             if other:
-                note(lambda size=(batch, beams): other.seconds(*size), "transformers", batch, beams)
+                record(lambda size=(batch, beams): other.seconds(*size), "transformers", batch, beams)
     if other:
         other.close()
 

@@ -1,10 +1,13 @@
-"""What the feature cache costs: disk space an image, encoding next to the bare MobileNet, and reading.
+"""What the feature cache costs: disk space per image, encoding time compared with the bare MobileNet, and reading
+speed.
 
 COMMAND
     python experiments/benchmark_features.py --images DIR [--backbone-weights FILE] [--count 1024]
 
-RESULT, 1,024 photographs of Flickr8k (15 KB each), MobileNet 1.0 at 224 up to conv_pw_12_relu (7x7x1024),
-TensorFlow 2.21, 2 cores (AMD EPYC) without GPU, 24 GB, nothing else at work, files in the page cache, 3 minutes:
+HARDWARE  2 cores (AMD EPYC), no GPU, 24 GB of memory, no other work; files in the page cache; TensorFlow 2.21
+TIME      3 minutes
+
+RESULT    1,024 photographs of Flickr8k (15 KB each), MobileNet 1.0 at 224 pixels up to conv_pw_12_relu (7x7x1024)
 
     KB AN IMAGE    none   zlib  level 1  zlib, ms  level 1, ms
     uint8         49.22  21.61    27.05      0.31         0.68
@@ -23,13 +26,13 @@ TensorFlow 2.21, 2 cores (AMD EPYC) without GPU, 24 GB, nothing else at work, fi
     ArrayRecord, its own 24.9         6425    0.22      5925    0.24
     ArrayRecord, zlib    21.6         5401    0.34      3207    0.38
 
-So: TFRecord, each record in zlib. That takes 44% of the space, and of what a remote store must deliver;
-the 0.25 ms of CPU that it costs an image are 3% of the 9 ms of a training step (220 images a second on
-two cores), and it reads several times faster than anything here trains. Codes without a search for
-repeats (Z_HUFFMAN_ONLY), the column "zlib", beat level 1 in space and time. ArrayRecord with its own
-Zstandard is the faster one of the compressed in random order, and it reads a record by its number; but
-training needs neither, since shuffled shards and a buffer of rows serve it, and it would go through
-Python instead of the graph, leave out TensorFlow's stores, and be one package more.
+So the cache uses TFRecord files with zlib for each record. That takes 44% of the disk space and of the traffic from a
+remote store. Its 0.25 ms of CPU time per image are 3% of the 9 ms of a training step (220 images/s on two cores), and
+reading is several times faster than training. The column "zlib" is Huffman coding without a search for repeats
+(Z_HUFFMAN_ONLY), which is better than level 1 in space and time. ArrayRecord with its own Zstandard is the fastest
+compressed format in random order and reads records by index. Training does not need that, because shuffled shards and
+a shuffle buffer suffice. ArrayRecord would also run in Python instead of the graph, not support TensorFlow's file
+systems, and add a dependency.
 """
 
 from __future__ import annotations
@@ -60,16 +63,16 @@ from caption_tx.data.images.sources import open_images
 BATCH = 32
 SHARD = 512
 READS = 8192
-"""Records that are read for each row of the table of reading speeds; shorter caches are read several times."""
+"""Records read for each row of the reading table; smaller caches are read several times."""
 
 
 TRIES = 4
 DISTURBED = 0.1
-"""A measurement during which other processes took more than so many cores is made again; the calmest counts."""
+"""Cores used by other processes above which a measurement is repeated; the least disturbed one counts."""
 
 
 def busy_seconds() -> float:
-    """CPU time of all processes of this machine since it started (Linux; elsewhere 0)."""
+    """CPU time of all processes since the machine started (Linux; 0 elsewhere)."""
     try:
         ticks = [int(field) for field in Path("/proc/stat").read_text().split("\n")[0].split()[1:8]]
     except OSError:
@@ -78,16 +81,16 @@ def busy_seconds() -> float:
 
 
 def measure(work: Callable[[], object]) -> tuple[float, float]:
-    """(seconds, CPU seconds) of some work, with the machine to itself if that can be had."""
-    found = []
-    while len(found) < TRIES and not (found and min(found)[0] < DISTURBED):
+    """(seconds, CPU seconds) of some work, repeated while other processes disturb it."""
+    attempts: list[tuple[float, float, float]] = []
+    while len(attempts) < TRIES and not (attempts and min(attempts)[0] < DISTURBED):
         start, cpu, busy = time.perf_counter(), time.process_time(), busy_seconds()
         work()
         seconds, own = time.perf_counter() - start, time.process_time() - cpu
-        found.append(((busy_seconds() - busy - own) / seconds, seconds, own))
-    others, seconds, own = min(found)
+        attempts.append(((busy_seconds() - busy - own) / seconds, seconds, own))
+    others, seconds, own = min(attempts)
     if others > 2 * DISTURBED:
-        print(f"(other processes took {others:.1f} cores during the calmest of {len(found)} measurements)")
+        print(f"(other processes used {others:.1f} cores during the least disturbed of {len(attempts)} measurements)")
     return seconds, own
 
 
@@ -96,7 +99,7 @@ def megabytes(folder: Path) -> float:
 
 
 def measure_sizes(images: str, names: list[str], weights: str, folder: Path) -> pd.DataFrame:
-    """Kilobytes an image in each number format, as encode_images writes it and at zlib's level 1; time to compress."""
+    """Kilobytes per image in each number format, as `encode_images` writes it and at zlib level 1; compression time."""
     rows = []
     for storage in STORAGES:
         backbone = Backbone(BackboneConfig(weights=weights, storage=storage))
@@ -117,24 +120,24 @@ def measure_sizes(images: str, names: list[str], weights: str, folder: Path) -> 
 
 
 def measure_encoding(images: str, names: list[str], backbone: Backbone, folder: Path, repeats: int) -> pd.DataFrame:
-    """Images a second of the bare network on pictures in memory, and of the whole way from files to a cache."""
+    """Images per second of the bare network on images in memory, and of encoding files into a cache."""
     opened = open_images(images)
-    pictures = np.stack([opened.read_image(name, backbone.config.image_size)[1] for name in names])
+    pixels = np.stack([opened.read_image(name, backbone.config.image_size)[1] for name in names])
 
-    @tf.function(input_signature=[tf.TensorSpec((None, *pictures.shape[1:]), tf.uint8)], autograph=False)
+    @tf.function(input_signature=[tf.TensorSpec((None, *pixels.shape[1:]), tf.uint8)], autograph=False)
     def bare(batch: tf.Tensor) -> tf.Tensor:
         return backbone.network(tf.cast(batch, tf.float32), training=False)
 
     def run_bare() -> None:
-        for start in range(0, len(pictures), BATCH):
-            bare(pictures[start : start + BATCH]).numpy()
+        for start in range(0, len(pixels), BATCH):
+            bare(pixels[start : start + BATCH]).numpy()
 
-    bare(pictures[:BATCH])
-    backbone.encode(pictures[:BATCH])
-    numbers = itertools.count()
+    bare(pixels[:BATCH])
+    backbone.encode(pixels[:BATCH])
+    run_ids = itertools.count()
 
     def run_all(compression: str) -> None:
-        path = str(folder / f"encode-{next(numbers)}")
+        path = str(folder / f"encode-{next(run_ids)}")
         options = EncodingOptions(compression=compression, batch_size=BATCH, shard_size=SHARD)
         encode_images(names, images, path, backbone, options)
 
@@ -152,7 +155,7 @@ def read_features(record: tf.Tensor, cache: FeatureCache) -> tf.Tensor:
 
 
 def tfrecords(cache: FeatureCache, paths: list[str], gzip: bool, shuffled: bool) -> tf.data.Dataset:
-    """Records in the order of the files, or in the order that training reads them in."""
+    """Features in file order, or shuffled as in training."""
     kind = "GZIP" if gzip else ""
     if not shuffled:
         records = tf.data.TFRecordDataset(paths, kind)
@@ -164,14 +167,14 @@ def tfrecords(cache: FeatureCache, paths: list[str], gzip: bool, shuffled: bool)
 
 
 def array_records(cache: FeatureCache, readers: list, shuffled: bool) -> tf.data.Dataset:
-    """Records by their number, a batch at a time, in order or in any."""
+    """Features by record index, one batch at a time, in order or shuffled."""
     lengths = np.array([reader.num_records() for reader in readers])
-    places = np.array([(file, row) for file, length in enumerate(lengths) for row in range(length)])
-    order = np.random.default_rng(0).permutation(len(places)) if shuffled else np.arange(len(places))
+    locations = np.array([(file, row) for file, length in enumerate(lengths) for row in range(length)])
+    order = np.random.default_rng(0).permutation(len(locations)) if shuffled else np.arange(len(locations))
 
     def records() -> Iterator[bytes]:
         for start in range(0, len(order), BATCH):
-            batch = places[order[start : start + BATCH]]
+            batch = locations[order[start : start + BATCH]]
             for file in np.unique(batch[:, 0]):
                 yield from readers[file].read(batch[batch[:, 0] == file, 1].tolist())
 
@@ -180,7 +183,7 @@ def array_records(cache: FeatureCache, readers: list, shuffled: bool) -> tf.data
 
 
 def measure_reading(caches: dict[str, FeatureCache], folder: Path, repeats: int) -> pd.DataFrame:
-    """Images a second and CPU time an image, through tf.data into batches; the files are in the page cache."""
+    """Images per second and CPU time per image, through tf.data into batches; the files are in the page cache."""
     plain = caches["none"]
     times = max(1, READS // len(plain.images))
     datasets: dict[str, Callable[[bool], tf.data.Dataset]] = {}
@@ -193,7 +196,7 @@ def measure_reading(caches: dict[str, FeatureCache], folder: Path, repeats: int)
     for compression, cache in caches.items():
         add_tfrecords(f"TFRecord, {compression}", cache, cache.paths_holding(cache.images))
     paths = plain.paths_holding(plain.images)
-    zipped = [str(folder / f"{number}.gz") for number in range(len(paths))]
+    zipped = [str(folder / f"{index}.gz") for index in range(len(paths))]
     for source, target in zip(paths, zipped, strict=True):
         with tf.io.TFRecordWriter(target, tf.io.TFRecordOptions("GZIP", compression_level=1)) as writer:
             for record in tf.data.TFRecordDataset(source):
@@ -202,14 +205,14 @@ def measure_reading(caches: dict[str, FeatureCache], folder: Path, repeats: int)
     try:
         from array_record.python.array_record_module import ArrayRecordReader, ArrayRecordWriter
     except ImportError:
-        print("ArrayRecord is left out: pip install array_record\n")
+        print("ArrayRecord is not installed: pip install array_record\n")
     else:
         for compression, cache in caches.items():
-            # Its own compression (Zstandard) would come second to zlib; it stays for the plain records.
+            # Its own compression (Zstandard) would follow zlib, so it is only on for uncompressed records.
             options = "group_size:1" + (",uncompressed" if compression == "zlib" else "")
             readers, total = [], 0
-            for number, path in enumerate(cache.paths_holding(cache.images)):
-                target = str(folder / f"{compression}-{number}.array")
+            for index, path in enumerate(cache.paths_holding(cache.images)):
+                target = str(folder / f"{compression}-{index}.array")
                 writer = ArrayRecordWriter(target, options)
                 for record in tf.data.TFRecordDataset(path):
                     writer.write(record.numpy())
@@ -222,16 +225,16 @@ def measure_reading(caches: dict[str, FeatureCache], folder: Path, repeats: int)
             )
             sizes[name] = total / len(cache.images) / 1024
     rows = {name: {"KB": size} for name, size in sizes.items()}
-    found: dict[tuple[str, str], list[float]] = {}
+    measured: dict[tuple[str, str], list[float]] = {}
     for _ in range(repeats):
         for name, make in datasets.items():
             for order in ("sequential", "random"):
                 batches = make(order == "random").batch(BATCH).prefetch(tf.data.AUTOTUNE)
                 count = times * len(plain.images)
                 seconds, cpu = measure(lambda batches=batches: deque(batches, maxlen=0))
-                found.setdefault((name, f"{order}/s"), []).append(count / seconds)
-                found.setdefault((name, f"{order} CPU ms"), []).append(1e3 * cpu / count)
-    for (name, column), values in found.items():
+                measured.setdefault((name, f"{order}/s"), []).append(count / seconds)
+                measured.setdefault((name, f"{order} CPU ms"), []).append(1e3 * cpu / count)
+    for (name, column), values in measured.items():
         rows[name][column] = statistics.median(values)
     return pd.DataFrame(rows).T
 

@@ -1,24 +1,27 @@
-"""Memory and speed of the way from a caption file to training, at 7,000 and at 210,000 images.
+"""Memory and speed from a caption file to training, with 7,000 and with 210,000 images.
 
 COMMAND
     python experiments/benchmark_input_pipeline.py --captions flickr8kzhc.caption.txt --workdir DIR
 
-Makes two corpora in AI Challenger's layout, five captions an image: captions of the file in turn, images
-under made names, features drawn once for 512 pictures (64% zeros, as MobileNet's) and written by the
-cache's own writer. DIR needs 6 GB. Each size runs in a process of its own: it reads and segments the
-captions, tokenizes and packs them, and draws `--rows` rows in batches, epoch after epoch, shuffled as in
-training (each epoch fills the shuffle buffer anew, nine times at the smaller size), then trains the
-default captioner for `--steps` steps. Before that, `corpus --check`, the captions part, runs on the larger
-corpus. "TensorFlow alone" is the process after importing TensorFlow.
+Makes two corpora in AI Challenger's layout with five captions per image: captions of the file in turn, made-up image
+names, and features drawn once for 512 images (64% zeros, like MobileNet's), written by the cache's own writer. DIR
+needs 6 GB. First, `corpus --check` runs on the captions of the larger corpus. Then each corpus runs in its own
+process: it reads, segments, tokenizes and packs the captions, draws `--rows` rows in batches, shuffled as in training
+(the shuffle buffer is filled again in every epoch, nine times for the smaller corpus), and trains the default
+captioner for `--steps` steps. "TensorFlow alone" is the process after importing TensorFlow.
 
-RESULT, 2 cores (AMD EPYC) without GPU, 24 GB; much other work ran beside it, so that times are upper bounds
-corpus --check, 210,000 images, 1,050,000 captions: 101 s (43 s with less beside it), peak 0.97 GB
-  7,000 images: TensorFlow alone 0.63 GB; captions read, cut and packed in 11 s,
-    peak 0.73 GB; batches 17,639 images/s (held in memory), peak 1.24 GB; training peak 1.88 GB
-210,000 images: TensorFlow alone 0.63 GB; captions read, cut and packed in 27 s,
-    peak 1.20 GB; batches 1,032 images/s (30,739 tokens/s), peak 1.65 GB; training peak 2.56 GB
-That was in float32, in one lane. Since the defaults are lanes (two here) and bfloat16 (`--rows 20000 --steps 200`):
-training peak 2.05 GB with 7,000 images, 2.45 GB with 210,000.
+HARDWARE  2 cores (AMD EPYC), no GPU, 24 GB of memory, shared with much other work, so times are upper bounds
+TIME      not recorded
+
+RESULT    float32, one chunk
+    corpus --check, 210,000 images, 1,050,000 captions: 101 s (43 s with less other work), peak 0.97 GB
+      7,000 images: TensorFlow alone 0.63 GB; captions read, segmented and packed in 11 s, peak 0.73 GB; batches
+        17,639 images/s (in memory), peak 1.24 GB; training peak 1.88 GB
+    210,000 images: TensorFlow alone 0.63 GB; captions read, segmented and packed in 27 s, peak 1.20 GB; batches
+        1,032 images/s (30,739 tokens/s), peak 1.65 GB; training peak 2.56 GB
+
+With the defaults, bfloat16 and two parallel chunks (`--rows 20000 --steps 200`), the training peak is 2.05 GB with
+7,000 images and 2.45 GB with 210,000.
 """
 
 from __future__ import annotations
@@ -41,7 +44,7 @@ GRID = (7, 7, 1024)
 
 
 def make_corpus(folder: Path, captions: list[str], count: int) -> None:
-    """`captions.json` and a feature cache of `count` images."""
+    """Writes `captions.json` and a feature cache of `count` images."""
     import numpy as np
     import tensorflow as tf
 
@@ -49,7 +52,7 @@ def make_corpus(folder: Path, captions: list[str], count: int) -> None:
     from caption_tx.data.images.image_source import ImageSource
 
     folder.mkdir(parents=True, exist_ok=True)
-    names = [f"{number:06d}.jpg" for number in range(count)]
+    names = [f"{index:06d}.jpg" for index in range(count)]
     texts = cycle(captions)
     entries = [{"url": "", "image_id": name, "caption": list(islice(texts, 5))} for name in names]
     (folder / "captions.json").write_text(json.dumps(entries, ensure_ascii=False), encoding="utf-8")
@@ -59,7 +62,7 @@ def make_corpus(folder: Path, captions: list[str], count: int) -> None:
     drawn = drawn.astype(np.uint8)
 
     class DrawnImages(ImageSource):
-        """Stands for a folder: picture i is the number i."""
+        """Stands in for a folder: the only pixel of image i is i modulo the number of drawn features."""
 
         def read_image(self, name: str, size: int) -> tuple[str, np.ndarray]:
             return name, np.full((1,), int(name[:6]) % len(drawn))
@@ -77,12 +80,12 @@ def make_corpus(folder: Path, captions: list[str], count: int) -> None:
 
 
 def peak_gigabytes() -> float:
-    """Largest resident memory of this process so far."""
+    """Peak resident memory of this process."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def measure(folder: Path, rows: int, steps: int) -> dict[str, float]:
-    """Seconds to get ready, rows a second, and peak gigabytes of one process."""
+    """Preparation time, rows per second and peak memory of one corpus, in this process."""
     import keras
     import tensorflow as tf
 
@@ -146,7 +149,7 @@ def measure(folder: Path, rows: int, steps: int) -> dict[str, float]:
 
 
 def run_check(captions: Path) -> tuple[float, float]:
-    """Seconds and peak gigabytes of `corpus --check`, the captions part."""
+    """Seconds and peak memory of `corpus --check` on the captions."""
     before = time.perf_counter()
     command = [sys.executable, "-m", "caption_tx", "corpus", str(captions), "--check", "--json"]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -155,7 +158,7 @@ def run_check(captions: Path) -> tuple[float, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--captions", type=Path, help="captions to use in turn, of any layout")
+    parser.add_argument("--captions", type=Path, help="caption file of any layout")
     parser.add_argument("--workdir", type=Path, required=True)
     parser.add_argument("--rows", type=int, default=60_000, help="rows to draw (default: %(default)s)")
     parser.add_argument("--steps", type=int, default=300, help="to train after that (default: %(default)s)")
@@ -192,10 +195,10 @@ def main() -> None:
         found[size] = json.loads(process.stdout.splitlines()[-1])
         one = found[size]
         print(
-            f"{size:>7,} images: TensorFlow alone {one['baseline_gb']:.2f} GB; captions read, cut and packed in "
+            f"{size:>7,} images: TensorFlow alone {one['baseline_gb']:.2f} GB; captions read, segmented and packed in "
             f"{one['ready_s']:.0f} s, peak {one['ready_gb']:.2f} GB; batches {one['rows_per_s']:,.0f} images/s "
             f"({one['tokens_per_s']:,.0f} tokens/s), peak {one['batches_gb']:.2f} GB; training "
-            f"{one['trained_per_s']:,.0f} images/s with the shuffle buffer's filling, peak {one['peak_gb']:.2f} GB"
+            f"{one['trained_per_s']:,.0f} images/s including filling the shuffle buffer, peak {one['peak_gb']:.2f} GB"
         )
     small, large = (found[size] for size in SIZES)
     print(

@@ -29,9 +29,9 @@ BOXES = {
     "packed": (3, 1, "packed batches\none row per image", "#eaf3e6"),
     "captioner": (4, 1, "Captioner\nself- and cross-attention", "#d9ecd0"),
     "bundle": (4, 2, "fit: samples, curves,\nbundle", "#eaf3e6"),
-    "decode": (4, 0, "decode\ngreedy, temperature", "#eaf3e6"),
-    "trace": (3, 0, "trace\nscores (L, N, T, S)", "#f3e3ef"),
-    "heatmaps": (2, 0, "heatmap per word\nPNG, SVG, PDF, NPZ", "#f3e3ef"),
+    "decode": (4, 0, "decode\ngreedy, beam, sampling", "#eaf3e6"),
+    "attention": (3, 0, "teacher-forced pass\nattention (L, N, T, S)", "#f3e3ef"),
+    "heatmaps": (2, 0, "heatmap per word\nHTML, PNG, SVG, NPZ", "#f3e3ef"),
 }
 ARROWS = (
     ("captions", "table"),
@@ -44,13 +44,13 @@ ARROWS = (
     ("packed", "captioner"),
     ("captioner", "bundle"),
     ("captioner", "decode"),
-    ("decode", "trace"),
-    ("trace", "heatmaps"),
+    ("decode", "attention"),
+    ("attention", "heatmaps"),
 )
 
 
 def data_flow() -> Figure:
-    """The way of the data, left to right, then back along the bottom to the heatmaps."""
+    """The data flow, left to right, then back along the bottom to the heatmaps."""
     figure = Figure(figsize=(11, 3.9))
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(-0.5, 4.5), ylim=(-0.5, 2.5))
@@ -62,8 +62,8 @@ def data_flow() -> Figure:
             FancyBboxPatch(corner, width, height, boxstyle="round,pad=0.03", facecolor=color, edgecolor="#555")
         )
         axes.text(x, y, text, ha="center", va="center", fontsize=9.5, linespacing=1.5)
-    for begin, end in ARROWS:
-        (x0, y0), (x1, y1) = BOXES[begin][:2], BOXES[end][:2]
+    for source, target in ARROWS:
+        (x0, y0), (x1, y1) = BOXES[source][:2], BOXES[target][:2]
         dx, dy = (x1 > x0) - (x1 < x0), (y1 > y0) - (y1 < y0)
         start = (x0 + dx * (width / 2 + 0.04), y0 + dy * (height / 2 + 0.04))
         stop = (x1 - dx * (width / 2 + 0.04), y1 - dy * (height / 2 + 0.04))

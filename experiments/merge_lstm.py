@@ -23,7 +23,8 @@ RESULT    preset mobilenet, one seed; validation split (1,000 photographs), time
     English, greedy        55.0  35.6  21.9  13.7     40.9   32.6       672
 
 In characters, Flickr8k-CN with beam 3 has B-4 31.9 and CIDEr 106.1. The other presets, and word vectors from a file,
-were only tested for one training step. """
+were only tested for one training step.
+"""
 
 from __future__ import annotations
 

@@ -9,7 +9,8 @@ HARDWARE  2 cores (AMD EPYC), no GPU, shared with other work; 3 GB of memory
 TIME      12.7 minutes, of which 11.9 are training
 RESULT    1,000 held-out scenes (2,028 objects), inference mode: 1.0000 of the shapes, 1.0000 of the colors, 1.0000 of
           the sizes and 0.9999 of the background cells correct; with batch statistics 0.9990, 1.0000, 0.9995 and
-          0.9999. The weights take 0.81 MB."""
+          0.9999. The weights take 0.81 MB.
+"""
 
 from __future__ import annotations
 

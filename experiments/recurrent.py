@@ -2,7 +2,8 @@
 
 A baseline is a Keras model with three entry points. A call maps a batch of `CaptionRows` to logits. `begin(features)`
 returns the state before the first word. `step(token_ids, state)` returns the logits of the next word and the new
-state. A state is a list of tensors with one caption per row."""
+state. A state is a list of tensors with one caption per row.
+"""
 
 from __future__ import annotations
 

@@ -7,7 +7,8 @@ RESULT    assets/flickr8k-zh/, replaced as a whole or not at all
 
 The scores are those of the rounded weights on the validation split. The bundle does not contain the backbone; Keras
 downloads it as `imagenet`, and the run must have used the same weights. A run that its recipe has not scored is
-rejected as unfinished."""
+rejected as unfinished.
+"""
 
 from __future__ import annotations
 

@@ -22,7 +22,8 @@ RESULT    one seed; validation split (1,000 photographs), times 100, Chinese in 
 
 In characters, Flickr8k-CN with beam 3 has B-4 35.0 and CIDEr 116.7. Without batch norm, with `--sampling 0.25` and 8
 epochs, the loss on Flickr8k-CN stays at 2.764, and beam 3 gives the same caption for all 1,000 photographs (B-4 7.0,
-CIDEr 16.9): the LSTM state is dominated by what all images share, and the model learns only the captions. """
+CIDEr 16.9): the LSTM state is dominated by what all images share, and the model learns only the captions.
+"""
 
 from __future__ import annotations
 
