@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import shutil
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from caption_tx.data.text.segmentation import Segmenter
 from caption_tx.data.text.tokenizer import Tokenizer
 from caption_tx.errors import BundleError, ConfigError
 from caption_tx.files import atomic_write
-from caption_tx.model.captioner import Captioner
+from caption_tx.model.captioner import Captioner, CaptionerSettings
 
 FORMAT = 1
 CONFIG, VOCABULARY, WEIGHTS, DICTIONARY = (
@@ -129,7 +129,7 @@ def _write(bundle: Bundle, folder: Path, half: bool) -> None:
         "text": to_dict(text),
         "backbone": to_dict(bundle.backbone),
         "backbone_key": bundle.backbone_key,
-        "captioner": bundle.captioner.settings,
+        "captioner": asdict(bundle.captioner.settings),
         "facts": bundle.facts,
         "files": {path.name: _digest(path) for path in sorted(folder.iterdir())},
     }
@@ -196,7 +196,7 @@ def load_bundle(folder: str | Path) -> Bundle:
     if text.user_dictionary is not None:
         text = replace(text, user_dictionary=str(folder / text.user_dictionary))
     try:
-        captioner = Captioner(**settings)
+        captioner = Captioner(CaptionerSettings(**settings))
         captioner.load_weights(folder / WEIGHTS)
     except (ValueError, TypeError, OSError) as error:
         raise BundleError(f"The weights in {folder} do not fit its {CONFIG}: {error}") from error

@@ -138,10 +138,10 @@ def make_ours() -> tuple[dict[tuple[int, int], Callable], Callable, Callable, di
     from caption_tx.data.text.tokenizer import Tokenizer
     from caption_tx.data.text.vocabulary import END, SPECIAL_TOKENS, START
     from caption_tx.inference.search.decode import decode
-    from caption_tx.model.captioner import Captioner
+    from caption_tx.model.captioner import Captioner, CaptionerSettings
 
     keras.utils.set_random_seed(0)
-    captioner = Captioner(WORDS, (7, 7, CHANNELS), DIM, WIDE, LAYERS, HEADS, TOKENS)
+    captioner = Captioner(CaptionerSettings(WORDS, (7, 7, CHANNELS), DIM, WIDE, LAYERS, HEADS, TOKENS))
     tokenizer = Tokenizer([*SPECIAL_TOKENS, *(f"word{index}" for index in range(WORDS - len(SPECIAL_TOKENS)))], "en")
     # A tensor, like the output of a backbone.
     features = tf.constant(np.random.default_rng(0).random((max(BATCHES), 7, 7, CHANNELS), np.float32))

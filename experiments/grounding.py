@@ -101,7 +101,7 @@ def measure_covers(
     from caption_tx.evaluation.attention.selections import layer_selections, pooled_selections
 
     first = {path: texts[:1] for path, texts in list(captions.items())[: arguments.images]}
-    selections = [*pooled_selections(), *layer_selections(captioner.bundle.captioner.settings["num_layers"])]
+    selections = [*pooled_selections(), *layer_selections(captioner.bundle.captioner.settings.num_layers)]
     options = DeletionOptions(arguments.cover, arguments.cells)
     deletion = measure_deletion(captioner, first, options, selections, is_content, progress=tqdm)
     print(deletion.table())

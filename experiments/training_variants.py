@@ -29,7 +29,7 @@ from caption_tx.data.preparation import TrainingData, segment_corpus, tokenize_c
 from caption_tx.data.text.segmentation import Segmenter
 from caption_tx.model import captioner as captioner_module
 from caption_tx.model import layers
-from caption_tx.model.captioner import Captioner
+from caption_tx.model.captioner import Captioner, CaptionerSettings
 from caption_tx.training.objective import MaskedLoss, TokenAccuracy, TokenLoss, token_losses
 from caption_tx.training.optimizer import FusedAdam
 from caption_tx.training.training_model import TrainingModel, resolve_precision
@@ -196,11 +196,8 @@ class Setup:
     def captioner(self, precision: str = "auto", kind: type = Captioner) -> Captioner:
         """A new Captioner, always with the same initial weights."""
         keras.utils.set_random_seed(0)
-        settings = asdict(self.model) | {
-            "vocabulary_size": self.vocabulary_size,
-            "feature_shape": self.cache.feature_shape,
-        }
-        captioner = kind(**settings, dtype=resolve_precision() if precision == "auto" else precision)
+        settings = CaptionerSettings(self.vocabulary_size, self.cache.feature_shape, **asdict(self.model))
+        captioner = kind(settings, dtype=resolve_precision() if precision == "auto" else precision)
         captioner.token_output.adapt(self.prepared.label_counts)
         return captioner
 

@@ -81,10 +81,10 @@ def make_captioner(sizes):
     def make(seed: int = 0, **changes):
         import keras
 
-        from caption_tx.model.captioner import Captioner
+        from caption_tx.model.captioner import Captioner, CaptionerSettings
 
         keras.utils.set_random_seed(seed)
-        captioner = Captioner(**(sizes | changes))
+        captioner = Captioner(CaptionerSettings(**(sizes | changes)))
         random = np.random.default_rng(seed)
         for weight in captioner.weights:
             weight.assign(weight + random.normal(0, 0.2, weight.shape))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from caption_tx.inference.attention.health import MapHealth
     from caption_tx.inference.attention.maps import AttentionMaps
     from caption_tx.inference.captioner import ImageCaptioner
+    from caption_tx.model.captioner import CaptionerSettings
 
 FIGURES, ANIMATIONS, RAW, PAGE = (".png", ".svg", ".pdf"), (".gif", ".webp"), (".npz", ".json"), ".html"
 SUFFIXES = (*FIGURES, *ANIMATIONS, PAGE, *RAW)
@@ -192,7 +193,7 @@ def run(arguments: argparse.Namespace) -> None:
         echo(str(out))
 
 
-def _check_choice(arguments: argparse.Namespace, settings: dict[str, Any]) -> None:
+def _check_choice(arguments: argparse.Namespace, settings: CaptionerSettings) -> None:
     """Refuses a layer, head, color or opacity that cannot be, before anything is printed."""
     import numpy as np
 
@@ -200,7 +201,7 @@ def _check_choice(arguments: argparse.Namespace, settings: dict[str, Any]) -> No
     from caption_tx.inference.drawing.overlay import color_map
     from caption_tx.inference.drawing.style import DEFAULT_STYLE, HeatmapStyle
 
-    shape = (settings["num_layers"], settings["num_heads"], 1, 1)
+    shape = (settings.num_layers, settings.num_heads, 1, 1)
     selection = MapSelection(arguments.layer, arguments.head, arguments.pool)
     selection.pooled(np.ones((*shape, 1)), np.ones(shape))
     alpha = DEFAULT_STYLE.alpha if arguments.alpha is None else arguments.alpha

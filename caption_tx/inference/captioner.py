@@ -6,6 +6,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,12 @@ class ImageCaptioner:
     def digest(self) -> str:
         """SHA-256 over what decides the captions: settings, weights, vocabulary, language, and the backbone's key."""
         bundle = self.bundle
-        facts = [bundle.captioner.settings, bundle.tokenizer.vocabulary, bundle.tokenizer.language, bundle.backbone_key]
+        facts = [
+            asdict(bundle.captioner.settings),
+            bundle.tokenizer.vocabulary,
+            bundle.tokenizer.language,
+            bundle.backbone_key,
+        ]
         digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
         for weight in bundle.captioner.weights:
             digest.update(np.ascontiguousarray(weight.numpy(), "<f4").tobytes())

@@ -1,6 +1,6 @@
-"""What most of a training step's time goes to, in few operations each: their number and size is what a CPU feels.
+"""Faster versions of the Keras layers that dominate a training step on CPUs, with few operations each.
 
-Each equals Keras's, with a gradient written out; `experiments/benchmark_training.py` measures what that is worth.
+Each computes the same as Keras, with a hand-written gradient. `experiments/benchmark_training.py` measures the gain.
 """
 
 from __future__ import annotations
@@ -14,26 +14,27 @@ from keras import ops
 
 @ops.custom_gradient
 def gelu(x: Any) -> tuple[Any, Any]:
-    """x times the normal distribution function of x, any shape: the form with tanh of Hendrycks and Gimpel 2016.
+    """Gaussian error linear unit in its tanh approximation (Hendrycks and Gimpel 2016), for any shape.
 
-    tanh is written by the sigmoid, and all is computed in float32: small operations on bfloat16 take twice as long.
+    tanh is expressed by a sigmoid. Everything is computed in float32, since elementwise operations on bfloat16 take
+    twice as long on CPUs.
     """
     linear, cubic = 2 * math.sqrt(2 / math.pi), 2 * math.sqrt(2 / math.pi) * 0.044715
     z = ops.cast(x, "float32")
     factor = ops.square(z) * cubic + linear
-    share = ops.sigmoid(z * factor)
+    gate = ops.sigmoid(z * factor)
 
     def gradient(upstream: Any) -> Any:
-        slope = share * ((1 - share) * z * (3 * factor - 2 * linear) + 1)
+        slope = gate * ((1 - gate) * z * (3 * factor - 2 * linear) + 1)
         return ops.cast(ops.cast(upstream, "float32") * slope, x.dtype)
 
-    return ops.cast(z * share, x.dtype), gradient
+    return ops.cast(z * gate, x.dtype), gradient
 
 
 class Dense(keras.layers.Dense):
-    """Keras's dense layer without activation, as one product of matrices whose bias TensorFlow adds in the same pass.
+    """Keras's dense layer without activation, as one matrix product into which TensorFlow fuses the bias.
 
-    The gradient of the bias is a product too.
+    The gradient of the bias is a matrix product too.
     """
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
@@ -46,7 +47,7 @@ class Dense(keras.layers.Dense):
 
 @ops.custom_gradient
 def _affine(rows: Any, kernel: Any, bias: Any) -> tuple[Any, Any]:
-    """rows (R, C), kernel (C, U), bias (U,) -> (R, U)."""
+    """Affine map: rows (R, C), kernel (C, U), bias (U,) -> (R, U)."""
 
     def gradient(upstream: Any) -> tuple[Any, Any, Any]:
         ones = ops.ones((1, ops.shape(rows)[0]), upstream.dtype)
@@ -60,7 +61,7 @@ def _affine(rows: Any, kernel: Any, bias: Any) -> tuple[Any, Any]:
 
 
 class LayerNormalization(keras.layers.LayerNormalization):
-    """Keras's normalisation over the last axis (Ba et al. 2016), computed in float32."""
+    """Keras's layer normalization over the last axis (Ba et al. 2016), computed in float32."""
 
     def call(self, inputs: Any) -> Any:
         """(..., C) -> the same shape."""
@@ -71,7 +72,7 @@ class LayerNormalization(keras.layers.LayerNormalization):
 
 
 def _normalize(rows: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
-    """rows (R, C), each with mean 0 and variance 1, times gamma (C,) plus beta (C,) -> (R, C)."""
+    """Normalize rows (R, C) to mean 0 and variance 1, then scale by gamma (C,) and add beta (C,)."""
 
     @ops.custom_gradient
     def normalize(rows: Any, gamma: Any, beta: Any) -> tuple[Any, Any]:
@@ -81,7 +82,7 @@ def _normalize(rows: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
 
         def gradient(upstream: Any) -> tuple[Any, Any, Any]:
             product = upstream * normalized
-            # The mean over a row, weighed by gamma, as a product with a column.
+            # A matrix product with this column is the mean over a row, weighted by gamma.
             column = gamma[:, None] / gamma.shape[0]
             inner = upstream * gamma - ops.matmul(upstream, column) - normalized * ops.matmul(product, column)
             return inner * inverse, ops.sum(product, axis=0), ops.sum(upstream, axis=0)
@@ -92,30 +93,32 @@ def _normalize(rows: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
 
 
 class Dropout(keras.layers.Layer):
-    """Sets a random share of the entries to zero in training, and scales the others up (Srivastava et al. 2014).
+    """Dropout (Srivastava et al. 2014) that decides each entry by 8 random bits.
 
-    `rate` in [0, 1) is rounded to a multiple of 1/256, since an entry is decided by 8 random bits: drawing a
-    32-bit number for each was a tenth of a training step on a CPU (experiments/benchmark_training.py).
+    Drawing a 32-bit number per entry takes a tenth of a training step on CPUs (experiments/benchmark_training.py).
+
+    Args:
+        rate: fraction of the entries to drop, in [0, 1), rounded to a multiple of 1/256.
     """
 
     def __init__(self, rate: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.rate = rate
-        self.dropped_of_256 = min(round(rate * 256), 255)
+        self.threshold = min(round(rate * 256), 255)
         if rate > 0:
             self.seed_generator = keras.random.SeedGenerator()
         self.built = True
 
     def call(self, x: Any, training: bool | None = None) -> Any:
-        """Any shape -> the same."""
-        if not (training and self.dropped_of_256):
+        """Drop entries of x, of any shape, and scale the others up, in training only."""
+        if not (training and self.threshold):
             return x
         size = ops.size(x)
-        # No limits: all 32 bits of an integer are random.
+        # Without limits, all 32 bits of an integer are random.
         words = keras.random.randint(((size + 3) // 4, 1), None, None, "int32", self.seed_generator)
         bits = ops.reshape(ops.reshape(ops.view(words, "uint8"), (-1,))[:size], ops.shape(x))
-        kept = bits >= self.dropped_of_256
-        return x * ops.where(kept, ops.cast(256 / (256 - self.dropped_of_256), x.dtype), ops.cast(0, x.dtype))
+        kept = bits >= self.threshold
+        return x * ops.where(kept, ops.cast(256 / (256 - self.threshold), x.dtype), ops.cast(0, x.dtype))
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"rate": self.rate}

@@ -1,4 +1,4 @@
-"""From hidden states to logits, with an output bias that starts at the token frequencies."""
+"""The output layer: hidden states -> logits, with an output bias that starts at the log prior of the tokens."""
 
 from __future__ import annotations
 
@@ -9,26 +9,36 @@ import keras
 import numpy as np
 from keras import ops
 
-from caption_tx.model.layers import embedding_initializer
+from caption_tx.model.embedding import embedding_initializer
 
 
 def log_prior(counts: np.ndarray) -> np.ndarray:
-    """Log of each token's share, (V,) counts -> (V,) float32, every token counted once more than it was.
+    """The log of each token's relative frequency with add-one (Laplace) smoothing.
 
-    The one extra (Laplace) keeps tokens that were never labels finite, so no dtype overflows.
+    Smoothing keeps the value of tokens with count 0 finite.
+
+    Args:
+        counts: (V,), how often each token is a label.
+
+    Returns:
+        float32 (V,).
 
     Raises:
-        ValueError: counts are not a vector, hold a negative, or are all zero.
+        ValueError: counts are not a vector, contain a negative number, or are all zero.
+
+    Example:
+        >>> log_prior(np.array([0, 1, 5]))
+        array([-2.1972246 , -1.5040774 , -0.40546511], dtype=float32)
     """
     counts = np.asarray(counts, np.float64)
     if counts.ndim != 1 or counts.size == 0 or (counts < 0).any() or not counts.any():
-        raise ValueError(f"Expected a vector of token counts, some above 0, got shape {counts.shape}: {counts}.")
+        raise ValueError(f"Expected a vector of token counts with at least one above 0, got {counts}.")
     return np.log((counts + 1) / (counts + 1).sum()).astype(np.float32)
 
 
 @dataclass(frozen=True)
 class Entropies:
-    """What a model scores, in nats per token, that knows nothing (uniform) or only frequencies (marginal)."""
+    """Cross-entropy in nats per token of a model that predicts all tokens equally, or by their frequency (marginal)."""
 
     uniform: float
     marginal: float
@@ -38,17 +48,18 @@ class Entropies:
 
 
 def entropies(counts: np.ndarray) -> Entropies:
-    """Uniform and marginal entropy of a vector of token counts (V,)."""
-    share = np.asarray(counts, np.float64) / np.sum(counts)
-    present = share[share > 0]
-    return Entropies(float(np.log(len(share))), float(-(present * np.log(present)).sum()))
+    """The uniform and the marginal entropy of token counts (V,)."""
+    frequencies = np.asarray(counts, np.float64) / np.sum(counts)
+    nonzero = frequencies[frequencies > 0]
+    return Entropies(float(np.log(len(frequencies))), float(-(nonzero * np.log(nonzero)).sum()))
 
 
 class TokenOutput(keras.layers.Layer):
     """Hidden states (B, T, D) -> float32 logits (B, T, V).
 
-    The bias is a fixed `log_prior` weight, set by `adapt` and saved with the model, plus a trained
-    part that starts at zero. Without `embeddings` passed to the call, it owns its kernel.
+    The bias is the sum of two weights: `log_prior`, which `adapt` sets, training does not change and the model's weight
+    file stores; and `bias`, which is trained and starts at zero. A tied layer gets the token embeddings at every call;
+    an untied one has its own kernel.
     """
 
     def __init__(self, vocabulary_size: int, hidden_dim: int, tied: bool = False, **kwargs: Any) -> None:
@@ -57,7 +68,7 @@ class TokenOutput(keras.layers.Layer):
 
     def build(self, *_: Any) -> None:
         size = self.vocabulary_size
-        # Not cast to half precision on use: a logit may not be rounded to the nearest 1/128.
+        # Never cast to half precision, which would round logits to the nearest 1/128.
         full = {"dtype": "float32", "autocast": False}
         self.log_prior = self.add_weight((size,), "zeros", trainable=False, name="log_prior", **full)
         self.bias = self.add_weight((size,), "zeros", name="bias", **full)
@@ -65,10 +76,13 @@ class TokenOutput(keras.layers.Layer):
             self.kernel = self.add_weight((size, self.hidden_dim), embedding_initializer(), name="kernel")
 
     def adapt(self, counts: np.ndarray) -> Entropies:
-        """Sets the log prior from the label counts (V,); returns the entropies to compare a loss with.
+        """Set the log prior from the label counts (V,).
+
+        Returns:
+            The entropies to compare a loss with.
 
         Raises:
-            ValueError: the counts are of another size than the vocabulary.
+            ValueError: there is not one count per token of the vocabulary.
         """
         if np.shape(counts) != (self.vocabulary_size,):
             raise ValueError(f"Expected counts of shape ({self.vocabulary_size},), got {np.shape(counts)}.")
@@ -76,16 +90,17 @@ class TokenOutput(keras.layers.Layer):
         return entropies(counts)
 
     def call(self, x: Any, embeddings: Any = None) -> Any:
+        """Hidden states (B, T, D) and, if tied, embeddings (V, D) -> logits, float32 (B, T, V)."""
         if (embeddings is not None) != self.tied:
             raise ValueError("A tied TokenOutput needs the embeddings (V, D); an untied one takes none.")
         kernel = ops.cast(embeddings if self.tied else self.kernel, self.compute_dtype)
-        logits = ops.matmul(ops.cast(x, self.compute_dtype), ops.transpose(kernel))
+        logits = ops.matmul(ops.cast(x, self.compute_dtype), ops.transpose(kernel))  # (B, T, V)
         return ops.cast(logits, "float32") + (self.log_prior + self.bias)
 
     def step(self, x: Any, embeddings: Any = None) -> Any:
-        """As the call, for one position of captions that are being searched.
+        """Like `call`, for one position of the captions in a search: (B, G, D) -> (B, G, V).
 
-        For a single caption the kernel is on the left: transposed, XLA would copy all of it at every step.
+        For a single caption the kernel is the left factor, since XLA would copy a transposed right factor at every step.
         """
         if x.shape[0] != 1 or x.shape[1] != 1:
             return self(x, embeddings)

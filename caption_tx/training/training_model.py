@@ -12,7 +12,7 @@ import tensorflow as tf
 from caption_tx.config import ModelConfig
 from caption_tx.data.features.backbone import Backbone, dequantize, quantize
 from caption_tx.data.text.word_vectors import WordVectors
-from caption_tx.model.captioner import Captioner
+from caption_tx.model.captioner import Captioner, CaptionerSettings
 from caption_tx.threads import has_fast_bfloat16
 
 
@@ -30,7 +30,7 @@ def make_captioner(
 ) -> Captioner:
     """A new captioner of these sizes that computes in `precision`, with `vectors` of its words."""
     sizes = asdict(config) | {"embedding_dim": vectors and vectors.embedding_dim}
-    captioner = Captioner(vocabulary_size=vocabulary_size, feature_shape=feature_shape, dtype=precision, **sizes)
+    captioner = Captioner(CaptionerSettings(vocabulary_size, feature_shape, **sizes), dtype=precision)
     if vectors is not None:
         captioner.embedding.assign_vectors(vectors.matrix, vectors.has_vector)
     return captioner

@@ -116,7 +116,7 @@ def test_killed_run_resumes_and_prints_the_same_scores(finished_run, corpus, run
     for warning in report["attention"]["warnings"]:
         assert warning in printed
     code, _, errors = run(*command, "--out", tmp_path, "--seed", "6")
-    assert (code, "was made with another seed (5, now 6)" in errors) == (1, True)
+    assert (code, "was made with different options: seed (5, now 6)" in errors) == (1, True)
 
 
 def test_cached_features_give_the_same_captions_without_the_images(

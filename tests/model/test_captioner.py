@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from caption_tx.model.captioner import Captioner, segment_mask
+from caption_tx.model.captioner import Captioner, CaptionerSettings, segment_mask
 from caption_tx.model.token_output import log_prior
 from caption_tx.training.objective import MaskedLoss, token_losses
 
@@ -201,14 +201,16 @@ def test_features_of_another_grid_are_refused(captioner, inputs, grid):
 
 def test_heads_that_do_not_divide_the_width_are_refused(sizes):
     with pytest.raises(ValueError, match="multiple of num_heads"):
-        Captioner(**(sizes | {"num_heads": 3}))
+        Captioner(CaptionerSettings(**(sizes | {"num_heads": 3})))
 
 
 @BOTH_TIES
 def test_adapted_model_starts_at_the_marginal_entropy(sizes, tie_embeddings):
     keras.utils.set_random_seed(0)
     vocabulary, random = 101, np.random.default_rng(0)
-    captioner = Captioner(**(sizes | {"vocabulary_size": vocabulary, "tie_embeddings": tie_embeddings}))
+    captioner = Captioner(
+        CaptionerSettings(**(sizes | {"vocabulary_size": vocabulary, "tie_embeddings": tie_embeddings}))
+    )
     share = 1 / np.arange(1, vocabulary + 1) ** 1.5
     labels = random.choice(vocabulary, (31, 11), p=share / share.sum())
     # A corpus a thousand times as large with these shares, so that the one extra count hides nothing.
@@ -236,7 +238,7 @@ def test_weights_file_keeps_the_prior_and_the_logits(make_captioner, inputs, tmp
 
 def test_half_precision_gives_finite_float32_logits(sizes, inputs):
     keras.utils.set_random_seed(0)
-    captioner = Captioner(**sizes, dtype="mixed_float16")
+    captioner = Captioner(CaptionerSettings(**sizes), dtype="mixed_float16")
     captioner.token_output.adapt(np.array([0] * 12 + [10**6]))
     logits, scores = captioner(inputs, return_attention_scores=True)
     assert keras.backend.standardize_dtype(logits.dtype) == "float32"

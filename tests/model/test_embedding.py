@@ -7,7 +7,7 @@ import pytest
 from caption_tx.bundle import Bundle, load_bundle, save_bundle
 from caption_tx.config import BackboneConfig, DecodingOptions, TextConfig
 from caption_tx.inference.search.decode import decode
-from caption_tx.model.captioner import Captioner
+from caption_tx.model.captioner import Captioner, CaptionerSettings
 from caption_tx.training.objective import MaskedLoss
 from caption_tx.training.training_model import TrainingModel
 
@@ -24,7 +24,7 @@ def vectors(width):
 def make(sizes):
     def make(width, **changes):
         keras.utils.set_random_seed(0)
-        captioner = Captioner(**(sizes | {"embedding_dim": width} | changes))
+        captioner = Captioner(CaptionerSettings(**(sizes | {"embedding_dim": width} | changes)))
         captioner.embedding.assign_vectors(vectors(width), FOUND)
         captioner.token_output.adapt(np.arange(13) + 1)
         return captioner
@@ -55,7 +55,7 @@ def test_rows_stand_as_they_are_and_the_others_start_random_of_their_size(make, 
 def test_a_new_captioner_knows_word_frequencies_only(make, inputs, sizes, width, tie_embeddings):
     """The vectors' own size does not matter: logits start where those of learned embeddings do."""
     captioner = make(width, tie_embeddings=tie_embeddings)
-    plain = Captioner(**(sizes | {"tie_embeddings": tie_embeddings}))
+    plain = Captioner(CaptionerSettings(**(sizes | {"tie_embeddings": tie_embeddings})))
     spread = {
         model: np.std(np.asarray(model(inputs)) - np.asarray(model.token_output.log_prior))
         for model in (captioner, plain)
@@ -114,5 +114,5 @@ def test_a_bundle_brings_them_back_for_search(make, tokenizer, features, tmp_pat
 
 @pytest.mark.parametrize(("rows", "found"), [((13, 20), FOUND), ((12, 19), FOUND), ((13, 19), np.zeros(13, bool))])
 def test_vectors_that_do_not_fit_are_refused(make, rows, found):
-    with pytest.raises(ValueError, match=r"Expected vectors \(13, 19\)"):
+    with pytest.raises(ValueError, match=r"Expected vectors of shape \(13, 19\)"):
         make(19).embedding.assign_vectors(np.ones(rows), found)

@@ -99,7 +99,7 @@ def measure_deletion(
     """
     options = options or DeletionOptions()
     bundle = captioner.bundle
-    h, w, _ = bundle.captioner.settings["feature_shape"]
+    h, w, _ = bundle.captioner.settings.feature_shape
     if options.cells >= h * w:
         raise ConfigError(f"cells must be fewer than the {h * w} cells of the grid, got {options.cells}.")
     selections = pooled_selections() if selections is None else selections

@@ -27,7 +27,7 @@ def compile_search(captioner: Captioner, spec: SearchSpec) -> Callable[[tf.Tenso
 
     random_bits_shape = (spec.batch_size, spec.num_hypotheses, spec.length if spec.sampled else 0, 2)
     signature = [
-        tf.TensorSpec((spec.batch_size, *captioner.settings["feature_shape"]), tf.float32),
+        tf.TensorSpec((spec.batch_size, *captioner.settings.feature_shape), tf.float32),
         SearchInputs(
             num_images=tf.TensorSpec((), tf.int32),
             suppressed=tf.TensorSpec((captioner.vocabulary_size,), tf.bool),

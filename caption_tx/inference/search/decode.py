@@ -94,7 +94,7 @@ def decode(
         '一只狗在草地上奔跑'
     """
     options = options or DecodingOptions()
-    expected = tuple(captioner.settings["feature_shape"])
+    expected = tuple(captioner.settings.feature_shape)
     shape = tuple(np.shape(features))
     if len(shape) != 4 or shape[1:] != expected:
         raise ValueError(f"Expected features of shape (B, {expected}), got {shape}.")

@@ -67,7 +67,7 @@ def tune(
     captions = collect_captions(words, bundle.tokenizer, bundle.captioner.max_length)
     # Steps here do not scale their loss, without which the gradients of float16 would vanish.
     precision = config.training.precision.replace("mixed_float16", "float32")
-    captioner = Captioner(**bundle.captioner.settings, dtype=precision)
+    captioner = Captioner(bundle.captioner.settings, dtype=precision)
     captioner.set_weights(bundle.captioner.get_weights())
     tuner = Tuner(captioner, bundle.tokenizer, captions, tuning)
 

@@ -1,6 +1,7 @@
 """Every search against a slow one in plain NumPy, on a model that spells known captions."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -34,7 +35,7 @@ class Speller:
         words = sorted({word for caption in self.captions for word in caption})
         self.tokenizer = Tokenizer([*SPECIAL_TOKENS, *words], language)
         self.vocabulary_size, self.max_length = len(words) + len(SPECIAL_TOKENS), LENGTH
-        self.settings = {"feature_shape": [1, 1, 1]}
+        self.settings = SimpleNamespace(feature_shape=(1, 1, 1))
         random = np.random.default_rng(0)
         size = self.vocabulary_size
         self.noise = random.normal(0, 1.5, (IMAGES, size, size)).astype(np.float32)
