@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from caption_tx.cli.options import IMAGES_HELP, add_batch_size, add_bundle, add_command, add_settings
 from caption_tx.cli.output import echo, warn
@@ -17,6 +16,11 @@ from caption_tx.cli.settings import decoding_options
 from caption_tx.cli.startup import start_tensorflow
 from caption_tx.config import DecodingOptions
 from caption_tx.errors import CaptionTxError, ConfigError, ImageError
+
+if TYPE_CHECKING:
+    from caption_tx.data.images.discovery import NamedImage
+    from caption_tx.inference.captioner import ImageCaptioner
+    from caption_tx.inference.search.decode import Caption
 
 
 def add_parser(commands: Any) -> None:
@@ -51,30 +55,30 @@ def add_parser(commands: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Captions images."""
+    """Caption images."""
     options = decoding_options(arguments)
     if arguments.batch_size < 1:
         raise ConfigError(f"--batch-size must be at least 1 image, got {arguments.batch_size}.")
     from caption_tx.data.images.discovery import find_images
-    from caption_tx.inference.prediction_file import check_out
+    from caption_tx.inference.prediction_file import check_output_path
 
     if arguments.out is not None:
-        check_out(arguments.out)
+        check_output_path(arguments.out)
     elif arguments.retry_failed:
-        raise ConfigError("--retry-failed tries the failed images of a file again; name it with --out.")
+        raise ConfigError("--retry-failed needs the file to complete; name it with --out.")
     images = find_images(arguments.images, lambda text: warn(f"skipped: {text}"))
     start_tensorflow()
     from caption_tx.inference.captioner import load
 
     captioner = load(arguments.bundle, arguments.backbone_weights)
     if arguments.out is None:
-        _print_captions(arguments, captioner.captions(images, options, arguments.batch_size))
+        _print_captions(captioner.captions(images, options, arguments.batch_size), arguments.json)
     else:
         _write_captions(arguments, captioner, images, options)
 
 
-def _print_captions(arguments: argparse.Namespace, results: Iterator[tuple[str, Any]]) -> None:
-    """A line a caption; or, an image at a time, one JSON list of rows as `predictions` has them."""
+def _print_captions(results: Iterator[tuple[str, list[Caption] | ImageError]], as_json: bool) -> None:
+    """Print one line per caption, or a JSON list of rows that grows image by image."""
     from caption_tx.inference.predictions import make_rows, one_line
 
     images = failed = 0
@@ -83,58 +87,58 @@ def _print_captions(arguments: argparse.Namespace, results: Iterator[tuple[str, 
         if isinstance(result, ImageError):
             failed += 1
             warn(f"skipped: {rows[0]['error']}")
+        elif as_json:
+            for row, caption in zip(rows, result, strict=True):
+                row["log_probabilities"] = list(caption.log_probabilities)
         else:
-            for row, each in zip(rows, result, strict=True):
-                row["log_probabilities"] = list(each.log_probabilities)
-                if not arguments.json:
-                    rank = f"\t{row['rank']}" if len(rows) > 1 else ""
-                    echo(f"{one_line(row['image'])}{rank}\t{row['caption']}{'' if row['finished'] else ' ...'}")
-        if arguments.json:
+            for row in rows:
+                rank = f"\t{row['rank']}" if len(rows) > 1 else ""
+                echo(f"{one_line(row['image'])}{rank}\t{row['caption']}{'' if row['finished'] else ' ...'}")
+        if as_json:
             documents = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
             print(",\n" if images else "[\n", documents, sep="", end="")
         images += 1
-    if arguments.json:
+    if as_json:
         print("\n]")
     if failed == images:
         raise CaptionTxError("None of the images could be read.")
 
 
-def _write_captions(arguments: argparse.Namespace, captioner: Any, images: Iterator, options: DecodingOptions) -> None:
-    """Adds to the file what it does not hold, and tells the counts."""
+def _write_captions(
+    arguments: argparse.Namespace, captioner: ImageCaptioner, images: Iterator[NamedImage], options: DecodingOptions
+) -> None:
+    """Append captions to the file with a progress bar, and print the counts."""
     from tqdm import tqdm
 
     from caption_tx.data.images.discovery import count_images
-    from caption_tx.inference.prediction_file import PredictionFile
+    from caption_tx.inference.caption_files import caption_to_file
 
     def count() -> None:
         with suppress(CaptionTxError):
             bar.total = count_images(arguments.images)
 
-    captioned = failed = 0
-    facts = {"bundle": captioner.digest, **dataclasses.asdict(options)}
     try:
-        with (
-            PredictionFile(arguments.out, facts, options.n_best, arguments.retry_failed) as file,
-            tqdm(unit="image", desc="captions") as bar,
-            closing(captioner.captions(file.remaining(images), options, arguments.batch_size)) as results,
-        ):
-            threading.Thread(target=count, daemon=True).start()  # how many there are shows when it is known
-            for name, result in results:
-                file.write(name, result)
-                failed += isinstance(result, ImageError)
-                captioned += not isinstance(result, ImageError)
-                bar.update(captioned + failed + file.skipped - bar.n)
-            bar.update(captioned + failed + file.skipped - bar.n)
+        with tqdm(unit="image", desc="captions") as bar:
+            threading.Thread(target=count, daemon=True).start()  # counting a large folder may take a while
+            counts = caption_to_file(
+                captioner,
+                images,
+                arguments.out,
+                options,
+                batch_size=arguments.batch_size,
+                retry_failed=arguments.retry_failed,
+                on_progress=lambda done: bar.update(done - bar.n),
+            )
     except KeyboardInterrupt:
-        warn(f"{arguments.out} is whole up to here; the same command goes on.")
+        warn(f"{arguments.out} is complete up to here; repeat the command to resume.")
         raise
-    counts = {"captioned": captioned, "skipped": file.skipped, "failed": failed}
     if arguments.json:
-        print(json.dumps({"out": str(arguments.out)} | counts, ensure_ascii=False))
+        document = {name: getattr(counts, name) for name in ("captioned", "skipped", "failed")}
+        print(json.dumps({"out": str(arguments.out)} | document, ensure_ascii=False))
     else:
         echo(
-            f"{captioned:,} images captioned, {file.skipped:,} skipped (in the file already), "
-            f"{failed:,} could not be read (their rows say why): {arguments.out}"
+            f"{counts.captioned:,} images captioned, {counts.skipped:,} skipped (already in the file), "
+            f"{counts.failed:,} could not be read (see their rows): {arguments.out}"
         )
-    if failed and not captioned and not file.held:
+    if counts.failed and not counts.captioned and not counts.existing:
         raise CaptionTxError("None of the images could be read.")

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,21 +11,11 @@ from caption_tx.cli.options import add_bundle, add_command, add_settings, split_
 from caption_tx.cli.output import echo, warn
 from caption_tx.cli.settings import decoding_options
 from caption_tx.cli.startup import start_tensorflow
-from caption_tx.config import LANGUAGES, POOL_NAMES, DecodingOptions
-from caption_tx.errors import CaptionTxError, ConfigError
+from caption_tx.config import LANGUAGES, POOL_NAMES
 
 if TYPE_CHECKING:
-    from caption_tx.data.images.discovery import NamedImage
-    from caption_tx.inference.attention.health import MapHealth
     from caption_tx.inference.attention.maps import AttentionMaps
-    from caption_tx.inference.captioner import ImageCaptioner
-    from caption_tx.model.captioner import CaptionerSettings
-
-FIGURES, ANIMATIONS, RAW, PAGE = (".png", ".svg", ".pdf"), (".gif", ".webp"), (".npz", ".json"), ".html"
-SUFFIXES = (*FIGURES, *ANIMATIONS, PAGE, *RAW)
-
-MOST_ON_A_PAGE = 500
-"""Pictures of a page: some 40 MB of them are what a browser still opens at once."""
+    from caption_tx.inference.explanation_files import ExplanationOptions
 
 
 def add_parser(commands: Any) -> None:
@@ -113,216 +100,64 @@ def _add_output_options(group: Any) -> None:
     group.add_argument("--json", action="store_true", help="print one JSON document")
 
 
-def _check(arguments: argparse.Namespace) -> DecodingOptions:
-    """The options of the search; refuses what cannot be done before anything is loaded."""
-    options, out = decoding_options(arguments), arguments.out
-    if arguments.rank < 0:
-        raise ConfigError(f"--rank must be 0, the best caption, or more, got {arguments.rank}.")
-    if arguments.caption is not None and (options != DecodingOptions() or arguments.rank):
-        raise ConfigError("--caption is the caption to explain; leave out --rank and the options of a search.")
-    if out is not None:
-        if out.suffix.lower() not in SUFFIXES:
-            raise ConfigError(f"--out must end in one of {', '.join(SUFFIXES)}, got '{out}'.")
-        if not out.absolute().parent.is_dir():
-            raise ConfigError(f"--out: there is no folder '{out.absolute().parent}'.")
-    if arguments.heads_of is not None and (out is None or out.suffix.lower() not in FIGURES):
-        raise ConfigError(f"--heads-of draws a figure; name it with --out ({', '.join(FIGURES)}).")
-    if arguments.page_language is not None and (out is None or out.suffix.lower() != PAGE):
-        raise ConfigError(f"--page-language is of a page; name it with --out ({PAGE}).")
-    if arguments.rank >= max(options.beam_width, options.samples):
-        raise ConfigError(
-            f"--rank {arguments.rank} asks for a caption that is not searched for; "
-            f"give --beam-width {arguments.rank + 1} or more (or as many --samples with a --temperature)."
-        )
-    if arguments.rank >= options.n_best:
-        options = DecodingOptions(**(vars(options) | {"n_best": arguments.rank + 1}))
-    return options
-
-
 def run(arguments: argparse.Namespace) -> None:
-    """Explains captions."""
-    options = _check(arguments)
+    """Explain captions of images."""
+    from caption_tx.inference.explanation_files import explain_images, word_table
+
+    options = _explanation_options(arguments)
     from caption_tx.data.images.discovery import find_images
-
-    images = find_images(arguments.images, lambda text: warn(f"skipped: {text}"))
-    if arguments.out is not None:
-        images = _few_enough(images, arguments)
-    start_tensorflow()
-    from caption_tx.inference.attention.health import measure_health
-    from caption_tx.inference.captioner import load
-
-    captioner = load(arguments.bundle, arguments.backbone_weights)
-    _check_choice(arguments, captioner.bundle.captioner.settings)
-    _check_words(arguments, captioner, options)
-    out, json_rows = arguments.out, []
-    is_page = out is not None and out.suffix.lower() == PAGE
-    problems: list[str] = []
-    kept: list[AttentionMaps] = []
-
-    def explained() -> Iterator[AttentionMaps]:
-        results = captioner.explanations(images, arguments.caption, arguments.rank, options)
-        for number, (name, maps) in enumerate(_shown(results, arguments, problems)):
-            unknown = [word.text for word in maps.shown if maps.is_unknown(word)]
-            if unknown and number == 0:  # a typed caption, the same for all
-                warn(f"the model does not know {', '.join(map(repr, unknown))} and takes it for an unknown word.")
-            if out is not None:
-                kept.append(maps)
-            _tell_words(arguments, name, maps, json_rows)
-            yield maps
-
-    source = explained()
-    first = next(source, None)
-    if first is None:
-        raise CaptionTxError("None of the images could be explained.")
-    everything = chain([first], source)
-    health = measure_health(everything) if arguments.health or is_page else None
-    for _ in everything:
-        pass
-    if out is not None:
-        _write(arguments, kept, health, problems)
-    if arguments.json:
-        document: dict[str, Any] = {"images": json_rows}
-        if arguments.health and health is not None:
-            document = {"health": health.to_dict()}
-        document |= {"errors": problems} | ({} if out is None else {"out": str(out)})
-        print(json.dumps(document, ensure_ascii=False, indent=1))
-        return
-    if arguments.health and health is not None:
-        echo(health.table())
-    if out is not None:
-        echo(str(out))
-
-
-def _check_choice(arguments: argparse.Namespace, settings: CaptionerSettings) -> None:
-    """Refuses a layer, head, color or opacity that cannot be, before anything is printed."""
-    import numpy as np
-
-    from caption_tx.inference.attention.pooling import MapSelection
-    from caption_tx.inference.drawing.overlay import color_map
-    from caption_tx.inference.drawing.style import DEFAULT_STYLE, HeatmapStyle
-
-    shape = (settings.num_layers, settings.num_heads, 1, 1)
-    selection = MapSelection(arguments.layer, arguments.head, arguments.pool)
-    selection.pooled(np.ones((*shape, 1)), np.ones(shape))
-    alpha = DEFAULT_STYLE.alpha if arguments.alpha is None else arguments.alpha
-    color_map(HeatmapStyle(alpha, arguments.cmap or DEFAULT_STYLE.cmap))
-
-
-def _few_enough(images: Iterator[NamedImage], arguments: argparse.Namespace) -> list[NamedImage]:
-    """The images that are named, whether they can be read or not; refuses more than `--out` holds."""
-    is_page = arguments.out.suffix.lower() == PAGE
-    most = MOST_ON_A_PAGE if is_page else 1
-    named = list(islice(images, most + 1))
-    if len(named) > most:
-        holds = f"A page shows at most {most} images" if is_page else f"{arguments.out} holds one image"
-        raise ConfigError(f"{holds}; name fewer{'' if is_page else f', or a page for several ({PAGE})'}.")
-    return named
-
-
-def _check_words(arguments: argparse.Namespace, captioner: ImageCaptioner, options: DecodingOptions) -> None:
-    """Refuses words to merge or to draw that the typed caption has not, or no caption can have."""
-    position, most = arguments.heads_of, captioner.bundle.captioner.max_length
-    count = min(most, options.max_length or most)
-    if arguments.caption is not None:
-        from caption_tx.inference.explanations import words_of
-
-        maps = words_of(captioner, arguments.caption)
-        count = len(_arranged(maps, arguments, merged := set()).shown)
-        _check_merged(arguments, merged)
-    if position is not None and not -count <= position < count:
-        held = "the caption shows" if arguments.caption is not None else "captions have at most"
-        raise ConfigError(f"--heads-of: there is no word {position}; {held} {count}, counted from 0.")
-
-
-def _arranged(maps: AttentionMaps, arguments: argparse.Namespace, merged: set[str]) -> AttentionMaps:
-    """Words merged and left out as asked; `merged` grows by those that were there to merge."""
-    if arguments.words_only:
-        maps = maps.without_punctuation()
-    for word in arguments.merge:
-        with suppress(CaptionTxError):  # most captions of many do not hold the word
-            maps = maps.merged([word])
-            merged.add(word)
-    return maps
-
-
-def _check_merged(arguments: argparse.Namespace, merged: set[str]) -> None:
-    if missing := [word for word in arguments.merge if word not in merged]:
-        raise CaptionTxError(f"--merge: no caption has words in a row that spell {', '.join(map(repr, missing))}.")
-
-
-def _shown(
-    results: Iterator[tuple[str, AttentionMaps | CaptionTxError]], arguments: argparse.Namespace, problems: list[str]
-) -> Iterator[tuple[str, AttentionMaps]]:
-    """The images that could be explained, their words merged and left out as asked; the others go to `problems`."""
-    merged: set[str] = set()
-    for name, result in results:
-        try:
-            if isinstance(result, CaptionTxError):
-                raise result
-            maps = _arranged(result, arguments, merged)
-        except CaptionTxError as error:
-            problems.append(str(error))
-            warn(f"skipped: {error}")
-            continue
-        yield name, maps
-    _check_merged(arguments, merged)
-
-
-def _tell_words(arguments: argparse.Namespace, name: str, maps: AttentionMaps, json_rows: list[dict[str, Any]]) -> None:
-    """Caption and words with their log-probabilities: a line each, or a row for `--json`; not with `--health`."""
     from caption_tx.inference.drawing.overlay import format_probability
     from caption_tx.inference.predictions import printable
 
-    if arguments.health:
-        return
-    values = maps.shown_log_probabilities.tolist()
+    images = find_images(arguments.images, lambda text: warn(f"skipped: {text}"))
+    start_tensorflow()
+    from caption_tx.inference.captioner import load
+
+    captioner = load(arguments.bundle, arguments.backbone_weights)
+    tables: list[dict[str, Any]] = []
+
+    def show(name: str, maps: AttentionMaps) -> None:
+        if arguments.json:
+            tables.append(word_table(name, maps))
+            return
+        echo(f"{printable(name)}\t{maps.caption}")
+        for title, value in zip(maps.titles, maps.shown_log_probabilities.tolist(), strict=True):
+            echo(f"  {title}\t{format_probability(value)}")
+
+    report = explain_images(captioner, images, options, None if arguments.health else show, warn)
     if arguments.json:
-        words = [
-            {"text": word.text, "log_probability": round(value, 4), "unknown": maps.is_unknown(word)}
-            for word, value in zip(maps.shown, values, strict=True)
-        ]
-        total = round(maps.log_probability, 4)
-        row = {"image": printable(name), "caption": maps.caption, "log_probability": total, "words": words}
-        json_rows.append(row)
+        document: dict[str, Any] = {"images": tables} if report.health is None else {"health": report.health.to_dict()}
+        document |= {"errors": report.problems} | ({} if arguments.out is None else {"out": str(arguments.out)})
+        print(json.dumps(document, ensure_ascii=False, indent=1))
         return
-    echo(f"{printable(name)}\t{maps.caption}")
-    for title, value in zip(maps.titles, values, strict=True):
-        echo(f"  {title}\t{format_probability(value)}")
+    if report.health is not None:
+        echo(report.health.table())
+    if arguments.out is not None:
+        echo(str(arguments.out))
 
 
-def _write(
-    arguments: argparse.Namespace, kept: list[AttentionMaps], health: MapHealth | None, problems: list[str]
-) -> None:
-    from caption_tx.inference.attention.map_files import write_output
+def _explanation_options(arguments: argparse.Namespace) -> ExplanationOptions:
+    from caption_tx.inference.attention.pooling import MapSelection
+    from caption_tx.inference.drawing.style import HeatmapStyle
+    from caption_tx.inference.explanation_files import ExplanationOptions
 
-    out, suffix, maps = arguments.out, arguments.out.suffix.lower(), kept[0]
-    chosen = {"layer": arguments.layer, "head": arguments.head}
-    look = {name: getattr(arguments, name) for name in ("alpha", "cmap") if getattr(arguments, name) is not None}
-    look["common_scale"] = not arguments.scale_per_word
-    makers: dict[str, Callable[[], bytes | str]] = {".npz": maps.to_npz, ".json": maps.to_json}
-    if suffix in makers:
-        write_output(out, makers[suffix]())
-    elif suffix == PAGE:
-        from caption_tx.inference.attention.pooling import MapSelection
-        from caption_tx.inference.drawing.style import HeatmapStyle
-        from caption_tx.inference.page.render import render_page
-
-        selection = MapSelection(arguments.layer, arguments.head, arguments.pool)
-        options = {"typed": arguments.caption is not None, "language": arguments.page_language}
-        page = render_page(kept, selection, HeatmapStyle(**look), health=health, problems=problems, **options)
-        write_output(out, page)
-    elif suffix in ANIMATIONS:
-        from caption_tx.inference.drawing.animation import encode_animation
-
-        frames = maps.animation(pool=arguments.pool, smooth=not arguments.flat, **chosen, **look)
-        write_output(out, encode_animation(frames, suffix[1:], arguments.seconds))
-    else:
-        from caption_tx.figure_files import save_figure
-
-        look["smooth"] = not arguments.flat
-        if arguments.heads_of is not None:
-            del look["common_scale"]
-            figure = maps.heads_figure(None, arguments.heads_of, **look)
-        else:
-            figure = maps.figure(pool=arguments.pool, **chosen, **look)
-        save_figure(figure, out)
+    style = {name: getattr(arguments, name) for name in ("alpha", "cmap") if getattr(arguments, name) is not None}
+    return ExplanationOptions(
+        decoding=decoding_options(arguments),
+        selection=MapSelection(arguments.layer, arguments.head, arguments.pool),
+        style=HeatmapStyle(common_scale=not arguments.scale_per_word, smooth=not arguments.flat, **style),
+        **{
+            name: getattr(arguments, name)
+            for name in (
+                "caption",
+                "rank",
+                "merge",
+                "words_only",
+                "heads_of",
+                "out",
+                "seconds",
+                "page_language",
+                "health",
+            )
+        },
+    )

@@ -1,4 +1,4 @@
-"""From picture files to captions and attention maps with one bundle: what `caption_tx.load` gives."""
+"""Captions and attention maps of image files with one bundle: `ImageCaptioner`, which `caption_tx.load` returns."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -25,24 +26,35 @@ from caption_tx.data.images.sources import open_images
 from caption_tx.data.text.segmentation import Segmenter
 from caption_tx.errors import CaptionTxError, ConfigError, ImageError
 from caption_tx.inference.attention.maps import AttentionMaps
-from caption_tx.inference.explanations import explanations
+from caption_tx.inference.explanations import LoadedImage, TargetCaption, explain_targets, image_name, load_image
 from caption_tx.inference.search.decode import Caption, decode
 
 
 def load(bundle: str | Path, backbone_weights: str | None = None) -> ImageCaptioner:
-    """A captioner of the bundle in this folder.
+    """Load a bundle.
 
     Args:
-        backbone_weights: file with the backbone's weights, where those the bundle names cannot be had.
+        bundle: name of a shipped bundle, or a folder.
+        backbone_weights: file with the backbone's weights, if the source that the bundle names is not available.
 
     Raises:
         BundleError: the bundle is missing or damaged.
+
+    Example:
+        >>> captioner = caption_tx.load("runs/mine/bundle")
+        >>> captioner.caption("photo.jpg").text
+        '一只狗在草地上奔跑'
     """
     return ImageCaptioner(load_bundle(bundle), backbone_weights, str(bundle))
 
 
 class ImageCaptioner:
-    """Captions pictures and shows where it looked. The backbone is loaded at first use."""
+    """Captions images and shows where the model looked. The backbone is loaded at first use.
+
+    Attributes:
+        bundle: the trained captioner with its tokenizer and settings.
+        name: the bundle's name or folder, for reports.
+    """
 
     def __init__(self, bundle: Bundle, backbone_weights: str | None = None, name: str = "") -> None:
         self.bundle = bundle
@@ -51,37 +63,41 @@ class ImageCaptioner:
 
     @cached_property
     def backbone(self) -> Backbone:
-        """The frozen image encoder that the bundle was trained on."""
+        """The frozen image encoder that the bundle was trained with."""
         return self.bundle.load_backbone(self._backbone_weights)
 
-    def features(self, pictures: Sequence[np.ndarray] | np.ndarray) -> tf.Tensor:
-        """uint8 pictures (size, size, 3), as `read_image` gives them -> float features (B, h, w, C)."""
-        return dequantize(self.backbone.encode(np.stack(pictures)))
+    @cached_property
+    def segmenter(self) -> Segmenter:
+        """Splits typed captions and prefixes into words."""
+        return self.bundle.segmenter()
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over what decides the captions: settings, weights, vocabulary, language, and the backbone's key."""
+        """SHA-256 of everything that determines the captions: settings, weights, vocabulary, language, backbone."""
         bundle = self.bundle
-        facts = [
-            asdict(bundle.captioner.settings),
-            bundle.tokenizer.vocabulary,
-            bundle.tokenizer.language,
-            bundle.backbone_key,
-        ]
+        tokenizer, settings = bundle.tokenizer, asdict(bundle.captioner.settings)
+        facts = [settings, tokenizer.vocabulary, tokenizer.language, bundle.backbone_key]
         digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
         for weight in bundle.captioner.weights:
             digest.update(np.ascontiguousarray(weight.numpy(), "<f4").tobytes())
         return digest.hexdigest()
 
-    @cached_property
-    def segmenter(self) -> Segmenter:
-        """What divides typed captions, and prefixes, into words."""
-        return self.bundle.segmenter()
+    def features(self, images: Sequence[np.ndarray] | np.ndarray) -> tf.Tensor:
+        """uint8 images (size, size, 3), as `read_image` returns them -> float features (B, h, w, C)."""
+        return dequantize(self.backbone.encode(np.stack(images)))
 
     def decode_features(
         self, features: tf.Tensor, contents: Sequence[str], options: DecodingOptions | None = None
     ) -> list[list[Caption]]:
-        """Features (B, h, w, C) of images with these content hashes -> the captions of each, the best first."""
+        """Caption images whose features are known.
+
+        Args:
+            features: float (B, h, w, C).
+            contents: the hex content hash of each image, which seeds its samples.
+
+        Returns:
+            The captions of each image, best first.
+        """
         seeds = [int(content[:16], 16) for content in contents]
         bundle = self.bundle
         return decode(bundle.captioner, features, bundle.tokenizer, options, seeds, self.segmenter)
@@ -93,15 +109,17 @@ class ImageCaptioner:
         batch_size: int = 64,
         location: str | ImageSource = "",
     ) -> Iterator[tuple[str, list[Caption] | ImageError]]:
-        """Each image with its captions, the best first, in order; an unreadable one with its error instead.
+        """Caption any number of images, in order.
 
-        tf.data reads the files and a thread encodes them while captions are searched. Some batches are
-        held, so that `images` may be a generator of any number.
+        tf.data reads the files, and a thread encodes the next batches during the search.
 
         Args:
-            images: names of files; or pairs of a name and the bytes of an image.
-            location: where they lie, as `open_images` takes it: a folder or a TSV file, here or on a
-                remote store. By default a name is a path, or `TABLE.tsv/ID`.
+            images: file names, or pairs of a name and the bytes of an image. A generator is read lazily.
+            location: where the names are found, as for `open_images`: a folder or a TSV file, local or remote. By
+                default a name is a path, or `TABLE.tsv/ID`.
+
+        Yields:
+            The name of each image with its captions, best first, or with the error if it cannot be read.
 
         Raises:
             ConfigError: an option is out of range.
@@ -112,47 +130,62 @@ class ImageCaptioner:
         stop = threading.Event()
         encoded = encode_batches(self.backbone, images, source, batch_size, stop)
         for batch, features in prefetch(encoded, depth=2, closed=stop):
-            found = iter(self.decode_features(dequantize(features), batch.contents, options) if batch.contents else [])
-            for place, name in enumerate(batch.names):
-                yield name, batch.errors[place] if place in batch.errors else next(found)
+            captions = iter(
+                self.decode_features(dequantize(features), batch.contents, options) if batch.contents else []
+            )
+            for row, name in enumerate(batch.names):
+                yield name, batch.errors[row] if row in batch.errors else next(captions)
 
     def n_best(self, image: str | Path, **options: Any) -> list[Caption]:
-        """The best captions of one image, named as for `captions`, the best first; options as in `DecodingOptions`.
+        """The best captions of one image, best first.
+
+        Args:
+            image: named as for `captions`.
+            options: fields of `DecodingOptions`.
 
         Raises:
             ImageError: the image cannot be read.
-            ConfigError: an option is out of range or asks for what the model does not know.
+            ConfigError: an option is out of range or contains an unknown word.
+
+        Example:
+            >>> [caption.text for caption in captioner.n_best("photo.jpg", beam_width=4, n_best=2)]
+            ['a dog runs on the grass', 'a dog runs on grass']
         """
-        content, picture = open_images("").read_image(str(image), self.bundle.backbone.image_size)
-        [captions] = self.decode_features(self.features([picture]), [content], DecodingOptions(**options))
+        content, pixels = open_images("").read_image(str(image), self.bundle.backbone.image_size)
+        [captions] = self.decode_features(self.features([pixels]), [content], DecodingOptions(**options))
         return captions
 
     def caption(self, image: str | Path, **options: Any) -> Caption:
-        """The best caption of one image file; options and errors as for `n_best`."""
+        """The best caption of one image; options and errors as for `n_best`."""
         return self.n_best(image, **options)[0]
 
     def explain(
         self, image: str | Path, caption: Caption | str | None = None, rank: int = 0, **options: Any
     ) -> AttentionMaps:
-        """Where the model looked for every word of a caption of one image, named as for `captions`.
+        """Where the model looked for every word of a caption of one image.
 
         Args:
-            caption: one that the model made, a text that a person typed, or None to let the model make one.
-                A typed word that the model does not know is read as unknown, and `unknown` says so.
-            rank: which of the captions that the model makes, 0 the best.
-            options: of the search, as in `DecodingOptions`.
+            image: named as for `captions`.
+            caption: a generated caption, a typed text, or None to generate one. Typed words that are out of
+                vocabulary become the unknown token; `AttentionMaps.unknown` marks them.
+            rank: which of the generated captions to explain, 0 for the best.
+            options: fields of `DecodingOptions`.
 
         Raises:
             ImageError: the image cannot be read.
-            ConfigError: an option is out of range, or stands beside a caption.
-            CaptionTxError: the caption has no words, or more than the model has positions for; or the search
-                found too few captions for that rank.
+            ConfigError: an option is out of range or was passed together with a caption.
+            CaptionTxError: the caption contains no words or more than the model's limit, or the search found too few
+                captions for `rank`.
+
+        Example:
+            >>> captioner.explain("photo.jpg").figure().savefig("attention.png")
         """
         if caption is not None and (options or rank):
             extra = [*options, *(["rank"] if rank else [])]
-            raise ConfigError(f"The caption to explain is given; leave out {', '.join(extra)}.")
-        given = {"n_best": rank + 1} | options if rank > 0 else options
-        [(_, result)] = self.explanations([image], caption, rank, DecodingOptions(**given))
+            raise ConfigError(f"Options of the search do not apply to a given caption; remove {', '.join(extra)}.")
+        if rank > 0:
+            options = {"n_best": rank + 1} | options
+        [(_, result)] = self.explanations([image], caption, rank, DecodingOptions(**options))
         if isinstance(result, CaptionTxError):
             raise result
         return result
@@ -165,15 +198,62 @@ class ImageCaptioner:
         options: DecodingOptions | None = None,
         batch_size: int = 16,
     ) -> Iterator[tuple[str, AttentionMaps | CaptionTxError]]:
-        """`explain` for many images, in order, a batch searched together; one that fails comes with its error.
+        """`explain` for any number of images, in order.
 
         Args:
-            images: as `captions` takes them; a generator may give any number.
-            caption: the same for all images, or None to let the model make one for each.
-            rank, options: as in `explain`; `options.n_best` must be above `rank`.
+            images: as for `captions`.
+            caption: the same caption for all images, or None to generate one for each.
+            rank, options: as for `explain`; `options.n_best` must exceed `rank`.
+            batch_size: images that are searched together.
+
+        Yields:
+            The name of each image with its attention maps, or with the error if it cannot be explained.
 
         Raises:
             ConfigError: an option is out of range.
             CaptionTxError: the given caption cannot be explained.
         """
-        return explanations(self, images, caption, rank, options or DecodingOptions(), batch_size)
+        options = options or DecodingOptions()
+        if rank < 0 or (caption is None and rank >= options.n_best):
+            raise ConfigError(f"rank must be from 0 to n_best - 1 = {options.n_best - 1}, got {rank}.")
+        target = self._target(caption)
+        size = self.backbone.config.image_size
+        remaining = iter(images)
+        while batch := list(islice(remaining, batch_size)):
+            loaded: dict[int, LoadedImage] = {}
+            results: dict[int, AttentionMaps | CaptionTxError] = {}
+            for row, image in enumerate(batch):
+                try:
+                    loaded[row] = load_image(image, size)
+                except ImageError as error:
+                    results[row] = error
+            if loaded:
+                explained = self._explain_batch(list(loaded.values()), target, rank, options)
+                results |= zip(loaded, explained, strict=True)
+            for row, image in enumerate(batch):
+                yield image_name(image), results[row]
+
+    def _target(self, caption: Caption | str | None) -> TargetCaption | None:
+        if isinstance(caption, str):
+            return TargetCaption.from_text(caption, self.bundle, self.segmenter)
+        return None if caption is None else TargetCaption.from_search(caption)
+
+    def _explain_batch(
+        self, images: Sequence[LoadedImage], target: TargetCaption | None, rank: int, options: DecodingOptions
+    ) -> list[AttentionMaps | CaptionTxError]:
+        """The maps of each image, or an error if the search found too few captions."""
+        features = self.features([image.pixels for image in images])  # (B, h, w, C)
+        if target is not None:
+            targets = dict.fromkeys(range(len(images)), target)
+        else:
+            captions = self.decode_features(features, [image.content for image in images], options)
+            targets = {
+                row: TargetCaption.from_search(best[rank]) for row, best in enumerate(captions) if rank < len(best)
+            }
+        maps = explain_targets(self.bundle, features, images, targets)
+        return [
+            maps[row]
+            if row in maps
+            else CaptionTxError(f"The search found fewer than {rank + 1} captions of {image.name}; use a lower rank.")
+            for row, image in enumerate(images)
+        ]

@@ -1,8 +1,7 @@
-"""A file of captions that a run writes and a killed run goes on with.
+"""A caption file that grows image by image and that a killed run resumes. No TensorFlow.
 
-All rows of an image are written at once, and what a killed process left of the last image is cut by
-the next one. Parquet cannot be appended to: its rows are collected in `NAME.parquet.part.jsonl` until
-the run is through. Beside each file, `NAME.run.json` says what made it.
+The rows of an image are written together; the next run removes an incomplete last image. Parquet files cannot grow, so
+their rows are collected in `NAME.parquet.part.jsonl` until the run ends. `NAME.run.json` records what made the file.
 """
 
 from __future__ import annotations
@@ -14,87 +13,116 @@ import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
 
 from caption_tx import __version__
 from caption_tx.errors import CaptionTxError, ConfigError, ImageError
 from caption_tx.files import atomic_write, write_atomically
-from caption_tx.inference.predictions import Format, check_format, make_rows, printable, read_predictions, write_parquet
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
+from caption_tx.inference.predictions import (
+    RowFormat,
+    make_rows,
+    prediction_suffix,
+    printable,
+    read_predictions,
+    write_parquet,
+)
 
 if TYPE_CHECKING:
     from caption_tx.data.images.discovery import NamedImage
     from caption_tx.inference.search.decode import Caption
 
+_LOCK_TIMEOUT = 0.2
+"""Seconds to wait for the lock, which covers a run that is just ending."""
 
-_TRIES = 100
-"""Times that a file is opened which others replace or remove as often."""
 
-
-def check_out(path: str | Path) -> None:
-    """Raises ConfigError where captions cannot be written: an unknown format, a missing folder."""
-    check_format(path)
+def check_output_path(path: str | Path) -> None:
+    """Raise ConfigError if the format of a caption file is unknown or its folder is missing."""
+    prediction_suffix(path)
     if not Path(path).absolute().parent.is_dir():
-        raise ConfigError(f"There is no folder '{Path(path).absolute().parent}' for the captions; make it first.")
+        raise ConfigError(f"The output folder '{Path(path).absolute().parent}' does not exist; create it first.")
 
 
-def _key(image: str) -> int:
-    """What is kept of an image's name: 12 bytes, so that a million names take some 80 MB and none is mixed up."""
+def _name_key(image: str) -> int:
+    """96 bits of a hash, so that a million image names need some 80 MB and do not collide."""
     return int.from_bytes(hashlib.blake2b(printable(image).encode(), digest_size=12).digest())
 
 
 class PredictionFile:
-    """Captions of images on their way into a file; a context that ends the file.
+    """A caption file that is being written, as a context manager.
 
-    Open it, take the images that it does not hold from `remaining`, and `write` each one's captions.
+    Take the images that it does not contain from `remaining`, and `write` the captions of each.
 
     Args:
         path: ends in .jsonl, .csv or .parquet.
-        run: what the captions depend on, as JSON has it: bundle and options. A file of another run is refused.
-        n_best: captions an image, at most.
-        retry_failed: take out the rows of images that could not be read, so that they are tried again.
+        run: what the captions depend on, as JSON-compatible values: bundle and options. A file of another run is
+            rejected.
+        n_best: the most captions per image.
+        retry_failed: remove the rows of images that could not be read, so that `remaining` yields them again.
 
     Attributes:
-        held: images that were in the file.
-        skipped: images that `remaining` left out.
+        existing: number of images in the file at the start.
+        skipped: number of images that `remaining` has left out.
 
     Raises:
-        ConfigError: the format is unknown or the folder missing.
-        CaptionTxError: the file is of another run or of another kind, or another process writes it.
+        ConfigError: the format is unknown or the folder is missing.
+        CaptionTxError: the file is of another run or is not a caption file, or another process writes it.
     """
 
     def __init__(self, path: str | Path, run: dict[str, Any], n_best: int = 1, retry_failed: bool = False) -> None:
-        check_out(path)
+        check_output_path(path)
         self.path = Path(path)
-        if self.path.is_symlink():  # so that what replaces the file leaves the link
+        if self.path.is_symlink():  # replacing the file must not replace the link
             self.path = Path(os.path.realpath(path))
-            check_out(self.path)
-        self.held = self.skipped = 0
-        self._is_parquet = check_format(self.path) == ".parquet"
-        self._format = Format(check_format(self.path) == ".csv")
-        self._growing = self.path.with_name(f"{self.path.name}.part.jsonl") if self._is_parquet else self.path
-        self._sidecar = self.path.with_name(f"{self.path.name}.run.json")
+            check_output_path(self.path)
+        self.existing = self.skipped = 0
+        suffix, name = prediction_suffix(self.path), self.path.name
+        self._is_parquet = suffix == ".parquet"
+        self._format = RowFormat(suffix == ".csv")
+        self._growing = self.path.with_name(f"{name}.part.jsonl") if self._is_parquet else self.path
+        self._sidecar = self.path.with_name(f"{name}.run.json")
         self._run = json.loads(json.dumps(run))
         self._n_best = n_best
         self._seen: set[int] = set()
-        self._file = self._open()
-        self._size = os.fstat(self._file).st_size
-        begun = self._changed = self._size > 0
+        self._lock = FileLock(self.path.with_name(f".{name}.lock"))
+        self._acquire_lock()
         try:
-            self._resume(self._read_sidecar(), retry_failed)
+            self._open()
+            is_new = self._size == 0
+            self._changed = not is_new
+            try:
+                self._resume(self._read_sidecar(), retry_failed)
+            except BaseException:
+                os.close(self._file)
+                if is_new:
+                    self._growing.unlink(missing_ok=True)
+                raise
         except BaseException:
-            if not begun:
-                self._growing.unlink(missing_ok=True)
-            os.close(self._file)
+            self._release_lock()
             raise
 
-    def _there(self) -> str:
-        """The files that hold rows, as a person is told of them."""
+    def _acquire_lock(self) -> None:
+        try:
+            self._lock.acquire(timeout=_LOCK_TIMEOUT)
+        except Timeout:
+            raise CaptionTxError(f"Another process is writing {self.path}; wait until it ends.") from None
+        except OSError:  # a file system without locks
+            pass
+
+    def _release_lock(self) -> None:
+        if self._lock.is_locked:
+            with suppress(OSError):  # Windows removes the lock file on release
+                os.unlink(self._lock.lock_file)
+            self._lock.release()
+
+    def _open(self) -> None:
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
+        self._file = os.open(self._growing, flags, 0o666)
+        self._size = os.fstat(self._file).st_size
+
+    def _existing_files(self) -> str:
+        """The files that contain rows, for messages."""
         files = dict.fromkeys((self.path, self._growing))
         return " and ".join(str(file) for file in files if file.exists() and file.stat().st_size)
 
@@ -104,45 +132,20 @@ class PredictionFile:
         except FileNotFoundError:
             recorded = None
         except (OSError, ValueError, KeyError, TypeError) as error:
-            files = " and ".join(filter(None, [str(self._sidecar), self._there()]))
-            raise CaptionTxError(f"{self._sidecar} cannot be read ({error}); remove {files}.") from error
-        if recorded is None and (there := self._there()):
+            files = " and ".join(filter(None, [str(self._sidecar), self._existing_files()]))
+            raise CaptionTxError(f"Cannot read {self._sidecar} ({error}); remove {files}.") from error
+        if recorded is None and (files := self._existing_files()):
             raise CaptionTxError(
-                f"{self._sidecar.name}, which tells what made {there}, is not beside it; "
-                "name another file, since this may hold captions of yours."
+                f"{files} has no {self._sidecar.name} that records how it was made and may be a file of yours; "
+                "choose another file name."
             )
         return recorded
 
-    def _open(self) -> int:
-        """Opens the growing file for this process alone."""
-        for _ in range(_TRIES):
-            file = self._lock(self._growing)
-            with suppress(FileNotFoundError):
-                # Whoever had the lock before may have put another file there, or removed this one.
-                if os.path.samestat(os.fstat(file), os.stat(self._growing)):
-                    return file
-            os.close(file)
-        raise CaptionTxError(f"Another process replaces {self._growing} all the time; wait for it.")
-
-    def _lock(self, path: str | Path) -> int:
-        """Opens a file with a lock; the system lets go of it however the process ends."""
-        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
-        file = os.open(path, flags, 0o666)
-        if fcntl is not None:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                os.close(file)
-                raise CaptionTxError(f"Another process is writing {self.path}; wait for it.") from error
-            except OSError:  # a file system without locks
-                pass
-        return file
-
     def _resume(self, recorded: dict[str, Any] | None, retry_failed: bool) -> None:
-        end, failed = self._read(recorded)
+        end, failed = self._scan(recorded)
         if not self._seen and self._is_parquet and self.path.exists():
             self._rewrite(map(self._format.encode, read_predictions(self.path)))
-            end, failed = self._read(recorded)
+            end, failed = self._scan(recorded)
         if not self._seen:
             write_atomically(self._sidecar, json.dumps({"caption_tx": __version__, "run": self._run}, indent=1) + "\n")
             end = 0
@@ -150,69 +153,70 @@ class PredictionFile:
         self._size = end
         if retry_failed and failed:
             self._remove_failed()
-        self.held = len(self._seen)
+        self.existing = len(self._seen)
 
-    def _read(self, recorded: dict[str, Any] | None) -> tuple[int, int]:
-        """Notes the images that the growing file holds; gives the byte behind them, and how many of them failed."""
-        failed = begin = end = rows = 0
+    def _scan(self, recorded: dict[str, Any] | None) -> tuple[int, int]:
+        """Find the images that the growing file contains.
+
+        Returns:
+            The byte offset where the complete images end, and the number of images that failed.
+        """
+        failed = start = end = num_rows = 0
         image: str | None = None
         row: dict[str, Any] = {}
         with open(self._growing, "rb") as file:
             for record, row in self._format.read(file, str(self._growing)):
                 end = end or len(self._format.header)
                 if row["image"] != image:
-                    image, begin, rows = row["image"], end, 0
-                    self._seen.add(_key(image))
+                    image, start, num_rows = row["image"], end, 0
+                    self._seen.add(_name_key(image))
                     failed += row["error"] is not None
                 end += len(record)
-                rows += 1
+                num_rows += 1
         if image is not None and recorded != self._run:
             raise CaptionTxError(self._difference(recorded or {}))
-        if image is not None and row["error"] is None and rows < self._n_best:
-            # Some of its rows may be lost; it is captioned again.
-            self._seen.discard(_key(image))
-            end = begin
+        if image is not None and row["error"] is None and num_rows < self._n_best:
+            # Some rows of the last image may be missing, so it is captioned again.
+            self._seen.discard(_name_key(image))
+            end = start
         return end, failed
 
     def _difference(self, recorded: dict[str, Any]) -> str:
-        found = []
+        different = []
         for name in sorted({*recorded, *self._run}):
             before, now = recorded.get(name), self._run.get(name)
             if before != now:
-                found.append(name if len(str(now)) > 40 else f"{name} ({before}, now {now})")
-        there = self._there()
+                different.append(name if len(str(now)) > 40 else f"{name} ({before}, now {now})")
+        files = self._existing_files()
         return (
-            f"{there} {'were' if ' and ' in there else 'was'} made with another {', '.join(found)}; "
-            f"name another file, or remove {there} to begin anew."
+            f"{files} {'were' if ' and ' in files else 'was'} made with different options: {', '.join(different)}; "
+            f"choose another file name, or remove {files} to start over."
         )
 
     def _rewrite(self, records: Iterable[bytes]) -> None:
-        """Puts these rows into the place of the growing file's; the new file is locked before it is there."""
-        with atomic_write(self._growing, stat.S_IMODE(os.fstat(self._file).st_mode)) as new:
-            new.write(self._format.header)
-            new.writelines(records)
-            new.flush()
-            file = self._lock(new.name)
+        """Replace the growing file by these rows."""
+        with atomic_write(self._growing, stat.S_IMODE(os.fstat(self._file).st_mode)) as file:
+            file.write(self._format.header)
+            file.writelines(records)
         os.close(self._file)
-        self._file = file
-        self._size = os.fstat(file).st_size
+        self._open()
 
     def _remove_failed(self) -> None:
-        def whole() -> Iterator[bytes]:
-            with open(self._growing, "rb") as old:
-                for record, row in self._format.read(old, str(self._growing)):
+        def succeeded() -> Iterator[bytes]:
+            with open(self._growing, "rb") as file:
+                for record, row in self._format.read(file, str(self._growing)):
                     if row["error"] is None:
                         yield record
                     else:
-                        self._seen.discard(_key(row["image"]))
+                        self._seen.discard(_name_key(row["image"]))
 
-        self._rewrite(whole())
+        self._rewrite(succeeded())
         self._changed = True
 
     def remaining(self, images: Iterable[NamedImage]) -> Iterator[NamedImage]:
-        """The images whose names the file does not hold, each once."""
+        """The images that are not in the file, without duplicates."""
         for image in images:
-            key = _key(image[0] if isinstance(image, tuple) else str(image))
+            key = _name_key(image[0] if isinstance(image, tuple) else str(image))
             if key in self._seen:
                 self.skipped += 1
                 continue
@@ -220,14 +224,14 @@ class PredictionFile:
             yield image
 
     def write(self, image: str, result: Sequence[Caption] | ImageError) -> None:
-        """Adds the rows of an image, all of them or none.
+        """Append all rows of an image, or none.
 
         Raises:
-            CaptionTxError: the disk is full, or the like; the file is whole up to the image before.
-                Or the search found no caption of the image, which no row could tell.
+            CaptionTxError: the file cannot be written, for example because the disk is full. It stays complete up to
+                the image before. Or the search found no caption of the image, which no row can express.
         """
         if not isinstance(result, ImageError) and not result:
-            raise CaptionTxError(f"The search found no caption of '{printable(image)}'; choose milder options for it.")
+            raise CaptionTxError(f"The search found no caption of '{printable(image)}'; use less strict options.")
         data = b"".join(map(self._format.encode, make_rows(image, result)))
         if self._size == 0:
             data = self._format.header + data
@@ -240,7 +244,7 @@ class PredictionFile:
                 os.ftruncate(self._file, self._size)
             if isinstance(error, OSError):
                 raise CaptionTxError(
-                    f"{self._growing} cannot be written: {error.strerror}. It is whole up to '{printable(image)}'."
+                    f"Cannot write {self._growing}: {error.strerror}. It is complete up to '{printable(image)}'."
                 ) from error
             raise
         self._size += len(data)
@@ -249,18 +253,17 @@ class PredictionFile:
     def __enter__(self) -> PredictionFile:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, teacher_forced_scores: TracebackType | None
-    ) -> None:
+    def __exit__(self, exception_type: type[BaseException] | None, *_: object) -> None:
         try:
-            if self._size == 0:  # nothing came of it
+            if self._size == 0:  # nothing was written
                 self._growing.unlink(missing_ok=True)
-                if not self.path.exists():  # a Parquet of an earlier run still needs it
+                if not self.path.exists():  # the Parquet file of a previous run still needs it
                     self._sidecar.unlink(missing_ok=True)
-            elif kind is None and self._is_parquet:
+            elif exception_type is None and self._is_parquet:
                 if self._changed:
                     with atomic_write(self.path, stat.S_IMODE(os.fstat(self._file).st_mode)) as file:
                         write_parquet(read_predictions(self._growing), file)
                 self._growing.unlink()
         finally:
             os.close(self._file)
+            self._release_lock()

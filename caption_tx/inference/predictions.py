@@ -1,18 +1,17 @@
-"""Captions as rows of a file, one a caption: JSONL, CSV or Parquet. No TensorFlow.
+"""Captions as rows of a JSONL, CSV or Parquet file, one row per caption. No TensorFlow.
 
-    image            as it was named
-    rank             among the captions of the image, 0 the best
-    caption          its text
-    words            a list; in CSV with a space between two
-    log_probability  of the whole caption, natural, <= 0
-    score            what the search ranked it by
-    confidence       exp(log_probability / tokens), the geometric mean of the tokens' probabilities, in [0, 1]
-    finished         false if it was cut at the length limit
-    error            why the image could not be read; then what stands between is empty
+    image            name as the user specified it
+    rank             index among the captions of the image, 0 for the best
+    caption          text
+    words            list; in CSV separated by spaces
+    log_probability  natural log-probability of the whole caption, <= 0
+    score            what the search ranked the caption by
+    confidence       exp(log_probability / tokens), the geometric mean of the token probabilities, in [0, 1]
+    finished         false if the caption was truncated at the length limit
+    error            why the image could not be read; all columns between are then empty
 
-Numbers are rounded to four decimals: what a batch adds up in another order shows in the sixth, so that there
-a number may round to its neighbor. CSV begins with a byte order mark, without which Excel takes Chinese for
-another encoding.
+Numbers have four decimals. Rounding in batches of different sizes changes the sixth, so that a number may differ by one
+in the last decimal. CSV files start with a byte order mark, without which Excel misreads Chinese.
 """
 
 from __future__ import annotations
@@ -38,41 +37,41 @@ Row = dict[str, Any]
 """A value for each of `COLUMNS`."""
 
 _DECIMALS = 4
-_PARQUET_ROWS = 10_000
+_PARQUET_BATCH_ROWS = 10_000
 
 
-def check_format(path: str | Path) -> str:
-    """The suffix that says in which format to write.
+def prediction_suffix(path: str | Path) -> str:
+    """The lowercase suffix, which determines the file format.
 
     Raises:
-        ConfigError: there is no such format.
+        ConfigError: the format is unknown.
     """
     suffix = Path(path).suffix.lower()
     if suffix not in SUFFIXES:
-        raise ConfigError(f"A file of captions must end in {', '.join(SUFFIXES)}, got '{path}'.")
+        raise ConfigError(f"The name of a caption file must end in {', '.join(SUFFIXES)}, got '{path}'.")
     return suffix
 
 
 def printable(name: str) -> str:
-    """A file name with the bytes that are not UTF-8 spelled out, since no format here holds them."""
+    """A file name in valid UTF-8, which all formats require; other bytes are escaped."""
     return name.encode("utf-8", "backslashreplace").decode()
 
 
-_SPELLED = {code: ascii(chr(code))[1:-1] for code in (*range(32), *range(127, 160), 0x2028, 0x2029)}
+_ESCAPES = {code: ascii(chr(code))[1:-1] for code in (*range(32), *range(127, 160), 0x2028, 0x2029)}
 
 
 def one_line(text: str) -> str:
-    """A text as it stands on one line of a terminal: line ends, tabs and other control characters spelled out."""
-    return text.translate(_SPELLED)
+    """Text for one line of a terminal: line breaks, tabs and other control characters are escaped."""
+    return text.translate(_ESCAPES)
 
 
 def confidence(caption: Caption) -> float:
-    """The geometric mean of the probabilities of a caption's tokens, its end mark among them, in [0, 1]."""
+    """The geometric mean of the probabilities of a caption's tokens, including the end token, in [0, 1]."""
     return math.exp(caption.log_probability / max(1, len(caption.token_ids)))
 
 
 def make_rows(image: str, result: Sequence[Caption] | ImageError) -> list[Row]:
-    """The captions of an image, the best first, as rows; or its error as one."""
+    """One row per caption of an image, or one row with its error."""
     row: Row = dict.fromkeys(COLUMNS) | {"image": printable(image)}
     if isinstance(result, ImageError):
         return [row | {"error": printable(str(result))}]
@@ -91,19 +90,19 @@ def make_rows(image: str, result: Sequence[Caption] | ImageError) -> list[Row]:
     ]
 
 
-def _json_line(row: Row) -> bytes:
+def _to_json(row: Row) -> bytes:
     return json.dumps(row, ensure_ascii=False).encode() + b"\n"
 
 
 def _from_json(line: bytes) -> Row:
     row = json.loads(line)
     if not isinstance(row, dict) or not isinstance(row.get("image"), str):
-        raise ValueError("no object with an image")
+        raise ValueError('expected a JSON object with "image"')
     return dict.fromkeys(COLUMNS) | row
 
 
 def _csv_line(values: Iterable[Any]) -> bytes:
-    # Python's own writer leaves a lone carriage return unquoted, and its reader then ends the row there.
+    # Not csv.writer, which leaves a lone carriage return unquoted; csv.reader would end the row there.
     texts = ["" if value is None else str(value) for value in values]
     quoted = ['"' + text.replace('"', '""') + '"' if set(text) & set(',"\r\n') else text for text in texts]
     return ",".join(quoted).encode() + b"\n"
@@ -132,17 +131,22 @@ def _from_csv(line: bytes) -> Row:
     return row | numbers | others | {"error": None}
 
 
-class Format:
-    """A format that grows by a row: JSONL or CSV. `header` begins the file."""
+class RowFormat:
+    """A format that rows can be appended to: JSONL or CSV.
+
+    Attributes:
+        header: bytes that the file starts with.
+        encode: a row -> its bytes.
+    """
 
     def __init__(self, is_csv: bool) -> None:
         self._is_csv = is_csv
         self.header = b"\xef\xbb\xbf" + _csv_line(COLUMNS) if is_csv else b""
-        self.encode: Callable[[Row], bytes] = _to_csv if is_csv else _json_line
+        self.encode: Callable[[Row], bytes] = _to_csv if is_csv else _to_json
         self._parse = _from_csv if is_csv else _from_json
 
     def _records(self, file: BinaryIO) -> Iterator[bytes]:
-        """Whole lines; where quoted text holds line ends, up to the end of the row."""
+        """Complete rows: lines, joined where quoted text contains line breaks."""
         parts, in_quotes = [], False
         for line in file:
             parts.append(line)
@@ -152,39 +156,43 @@ class Format:
                 parts = []
 
     def read(self, file: BinaryIO, name: str) -> Iterator[tuple[bytes, Row]]:
-        """Each whole row of a file from its beginning, as it is written and as it is meant.
+        """Each complete row of a file, as bytes and parsed. An incomplete last row is ignored.
 
         Raises:
-            CaptionTxError: a row, or the header, is of another kind; `name` and its number are told.
+            CaptionTxError: the header or a row is invalid; the message contains `name` and the row number.
         """
         records = self._records(file)
         if self.header and (header := next(records, self.header)) != self.header:
-            raise CaptionTxError(f"{name} begins with other columns than {','.join(COLUMNS)}: {header[:80]!r}.")
+            raise CaptionTxError(f"{name} must start with the columns {','.join(COLUMNS)}, got {header[:80]!r}.")
         for number, record in enumerate(records, 1):
             try:
                 yield record, self._parse(record)
             except (ValueError, csv.Error) as error:
                 raise CaptionTxError(
-                    f"Row {number} of {name} is none of captions ({error}): {record[:80]!r}; mend or remove it."
+                    f"Row {number} of {name} is not a caption ({error}): {record[:80]!r}; fix or remove it."
                 ) from error
 
 
 def read_predictions(path: str | Path) -> Iterator[Row]:
-    """The rows of a file of captions, one after another; a torn last one is left out.
+    """The rows of a caption file. An incomplete last row is ignored.
 
     Raises:
-        CaptionTxError: the file cannot be read, or holds something else.
+        ConfigError: the format is unknown.
+        CaptionTxError: the file cannot be read, or is not a caption file.
+
+    Example:
+        >>> captions = {row["image"]: row["caption"] for row in read_predictions("captions.jsonl")}
     """
-    suffix = check_format(path)
+    suffix = prediction_suffix(path)
     try:
         if suffix == ".parquet":
             yield from _read_parquet(Path(path))
             return
         with open(path, "rb") as file:
-            for _, row in Format(suffix == ".csv").read(file, str(path)):
+            for _, row in RowFormat(suffix == ".csv").read(file, str(path)):
                 yield row
     except OSError as error:
-        raise CaptionTxError(f"{path} cannot be read: {error.strerror or error}.") from error
+        raise CaptionTxError(f"Cannot read {path}: {error.strerror or error}.") from error
 
 
 def _read_parquet(path: Path) -> Iterator[Row]:
@@ -193,14 +201,14 @@ def _read_parquet(path: Path) -> Iterator[Row]:
 
     try:
         with pyarrow.parquet.ParquetFile(path) as table:
-            for batch in table.iter_batches(_PARQUET_ROWS, columns=list(COLUMNS)):
+            for batch in table.iter_batches(_PARQUET_BATCH_ROWS, columns=list(COLUMNS)):
                 yield from batch.to_pylist()
     except pyarrow.ArrowException as error:
-        raise CaptionTxError(f"{path} holds no table of captions: {error}.") from error
+        raise CaptionTxError(f"{path} is not a table of captions: {error}.") from error
 
 
 def write_parquet(rows: Iterable[Row], file: BinaryIO) -> None:
-    """Writes rows as a Parquet table, some thousand at a time."""
+    """Write rows as a Parquet table, in batches of bounded size."""
     import pyarrow
     import pyarrow.parquet
 
@@ -210,5 +218,5 @@ def write_parquet(rows: Iterable[Row], file: BinaryIO) -> None:
     schema = pyarrow.schema([(name, types.get(name, text)) for name in COLUMNS])
     remaining = iter(rows)
     with pyarrow.parquet.ParquetWriter(file, schema) as writer:
-        while chunk := list(islice(remaining, _PARQUET_ROWS)):
+        while chunk := list(islice(remaining, _PARQUET_BATCH_ROWS)):
             writer.write_table(pyarrow.Table.from_pylist(chunk, schema))

@@ -100,7 +100,7 @@ class TokenOutput(keras.layers.Layer):
     def step(self, x: Any, embeddings: Any = None) -> Any:
         """Like `call`, for one position of the captions in a search: (B, G, D) -> (B, G, V).
 
-        For a single caption the kernel is the left factor, since XLA would copy a transposed right factor at every step.
+        For a single caption the kernel is the left factor: XLA would copy a transposed right factor at every step.
         """
         if x.shape[0] != 1 or x.shape[1] != 1:
             return self(x, embeddings)

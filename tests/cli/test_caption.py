@@ -111,7 +111,7 @@ def test_a_killed_run_goes_on_to_the_file_of_an_undisturbed_one(
     assert torn.count(b"\n") == 11 + growing.endswith(".csv")  # the header
     code, printed, errors = run(photos, "--out", out)
     assert code == 0
-    assert "13 images captioned, 11 skipped (in the file already), 1 could not be read" in printed
+    assert "13 images captioned, 11 skipped (already in the file), 1 could not be read" in printed
     assert "captions: " in errors  # the progress bar
     assert_same(list(read_predictions(out)), undisturbed)
     if name == growing:
@@ -139,7 +139,7 @@ def test_a_stopped_run_says_how_to_go_on(run, photos, undisturbed, tmp_path, mon
     finally:
         signal.signal(signal.SIGINT, before)
     assert code == 130
-    message = f"caption-tx: {out} is whole up to here; the same command goes on.\n"
+    message = f"caption-tx: {out} is complete up to here; repeat the command to resume.\n"
     assert errors.endswith(f"{message}caption-tx: interrupted.\n")
     assert_same(list(read_predictions(out)), undisturbed[:9])
     assert run(photos, "--out", out)[0] == 0
@@ -151,7 +151,7 @@ def test_new_images_are_added_and_failed_ones_tried_again_on_request(run, photos
     write_pictures(folder, 2)
     (folder / "002.png").write_bytes(b"no picture")
     out = tmp_path / "x.csv"
-    assert "2 images captioned, 0 skipped (in the file already), 1 could not" in run(folder, "--out", out)[1]
+    assert "2 images captioned, 0 skipped (already in the file), 1 could not" in run(folder, "--out", out)[1]
     write_pictures(folder, 2, first=2)
     assert "1 images captioned, 3 skipped" in run(folder, "--out", out)[1]
     assert "1 images captioned, 3 skipped" in run(folder, "--out", out, "--retry-failed")[1]
@@ -167,7 +167,9 @@ def test_other_options_are_refused_and_the_file_is_left_as_it_is(bundle, photos,
     before = out.read_bytes()
     capsys.readouterr()
     assert main([*command, "--temperature", "0.5"]) == 1
-    assert re.search(r"x.jsonl was made with another temperature \(0.0, now 0.5\); name", capsys.readouterr().err)
+    assert re.search(
+        r"x.jsonl was made with different options: temperature \(0.0, now 0.5\); choose", capsys.readouterr().err
+    )
     assert out.read_bytes() == before
 
 
@@ -175,7 +177,7 @@ def test_other_options_are_refused_and_the_file_is_left_as_it_is(bundle, photos,
     ("arguments", "message"),
     [
         (["--out", "x.txt"], "must end in .jsonl, .csv, .parquet, got 'x.txt'"),
-        (["--out", "no/x.csv"], "There is no folder"),
+        (["--out", "no/x.csv"], "does not exist; create it"),
         (["--retry-failed"], "name it with --out"),
         (["--batch-size", "0"], "--batch-size must be at least 1 image, got 0"),
         (["nowhere"], "There is no image or folder 'nowhere'"),
@@ -223,7 +225,7 @@ def test_standard_input_is_an_image_or_a_list(run, photos, tmp_path, stand_in, u
     assert [line.removesuffix(" ...").split("\t") for line in printed.splitlines()] == [[n, of[n]] for n in names]
     stand_in("\0".join([*names, f"{photos}/gone.png", ""]).encode())
     code, printed, _ = run("-", "--out", tmp_path / "x.csv")
-    assert (code, "2 images captioned, 0 skipped (in the file already), 1 could not" in printed) == (0, True)
+    assert (code, "2 images captioned, 0 skipped (already in the file), 1 could not" in printed) == (0, True)
     stand_in((photos / "001.png").read_bytes())
     code, printed, _ = run("-", "--json")
     [row] = json.loads(printed)

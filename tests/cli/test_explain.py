@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from caption_tx.cli import explain as explaining
 from caption_tx.cli import main
 from caption_tx.inference import captioner as captioning
+from caption_tx.inference import explanation_files
 from caption_tx.inference.attention import health
 from caption_tx.inference.attention.maps import AttentionMaps
 from caption_tx.inference.attention.words import END_LABEL, END_TOKEN
@@ -46,7 +46,7 @@ def run(bundle, capsys):
 def test_words_and_their_log_probabilities(run, photos, captioner):
     name = str(photos / "000.png")
     code, out, err = run(name, "--caption", "a b-zebra b, c")
-    assert (code, err) == (0, "caption-tx: the model does not know 'b-zebra' and takes it for an unknown word.\n")
+    assert (code, err) == (0, "caption-tx: 'b-zebra' not in the model's vocabulary: treated as the unknown word.\n")
     lines = out.splitlines()
     assert lines[0] == f"{name}\ta b-zebra b, c"
     maps = captioner.explain(name, "a b-zebra b, c")
@@ -71,10 +71,10 @@ def test_the_caption_of_any_search_and_any_rank(run, photos, captioner):
         )
         assert image["log_probability"] == pytest.approx(caption.log_probability, abs=5e-3)
     code, _, err = run(name, "--rank", "1")
-    assert code == 1 and "--rank 1" in err and "--beam-width 2" in err
+    assert code == 1 and "rank 1" in err and "beam_width to 2" in err
     assert run(name, "--rank", "-1")[0] == 1
     code, _, err = run(name, "--caption", "a b", "--beam-width", "2")
-    assert code == 1 and "leave out" in err
+    assert code == 1 and "remove them" in err
 
 
 def test_a_page_of_a_folder_with_a_bad_image(run, photos, tmp_path):
@@ -154,17 +154,17 @@ def test_health(run, photos):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["{photos}/000.png", "--out", "maps.bmp"], "--out must end in one of .png, .svg, .pdf, .gif"),
+        (["{photos}/000.png", "--out", "maps.bmp"], "must end in one of .png, .svg, .pdf, .gif"),
         (["{photos}/000.png", "--out", "no/such/maps.html"], "no/such"),
         (["{photos}/000.png", "--layer", "3"], "no layer 3"),
         (["{photos}/000.png", "--head", "1", "--pool", "rollout"], "leave out the head"),
         (["{photos}/000.png", "--alpha", "2"], "alpha"),
         (["{photos}/000.png", "--cmap", "rainbows"], "rainbows"),
-        (["{photos}/000.png", "--heads-of", "0", "--out", "x.html"], "--heads-of draws a figure"),
-        (["{photos}/000.png", "--caption", "a b c d a b c d a b c d"], "12 words; the model knows at most 10"),
-        (["{photos}/000.png", "--caption", "..."], "no words"),
+        (["{photos}/000.png", "--heads-of", "0", "--out", "x.html"], "heads_of draws a figure"),
+        (["{photos}/000.png", "--caption", "a b c d a b c d a b c d"], "12 words; the model's limit is 10"),
+        (["{photos}/000.png", "--caption", "..."], "contains no words"),
         (["{photos}/gone.png"], "gone.png"),
-        (["{photos}/000.png", "--page-language", "zh", "--out", "x.png"], "--page-language is of a page"),
+        (["{photos}/000.png", "--page-language", "zh", "--out", "x.png"], "page_language needs a page"),
     ],
 )
 def test_a_bad_request_is_one_plain_line(run, photos, arguments, message, tmp_path, monkeypatch):
@@ -177,8 +177,8 @@ def test_a_bad_request_is_one_plain_line(run, photos, arguments, message, tmp_pa
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["{folder}", "--out", "x.png"], "x.png holds one image; name fewer, or a page for several (.html)."),
-        (["{folder}/a.png", "--caption", "a b", "--merge", "ac", "--out", "x.png"], "row that spell 'ac'"),
+        (["{folder}", "--out", "x.png"], "x.png shows only one image; pass one, or write a page (.html) for several."),
+        (["{folder}/a.png", "--caption", "a b", "--merge", "ac", "--out", "x.png"], "tokens that spell 'ac'"),
         (["{folder}/a.png", "--caption", "a b c", "--merge", "ab", "--heads-of", "3", "--out", "x.png"], "shows 3"),
         (["{folder}/a.png", "--caption", "a", "--words-only", "--heads-of", "-2", "--out", "x.png"], "no word -2"),
         (["{folder}/a.png", "--heads-of", "11", "--out", "x.png"], "no word 11; captions have at most 11"),
@@ -196,9 +196,9 @@ def test_what_can_be_known_is_refused_before_any_image_is_read(run, photos, tmp_
 
 
 def test_a_page_holds_no_more_images_than_a_browser_opens(run, photos, tmp_path, monkeypatch):
-    monkeypatch.setattr(explaining, "MOST_ON_A_PAGE", 6)
+    monkeypatch.setattr(explanation_files, "MAX_IMAGES_PER_PAGE", 6)
     code, out, err = run(photos, "--out", tmp_path / "x.html")
-    assert (code, out) == (1, "") and err.endswith("A page shows at most 6 images; name fewer.\n")
+    assert (code, out) == (1, "") and err.endswith("A page shows at most 6 images; pass fewer.\n")
     assert list(tmp_path.iterdir()) == []
 
 

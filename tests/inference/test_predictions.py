@@ -1,4 +1,4 @@
-"""Rows of captions in three formats, and a file of them that a killed run goes on with."""
+"""Rows of captions in three file formats, and writing and resuming such files."""
 
 import json
 import math
@@ -19,7 +19,7 @@ RUN = {"bundle": "a" * 64, "temperature": 0.5, "force_words": ("猫",)}
 
 
 def make_caption(words, rank=0, finished=True):
-    """A caption of these words whose tokens have probability 1/2 each."""
+    """A caption of these words in which every token has probability 1/2."""
     count = len(words) + finished
     return Caption(
         text="".join(words),
@@ -42,20 +42,20 @@ FORMATS = (".jsonl", ".csv", ".parquet")
 
 
 def write_all(path, results=RESULTS, n_best=2, **options):
-    """One run: what the file does not hold is written. Returns the names that it asked for."""
-    asked = []
+    """One run that writes the images the file does not contain yet; returns their names."""
+    written = []
     with PredictionFile(path, RUN, n_best, **options) as file:
         for name in file.remaining(results):
-            asked.append(name)
+            written.append(name)
             file.write(name, results[name])
-    return asked
+    return written
 
 
-def meant(results=RESULTS):
+def expected_rows(results=RESULTS):
     return [row for name, result in results.items() for row in make_rows(name, result)]
 
 
-def test_a_row_says_what_the_columns_promise():
+def test_rows_have_the_documented_values():
     best, second = make_rows("a.jpg", [make_caption(["两只", "狗"]), make_caption(["狗"], 1, False)])
     assert tuple(best) == COLUMNS
     assert best == {
@@ -81,13 +81,13 @@ def test_confidence_is_the_geometric_mean_of_the_tokens_probabilities():
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_every_format_gives_back_what_was_written(tmp_path, suffix):
+def test_round_trip_in_every_format(tmp_path, suffix):
     path = tmp_path / f"captions{suffix}"
     assert write_all(path) == list(RESULTS)
-    assert list(read_predictions(path)) == meant()
+    assert list(read_predictions(path)) == expected_rows()
     assert sorted(file.name for file in tmp_path.iterdir()) == [path.name, f"{path.name}.run.json"]
     assert write_all(path) == []
-    assert list(read_predictions(path)) == meant()
+    assert list(read_predictions(path)) == expected_rows()
 
 
 def test_pandas_reads_the_same_table_from_every_format(tmp_path):
@@ -110,7 +110,7 @@ def test_pandas_reads_the_same_table_from_every_format(tmp_path):
     assert list(tables[0]["words"][0]) == list(tables[2]["words"][0]) == ["两只", "狗"]
 
 
-def test_csv_begins_with_the_mark_that_excel_needs(tmp_path):
+def test_csv_starts_with_byte_order_mark_for_excel(tmp_path):
     write_all(tmp_path / "x.csv")
     assert (tmp_path / "x.csv").read_bytes().startswith(b"\xef\xbb\xbfimage,rank,caption,")
 
@@ -120,41 +120,41 @@ WORDS = st.lists(st.text(st.characters(exclude_categories=("Cs", "Z", "Cc")), mi
 
 @settings(max_examples=40, deadline=None)
 @given(st.dictionaries(st.text(st.characters(max_codepoint=0x4FFF) | st.just("\udcff"), min_size=1), WORDS, max_size=4))
-def test_any_name_and_any_words_come_back(tmp_path_factory, words_of):
-    results = {name: [make_caption(words)] for name, words in words_of.items()}
+def test_round_trip_of_arbitrary_names_and_words(tmp_path_factory, words_by_name):
+    results = {name: [make_caption(words)] for name, words in words_by_name.items()}
     for suffix in FORMATS[: 3 if results else 0]:
         path = tmp_path_factory.mktemp("any") / f"x{suffix}"
         write_all(path, results, n_best=1)
-        assert list(read_predictions(path)) == meant(results)
+        assert list(read_predictions(path)) == expected_rows(results)
         assert write_all(path, results, n_best=1) == []
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet.part.jsonl"])
-def test_a_file_torn_at_any_byte_is_completed(tmp_path, suffix):
-    """As if the process had been killed there; and nothing that is whole is done again."""
+def test_file_truncated_at_any_byte_is_completed(tmp_path, suffix):
+    """Like a process that was killed there. Complete images are not captioned again."""
     out = tmp_path / f"x{suffix.removesuffix('.part.jsonl')}"
     growing = tmp_path / f"x{suffix}"
-    wholes = {}
+    ends = {}
     with pytest.raises(KeyboardInterrupt), PredictionFile(out, RUN, n_best=2) as file:
         for name, result in RESULTS.items():
             file.write(name, result)
-            wholes[name] = growing.stat().st_size
-        raise KeyboardInterrupt  # so that Parquet leaves its part
+            ends[name] = growing.stat().st_size
+        raise KeyboardInterrupt  # leaves the growing part of a Parquet file
     data = growing.read_bytes()
     sidecar = out.with_name(f"{out.name}.run.json").read_bytes()
     for cut in range(0, len(data), 1 if suffix in FORMATS else 17):
         out.unlink(missing_ok=True)
         growing.write_bytes(data[:cut])
         out.with_name(f"{out.name}.run.json").write_bytes(sidecar)
-        held = [name for name, end in wholes.items() if end <= cut]
-        assert write_all(out) == [name for name in RESULTS if name not in held], cut
+        complete = [name for name, end in ends.items() if end <= cut]
+        assert write_all(out) == [name for name in RESULTS if name not in complete], cut
         if suffix in FORMATS:
             assert growing.read_bytes() == data, cut
         else:
-            assert list(read_predictions(out)) == meant(), cut
+            assert list(read_predictions(out)) == expected_rows(), cut
 
 
-def test_an_image_that_has_fewer_captions_than_asked_for_is_done_again_only_if_it_is_the_last(tmp_path):
+def test_image_with_fewer_than_n_best_captions_is_repeated_only_if_it_is_last(tmp_path):
     results = {"a.jpg": [make_caption(["x"])], **RESULTS}
     write_all(tmp_path / "x.jsonl", results)
     assert write_all(tmp_path / "x.jsonl", results | {"d.jpg": [make_caption(["y"])]}) == ["d.jpg"]
@@ -163,50 +163,50 @@ def test_an_image_that_has_fewer_captions_than_asked_for_is_done_again_only_if_i
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_failed_images_stay_failed_until_they_are_tried_again(tmp_path, suffix):
+def test_failed_images_are_skipped_without_retry_failed(tmp_path, suffix):
     path = tmp_path / f"x{suffix}"
     write_all(path)
-    patched = RESULTS | {"bad.jpg": [make_caption(["mended"]), make_caption(["so"], 1)]}
+    patched = RESULTS | {"bad.jpg": [make_caption(["fixed"]), make_caption(["so"], 1)]}
     assert write_all(path, patched) == []
     assert write_all(path, patched, retry_failed=True) == ["bad.jpg"]
     expected = {name: result for name, result in patched.items() if name != "bad.jpg"} | {"bad.jpg": patched["bad.jpg"]}
-    assert list(read_predictions(path)) == meant(expected)
+    assert list(read_predictions(path)) == expected_rows(expected)
     assert write_all(path, patched, retry_failed=True) == []
 
 
-def test_a_name_that_comes_twice_is_done_once(tmp_path):
+def test_duplicate_names_are_skipped(tmp_path):
     with PredictionFile(tmp_path / "x.jsonl", RUN) as file:
         assert list(file.remaining(["a", ("b", b"bytes"), "a", "b"])) == ["a", ("b", b"bytes")]
-        assert (file.held, file.skipped) == (0, 2)
+        assert (file.existing, file.skipped) == (0, 2)
         file.write("a", RESULTS["c.jpg"])
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_a_file_of_another_run_is_refused_and_left_as_it_is(tmp_path, suffix):
+def test_file_of_another_run_is_rejected_unchanged(tmp_path, suffix):
     path = tmp_path / f"x{suffix}"
     write_all(path)
     before = path.read_bytes()
     other = RUN | {"bundle": "b" * 64, "temperature": 0.0, "seed": 3}
-    with pytest.raises(CaptionTxError, match=r"another bundle, seed \(None, now 3\), temperature \(0.5, now 0.0\);"):
+    with pytest.raises(CaptionTxError, match=r"options: bundle, seed \(None, now 3\), temperature \(0.5, now 0.0\);"):
         PredictionFile(path, other, n_best=2)
     sidecar = path.with_name(f"{path.name}.run.json")
     sidecar.write_text("[]")
-    with pytest.raises(CaptionTxError, match=r"run.json cannot be read"):
+    with pytest.raises(CaptionTxError, match=r"Cannot read .*run.json"):
         PredictionFile(path, RUN, n_best=2)
     sidecar.unlink()
-    with pytest.raises(CaptionTxError, match=r"x\.\w+\.run\.json, which .* is not beside it; name another"):
+    with pytest.raises(CaptionTxError, match=r"has no x\.\w+\.run\.json .*; choose another"):
         PredictionFile(path, RUN, n_best=2)
     assert path.read_bytes() == before
 
 
-def test_a_file_that_somebody_else_made_is_never_cut(tmp_path):
+def test_file_without_sidecar_is_never_truncated(tmp_path):
     (tmp_path / "x.jsonl").write_text("no line end")
-    with pytest.raises(CaptionTxError, match=r"x.jsonl.run.json, which .* is not beside it"):
+    with pytest.raises(CaptionTxError, match=r"has no x.jsonl.run.json"):
         PredictionFile(tmp_path / "x.jsonl", RUN)
     assert (tmp_path / "x.jsonl").read_text() == "no line end"
 
 
-def test_an_empty_file_and_one_without_a_whole_row_are_begun_anew_by_any_run(tmp_path):
+def test_file_without_complete_row_is_overwritten_by_any_run(tmp_path):
     path = tmp_path / "x.csv"
     path.touch()
     write_all(path)
@@ -217,7 +217,7 @@ def test_an_empty_file_and_one_without_a_whole_row_are_begun_anew_by_any_run(tmp
     assert json.loads((tmp_path / "x.csv.run.json").read_text())["run"]["temperature"] == 1.0
 
 
-def test_a_run_that_wrote_nothing_leaves_nothing(tmp_path):
+def test_run_without_images_leaves_no_files(tmp_path):
     for suffix in FORMATS:
         with PredictionFile(tmp_path / f"x{suffix}", RUN):
             pass
@@ -230,14 +230,14 @@ def test_a_run_that_wrote_nothing_leaves_nothing(tmp_path):
         (
             ".jsonl",
             lambda data: data.replace(b'{"image": "c', b'{"imago": "c', 1),
-            r"Row 6 of .*x.jsonl is none of capt",
+            r"Row 6 of .*x.jsonl is not a capt",
         ),
         (".jsonl", lambda data: b"\0\0\n" + data, r"Row 1 of .*x.jsonl"),
         (".csv", lambda data: data.replace(b",true,", b",", 1), r"Row 1 of .*x.csv"),
-        (".csv", lambda data: data.replace(b"rank", b"place", 1), r"x.csv begins with other columns than image,rank"),
+        (".csv", lambda data: data.replace(b"rank", b"place", 1), r"x.csv must start with the columns image,rank"),
     ],
 )
-def test_what_was_damaged_by_hand_is_told_by_its_row(tmp_path, suffix, change, message):
+def test_error_names_the_damaged_row(tmp_path, suffix, change, message):
     path = tmp_path / f"x{suffix}"
     write_all(path)
     damaged = change(path.read_bytes())
@@ -249,22 +249,22 @@ def test_what_was_damaged_by_hand_is_told_by_its_row(tmp_path, suffix, change, m
         list(read_predictions(path))
 
 
-def test_what_is_no_parquet_is_told(tmp_path):
-    (tmp_path / "x.parquet").write_bytes(b"nothing of the kind")
-    with pytest.raises(CaptionTxError, match=r"x.parquet holds no table of captions"):
+def test_unreadable_files_are_reported(tmp_path):
+    (tmp_path / "x.parquet").write_bytes(b"not a Parquet file")
+    with pytest.raises(CaptionTxError, match=r"x.parquet is not a table of captions"):
         list(read_predictions(tmp_path / "x.parquet"))
-    with pytest.raises(CaptionTxError, match=r"gone.csv cannot be read: No such file"):
+    with pytest.raises(CaptionTxError, match=r"Cannot read .*gone.csv: No such file"):
         list(read_predictions(tmp_path / "gone.csv"))
 
 
 @pytest.mark.parametrize(("name", "message"), [("x.txt", r"must end in .jsonl, .csv, .parquet"), ("no/x.csv", "no")])
-def test_a_place_that_captions_cannot_go_is_refused(tmp_path, name, message):
+def test_invalid_output_path_is_rejected(tmp_path, name, message):
     with pytest.raises(ConfigError, match=message):
         PredictionFile(tmp_path / name, RUN)
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_two_runs_do_not_write_one_file(tmp_path, suffix):
+def test_second_process_cannot_write_the_same_file(tmp_path, suffix):
     with PredictionFile(tmp_path / f"x{suffix}", RUN) as file:
         with pytest.raises(CaptionTxError, match=r"Another process is writing"):
             PredictionFile(tmp_path / f"x{suffix}", RUN)
@@ -272,8 +272,8 @@ def test_two_runs_do_not_write_one_file(tmp_path, suffix):
     assert len(list(read_predictions(tmp_path / f"x{suffix}"))) == 2
 
 
-def test_a_full_disk_leaves_the_file_whole(tmp_path):
-    """A limit on the size of files stands in for the disk's: the system writes a part of the row, then refuses."""
+def test_full_disk_leaves_complete_rows(tmp_path):
+    """A file size limit acts like a full disk: the system writes a part of the row, then fails."""
     path = tmp_path / "x.jsonl"
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     with PredictionFile(path, RUN) as file:
@@ -281,7 +281,7 @@ def test_a_full_disk_leaves_the_file_whole(tmp_path):
         size = os.path.getsize(path)
         resource.setrlimit(resource.RLIMIT_FSIZE, (size + 9, before[1]))
         try:
-            with pytest.raises(CaptionTxError, match=r"x.jsonl cannot be written: .* whole up to 'c.jpg'"):
+            with pytest.raises(CaptionTxError, match=r"Cannot write .*x.jsonl: .* complete up to 'c.jpg'"):
                 file.write("c.jpg", RESULTS["c.jpg"])
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
@@ -289,7 +289,7 @@ def test_a_full_disk_leaves_the_file_whole(tmp_path):
     assert {row["image"] for row in read_predictions(path)} == {"a.jpg"}
 
 
-def test_parquet_is_written_again_only_for_new_rows(tmp_path):
+def test_parquet_is_rewritten_only_for_new_rows(tmp_path):
     path = tmp_path / "x.parquet"
     write_all(path, {"c.jpg": RESULTS["c.jpg"]})
     made = path.stat().st_ino, path.stat().st_mtime_ns
@@ -298,7 +298,7 @@ def test_parquet_is_written_again_only_for_new_rows(tmp_path):
     with pytest.raises(KeyboardInterrupt), PredictionFile(path, RUN, n_best=2) as file:
         file.write("a/一.jpg", RESULTS["a/一.jpg"])
         raise KeyboardInterrupt
-    assert len(list(read_predictions(path))) == 2  # the old table stands until the run is through
+    assert len(list(read_predictions(path))) == 2  # the old table remains until the run ends
     assert write_all(path) == ['b, "quoted"\nand broken.jpg', "bad.jpg"]
     assert {row["image"] for row in read_predictions(path)} == set(RESULTS)
     assert not list(tmp_path.glob("*.part.jsonl"))

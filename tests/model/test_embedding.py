@@ -8,6 +8,7 @@ from caption_tx.bundle import Bundle, load_bundle, save_bundle
 from caption_tx.config import BackboneConfig, DecodingOptions, TextConfig
 from caption_tx.inference.search.decode import decode
 from caption_tx.model.captioner import Captioner, CaptionerSettings
+from caption_tx.model.embedding import TokenAndPositionEmbedding
 from caption_tx.training.objective import MaskedLoss
 from caption_tx.training.training_model import TrainingModel
 
@@ -22,9 +23,10 @@ def vectors(width):
 
 @pytest.fixture
 def make(sizes):
-    def make(width, **changes):
+    def make(width, dtype=None, **changes):
         keras.utils.set_random_seed(0)
-        captioner = Captioner(CaptionerSettings(**(sizes | {"embedding_dim": width} | changes)))
+        settings = CaptionerSettings(**(sizes | {"embedding_dim": width} | changes))
+        captioner = Captioner(settings, dtype=dtype)
         captioner.embedding.assign_vectors(vectors(width), FOUND)
         captioner.token_output.adapt(np.arange(13) + 1)
         return captioner
@@ -92,7 +94,7 @@ def test_steps_equal_the_full_pass(make, inputs, width, tie_embeddings):
 
 @WIDTHS
 def test_half_precision_works_with_them(make, inputs, width):
-    captioner = make(width, dtype="mixed_float16", freeze_embeddings=True)
+    captioner = make(width, "mixed_float16", freeze_embeddings=True)
     logits = captioner(inputs)
     assert keras.backend.standardize_dtype(logits.dtype) == "float32"
     keys_values, cache = captioner.keys_values(inputs["features"]), captioner.empty_cache(2, 9)
@@ -116,3 +118,19 @@ def test_a_bundle_brings_them_back_for_search(make, tokenizer, features, tmp_pat
 def test_vectors_that_do_not_fit_are_refused(make, rows, found):
     with pytest.raises(ValueError, match=r"Expected vectors of shape \(13, 19\)"):
         make(19).embedding.assign_vectors(np.ones(rows), found)
+
+
+def test_position_embeddings_do_not_start_as_copies_of_the_token_embeddings():
+    layer = TokenAndPositionEmbedding(13, 11, 33)
+    layer.build()
+    distance = np.abs(layer.tokens.numpy()[:, None] - layer.positions.numpy()).max(axis=-1)
+    assert distance.min() > 1e-3
+
+
+def test_embedding_adds_token_and_position():
+    layer = TokenAndPositionEmbedding(13, 11, 33)
+    token_ids, positions = np.array([[3, 12, 3]]), np.array([[0, 1, 10]])
+    embedded = np.asarray(layer(token_ids, positions))
+    assert embedded.shape == (1, 3, 33)
+    wanted = (layer.tokens.numpy()[token_ids] + layer.positions.numpy()[positions]) * np.sqrt(33)
+    np.testing.assert_allclose(embedded, wanted, rtol=1e-5)

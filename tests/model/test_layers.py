@@ -4,13 +4,13 @@ import keras
 import numpy as np
 import pytest
 
+from caption_tx.model.embedding import TokenAndPositionEmbedding
 from caption_tx.model.layers import (
     CausalSelfAttention,
     CrossAttention,
     DecoderBlock,
     FeedForward,
     ImageMemory,
-    TokenAndPositionEmbedding,
     attend,
 )
 
@@ -87,22 +87,6 @@ def test_config_holds_every_argument(name):
     code = type(layer).__init__.__code__
     arguments = set(code.co_varnames[1 : code.co_argcount])
     assert arguments <= set(layer.get_config())
-
-
-def test_position_embeddings_do_not_start_as_copies_of_the_token_embeddings():
-    layer = TokenAndPositionEmbedding(13, 11, D)
-    layer.build()
-    distance = np.abs(layer.tokens.numpy()[:, None] - layer.positions.numpy()).max(axis=-1)
-    assert distance.min() > 1e-3
-
-
-def test_embedding_adds_token_and_position():
-    layer = TokenAndPositionEmbedding(13, 11, D)
-    token_ids, positions = np.array([[3, 12, 3]]), np.array([[0, 1, 10]])
-    embedded = np.asarray(layer(token_ids, positions))
-    assert embedded.shape == (1, 3, D)
-    wanted = (layer.tokens.numpy()[token_ids] + layer.positions.numpy()[positions]) * np.sqrt(D)
-    np.testing.assert_allclose(embedded, wanted, rtol=1e-5)
 
 
 def test_memory_keeps_the_cells_in_row_order_and_tells_places_apart():

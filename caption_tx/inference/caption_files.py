@@ -1,0 +1,71 @@
+"""Caption any number of images into a file that a killed run resumes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from caption_tx.config import DecodingOptions
+from caption_tx.data.images.discovery import NamedImage
+from caption_tx.errors import ImageError
+from caption_tx.inference.captioner import ImageCaptioner
+from caption_tx.inference.prediction_file import PredictionFile
+
+
+@dataclass(frozen=True)
+class CaptionCounts:
+    """How many images `caption_to_file` captioned, skipped because the file has them, and could not read.
+
+    Attributes:
+        existing: images that were in the file at the start.
+    """
+
+    captioned: int
+    skipped: int
+    failed: int
+    existing: int
+
+
+def caption_to_file(
+    captioner: ImageCaptioner,
+    images: Iterable[NamedImage],
+    path: str | Path,
+    options: DecodingOptions | None = None,
+    *,
+    batch_size: int = 64,
+    retry_failed: bool = False,
+    on_progress: Callable[[int], None] | None = None,
+) -> CaptionCounts:
+    """Caption the images that a file does not contain yet, and append them to it.
+
+    Args:
+        images: as for `ImageCaptioner.captions`.
+        path: ends in .jsonl, .csv or .parquet.
+        retry_failed: try images again that could not be read before.
+        on_progress: called with the number of images that are done, skipped ones included.
+
+    Raises:
+        ConfigError: an option is out of range, the format is unknown or the folder is missing.
+        CaptionTxError: the file was made with other options or by something else, or another process writes it.
+
+    Example:
+        >>> captioner = caption_tx.load("runs/mine/bundle")
+        >>> caption_to_file(captioner, ["dog.jpg", "cat.jpg"], "captions.csv", DecodingOptions(beam_width=4))
+        CaptionCounts(captioned=2, skipped=0, failed=0, existing=0)
+    """
+    options, on_progress = options or DecodingOptions(), on_progress or (lambda done: None)
+    captioned = failed = 0
+    run = {"bundle": captioner.digest, **asdict(options)}
+    with (
+        PredictionFile(path, run, options.n_best, retry_failed) as file,
+        closing(captioner.captions(file.remaining(images), options, batch_size)) as results,
+    ):
+        for name, result in results:
+            file.write(name, result)
+            failed += isinstance(result, ImageError)
+            captioned += not isinstance(result, ImageError)
+            on_progress(captioned + failed + file.skipped)
+        on_progress(captioned + failed + file.skipped)
+    return CaptionCounts(captioned, file.skipped, failed, file.existing)

@@ -1,0 +1,282 @@
+"""Explain images and write the result to a file: a figure, an animation, a web page or raw maps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from itertools import chain, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from caption_tx.config import DecodingOptions
+from caption_tx.errors import CaptionTxError, ConfigError
+from caption_tx.figure_files import FIGURE_SUFFIXES, save_figure
+from caption_tx.inference.attention.health import MapHealth, measure_health
+from caption_tx.inference.attention.map_files import write_output
+from caption_tx.inference.attention.maps import AttentionMaps
+from caption_tx.inference.attention.pooling import ALL_HEADS, MapSelection
+from caption_tx.inference.drawing.style import DEFAULT_STYLE, HeatmapStyle
+from caption_tx.inference.predictions import printable
+
+if TYPE_CHECKING:
+    from caption_tx.data.images.discovery import NamedImage
+    from caption_tx.inference.captioner import ImageCaptioner
+
+ANIMATIONS, RAW_MAPS, PAGE = (".gif", ".webp"), (".npz", ".json"), ".html"
+SUFFIXES = (*FIGURE_SUFFIXES, *ANIMATIONS, PAGE, *RAW_MAPS)
+
+MAX_IMAGES_PER_PAGE = 500
+"""Browsers still open a page with the some 40 MB of this many photographs."""
+
+
+@dataclass(frozen=True)
+class ExplanationOptions:
+    """What to explain and how to show it.
+
+    Attributes:
+        caption: a caption to explain, or None to generate one for each image.
+        rank: which of the generated captions to explain, 0 for the best.
+        decoding: options of the search.
+        merge: words to show as one if adjacent tokens spell them.
+        words_only: leave out the end token and punctuation.
+        selection: layers, heads and pooling.
+        style: the look of the heatmaps.
+        heads_of: index of a word; the figure then shows every layer and head for this word.
+        out: file to write, in a format of `SUFFIXES`, or None.
+        seconds: seconds per word of an animation.
+        page_language: UI language of a page, "zh" or "en"; None for the language of the captions.
+        health: also measure whether the maps are informative.
+
+    Raises:
+        ConfigError: the options contradict each other, or the folder of `out` is missing.
+    """
+
+    caption: str | None = None
+    rank: int = 0
+    decoding: DecodingOptions = field(default_factory=DecodingOptions)
+    merge: tuple[str, ...] = ()
+    words_only: bool = False
+    selection: MapSelection = ALL_HEADS
+    style: HeatmapStyle = DEFAULT_STYLE
+    heads_of: int | None = None
+    out: Path | None = None
+    seconds: float = 1.0
+    page_language: str | None = None
+    health: bool = False
+
+    @property
+    def suffix(self) -> str:
+        """The lowercase suffix of `out`, or an empty string."""
+        return "" if self.out is None else self.out.suffix.lower()
+
+    def __post_init__(self) -> None:
+        decoding, rank = self.decoding, self.rank
+        if rank < 0:
+            raise ConfigError(f"rank must be 0 (the best caption) or more, got {rank}.")
+        if self.caption is not None and (decoding != DecodingOptions() or rank):
+            raise ConfigError("rank and the options of a search do not apply to a given caption; remove them.")
+        self._check_out()
+        if rank >= max(decoding.beam_width, decoding.samples):
+            raise ConfigError(
+                f"The search finds too few captions for rank {rank}; set beam_width to {rank + 1} or more, or as many "
+                "samples with a temperature."
+            )
+        if rank >= decoding.n_best:
+            object.__setattr__(self, "decoding", replace(decoding, n_best=rank + 1))
+
+    def _check_out(self) -> None:
+        if self.out is not None:
+            if self.suffix not in SUFFIXES:
+                raise ConfigError(f"The output file must end in one of {', '.join(SUFFIXES)}, got '{self.out}'.")
+            if not self.out.absolute().parent.is_dir():
+                raise ConfigError(f"The output folder '{self.out.absolute().parent}' does not exist; create it first.")
+        if self.heads_of is not None and self.suffix not in FIGURE_SUFFIXES:
+            raise ConfigError(f"heads_of draws a figure and needs an output file ({', '.join(FIGURE_SUFFIXES)}).")
+        if self.page_language is not None and self.suffix != PAGE:
+            raise ConfigError(f"page_language needs a page as output file ({PAGE}).")
+
+
+@dataclass(frozen=True)
+class ExplanationReport:
+    """What `explain_images` did.
+
+    Attributes:
+        problems: why images could not be explained.
+        health: of all maps, if it was requested.
+    """
+
+    problems: list[str]
+    health: MapHealth | None
+
+
+def explain_images(
+    captioner: ImageCaptioner,
+    images: Iterable[NamedImage],
+    options: ExplanationOptions,
+    on_maps: Callable[[str, AttentionMaps], None] | None = None,
+    warn: Callable[[str], None] | None = None,
+) -> ExplanationReport:
+    """Explain images one after another and write `options.out`. Images that fail are skipped.
+
+    Args:
+        images: as for `ImageCaptioner.captions`.
+        on_maps: called with the name and the maps of each image as soon as they are known.
+        warn: called with each warning.
+
+    Raises:
+        ConfigError: there are too many images for the file, or no such layer, head, word or color map.
+        CaptionTxError: no image can be explained, or the file cannot be written.
+
+    Example:
+        >>> captioner = caption_tx.load("runs/mine/bundle")
+        >>> explain_images(captioner, ["dog.jpg", "cat.jpg"], ExplanationOptions(out=Path("page.html")))
+    """
+    on_maps, warn = on_maps or (lambda name, maps: None), warn or (lambda text: None)
+    if options.out is not None:
+        images = _limit_images(images, options)
+    _check_selection(captioner, options)
+    _check_words(captioner, options)
+    problems: list[str] = []
+    kept: list[AttentionMaps] = []
+
+    def explained() -> Iterator[AttentionMaps]:
+        for index, (name, maps) in enumerate(_explanations(captioner, images, options, problems, warn)):
+            unknown = [word.text for word in maps.shown if maps.is_unknown(word)]
+            if unknown and index == 0:  # a typed caption, the same for all images
+                warn(f"{', '.join(map(repr, unknown))} not in the model's vocabulary: treated as the unknown word.")
+            if options.out is not None:
+                kept.append(maps)
+            on_maps(name, maps)
+            yield maps
+
+    remaining = explained()
+    first = next(remaining, None)
+    if first is None:
+        raise CaptionTxError("None of the images could be explained.")
+    all_maps = chain([first], remaining)
+    health = measure_health(all_maps) if options.health or options.suffix == PAGE else None
+    for _ in all_maps:  # without health the maps have not been computed yet
+        pass
+    if options.out is not None:
+        _write(options, kept, health, problems)
+    return ExplanationReport(problems, health if options.health else None)
+
+
+def word_table(name: str, maps: AttentionMaps) -> dict[str, Any]:
+    """A caption and its words with their natural log-probabilities, as JSON-compatible values."""
+    return {
+        "image": printable(name),
+        "caption": maps.caption,
+        "log_probability": round(maps.log_probability, 4),
+        "words": [
+            {"text": word.text, "log_probability": round(value, 4), "unknown": maps.is_unknown(word)}
+            for word, value in zip(maps.shown, maps.shown_log_probabilities.tolist(), strict=True)
+        ],
+    }
+
+
+def _limit_images(images: Iterable[NamedImage], options: ExplanationOptions) -> list[NamedImage]:
+    """The images, readable or not, if the file can show that many."""
+    is_page = options.suffix == PAGE
+    limit = MAX_IMAGES_PER_PAGE if is_page else 1
+    limited = list(islice(images, limit + 1))
+    if len(limited) > limit:
+        if is_page:
+            raise ConfigError(f"A page shows at most {limit} images; pass fewer.")
+        raise ConfigError(f"{options.out} shows only one image; pass one, or write a page ({PAGE}) for several.")
+    return limited
+
+
+def _check_selection(captioner: ImageCaptioner, options: ExplanationOptions) -> None:
+    """Reject a missing layer or head and an invalid style before any image is read."""
+    from caption_tx.inference.drawing.overlay import color_map
+
+    settings = captioner.bundle.captioner.settings
+    shape = (settings.num_layers, settings.num_heads, 1, 1)
+    options.selection.pooled(np.ones((*shape, 1)), np.ones(shape))
+    color_map(options.style)
+
+
+def _check_words(captioner: ImageCaptioner, options: ExplanationOptions) -> None:
+    """Reject words to merge or to draw that the given caption, or any caption, does not have."""
+    from caption_tx.inference.explanations import TargetCaption
+
+    limit = captioner.bundle.captioner.max_length
+    count, description = min(limit, options.decoding.max_length or limit), "captions have at most"
+    if options.caption is not None:
+        maps = TargetCaption.from_text(options.caption, captioner.bundle, captioner.segmenter).preview()
+        count, description = len(_arrange_words(maps, options, merged := set()).shown), "the caption shows"
+        _check_merged(options, merged)
+    position = options.heads_of
+    if position is not None and not -count <= position < count:
+        raise ConfigError(f"heads_of: there is no word {position}; {description} {count}, counted from 0.")
+
+
+def _arrange_words(maps: AttentionMaps, options: ExplanationOptions, merged: set[str]) -> AttentionMaps:
+    """Leave out and merge words; adds the words that were merged to `merged`."""
+    if options.words_only:
+        maps = maps.without_punctuation()
+    for word in options.merge:
+        with suppress(CaptionTxError):  # not every caption contains the word
+            maps = maps.merged([word])
+            merged.add(word)
+    return maps
+
+
+def _check_merged(options: ExplanationOptions, merged: set[str]) -> None:
+    if missing := [word for word in options.merge if word not in merged]:
+        raise CaptionTxError(f"merge: no caption has adjacent tokens that spell {', '.join(map(repr, missing))}.")
+
+
+def _explanations(
+    captioner: ImageCaptioner,
+    images: Iterable[NamedImage],
+    options: ExplanationOptions,
+    problems: list[str],
+    warn: Callable[[str], None],
+) -> Iterator[tuple[str, AttentionMaps]]:
+    """The maps of the images that can be explained; adds the errors of the others to `problems`."""
+    merged: set[str] = set()
+    for name, result in captioner.explanations(images, options.caption, options.rank, options.decoding):
+        try:
+            if isinstance(result, CaptionTxError):
+                raise result
+            maps = _arrange_words(result, options, merged)
+        except CaptionTxError as error:
+            problems.append(str(error))
+            warn(f"skipped: {error}")
+            continue
+        yield name, maps
+    _check_merged(options, merged)
+
+
+def _write(
+    options: ExplanationOptions, explained: Sequence[AttentionMaps], health: MapHealth | None, problems: Sequence[str]
+) -> None:
+    """Write `options.out` in the format of its suffix."""
+    out, suffix, maps, selection = options.out, options.suffix, explained[0], options.selection
+    style = {name: getattr(options.style, name) for name in ("alpha", "cmap", "common_scale", "smooth")}
+    if suffix in RAW_MAPS:
+        write_output(out, maps.to_npz() if suffix == ".npz" else maps.to_json())
+    elif suffix == PAGE:
+        from caption_tx.inference.page.render import render_page
+
+        typed, language = options.caption is not None, options.page_language
+        page = render_page(
+            explained, selection, options.style, typed=typed, language=language, health=health, problems=problems
+        )
+        write_output(out, page)
+    elif suffix in ANIMATIONS:
+        from caption_tx.inference.drawing.animation import encode_animation
+
+        frames = maps.animation(layer=selection.layer, head=selection.head, pool=selection.pool, **style)
+        write_output(out, encode_animation(frames, suffix[1:], options.seconds))
+    else:
+        if options.heads_of is not None:
+            figure = maps.heads_figure(None, options.heads_of, **(style | {"common_scale": True}))
+        else:
+            figure = maps.figure(layer=selection.layer, head=selection.head, pool=selection.pool, **style)
+        save_figure(figure, out)
