@@ -1,1 +1,1 @@
-"""From image features to a caption, and to where the model looked for each of its tokens."""
+"""From image features to captions, and to where the model looked for each of their words."""

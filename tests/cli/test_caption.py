@@ -1,4 +1,4 @@
-"""`caption-tx caption`: folders into files that killed runs go on with, lists and images on the standard input."""
+"""`caption-tx caption`: folders into files, resumed runs, and lists and images on standard input."""
 
 import json
 import re
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("loaded_once")
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory, write_pictures):
-    """Pictures in two folders, and two files among them that are none."""
+    """Images in two folders, and two files that are not images."""
     folder = tmp_path_factory.mktemp("photos")
     write_pictures(folder, 15)
     write_pictures(folder / "deeper", COUNT - 15, first=15)
@@ -33,7 +33,7 @@ def photos(tmp_path_factory, write_pictures):
 
 @pytest.fixture
 def run(bundle, capsys):
-    """Runs the command; gives exit code, stdout and stderr."""
+    """Runs the command and returns exit code, stdout and stderr."""
 
     def run(*arguments):
         code = main(["caption", *map(str, arguments), "--bundle", bundle, "--temperature", "1", "--seed", "3"])
@@ -43,8 +43,8 @@ def run(bundle, capsys):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(bundle, photos, tmp_path_factory):
-    """The rows of a run that nobody disturbed."""
+def uninterrupted(bundle, photos, tmp_path_factory):
+    """The rows of an uninterrupted run."""
     out = tmp_path_factory.mktemp("out") / "whole.jsonl"
     assert (
         main(["caption", str(photos), "--bundle", bundle, "--temperature", "1", "--seed", "3", "--out", str(out)]) == 0
@@ -53,18 +53,18 @@ def undisturbed(bundle, photos, tmp_path_factory):
 
 
 def assert_same(rows, expected):
-    """The same rows; a number may round to its neighbor where a batch was another."""
+    """The same rows; the last decimal may differ between batches."""
     assert [row["image"] for row in rows] == [row["image"] for row in expected]
     for row, other in zip(rows, expected, strict=True):
         for name, value in row.items():
             assert value == (pytest.approx(other[name], abs=1.01e-4) if isinstance(value, float) else other[name]), name
 
 
-def test_a_folder_becomes_a_file_with_bad_images_in_their_place(undisturbed, photos):
+def test_folder_is_captioned_with_errors_in_place(uninterrupted, photos):
     names = [f"{number:03d}.png" for number in range(15)] + list(BAD)
     names = sorted(names) + [f"deeper/{number:03d}.png" for number in range(15, COUNT)]
-    assert [row["image"] for row in undisturbed] == [f"{photos}/{name}" for name in names]
-    for row in undisturbed:
+    assert [row["image"] for row in uninterrupted] == [f"{photos}/{name}" for name in names]
+    for row in uninterrupted:
         if row["image"].endswith(BAD):
             assert row["image"] in row["error"] and row["caption"] is None
         else:
@@ -99,8 +99,8 @@ main(arguments)
 
 
 @pytest.mark.parametrize(("name", "growing"), [("x.csv", "x.csv"), ("x.parquet", "x.parquet.part.jsonl")])
-def test_a_killed_run_goes_on_to_the_file_of_an_undisturbed_one(
-    run, run_python, photos, bundle, undisturbed, tmp_path, name, growing
+def test_killed_run_is_resumed_to_the_same_file(
+    run, run_python, photos, bundle, uninterrupted, tmp_path, name, growing
 ):
     out = tmp_path / name
     command = ["caption", photos, "--bundle", bundle, "--temperature", "1", "--seed", "3", "--batch-size", "4"]
@@ -113,14 +113,14 @@ def test_a_killed_run_goes_on_to_the_file_of_an_undisturbed_one(
     assert code == 0
     assert "13 images captioned, 11 skipped (already in the file), 1 could not be read" in printed
     assert "captions: " in errors  # the progress bar
-    assert_same(list(read_predictions(out)), undisturbed)
+    assert_same(list(read_predictions(out)), uninterrupted)
     if name == growing:
         assert out.read_bytes().startswith(torn[: torn.rindex(b"\n") + 1])
     code, printed, _ = run(photos, "--out", out, "--json")
     assert (code, json.loads(printed)) == (0, {"out": str(out), "captioned": 0, "skipped": 25, "failed": 0})
 
 
-def test_a_stopped_run_says_how_to_go_on(run, photos, undisturbed, tmp_path, monkeypatch):
+def test_interrupted_run_says_how_to_resume(run, photos, uninterrupted, tmp_path, monkeypatch):
     out = tmp_path / "x.jsonl"
     usual, written = PredictionFile.write, []
 
@@ -130,7 +130,7 @@ def test_a_stopped_run_says_how_to_go_on(run, photos, undisturbed, tmp_path, mon
         if len(written) == 9:
             signal.raise_signal(signal.SIGINT)
 
-    # What runs in the background of a shell has it ignored.
+    # Background processes of a shell ignore SIGINT.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with monkeypatch.context() as patch:
@@ -141,12 +141,12 @@ def test_a_stopped_run_says_how_to_go_on(run, photos, undisturbed, tmp_path, mon
     assert code == 130
     message = f"caption-tx: {out} is complete up to here; repeat the command to resume.\n"
     assert errors.endswith(f"{message}caption-tx: interrupted.\n")
-    assert_same(list(read_predictions(out)), undisturbed[:9])
+    assert_same(list(read_predictions(out)), uninterrupted[:9])
     assert run(photos, "--out", out)[0] == 0
-    assert_same(list(read_predictions(out)), undisturbed)
+    assert_same(list(read_predictions(out)), uninterrupted)
 
 
-def test_new_images_are_added_and_failed_ones_tried_again_on_request(run, photos, tmp_path, write_pictures):
+def test_new_images_are_added_and_failed_ones_retried(run, photos, tmp_path, write_pictures):
     folder = tmp_path / "mine"
     write_pictures(folder, 2)
     (folder / "002.png").write_bytes(b"no picture")
@@ -160,7 +160,7 @@ def test_new_images_are_added_and_failed_ones_tried_again_on_request(run, photos
     assert table["error"].isna().all()
 
 
-def test_other_options_are_refused_and_the_file_is_left_as_it_is(bundle, photos, tmp_path, capsys):
+def test_other_options_are_rejected(bundle, photos, tmp_path, capsys):
     out = tmp_path / "x.jsonl"
     command = ["caption", str(photos / "000.png"), "--bundle", bundle, "--out", str(out)]
     assert main(command) == 0
@@ -183,7 +183,7 @@ def test_other_options_are_refused_and_the_file_is_left_as_it_is(bundle, photos,
         (["nowhere"], "There is no image or folder 'nowhere'"),
     ],
 )
-def test_wrong_requests_are_one_plain_line_before_anything_is_loaded(
+def test_invalid_request_is_one_line_before_anything_is_loaded(
     arguments, message, photos, capsys, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
@@ -194,7 +194,7 @@ def test_wrong_requests_are_one_plain_line_before_anything_is_loaded(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_images_that_all_fail_are_an_error_and_still_in_the_file(run, photos, tmp_path):
+def test_error_if_all_images_fail(run, photos, tmp_path):
     out = tmp_path / "x.jsonl"
     code, printed, errors = run(photos / BAD[0], photos / BAD[1], "--out", out)
     assert (code, errors.rstrip().splitlines()[-1]) == (1, "caption-tx: None of the images could be read.")
@@ -205,36 +205,36 @@ def test_images_that_all_fail_are_an_error_and_still_in_the_file(run, photos, tm
 
 
 @pytest.fixture
-def stand_in(tmp_path, monkeypatch):
-    """Puts bytes into the place of the standard input."""
+def set_stdin(tmp_path, monkeypatch):
+    """Replaces standard input by bytes."""
     with ExitStack() as stack:
 
-        def stand_in(data):
+        def set_stdin(data):
             (tmp_path / "stdin").write_bytes(data)
             monkeypatch.setattr(sys, "stdin", stack.enter_context(open(tmp_path / "stdin", encoding="utf-8")))
 
-        yield stand_in
+        yield set_stdin
 
 
-def test_standard_input_is_an_image_or_a_list(run, photos, tmp_path, stand_in, undisturbed):
-    of = {row["image"]: row["caption"] for row in undisturbed}
+def test_image_or_list_on_standard_input(run, photos, tmp_path, set_stdin, uninterrupted):
+    of = {row["image"]: row["caption"] for row in uninterrupted}
     names = [f"{photos}/001.png", f"{photos}/deeper/016.png"]
-    stand_in("\n".join(names).encode())
+    set_stdin("\n".join(names).encode())
     code, printed, _ = run("-")
     assert code == 0
     assert [line.removesuffix(" ...").split("\t") for line in printed.splitlines()] == [[n, of[n]] for n in names]
-    stand_in("\0".join([*names, f"{photos}/gone.png", ""]).encode())
+    set_stdin("\0".join([*names, f"{photos}/gone.png", ""]).encode())
     code, printed, _ = run("-", "--out", tmp_path / "x.csv")
     assert (code, "2 images captioned, 0 skipped (already in the file), 1 could not" in printed) == (0, True)
-    stand_in((photos / "001.png").read_bytes())
+    set_stdin((photos / "001.png").read_bytes())
     code, printed, _ = run("-", "--json")
     [row] = json.loads(printed)
     assert (code, row["image"], row["caption"]) == (0, "-", of[names[0]])
-    stand_in(b"")
+    set_stdin(b"")
     assert run("-")[::2] == (1, "caption-tx: The standard input is empty; pipe an image or a list of paths into it.\n")
 
 
-def test_every_caption_of_an_n_best_list_is_told_with_its_rank(run, photos, tmp_path):
+def test_n_best_captions_have_ranks(run, photos, tmp_path):
     three = ("--samples", 3, "--n-best", 3)
     image = photos / "000.png"
     rows = json.loads(run(image, "--json", *three)[1])
@@ -247,7 +247,7 @@ def test_every_caption_of_an_n_best_list_is_told_with_its_rank(run, photos, tmp_
     assert run(photos, "--out", tmp_path / "x.parquet", *three)[0] == 0
     table = pd.read_parquet(tmp_path / "x.parquet")
     found = table[table["error"].isna()].groupby("image")
-    assert len(found) == COUNT and found.size().max() == 3  # captions that coincide are told once
+    assert len(found) == COUNT and found.size().max() == 3  # duplicates are dropped
     for _, group in found:
         assert group["rank"].tolist() == list(range(len(group)))
         assert group["caption"].is_unique
@@ -256,15 +256,15 @@ def test_every_caption_of_an_n_best_list_is_told_with_its_rank(run, photos, tmp_
     assert table["error"].notna().sum() == len(BAD)
 
 
-def test_an_error_of_one_image_is_told_beside_the_captions_of_others(run, photos):
+def test_error_of_one_image_does_not_stop_the_others(run, photos):
     code, printed, errors = run(photos / "000.png", photos / BAD[0], photos / "001.png")
     assert code == 0
     assert [line.split("\t")[0][-7:] for line in printed.splitlines()] == ["000.png", "001.png"]
     assert errors.startswith("caption-tx: skipped: ") and errors.count("\n") == 1 and BAD[0] in errors
 
 
-def test_a_name_of_several_lines_is_one_line_on_a_terminal_and_itself_in_a_file(run, photos, tmp_path, undisturbed):
-    [caption] = [row["caption"] for row in undisturbed if row["image"] == f"{photos}/000.png"]
+def test_name_with_line_breaks_is_escaped_on_a_terminal_only(run, photos, tmp_path, uninterrupted):
+    [caption] = [row["caption"] for row in uninterrupted if row["image"] == f"{photos}/000.png"]
     names = [f"{tmp_path}/new\nline\t图.png", f"{tmp_path}/bad\n.png"]
     with open(names[0], "wb") as file:
         file.write((photos / "000.png").read_bytes())
@@ -279,7 +279,7 @@ def test_a_name_of_several_lines_is_one_line_on_a_terminal_and_itself_in_a_file(
     assert [row["image"] for row in json.loads(run(*names, "--json")[1])] == names
 
 
-def test_a_closed_standard_input_is_told(photos, capsys, monkeypatch):
-    monkeypatch.setattr(sys, "stdin", None)  # as Python has it after `<&-`
+def test_closed_standard_input_is_an_error(photos, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", None)  # as in Python after `<&-`
     assert main(["caption", "-", "--bundle", "no such bundle"]) == 1
     assert "caption-tx: The standard input ('-') is closed; pipe an image" in capsys.readouterr().err

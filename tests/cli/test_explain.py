@@ -25,7 +25,7 @@ def captioner(bundle):
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory, write_pictures):
-    """Six pictures, and a file among them that is none."""
+    """Six images and one file that is not an image."""
     folder = tmp_path_factory.mktemp("photos")
     write_pictures(folder, 6)
     (folder / "002x.jpg").write_bytes(b"no picture")
@@ -34,7 +34,7 @@ def photos(tmp_path_factory, write_pictures):
 
 @pytest.fixture
 def run(bundle, capsys):
-    """Runs the command; gives exit code, stdout and stderr."""
+    """Runs the command and returns exit code, stdout and stderr."""
 
     def run(*arguments):
         code = main(["explain", *map(str, arguments), "--bundle", bundle])
@@ -43,7 +43,7 @@ def run(bundle, capsys):
     return run
 
 
-def test_words_and_their_log_probabilities(run, photos, captioner):
+def test_words_and_log_probabilities(run, photos, captioner):
     name = str(photos / "000.png")
     code, out, err = run(name, "--caption", "a b-zebra b, c")
     assert (code, err) == (0, "caption-tx: 'b-zebra' not in the model's vocabulary: treated as the unknown word.\n")
@@ -57,7 +57,7 @@ def test_words_and_their_log_probabilities(run, photos, captioner):
     np.testing.assert_allclose(values, [wanted[0], wanted[1] + wanted[2], *wanted[3:]], atol=0.006)
 
 
-def test_the_caption_of_any_search_and_any_rank(run, photos, captioner):
+def test_captions_of_any_search_and_rank(run, photos, captioner):
     name, search = str(photos / "001.png"), ["--beam-width", "3", "--n-best", "3"]
     found = captioner.n_best(name, beam_width=3, n_best=3)
     assert len({caption.text for caption in found}) == 3
@@ -77,7 +77,7 @@ def test_the_caption_of_any_search_and_any_rank(run, photos, captioner):
     assert code == 1 and "remove them" in err
 
 
-def test_a_page_of_a_folder_with_a_bad_image(run, photos, tmp_path):
+def test_page_of_a_folder_with_an_unreadable_image(run, photos, tmp_path):
     out = tmp_path / "page.html"
     code, printed, err = run(photos / "005.png", photos, "--out", out, "--layer", "-1", "--pool", "rollout")
     assert code == 0
@@ -87,12 +87,12 @@ def test_a_page_of_a_folder_with_a_bad_image(run, photos, tmp_path):
     assert "002x.jpg" in page.split('id="problems"')[1]
     data = json.loads(re.search(r'id="data">(.*?)</script>', page, re.S)[1])
     assert (data["settings"]["layer"], data["settings"]["pool"]) == (3, "rollout")
-    assert '<html lang="en">' in page  # as the captions of the bundle
+    assert '<html lang="en">' in page  # the language of the bundle
     assert printed.endswith(f"{out}\n")
     assert [entry.name for entry in tmp_path.iterdir()] == ["page.html"]
 
 
-def test_a_page_in_another_language_with_its_warnings(run, photos, tmp_path, monkeypatch):
+def test_page_with_warnings_in_another_language(run, photos, tmp_path, monkeypatch):
     monkeypatch.setattr(health, "SAME_MAP_DISTANCE", 1)  # any two maps count as the same
     out = tmp_path / "page.html"
     assert run(photos, "--out", out, "--page-language", "zh")[0] == 0
@@ -167,7 +167,7 @@ def test_health(run, photos):
         (["{photos}/000.png", "--page-language", "zh", "--out", "x.png"], "page_language needs a page"),
     ],
 )
-def test_a_bad_request_is_one_plain_line(run, photos, arguments, message, tmp_path, monkeypatch):
+def test_invalid_request_is_one_line(run, photos, arguments, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code, out, err = run(*[text.format(photos=photos) for text in arguments])
     assert (code, out) == (1, "")
@@ -185,8 +185,8 @@ def test_a_bad_request_is_one_plain_line(run, photos, arguments, message, tmp_pa
         (["{folder}/a.png", "--heads-of", "4", "--max-length", "4", "--out", "x.png"], "captions have at most 4"),
     ],
 )
-def test_what_can_be_known_is_refused_before_any_image_is_read(run, photos, tmp_path, monkeypatch, arguments, message):
-    """The images are none, which would be told first if one of them had been read."""
+def test_invalid_request_is_rejected_before_any_image_is_read(run, photos, tmp_path, monkeypatch, arguments, message):
+    """The files are not images, which would be the error if one had been read."""
     for name in ("a.png", "b.png"):
         shutil.copy(photos / "002x.jpg", tmp_path / name)
     monkeypatch.chdir(tmp_path)
@@ -195,19 +195,19 @@ def test_what_can_be_known_is_refused_before_any_image_is_read(run, photos, tmp_
     assert message in err and err.count("\n") == 1 and "skipped" not in err
 
 
-def test_a_page_holds_no_more_images_than_a_browser_opens(run, photos, tmp_path, monkeypatch):
+def test_page_shows_a_limited_number_of_images(run, photos, tmp_path, monkeypatch):
     monkeypatch.setattr(explanation_files, "MAX_IMAGES_PER_PAGE", 6)
     code, out, err = run(photos, "--out", tmp_path / "x.html")
     assert (code, out) == (1, "") and err.endswith("A page shows at most 6 images; pass fewer.\n")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_requests_that_fail_on_the_way_write_nothing(run, photos, tmp_path):
+def test_failed_request_writes_nothing(run, photos, tmp_path):
     out = tmp_path / "x.png"
     code, _, err = run(photos / "002x.jpg", "--out", out)
     assert code == 1 and "None of the images could be explained." in err
     [image] = json.loads(run(photos / "000.png", "--json")[1])["images"]
-    two = "".join(word["text"] for word in image["words"][:2])  # become one, so the eleventh is not there
+    two = "".join(word["text"] for word in image["words"][:2])  # merged, so that there is no eleventh word
     code, _, err = run(photos / "000.png", "--merge", two, "--heads-of", "10", "--out", out)
     assert code == 1 and "no word 10" in err
     assert list(tmp_path.iterdir()) == []

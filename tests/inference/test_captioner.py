@@ -1,4 +1,4 @@
-"""Captions of any number of images: in order, read ahead, and the same as one by one."""
+"""Captions of any number of images: in order, read ahead, and the same as for each image alone."""
 
 import base64
 import itertools
@@ -25,7 +25,7 @@ def captioner(make_captioner, tokenizer, backbone, backbone_config):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, write_pictures):
-    """Eleven pictures, and three files that are none."""
+    """Eleven images and three files that are not images."""
     folder = tmp_path_factory.mktemp("photos")
     write_pictures(folder, 11)
     (folder / "003x.png").write_bytes(b"no picture")
@@ -44,7 +44,7 @@ def summary(results):
 
 @pytest.mark.parametrize("batch_size", [1, 4, 64])
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
-def test_captions_are_those_of_each_image_alone(captioner, names, batch_size, temperature):
+def test_captions_equal_those_of_each_image_alone(captioner, names, batch_size, temperature):
     results = list(captioner.captions(iter(names), DecodingOptions(temperature, seed=5), batch_size))
     assert [name for name, _ in results] == names
     kinds = set()
@@ -65,7 +65,7 @@ def test_captions_are_those_of_each_image_alone(captioner, names, batch_size, te
 
 @pytest.fixture(scope="module")
 def published(shared, make_captioner, tokenizer):
-    """A captioner of photographs with the backbone that Keras publishes, and 16 photographs."""
+    """A captioner with the published MobileNet weights, and 16 photographs."""
     weights = shared / "weights" / "mobilenet_1_0_224_no_top_to_conv_pw_12.weights.h5"
     if not weights.exists():
         pytest.skip(f"the backbone's weights are not here ({weights})")
@@ -78,8 +78,8 @@ def published(shared, make_captioner, tokenizer):
 
 
 @pytest.mark.parametrize("size", [1, 5])
-def test_features_of_photographs_are_the_same_bit_for_bit_in_any_batch(published, size):
-    """5 leaves one over, as the last batch of a folder may."""
+def test_features_are_bitwise_equal_in_any_batch(published, size):
+    """A batch size of 5 leaves a last batch of one image."""
     captioner, pictures = published
     together = captioner.features(pictures).numpy()
     assert len(together) == 16 and together.std() > 0.2
@@ -89,20 +89,20 @@ def test_features_of_photographs_are_the_same_bit_for_bit_in_any_batch(published
         )
 
 
-def test_samples_are_drawn_by_the_content_of_the_file(captioner, folder):
+def test_file_content_seeds_the_samples(captioner, folder):
     data = (folder / "000.png").read_bytes()
-    files = [(str(number), data + b"\0" * number) for number in range(8)]  # the same picture to every decoder
+    files = [(str(number), data + b"\0" * number) for number in range(8)]  # the same image for every decoder
     drawn = {captions[0].token_ids for _, captions in captioner.captions(files, DecodingOptions(1.0))}
     assert len(drawn) > 1
 
 
-def test_a_batch_without_a_readable_image(captioner, folder):
+def test_batch_without_readable_image(captioner, folder):
     names = [f"{folder}/{name}" for name in ("003x.png", "gone.png", "000.png")]
     results = list(captioner.captions(names, batch_size=2))
     assert [isinstance(result, ImageError) for _, result in results] == [True, True, False]
 
 
-def test_bytes_and_tables_and_folders_give_what_files_do(captioner, folder, tmp_path):
+def test_bytes_tables_and_folders_equal_files(captioner, folder, tmp_path):
     path = folder / "000.png"
     [(_, [expected])] = captioner.captions([path], DecodingOptions(1.0))
     (tmp_path / "t.tsv").write_text(f"seven\t{base64.b64encode(path.read_bytes()).decode()}\n")
@@ -113,17 +113,17 @@ def test_bytes_and_tables_and_folders_give_what_files_do(captioner, folder, tmp_
         (f"{tmp_path}/t.tsv/seven", ""),
         ("000.png", open_images(str(folder))),
     ):
-        [(given, [caption])] = captioner.captions([name], DecodingOptions(1.0), location=location)
-        assert given == (name[0] if isinstance(name, tuple) else name)
+        [(result_name, [caption])] = captioner.captions([name], DecodingOptions(1.0), location=location)
+        assert result_name == (name[0] if isinstance(name, tuple) else name)
         assert caption == expected
 
 
-def test_a_name_that_is_no_utf8_is_read(captioner, folder, tmp_path):
+def test_file_name_may_be_invalid_utf8(captioner, folder, tmp_path):
     name = f"{tmp_path}/\udcff.png"
     with open(name, "wb") as file:
         file.write((folder / "000.png").read_bytes())
-    [(given, [caption])] = captioner.captions([name])
-    assert given == name
+    [(result_name, [caption])] = captioner.captions([name])
+    assert result_name == name
     assert caption == captioner.caption(folder / "000.png")
 
 
@@ -134,7 +134,7 @@ def wait_for_threads(before):
     return threading.active_count() <= before
 
 
-def test_names_are_taken_as_they_are_needed_and_leaving_early_ends_the_threads(captioner, folder):
+def test_names_are_read_lazily_and_closing_ends_the_threads(captioner, folder):
     taken = itertools.count()
     before = threading.active_count()
     endless = (f"{folder}/{next(taken) % 11:03d}.png" for _ in itertools.count())
@@ -145,7 +145,7 @@ def test_names_are_taken_as_they_are_needed_and_leaving_early_ends_the_threads(c
     assert wait_for_threads(before)
 
 
-def test_leaving_ends_even_where_the_next_name_never_comes(captioner, folder):
+def test_closing_ends_while_the_next_name_is_awaited(captioner, folder):
     never = threading.Event()
 
     def names():
@@ -161,7 +161,7 @@ def test_leaving_ends_even_where_the_next_name_never_comes(captioner, folder):
     never.set()
 
 
-def test_an_error_of_the_names_comes_after_the_images_before_it(captioner, folder):
+def test_error_of_the_names_follows_the_images_before_it(captioner, folder):
     def names():
         yield f"{folder}/000.png"
         yield f"{folder}/001.png"
@@ -173,7 +173,7 @@ def test_an_error_of_the_names_comes_after_the_images_before_it(captioner, folde
         next(results)
 
 
-def test_errors_of_the_search_come_through(captioner, folder):
+def test_search_errors_are_raised(captioner, folder):
     before = threading.active_count()
     with pytest.raises(ConfigError, match="max_length"):
         list(captioner.captions([f"{folder}/000.png"] * 50, DecodingOptions(max_length=400), batch_size=2))
@@ -182,7 +182,7 @@ def test_errors_of_the_search_come_through(captioner, folder):
     assert wait_for_threads(before)
 
 
-def test_the_digest_tells_bundles_apart(captioner, make_captioner, tokenizer, backbone, backbone_config):
+def test_digest_distinguishes_bundles(captioner, make_captioner, tokenizer, backbone, backbone_config):
     def digest(**changes):
         model = make_captioner(seed=3, feature_shape=backbone.feature_shape)
         if "weight" in changes:

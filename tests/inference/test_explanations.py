@@ -1,4 +1,4 @@
-"""Many images explained together: as each alone, in order, and none stops the others."""
+"""Many images explained together: in order, the same as each alone, and without stopping at errors."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def names(tmp_path_factory, write_pictures):
     return [*names[:2], str(folder / "bad.png"), *names[2:]]
 
 
-def test_images_in_order_and_a_bad_one_among_them(captioner, names):
+def test_images_are_explained_in_order_despite_errors(captioner, names):
     options = DecodingOptions(temperature=1.0, seed=2)
     results = list(captioner.explanations(iter(names), options=options, batch_size=4))
     assert [name for name, _ in results] == names
@@ -42,7 +42,7 @@ def test_images_in_order_and_a_bad_one_among_them(captioner, names):
     assert len(captions) > 1
 
 
-def test_a_caption_that_was_given_is_the_same_for_all(captioner, names):
+def test_given_caption_is_explained_for_all_images(captioner, names):
     caption = captioner.caption(names[0], temperature=1.0, seed=2)
     for given in (caption, caption.text):
         for _, maps in captioner.explanations(names[:2], given):
@@ -52,14 +52,14 @@ def test_a_caption_that_was_given_is_the_same_for_all(captioner, names):
     assert unknown.titles[1] == "zebra(?)" and unknown.language == "en"
 
 
-def test_bytes_need_no_file(captioner, names):
+def test_images_as_bytes(captioner, names):
     with open(names[0], "rb") as file:
         [(name, maps)] = captioner.explanations([("-", file.read())], "a b")
     assert (name, maps.image) == ("-", "-")
     np.testing.assert_allclose(maps.scores, captioner.explain(names[0], "a b").scores, atol=1e-6)
 
 
-def test_a_rank_that_was_not_found_is_an_error_of_that_image(captioner, names):
+def test_missing_rank_is_an_error_of_that_image(captioner, names):
     few = DecodingOptions(temperature=1e-3, samples=3, n_best=3)  # all samples are the same caption
     (_, result), (_, other) = captioner.explanations(names[:2], rank=2, options=few, batch_size=1)
     assert isinstance(result, CaptionTxError) and not isinstance(other, AttentionMaps)
@@ -72,10 +72,10 @@ def test_a_rank_that_was_not_found_is_an_error_of_that_image(captioner, names):
     [
         ({"rank": -1}, "rank must be from 0"),
         ({"rank": 1}, "n_best"),
-        ({"caption": "a", "temperature": 0.5}, "leave out temperature\\."),
-        ({"caption": "a", "rank": 1}, "leave out rank"),
+        ({"caption": "a", "temperature": 0.5}, "remove temperature\\."),
+        ({"caption": "a", "rank": 1}, "remove rank"),
     ],
 )
-def test_errors(captioner, names, arguments, message):
+def test_invalid_requests_are_rejected(captioner, names, arguments, message):
     with pytest.raises(ConfigError, match=message):
         captioner.explain(names[0], **arguments)

@@ -1,4 +1,4 @@
-"""The captioner as a whole: nothing leaks, packing changes nothing, a step equals the full pass."""
+"""The whole captioner: causality, packing, steps with the cache compared with full passes, saving, dtypes."""
 
 import keras
 import numpy as np
@@ -28,7 +28,7 @@ def inputs(features):
     return {"features": features[:2], "token_ids": token_ids, "positions": positions, "segment_ids": segment_ids}
 
 
-def test_segment_mask_by_hand():
+def test_segment_mask_computed_by_hand():
     mask = np.asarray(segment_mask(np.array([[1, 1, 2, 0]], np.int32)))
     assert mask.shape == (1, 1, 4, 4)
     wanted = [[1, 0, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
@@ -46,7 +46,7 @@ def test_shapes(make_captioner, inputs, norm_order, tie_embeddings):
     np.testing.assert_allclose(captioner(inputs), logits, atol=1e-6)
 
 
-def test_self_attention_scores_come_on_request(captioner, inputs):
+def test_self_attention_scores_are_returned_on_request(captioner, inputs):
     logits, scores = captioner(inputs, return_attention_scores=True)
     both = captioner(inputs, return_attention_scores=True, return_self_attention_scores=True)
     np.testing.assert_array_equal(both[0], logits)
@@ -59,7 +59,7 @@ def test_self_attention_scores_come_on_request(captioner, inputs):
     assert not own[~np.broadcast_to(seen | padding, own.shape)].any()
 
 
-def test_scores_keep_layers_and_heads_apart(captioner, inputs):
+def test_scores_keep_layers_and_heads_separate(captioner, inputs):
     _, scores = captioner(inputs, return_attention_scores=True)
     flat = np.asarray(scores)[0].reshape(6, -1)
     assert np.abs(flat[:, None] - flat[None]).max(axis=-1)[~np.eye(6, dtype=bool)].min() > 1e-3
@@ -74,7 +74,7 @@ def reset_dropout(captioner):
 @BOTH_NORMS
 @pytest.mark.parametrize("with_scores", [True, False])
 @pytest.mark.parametrize("training", [True, False])
-def test_a_later_token_changes_no_earlier_logit(make_captioner, inputs, norm_order, with_scores, training):
+def test_later_tokens_do_not_change_earlier_logits(make_captioner, inputs, norm_order, with_scores, training):
     captioner = make_captioner(norm_order=norm_order, **DROPOUT)
 
     def run(token_ids):
@@ -84,17 +84,17 @@ def test_a_later_token_changes_no_earlier_logit(make_captioner, inputs, norm_ord
         return np.asarray(logits), np.asarray(scores)
 
     logits, scores = run(inputs["token_ids"])
-    for place in range(7):  # in the second row, one caption of 7 tokens
+    for position in range(7):  # in the second row, one caption of 7 tokens
         changed = inputs["token_ids"].copy()
-        changed[1, place] = (changed[1, place] - 4 + 1) % 9 + 4
+        changed[1, position] = (changed[1, position] - 4 + 1) % 9 + 4
         new_logits, new_scores = run(changed)
-        np.testing.assert_allclose(new_logits[1, :place], logits[1, :place], atol=1e-6)
-        np.testing.assert_allclose(new_scores[1, :, :, :place], scores[1, :, :, :place], atol=1e-6)
-        assert np.abs(new_logits[1, place] - logits[1, place]).max() > 1e-3
+        np.testing.assert_allclose(new_logits[1, :position], logits[1, :position], atol=1e-6)
+        np.testing.assert_allclose(new_scores[1, :, :, :position], scores[1, :, :, :position], atol=1e-6)
+        assert np.abs(new_logits[1, position] - logits[1, position]).max() > 1e-3
         np.testing.assert_allclose(new_logits[0], logits[0], atol=1e-6)
 
 
-def test_a_caption_does_not_see_another_of_its_row(captioner, inputs):
+def test_captions_of_a_row_do_not_attend_to_each_other(captioner, inputs):
     logits = np.asarray(captioner(inputs))
     changed = inputs["token_ids"].copy()
     changed[0, :4] = (changed[0, :4] - 4 + 1) % 9 + 4
@@ -105,7 +105,7 @@ def test_a_caption_does_not_see_another_of_its_row(captioner, inputs):
 
 @BOTH_NORMS
 @BOTH_TIES
-def test_packed_captions_have_the_losses_they_have_alone(make_captioner, features, norm_order, tie_embeddings):
+def test_packing_does_not_change_losses(make_captioner, features, norm_order, tie_embeddings):
     captioner = make_captioner(norm_order=norm_order, tie_embeddings=tie_embeddings)
     random = np.random.default_rng(5)
     captions = [random.integers(4, 13, length).astype(np.int32) for length in (3, 7, 2, 11, 5)]
@@ -156,8 +156,8 @@ def test_steps_with_the_cache_equal_the_full_pass(make_captioner, features, norm
 
 
 @pytest.mark.parametrize("images", [1, 2])
-def test_captions_of_an_image_that_go_on_from_one_another_equal_the_full_pass(make_captioner, features, images):
-    """Each of 3 captions takes up a random one of them at every position; single images have paths of their own."""
+def test_steps_with_ancestors_equal_the_full_pass(make_captioner, features, images):
+    """At every position each of 3 captions continues a random one; single images use a different code path."""
     captioner, random = make_captioner(), np.random.default_rng(0)
     ancestors = np.tile(np.arange(3)[:, None], (images, 1, 11))
     histories = np.zeros((images, 3, 11), np.int32)
@@ -180,7 +180,7 @@ def test_captions_of_an_image_that_go_on_from_one_another_equal_the_full_pass(ma
 
 
 @BOTH_TIES
-def test_a_single_caption_has_the_same_logits_as_one_of_several(make_captioner, features, tie_embeddings):
+def test_single_caption_has_the_same_logits_as_one_of_several(make_captioner, features, tie_embeddings):
     captioner = make_captioner(tie_embeddings=tie_embeddings)
     token_ids = np.array([[5], [5]], np.int32)
     alone, _ = captioner.step(token_ids[:1], 0, captioner.keys_values(features[:1]), captioner.empty_cache(1, 11))
@@ -188,18 +188,18 @@ def test_a_single_caption_has_the_same_logits_as_one_of_several(make_captioner, 
     np.testing.assert_allclose(alone, among[:1], atol=1e-5)
 
 
-def test_the_picture_matters(captioner, inputs, features):
+def test_image_changes_the_logits(captioner, inputs, features):
     first, other = captioner(inputs), captioner(inputs | {"features": features[2:4]})
     assert np.abs(np.asarray(first) - np.asarray(other)).max() > 1e-2
 
 
 @pytest.mark.parametrize("grid", [(5, 3), (3, 3), (4, 5)])
-def test_features_of_another_grid_are_refused(captioner, inputs, grid):
+def test_features_of_another_grid_are_rejected(captioner, inputs, grid):
     with pytest.raises(ValueError, match=r"\(3, 5\) grid"):
         captioner(inputs | {"features": np.ones((2, *grid, 7), np.float32)})
 
 
-def test_heads_that_do_not_divide_the_width_are_refused(sizes):
+def test_num_heads_must_divide_hidden_dim(sizes):
     with pytest.raises(ValueError, match="multiple of num_heads"):
         Captioner(CaptionerSettings(**(sizes | {"num_heads": 3})))
 
@@ -213,7 +213,7 @@ def test_adapted_model_starts_at_the_marginal_entropy(sizes, tie_embeddings):
     )
     share = 1 / np.arange(1, vocabulary + 1) ** 1.5
     labels = random.choice(vocabulary, (31, 11), p=share / share.sum())
-    # A corpus a thousand times as large with these shares, so that the one extra count hides nothing.
+    # Scaled to a corpus a thousand times as large, so that add-one smoothing has no visible effect.
     known = captioner.token_output.adapt(1000 * np.bincount(labels.ravel(), minlength=vocabulary))
     inputs = {
         "features": random.uniform(0, 6, (31, 3, 5, 7)).astype(np.float32),

@@ -1,4 +1,4 @@
-"""Word vectors in the captioner: as they are in their file, frozen or not, of any width, in every way of use."""
+"""Token and position embeddings, and pretrained word vectors: frozen or trained, of any width, in every use."""
 
 import keras
 import numpy as np
@@ -14,11 +14,11 @@ from caption_tx.training.training_model import TrainingModel
 
 BOTH_TIES = pytest.mark.parametrize("tie_embeddings", [True, False])
 WIDTHS = pytest.mark.parametrize("width", [19, 22], ids=["projected", "as wide"])
-FOUND = np.arange(13) % 3 == 1
+HAS_VECTOR = np.arange(13) % 3 == 1
 
 
 def vectors(width):
-    return (np.random.default_rng(5).normal(0, 0.4, (13, width)) * FOUND[:, None]).astype(np.float32)
+    return (np.random.default_rng(5).normal(0, 0.4, (13, width)) * HAS_VECTOR[:, None]).astype(np.float32)
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def make(sizes):
         keras.utils.set_random_seed(0)
         settings = CaptionerSettings(**(sizes | {"embedding_dim": width} | changes))
         captioner = Captioner(settings, dtype=dtype)
-        captioner.embedding.assign_vectors(vectors(width), FOUND)
+        captioner.embedding.assign_vectors(vectors(width), HAS_VECTOR)
         captioner.token_output.adapt(np.arange(13) + 1)
         return captioner
 
@@ -46,16 +46,16 @@ def inputs(features):
 
 
 @WIDTHS
-def test_rows_stand_as_they_are_and_the_others_start_random_of_their_size(make, width):
+def test_vectors_are_unchanged_and_other_rows_random_of_their_size(make, width):
     tokens = np.asarray(make(width).embedding.tokens)
-    np.testing.assert_array_equal(tokens[FOUND], vectors(width)[FOUND])
-    assert np.std(tokens[~FOUND]) == pytest.approx(0.4, rel=0.15)
+    np.testing.assert_array_equal(tokens[HAS_VECTOR], vectors(width)[HAS_VECTOR])
+    assert np.std(tokens[~HAS_VECTOR]) == pytest.approx(0.4, rel=0.15)
 
 
 @BOTH_TIES
 @WIDTHS
-def test_a_new_captioner_knows_word_frequencies_only(make, inputs, sizes, width, tie_embeddings):
-    """The vectors' own size does not matter: logits start where those of learned embeddings do."""
+def test_new_captioner_predicts_the_word_frequencies(make, inputs, sizes, width, tie_embeddings):
+    """Initial logits are those of learned embeddings, whatever the size of the vectors."""
     captioner = make(width, tie_embeddings=tie_embeddings)
     plain = Captioner(CaptionerSettings(**(sizes | {"tie_embeddings": tie_embeddings})))
     spread = {
@@ -68,7 +68,7 @@ def test_a_new_captioner_knows_word_frequencies_only(make, inputs, sizes, width,
 @BOTH_TIES
 @WIDTHS
 @pytest.mark.parametrize("freeze", [True, False])
-def test_only_frozen_vectors_stay_in_fit(make, inputs, width, tie_embeddings, freeze):
+def test_fit_changes_only_vectors_that_are_not_frozen(make, inputs, width, tie_embeddings, freeze):
     captioner = make(width, tie_embeddings=tie_embeddings, freeze_embeddings=freeze)
     before = np.array(captioner.embedding.tokens)
     model = TrainingModel(captioner)
@@ -77,7 +77,7 @@ def test_only_frozen_vectors_stay_in_fit(make, inputs, width, tie_embeddings, fr
     labels = np.resize(np.arange(12, -1, -1), (2, 9))
     model.fit(inputs, labels, sample_weight=np.ones((2, 9), np.float32), epochs=2, verbose=0)
     moved = (np.asarray(captioner.embedding.tokens) != before).any(axis=1)
-    np.testing.assert_array_equal(moved, ~FOUND if freeze else np.ones(13, bool))
+    np.testing.assert_array_equal(moved, ~HAS_VECTOR if freeze else np.ones(13, bool))
 
 
 @BOTH_TIES
@@ -93,7 +93,7 @@ def test_steps_equal_the_full_pass(make, inputs, width, tie_embeddings):
 
 
 @WIDTHS
-def test_half_precision_works_with_them(make, inputs, width):
+def test_half_precision(make, inputs, width):
     captioner = make(width, "mixed_float16", freeze_embeddings=True)
     logits = captioner(inputs)
     assert keras.backend.standardize_dtype(logits.dtype) == "float32"
@@ -102,22 +102,24 @@ def test_half_precision_works_with_them(make, inputs, width):
     np.testing.assert_allclose(step[:, 0], logits[:, 0], atol=0.02)
 
 
-def test_a_bundle_brings_them_back_for_search(make, tokenizer, features, tmp_path):
+def test_bundle_restores_vectors(make, tokenizer, features, tmp_path):
     captioner = make(19, freeze_embeddings=True)
     bundle = Bundle(captioner, tokenizer, TextConfig("en"), BackboneConfig(), {})
     save_bundle(bundle, tmp_path / "bundle")
     again = load_bundle(tmp_path / "bundle").captioner
     np.testing.assert_array_equal(again.embedding.tokens, captioner.embedding.tokens)
-    np.testing.assert_array_equal(again.embedding.frozen, FOUND)
+    np.testing.assert_array_equal(again.embedding.frozen, HAS_VECTOR)
     options = DecodingOptions(beam_width=3)
-    found = [decode(model, features, tokenizer, options) for model in (captioner, again)]
-    assert found[0] == found[1]
+    has_vector = [decode(model, features, tokenizer, options) for model in (captioner, again)]
+    assert has_vector[0] == has_vector[1]
 
 
-@pytest.mark.parametrize(("rows", "found"), [((13, 20), FOUND), ((12, 19), FOUND), ((13, 19), np.zeros(13, bool))])
-def test_vectors_that_do_not_fit_are_refused(make, rows, found):
+@pytest.mark.parametrize(
+    ("rows", "has_vector"), [((13, 20), HAS_VECTOR), ((12, 19), HAS_VECTOR), ((13, 19), np.zeros(13, bool))]
+)
+def test_vectors_of_another_shape_are_rejected(make, rows, has_vector):
     with pytest.raises(ValueError, match=r"Expected vectors of shape \(13, 19\)"):
-        make(19).embedding.assign_vectors(np.ones(rows), found)
+        make(19).embedding.assign_vectors(np.ones(rows), has_vector)
 
 
 def test_position_embeddings_do_not_start_as_copies_of_the_token_embeddings():

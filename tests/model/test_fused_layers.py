@@ -1,4 +1,4 @@
-"""The decoder's costly operations, and their gradients, against Keras's own."""
+"""The fused layers and their gradients compared with those of Keras."""
 
 import keras
 import numpy as np
@@ -13,7 +13,7 @@ UPSTREAM = RANDOM.normal(0, 1, (3, 5, 7)).astype(np.float32)
 
 
 def _layers(kind, plain, **settings):
-    """One of ours and one of Keras's with the same weights."""
+    """A fused layer and the Keras layer with the same weights."""
     ours, keras_own = kind(**settings), plain(**settings)
     for layer in (ours, keras_own):
         layer.build(X.shape)
@@ -24,7 +24,7 @@ def _layers(kind, plain, **settings):
 
 
 def _output_and_gradients(function, weights=()):
-    """Output for X, and the gradients of its product with `UPSTREAM` for X and the weights."""
+    """The output for X, and the gradients of its product with `UPSTREAM` with respect to X and the weights."""
     x = tf.constant(X)
     with tf.GradientTape() as tape:
         tape.watch(x)
@@ -34,7 +34,7 @@ def _output_and_gradients(function, weights=()):
     return [out, *tape.gradient(total, [x, *variables])]
 
 
-def test_gelu_and_its_gradient_are_those_of_keras():
+def test_gelu_and_its_gradient_equal_keras():
     found = _output_and_gradients(gelu)
     wanted = _output_and_gradients(lambda x: keras.ops.gelu(x, approximate=True))
     for one, other in zip(found, wanted, strict=True):
@@ -50,7 +50,7 @@ def test_gelu_and_its_gradient_are_those_of_keras():
         (LayerNormalization, keras.layers.LayerNormalization, {"epsilon": 1e-6}),
     ],
 )
-def test_layer_and_its_gradients_are_those_of_keras(kind, plain, settings):
+def test_layer_and_its_gradients_equal_keras(kind, plain, settings):
     ours, keras_own = _layers(kind, plain, **settings)
     found = _output_and_gradients(ours, ours.trainable_variables)
     wanted = _output_and_gradients(keras_own, keras_own.trainable_variables)
@@ -68,7 +68,7 @@ def test_layer_and_its_gradients_are_those_of_keras(kind, plain, settings):
         (LayerNormalization, keras.layers.LayerNormalization, {"epsilon": 1e-6}),
     ],
 )
-def test_half_precision_is_near_and_its_gradients_reach_the_weights(precision, kind, plain, settings):
+def test_half_precision_is_close_and_has_gradients(precision, kind, plain, settings):
     ours, _ = _layers(kind, plain, dtype=precision, **settings)
     exact = plain(**settings)
     exact.build(X.shape)
@@ -79,8 +79,8 @@ def test_half_precision_is_near_and_its_gradients_reach_the_weights(precision, k
         np.testing.assert_allclose(tf.cast(one, tf.float32), other, rtol=0.05, atol=0.2)
 
 
-def test_operations_do_without_rows():
-    """A part of a batch may be empty where it is divided."""
+def test_layers_accept_zero_rows():
+    """A chunk of a batch may be empty."""
     dense, _ = _layers(Dense, keras.layers.Dense, units=4)
     norm, _ = _layers(LayerNormalization, keras.layers.LayerNormalization)
     x = tf.zeros((0, 5, 7))
@@ -92,7 +92,7 @@ def test_operations_do_without_rows():
 
 @pytest.mark.parametrize("shape", [(3, 5, 7), (64, 256), (1,)])
 @pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16", "mixed_float16"])
-def test_dropout_keeps_shape_and_dtype_and_does_nothing_outside_training(shape, dtype):
+def test_dropout_keeps_shape_and_dtype_and_is_inactive_outside_training(shape, dtype):
     layer = Dropout(0.3, dtype=dtype)
     x = np.ones(shape, np.float32)
     out = layer(x, training=True)
@@ -103,19 +103,19 @@ def test_dropout_keeps_shape_and_dtype_and_does_nothing_outside_training(shape, 
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.3, 0.5, 0.9])
-def test_dropout_drops_its_share_and_keeps_the_mean(rate):
+def test_dropout_drops_the_given_fraction_and_preserves_the_mean(rate):
     keras.utils.set_random_seed(0)
     layer = Dropout(rate)
     first, second = (np.asarray(layer(np.ones((500, 401), np.float32), training=True)) for _ in range(2))
     assert (first == 0).mean() == pytest.approx(rate, abs=1 / 512 + 0.005)
     assert first.mean() == pytest.approx(1, abs=0.02)
     assert len(np.unique(first)) == 2
-    # Each entry by itself: those of two steps, of neighbors and of two rows have nothing to do with each other.
+    # Entries are independent: two steps, neighbors and two rows are uncorrelated.
     for one, other in ((first, second), (first[:, 1:], first[:, :-1]), (first[1:], first[:-1])):
         assert abs(np.corrcoef(one.ravel(), other.ravel())[0, 1]) < 0.01
 
 
-def test_dropout_draws_in_a_graph_of_unknown_shape_and_its_gradient_is_its_mask():
+def test_dropout_in_graph_of_unknown_shape_has_its_mask_as_gradient():
     keras.utils.set_random_seed(0)
     layer = Dropout(0.5)
 

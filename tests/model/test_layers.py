@@ -1,4 +1,4 @@
-"""The decoder's layers against slow NumPy, and that nothing leaks from where it must not."""
+"""The decoder's layers compared with NumPy, and their masks, configs and steps."""
 
 import keras
 import numpy as np
@@ -31,7 +31,7 @@ def normal(*shape, seed=0):
 
 
 def slow_attend(query, key, value, mask):
-    """One target, head and row at a time; a forbidden source does not take part at all."""
+    """One target, head and row at a time, over the allowed sources only."""
     context, scores = np.zeros((B, T, N * K)), np.zeros((B, N, T, S))
     for b in range(B):
         for n in range(N):
@@ -44,7 +44,7 @@ def slow_attend(query, key, value, mask):
     return context, scores
 
 
-def test_attend_equals_slow_numpy():
+def test_attend_equals_numpy_reference():
     query, key, value = normal(B, N, T, K), normal(B, N, S, K, seed=1), normal(B, N, S, K, seed=2)
     mask = np.random.default_rng(3).random((B, T, S)) < 0.6
     mask[:, :, 0] = True
@@ -62,7 +62,7 @@ def test_attend_returns_scores_before_dropout_and_context_after_it():
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
-def test_attend_is_finite_where_a_row_may_look_nowhere(dtype):
+def test_attend_is_finite_for_fully_masked_rows(dtype):
     x = normal(B, N, S, K).astype(dtype)
     context, scores = attend(*(keras.ops.convert_to_tensor(x) for _ in range(3)), np.zeros((B, 1, S, S), bool))
     assert np.isfinite(context).all()
@@ -70,7 +70,7 @@ def test_attend_is_finite_where_a_row_may_look_nowhere(dtype):
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_config_round_trip_makes_an_equal_layer(name):
+def test_config_round_trip(name):
     layer = LAYERS[name]()
     config = layer.get_config()
     again = type(layer).from_config(config)
@@ -82,14 +82,14 @@ def test_config_round_trip_makes_an_equal_layer(name):
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_config_holds_every_argument(name):
+def test_config_contains_every_argument(name):
     layer = LAYERS[name]()
     code = type(layer).__init__.__code__
     arguments = set(code.co_varnames[1 : code.co_argcount])
     assert arguments <= set(layer.get_config())
 
 
-def test_memory_keeps_the_cells_in_row_order_and_tells_places_apart():
+def test_memory_keeps_row_order_and_distinguishes_positions():
     layer = ImageMemory(D)
     same = np.ones((B, 3, 5, 7), np.float32)
     memory = np.asarray(layer(same))
@@ -102,14 +102,14 @@ def test_memory_keeps_the_cells_in_row_order_and_tells_places_apart():
 
 
 @pytest.mark.parametrize("shape", [(B, 5, 3, 7), (B, 3, 3, 7), (B, 15, 1, 7)])
-def test_memory_refuses_another_grid(shape):
+def test_memory_rejects_another_grid(shape):
     layer = ImageMemory(D)
     layer.build((None, 3, 5, 7))
     with pytest.raises(ValueError, match=r"\(3, 5\) grid"):
         layer(np.ones(shape, np.float32))
 
 
-def test_self_attention_step_equals_its_pass_over_all_positions():
+def test_self_attention_steps_equal_the_full_pass():
     layer = CausalSelfAttention(D, N)
     x = normal(B, T, D)
     layer.build()

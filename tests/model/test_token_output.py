@@ -1,4 +1,4 @@
-"""The output bias that starts at the token frequencies."""
+"""The output layer, whose bias starts at the log prior of the tokens."""
 
 import keras
 import numpy as np
@@ -9,7 +9,7 @@ from caption_tx.model.token_output import TokenOutput, entropies, log_prior
 COUNTS = np.array([0, 5, 1, 0, 9, 2, 3])
 
 
-def test_log_prior_by_hand():
+def test_log_prior_computed_by_hand():
     np.testing.assert_allclose(log_prior(np.array([0, 1, 4])), np.log([1 / 8, 2 / 8, 5 / 8]), rtol=1e-6)
 
 
@@ -22,12 +22,12 @@ def test_log_prior_is_a_distribution_without_infinities_in_half_precision():
 @pytest.mark.parametrize(
     "counts", [[0, 0, 0], [3, -1, 2], [[1, 2], [3, 4]], [], 3], ids=["zero", "negative", "matrix", "empty", "scalar"]
 )
-def test_log_prior_refuses_what_are_no_counts(counts):
+def test_log_prior_rejects_invalid_counts(counts):
     with pytest.raises(ValueError, match="vector of token counts"):
         log_prior(np.array(counts))
 
 
-def test_entropies_by_hand():
+def test_entropies_computed_by_hand():
     known = entropies(np.array([2, 1, 1, 0]))
     assert known.uniform == pytest.approx(np.log(4))
     assert known.marginal == pytest.approx(1.5 * np.log(2))
@@ -35,7 +35,7 @@ def test_entropies_by_hand():
 
 
 @pytest.mark.parametrize("tied", [True, False])
-def test_adapted_output_predicts_the_frequencies_where_the_state_says_nothing(tied):
+def test_adapted_output_predicts_frequencies_for_zero_states(tied):
     layer = TokenOutput(7, 11, tied=tied)
     layer.build()
     layer.adapt(COUNTS)
@@ -45,14 +45,14 @@ def test_adapted_output_predicts_the_frequencies_where_the_state_says_nothing(ti
     np.testing.assert_allclose(np.asarray(keras.ops.softmax(logits))[1, 2], (COUNTS + 1) / 27, rtol=1e-5)
 
 
-def test_prior_is_not_trained_and_its_correction_is():
+def test_log_prior_is_fixed_and_bias_is_trained():
     layer = TokenOutput(7, 11)
     layer.build()
     assert [weight.name for weight in layer.non_trainable_weights] == ["log_prior"]
     assert "bias" in [weight.name for weight in layer.trainable_weights]
 
 
-def test_adapt_refuses_counts_of_another_vocabulary():
+def test_adapt_rejects_counts_of_another_vocabulary():
     layer = TokenOutput(7, 11)
     layer.build()
     with pytest.raises(ValueError, match=r"\(7,\).*\(5,\)"):
@@ -60,7 +60,7 @@ def test_adapt_refuses_counts_of_another_vocabulary():
 
 
 @pytest.mark.parametrize("tied", [True, False])
-def test_tied_needs_embeddings_and_untied_takes_none(tied):
+def test_only_tied_output_takes_embeddings(tied):
     layer = TokenOutput(7, 11, tied=tied)
     layer.build()
     with pytest.raises(ValueError, match="tied"):

@@ -46,7 +46,9 @@ def rank_captions(
     Args:
         result: token_ids (M, P), log_probs (M, P), totals (M,) and finished (M,) of a `SearchResult`.
     """
-    captions = sorted(_distinct_captions(spec, options, end_token_id, *result), key=lambda each: each.selection_key)
+    captions = sorted(
+        _distinct_captions(spec, options, end_token_id, *result), key=lambda caption: caption.selection_key
+    )
     if options.consensus is None:
         return sorted(captions[: options.n_best], key=lambda caption: (not caption.finished, -caption.score))
     # All hypotheses of the search take part, not only those that the caller asked for.

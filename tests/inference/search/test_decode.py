@@ -1,4 +1,4 @@
-"""The token search against a slow NumPy loop, its samples against the softmax, and its options."""
+"""`decode` compared with full passes of the model: log-probabilities, sample frequencies, batches, and options."""
 
 import gc
 import weakref
@@ -20,7 +20,7 @@ def decode(*arguments):
 
 @pytest.fixture(scope="module")
 def captioner(make_captioner):
-    """Its captions end, or are cut, depending on the image."""
+    """Depending on the image its captions are finished or truncated."""
     captioner = make_captioner(seed=3)
     captioner.token_output.bias.assign(captioner.token_output.bias - 0.5 * np.eye(13)[END])
     return captioner
@@ -32,7 +32,7 @@ def greedy(captioner, features, tokenizer):
 
 
 def full_logits(captioner, feature, token_ids):
-    """Logits (T, V) of one image's tokens by the whole pass."""
+    """Logits (T, V) of one image's tokens from a full pass."""
     count = len(token_ids)
     inputs = {
         "features": feature[None],
@@ -55,7 +55,7 @@ def ids(captions):
     return [caption.token_ids for caption in captions]
 
 
-def test_greedy_equals_an_argmax_loop_that_computes_everything_anew(captioner, features, greedy):
+def test_greedy_search_equals_argmax_over_full_passes(captioner, features, greedy):
     for feature, caption in zip(features, greedy, strict=True):
         tokens = [START]
         while len(tokens) <= captioner.max_length and tokens[-1] != END:
@@ -66,8 +66,8 @@ def test_greedy_equals_an_argmax_loop_that_computes_everything_anew(captioner, f
         assert caption.finished == (tokens[-1] == END)
 
 
-def test_the_images_give_finished_and_cut_captions(greedy, captioner):
-    """Else the tests here would see one kind only."""
+def test_images_give_finished_and_truncated_captions(greedy, captioner):
+    """Otherwise the tests would cover only one kind."""
     assert len(set(ids(greedy))) > 2
     finished = [caption for caption in greedy if caption.finished]
     cut = [caption for caption in greedy if not caption.finished]
@@ -78,21 +78,19 @@ def test_the_images_give_finished_and_cut_captions(greedy, captioner):
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
-def test_a_caption_is_never_empty_even_when_its_end_is_likeliest_at_once(
-    make_captioner, features, tokenizer, temperature
-):
+def test_captions_are_never_empty(make_captioner, features, tokenizer, temperature):
     captioner = make_captioner()
     captioner.token_output.bias.assign((np.arange(13) == END) * 60.0)
     for caption in decode(captioner, features, tokenizer, DecodingOptions(temperature), range(7)):
         assert len(caption.words) == 1 and caption.finished
-        assert caption.log_probabilities[0] < -30  # what the model thinks of it, not of what was left
+        assert caption.log_probabilities[0] < -30  # the model's own probability, not that among the remaining tokens
 
 
-def test_words_and_text_are_those_of_the_tokens(greedy, tokenizer):
+def test_words_and_text_match_the_tokens(greedy, tokenizer):
     for caption in greedy:
-        wanted = tuple(tokenizer.vocabulary[token] for token in caption.token_ids if token != END)
-        assert caption.words == wanted
-        assert caption.text == " ".join(wanted)
+        expected = tuple(tokenizer.vocabulary[token] for token in caption.token_ids if token != END)
+        assert caption.words == expected
+        assert caption.text == " ".join(expected)
 
 
 SEARCHES = [
@@ -107,24 +105,26 @@ SEARCHES = [
 
 
 @pytest.mark.parametrize("values", SEARCHES, ids=lambda values: " ".join(values) or "greedy")
-def test_each_search_gives_the_log_probabilities_of_the_full_pass(captioner, features, tokenizer, values):
+def test_log_probabilities_equal_full_pass(captioner, features, tokenizer, values):
     options = DecodingOptions(**values)
-    found = decoding.decode(captioner, features, tokenizer, options, range(7))
-    assert len(found) == 7
-    for feature, captions in zip(features, found, strict=True):
+    results = decoding.decode(captioner, features, tokenizer, options, range(7))
+    assert len(results) == 7
+    for feature, captions in zip(features, results, strict=True):
         assert captions
         for caption in captions:
-            known = log_softmax(full_logits(captioner, feature, [START, *caption.token_ids[:-1]]))
-            wanted = known[np.arange(len(caption.token_ids)), caption.token_ids]
-            np.testing.assert_allclose(caption.log_probabilities, wanted, atol=1e-5)
-            assert caption.log_probability == pytest.approx(wanted.sum(), abs=1e-4)
+            log_probs = log_softmax(full_logits(captioner, feature, [START, *caption.token_ids[:-1]]))
+            expected = log_probs[np.arange(len(caption.token_ids)), caption.token_ids]
+            np.testing.assert_allclose(caption.log_probabilities, expected, atol=1e-5)
+            assert caption.log_probability == pytest.approx(expected.sum(), abs=1e-4)
             if options.repetition_penalty == 1:
-                assert caption.score == pytest.approx(wanted.sum() / len(wanted) ** options.length_penalty, abs=1e-4)
+                assert caption.score == pytest.approx(
+                    expected.sum() / len(expected) ** options.length_penalty, abs=1e-4
+                )
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_beams_equal_those_of_a_search_that_computes_everything_anew(captioner, features, tokenizer, count):
-    """A single image and several have paths of their own."""
+def test_beam_search_equals_search_over_full_passes(captioner, features, tokenizer, count):
+    """A single image and several images use different code paths."""
     width, limit = 3, 6
     options = DecodingOptions(beam_width=width, max_length=limit, n_best=2)
     for feature, captions in zip(
@@ -134,9 +134,11 @@ def test_beams_equal_those_of_a_search_that_computes_everything_anew(captioner, 
         while beams and len(beams[0][0]) < limit:
             candidates = []
             for tokens, total in beams:
-                known = log_softmax(full_logits(captioner, feature, [START, *tokens]))[-1]
-                known[[PAD, UNK, START, *([] if tokens else [END])]] = -np.inf
-                candidates += [([*tokens, token], total + known[token]) for token in np.flatnonzero(known > -np.inf)]
+                log_probs = log_softmax(full_logits(captioner, feature, [START, *tokens]))[-1]
+                log_probs[[PAD, UNK, START, *([] if tokens else [END])]] = -np.inf
+                candidates += [
+                    ([*tokens, token], total + log_probs[token]) for token in np.flatnonzero(log_probs > -np.inf)
+                ]
             ended += [beam for beam in candidates if beam[0][-1] == END]
             beams = [beam for beam in candidates if beam[0][-1] != END]
             beams = sorted(beams, key=lambda beam: -beam[1])[:width]
@@ -144,7 +146,7 @@ def test_beams_equal_those_of_a_search_that_computes_everything_anew(captioner, 
         assert ids(captions) == [tuple(tokens) for tokens, _ in (ended + beams)[:2]]
 
 
-def test_the_same_seed_gives_the_same_captions_and_another_seed_others(captioner, features, tokenizer):
+def test_seed_determines_samples(captioner, features, tokenizer):
     def run(seed):
         return ids(decode(captioner, features, tokenizer, DecodingOptions(1.0, seed=seed), range(7)))
 
@@ -152,7 +154,7 @@ def test_the_same_seed_gives_the_same_captions_and_another_seed_others(captioner
     assert run(5) != run(6)
 
 
-def test_rows_with_different_seeds_differ_on_the_same_image(captioner, features, tokenizer):
+def test_row_seeds_determine_samples(captioner, features, tokenizer):
     same = np.repeat(features[:1], 7, axis=0)
     options = DecodingOptions(1.0)
     assert len(set(ids(decode(captioner, same, tokenizer, options, range(7))))) > 2
@@ -162,7 +164,7 @@ def test_rows_with_different_seeds_differ_on_the_same_image(captioner, features,
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
-def test_a_row_does_not_depend_on_its_batch(captioner, features, tokenizer, temperature):
+def test_captions_do_not_depend_on_the_batch(captioner, features, tokenizer, temperature):
     options = DecodingOptions(temperature, seed=11)
     seeds = [100 + row for row in range(7)]
     together = ids(decode(captioner, features, tokenizer, options, seeds))
@@ -176,19 +178,19 @@ def test_a_row_does_not_depend_on_its_batch(captioner, features, tokenizer, temp
 
 
 @pytest.mark.parametrize("temperature", [0.7, 1.0, 1.6])
-def test_first_tokens_are_as_frequent_as_the_softmax_says(captioner, features, tokenizer, temperature):
+def test_first_tokens_follow_the_softmax(captioner, features, tokenizer, temperature):
     count = 4000
     options = DecodingOptions(temperature, max_length=1, seed=1)
     captions = decode(captioner, np.repeat(features[:1], count, axis=0), tokenizer, options, range(count))
-    seen = np.bincount([caption.token_ids[0] for caption in captions], minlength=13) / count
+    frequencies = np.bincount([caption.token_ids[0] for caption in captions], minlength=13) / count
     logits = full_logits(captioner, features[0], [START])[0] / temperature
     logits[[PAD, UNK, START, END]] = -np.inf  # no caption is empty
-    share = np.exp(log_softmax(logits))
-    assert (np.abs(seen - share) <= 4 * np.sqrt(share * (1 - share) / count) + 1e-9).all()
+    probs = np.exp(log_softmax(logits))
+    assert (np.abs(frequencies - probs) <= 4 * np.sqrt(probs * (1 - probs) / count) + 1e-9).all()
 
 
-def test_second_tokens_are_as_frequent_as_the_softmax_after_the_first_says(captioner, features, tokenizer):
-    """Which they are not where one random number decides every step."""
+def test_second_tokens_follow_the_softmax_after_the_first(captioner, features, tokenizer):
+    """They would not be if one random number decided every step."""
     options = DecodingOptions(1.6, max_length=2, seed=1)
     captions = decode(captioner, np.repeat(features[:1], 4000, axis=0), tokenizer, options, range(4000))
     firsts = np.array([caption.token_ids[0] for caption in captions])
@@ -197,17 +199,17 @@ def test_second_tokens_are_as_frequent_as_the_softmax_after_the_first_says(capti
     assert len(seconds) > 300
     logits = full_logits(captioner, features[0], [START, first])[-1] / 1.6
     logits[[PAD, UNK, START]] = -np.inf
-    share = np.exp(log_softmax(logits))
-    seen = np.bincount(seconds, minlength=13) / len(seconds)
-    assert (np.abs(seen - share) <= 4 * np.sqrt(share * (1 - share) / len(seconds)) + 1e-9).all()
+    probs = np.exp(log_softmax(logits))
+    frequencies = np.bincount(seconds, minlength=13) / len(seconds)
+    assert (np.abs(frequencies - probs) <= 4 * np.sqrt(probs * (1 - probs) / len(seconds)) + 1e-9).all()
 
 
-def test_a_temperature_close_to_zero_is_greedy(captioner, features, tokenizer, greedy):
+def test_temperature_near_zero_is_greedy(captioner, features, tokenizer, greedy):
     assert ids(decode(captioner, features, tokenizer, DecodingOptions(1e-4), range(7))) == ids(greedy)
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0, 50.0])
-def test_suppressed_tokens_never_appear_even_when_they_are_likeliest(make_captioner, features, tokenizer, temperature):
+def test_suppressed_tokens_never_appear(make_captioner, features, tokenizer, temperature):
     captioner = make_captioner(seed=3)
     captioner.token_output.bias.assign(np.isin(np.arange(13), [PAD, UNK, START]) * 60.0)
     many = np.repeat(features, 20, axis=0)
@@ -218,20 +220,20 @@ def test_suppressed_tokens_never_appear_even_when_they_are_likeliest(make_captio
         assert max(caption.log_probabilities) < -20
 
 
-def test_length_limit_cuts_and_changes_nothing_before_it(captioner, features, tokenizer, greedy):
+def test_length_limit_truncates_only(captioner, features, tokenizer, greedy):
     for limit in (1, 4):
         captions = decode(captioner, features, tokenizer, DecodingOptions(max_length=limit))
         assert ids(captions) == [caption.token_ids[:limit] for caption in greedy]
         assert [caption.finished for caption in captions] == [caption.token_ids[-1] == END for caption in captions]
 
 
-def test_length_limit_above_the_models_is_refused(captioner, features, tokenizer):
+def test_length_limit_above_the_model_is_rejected(captioner, features, tokenizer):
     with pytest.raises(ConfigError, match=r"max_length.*11.*12"):
         decode(captioner, features, tokenizer, DecodingOptions(max_length=12))
 
 
 @pytest.mark.parametrize("shape", [(3, 5, 7), (1, 5, 3, 7), (1, 3, 5, 8), (1, 1, 3, 5, 7)])
-def test_features_of_another_shape_are_refused(captioner, tokenizer, shape):
+def test_features_of_another_shape_are_rejected(captioner, tokenizer, shape):
     with pytest.raises(ValueError, match=r"3, 5, 7"):
         decode(captioner, np.zeros(shape, np.float32), tokenizer)
 
@@ -240,7 +242,7 @@ def test_no_images_give_no_captions(captioner, features, tokenizer):
     assert decode(captioner, features[:0], tokenizer) == []
 
 
-def test_new_weights_are_used_by_a_search_compiled_before(make_captioner, features, tokenizer):
+def test_compiled_search_uses_new_weights(make_captioner, features, tokenizer):
     captioner, other = make_captioner(seed=3), make_captioner(seed=4)
     before = ids(decode(captioner, features, tokenizer))
     captioner.set_weights(other.get_weights())
@@ -248,7 +250,7 @@ def test_new_weights_are_used_by_a_search_compiled_before(make_captioner, featur
     assert after == ids(decode(other, features, tokenizer)) != before
 
 
-def test_a_captioner_that_decoded_can_be_freed(make_captioner, features, tokenizer):
+def test_captioner_is_garbage_collected_after_decoding(make_captioner, features, tokenizer):
     captioner = make_captioner()
     decode(captioner, features, tokenizer, DecodingOptions(max_length=1))
     alive = weakref.ref(captioner)
@@ -260,20 +262,20 @@ def test_a_captioner_that_decoded_can_be_freed(make_captioner, features, tokeniz
 @pytest.mark.parametrize(
     "search", [{"beam_width": 6}, {"temperature": 1.0, "samples": 9}, {"beam_width": 6, "force_words": ("男人",)}]
 )
-def test_consensus_ranks_what_the_search_finds_by_agreement(captioner, features, tokenizer, search):
+def test_consensus_ranks_by_expected_utility(captioner, features, tokenizer, search):
     count = max(search.get("samples", 0), search.get("beam_width", 0))
     if "force_words" in search:
         search = search | {"force_words": (tokenizer.vocabulary[5],)}
     by_score = decoding.decode(captioner, features, tokenizer, DecodingOptions(n_best=count, **search))
     two = decoding.decode(captioner, features, tokenizer, DecodingOptions(n_best=2, consensus=0.4, **search))
     changed = 0
-    for all_found, chosen in zip(by_score, two, strict=True):
-        values = expected_utility(ids(all_found), [caption.log_probability for caption in all_found], 0.4)
-        cut = [not caption.finished for caption in all_found]
-        order = sorted(range(len(all_found)), key=lambda place: (cut[place], -values[place]))
-        assert ids(chosen) == [all_found[place].token_ids for place in order[:2]]
+    for all_results, chosen in zip(by_score, two, strict=True):
+        values = expected_utility(ids(all_results), [caption.log_probability for caption in all_results], 0.4)
+        cut = [not caption.finished for caption in all_results]
+        order = sorted(range(len(all_results)), key=lambda index: (cut[index], -values[index]))
+        assert ids(chosen) == [all_results[index].token_ids for index in order[:2]]
         assert [caption.rank for caption in chosen] == list(range(len(chosen)))
         np.testing.assert_allclose([caption.expected_utility for caption in chosen], values[order[:2]], rtol=1e-4)
-        assert all(caption.expected_utility is None for caption in all_found)
+        assert all(caption.expected_utility is None for caption in all_results)
         changed += order[0] != 0
     assert changed

@@ -1,4 +1,4 @@
-"""What is kept of a step's words and which noise they get, against NumPy, with ties and all but ties."""
+"""Filters, argmax and noise of one search step compared with NumPy, with exact ties and near ties."""
 
 import numpy as np
 import pytest
@@ -14,19 +14,19 @@ from caption_tx.inference.search.logits import (
 )
 
 TIE, HAIR, APART = 0.0, TIE_MARGIN / 4, 100 * TIE_MARGIN
-"""Nats between two words: none, less and more than what batches can change."""
+"""Nats between two tokens: none, less than rounding can change, and more."""
 
 
-def make_shares(*gaps):
-    """Shares (1, 1, V), float32, in no order, whose logarithms lie so far apart, from the highest on."""
+def make_probs(*gaps):
+    """Probabilities (1, 1, V), float32, shuffled; `gaps` are the differences of their sorted logarithms."""
     logits = -np.cumsum([0.0, *gaps])
     probs = np.exp(logits - np.logaddexp.reduce(logits)).astype(np.float32)
     order = np.random.default_rng(0).permutation(len(probs))
     return probs[order][None, None], np.argsort(order)
 
 
-def run(keep, probs, wanted, temperature=1.0):
-    kept, border = keep(tf.constant(probs), tf.constant(wanted), tf.constant(temperature, tf.float32))
+def run(keep, probs, expected, temperature=1.0):
+    kept, border = keep(tf.constant(probs), tf.constant(expected), tf.constant(temperature, tf.float32))
     return kept.numpy()[0, 0], border.numpy()[0, 0]
 
 
@@ -42,7 +42,7 @@ def sorted_top_p(probs, p):
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 300])
-def test_top_k_and_top_p_keep_what_sorting_keeps(count):
+def test_top_k_and_top_p_equal_sorting(count):
     random = np.random.default_rng(count)
     for _ in range(2):
         logits = random.normal(0, 3, count)
@@ -52,13 +52,13 @@ def test_top_k_and_top_p_keep_what_sorting_keeps(count):
         for k in {1, count // 2 + 1, count + 3}:
             np.testing.assert_array_equal(run(keep_top_k, probs[None, None], k)[0], sorted_top_k(probs, k))
         for p in (0.0123, 0.77, 0.987):
-            wanted = sorted_top_p(probs, p)
-            np.testing.assert_array_equal(run(keep_top_p, probs[None, None], np.float32(p))[0], wanted)
+            expected = sorted_top_p(probs, p)
+            np.testing.assert_array_equal(run(keep_top_p, probs[None, None], np.float32(p))[0], expected)
 
 
 @pytest.mark.parametrize("exponent", [-20, -3, -1])
-def test_neighboring_numbers_are_told_apart(exponent):
-    """Two float32 with none between them: a bound that is not found to the last bit keeps both."""
+def test_adjacent_floats_are_distinguished(exponent):
+    """Adjacent float32 numbers: a threshold that is not exact to the last bit would keep both."""
     low = np.float32(2.0**exponent * 1.2345)
     high = np.nextafter(low, np.float32(1))
     for pair in ((high, low), (low, high), (np.nextafter(high, np.float32(1)), high)):
@@ -66,23 +66,23 @@ def test_neighboring_numbers_are_told_apart(exponent):
         kept, border = run(keep_top_k, probs, 1)
         np.testing.assert_array_equal(kept, sorted_top_k(probs[0, 0], 1))
         assert np.count_nonzero(kept) == 1
-        assert border.tolist() == [False, True, True, False]  # either could be the higher in another batch
+        assert border.tolist() == [False, True, True, False]  # in another batch either one could be higher
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 20.0])
-def test_top_k_doubts_the_words_at_its_border_only(temperature):
+def test_top_k_marks_near_ties_at_its_border(temperature):
     for gap, unsure in ((HAIR, True), (APART, False), (TIE, False)):
-        probs, place = make_shares(0.5, 0.5, gap / temperature, 0.5)
+        probs, token_of_rank = make_probs(0.5, 0.5, gap / temperature, 0.5)
         kept, border = run(keep_top_k, probs, 3, temperature)
-        assert np.count_nonzero(kept) == 3 + (gap == TIE)  # words as likely as the last one stay in
-        wanted = np.zeros(5, bool)
-        wanted[place[[2, 3]]] = unsure
-        assert border.tolist() == wanted.tolist(), gap
+        assert np.count_nonzero(kept) == 3 + (gap == TIE)  # tokens that tie with the last one are kept
+        expected = np.zeros(5, bool)
+        expected[token_of_rank[[2, 3]]] = unsure
+        assert border.tolist() == expected.tolist(), gap
 
 
 @pytest.mark.parametrize("kept_count", [1, 2, 3])
-def test_top_p_doubts_what_a_last_bit_of_the_mass_decides(kept_count):
-    probs, place = make_shares(0.5, 0.5, 0.5, 0.5)
+def test_top_p_marks_tokens_that_rounding_of_the_mass_decides(kept_count):
+    probs, token_of_rank = make_probs(0.5, 0.5, 0.5, 0.5)
     descending = np.sort(probs[0, 0].astype(np.float64))[::-1]
     mass = descending[:kept_count].sum() / descending.sum()
     for distance, count, unsure in (
@@ -96,19 +96,19 @@ def test_top_p_doubts_what_a_last_bit_of_the_mass_decides(kept_count):
             assert np.count_nonzero(kept) == count
             assert not border.any()
         else:
-            assert place[kept_count] in np.flatnonzero(border)  # whichever way it fell
-            assert set(np.flatnonzero(border)) <= {place[each] for each in unsure}
+            assert token_of_rank[kept_count] in np.flatnonzero(border)  # kept or not
+            assert set(np.flatnonzero(border)) <= {token_of_rank[value] for value in unsure}
 
 
-def test_top_p_doubts_a_tie_of_words_on_its_border():
-    probs, place = make_shares(0.5, HAIR, 0.5)
-    p = probs[0, 0, place[0]] + 0.5 * probs[0, 0, place[1]]
+def test_top_p_marks_ties_at_its_border():
+    probs, token_of_rank = make_probs(0.5, HAIR, 0.5)
+    p = probs[0, 0, token_of_rank[0]] + 0.5 * probs[0, 0, token_of_rank[1]]
     kept, border = run(keep_top_p, probs, p)
-    assert np.flatnonzero(kept).tolist() == sorted(place[:2])
-    assert np.flatnonzero(border).tolist() == sorted(place[1:3])
+    assert np.flatnonzero(kept).tolist() == sorted(token_of_rank[:2])
+    assert np.flatnonzero(border).tolist() == sorted(token_of_rank[1:3])
 
 
-def test_the_likeliest_says_when_another_is_as_good():
+def test_argmax_reports_near_ties():
     values = tf.constant([[1.0, 3.0, 3.0, -np.inf], [1.0, 3.0, 3.0 - HAIR, 0.0], [3.0, 1.0, 3.0 - APART, 0.0]])
     chosen, highest, close = argmax(values, TIE_MARGIN)
     assert chosen.numpy().tolist() == [1, 1, 0]
@@ -116,34 +116,34 @@ def test_the_likeliest_says_when_another_is_as_good():
     assert close.numpy().tolist() == [True, True, False]
 
 
-def test_noise_is_finite_for_any_bits():
-    # Token 0 with a first key of 0 is scrambled to 0, so the second key alone gives the bits.
-    wanted = np.array([0xFFFFFFFF, 0xFFFFFF80, 0xFFFFFF00, 0x80000000, 1, 0], np.uint32)
-    keys = np.stack([np.zeros_like(wanted), unmix(wanted)], axis=-1)
+def test_gumbel_noise_is_finite_for_any_bits():
+    # Token 0 with a first key of 0 hashes to 0, so the second key alone determines the bits.
+    expected = np.array([0xFFFFFFFF, 0xFFFFFF80, 0xFFFFFF00, 0x80000000, 1, 0], np.uint32)
+    keys = np.stack([np.zeros_like(expected), invert_mix(expected)], axis=-1)
     noise = gumbel_noise(tf.constant(keys), 1).numpy()[:, 0]
     assert np.isfinite(noise).all()
     assert (np.diff(noise) >= 0).all()
-    share = np.minimum((wanted.astype(np.float64) + 0.5) / 2**32, 1 - 2.0**-24)
-    np.testing.assert_allclose(noise, -np.log(-np.log1p(-share)), rtol=1e-5, atol=1e-6)
+    uniform = np.minimum((expected.astype(np.float64) + 0.5) / 2**32, 1 - 2.0**-24)
+    np.testing.assert_allclose(noise, -np.log(-np.log1p(-uniform)), rtol=1e-5, atol=1e-6)
 
 
-def unmix(bits):
-    """The numbers that `_mix` scrambles into these."""
-    bits = [int(each) for each in bits]
-    undone = []
-    for each in bits:
-        each ^= each >> 16
+def invert_mix(bits):
+    """The inverse of `_mix`."""
+    bits = [int(value) for value in bits]
+    inverted = []
+    for value in bits:
+        value ^= value >> 16
         for shift, factor in ((13, 0xC2B2AE35), (16, 0x85EBCA6B)):
-            each = each * pow(factor, -1, 2**32) % 2**32
-            whole = each
+            value = value * pow(factor, -1, 2**32) % 2**32
+            whole = value
             for _ in range(32 // shift + 1):
-                whole = each ^ (whole >> shift)
-            each = whole
-        undone.append(each)
-    return np.array(undone, np.uint32)
+                whole = value ^ (whole >> shift)
+            value = whole
+        inverted.append(value)
+    return np.array(inverted, np.uint32)
 
 
-def test_a_run_longer_than_the_captions_repeats_nothing():
+def test_ngram_longer_than_the_caption_repeats_nothing():
     tokens = tf.constant([[[4, 4, 4, 4]]])
     assert np.flatnonzero(repeated_ngram_mask(tokens, tf.constant(3), 2, 6)).tolist() == [4]
     assert np.flatnonzero(repeated_ngram_mask(tokens, tf.constant(3), 4, 6)).tolist() == []
