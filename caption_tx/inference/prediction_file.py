@@ -85,7 +85,7 @@ class PredictionFile:
         self._run = json.loads(json.dumps(run))
         self._n_best = n_best
         self._seen: set[int] = set()
-        self._lock = FileLock(self.path.with_name(f".{name}.lock"))
+        self._lock = FileLock(self.path.with_name(f".{name}.lock"), thread_local=False)
         self._acquire_lock()
         try:
             self._open()

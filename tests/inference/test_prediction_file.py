@@ -61,7 +61,8 @@ def test_table_survives_a_run_killed_in_its_first_row(tmp_path):
     assert images(path) == ["a.jpg", "b.jpg"]
 
 
-def test_run_that_starts_while_another_ends_waits_for_its_rows(tmp_path):
+def test_run_that_starts_while_another_ends_waits_for_its_rows(tmp_path, monkeypatch):
+    monkeypatch.setattr(prediction_file, "_LOCK_TIMEOUT", 60)
     path = tmp_path / "x.parquet"
     first = PredictionFile(path, RUN)
     first.write("a.jpg", captions())
