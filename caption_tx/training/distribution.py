@@ -1,8 +1,7 @@
 """Training on several devices of one machine, and on several machines that `TF_CONFIG` names.
 
-Several machines run one process each ("workers"), the same command on all; the first writes the run, the
-others only compute. Keras 3 `fit` fails there (keras-team/keras#20585): `mended` mends the model, and only
-where the Keras at hand needs it.
+Each machine runs the same command in one process, a worker. The first worker, the chief, writes the files of the run.
+Keras 3 `fit` fails with several workers (keras-team/keras#20585); `keras_patches` contains the overrides.
 """
 
 from __future__ import annotations
@@ -12,21 +11,18 @@ import functools
 import json
 import os
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
-import keras
 import tensorflow as tf
 
 from caption_tx.errors import CaptionTxError, ConfigError
-from caption_tx.training.optimizer import FusedAdam
 
 DEVICES = "GPU"
-"""Kind of the devices of one machine that training is divided among, where there are several."""
+"""Kind of the devices that training is divided among, if the machine has several."""
 
-_GONE = (
+_LOST_WORKER_ERRORS = (
     tf.errors.UnavailableError,
     tf.errors.AbortedError,
     tf.errors.CancelledError,
@@ -34,268 +30,163 @@ _GONE = (
     tf.errors.FailedPreconditionError,
     tf.errors.InternalError,
 )
-"""What a collective operation raises in the workers that are left."""
+"""What a collective operation raises in the remaining workers after one is lost."""
 
-
-_NOTHING_SAID = ("Graph execution error", "Detected at node", "<stack traces")
+_UNINFORMATIVE_LINES = ("Graph execution error", "Detected at node", "<stack traces")
 
 
 class LostWorkerError(CaptionTxError):
-    """Another worker ended, or cannot be reached: the same run can be gone on with."""
+    """Another worker ended or cannot be reached; the run can be resumed."""
 
 
 def rank_and_world_size(environment: Mapping[str, str] = os.environ) -> tuple[int, int]:
-    """(i, n): this process is the i-th, from 0, of the n workers in `TF_CONFIG`; (0, 1) without it.
+    """The index of this process, from 0, and the number of workers in `TF_CONFIG`; (0, 1) without it.
 
     Raises:
-        ConfigError: `TF_CONFIG` cannot be understood, or this process has no place in it.
+        ConfigError: `TF_CONFIG` is invalid, or does not contain this process.
     """
     text = environment.get("TF_CONFIG", "").strip()
     if not text:
         return 0, 1
     example = '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}'
     try:
-        found = json.loads(text)
-        cluster, task = found.get("cluster") or {}, found.get("task") or {}
-        places = [(kind, index) for kind in ("chief", "worker") for index in range(len(cluster.get(kind, ())))]
-        place = (task.get("type", "worker"), int(task.get("index", 0)))
+        settings = json.loads(text)
+        cluster, task = settings.get("cluster") or {}, settings.get("task") or {}
+        tasks = [(kind, index) for kind in ("chief", "worker") for index in range(len(cluster.get(kind, ())))]
+        own_task = (task.get("type", "worker"), int(task.get("index", 0)))
     except (ValueError, TypeError, AttributeError) as error:
-        raise ConfigError(f"TF_CONFIG cannot be understood ({error}); expected {example}.") from error
-    if len(places) <= 1:
+        raise ConfigError(f"TF_CONFIG is invalid ({error}); expected {example}.") from error
+    if len(tasks) <= 1:
         return 0, 1
-    if place not in places:
-        raise ConfigError(f"TF_CONFIG gives this process the task {place}, not of its cluster; expected {example}.")
-    return places.index(place), len(places)
+    if own_task not in tasks:
+        raise ConfigError(f"TF_CONFIG sets the task {own_task}, which is not in its cluster; expected {example}.")
+    return tasks.index(own_task), len(tasks)
 
 
 @dataclass(frozen=True)
 class Distribution:
-    """How a run is divided: `strategy` is TensorFlow's, this process the worker `index` of `workers`."""
+    """How a run is divided among devices and workers.
+
+    Attributes:
+        strategy: TensorFlow's strategy.
+        rank: index of this worker.
+        world_size: number of workers.
+    """
 
     strategy: tf.distribute.Strategy
-    index: int = 0
-    workers: int = 1
+    rank: int = 0
+    world_size: int = 1
 
     @property
     def is_chief(self) -> bool:
-        """Whether this process writes the run: checkpoints, logs, bundle."""
-        return self.index == 0
+        """Whether this worker writes the files of the run: checkpoints, logs, bundle."""
+        return self.rank == 0
 
     @property
-    def share(self) -> tuple[int, int]:
-        """(i, n), as the input pipeline takes it."""
-        return self.index, self.workers
+    def num_devices(self) -> int:
+        """Devices of this worker that training is divided among."""
+        return self.strategy.num_replicas_in_sync // self.world_size
 
     @property
-    def devices(self) -> int:
-        """Devices of this process that training is divided among."""
-        return self.strategy.num_replicas_in_sync // self.workers
-
-    @property
-    def is_divided(self) -> bool:
-        """Whether a batch is divided at all."""
+    def is_distributed(self) -> bool:
+        """Whether batches are divided."""
         return self.strategy.num_replicas_in_sync > 1
 
-    def dataset(self, batches: tf.data.Dataset) -> Any:
-        """What `fit` takes: this worker's parts of every batch, one for each of its devices in turn."""
-        if not self.is_divided:
-            return batches
-        divided = self.strategy.distribute_datasets_from_function(lambda _: batches)
-        # Steps, not parts; without it Keras would warn that the data ended too early.
-        divided._cardinality = batches.cardinality().numpy() // self.devices
-        return divided
+    def distribute(self, batches: tf.data.Dataset) -> Any:
+        """Makes the dataset that `fit` takes.
 
-    def wait(self) -> None:
-        """Returns when every worker has called it."""
+        Args:
+            batches: this worker's parts of every batch, one part for each of its devices in turn.
+        """
+        if not self.is_distributed:
+            return batches
+        distributed = self.strategy.distribute_datasets_from_function(lambda _: batches)
+        # The number of steps, not of parts. Without it Keras warns that the data ended too early.
+        distributed._cardinality = batches.cardinality().numpy() // self.num_devices
+        return distributed
+
+    def barrier(self) -> None:
+        """Returns once every worker has called it."""
         self._sum(tf.zeros(()))
 
     def broadcast(self, values: Sequence[float]) -> list[float]:
-        """The first worker's numbers, in all workers, which call it together; the others' own do not count."""
+        """Returns the chief's values in all workers, which must call it together."""
         mine = tf.constant(values if self.is_chief else [0.0] * len(values), tf.float64)
         return self._sum(mine).numpy().tolist()
 
     def assert_same(self, what: str, text: str) -> None:
-        """Compares a text among the workers.
+        """Checks that all workers have the same text; all must call it together.
+
+        Args:
+            what: names the text in the error.
+            text: of this worker.
 
         Raises:
-            ConfigError: theirs is not that of this one.
+            ConfigError: another worker has another text.
         """
-        if self.workers == 1:
+        if self.world_size == 1:
             return
         value = zlib.crc32(text.encode())
-        mine = tf.tensor_scatter_nd_update(tf.zeros(self.workers, tf.int64), [[self.index]], [value])
-        theirs = self._sum(mine).numpy().tolist()
-        if others := [index for index, other in enumerate(theirs) if other != value]:
+        mine = tf.tensor_scatter_nd_update(tf.zeros(self.world_size, tf.int64), [[self.rank]], [value])
+        checksums = self._sum(mine).numpy().tolist()
+        if others := [rank for rank, checksum in enumerate(checksums) if checksum != value]:
             raise ConfigError(
-                f"Worker {self.index} and worker {others[0]} do not have the same {what}. Start all with the same "
-                "command, on a workdir, a cache, captions and images that all of them share."
+                f"Worker {self.rank} and worker {others[0]} have different {what}. Start all workers with the same "
+                "command, and with a workdir, cache, captions and images that they share."
             )
 
     def _sum(self, value: tf.Tensor) -> tf.Tensor:
-        return value if self.workers == 1 else self.strategy.reduce(tf.distribute.ReduceOp.SUM, value, axis=None)
+        return value if self.world_size == 1 else self.strategy.reduce(tf.distribute.ReduceOp.SUM, value, axis=None)
 
     @contextlib.contextmanager
-    def watched(self) -> Iterator[None]:
-        """Says in one line that another worker is gone, where TensorFlow's errors mean that.
+    def report_lost_workers(self) -> Iterator[None]:
+        """Turns TensorFlow's errors about other workers into an error of one line.
 
         Raises:
-            LostWorkerError: another worker ended, or cannot be reached.
+            LostWorkerError: another worker ended or cannot be reached.
         """
         try:
             yield
-        except _GONE as error:
-            if self.workers == 1:
+        except _LOST_WORKER_ERRORS as error:
+            if self.world_size == 1:
                 raise
             lines = [line.strip() for line in str(error.message).splitlines() if line.strip()]
-            reason = next((line for line in lines if not line.startswith(_NOTHING_SAID)), type(error).__name__)[:200]
+            informative = (line for line in lines if not line.startswith(_UNINFORMATIVE_LINES))
+            reason = next(informative, type(error).__name__)[:200]
             raise LostWorkerError(
-                f"Another worker is gone, so worker {self.index} of {self.workers} stops too. Start all workers again "
-                f"with the same command: they go on after the last whole epoch. (TensorFlow says: {reason})"
+                f"Another worker was lost, so worker {self.rank} of {self.world_size} stops too. Start all workers "
+                f"again with the same command to resume after the last complete epoch. (TensorFlow: {reason})"
             ) from error
 
 
 @functools.cache
-def _join(config: str) -> Distribution:
-    """Once for each `TF_CONFIG`: a process cannot join twice."""
-    index, workers = rank_and_world_size({"TF_CONFIG": config})
+def _join_workers(tf_config: str) -> Distribution:
+    """Joins the other workers, once per `TF_CONFIG`: a process cannot join twice."""
+    rank, world_size = rank_and_world_size({"TF_CONFIG": tf_config})
     try:
         strategy = tf.distribute.MultiWorkerMirroredStrategy()
     except RuntimeError as error:
-        raise ConfigError(f"TF_CONFIG names several workers, but TensorFlow was in use already: {error}") from error
-    except (*_GONE, tf.errors.UnknownError) as error:
-        raise LostWorkerError(f"Worker {index} of {workers} could not join the others: {error.message}") from error
-    return Distribution(strategy, index, workers)
+        raise ConfigError(
+            f"TF_CONFIG names several workers, but this process has used TensorFlow before: {error}"
+        ) from error
+    except (*_LOST_WORKER_ERRORS, tf.errors.UnknownError) as error:
+        raise LostWorkerError(f"Worker {rank} of {world_size} could not join the others: {error.message}") from error
+    return Distribution(strategy, rank, world_size)
 
 
-def choose() -> Distribution:
-    """Several workers in `TF_CONFIG`: all of them; several GPUs: all of them; else the one device there is.
+def make_distribution() -> Distribution:
+    """Returns all workers of `TF_CONFIG` if it names several, else all GPUs if there are several, else one device.
 
-    With several workers it must come before anything else that TensorFlow computes in this process, and
-    returns when all of them have been started.
+    With several workers, call it before TensorFlow computes anything in this process. It returns once all workers
+    have started.
 
     Raises:
-        ConfigError: `TF_CONFIG` is wrong, or this came too late.
+        ConfigError: `TF_CONFIG` is invalid, or TensorFlow was used before.
         LostWorkerError: the other workers cannot be reached.
     """
     if rank_and_world_size()[1] > 1:
-        return _join(os.environ["TF_CONFIG"])
+        return _join_workers(os.environ["TF_CONFIG"])
     devices = tf.config.list_logical_devices(DEVICES)
     if len(devices) > 1:
         return Distribution(tf.distribute.MirroredStrategy([device.name for device in devices]))
     return Distribution(tf.distribute.get_strategy())
-
-
-class ClippedAdam(FusedAdam):
-    """Adam that clips the gradient of the whole batch, where Keras would clip that of each replica's part.
-
-    All gradients travel as one vector: between machines the number of messages costs more than their size.
-    """
-
-    def __init__(self, learning_rate: Any, clip_norm: float) -> None:
-        super().__init__(learning_rate)
-        self._clip_norm = clip_norm
-
-    def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> Any:
-        """Keras calls this between its own clipping, which is off, and the update; all gradients are there."""
-        gradients, variables = zip(*grads_and_vars, strict=True)
-        flat = tf.concat([tf.reshape(gradient, [-1]) for gradient in gradients], axis=0)
-        flat = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, flat)
-        parts = tf.split(flat, [variable.shape.num_elements() for variable in variables])
-        norm = tf.norm(flat)
-        scale = self._clip_norm / tf.maximum(norm, self._clip_norm)
-        return [
-            (tf.reshape(part * scale, variable.shape), variable)
-            for part, variable in zip(parts, variables, strict=True)
-        ]
-
-
-def make_adam(learning_rate: Any, clip_norm: float, distribution: Distribution) -> keras.optimizers.Optimizer:
-    """Adam with the norm of the gradient clipped; call it in the strategy's scope."""
-    if not distribution.is_divided:
-        return FusedAdam(learning_rate, global_clipnorm=clip_norm)
-    if not hasattr(keras.optimizers.Adam, "_all_reduce_sum_gradients"):
-        raise CaptionTxError(
-            f"Training on several devices was made for Keras 3.15; Keras {keras.__version__} sums gradients otherwise."
-        )
-    return ClippedAdam(learning_rate, clip_norm)
-
-
-class LocalBuild:
-    """Builds a model from what a batch is said to be.
-
-    Keras takes a first batch and averages its parts, which need not be of one shape, and makes floats of
-    token_ids. Taking one would also shuffle once more, so that epochs had another order than in one process.
-    """
-
-    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
-        if iterator is not None:
-            spec = iterator.data_adapter.get_tf_dataset().element_spec
-            # Of a batch in parts, the first part.
-            data_batch = keras.tree.map_structure(lambda part: getattr(part, "_value_specs", [part])[0], spec)
-        super()._maybe_symbolic_build(data_batch=data_batch)
-
-
-class OneMetricEach:
-    """Gives metrics of a step the shape (1,): the mean over workers that Keras takes needs an axis.
-
-    What is logged after an epoch comes from the metrics themselves, whose sums run over all workers.
-    """
-
-    def train_step(self, data: Any) -> Any:
-        return keras.tree.map_structure(lambda value: keras.ops.reshape(value, (1,)), super().train_step(data))
-
-    def test_step(self, data: Any) -> Any:
-        return keras.tree.map_structure(lambda value: keras.ops.reshape(value, (1,)), super().test_step(data))
-
-
-def build_needs_mending(strategy: tf.distribute.Strategy) -> bool:
-    """Whether this Keras averages the parts of a batch only to see its shapes."""
-    reduced = []
-
-    class Watched:
-        scope = contextlib.nullcontext
-        experimental_local_results = strategy.experimental_local_results
-
-        def reduce(self, operation: Any, value: Any, axis: int | None) -> Any:
-            reduced.append(value)
-
-    batch = (strategy.experimental_distribute_values_from_function(lambda _: tf.zeros((1, 1))),)
-    model = SimpleNamespace(
-        _distribute_strategy=Watched(), distribute_strategy=Watched(), _symbolic_build=lambda data_batch=None: None
-    )
-    build = getattr(keras.Model, "_maybe_symbolic_build", None)
-    if build is None:
-        return False
-    # A Keras that is another altogether is left alone.
-    with contextlib.suppress(AttributeError, TypeError):
-        build(model, iterator=iter([(0, 0, iter([batch]))]))
-    return bool(reduced)
-
-
-def metrics_need_mending(strategy: tf.distribute.Strategy) -> bool:
-    """Whether this Keras reduces a step's metrics over an axis that scalars lack.
-
-    Every worker must call it: where Keras does it right, it is a reduction over all of them.
-    """
-    reduce: Callable | None = None
-    with contextlib.suppress(ImportError):
-        from keras.src.backend.tensorflow import trainer
-
-        reduce = getattr(trainer, "reduce_per_replica", None)
-    if reduce is None:
-        return False
-    try:
-        reduce(tf.ones(()), strategy, "auto")
-    except ValueError:
-        return True
-    return False
-
-
-def patched(model_class: type, distribution: Distribution) -> type:
-    """The model's class, with what this Keras needs where batches are divided, and nothing that it does not need."""
-    mixins: list[type] = []
-    if distribution.is_divided and build_needs_mending(distribution.strategy):
-        mixins.append(LocalBuild)
-    if distribution.workers > 1 and metrics_need_mending(distribution.strategy):
-        mixins.append(OneMetricEach)
-    return type(model_class.__name__, (*mixins, model_class), {}) if mixins else model_class

@@ -1,4 +1,4 @@
-"""What Keras `fit` trains: the captioner behind its input, one step on a batch at once or in parts."""
+"""The model that Keras `fit` trains: one step on a batch, as a whole, accumulated, or in parallel chunks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from caption_tx.threads import has_fast_bfloat16
 
 
 def resolve_precision() -> str:
-    """What the precision "auto" is on this machine, another of `config.PRECISIONS`."""
+    """The precision that "auto" means on this machine, one of `config.PRECISIONS`."""
     return "mixed_bfloat16" if has_fast_bfloat16() else "float32"
 
 
@@ -28,7 +28,15 @@ def make_captioner(
     precision: str = "float32",
     vectors: WordVectors | None = None,
 ) -> Captioner:
-    """A new captioner of these sizes that computes in `precision`, with `vectors` of its words."""
+    """A new captioner with random weights.
+
+    Args:
+        vocabulary_size: V.
+        feature_shape: (h, w, C) of the backbone.
+        config: the other dimensions.
+        precision: Keras dtype policy that the captioner computes in.
+        vectors: word vectors that the embedding starts from.
+    """
     sizes = asdict(config) | {"embedding_dim": vectors and vectors.embedding_dim}
     captioner = Captioner(CaptionerSettings(vocabulary_size, feature_shape, **sizes), dtype=precision)
     if vectors is not None:
@@ -37,7 +45,7 @@ def make_captioner(
 
 
 def all_reduce_sum(values: list[Any]) -> list[Any]:
-    """Each value summed over the replicas that a batch is divided among; where it is not, the values."""
+    """Sums each value over all replicas; without replicas, the values themselves."""
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:
         return values
@@ -45,15 +53,17 @@ def all_reduce_sum(values: list[Any]) -> list[Any]:
 
 
 class TrainingModel(keras.Model):
-    """What `fit` sees: the captioner behind stored features, or behind pictures and the frozen backbone.
+    """The captioner behind stored features, or behind images and the frozen backbone.
 
-    Both ways round the activations as the cache stores them, so both give the captioner the same numbers.
+    Both inputs give the captioner the same numbers, since features are rounded to the storage format either way.
+    Dividing a batch does not change its gradient: each label keeps its weight in the whole batch.
 
     Args:
-        accumulation_steps: a batch is computed in so many parts, one after another, with the gradient of the
-            whole: the weight of each label is that in the whole batch.
-        parallel_chunks: a batch, or part, is divided among so many cores, side by side (see
-            `threads.configure_threads`), again with the gradient of the whole.
+        captioner: the model that learns.
+        backbone: encodes images in every step; None if batches contain features.
+        accumulation_steps: a batch is computed in this many parts, one after another.
+        parallel_chunks: a batch, or part, is divided into this many chunks that are computed side by side (see
+            `threads.configure_threads`).
     """
 
     def __init__(
@@ -67,62 +77,67 @@ class TrainingModel(keras.Model):
         self.captioner = captioner
         self._encode = None if backbone is None else backbone.network
         self._storage = None if backbone is None else backbone.config.storage
-        self._accumulation_steps, self._lanes = accumulation_steps, parallel_chunks
+        self._accumulation_steps, self._parallel_chunks = accumulation_steps, parallel_chunks
 
     def build(self, input_shape: Any = None) -> None:
         self.built = True
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
-        """As Keras's, with an optimizer that is built: else its first step is traced twice, seconds at every start."""
+        """Compiles as Keras does, and builds the optimizer: else Keras traces the first step twice, for seconds."""
         super().compile(*args, **kwargs)
         self.optimizer.build(self.trainable_variables)
 
     def call(self, inputs: dict[str, Any], training: bool | None = None) -> Any:
-        """`features` as stored (B, h, w, C) or `images` uint8 (B, H, W, 3), and packed captions -> logits (B, T, V)."""
+        """Predicts logits (B, T, V) from packed captions and the images they describe.
+
+        Args:
+            inputs: `token_ids`, `positions` and `segment_ids` int (B, T), and either `features` as stored (B, h, w, C)
+                or `images` uint8 (B, H, W, 3).
+        """
         inputs = dict(inputs)
         if "images" in inputs:
-            images = keras.ops.cast(inputs.pop("images"), "float32")
+            images = keras.ops.cast(inputs.pop("images"), "float32")  # (B, H, W, 3)
             rows = tf.shape(images)[0]
-            # A part of a batch may be empty; convolutions fail there.
+            # A chunk may have no rows, for which convolutions fail.
             images = tf.pad(images, [[0, tf.maximum(0, 1 - rows)], [0, 0], [0, 0], [0, 0]])
-            inputs["features"] = quantize(self._encode(images, training=False)[:rows], self._storage)
+            inputs["features"] = quantize(self._encode(images, training=False)[:rows], self._storage)  # (B, h, w, C)
         inputs["features"] = dequantize(inputs["features"])
         return self.captioner(inputs, training=training)
 
-    def _in_lanes(self, begin: tf.Tensor, end: tf.Tensor, compute: Callable[..., Any], data: Any) -> list[Any]:
-        """What `compute` makes of the rows from `begin` to `end`, for each lane its share of them.
+    def _map_chunks(self, begin: tf.Tensor, end: tf.Tensor, compute: Callable[..., Any], data: Any) -> list[Any]:
+        """Calls `compute` on each chunk of the rows from `begin` to `end`.
 
-        Nothing in one lane waits for another, so TensorFlow computes them side by side.
+        No chunk depends on another, so TensorFlow computes them in parallel.
         """
-        size = -(-(end - begin) // self._lanes)
+        size = -(-(end - begin) // self._parallel_chunks)
         return [
-            compute(*tf.nest.map_structure(lambda values, slot=slot: values[slot], data))
-            for slot in (
-                slice(tf.minimum(end, begin + lane * size), tf.minimum(end, begin + (lane + 1) * size))
-                for lane in range(self._lanes)
+            compute(*tf.nest.map_structure(lambda values, rows=rows: values[rows], data))
+            for rows in (
+                slice(tf.minimum(end, begin + chunk * size), tf.minimum(end, begin + (chunk + 1) * size))
+                for chunk in range(self._parallel_chunks)
             )
         ]
 
     def train_step(self, data: Any) -> Any:
-        """One update of the weights from (inputs, labels (B, T), sample_weight (B, T))."""
+        """Updates the weights once from (inputs, labels (B, T), sample_weight (B, T))."""
         rows = tf.shape(data[1])[0]
         [count] = all_reduce_sum([tf.reduce_sum(data[2])])
         variables = self.trainable_variables
 
-        def lane(inputs: Any, labels: tf.Tensor, weights: tf.Tensor) -> list[tf.Tensor]:
-            """Loss and gradients of some rows, as their share of the whole batch's."""
+        def chunk_gradients(inputs: Any, labels: tf.Tensor, weights: tf.Tensor) -> list[tf.Tensor]:
+            """The loss and gradients of a chunk, weighted by its share of the batch."""
             with tf.GradientTape() as tape:
-                logits = self(inputs, training=True)
-                own = tf.math.divide_no_nan(self.loss.sum(labels, logits, weights), count)
-                scaled = self.optimizer.scale_loss(own)
-            # Where there is one cell, where to look is not learned.
+                logits = self(inputs, training=True)  # (B, T, V)
+                loss = tf.math.divide_no_nan(self.loss.sum(labels, logits, weights), count)
+                scaled = self.optimizer.scale_loss(loss)
+            # With a single cell the attention weights get no gradient.
             zero = tf.UnconnectedGradients.ZERO
-            found = tape.gradient(scaled, [variable.value for variable in variables], unconnected_gradients=zero)
+            gradients = tape.gradient(scaled, [variable.value for variable in variables], unconnected_gradients=zero)
             self.compute_metrics(inputs, labels, logits, weights)
-            return [own, *map(tf.convert_to_tensor, found)]
+            return [loss, *map(tf.convert_to_tensor, gradients)]
 
         def step(begin: tf.Tensor, end: tf.Tensor) -> list[tf.Tensor]:
-            return [tf.add_n(found) for found in zip(*self._in_lanes(begin, end, lane, data), strict=True)]
+            return [tf.add_n(parts) for parts in zip(*self._map_chunks(begin, end, chunk_gradients, data), strict=True)]
 
         if self._accumulation_steps == 1:
             loss, *gradients = step(tf.constant(0), rows)
@@ -134,7 +149,7 @@ class TrainingModel(keras.Model):
                 return (end, *(old + more for old, more in zip(sums, step(begin, end), strict=True)))
 
             start = (tf.constant(0), tf.constant(0.0), *(tf.zeros(variable.shape) for variable in variables))
-            # One at a time: steps that run side by side need the memory of them all.
+            # One iteration at a time: parallel iterations would need the memory of all of them.
             _, loss, *gradients = tf.while_loop(lambda begin, *_: begin < rows, add_step, start, parallel_iterations=1)
         [loss] = all_reduce_sum([loss])
         self._loss_tracker.update_state(loss, sample_weight=rows)
@@ -142,15 +157,15 @@ class TrainingModel(keras.Model):
         return self.get_metrics_result()
 
     def test_step(self, data: Any) -> Any:
-        """Loss and metrics of a batch (inputs, labels (B, T), sample_weight (B, T))."""
+        """Computes loss and metrics of (inputs, labels (B, T), sample_weight (B, T))."""
         rows = tf.shape(data[1])[0]
 
-        def lane(inputs: Any, labels: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-            logits = self(inputs, training=False)
+        def chunk_loss(inputs: Any, labels: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+            logits = self(inputs, training=False)  # (B, T, V)
             self.compute_metrics(inputs, labels, logits, weights)
             return self.loss.sum(labels, logits, weights)
 
-        own = tf.add_n(self._in_lanes(tf.constant(0), rows, lane, data))
+        own = tf.add_n(self._map_chunks(tf.constant(0), rows, chunk_loss, data))
         total, count = all_reduce_sum([own, tf.reduce_sum(data[2])])
         self._loss_tracker.update_state(tf.math.divide_no_nan(total, count), sample_weight=rows)
         return self.get_metrics_result()

@@ -1,11 +1,11 @@
-"""Self-critical sequence training (Rennie et al. 2017): a captioner learns from how its drawn captions are rated.
+"""Self-critical sequence training (Rennie et al. 2017): a captioner learns from the rewards of its own samples.
 
-Of each image several captions are drawn, and each is made likelier or less likely by how much its CIDEr-D lies above
-the mean of the others (the baseline of Luo 2020, "A Better Variant of Self-Critical Sequence Training"). They are drawn
-at a low temperature, since that is how captions are searched later, and people's captions are learned beside them,
-which keeps the model to what people say.
+For each image, several captions are sampled. A caption becomes more likely if its CIDEr-D is above the mean of the
+image's other samples, else less likely (the baseline of Luo 2020, "A Better Variant of Self-Critical Sequence
+Training"). The temperature is low, since captions are later decoded by search. The cross-entropy of human captions is
+part of the loss, which keeps the captions human-like.
 
-Letters: B images of a batch, M captions drawn of each, T tokens of a row, V vocabulary_size.
+Letters: B images of a batch, M sampled captions per image, T tokens of a row, V vocabulary_size.
 """
 
 from __future__ import annotations
@@ -33,71 +33,70 @@ from caption_tx.training.objective import token_losses
 from caption_tx.training.optimizer import FusedAdam
 from caption_tx.training.tuning.reward import CiderReward
 
-MULTIPLE = 32
-"""Rows are padded to a multiple of so many tokens: the step is traced for few lengths."""
+LENGTH_MULTIPLE = 32
+"""Rows are padded to a multiple of this many tokens, so that the step is traced for few lengths."""
 
 
 @dataclass(frozen=True)
 class TuningCaptions:
-    """The captions that a run ended with, of n images, and the reward that they give.
+    """The captions of n training images, and the reward that compares other captions with them.
 
     Attributes:
-        packed: the images, in the order in which they are numbered, with their captions' token_ids.
-        reward: by an image's number and `words` of a caption's tokens.
-        words: the number that each token of the vocabulary has for the reward, int (V,).
+        packed: the images with the token_ids of their captions.
+        reward: takes the index of an image and the word ids of a caption.
+        word_ids: the word id of each token of the vocabulary, int (V,).
     """
 
     packed: PackedCaptions
     reward: CiderReward
-    words: np.ndarray
+    word_ids: np.ndarray
 
 
-def collect_captions(words: SegmentedCorpus, tokenizer: Tokenizer, max_length: int) -> TuningCaptions:
-    """People's captions of the last stage of the training split; machine translations where there are no others."""
-    stage = words.table.loc[words.table["split"] == "train", "stage"].max()
-    rows, lists = words.select("train", stage)
+def collect_captions(segmented: SegmentedCorpus, tokenizer: Tokenizer, max_length: int) -> TuningCaptions:
+    """The human captions of the last stage of the training split, or its machine translations if there are none."""
+    stage = segmented.table.loc[segmented.table["split"] == "train", "stage"].max()
+    rows, words = segmented.select("train", stage)
     human = (rows["origin"] == "human").to_numpy()
     if human.any():
-        rows, lists = rows[human], lists.take(human)
-    packed = pack_captions(rows["image"], tokenizer.tokenize(lists, max_length + 1))
-    # Words of the references, also those that the vocabulary lacks, have numbers; other tokens get some beyond.
-    numbers = {word: number for number, word in enumerate(lists.distinct_words)}
-    of_tokens = np.array(
-        [numbers.get(word, len(numbers) + 1 + token) for token, word in enumerate(tokenizer.vocabulary)]
-    )
-    end = of_tokens[tokenizer.end_token_id] = len(numbers)
-    codes, _ = pd.factorize(rows["image"].to_numpy(dtype=object))  # numbered as `pack_captions` does
+        rows, words = rows[human], words.take(human)
+    packed = pack_captions(rows["image"], tokenizer.tokenize(words, max_length + 1))
+    # All words of the references have ids, even those out of vocabulary; other tokens get ids above them.
+    ids = {word: word_id for word_id, word in enumerate(words.distinct_words)}
+    word_ids = np.array([ids.get(word, len(ids) + 1 + token) for token, word in enumerate(tokenizer.vocabulary)])
+    end_id = word_ids[tokenizer.end_token_id] = len(ids)
+    image_indices, _ = pd.factorize(rows["image"].to_numpy(dtype=object))  # the order of `pack_captions`
     references: list[list[list[int]]] = [[] for _ in packed.images]
-    for number, code in enumerate(codes):
-        begin, stop = lists.row_splits[number : number + 2]
-        references[code].append([*lists.values[begin:stop].tolist(), end])
-    return TuningCaptions(packed, CiderReward(references), of_tokens)
+    for caption, image in enumerate(image_indices):
+        begin, end = words.row_splits[caption : caption + 2]
+        references[image].append([*words.values[begin:end].tolist(), end_id])
+    return TuningCaptions(packed, CiderReward(references), word_ids)
 
 
 def advantages(rewards: np.ndarray) -> np.ndarray:
-    """Each reward (B, M), M > 1, less the mean of the image's others."""
+    """Each reward minus the mean of the image's other rewards: (B, M), M > 1 -> (B, M)."""
     count = rewards.shape[1]
     return rewards - (rewards.sum(axis=1, keepdims=True) - rewards) / (count - 1)
 
 
-def lay_out(rows: Sequence[Sequence[tuple[Sequence[int], float]]], start: int) -> dict[str, np.ndarray]:
-    """Captions of images, one row an image, as the captioner reads them.
+def pack_weighted(rows: Sequence[Sequence[tuple[Sequence[int], float]]], start_token_id: int) -> dict[str, np.ndarray]:
+    """Packs the captions of each image into one row.
 
     Args:
-        rows: of each image its captions: token_ids without the start mark, and the weight of each of them.
+        rows: for each image its captions: token_ids without the start token, and the weight of each token.
+        start_token_id: precedes every caption.
 
     Returns:
         `token_ids`, `labels`, `positions`, `segment_ids` int32 (B, T) and `weights` float32 (B, T).
     """
     length = max(sum(len(tokens) for tokens, _ in row) for row in rows)
-    shape = (len(rows), -(-length // MULTIPLE) * MULTIPLE)
+    shape = (len(rows), -(-length // LENGTH_MULTIPLE) * LENGTH_MULTIPLE)
     names = ("token_ids", "labels", "positions", "segment_ids")
     arrays = {name: np.zeros(shape, np.int32) for name in names} | {"weights": np.zeros(shape, np.float32)}
-    for number, row in enumerate(rows):
+    for index, row in enumerate(rows):
         begin = 0
         for segment, (tokens, weight) in enumerate(row, 1):
-            part = (number, slice(begin, begin + len(tokens)))
-            arrays["token_ids"][part] = [start, *tokens[:-1]]
+            part = (index, slice(begin, begin + len(tokens)))
+            arrays["token_ids"][part] = [start_token_id, *tokens[:-1]]
             arrays["labels"][part] = tokens
             arrays["positions"][part] = range(len(tokens))
             arrays["segment_ids"][part] = segment
@@ -107,7 +106,7 @@ def lay_out(rows: Sequence[Sequence[tuple[Sequence[int], float]]], start: int) -
 
 
 class Tuner:
-    """One captioner that is tuned: epochs over the images of a feature cache."""
+    """Fine-tunes one captioner, in epochs over the images of a feature cache."""
 
     def __init__(
         self, captioner: Captioner, tokenizer: Tokenizer, captions: TuningCaptions, config: TuningConfig
@@ -121,58 +120,73 @@ class Tuner:
         variables = self.captioner.trainable_variables
         inputs = {name: tokens[name] for name in ("token_ids", "positions", "segment_ids")}
         with tf.GradientTape() as tape:
-            logits = self.captioner({"features": dequantize(features), **inputs}, training=True)
-            losses = token_losses(tokens["labels"], logits / divisors[..., None])
+            logits = self.captioner({"features": dequantize(features), **inputs}, training=True)  # (B, T, V)
+            losses = token_losses(tokens["labels"], logits / divisors[..., None])  # (B, T)
             loss = tf.reduce_sum(losses * tokens["weights"])
         gradients = tape.gradient(loss, [variable.value for variable in variables])
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return loss
 
-    def run_epoch(self, cache: FeatureCache, views: int, epoch: int) -> dict[str, float]:
-        """One pass over the images; the mean reward (CIDEr-D in [0, 10]) and the share of distinct samples."""
+    def run_epoch(self, cache: FeatureCache, augmentations: int, epoch: int) -> dict[str, float]:
+        """One pass over the images; returns the mean reward (CIDEr-D in [0, 10]) and the share of distinct samples."""
         config, packed = self.config, self.captions.packed
-        rows = cached_rows(cache, packed, RowOptions(config.seed + epoch, views)).batch(config.batch_size).prefetch(2)
-        rows = without_tuning(rows)
+        rows = cached_rows(cache, packed, RowOptions(config.seed + epoch, augmentations))
+        batches = without_tuning(rows.batch(config.batch_size).prefetch(2))
         rewards: list[float] = []
         distinct: set[tuple[int, ...]] = set()
         total = math.ceil(len(packed.images) / config.batch_size)
-        with tqdm(rows, total=total, unit="step", desc=f"epoch {epoch + 1}") as bar:
+        with tqdm(batches, total=total, unit="step", desc=f"epoch {epoch + 1}") as bar:
             for batch in bar:
-                numbers = batch["row"].numpy()
-                rated, samples = self._learn(batch["features"], numbers, epoch)
-                rewards.extend(rated.ravel().tolist())
-                distinct.update(tuple(tokens) for each in samples for tokens in each)
+                batch_rewards, samples = self._train_batch(batch["features"], batch["row"].numpy(), epoch)
+                rewards.extend(batch_rewards.ravel().tolist())
+                distinct.update(tuple(tokens) for captions in samples for tokens in captions)
                 bar.set_postfix(cider=f"{100 * np.mean(rewards[-5000:]):.1f}", refresh=False)
         return {"reward": float(np.mean(rewards)), "distinct_share": len(distinct) / len(rewards)}
 
-    def _learn(self, features: tf.Tensor, numbers: np.ndarray, epoch: int) -> tuple[np.ndarray, list[list[list[int]]]]:
-        """Draws captions of a batch and makes one step; their rewards (B, M), and the captions."""
-        config, packed, captions = self.config, self.captions.packed, self.captions
-        seeds = [((config.seed + epoch) << 32) + int(number) for number in numbers]
+    def _train_batch(
+        self, features: tf.Tensor, images: np.ndarray, epoch: int
+    ) -> tuple[np.ndarray, list[list[list[int]]]]:
+        """Samples captions of a batch and makes one step; returns their rewards (B, M) and the captions.
+
+        Args:
+            features: as stored, (B, h, w, C).
+            images: their indices in the captions, (B,).
+            epoch: changes the samples.
+        """
+        config, captions = self.config, self.captions
+        seeds = [((config.seed + epoch) << 32) + int(image) for image in images]
         samples = sample_token_ids(
             self.captioner, dequantize(features), self.tokenizer, config.temperature, config.samples, seeds
         )
         rewards = np.array(
             [
-                [captions.reward(number, captions.words[tokens].tolist()) for tokens in each]
-                for number, each in zip(numbers.tolist(), samples, strict=True)
+                [captions.reward(image, captions.word_ids[tokens].tolist()) for tokens in own]
+                for image, own in zip(images.tolist(), samples, strict=True)
             ]
         )
-        drawn = sum(len(tokens) for each in samples for tokens in each)
-        written = [
-            [packed.tokens[caption].tolist()[1:] for caption in range(*packed.caption_splits[number : number + 2])]
-            for number in numbers.tolist()
-        ]
-        known = sum(token != self.tokenizer.unk_token_id for each in written for tokens in each for token in tokens)
-        rows = [
-            [(tokens, value / drawn) for tokens, value in zip(each, values, strict=True)]
-            + [(tokens, config.caption_share / max(known, 1)) for tokens in own]
-            for each, values, own in zip(samples, advantages(rewards), written, strict=True)
-        ]
-        arrays = lay_out(rows, self.tokenizer.start_token_id)
-        of_people = arrays["segment_ids"] > config.samples
-        arrays["weights"] *= ~(of_people & (arrays["labels"] == self.tokenizer.unk_token_id))
-        divisors = np.where(of_people, np.float32(1), np.float32(config.temperature))
+        arrays = self._pack(images, samples, rewards)
+        is_human = arrays["segment_ids"] > config.samples
+        arrays["weights"] *= ~(is_human & (arrays["labels"] == self.tokenizer.unk_token_id))
+        divisors = np.where(is_human, np.float32(1), np.float32(config.temperature))
         tensors = {name: tf.constant(values) for name, values in arrays.items()}
         self._step(features, tensors, tf.constant(divisors))
         return rewards, samples
+
+    def _pack(self, images: np.ndarray, samples: list[list[list[int]]], rewards: np.ndarray) -> dict[str, np.ndarray]:
+        """Rows of the sampled captions, weighted by their advantages, followed by the human captions."""
+        packed = self.captions.packed
+        human = [
+            [packed.tokens[caption].tolist()[1:] for caption in range(*packed.caption_splits[image : image + 2])]
+            for image in images.tolist()
+        ]
+        sampled_tokens = sum(len(tokens) for captions in samples for tokens in captions)
+        known_tokens = sum(
+            token != self.tokenizer.unk_token_id for captions in human for tokens in captions for token in tokens
+        )
+        human_weight = self.config.caption_share / max(known_tokens, 1)
+        rows = [
+            [(tokens, value / sampled_tokens) for tokens, value in zip(own_samples, values, strict=True)]
+            + [(tokens, human_weight) for tokens in own_human]
+            for own_samples, values, own_human in zip(samples, advantages(rewards), human, strict=True)
+        ]
+        return pack_weighted(rows, self.tokenizer.start_token_id)
