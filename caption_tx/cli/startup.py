@@ -55,7 +55,7 @@ def join_workers() -> None:
     """Starts TensorFlow as one of several workers, which must precede any other use of it."""
     with silenced_stderr():
         from caption_tx.threads import configure_threads
-        from caption_tx.training.distribution import choose, rank_and_world_size
+        from caption_tx.training.distribution import make_distribution, rank_and_world_size
     rank, world_size = rank_and_world_size()
     if world_size == 1:
         start_tensorflow(parallel_chunks=True)
@@ -63,4 +63,4 @@ def join_workers() -> None:
     echo(f"Worker {rank} of {world_size} is waiting for the others.")
     with silenced_stderr():
         configure_threads()
-        choose()
+        make_distribution()

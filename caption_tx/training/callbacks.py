@@ -157,9 +157,9 @@ class CaptionMetrics(keras.callbacks.Callback):
             )
         statistics = scores.statistics
         self.log(
-            f"Epoch {epoch + 1}, scores of {statistics.images:,} validation images: BLEU-4 {scores['bleu4']:.1f}, CIDEr "
-            f"{scores['cider']:.1f}, {statistics.distinct:,} distinct captions, {statistics.mean_length:.2f} words on average "
-            f"(references {statistics.reference_length:.2f})."
+            f"Epoch {epoch + 1}, scores of {statistics.images:,} validation images: BLEU-4 {scores['bleu4']:.1f}, "
+            f"CIDEr {scores['cider']:.1f}, {statistics.distinct:,} distinct captions, {statistics.mean_length:.2f} "
+            f"words on average (references {statistics.reference_length:.2f})."
         )
         return [scores["bleu4"], scores["cider"], statistics.distinct]
 

@@ -47,16 +47,6 @@ def packed_batches(
     def longest_row(batch: dict[str, tf.Tensor]) -> tf.Tensor:
         return tf.reduce_max(tf.gather(row_lengths, batch["row"]))
 
-    def cut(window: dict[str, tf.Tensor]) -> tf.data.Dataset:
-        order = tf.argsort(tf.gather(row_lengths, window["row"]), stable=True)
-        count = (tf.size(order, tf.int64) + batch_size - 1) // batch_size
-
-        def cut_batch(index: tf.Tensor) -> dict[str, tf.Tensor]:
-            indices = order[index * batch_size : (index + 1) * batch_size]
-            return {name: tf.gather(values, indices) for name, values in window.items()}
-
-        return tf.data.Dataset.range(count).map(cut_batch)
-
     def divide(batch: dict[str, tf.Tensor]) -> tf.data.Dataset:
         mine = batch.pop("mine", tf.ones(tf.shape(batch["row"]), tf.bool))
         longest = longest_row(batch)
@@ -75,7 +65,7 @@ def packed_batches(
         return _to_training_inputs(batch, pack(batch["row"], length), uncounted_labels)
 
     window = batch_size * WINDOW_BATCHES if shuffle_seed is not None else batch_size
-    dataset = rows.batch(window).flat_map(cut)
+    dataset = rows.batch(window).flat_map(lambda rows: _cut_window(rows, row_lengths, batch_size))
     if shuffle_seed is not None:
         dataset = dataset.shuffle(2 * WINDOW_BATCHES, seed=shuffle_seed)
     if parts > 1 or "mine" in dataset.element_spec:
@@ -84,6 +74,18 @@ def packed_batches(
     batches = math.ceil(len(packed.images) / batch_size) * parts
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(batches)).prefetch(PREFETCH_BATCHES * parts)
     return without_tuning(dataset)
+
+
+def _cut_window(window: dict[str, tf.Tensor], row_lengths: tf.Tensor, batch_size: int) -> tf.data.Dataset:
+    """Batches of a window's rows, sorted by length."""
+    order = tf.argsort(tf.gather(row_lengths, window["row"]), stable=True)
+    count = (tf.size(order, tf.int64) + batch_size - 1) // batch_size
+
+    def take_batch(index: tf.Tensor) -> dict[str, tf.Tensor]:
+        indices = order[index * batch_size : (index + 1) * batch_size]
+        return {name: tf.gather(values, indices) for name, values in window.items()}
+
+    return tf.data.Dataset.range(count).map(take_batch)
 
 
 def _to_training_inputs(

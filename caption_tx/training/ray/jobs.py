@@ -1,7 +1,7 @@
-"""Encoding and training on a Ray cluster, with what this package does on one machine (extra `ray`).
+"""Encodes and trains on a Ray cluster, with the same functions as on one machine (extra `ray`).
 
-Ray carries the work to the machines, and starts again what was lost with one of them. What is done
-lies in the cache and in the workdir, which all machines share; nothing is kept in Ray.
+Ray distributes the work, and restarts what is lost with a machine. Results are in the cache and in the workdir, which
+all machines share; Ray stores nothing.
 """
 
 from __future__ import annotations
@@ -29,26 +29,29 @@ if TYPE_CHECKING:
     from caption_tx.data.features.backbone import Backbone
     from caption_tx.data.features.cache import FeatureCache
 
-MAX_LOST = 3
-"""How often Ray starts a lost share, or training, again."""
+MAX_RETRIES = 3
+"""How often Ray restarts a lost task, or training."""
 
-_SECONDS_BETWEEN_LINES = 0.5
+_LOG_INTERVAL = 0.5
+"""Seconds between two looks at the workers' log."""
 
 
 def encode_on_ray(config: Config, address: str, folder: str | Path, log: Callable[[str], None] = print) -> FeatureCache:
-    """Encodes every image of the corpus that the cache in `folder` does not hold, share by share as Ray tasks.
+    """Encodes all images of the corpus that the cache lacks, in Ray tasks; returns the cache.
 
-    Ray starts a share again whose machine is lost; it goes on after its last whole shard. At the end all records
-    are checked, and removed where two machines wrote them (one was taken for lost, and was not).
+    If a machine is lost, Ray restarts its task, which resumes after its last complete shard. At the end all records
+    are checked, and duplicates are removed (a machine that Ray considered lost may have continued).
 
     Args:
-        address: what `ray.init` takes: "host:6379", "ray://host:10001", "auto", or "local" to start Ray here.
+        config: the settings.
+        address: "host:6379", "ray://host:10001", "auto", or "local" to start Ray here.
         folder: of the cache, on a disk or a store that all machines share.
+        log: gets lines of text about the progress.
 
     Raises:
-        ConfigError: Ray is not installed, or the address is none.
+        ConfigError: Ray is not installed, or the address is invalid.
         CorpusError, CacheError: as `encode_corpus`.
-        CaptionTxError: there is no such cluster, or it lost a share more than `MAX_LOST` times.
+        CaptionTxError: the cluster cannot be reached, or a task was lost more than `MAX_RETRIES` times.
     """
     from tqdm import tqdm
 
@@ -59,16 +62,16 @@ def encode_on_ray(config: Config, address: str, folder: str | Path, log: Callabl
     folder = str(folder) if "://" in str(folder) else os.path.abspath(folder)
     environment = ray_cluster.environment_for_workers()
     images = read_table(config.corpus)["image"].nunique()
-    with ray_cluster.joined(address, "encode") as ray:
-        shares, cpus, gpus = ray_cluster.plan_tasks(images, ray_cluster.nodes_of(ray))
-        each = ray_cluster.describe(cpus, gpus)
-        log(f"Ray encodes what is missing of {images:,} images; shares: {shares:,}, {each} each.")
-        # "SPREAD": side by side on one node, shares would wait for its disk.
-        options = {"num_cpus": cpus, "num_gpus": gpus, "max_retries": MAX_LOST, "scheduling_strategy": "SPREAD"}
-        encode = ray.remote(**options)(_encode_share)
+    with ray_cluster.connect(address, "encode") as ray:
+        tasks, cpus, gpus = ray_cluster.plan_tasks(images, ray_cluster.live_nodes(ray))
+        resources = ray_cluster.format_resources(cpus, gpus)
+        log(f"Ray encodes the missing images of {images:,}; tasks: {tasks:,}, {resources} each.")
+        # "SPREAD": tasks on one node would compete for its disk.
+        options = {"num_cpus": cpus, "num_gpus": gpus, "max_retries": MAX_RETRIES, "scheduling_strategy": "SPREAD"}
+        encode = ray.remote(**options)(_encode_task)
         pending = {
-            encode.remote(config, folder, (share, shares), cpus, environment): len(range(share, images, shares))
-            for share in range(shares)
+            encode.remote(config, folder, (task, tasks), cpus, environment): len(range(task, images, tasks))
+            for task in range(tasks)
         }
         with tqdm(total=images, unit="image", desc="features") as bar:
             while pending:
@@ -78,21 +81,17 @@ def encode_on_ray(config: Config, address: str, folder: str | Path, log: Callabl
     return merge_corpus(config, folder, log)
 
 
-def _encode_share(
-    config: Config, folder: str, share: tuple[int, int], cpus: int, environment: Mapping[str, str]
-) -> None:
-    """Runs on a node."""
+def _encode_task(config: Config, folder: str, task: tuple[int, int], cpus: int, environment: Mapping[str, str]) -> None:
+    """Encodes the images of one task (index, number of tasks); runs on a node."""
     ray_cluster.prepare_worker(environment, cpus)
     from caption_tx.data.features.corpus_features import encode_splits, encoding_options
 
-    rank, world_size = share
-    options = encoding_options(config, rank=rank, world_size=world_size)
-    encode_splits(config, folder, *_backbone_and_table(config), SPLITS, lambda text: None, options)
+    encode_splits(config, folder, *_backbone_and_table(config), SPLITS, lambda text: None, task)
 
 
 @functools.lru_cache(maxsize=1)
 def _backbone_and_table(config: Config) -> tuple[Backbone, pd.DataFrame]:
-    """Kept, since a process of Ray's encodes one share after another."""
+    """Cached, since a Ray process encodes one task after another."""
     from caption_tx.data.corpus.table import read_table
     from caption_tx.data.features.backbone import Backbone
 
@@ -102,65 +101,72 @@ def _backbone_and_table(config: Config) -> tuple[Backbone, pd.DataFrame]:
 def train_on_ray(
     config: Config, workdir: str | Path, address: str, workers: int, log: Callable[[str], None] = print
 ) -> Bundle:
-    """Trains, or goes on, in `workers` processes that Ray places, as `train` does where `TF_CONFIG` names so many.
+    """Trains or resumes a run in workers that Ray places on the cluster, as `train` does with `TF_CONFIG`.
 
-    When a worker is lost, Ray starts all of them again, and they go on after the last whole epoch.
+    If a worker is lost, Ray restarts all workers, which resume after the last complete epoch.
 
     Args:
+        config: the settings.
         workdir: folder of the run, on a disk that all machines share.
         address: as for `encode_on_ray`.
-        log: gets what worker 0 prints, line by line, and what becomes of the workers.
+        workers: number of workers.
+        log: gets the lines that the first worker prints, and reports about the workers.
 
     Raises:
-        ConfigError: Ray is not installed, the address is none, or as `train`.
-        CorpusError, CacheError: as `train`; Ray does not try again then.
-        CaptionTxError: there is no such cluster, or it lost workers more than `MAX_LOST` times.
+        ConfigError: Ray is not installed, the address is invalid, or as `train`.
+        CorpusError, CacheError: as `train`; Ray does not retry then.
+        CaptionTxError: the cluster cannot be reached, or workers were lost more than `MAX_RETRIES` times.
     """
     from caption_tx.bundle import load_bundle
 
     workdir = Path(workdir).absolute()
-    folder = f"ray-{secrets.token_hex(4)}"  # Ray Train wants one of its own, though it has nothing to keep
+    folder = f"ray-{secrets.token_hex(4)}"  # Ray Train requires a folder of its own
     settings = {"config": ray_cluster.absolute_paths(config), "workdir": workdir, "ray_folder": folder}
     settings["environment"] = ray_cluster.environment_for_workers()
-    with ray_cluster.joined(address, "train", workers) as ray:
-        cpus, gpus = ray_cluster.plan_workers(workers, nodes := ray_cluster.nodes_of(ray))
-        log(f"Ray starts training; workers: {workers}, {ray_cluster.describe(cpus, gpus)} each.")
+    with ray_cluster.connect(address, "train", workers) as ray:
+        cpus, gpus = ray_cluster.plan_workers(workers, nodes := ray_cluster.live_nodes(ray))
+        log(f"Ray starts training; workers: {workers}, {ray_cluster.format_resources(cpus, gpus)} each.")
         if sum(int(node.get("CPU", 0)) for node in nodes) < workers:
-            log("The cluster has not so many CPUs now; training begins when it has.")
-        board = _pin_board(ray)
-        trainer = _make_trainer(settings | {"board": board, "cpus": cpus}, workers, gpus)
-        failures: list[Exception] = []
-
-        def fit() -> None:
-            try:
-                trainer.fit()
-            except Exception as error:
-                failures.append(error)
-
-        # In a thread: Ray Train's own answer to Ctrl-C is to end the process as if all were well.
-        thread = threading.Thread(target=fit, daemon=True, name="Ray Train")
-        thread.start()
-        running = True
+            log("The cluster has too few CPUs now; training begins once it has enough.")
+        worker_log = _start_worker_log(ray)
+        trainer = _make_trainer(settings | {"log": worker_log, "cpus": cpus}, workers, gpus)
         try:
-            while running:
-                thread.join(_SECONDS_BETWEEN_LINES)
-                running = thread.is_alive()
-                for line in ray.get(board.take.remote()):
-                    log(line)
+            _run_trainer(trainer, lambda: ray.get(worker_log.take.remote()), log)
         finally:
             shutil.rmtree(workdir / folder, ignore_errors=True)
-        if failures:
-            raise failures[0]
     return load_bundle(workdir / "bundle")
 
 
-class _Board:
-    """Where workers leave lines for the person who waits; an actor on the node that the run was started from."""
+def _run_trainer(trainer: Any, take_lines: Callable[[], list[str]], log: Callable[[str], None]) -> None:
+    """Runs Ray Train to its end, and logs the lines of the workers meanwhile."""
+    failures: list[Exception] = []
+
+    def fit() -> None:
+        try:
+            trainer.fit()
+        except Exception as error:
+            failures.append(error)
+
+    # In a thread, since Ray Train would handle Ctrl-C by ending the process successfully.
+    thread = threading.Thread(target=fit, daemon=True, name="Ray Train")
+    thread.start()
+    running = True
+    while running:
+        thread.join(_LOG_INTERVAL)
+        running = thread.is_alive()
+        for line in take_lines():
+            log(line)
+    if failures:
+        raise failures[0]
+
+
+class _WorkerLog:
+    """Collects the lines of the workers; an actor on the node that started the run."""
 
     def __init__(self) -> None:
         self._lines: list[str] = []
 
-    def tell(self, line: str) -> None:
+    def put(self, line: str) -> None:
         self._lines.append(line)
 
     def take(self) -> list[str]:
@@ -168,44 +174,57 @@ class _Board:
         return lines
 
 
-def _pin_board(ray: Any) -> Any:
+def _start_worker_log(ray: Any) -> Any:
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    return ray.remote(num_cpus=0, scheduling_strategy=here)(_Board).remote()
+    return ray.remote(num_cpus=0, scheduling_strategy=here)(_WorkerLog).remote()
 
 
-class _Told(io.TextIOBase):
-    """A text stream whose whole lines go to the board."""
+class _LogStream(io.TextIOBase):
+    """A text stream that sends complete lines to the worker log."""
 
-    def __init__(self, board: Any) -> None:
-        self._board = board
+    def __init__(self, log: Any) -> None:
+        self._log = log
         self._line = ""
 
     def write(self, text: str) -> int:
         *lines, self._line = (self._line + text).split("\n")
         for line in lines:
-            self._board.tell.remote(line)
+            self._log.put.remote(line)
         return len(text)
+
+
+def check_worker_errors(errors: Mapping[int, Exception], report: Callable[[str], None]) -> None:
+    """Raises the error that would occur again in a retry, and reports all others.
+
+    Args:
+        errors: the error of each worker that ended, by rank.
+        report: gets one line per worker.
+
+    Raises:
+        CaptionTxError: a worker found a problem that is not the loss of another worker.
+    """
+    from caption_tx.training.distribution import LostWorkerError
+
+    for rank, error in sorted(errors.items()):
+        if isinstance(error, CaptionTxError) and not isinstance(error, LostWorkerError):
+            raise error
+        reason = "another worker was lost" if isinstance(error, LostWorkerError) else ray_cluster.first_line(error)
+        report(f"Worker {rank} ended: {reason}.")
 
 
 def _make_trainer(settings: Mapping[str, Any], workers: int, gpus: int) -> Any:
     from ray.train import FailureConfig, RunConfig, ScalingConfig, UserCallback
     from ray.train.tensorflow import TensorflowTrainer
 
-    board = settings["board"]
+    worker_log = settings["log"]
 
-    class Watch(UserCallback):
-        """Ends the run where a worker found a mistake, which would be there in the next try too."""
+    class StopOnError(UserCallback):
+        """Ends the run on an error that would occur again in a retry."""
 
         def after_exception(self, run_context: Any, worker_exceptions: Mapping[int, Exception]) -> None:
-            from caption_tx.training.distribution import LostWorkerError
-
-            for index, error in sorted(worker_exceptions.items()):
-                if isinstance(error, CaptionTxError) and not isinstance(error, LostWorkerError):
-                    raise error
-                gone = "another is gone" if isinstance(error, LostWorkerError) else ray_cluster.reason(error)
-                board.tell.remote(f"Worker {index} ended: {gone}.")
+            check_worker_errors(worker_exceptions, worker_log.put.remote)
 
     return TensorflowTrainer(
         _train_worker,
@@ -219,24 +238,24 @@ def _make_trainer(settings: Mapping[str, Any], workers: int, gpus: int) -> Any:
         run_config=RunConfig(
             storage_path=str(settings["workdir"]),
             name=settings["ray_folder"],
-            failure_config=FailureConfig(max_failures=MAX_LOST),
-            callbacks=[Watch()],
+            failure_config=FailureConfig(max_failures=MAX_RETRIES),
+            callbacks=[StopOnError()],
         ),
     )
 
 
 def _train_worker(settings: Mapping[str, Any]) -> None:
-    """Runs in each worker; Ray Train has set `TF_CONFIG`."""
+    """Trains; runs in each worker, for which Ray Train has set `TF_CONFIG`."""
     ray_cluster.prepare_worker(settings["environment"], settings["cpus"])
     import ray
 
     from caption_tx.training.fit import train
 
-    context, board = ray.train.get_context(), settings["board"]
-    index, host = context.get_world_rank(), socket.gethostname()
-    ray.get(board.tell.remote(f"Worker {index} of {context.get_world_size()} is on {host}, process {os.getpid()}."))
+    context, worker_log = ray.train.get_context(), settings["log"]
+    rank, host = context.get_world_rank(), socket.gethostname()
+    ray.get(worker_log.put.remote(f"Worker {rank} of {context.get_world_size()} is on {host}, process {os.getpid()}."))
     try:
-        with contextlib.redirect_stdout(_Told(board)) if index == 0 else contextlib.nullcontext():
+        with contextlib.redirect_stdout(_LogStream(worker_log)) if rank == 0 else contextlib.nullcontext():
             train(settings["config"], settings["workdir"], print)
     finally:
-        ray.get(board.__ray_ready__.remote())  # no line is on its way any more
+        ray.get(worker_log.__ray_ready__.remote())  # waits for lines that are on their way

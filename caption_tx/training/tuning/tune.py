@@ -75,10 +75,7 @@ def tune(
     keras.utils.set_random_seed(tuning.seed)
     finished = _load_run(config, bundle, _cache_folder(config, run), log, backbone_weights)
     captions = collect_captions(finished.segmented, bundle.tokenizer, bundle.captioner.max_length)
-    # Tuning steps do not scale their loss, without which the gradients of float16 would underflow.
-    precision = config.training.precision.replace("mixed_float16", "float32")
-    captioner = Captioner(bundle.captioner.settings, dtype=precision)
-    captioner.set_weights(bundle.captioner.get_weights())
+    captioner = _copy_captioner(bundle, config.training.precision)
     tuner = Tuner(captioner, bundle.tokenizer, captions, tuning)
 
     def save(facts: dict[str, float]) -> None:
@@ -101,6 +98,14 @@ def tune(
     save(best)
     log(f"Best epoch {history.best_epoch}: val_cider {best['val_cider']:.1f}. The bundle is in {workdir / 'bundle'}.")
     return load_bundle(workdir / "bundle")
+
+
+def _copy_captioner(bundle: Bundle, precision: str) -> Captioner:
+    """The bundle's captioner in the precision of the run."""
+    # Tuning steps do not scale their loss, without which the gradients of float16 would underflow.
+    captioner = Captioner(bundle.captioner.settings, dtype=precision.replace("mixed_float16", "float32"))
+    captioner.set_weights(bundle.captioner.get_weights())
+    return captioner
 
 
 def _cache_folder(config: Config, run: Path) -> str:
