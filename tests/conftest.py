@@ -1,44 +1,47 @@
-"""Fixtures that several rooms of the package share."""
+"""Fixtures for the tests of several packages."""
 
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read once, when TensorFlow loads
-# Test processes side by side divide the cores, instead of each taking all of them from the others.
+# Parallel test processes divide the cores among them.
 os.environ.setdefault(
     "TF_NUM_INTRAOP_THREADS",
     f"{max(1, (os.cpu_count() or 1) // int(os.environ.get('PYTEST_XDIST_WORKER_COUNT', '1')))}",
 )
 
 import functools
+import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-LONG = ("test_ray_cluster.py", "test_fit.py", "test_end_to_end.py", "test_distribution.py", "test_damaged_images.py")
-"""Files with few tests that take long: they begin first, so that no process is left alone with them at the end."""
+SLOW_FILES = ("test_ray.py", "test_fit.py", "test_end_to_end.py", "test_distribution.py", "test_damaged_images.py")
+"""Files with few, long tests: they run first, so that no process is left alone with them at the end."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Brings the files that take long to the front."""
-    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
+    """Moves the slow files to the front."""
+    items.sort(key=lambda item: SLOW_FILES.index(item.path.name) if item.path.name in SLOW_FILES else len(SLOW_FILES))
 
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of photographs, captions and weights beside a developer's checkout; published nowhere."""
+    """The folder of photographs, captions and weights beside a developer's checkout; it is not published."""
     path = ROOT.parent / "shared"
     if not (path / "data" / "flickr8k").is_dir():
-        pytest.skip(f"the real corpus is not here ({path / 'data' / 'flickr8k'})")
+        pytest.skip(f"the real corpus is missing ({path / 'data' / 'flickr8k'})")
     return path
 
 
 @pytest.fixture(scope="session")
 def run_python():
-    """Runs code in a second, real Python process that finds the package; returns the finished process."""
+    """Runs code in a new Python process that finds the package; returns the finished process."""
 
     def run(code: str, *arguments: object, timeout: float = 180) -> subprocess.CompletedProcess:
         environment = os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "2"}
@@ -48,19 +51,84 @@ def run_python():
     return run
 
 
+class ForkedPython:
+    """A process forked from one that has imported TensorFlow; see `fork_server.py`."""
+
+    def __init__(self, server: subprocess.Popen, folder: Path, code: str, arguments: tuple) -> None:
+        self._folder, self.arguments = folder, [code, *map(str, arguments)]
+        request = {
+            "code": code,
+            "arguments": self.arguments[1:],
+            "environment": dict(os.environ),
+            "folder": str(folder),
+        }
+        server.stdin.write(json.dumps(request) + "\n")
+        server.stdin.flush()
+
+    def wait(self, timeout: float = 180) -> subprocess.CompletedProcess:
+        """Waits for the end of the process, which is killed at the timeout."""
+        end = time.monotonic() + timeout
+        while not (self._folder / "returncode").exists():
+            if time.monotonic() > end:
+                self.kill()
+                raise subprocess.TimeoutExpired(self.arguments, timeout, self._read("stdout"), self._read("stderr"))
+            time.sleep(0.02)
+        code = int((self._folder / "returncode").read_text())
+        return subprocess.CompletedProcess(self.arguments, code, self._read("stdout"), self._read("stderr"))
+
+    def kill(self) -> None:
+        """Kills the process if it still runs."""
+        if (self._folder / "pid").exists() and not (self._folder / "returncode").exists():
+            os.kill(int((self._folder / "pid").read_text()), signal.SIGKILL)
+
+    def _read(self, name: str) -> str:
+        path = self._folder / name
+        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
+
+@pytest.fixture(scope="session")
+def start_forked(tmp_path_factory):
+    """Starts code as `run_forked` does; returns the running process."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "2"}
+    command = [sys.executable, str(Path(__file__).with_name("fork_server.py"))]
+    server = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    processes = []
+
+    def start(code: str, *arguments: object) -> ForkedPython:
+        processes.append(ForkedPython(server, tmp_path_factory.mktemp("process"), code, arguments))
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        process.kill()
+    server.kill()  # its processes have ended
+    server.communicate()
+
+
+@pytest.fixture(scope="session")
+def run_forked(start_forked):
+    """Runs code in a process of its own, in which TensorFlow is imported but has not started; seconds faster than
+    `run_python`."""
+
+    def run(code: str, *arguments: object, timeout: float = 180) -> subprocess.CompletedProcess:
+        return start_forked(code, *arguments).wait(timeout)
+
+    return run
+
+
 @pytest.fixture
 def parallel_chunks(monkeypatch) -> int:
-    """Lanes of another process, started by this test, that nobody told how many threads to use."""
-    from caption_tx.threads import MAX_CHUNKS, MAX_CORES, count_cores
+    """Parallel chunks of a process that this test starts, and whose threads are not configured."""
+    from caption_tx.threads import choose_chunks, count_cores
 
     for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
         monkeypatch.delenv(name, raising=False)
-    return min(count_cores(), MAX_CHUNKS) if count_cores() <= MAX_CORES else 1
+    return choose_chunks(count_cores())
 
 
 @pytest.fixture(scope="session")
 def sizes() -> dict:
-    """Settings of a tiny Captioner: every dimension another prime where it can be, the grid not square."""
+    """Settings of a tiny Captioner: different primes as dimensions where possible, and a grid that is not square."""
     return {
         "vocabulary_size": 13,
         "feature_shape": (3, 5, 7),
@@ -69,14 +137,14 @@ def sizes() -> dict:
         "num_layers": 3,
         "num_heads": 2,
         "max_length": 11,
-        # With random weights, pre-norm blocks give captions of many lengths; post-norm ones end at once.
+        # With random weights, pre-norm blocks generate captions of many lengths; post-norm blocks end at once.
         "norm_order": "pre",
     }
 
 
 @pytest.fixture(scope="session")
 def make_captioner(sizes):
-    """Makes a tiny Captioner with all its weights random and large enough to matter."""
+    """Makes a tiny Captioner whose weights are all random and large enough to matter."""
 
     def make(seed: int = 0, **changes):
         import keras
@@ -101,7 +169,7 @@ def features(sizes) -> np.ndarray:
 
 @pytest.fixture(scope="session")
 def tokenizer(sizes):
-    """A tokenizer of the tiny Captioner's vocabulary; its words are single letters."""
+    """A tokenizer with the vocabulary of the tiny Captioner; its words are single letters."""
     from caption_tx.data.text.tokenizer import Tokenizer
     from caption_tx.data.text.vocabulary import SPECIAL_TOKENS
 
@@ -110,7 +178,7 @@ def tokenizer(sizes):
 
 @pytest.fixture(scope="session")
 def backbone_config(tmp_path_factory):
-    """A MobileNet 0.25 for 32-pixel images: random kernels, norms set so that activations fill [0, 6]."""
+    """A MobileNet 0.25 for 32-pixel images, with random kernels, and normalized so that activations fill [0, 6]."""
     import keras
 
     from caption_tx.config import BackboneConfig
@@ -128,7 +196,7 @@ def backbone_config(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def backbone(backbone_config):
-    """That backbone, loaded."""
+    """The loaded backbone."""
     from caption_tx.data.features.backbone import Backbone
 
     return Backbone(backbone_config)
@@ -142,9 +210,9 @@ def write_pictures():
         from PIL import Image
 
         folder.mkdir(parents=True, exist_ok=True)
-        names = [f"{number:03d}.png" for number in range(first, first + count)]
-        for number, name in enumerate(names, first):
-            pixels = np.random.default_rng(number).integers(0, 256, (size[1], size[0], 3), np.uint8)
+        names = [f"{index:03d}.png" for index in range(first, first + count)]
+        for index, name in enumerate(names, first):
+            pixels = np.random.default_rng(index).integers(0, 256, (size[1], size[0], 3), np.uint8)
             Image.fromarray(pixels).save(folder / name)
         return names
 
@@ -165,7 +233,7 @@ def bundle(make_captioner, tokenizer, backbone, backbone_config, tmp_path_factor
 
 @pytest.fixture(scope="module")
 def loaded_once():
-    """The commands of a module share one loaded bundle: the graphs of each would be built anew."""
+    """The commands of a module share one loaded bundle; each would build its graphs again."""
     from caption_tx.inference import captioner as captioning
 
     with pytest.MonkeyPatch.context() as patch:

@@ -1,83 +1,93 @@
-"""Who decides how TensorFlow shares the cores; each case in a process of its own, since it is decided once."""
+"""How TensorFlow's threads are configured, and when bfloat16 is fast."""
 
 import pytest
 import tensorflow as tf
 
 from caption_tx import threads
+from caption_tx.cli import main
+from caption_tx.threads import choose_chunks
 from caption_tx.training.training_model import resolve_precision
-
-CODE = """
-import tensorflow as tf
-{before}
-from caption_tx import threads
-assert threads.parallel_chunks() == 1
-chunks = threads.configure_threads({cores}), threads.parallel_chunks()
-print(*chunks, tf.config.threading.get_intra_op_parallelism_threads())
-tf.zeros(3)
-"""
 
 
 @pytest.mark.parametrize(
-    ("before", "intra"),
+    ("cores", "settings", "chunks"),
     [
-        ("tf.zeros(3)", 0),
-        ("tf.config.threading.set_intra_op_parallelism_threads(3)", 3),
-        ("import os; os.environ['TF_NUM_INTEROP_THREADS'] = '3'", 0),
+        (1, {}, 1),
+        (2, {}, 2),
+        (6, {}, 4),
+        (8, {}, 4),
+        (9, {}, 1),
+        (2, {"threads_are_set": True}, 1),
+        (2, {"has_gpu": True}, 1),
     ],
-    ids=["begun", "set", "environment"],
 )
-def test_cores_are_not_shared_where_somebody_chose_otherwise(run_python, parallel_chunks, before, intra):
-    finished = run_python(CODE.format(before=before, cores=""))
-    assert finished.returncode == 0, finished.stderr
-    assert finished.stdout.split() == ["1", "1", str(intra)]
+def test_work_is_divided_if_there_are_a_few_free_cores(cores, settings, chunks):
+    assert choose_chunks(cores, **settings) == chunks
 
 
-@pytest.mark.parametrize(("given", "divided"), [("", None), ("6", 4), ("9", 1)])
-def test_cores_are_shared_where_nobody_chose(run_python, parallel_chunks, given, divided):
-    finished = run_python(CODE.format(before="", cores=given))
-    assert finished.returncode == 0, finished.stderr
-    divided = divided or parallel_chunks
-    assert finished.stdout.split() == [str(divided), str(divided), "1" if divided > 1 else "0"]
+@pytest.mark.parametrize("name", ["TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"])
+def test_threads_of_the_environment_are_kept(parallel_chunks, monkeypatch, name):
+    monkeypatch.setenv(name, "3")
+    monkeypatch.setattr(threads, "choose_chunks", lambda cores, threads_are_set, has_gpu: 1 if threads_are_set else 2)
+    assert threads.configure_threads(2) == 1
 
 
-@pytest.mark.parametrize("environment", ["", '{"cluster": {"worker": ["localhost:1"]}, "task": {"index": 0}}'])
-def test_the_command_trains_in_lanes(run_python, parallel_chunks, monkeypatch, environment):
-    monkeypatch.setenv("TF_CONFIG", environment)
+def test_threads_of_the_configuration_are_kept(parallel_chunks, monkeypatch):
+    monkeypatch.setattr(tf.config.threading, "get_intra_op_parallelism_threads", lambda: 3)
+    monkeypatch.setattr(threads, "choose_chunks", lambda cores, threads_are_set, has_gpu: 1 if threads_are_set else 2)
+    assert threads.configure_threads(2) == 1
+
+
+def test_nothing_changes_once_tensorflow_has_started(parallel_chunks):
+    tf.zeros(3)
+    assert threads.configure_threads(2) == threads.parallel_chunks() == 1
+    assert tf.config.threading.get_intra_op_parallelism_threads() == 0
+
+
+def test_a_new_process_gives_each_operation_one_core(run_forked, parallel_chunks):
     code = """
-import sys
+import tensorflow as tf
 from caption_tx import threads
-from caption_tx.cli import main
-from caption_tx.training import fit
-fit.train = lambda config, workdir, log: print("lanes", threads.parallel_chunks())
-sys.exit(main(["train", "captions.txt", "--images", ".", "--workdir", "w"]))
+assert threads.parallel_chunks() == 1
+chunks = threads.configure_threads(6), threads.parallel_chunks()
+tf.zeros(3)
+print(*chunks, threads.configure_threads(6), tf.config.threading.get_intra_op_parallelism_threads())
 """
-    finished = run_python(code)
-    assert finished.returncode == 0, finished.stderr
-    assert finished.stdout.splitlines()[-1] == f"lanes {parallel_chunks}"
+    process = run_forked(code)
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.split() == ["4", "4", "4", "1"]
 
 
-@pytest.mark.parametrize(("cpus", "said"), [(1, [1, 1]), (2, [2, 1]), (16, [1, 16])])
-def test_a_worker_of_ray_uses_the_cpus_that_it_was_given(run_python, parallel_chunks, cpus, said):
+@pytest.mark.parametrize("tf_config", ["", '{"cluster": {"worker": ["localhost:1"]}, "task": {"index": 0}}'])
+def test_the_train_command_configures_threads_before_it_trains(monkeypatch, tmp_path, tf_config):
+    calls = []
+    monkeypatch.setenv("TF_CONFIG", tf_config)
+    monkeypatch.setattr(threads, "configure_threads", lambda: calls.append("threads"))
+    monkeypatch.setattr("caption_tx.training.fit.train", lambda config, workdir, log: calls.append("train"))
+    assert main(["train", "captions.txt", "--images", str(tmp_path), "--workdir", "w"]) == 0
+    assert calls == ["threads", "train"]
+
+
+def test_a_ray_worker_uses_the_cpus_that_ray_gives_it(run_forked, parallel_chunks):
     code = """
-import sys
 import tensorflow as tf
 from caption_tx import threads
 from caption_tx.training.ray.cluster import prepare_worker
-for _ in range(2):  # Ray gives a process one task after another
-    prepare_worker({}, int(sys.argv[1]))
+for _ in range(2):  # Ray runs several tasks in one process
+    prepare_worker({}, 16)
     tf.zeros(3)
 print(threads.parallel_chunks(), tf.config.threading.get_intra_op_parallelism_threads())
 """
-    finished = run_python(code, cpus)
-    assert finished.returncode == 0, finished.stderr
-    assert [int(word) for word in finished.stdout.split()] == said
+    process = run_forked(code)
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.split() == ["1", "16"]
 
 
 @pytest.mark.parametrize(
     ("flags", "fast"),
     [("flags : fpu avx512f avx512_bf16 sse", True), ("amx_tile amx_bf16", True), ("avx512f avx2", False), ("", False)],
 )
-def test_a_processor_with_instructions_for_bfloat16_is_told_from_others(monkeypatch, flags, fast):
+def test_bfloat16_is_fast_on_processors_with_instructions_for_it(monkeypatch, flags, fast):
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
     assert threads.has_fast_bfloat16(flags) is fast
     monkeypatch.setattr(threads.Path, "read_text", lambda *_, **__: flags)
@@ -90,17 +100,17 @@ def test_a_processor_with_instructions_for_bfloat16_is_told_from_others(monkeypa
 def test_the_oldest_gpu_decides(monkeypatch, capabilities, fast):
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: capabilities)
 
-    def tell(found):
-        return {} if found is None else {"compute_capability": found}
+    def details(capability):
+        return {} if capability is None else {"compute_capability": capability}
 
-    monkeypatch.setattr(tf.config.experimental, "get_device_details", tell)
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", details)
     assert threads.has_fast_bfloat16("avx512_bf16") is fast
 
 
-def test_a_processor_that_does_not_tell_is_taken_to_be_slow(monkeypatch):
-    def refuse(*_, **__):
+def test_bfloat16_counts_as_slow_on_an_unknown_processor(monkeypatch):
+    def fail(*_, **__):
         raise FileNotFoundError
 
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
-    monkeypatch.setattr(threads.Path, "read_text", refuse)
+    monkeypatch.setattr(threads.Path, "read_text", fail)
     assert not threads.has_fast_bfloat16()

@@ -1,0 +1,226 @@
+"""The checkpoint of a run: what it restores, when an epoch is best, and what is rejected."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from caption_tx.errors import CaptionTxError
+from caption_tx.training.callbacks import EarlyStopping, SaveBest
+from caption_tx.training.checkpoint import RunCheckpoint, RunHistory
+from caption_tx.training.objective import MaskedLoss, TokenLoss
+from caption_tx.training.training_model import TrainingModel
+
+
+@pytest.fixture
+def make(make_captioner, tmp_path):
+    """Makes a compiled model and its RunCheckpoint in the test's folder."""
+
+    def make(seed=0, fingerprint="f", **settings):
+        model = TrainingModel(make_captioner(seed, dropout=0.1))
+        schedule = keras.optimizers.schedules.CosineDecay(1e-2, 40)
+        model.compile(keras.optimizers.Adam(schedule), MaskedLoss(), weighted_metrics=[TokenLoss()], run_eagerly=True)
+        history = RunHistory(**({"patience": 3} | settings))
+        checkpoint = RunCheckpoint(model.captioner, history, tmp_path / "checkpoint.npz", fingerprint)
+        checkpoint.set_model(model)
+        return model, checkpoint
+
+    return make
+
+
+@pytest.fixture
+def step(features):
+    """One training step on one fixed batch."""
+    random = np.random.default_rng(0)
+    token_ids = random.integers(4, 13, (7, 10)).astype(np.int32)
+    inputs = {
+        "features": (features * 40).astype(np.uint8),
+        "token_ids": token_ids[:, :-1],
+        "positions": np.tile(np.arange(9, dtype=np.int32), (7, 1)),
+        "segment_ids": np.ones((7, 9), np.int32),
+    }
+
+    def step(model):
+        return float(np.ravel(model.train_on_batch(inputs, token_ids[:, 1:], np.ones((7, 9), np.float32)))[0])
+
+    return step
+
+
+def values(variables):
+    return [np.asarray(variable) for variable in variables]
+
+
+def assert_same(first, second):
+    for one, other in zip(first, second, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def finish_epochs(checkpoint, *losses):
+    """Finishes one epoch for each validation loss."""
+    for epoch, loss in enumerate(losses, len(checkpoint.history.epochs)):
+        checkpoint.on_epoch_end(epoch, {"loss": 1.0, "val_token_loss": loss, "accuracy": 0.5})
+
+
+def test_weights_optimizer_history_and_the_next_step_are_restored(make, step):
+    model, checkpoint = make()
+    for _ in range(3):
+        step(model)
+    finish_epochs(checkpoint, 2.0, 1.0)
+    kept = values(model.captioner.variables), values(model.optimizer.variables)
+    following = [step(model) for _ in range(3)]
+
+    again, restored = make(seed=1)
+    assert restored.restore(again) == 2
+    assert int(again.optimizer.iterations) == 3
+    assert any("momentum" in variable.path for variable in again.optimizer.variables)
+    assert_same(values(again.captioner.variables), kept[0])
+    assert_same(values(again.optimizer.variables), kept[1])
+    assert restored.history.epochs == checkpoint.history.epochs
+    assert [step(again) for _ in range(3)] == pytest.approx(following, rel=1e-5)
+
+
+def test_without_a_checkpoint_no_epochs_are_done(make):
+    model, checkpoint = make()
+    assert checkpoint.restore(model) == 0
+    assert checkpoint.history.best_epoch is None
+
+
+@pytest.mark.parametrize("damage", ["empty", "truncated", "changed", "text", "another npz"])
+def test_a_damaged_checkpoint_is_named(make, step, damage):
+    model, checkpoint = make()
+    step(model)
+    finish_epochs(checkpoint, 1.0)
+    data = bytearray(checkpoint.path.read_bytes())
+    if damage == "changed":
+        data[len(data) // 2] ^= 255
+    checkpoint.path.write_bytes(
+        {"empty": b"", "truncated": data[: len(data) // 2], "changed": bytes(data), "text": b"text"}.get(damage, b"")
+    )
+    if damage == "another npz":
+        np.savez(checkpoint.path, other=np.zeros(3))
+    with pytest.raises(CaptionTxError, match=r"checkpoint\.npz is damaged"):
+        make()[1].restore(make()[0])
+
+
+def test_a_checkpoint_of_other_captions_is_rejected(make, step):
+    model, checkpoint = make()
+    step(model)
+    finish_epochs(checkpoint, 1.0)
+    model, other = make(fingerprint="g")
+    with pytest.raises(CaptionTxError, match="other captions"):
+        other.restore(model)
+
+
+@pytest.mark.parametrize("loss", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(make, step, loss):
+    model, checkpoint = make()
+    step(model)
+    finish_epochs(checkpoint, 1.0)
+    before = checkpoint.path.read_bytes()
+    with pytest.raises(CaptionTxError, match=r"epoch 2.*learning_rate"):
+        checkpoint.on_epoch_end(1, {"loss": loss, "val_token_loss": loss})
+    assert checkpoint.path.read_bytes() == before
+
+
+def test_the_best_weights_are_loaded_even_after_a_restart(make, step):
+    model, checkpoint = make()
+    step(model)
+    finish_epochs(checkpoint, 3.0)
+    step(model)
+    finish_epochs(checkpoint, 1.0)
+    kept = model.captioner.get_weights()
+    step(model)
+    finish_epochs(checkpoint, 2.0)
+    assert checkpoint.history.best_epoch == 1
+
+    again, restored = make(seed=5)
+    restored.restore(again)
+    for run in (checkpoint, restored):
+        assert np.abs(run.captioner.get_weights()[0] - kept[0]).max() > 0
+        run.load_best_weights()
+        assert_same(run.captioner.get_weights(), kept)
+
+
+def add_epochs(history, *values):
+    """Appends an epoch for each value of the monitored metric, None without one; returns numbers of best epochs."""
+    improved = []
+    for number, value in enumerate(values, 1):
+        history.epochs.append({"epoch": number} if value is None else {"epoch": number, history.monitor: value})
+        if history.improved:
+            improved.append(number)
+    return improved
+
+
+@pytest.mark.parametrize(
+    ("losses", "improved", "stopped"),
+    [
+        ([3, 2, 1], [1, 2, 3], False),
+        ([1, 2], [1], False),
+        ([1, 2, 2], [1], True),
+        ([3, 1, 2, 0.5, 4], [1, 2, 4], False),
+    ],
+)
+def test_training_stops_after_patience_epochs_without_improvement(losses, improved, stopped):
+    history = RunHistory(patience=2)
+    assert not history.stopped
+    assert add_epochs(history, *losses) == improved
+    assert history.stopped == stopped
+
+
+@pytest.mark.parametrize(
+    ("scores", "improved", "best", "stopped"),
+    [
+        ([None, 5.0, None, 7.0], [2, 4], 3, False),
+        ([None, 7.0, None, 5.0], [2], 1, False),
+        ([None, 7.0, None, 5.0, None], [2], 1, True),
+        ([None], [], None, False),
+        ([3.0, 3.0], [1], 0, False),
+    ],
+)
+def test_the_highest_score_is_best_and_epochs_without_a_score_never_are(scores, improved, best, stopped):
+    history = RunHistory("val_cider", patience=3, maximize=True)
+    assert add_epochs(history, *scores) == improved
+    assert (history.best_epoch, history.stopped) == (best, stopped)
+
+
+def test_training_losses_of_an_earlier_stage_are_not_compared():
+    history = RunHistory("token_loss", patience=1, first_epoch=2)
+    assert add_epochs(history, 1.0, 2.0) == [1]
+    assert not history.stopped
+    assert add_epochs(history, 3.0) == [1]
+    assert history.best_epoch == 2
+
+
+def test_callbacks_after_the_checkpoint_save_the_best_and_stop(make, step):
+    saved = []
+    model, checkpoint = make(patience=1)
+    step(model)
+    model.stop_training = False
+    callbacks = [checkpoint, SaveBest(checkpoint.history, saved.append), EarlyStopping(checkpoint.history)]
+    for epoch, loss in enumerate((2.0, 1.0, 3.0)):
+        assert not model.stop_training
+        for callback in callbacks:
+            callback.set_model(model)
+            callback.on_epoch_end(epoch, {"val_token_loss": loss})
+    assert saved == checkpoint.history.epochs[:2]
+    assert model.stop_training
+    again, restored = make(patience=1)
+    restored.restore(again)
+    assert restored.history.stopped
+
+
+def test_a_score_that_is_not_finite_stops(make, step):
+    model, checkpoint = make(monitor="val_cider", maximize=True)
+    step(model)
+    with pytest.raises(CaptionTxError, match="val_cider is nan after epoch 1"):
+        checkpoint.on_epoch_end(0, {"val_cider": float("nan")})
+
+
+def test_a_checkpoint_contains_no_pickle(make, step):
+    model, checkpoint = make()
+    step(model)
+    finish_epochs(checkpoint, 1.0)
+    with np.load(checkpoint.path, allow_pickle=False) as stored:
+        assert json.loads(str(stored["state"]))["fingerprint"] == "f"
+        assert all(stored[name].dtype != object for name in stored.files)

@@ -1,0 +1,78 @@
+"""The workdir of a run: who may use it, and what is written before training."""
+
+import dataclasses
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+
+from caption_tx.config import Config, TextConfig, TrainingConfig, load_config
+from caption_tx.errors import ConfigError
+from caption_tx.training import run as run_module
+from caption_tx.training.distribution import Distribution
+from caption_tx.training.run import (
+    RunContext,
+    claim_workdir,
+    copy_user_dictionary,
+    open_workdir,
+    report_left_out,
+)
+
+
+def config(**training):
+    return Config(training=TrainingConfig(**training))
+
+
+def test_a_resumed_run_keeps_its_precision_on_another_processor(tmp_path, monkeypatch):
+    for machine in ("mixed_bfloat16", "float32"):
+        monkeypatch.setattr(run_module, "resolve_precision", lambda machine=machine: machine)
+        claim_workdir(config(), tmp_path)
+        (tmp_path / "checkpoint.npz").touch()
+        assert load_config(tmp_path / "config.toml").training.precision == "mixed_bfloat16"
+    with pytest.raises(ConfigError, match="other settings"):
+        claim_workdir(config(precision="float32"), tmp_path)
+
+
+@pytest.mark.parametrize("change", [{"seed": 3}, {"epochs": 9}])
+def test_other_settings_are_rejected_once_there_is_a_checkpoint(tmp_path, change):
+    claim_workdir(config(), tmp_path)
+    claim_workdir(config(**change), tmp_path)
+    assert load_config(tmp_path / "config.toml").training.precision != "auto"
+    (tmp_path / "checkpoint.npz").touch()
+    claim_workdir(config(**change), tmp_path)
+    with pytest.raises(ConfigError, match="other settings"):
+        claim_workdir(config(), tmp_path)
+
+
+@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
+def test_loss_scaling_is_rejected_on_several_devices(tmp_path, precision):
+    log = []
+    distribution = Distribution(SimpleNamespace(num_replicas_in_sync=2))
+    run = RunContext(config(precision=precision), tmp_path / "run", distribution, log.append)
+    if precision == "mixed_float16":
+        with pytest.raises(ConfigError, match=r"mixed_float16.*use mixed_bfloat16"):
+            open_workdir(run)
+    else:
+        assert open_workdir(run) == precision
+        assert log == ["Each batch is divided; workers: 1, devices per worker: 2."]
+
+
+def test_the_user_dictionary_is_copied_into_the_workdir(tmp_path):
+    text = TextConfig()
+    assert copy_user_dictionary(text, tmp_path) is text
+    dictionary = tmp_path / "mine.txt"
+    dictionary.write_text("小猫咪 1000\n", encoding="utf-8")
+    copied = copy_user_dictionary(dataclasses.replace(text, user_dictionary=str(dictionary)), tmp_path)
+    dictionary.unlink()
+    assert copied.user_dictionary == str(tmp_path / "user_dictionary.txt")
+    assert (tmp_path / "user_dictionary.txt").read_text(encoding="utf-8") == "小猫咪 1000\n"
+
+
+def test_what_is_left_out_is_counted_by_reason_and_listed(tmp_path):
+    log, path = [], tmp_path / "left_out.csv"
+    reasons = ["image cannot be read: a", "image cannot be read: b", "blank line"]
+    report_left_out(pd.DataFrame({"reason": reasons}), path, log.append)
+    assert log == [f"Left out 3 lines, captions and images (2 image cannot be read; 1 blank line); see {path}."]
+    assert pd.read_csv(path)["reason"].tolist() == reasons
+    report_left_out(pd.DataFrame({"reason": []}), path, log.append)
+    assert not path.exists() and len(log) == 1
