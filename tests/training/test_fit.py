@@ -270,7 +270,7 @@ def test_scores_that_cannot_be_computed_are_rejected_before_encoding(
     assert not (tmp_path / "features").exists()
 
 
-class Stop(Exception):
+class StopError(Exception):
     """Ends a run before it builds its model."""
 
 
@@ -285,10 +285,10 @@ def test_unreadable_images_are_left_out_and_named(make_config, corpus, tmp_path,
     if cached:
 
         def stop(*_):
-            raise Stop
+            raise StopError
 
         monkeypatch.setattr(fit, "_build_model", stop)
-        with pytest.raises(Stop):
+        with pytest.raises(StopError):
             train(make_config(source, epochs=1), tmp_path / "run", log.append)
     else:
         train(make_config(source, epochs=1, cached=False, sample_count=1), tmp_path / "run", log.append)
