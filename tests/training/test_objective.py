@@ -1,4 +1,4 @@
-"""The masked loss and metrics against NumPy."""
+"""The masked loss and metrics, compared with NumPy."""
 
 import keras
 import numpy as np
@@ -15,8 +15,8 @@ WEIGHTS = (RANDOM.random((B, T)) < 0.6).astype(np.float32)
 SMOOTHING = pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.7])
 
 
-def slow_losses(smoothing):
-    """Cross-entropy with the smoothed target written out."""
+def numpy_losses(smoothing):
+    """Cross-entropy with the smoothed target written out, in NumPy."""
     known = LOGITS - np.log(np.exp(LOGITS.astype(np.float64)).sum(-1, keepdims=True))
     target = (1 - smoothing) * np.eye(V)[LABELS] + smoothing / V
     return -(target * known).sum(-1)
@@ -24,33 +24,33 @@ def slow_losses(smoothing):
 
 @SMOOTHING
 def test_token_losses_equal_numpy(smoothing):
-    np.testing.assert_allclose(token_losses(LABELS, LOGITS, smoothing), slow_losses(smoothing), rtol=1e-5)
+    np.testing.assert_allclose(token_losses(LABELS, LOGITS, smoothing), numpy_losses(smoothing), rtol=1e-5)
 
 
 @SMOOTHING
-def test_gradient_is_the_share_of_each_token_less_what_is_wanted(smoothing):
+def test_the_gradient_is_the_probability_minus_the_target(smoothing):
     logits, upstream = tf.constant(LOGITS), RANDOM.normal(0, 1, (B, T)).astype(np.float32)
     with tf.GradientTape() as tape:
         tape.watch(logits)
         total = tf.reduce_sum(token_losses(LABELS, logits, smoothing) * upstream)
-    shares = np.exp(LOGITS) / np.exp(LOGITS).sum(-1, keepdims=True)
+    probabilities = np.exp(LOGITS) / np.exp(LOGITS).sum(-1, keepdims=True)
     target = (1 - smoothing) * np.eye(V)[LABELS] + smoothing / V
-    np.testing.assert_allclose(tape.gradient(total, logits), (shares - target) * upstream[..., None], atol=1e-6)
+    np.testing.assert_allclose(tape.gradient(total, logits), (probabilities - target) * upstream[..., None], atol=1e-6)
 
 
-def test_a_token_too_unlikely_for_a_float_has_a_finite_loss():
+def test_a_label_whose_probability_underflows_has_a_finite_loss():
     logits = np.float32([[[0, 300, -500]]])
-    for label, wanted in enumerate((300, 0, 800)):
-        assert float(token_losses([[label]], logits)[0, 0]) == pytest.approx(wanted)
+    for label, expected in enumerate((300, 0, 800)):
+        assert float(token_losses([[label]], logits)[0, 0]) == pytest.approx(expected)
 
 
 @SMOOTHING
 def test_masked_loss_is_the_mean_over_counted_labels(smoothing):
-    wanted = slow_losses(smoothing)[WEIGHTS > 0].mean()
-    assert float(MaskedLoss(smoothing)(LABELS, LOGITS, WEIGHTS)) == pytest.approx(wanted, rel=1e-5)
+    expected = numpy_losses(smoothing)[WEIGHTS > 0].mean()
+    assert float(MaskedLoss(smoothing)(LABELS, LOGITS, WEIGHTS)) == pytest.approx(expected, rel=1e-5)
 
 
-def test_labels_that_do_not_count_do_not_matter():
+def test_labels_with_weight_zero_do_not_matter():
     labels, logits = LABELS.copy(), LOGITS.copy()
     labels[WEIGHTS == 0] = 0
     logits[WEIGHTS == 0] = RANDOM.normal(0, 50, V)
@@ -68,16 +68,16 @@ def test_loss_without_any_counted_label_is_zero():
 def test_half_precision_logits_are_summed_in_full_precision():
     losses = token_losses(LABELS, LOGITS.astype(np.float16))
     assert keras.backend.standardize_dtype(losses.dtype) == "float32"
-    np.testing.assert_allclose(losses, slow_losses(0), atol=0.02)
+    np.testing.assert_allclose(losses, numpy_losses(0), atol=0.02)
 
 
-def test_hits_are_where_the_likeliest_token_is_the_label():
+def test_a_hit_is_a_label_that_no_token_beats():
     np.testing.assert_array_equal(token_hits(LABELS, LOGITS), LOGITS.argmax(-1) == LABELS)
     np.testing.assert_array_equal(token_hits([[0, 1, 2]], np.float32([[[1, 2, 2]] * 3])), [[0, 1, 1]])
 
 
 @pytest.mark.parametrize(
-    ("metric", "values"), [(TokenLoss(), slow_losses(0)), (TokenAccuracy(), LOGITS.argmax(-1) == LABELS)]
+    ("metric", "values"), [(TokenLoss(), numpy_losses(0)), (TokenAccuracy(), LOGITS.argmax(-1) == LABELS)]
 )
 def test_metric_is_exact_over_batches_of_different_weight(metric, values):
     metric.reset_state()
@@ -88,15 +88,15 @@ def test_metric_is_exact_over_batches_of_different_weight(metric, values):
 
 
 @pytest.mark.parametrize(
-    ("metric", "values"), [(TokenLoss(), slow_losses(0)), (TokenAccuracy(), LOGITS.argmax(-1) == LABELS)]
+    ("metric", "values"), [(TokenLoss(), numpy_losses(0)), (TokenAccuracy(), LOGITS.argmax(-1) == LABELS)]
 )
 def test_metric_is_exact_over_batches_of_different_length(metric, values):
-    """Rows of 2 labels and of 5: each label counts alike."""
+    """Rows of 2 and of 5 labels: each label counts equally."""
     metric.reset_state()
     metric.update_state(LABELS[:1, :2], LOGITS[:1, :2])
     metric.update_state(LABELS[1:], LOGITS[1:])
-    wanted = np.concatenate([values[:1, :2].ravel(), values[1:].ravel()]).mean()
-    assert float(metric.result()) == pytest.approx(wanted, rel=1e-5)
+    expected = np.concatenate([values[:1, :2].ravel(), values[1:].ravel()]).mean()
+    assert float(metric.result()) == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("item", [MaskedLoss(0.3), TokenLoss(), TokenAccuracy("hits")])

@@ -1,4 +1,4 @@
-"""The fused update against Keras's own."""
+"""The fused Adam update, compared with that of Keras."""
 
 import keras
 import numpy as np
@@ -7,8 +7,8 @@ import tensorflow as tf
 from caption_tx.training.optimizer import FusedAdam
 
 
-def run(optimizer, as_given=lambda gradient: gradient, steps=25):
-    """Weights and moments after some steps: a matrix and a vector, gradients of very different sizes."""
+def run(optimizer, convert=lambda gradient: gradient, steps=25):
+    """Weights and moments of a matrix and a vector after some steps, with gradients of very different sizes."""
     random = np.random.default_rng(0)
     shapes = ((5, 7), (3,))
     variables = [keras.Variable(random.normal(size=shape).astype(np.float32)) for shape in shapes]
@@ -17,14 +17,12 @@ def run(optimizer, as_given=lambda gradient: gradient, steps=25):
     for step in range(steps):
         scale = 10.0 ** random.integers(-4, 2)
         dense = tf.constant(scale * random.normal(size=shapes[0]), tf.float32)
-        rows = tf.IndexedSlices(dense[:2], tf.constant([step % 5, 0]), tf.constant([5, 7]))  # twice
-        apply(
-            as_given(rows) if step % 3 == 0 else dense, tf.constant(scale * random.normal(size=shapes[1]), tf.float32)
-        )
+        rows = tf.IndexedSlices(dense[:2], tf.constant([step % 5, 0]), tf.constant([5, 7]))  # a row twice
+        apply(convert(rows) if step % 3 == 0 else dense, tf.constant(scale * random.normal(size=shapes[1]), tf.float32))
     return [np.asarray(variable) for variable in (*variables, *optimizer.variables)]
 
 
-def test_weights_and_moments_are_those_of_keras():
+def test_weights_and_moments_equal_those_of_keras():
     schedule = keras.optimizers.schedules.CosineDecay(0.0, 20, warmup_target=0.05, warmup_steps=5)
     ours = run(FusedAdam(schedule, global_clipnorm=1.0))
     theirs = run(keras.optimizers.Adam(schedule, global_clipnorm=1.0), tf.convert_to_tensor)

@@ -1,4 +1,4 @@
-"""A training step in parts, and in half precision."""
+"""Training steps in parts, in parallel chunks, and in half precision."""
 
 import functools
 
@@ -31,12 +31,12 @@ def batch(features):
 
 @pytest.fixture(name="make_captioner")
 def make_small_captioner(make_captioner):
-    """With one block, since more are traced for seconds and are divided no otherwise."""
+    """With one block, since more take seconds to trace and behave alike."""
     return functools.partial(make_captioner, num_layers=1)
 
 
 class Whole(TrainingModel):
-    """Steps as Keras has them."""
+    """Uses the steps of Keras."""
 
     train_step, test_step = keras.Model.train_step, keras.Model.test_step
 
@@ -50,7 +50,7 @@ def compiled(captioner, optimizer=None, backbone=None, kind=TrainingModel, **par
 
 
 def assert_same_learning(whole, divided, start, batch):
-    """The same logs for some steps and for the batch seen only, and the same weights, other than those at the start."""
+    """Checks that logs and weights agree after some steps, and that the weights changed."""
     for step in range(4):
         logs = [model.train_on_batch(*batch, return_dict=True) for model in (whole, divided)]
         logs += [model.test_on_batch(*batch, return_dict=True) for model in (whole, divided)]
@@ -79,24 +79,24 @@ def test_a_step_is_traced_once(make_captioner, batch):
 
 
 @pytest.mark.parametrize(("accumulation_steps", "parallel_chunks"), [(1, 1), (3, 1), (1, 2), (1, 5), (3, 2)])
-def test_a_batch_in_parts_is_the_batch_at_once(make_captioner, batch, accumulation_steps, parallel_chunks):
-    """7 rows in 3 parts are 3, 3 and 1, in 5 the last has none."""
+def test_a_batch_in_parts_equals_the_whole_batch(make_captioner, batch, accumulation_steps, parallel_chunks):
+    """7 rows in 3 parts are 3, 3 and 1; in 5 parts the last has none."""
     parts = {"accumulation_steps": accumulation_steps, "parallel_chunks": parallel_chunks}
     whole, divided = compiled(make_captioner(), kind=Whole), compiled(make_captioner(), **parts)
     assert_same_learning(whole, divided, make_captioner().get_weights(), batch)
 
 
 @pytest.mark.parametrize("parts", [{"accumulation_steps": 3}, {"parallel_chunks": 2}])
-def test_parts_of_images_of_one_cell(make_captioner, batch, parts):
-    """Where to look is not learned there, and has no gradient."""
+def test_parts_of_a_batch_of_images_with_a_single_cell(make_captioner, batch, parts):
+    """The attention weights get no gradient there."""
     shape = (1, 1, batch[0]["features"].shape[-1])
     batch[0]["features"] = batch[0]["features"][:, :1, :1]
     whole, divided = (compiled(make_captioner(feature_shape=shape), **how) for how in ({}, parts))
     assert_same_learning(whole, divided, make_captioner(feature_shape=shape).get_weights(), batch)
 
 
-def test_a_lane_without_pictures_computes_nothing(make_captioner, batch, backbone):
-    """5 pictures in 4 lanes are 2, 2, 1 and none."""
+def test_a_chunk_may_have_no_images(make_captioner, batch, backbone):
+    """5 images in 4 chunks are 2, 2, 1 and none."""
     inputs, labels, weights = ({name: rows[:5] for name, rows in batch[0].items()}, batch[1][:5], batch[2][:5])
     inputs["images"] = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), np.uint8)
     del inputs["features"]
@@ -109,7 +109,7 @@ def test_a_lane_without_pictures_computes_nothing(make_captioner, batch, backbon
 
 
 @pytest.mark.parametrize(
-    "parts", [{}, {"accumulation_steps": 3}, {"parallel_chunks": 2}], ids=["whole", "after", "beside"]
+    "parts", [{}, {"accumulation_steps": 3}, {"parallel_chunks": 2}], ids=["whole", "accumulated", "parallel"]
 )
 def test_half_precision_learns_what_float32_learns(sizes, batch, parts):
     losses = {}
