@@ -15,7 +15,12 @@ from caption_tx.data.batches.packing import PackedCaptions
 from caption_tx.data.batches.rows import RowOptions, cached_rows, image_rows
 from caption_tx.data.features.backbone import Backbone
 from caption_tx.data.features.cache import FeatureCache
-from caption_tx.data.features.corpus_features import encode_splits, encode_together, find_unreadable
+from caption_tx.data.features.corpus_features import (
+    encode_splits,
+    encoding_options,
+    find_unreadable,
+    open_complete_cache,
+)
 from caption_tx.data.features.extraction import extract_features
 from caption_tx.data.images.image_source import ImageSource
 from caption_tx.data.images.sources import open_images
@@ -85,10 +90,10 @@ def prepare_inputs(run: RunContext, table: pd.DataFrame) -> TrainingInputs:
         unreadable = find_unreadable(images, names, backbone.config.image_size, run.log)
         return TrainingInputs(images, backbone, None, unreadable)
     folder = cache_folder(run)
-    if distribution.world_size == 1:
-        cache = encode_splits(config, folder, backbone, table, TRAINING_SPLITS, run.log)
-    else:
-        worker = (distribution.rank, distribution.world_size)
-        cache = encode_together(config, folder, backbone, table, TRAINING_SPLITS, run.log, worker, distribution.barrier)
+    options = encoding_options(config, rank=distribution.rank, world_size=distribution.world_size)
+    cache = encode_splits(config, folder, backbone, table, TRAINING_SPLITS, run.log, options)
+    if distribution.world_size > 1:
+        distribution.barrier()
+        cache = open_complete_cache(folder, backbone, table, TRAINING_SPLITS, run.log)
     unreadable = {name: cache.failed[name] for name in names if name not in cache.images}
     return TrainingInputs(images, backbone, cache, unreadable)

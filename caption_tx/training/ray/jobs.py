@@ -86,7 +86,9 @@ def _encode_task(config: Config, folder: str, task: tuple[int, int], cpus: int, 
     ray_cluster.prepare_worker(environment, cpus)
     from caption_tx.data.features.corpus_features import encode_splits, encoding_options
 
-    encode_splits(config, folder, *_backbone_and_table(config), SPLITS, lambda text: None, task)
+    rank, world_size = task
+    options = encoding_options(config, rank=rank, world_size=world_size)
+    encode_splits(config, folder, *_backbone_and_table(config), SPLITS, lambda text: None, options)
 
 
 @functools.lru_cache(maxsize=1)

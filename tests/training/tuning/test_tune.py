@@ -1,4 +1,4 @@
-"""CIDEr fine-tuning: the reward, one step's numbers, and whole small tunings, also killed ones."""
+"""Fine-tuning with a CIDEr reward: the reward, the rows of a step, and small complete tunings, also resumed ones."""
 
 import contextlib
 import dataclasses
@@ -37,14 +37,14 @@ from caption_tx.inference.search.decode import decode, sample_token_ids
 from caption_tx.training.callbacks import CaptionMetrics
 from caption_tx.training.fit import train
 from caption_tx.training.tuning.reward import CiderReward
-from caption_tx.training.tuning.self_critical import MULTIPLE, advantages, collect_captions, lay_out
+from caption_tx.training.tuning.self_critical import LENGTH_MULTIPLE, advantages, collect_captions, pack_weighted
 from caption_tx.training.tuning.tune import tune
 
 COLORS = {"红色": (220, 30, 30), "绿色": (30, 190, 40), "蓝色": (30, 50, 220), "黄色": (230, 220, 40)}
 TUNING = TuningConfig(epochs=2, learning_rate=3e-3, batch_size=4, temperature=1.0, caption_share=0.0)
 
 
-def test_the_reward_is_cider_as_pycocoevalcap_computes_it():
+def test_the_reward_equals_cider_of_pycocoevalcap():
     random = np.random.default_rng(0)
 
     def draw():
@@ -58,28 +58,28 @@ def test_the_reward_is_cider_as_pycocoevalcap_computes_it():
         return " ".join(map(str, caption))
 
     with contextlib.redirect_stdout(io.StringIO()):
-        _, wanted = Cider().compute_score(
-            {image: [spell(each) for each in own] for image, own in enumerate(references)},
+        _, expected = Cider().compute_score(
+            {image: [spell(caption) for caption in own] for image, own in enumerate(references)},
             {image: [spell(caption)] for image, caption in enumerate(captions)},
         )
     rated = [reward(image, caption) for image, caption in enumerate(captions)]
-    np.testing.assert_allclose(rated, wanted, atol=1e-9)
+    np.testing.assert_allclose(rated, expected, atol=1e-9)
     assert max(rated) > 5 > 0.5 > min(rated)
 
 
-def test_words_that_no_training_caption_has_only_make_a_caption_longer():
+def test_words_that_no_training_caption_contains_only_make_a_caption_longer():
     reward = CiderReward([[[1, 2, 99]], [[3, 99]]])
     assert 0 < reward(0, [1, 2, 7, 99]) < reward(0, [1, 2, 99])
     assert reward(0, []) == 0
 
 
-def test_an_advantage_is_what_lies_above_the_mean_of_the_others():
+def test_an_advantage_is_the_reward_minus_the_mean_of_the_others():
     np.testing.assert_allclose(advantages(np.array([[1.0, 2.0, 6.0]])), [[-3.0, -1.5, 4.5]])
 
 
-def test_captions_of_an_image_lie_behind_each_other_in_its_row():
-    arrays = lay_out([[([5, 6, 3], 0.5), ([7, 3], -1.0)], [([8, 3], 2.0)]], start=2)
-    assert {values.shape for values in arrays.values()} == {(2, MULTIPLE)}
+def test_the_captions_of_an_image_are_packed_into_one_row():
+    arrays = pack_weighted([[([5, 6, 3], 0.5), ([7, 3], -1.0)], [([8, 3], 2.0)]], start_token_id=2)
+    assert {values.shape for values in arrays.values()} == {(2, LENGTH_MULTIPLE)}
     assert arrays["token_ids"][:, :6].tolist() == [[2, 5, 6, 2, 7, 0], [2, 8, 0, 0, 0, 0]]
     assert arrays["labels"][:, :6].tolist() == [[5, 6, 3, 7, 3, 0], [8, 3, 0, 0, 0, 0]]
     assert arrays["positions"][:, :6].tolist() == [[0, 1, 2, 0, 1, 0], [0, 1, 0, 0, 0, 0]]
@@ -88,7 +88,7 @@ def test_captions_of_an_image_lie_behind_each_other_in_its_row():
     assert not any(values[:, 6:].any() for values in arrays.values())
 
 
-def test_peoples_captions_of_the_last_stage_give_the_reward():
+def test_the_reward_uses_human_captions_of_the_last_stage():
     table = pd.DataFrame(
         {
             "image": ["b", "a", "b", "a", "a"],
@@ -100,27 +100,27 @@ def test_peoples_captions_of_the_last_stage_give_the_reward():
     ).assign(weight=np.float32(1), source="x", line=range(5))
     text = TextConfig(language="en")
     tokenizer = Tokenizer([*SPECIAL_TOKENS, "a", "dog", "the", "cow"], "en")
-    found = collect_captions(segment_corpus(table, Segmenter(text), {}), tokenizer, 10)
-    assert found.packed.images == ("b", "a")
+    captions = collect_captions(segment_corpus(table, Segmenter(text), {}), tokenizer, 10)
+    assert captions.packed.images == ("b", "a")
     start, end, unknown = tokenizer.start_token_id, tokenizer.end_token_id, tokenizer.unk_token_id
     a, dog, the, cow = (tokenizer.vocabulary.index(word) for word in ("a", "dog", "the", "cow"))
-    assert [row.tolist() for row in found.packed.tokens] == [
+    assert [row.tolist() for row in captions.packed.tokens] == [
         [start, a, dog, end], [start, the, dog, end], [start, a, unknown, end],
     ]  # fmt: skip
-    assert len(set(found.words.tolist())) == tokenizer.vocabulary_size
+    assert len(set(captions.word_ids.tolist())) == tokenizer.vocabulary_size
 
     def rate(image, *tokens):
-        return found.reward(image, found.words[[*tokens, end]].tolist())
+        return captions.reward(image, captions.word_ids[[*tokens, end]].tolist())
 
     assert rate(0, a, dog) > rate(0, dog) > rate(0, cow)
-    assert rate(1, a, unknown) == rate(1, a, cow)  # an unknown word is no zebra
+    assert rate(1, a, unknown) == rate(1, a, cow)  # an unknown word does not match "zebra"
 
 
-def test_samples_may_come_twice_and_are_those_of_the_image_in_any_batch(make_captioner, features, tokenizer):
+def test_samples_may_repeat_and_do_not_depend_on_the_batch(make_captioner, features, tokenizer):
     captioner = make_captioner(seed=5)
     drawn = sample_token_ids(captioner, features[:3], tokenizer, 0.3, 12, [7, 8, 9])
-    assert [len(each) for each in drawn] == [12, 12, 12]
-    assert any(len({tuple(tokens) for tokens in each}) < 12 for each in drawn)
+    assert [len(own) for own in drawn] == [12, 12, 12]
+    assert any(len({tuple(tokens) for tokens in own}) < 12 for own in drawn)
     assert sample_token_ids(captioner, features[1:2], tokenizer, 0.3, 12, [8]) == drawn[1:2]
     options = DecodingOptions(temperature=0.3, samples=12, n_best=12)
     [kept] = decode(captioner, features[1:2], tokenizer, options, [8])
@@ -129,16 +129,16 @@ def test_samples_may_come_twice_and_are_those_of_the_image_in_any_batch(make_cap
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory, backbone_config):
-    """Of two captions in three every image has the same, which tells nothing; the third names its color."""
+    """Two of three captions are the same for all images; the third names the color of the image."""
     folder = tmp_path_factory.mktemp("corpus")
     random = np.random.default_rng(0)
     lines = ["image\tcaption\tsplit"]
-    for number in range(40):
-        word, color = list(COLORS.items())[number % 4]
+    for index in range(40):
+        word, color = list(COLORS.items())[index % 4]
         pixels = np.clip(np.array(color) + random.normal(0, 12, (32, 32, 3)), 0, 255).astype(np.uint8)
-        Image.fromarray(pixels).save(folder / f"{number}.png")
-        split = "val" if number >= 32 else "train"
-        lines += [f"{number}.png\t{text}\t{split}" for text in ("一张图片", "一张图片", f"整个画面都是{word}的")]
+        Image.fromarray(pixels).save(folder / f"{index}.png")
+        split = "val" if index >= 32 else "train"
+        lines += [f"{index}.png\t{text}\t{split}" for text in ("一张图片", "一张图片", f"整个画面都是{word}的")]
     (folder / "captions.tsv").write_text("\n".join(lines), encoding="utf-8")
     training = {"epochs": 12, "batch_size": 4, "learning_rate": 0.01, "label_smoothing": 0.0, "tensorboard": False}
     training["precision"] = "float32"
@@ -161,19 +161,19 @@ def run(config, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def tuned(run, tmp_path_factory):
-    """The workdir of a whole tuning, and what it told."""
-    workdir, told = tmp_path_factory.mktemp("tuned"), []
-    tune(run, workdir, TUNING, told.append)
-    return workdir, told
+    """The workdir and the log of a complete tuning."""
+    workdir, log = tmp_path_factory.mktemp("tuned"), []
+    tune(run, workdir, TUNING, log.append)
+    return workdir, log
 
 
 def greedy(bundle, config):
     cache = open_cache(config.training.cache, bundle.backbone_key)
-    features = dequantize(cache.load([f"{number}.png" for number in range(32, 40)]))
+    features = dequantize(cache.load([f"{index}.png" for index in range(32, 40)]))
     return [caption.text for [caption] in decode(bundle.captioner, features, bundle.tokenizer)]
 
 
-def test_tuning_teaches_to_say_what_tells_images_apart(run, tuned, config):
+def test_tuning_teaches_captions_that_distinguish_images(run, tuned, config):
     assert set(greedy(load_bundle(run / "bundle"), config)) == {"一张图片"}
     bundle = load_bundle(tuned[0] / "bundle")
     assert greedy(bundle, config) == [f"整个画面都是{word}的" for word in COLORS] * 2
@@ -185,76 +185,75 @@ def test_tuning_teaches_to_say_what_tells_images_apart(run, tuned, config):
     facts = load_bundle(run / "bundle").facts
     assert bundle.facts == facts | {"tuning": {"epoch": best["epoch"], **best.drop("epoch")}}
     assert (tuned[0] / "curves.png").read_bytes().startswith(b"\x89PNG")
-    assert "Epoch 2: CIDEr of drawn captions of training images" in "\n".join(tuned[1])
+    assert "Epoch 2: CIDEr of sampled captions of training images" in "\n".join(tuned[1])
 
 
 KILLED = """
 import os, signal, sys
 from caption_tx.config import TuningConfig
-from caption_tx.training import callbacks
 from caption_tx.training.tuning import self_critical, tune as tuning
 
-learn, seen = self_critical.Tuner._learn, []
-def watch(self, features, numbers, epoch):
+train_batch, seen = self_critical.Tuner._train_batch, []
+def watch(self, features, images, epoch):
     seen.append(epoch)
     if seen.count(1) == 2:
         os.kill(os.getpid(), signal.SIGKILL)
-    return learn(self, features, numbers, epoch)
-self_critical.Tuner._learn = watch
+    return train_batch(self, features, images, epoch)
+self_critical.Tuner._train_batch = watch
 run, workdir = sys.argv[1:]
 tuning.tune(run, workdir, TuningConfig(epochs=2, learning_rate=3e-3, batch_size=4, temperature=1.0, caption_share=0.0))
 """
 
 
-def test_a_killed_tuning_goes_on_and_ends_like_an_uninterrupted_one(run, tuned, tmp_path, run_python):
-    process = run_python(KILLED, run, tmp_path / "killed")
+def test_a_killed_tuning_resumes_and_ends_like_an_uninterrupted_one(run, tuned, tmp_path, run_forked):
+    process = run_forked(KILLED, run, tmp_path / "killed")
     assert process.returncode == -signal.SIGKILL, process.stderr[-2000:]
     assert pd.read_csv(tmp_path / "killed" / "log.csv")["epoch"].tolist() == [0, 1]
-    told = []
-    bundle = tune(run, tmp_path / "killed", TUNING, told.append)
-    assert f"Going on after epoch 1 of the tuning in {tmp_path / 'killed'}." in told
+    log = []
+    bundle = tune(run, tmp_path / "killed", TUNING, log.append)
+    assert f"Resuming after epoch 1 of the tuning in {tmp_path / 'killed'}." in log
     one, other = (pd.read_csv(folder / "log.csv") for folder in (tuned[0], tmp_path / "killed"))
     pd.testing.assert_frame_equal(one, other, rtol=1e-3)
     for weight, same in zip(bundle.captioner.weights, load_bundle(tuned[0] / "bundle").captioner.weights, strict=True):
         np.testing.assert_allclose(weight.numpy(), same.numpy(), atol=1e-3)
 
-    told.clear()
-    tune(run, tmp_path / "killed", TUNING, told.append)
-    assert not any("drawn" in text for text in told)  # it is done
+    log.clear()
+    tune(run, tmp_path / "killed", TUNING, log.append)
+    assert not any("sampled" in text for text in log)  # it is finished
 
 
-def test_captions_that_grow_alike_end_the_tuning_and_are_not_used(run, tmp_path, monkeypatch):
+def test_an_epoch_with_too_few_distinct_captions_ends_the_tuning_and_is_not_used(run, tmp_path, monkeypatch):
     def worse(self, epoch, logs):
         logs |= {"val_bleu4": 1.0, "val_cider": 10.0 + epoch, "val_distinct": 8.0 - 3 * (epoch + 1)}
 
     monkeypatch.setattr(CaptionMetrics, "on_epoch_end", worse)
-    told = []
-    bundle = tune(run, tmp_path, TUNING, told.append)
+    log = []
+    bundle = tune(run, tmp_path, TUNING, log.append)
     assert pd.read_csv(tmp_path / "log.csv")["epoch"].tolist() == [0, 1]
-    assert "Stopped: 5 distinct captions are fewer than 75% of the 8 at the start; this epoch is not used." in told
+    assert "Stopped: 5 distinct captions are fewer than 75% of the 8 at the start; this epoch is not used." in log
     for weight, before in zip(bundle.captioner.weights, load_bundle(run / "bundle").captioner.weights, strict=True):
         np.testing.assert_array_equal(weight.numpy(), before.numpy())
-    told.clear()
-    tune(run, tmp_path, TUNING, told.append)
-    assert not any("drawn" in text for text in told)  # nor does the same command go on with it
+    log.clear()
+    tune(run, tmp_path, TUNING, log.append)
+    assert not any("sampled" in text for text in log)  # the same command does not continue either
 
 
-def test_another_tuning_in_the_workdir_is_refused(run, tuned):
+def test_a_workdir_with_another_tuning_is_rejected(run, tuned):
     for workdir, tuning in ((tuned[0], dataclasses.replace(TUNING, seed=1)), (run, TUNING)):
-        with pytest.raises(ConfigError, match="name another workdir"):
+        with pytest.raises(ConfigError, match="choose another workdir"):
             tune(run, workdir, tuning)
 
 
-def test_a_run_is_not_tuned_in_place_even_without_its_checkpoint(run, tmp_path):
+def test_a_run_cannot_be_tuned_in_its_own_workdir_even_without_a_checkpoint(run, tmp_path):
     shutil.copytree(run / "bundle", tmp_path / "run" / "bundle")
     shutil.copy(run / "config.toml", tmp_path / "run")
     before = (tmp_path / "run" / "bundle" / "config.json").read_bytes()
-    with pytest.raises(ConfigError, match="name another workdir"):
+    with pytest.raises(ConfigError, match="choose another workdir"):
         tune(tmp_path / "run", tmp_path / "x" / ".." / "run", TUNING)
     assert (tmp_path / "run" / "bundle" / "config.json").read_bytes() == before
 
 
-def test_a_tuning_goes_on_under_a_version_with_more_settings_and_not_with_other_captions(
+def test_a_tuning_resumes_in_a_version_with_more_settings_but_not_on_other_captions(
     run, tuned, config, tmp_path, monkeypatch
 ):
     shutil.copytree(tuned[0], tmp_path / "tuned")
@@ -262,21 +261,21 @@ def test_a_tuning_goes_on_under_a_version_with_more_settings_and_not_with_other_
     facts = json.loads(path.read_text(encoding="utf-8"))
     del facts["tuning"]["least_distinct"], facts["run"]["training"]["mix_stages"]
     path.write_text(json.dumps(facts), encoding="utf-8")
-    told = []
-    tune(run, tmp_path / "tuned", TUNING, told.append)
-    assert any(text.startswith("Going on after epoch 2") for text in told)
+    log = []
+    tune(run, tmp_path / "tuned", TUNING, log.append)
+    assert any(text.startswith("Resuming after epoch 2") for text in log)
 
     captions = Path(config.corpus.sources[0])
     whole = captions.read_text(encoding="utf-8")
     try:
         captions.write_text(whole.replace("0.png\t一张图片", "0.png\t图片", 1), encoding="utf-8")
         with pytest.raises(CaptionTxError, match="other captions"):
-            tune(run, tmp_path / "tuned", TUNING, told.append)
+            tune(run, tmp_path / "tuned", TUNING, log.append)
     finally:
         captions.write_text(whole, encoding="utf-8")
 
 
-def test_the_backbone_may_have_moved_since_the_training(run, config, tmp_path, capsys):
+def test_the_backbone_weights_may_have_moved_since_the_training(run, config, tmp_path, capsys):
     moved = tmp_path / "run"
     moved.mkdir()
     (moved / "bundle").symlink_to(run / "bundle")
@@ -289,18 +288,7 @@ def test_the_backbone_may_have_moved_since_the_training(run, config, tmp_path, c
     assert load_bundle(tmp_path / "tuned" / "bundle").facts["tuning"]["val_cider"] >= 0
 
 
-def test_weights_beyond_numbers_are_a_clear_error(make_captioner, features, tokenizer):
-    captioner = make_captioner()
-    captioner.weights[0].assign(np.full(captioner.weights[0].shape, np.nan))
-    references = {str(number): ["a b"] for number in range(len(features))}
-    scores = CaptionMetrics(
-        captioner, tokenizer, features, references, "en", DecodingOptions(), every=1, last=1, log=print
-    )
-    with pytest.raises(CaptionTxError, match=r"after epoch 1.*lower the learning rate"):
-        scores.on_epoch_end(0, {})
-
-
-def test_runs_that_cannot_be_tuned_are_refused(run, config, tmp_path):
+def test_runs_that_cannot_be_tuned_are_rejected(run, config, tmp_path):
     from caption_tx.config import dump_config
 
     folder = tmp_path / "run"
@@ -313,9 +301,9 @@ def test_runs_that_cannot_be_tuned_are_refused(run, config, tmp_path):
     captions = tmp_path / "captions.tsv"
     lines = Path(config.corpus.sources[0]).read_text(encoding="utf-8").replace("\tval", "\ttrain")
     captions.write_text(lines, encoding="utf-8")
-    alone = dataclasses.replace(config, corpus=dataclasses.replace(config.corpus, sources=(str(captions),)))
-    (folder / "config.toml").write_text(dump_config(alone), encoding="utf-8")
-    with pytest.raises(ConfigError, match="needs a validation split"):
+    train_only = dataclasses.replace(config, corpus=dataclasses.replace(config.corpus, sources=(str(captions),)))
+    (folder / "config.toml").write_text(dump_config(train_only), encoding="utf-8")
+    with pytest.raises(ConfigError, match="but the corpus has none"):
         tune(folder, tmp_path / "tuned", TUNING)
 
 
@@ -336,10 +324,10 @@ def test_settings_out_of_range_are_named(setting, value):
         TuningConfig(**{setting: value})
 
 
-def test_the_command_hands_its_options_on(monkeypatch, tmp_path):
-    given = []
-    monkeypatch.setattr("caption_tx.training.tuning.tune.tune", lambda *values: given.append(values))
+def test_the_command_passes_its_options(monkeypatch, tmp_path):
+    calls = []
+    monkeypatch.setattr("caption_tx.training.tuning.tune.tune", lambda *values: calls.append(values))
     main(["tune", str(tmp_path), "--workdir", str(tmp_path / "out"), "--samples", "7", "--temperature", "0.7"])
-    run_folder, workdir, tuning, _, weights = given[0]
+    run_folder, workdir, tuning, _, weights = calls[0]
     assert (run_folder, workdir, weights) == (tmp_path, tmp_path / "out", None)
     assert tuning == TuningConfig(samples=7, temperature=0.7)
