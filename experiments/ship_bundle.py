@@ -17,9 +17,9 @@ import os
 import shutil
 import tempfile
 import textwrap
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import flickr8k_cn
 import flickr8k_en
@@ -31,31 +31,52 @@ from caption_tx.evaluation.metrics import METRICS, TITLES
 
 if TYPE_CHECKING:
     from caption_tx.bundle import Bundle
+    from caption_tx.evaluation.report import Evaluation
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
-MOST_BYTES = 12_000_000
-IMAGENET = "9b569e7c7754ab013e57ae12e131977c706d6bae2db2610b2282a22aac6f7c76"
-"""`Backbone.digest` of the ImageNet MobileNet 1.0/224 up to its conv_pw_12."""
+MAX_BYTES = 12_000_000
+IMAGENET_DIGEST = "9b569e7c7754ab013e57ae12e131977c706d6bae2db2610b2282a22aac6f7c76"
+"""`Backbone.digest` of the ImageNet MobileNet 1.0/224 up to conv_pw_12."""
 
-SEARCHES = {
-    "zh": (DecodingOptions(), DecodingOptions(beam_width=3), flickr8k_cn.SEARCH),
-    "en": (DecodingOptions(), DecodingOptions(beam_width=3), flickr8k_en.SEARCH),
+
+@dataclass(frozen=True)
+class Recipe:
+    """What the card says about the recipe of a language; the card's scores are those of `searches`, the best last."""
+
+    language: str
+    script: str
+    unit: str
+    captions: str
+    searches: tuple[DecodingOptions, ...]
+
+
+RECIPES = {
+    "zh": Recipe(
+        "Chinese",
+        "flickr8k_cn.py",
+        "jieba words",
+        'The five human Chinese captions per image of Flickr8k-CN (Li et al. 2016, "Adding Chinese Captions to '
+        'Images"), and in the first epochs also machine translations of the English captions',
+        (DecodingOptions(), DecodingOptions(beam_width=3), flickr8k_cn.SEARCH),
+    ),
+    "en": Recipe(
+        "English",
+        "flickr8k_en.py",
+        "words",
+        'The five English captions per image of Flickr8k (Hodosh et al. 2013, "Framing Image Description as a Ranking '
+        'Task")',
+        (DecodingOptions(), DecodingOptions(beam_width=3), flickr8k_en.SEARCH),
+    ),
 }
-LANGUAGES = {"zh": "Chinese", "en": "English"}
-CAPTIONS = {
-    "zh": 'The Chinese captions that people wrote for Flickr8k-CN (Li et al. 2016, "Adding Chinese Captions to '
-    'Images"), five an image, together with machine translations of the English ones in the first epochs',
-    "en": 'The English captions of Flickr8k (Hodosh et al. 2013, "Framing Image Description as a Ranking Task"), '
-    "five an image",
-}
+
 DATA = (
-    "{captions}. 6,000 photographs were trained on; the {images:,} of the validation split chose the epoch, the recipe "
-    "and the search, so the scores below are somewhat kinder than those of new photographs of the same kind would be."
+    "{captions}. The model was trained on 6,000 photographs. The epoch, the recipe and the search were selected on the "
+    "{images:,} photographs of the validation split, so the scores below are slightly optimistic for new photographs."
 )
 
 CARD = """# {name}
 
-Captions photographs in {language}, in one short sentence of what people see in everyday scenes.
+Describes everyday photographs in one short {language} sentence.
 
 ```sh
 caption-tx caption photo.jpg --bundle {name}
@@ -63,46 +84,47 @@ caption-tx caption photo.jpg --bundle {name} {options}
 caption-tx explain photo.jpg --bundle {name} --out photo.html
 ```
 
-## What it is
-A decoder of {layers} layers of width {width} ({weights:,} weights, float16 on disk) over the frozen ImageNet MobileNet
-1.0/224 of Keras, which is not in this folder: Keras downloads it at first use, or `--backbone-weights FILE` names it.
-Trained by `experiments/{script}` with seed {seed}.
+## Model
+A Transformer decoder with {layers} layers and hidden_dim {hidden_dim} ({weights:,} weights, stored as float16) on
+Keras's frozen ImageNet MobileNet 1.0/224. The backbone is not in this folder: Keras downloads it at first use, or you
+name a file with `--backbone-weights FILE`. Trained with the settings of `experiments/{script}`, seed {seed}.
 
-## Data
+## Training data
 {data}
 
-The photographs of Flickr8k belong to those who took them; the data set is given out for research and education that is
-not commercial, and its Chinese captions for research. No photograph and no caption file is in this folder; treat this
-bundle as for research that is not commercial, too.
+The photographs of Flickr8k belong to their authors. The dataset is distributed for non-commercial research and
+education, and its Chinese captions for research. This folder contains neither photographs nor captions; still,
+use the bundle for non-commercial research only.
 
 ## Scores
-Validation split, {images:,} images, {unit}, times 100, as `caption-tx evaluate` computes them; a person's caption
-against the other four has BLEU-4 {people_bleu4:.1f} and CIDEr {people_cider:.1f}.
+Validation split, {images:,} images, {unit}, times 100, measured with `caption-tx evaluate`. A human caption scored
+against the other four has BLEU-4 {human_bleu4:.1f} and CIDEr {human_cider:.1f}.
 
-| search | {titles} | distinct captions | as in training |
+| search | {titles} | distinct captions | copied from training |
 |---|{rules}---|---|
 {rows}
 
 ## Limits
-- It knows {words:,} words and what Flickr8k shows: people and dogs at play, sports, streets, beaches, snow. Of other
-  pictures (text, food, products, drawings, medical or aerial ones) it says something of that world, and confidently.
-- Colors, numbers and who does what are often wrong. {copied:.0%} of its captions stand word for word in the training
-  captions. Look at `caption-tx explain`: a map that lies nowhere in particular is a reason to doubt the word.
-- Photographs are scaled to 224 x 224 pixels, so small things are not seen.
+- The model knows {words:,} words and the motifs of Flickr8k: people and dogs at play, sports, streets, beaches, snow.
+  It describes other images (text, food, products, drawings, medical or aerial images) in the same words, with the same
+  confidence.
+- Colors, numbers and who does what are often wrong. {copied:.0%} of the captions also occur in the training captions.
+  Check them with `caption-tx explain`: a word whose attention map is diffuse is doubtful.
+- Images are scaled to 224 x 224 pixels, so small objects are not visible to the model.
 
 ## Biases
-The photographs come from one website and, by their looks, mostly from North America and Europe. The captions guess
-age and gender from looks, and call people by them; such guesses are no facts about a person. Do not use it to describe
-people where that matters to them, for surveillance, or for decisions about anyone.
+The photographs come from one website, and most appear to be from North America and Europe. The captions guess the age
+and gender of people from their appearance; these guesses are not facts. Do not use the model to describe people where
+it matters to them, for surveillance, or for decisions about anyone.
 """
 
 
-def option_text(options: DecodingOptions) -> str:
-    """As the command line takes them."""
+def decoding_flags(options: DecodingOptions) -> str:
+    """The command line flags of a search."""
     default = DecodingOptions()
     names = ("beam_width", "length_penalty", "consensus")
-    given = {name: getattr(options, name) for name in names if getattr(options, name) != getattr(default, name)}
-    return " ".join(f"--{name.replace('_', '-')} {value:g}" for name, value in given.items())
+    changed = {name: getattr(options, name) for name in names if getattr(options, name) != getattr(default, name)}
+    return " ".join(f"--{name.replace('_', '-')} {value:g}" for name, value in changed.items())
 
 
 def main() -> None:
@@ -119,62 +141,71 @@ def main() -> None:
     bundle = load_bundle(tuned if tuned.exists() else arguments.run / "bundle")
     language = bundle.text.language
     if not arguments.name.endswith(language):
-        raise SystemExit(f"The run captions in '{language}', so it is not {arguments.name}.")
+        raise SystemExit(f"The run writes '{language}' captions, so it cannot become {arguments.name}.")
     if not (arguments.run / "scores.json").exists():
-        raise SystemExit(f"{arguments.run} has no scores.json: its recipe did not go through; repeat its command.")
-    if bundle.backbone_key["weights_sha256"] != IMAGENET:
-        raise SystemExit(f"{arguments.run} was trained on another backbone than Keras's ImageNet MobileNet.")
+        raise SystemExit(f"{arguments.run} has no scores.json: the run is not finished; run its recipe again.")
+    if bundle.backbone_key["weights_sha256"] != IMAGENET_DIGEST:
+        raise SystemExit(f"{arguments.run} was trained with another backbone than Keras's ImageNet MobileNet.")
     bundle.backbone = replace(bundle.backbone, weights="imagenet")
-    made = Path(tempfile.mkdtemp(dir=arguments.assets, prefix=f".{arguments.name}.")) / arguments.name
+    temporary = Path(tempfile.mkdtemp(dir=arguments.assets, prefix=f".{arguments.name}.")) / arguments.name
     try:
-        write_bundle(bundle, made, arguments.run, config)
+        write_bundle(bundle, temporary, arguments.run, config)
         if folder.exists():
             shutil.rmtree(folder)
-        os.replace(made, folder)
+        os.replace(temporary, folder)
     finally:
-        shutil.rmtree(made.parent)
+        shutil.rmtree(temporary.parent)
 
 
 def write_bundle(bundle: Bundle, folder: Path, run: Path, config: Config) -> None:
-    """The bundle with rounded weights, scored as it is then, and its card."""
+    """Writes the bundle with float16 weights, evaluates it, and writes its card."""
     from caption_tx.bundle import load_bundle, save_bundle
 
-    language = bundle.text.language
+    recipe = RECIPES[bundle.text.language]
     save_bundle(bundle, folder, half=True)
-    shipped, rows, scored = load_bundle(folder), [], None
-    for options in SEARCHES[language]:
-        scored = evaluate_bundle(shipped, config, run / "shipped", options, options is SEARCHES[language][-1])
-        scores, text = scored.scores, option_text(options)
-        cells = [f"`{text}`" if text else "greedy", *(f"{scores[metric]:.1f}" for metric in METRICS)]
+    shipped = load_bundle(folder)
+    evaluations = {}
+    for options in recipe.searches:
+        is_best = options is recipe.searches[-1]
+        evaluations[decoding_flags(options)] = evaluate_bundle(shipped, config, run / "shipped", options, is_best)
+    card = model_card(shipped, folder.name, config.training.seed, evaluations)
+    (folder / "README.md").write_text(card, encoding="utf-8")
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    if size > MAX_BYTES:
+        raise SystemExit(f"{folder} has {size:,} bytes, more than {MAX_BYTES:,}.")
+    print(f"{folder}: {size:,} bytes\n{card}")
+
+
+def model_card(bundle: Bundle, name: str, seed: int, evaluations: dict[str, Evaluation]) -> str:
+    """The README.md of a bundle, from its evaluations by decoding flags; the last one has a human baseline."""
+    recipe, settings = RECIPES[bundle.text.language], bundle.captioner.settings
+    rows = []
+    for flags, evaluation in evaluations.items():
+        scores = evaluation.scores
+        cells = [f"`{flags}`" if flags else "greedy", *(f"{scores[metric]:.1f}" for metric in METRICS)]
         cells += [f"{scores.statistics.distinct:,}", f"{scores.statistics.copied:.0%}"]
         rows.append(f"| {' | '.join(cells)} |")
-    values: dict[str, Any] = scored.human_baseline["words"]
-    settings = shipped.captioner.settings
-    card = CARD.format(
-        name=folder.name,
-        language=LANGUAGES[language],
-        options=option_text(SEARCHES[language][-1]),
+    statistics, baseline = evaluation.scores.statistics, evaluation.human_baseline["words"]
+    return CARD.format(
+        name=name,
+        language=recipe.language,
+        options=flags,
         layers=settings.num_layers,
-        width=settings.hidden_dim,
-        weights=shipped.captioner.count_params(),
-        script={"zh": "flickr8k_cn.py", "en": "flickr8k_en.py"}[language],
-        seed=config.training.seed,
-        data=textwrap.fill(DATA.format(captions=CAPTIONS[language], images=scores.statistics.images), 119),
-        images=scores.statistics.images,
-        unit="words of jieba" if language == "zh" else "words",
-        people_bleu4=values["bleu4"],
-        people_cider=values["cider"],
+        hidden_dim=settings.hidden_dim,
+        weights=bundle.captioner.count_params(),
+        script=recipe.script,
+        seed=seed,
+        data=textwrap.fill(DATA.format(captions=recipe.captions, images=statistics.images), 119),
+        images=statistics.images,
+        unit=recipe.unit,
+        human_bleu4=baseline["bleu4"],
+        human_cider=baseline["cider"],
         titles=" | ".join(TITLES),
         rules="---|" * len(TITLES),
         rows="\n".join(rows),
-        words=shipped.tokenizer.vocabulary_size - 4,
-        copied=scores.statistics.copied,
+        words=bundle.tokenizer.vocabulary_size - 4,
+        copied=statistics.copied,
     )
-    (folder / "README.md").write_text(card, encoding="utf-8")
-    size = sum(path.stat().st_size for path in folder.iterdir())
-    if size > MOST_BYTES:
-        raise SystemExit(f"{folder} has {size:,} bytes, more than {MOST_BYTES:,}.")
-    print(f"{folder}: {size:,} bytes\n" + "\n".join(rows))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The trained bundles that ship: small, free of one machine's paths, and captioning photographs."""
+"""The shipped bundles are small, contain no local paths, match their cards and caption photographs."""
 
 import json
 import re
@@ -9,18 +9,18 @@ from caption_tx.assets import SHIPPED_BUNDLES, bundle_folder
 from caption_tx.bundle import load_bundle
 from caption_tx.cli import main
 
-MOST_BYTES = 12_000_000
+MAX_BYTES = 12_000_000
 WEIGHTS = "mobilenet_1_0_224_no_top_to_conv_pw_12.weights.h5"
 CHINESE = re.compile(r"[一-鿿]{3,}")
 CAPTION_FILES = {"flickr8k-zh": "flickr8kzhc.caption.txt", "flickr8k-en": "flickr8kenc.caption.txt"}
-LEAST_CIDER = {"flickr8k-zh": 65, "flickr8k-en": 40}
-"""Well below what their cards say, since a quarter of the images is scored here."""
+MIN_CIDER = {"flickr8k-zh": 65, "flickr8k-en": 40}
+"""Well below the scores on the cards, since only a quarter of the images is scored here."""
 
 
 @pytest.mark.parametrize("name", SHIPPED_BUNDLES)
-def test_it_is_small_and_names_no_path(name):
+def test_bundle_is_small_and_contains_no_local_path(name):
     files = list(bundle_folder(name).iterdir())
-    assert sum(file.stat().st_size for file in files) <= MOST_BYTES
+    assert sum(file.stat().st_size for file in files) <= MAX_BYTES
     config = json.loads((bundle_folder(name) / "config.json").read_text("utf-8"))
     assert config["backbone"]["weights"] == "imagenet"
     for file in files:
@@ -29,17 +29,17 @@ def test_it_is_small_and_names_no_path(name):
 
 
 @pytest.mark.parametrize("name", SHIPPED_BUNDLES)
-def test_its_card_and_its_parts_tell_the_same(name):
+def test_card_matches_the_bundle(name):
     bundle, card = load_bundle(name), (bundle_folder(name) / "README.md").read_text("utf-8")
     assert bundle.text.language == name[-2:] and bundle.facts["val_token_loss"] > 0
     assert f"{bundle.captioner.count_params():,} weights" in card
     assert f"{bundle.tokenizer.vocabulary_size - 4:,} words" in card
-    for part in ("## Data", "## Scores", "## Limits", "## Biases", "not commercial"):
-        assert part in card
+    for text in ("## Training data", "## Scores", "## Limits", "## Biases", "non-commercial"):
+        assert text in card
 
 
 @pytest.mark.parametrize("command", [["caption"], ["explain", "--json"]])
-def test_the_chinese_one_speaks_where_none_is_named(shared, capsys, command):
+def test_chinese_bundle_is_the_default(shared, capsys, command):
     photo = next((shared / "data" / "flickr8k" / "images").iterdir())
     name, *options = command
     assert main([name, str(photo), "--backbone-weights", str(shared / "weights" / WEIGHTS), *options]) == 0
@@ -48,7 +48,7 @@ def test_the_chinese_one_speaks_where_none_is_named(shared, capsys, command):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SHIPPED_BUNDLES)
-def test_it_captions_photographs_that_it_never_saw(shared, name):
+def test_validation_photographs_are_captioned(shared, name):
     from caption_tx.data.corpus.table import captions_by_image, read_corpus
     from caption_tx.evaluation.scores import score
     from caption_tx.inference.captioner import load
@@ -57,7 +57,7 @@ def test_it_captions_photographs_that_it_never_saw(shared, name):
     table = read_corpus(folder / CAPTION_FILES[name])
     references = dict(list(captions_by_image(table, "val", "human").items())[::4])
     captioner = load(name, str(shared / "weights" / WEIGHTS))
-    found = captioner.captions(references, location=str(folder / "images"))
-    captions = {image: best.text for image, (best, *_) in found}
+    results = captioner.captions(references, location=str(folder / "images"))
+    captions = {image: best.text for image, (best, *_) in results}
     scores = score(captions, references, language=name[-2:])
-    assert scores["cider"] > LEAST_CIDER[name] and scores.statistics.distinct > 100
+    assert scores["cider"] > MIN_CIDER[name] and scores.statistics.distinct > 100
