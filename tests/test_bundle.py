@@ -1,4 +1,4 @@
-"""A bundle holds everything, comes back the same in a new process, and says what is damaged."""
+"""A bundle is complete, loads the same in a new process, and names what is damaged."""
 
 import dataclasses
 import hashlib
@@ -69,22 +69,22 @@ np.savez(out, logits=bundle.captioner(inputs), captions=json.dumps(captions))
 """
 
 
-def test_new_process_gives_the_same_logits_and_captions(bundle, folder, inputs, tmp_path, run_python):
+def test_a_new_process_computes_the_same_logits_and_captions(bundle, folder, inputs, tmp_path, run_forked):
     from caption_tx.config import DecodingOptions
 
     np.savez(tmp_path / "inputs.npz", **inputs)
-    process = run_python(RELOAD, folder, tmp_path / "inputs.npz", tmp_path / "out.npz")
+    process = run_forked(RELOAD, folder, tmp_path / "inputs.npz", tmp_path / "out.npz")
     assert process.returncode == 0, process.stderr[-2000:]
     with np.load(tmp_path / "out.npz") as out:
         np.testing.assert_allclose(out["logits"], bundle.captioner(inputs), atol=1e-6)
         captions = json.loads(str(out["captions"]))
-    for found, options in zip(captions, (DecodingOptions(), DecodingOptions(1.0, seed=5)), strict=True):
-        wanted = decode(bundle.captioner, inputs["features"], bundle.tokenizer, options, range(3))
-        assert found == [caption.text for [caption] in wanted]
-        assert any(found)
+    for texts, options in zip(captions, (DecodingOptions(), DecodingOptions(1.0, seed=5)), strict=True):
+        expected = decode(bundle.captioner, inputs["features"], bundle.tokenizer, options, range(3))
+        assert texts == [caption.text for [caption] in expected]
+        assert any(texts)
 
 
-def test_everything_else_comes_back_too(bundle, folder):
+def test_everything_else_is_loaded_too(bundle, folder):
     again = load_bundle(folder)
     assert again.tokenizer.vocabulary == bundle.tokenizer.vocabulary
     assert again.captioner.settings == bundle.captioner.settings
@@ -93,19 +93,19 @@ def test_everything_else_comes_back_too(bundle, folder):
     assert sorted(path.name for path in folder.iterdir()) == sorted([CONFIG, VOCABULARY, WEIGHTS])
 
 
-def test_moved_bundle_still_loads(folder, tmp_path):
+def test_a_moved_bundle_still_loads(folder, tmp_path):
     load_bundle(shutil.move(folder, tmp_path / "elsewhere"))
 
 
 def edit(folder, change):
-    """Rewrites config.json after `change`d the value in place."""
+    """Rewrites config.json after `change` modified its value in place."""
     config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     change(config)
     (folder / CONFIG).write_text(json.dumps(config), encoding="utf-8")
 
 
-def with_digest(folder, name):
-    """Makes the checksum of a changed file right again."""
+def update_checksum(folder, name):
+    """Writes the checksum of a changed file into config.json."""
     edit(
         folder, lambda config: config["files"].update({name: hashlib.sha256((folder / name).read_bytes()).hexdigest()})
     )
@@ -120,17 +120,17 @@ def flip_byte(path):
 def shorten_vocabulary(folder):
     lines = (folder / VOCABULARY).read_text(encoding="utf-8").splitlines()[:-1]
     (folder / VOCABULARY).write_text("\n".join(lines) + "\n", encoding="utf-8")
-    with_digest(folder, VOCABULARY)
+    update_checksum(folder, VOCABULARY)
 
 
-def spoil_vocabulary(folder):
+def damage_vocabulary(folder):
     (folder / VOCABULARY).write_text("[PAD]\n一只\n", encoding="utf-8")
-    with_digest(folder, VOCABULARY)
+    update_checksum(folder, VOCABULARY)
 
 
-def spoil_weights(folder):
+def damage_weights(folder):
     (folder / WEIGHTS).write_bytes(b"not HDF5")
-    with_digest(folder, WEIGHTS)
+    update_checksum(folder, WEIGHTS)
 
 
 DAMAGES = {
@@ -146,37 +146,37 @@ DAMAGES = {
     "a list": (lambda folder: (folder / CONFIG).write_text("[]"), CONFIG),
     "empty object": (lambda folder: (folder / CONFIG).write_text("{}"), CONFIG),
     "newer format": (lambda folder: edit(folder, lambda config: config.update(format=2)), "format 2"),
-    "text is no table": (lambda folder: edit(folder, lambda config: config.update(text="zh")), CONFIG),
-    "files is no table": (lambda folder: edit(folder, lambda config: config.update(files=[1])), CONFIG),
-    "facts is no table": (lambda folder: edit(folder, lambda config: config.update(facts=3)), CONFIG),
+    "text is not a table": (lambda folder: edit(folder, lambda config: config.update(text="zh")), CONFIG),
+    "files is not a table": (lambda folder: edit(folder, lambda config: config.update(files=[1])), CONFIG),
+    "facts is not a table": (lambda folder: edit(folder, lambda config: config.update(facts=3)), CONFIG),
     "unknown setting": (lambda folder: edit(folder, lambda config: config["text"].update(color=1)), CONFIG),
     "unknown size": (lambda folder: edit(folder, lambda config: config["captioner"].update(depth=1)), CONFIG),
     "other size": (lambda folder: edit(folder, lambda config: config["captioner"].update(hidden_dim=24)), CONFIG),
     "other layers": (lambda folder: edit(folder, lambda config: config["captioner"].update(num_layers=4)), CONFIG),
     "shorter vocabulary": (shorten_vocabulary, "12 tokens.*13"),
-    "no vocabulary inside": (spoil_vocabulary, VOCABULARY),
-    "no weights inside": (spoil_weights, "weights"),
+    "no vocabulary inside": (damage_vocabulary, VOCABULARY),
+    "no weights inside": (damage_weights, "weights"),
 }
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_damage_is_a_bundle_error_that_names_the_file(folder, damage):
-    change, named = DAMAGES[damage]
+    change, message = DAMAGES[damage]
     change(folder)
-    with pytest.raises(BundleError, match=named) as caught:
+    with pytest.raises(BundleError, match=message) as raised:
         load_bundle(folder)
-    assert str(folder) in str(caught.value)
+    assert str(folder) in str(raised.value)
 
 
-def test_saving_over_a_bundle_replaces_it_whole(bundle, folder):
-    (folder / "left over.txt").write_text("of the old one")
+def test_saving_over_a_bundle_replaces_the_whole_folder(bundle, folder):
+    (folder / "leftover.txt").write_text("of the old bundle")
     save_bundle(dataclasses.replace(bundle, facts={"val_token_loss": 1.0}), folder)
     assert load_bundle(folder).facts == {"val_token_loss": 1.0}
-    assert not (folder / "left over.txt").exists()
+    assert not (folder / "leftover.txt").exists()
     assert [path.name for path in folder.parent.iterdir()] == ["bundle"]
 
 
-def test_failed_saving_leaves_the_bundle_as_it_was(bundle, folder, monkeypatch):
+def test_a_failed_save_leaves_the_bundle_unchanged(bundle, folder, monkeypatch):
     def fail(*_):
         raise OSError("the disk is full")
 
@@ -186,7 +186,7 @@ def test_failed_saving_leaves_the_bundle_as_it_was(bundle, folder, monkeypatch):
     assert load_bundle(folder).facts == bundle.facts
 
 
-def test_user_dictionary_travels_with_the_bundle(bundle, tmp_path):
+def test_the_user_dictionary_is_in_the_bundle(bundle, tmp_path):
     dictionary = tmp_path / "words.txt"
     dictionary.write_text("小猫咪 1000\n", encoding="utf-8")
     save_bundle(dataclasses.replace(bundle, text=TextConfig(user_dictionary=str(dictionary))), tmp_path / "first")
@@ -195,15 +195,15 @@ def test_user_dictionary_travels_with_the_bundle(bundle, tmp_path):
     again = load_bundle(moved)
     assert (moved / DICTIONARY).is_file()
     assert "小猫咪" in again.segmenter().segment("一只小猫咪在睡觉")
-    save_bundle(again, tmp_path / "third")  # a loaded one can be saved again
+    save_bundle(again, tmp_path / "third")  # a loaded bundle can be saved again
     assert load_bundle(tmp_path / "third").segmenter().segment("小猫咪") == ["小猫咪"]
 
 
-def test_backbone_it_was_trained_on_is_loaded(bundle, folder, backbone):
+def test_the_backbone_of_the_training_is_loaded(bundle, folder, backbone):
     assert load_bundle(folder).load_backbone().key == backbone.key
 
 
-def test_backbone_is_found_where_the_path_is_of_another_machine(bundle, folder, backbone_config, monkeypatch):
+def test_the_backbone_is_found_if_its_path_is_of_another_machine(bundle, folder, backbone_config, monkeypatch):
     edit(folder, lambda config: config["backbone"].update(weights="/another/machine.weights.h5"))
     again = load_bundle(folder)
     assert again.load_backbone(backbone_config.weights).key == bundle.backbone_key
@@ -211,37 +211,37 @@ def test_backbone_is_found_where_the_path_is_of_another_machine(bundle, folder, 
     assert again.load_backbone().key == bundle.backbone_key
 
 
-def test_another_backbone_is_refused_naming_the_difference(folder, tmp_path):
+def test_another_backbone_is_rejected_and_the_difference_named(folder, tmp_path):
     other = keras.applications.MobileNet(input_shape=(32, 32, 3), alpha=0.25, include_top=False, weights=None)
     other.save_weights(tmp_path / "other.weights.h5")
     with pytest.raises(BundleError, match="weights_sha256"):
         load_bundle(folder).load_backbone(str(tmp_path / "other.weights.h5"))
 
 
-def test_half_the_bytes_hold_the_same_weights(bundle, folder, tmp_path):
+def test_float16_weights_are_the_rounded_weights_in_half_the_size(bundle, folder, tmp_path):
     save_bundle(bundle, tmp_path / "half", half=True)
-    halved = load_bundle(tmp_path / "half")
+    half = load_bundle(tmp_path / "half")
     sizes = [(path / WEIGHTS).stat().st_size for path in (folder, tmp_path / "half")]
     count = sum(weight.shape.num_elements() for weight in bundle.captioner.weights)
-    assert sizes[0] - sizes[1] >= 2 * count  # each of them two bytes less
-    for weight, own in zip(halved.captioner.weights, bundle.captioner.weights, strict=True):
+    assert sizes[0] - sizes[1] >= 2 * count  # two bytes less per weight
+    for weight, own in zip(half.captioner.weights, bundle.captioner.weights, strict=True):
         assert weight.dtype == "float32"
         np.testing.assert_array_equal(weight.numpy(), own.numpy().astype(np.float16).astype(np.float32))
 
 
-def test_half_the_bytes_cannot_hold_large_weights(bundle, tmp_path):
+def test_weights_beyond_the_range_of_float16_are_rejected(bundle, tmp_path):
     log_prior = bundle.captioner.token_output.log_prior
     kept = log_prior.numpy()
     log_prior.assign(np.full_like(kept, 7e4))
     try:
-        with pytest.raises(BundleError, match="beyond float16"):
+        with pytest.raises(BundleError, match="exceeds the largest float16"):
             save_bundle(bundle, tmp_path / "half", half=True)
         assert not list(tmp_path.iterdir())
     finally:
         log_prior.assign(kept)
 
 
-def test_a_name_stands_for_a_shipped_bundle_and_a_path_for_a_folder(tmp_path, monkeypatch):
+def test_a_bundle_name_takes_precedence_over_a_folder(tmp_path, monkeypatch):
     shipped = tmp_path / "shipped"
     shipped.mkdir()
     monkeypatch.setattr(assets, "asset", lambda name: shipped / name)
@@ -250,5 +250,5 @@ def test_a_name_stands_for_a_shipped_bundle_and_a_path_for_a_folder(tmp_path, mo
     assert assets.bundle_folder("other") == Path("other")
     for folder in ("./flickr8k-zh", Path("flickr8k-zh")):
         assert assets.bundle_folder(folder) == Path("flickr8k-zh")
-    Path("flickr8k-zh").mkdir()  # as a data set, or a run
+    Path("flickr8k-zh").mkdir()  # such as a dataset or a run
     assert assets.bundle_folder("flickr8k-zh") == shipped / "flickr8k-zh"

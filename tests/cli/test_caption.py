@@ -100,11 +100,11 @@ main(arguments)
 
 @pytest.mark.parametrize(("name", "growing"), [("x.csv", "x.csv"), ("x.parquet", "x.parquet.part.jsonl")])
 def test_killed_run_is_resumed_to_the_same_file(
-    run, run_python, photos, bundle, uninterrupted, tmp_path, name, growing
+    run, run_forked, photos, bundle, uninterrupted, tmp_path, name, growing
 ):
     out = tmp_path / name
     command = ["caption", photos, "--bundle", bundle, "--temperature", "1", "--seed", "3", "--batch-size", "4"]
-    process = run_python(KILLED, 12, *command, "--out", out)
+    process = run_forked(KILLED, 12, *command, "--out", out)
     assert process.returncode == -signal.SIGKILL, process.stderr[-2000:]
     torn = (tmp_path / growing).read_bytes()
     assert not torn.endswith(b"\n")

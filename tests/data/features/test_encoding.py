@@ -280,10 +280,10 @@ encode_images(sorted(os.listdir(images)), images, cache, backbone, options, prog
 
 
 def test_a_killed_run_loses_at_most_a_shard_and_the_next_run_completes(
-    encode, folder, tmp_path, backbone, backbone_config, run_python
+    encode, folder, tmp_path, backbone, backbone_config, run_forked
 ):
     broken = tmp_path / "broken"
-    process = run_python(KILLED, folder, broken, json.dumps(dataclasses.asdict(backbone_config)), 7)
+    process = run_forked(KILLED, folder, broken, json.dumps(dataclasses.asdict(backbone_config)), 7)
     assert process.returncode == -signal.SIGKILL, process.stderr
     after = open_cache(str(broken), backbone.key)
     assert len(after.images) == 4  # of the 7 that were read, those in the complete shard
