@@ -1,4 +1,4 @@
-"""Files that ship with the package, found in a checkout and in an installed wheel alike."""
+"""Find the files that ship with the package, in a checkout and in an installed wheel."""
 
 from __future__ import annotations
 
@@ -9,26 +9,27 @@ from pathlib import Path
 from caption_tx.errors import CaptionTxError
 
 SHIPPED_BUNDLES = ("flickr8k-zh", "flickr8k-en")
-"""Names of the trained bundles among the assets (`experiments/ship_bundle.py` makes them)."""
+"""Names of the trained bundles among the assets. `experiments/ship_bundle.py` makes them."""
 
 
 def asset(name: str) -> Traversable:
-    """The file or folder `name` of the assets.
+    """The file or folder `name` among the assets.
 
     Raises:
-        CaptionTxError: it is not there, so the installation is incomplete.
+        CaptionTxError: it is missing, so the installation is incomplete.
     """
     checkout = Path(__file__).resolve().parent.parent / "assets"
     for folder in (files("caption_tx") / "_assets", checkout):
-        if (found := folder.joinpath(name)).is_file() or found.is_dir():
-            return found
-    raise CaptionTxError(f"The package's asset '{name}' is missing; install caption_tx again.")
+        if (path := folder.joinpath(name)).is_file() or path.is_dir():
+            return path
+    raise CaptionTxError(f"The asset '{name}' of the package is missing; install caption_tx again.")
 
 
 def bundle_folder(bundle: str | Path) -> Path:
-    """The folder of a bundle: of one that ships where `bundle` is its name, else `bundle` itself.
+    """The folder of a bundle: of a shipped one if `bundle` is its name, otherwise `bundle` itself.
 
-    A text that is just such a name never is a folder here; `./flickr8k-zh` and `Path("flickr8k-zh")` are.
+    The name of a shipped bundle takes precedence over a folder. Write `./flickr8k-zh` or `Path("flickr8k-zh")` for
+    the folder.
     """
     if isinstance(bundle, str) and bundle in SHIPPED_BUNDLES:
         return Path(str(asset(bundle)))
