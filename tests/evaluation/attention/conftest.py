@@ -22,7 +22,7 @@ class ColorAttention:
     """
 
     max_length = 40
-    settings = {"feature_shape": (7, 7, 3)}  # noqa: RUF012
+    settings = SimpleNamespace(feature_shape=(7, 7, 3))
 
     def __init__(self, tokenizer, colors):
         self.tokenizer = tokenizer
