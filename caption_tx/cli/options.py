@@ -15,6 +15,7 @@ from caption_tx.config import (
     CorpusConfig,
     DecodingOptions,
     EvaluationOptions,
+    ExplanationOptions,
     ModelConfig,
     TextConfig,
     TrainingConfig,
@@ -31,6 +32,7 @@ SECTIONS: dict[str, type] = {
     "tuning": TuningConfig,
     "decoding": DecodingOptions,
     "evaluation": EvaluationOptions,
+    "explanation": ExplanationOptions,
 }
 """Classes whose fields become options. What the parser returns has one attribute "section.name" for each of them."""
 
@@ -134,10 +136,6 @@ def _list_parser(kind: type) -> Callable[[str], list[Any]]:
             raise argparse.ArgumentTypeError(f"expected values separated by commas, got '{text}'") from None
 
     return parse
-
-
-split_words: Callable[[str], list[str]] = _list_parser(str)
-"""Parses words separated by commas, Western or Chinese."""
 
 
 def add_sources(parser: argparse.ArgumentParser) -> None:

@@ -9,7 +9,15 @@ import os
 import tomllib
 from typing import Any
 
-from caption_tx.config import Config, DecodingOptions, EvaluationOptions, TuningConfig, from_dict, load_config
+from caption_tx.config import (
+    Config,
+    DecodingOptions,
+    EvaluationOptions,
+    ExplanationOptions,
+    TuningConfig,
+    from_dict,
+    load_config,
+)
 from caption_tx.config.fields import settings_of, suggestion
 from caption_tx.errors import ConfigError
 
@@ -87,6 +95,17 @@ def evaluation_options(arguments: argparse.Namespace) -> EvaluationOptions:
         ConfigError: a value is out of range.
     """
     return EvaluationOptions(**given_settings(arguments, "evaluation"))
+
+
+def explanation_options(arguments: argparse.Namespace) -> ExplanationOptions:
+    """The options of `caption-tx explain`.
+
+    Raises:
+        ConfigError: a value is out of range, or options are incompatible.
+    """
+    return ExplanationOptions(
+        **given_settings(arguments, "explanation"), decoding=decoding_options(arguments), out=arguments.out
+    )
 
 
 def tuning_config(arguments: argparse.Namespace) -> TuningConfig:

@@ -1,6 +1,6 @@
 """Every setting and its default, declared once. Loads no TensorFlow."""
 
-from caption_tx.config.attention import POOL_NAMES
+from caption_tx.config.attention import HEATMAP_ALPHA, HEATMAP_CMAP, POOL_NAMES, ExplanationOptions
 from caption_tx.config.backbone import STORAGES, BackboneConfig
 from caption_tx.config.corpus import (
     CAPTION_FORMATS,
@@ -24,6 +24,8 @@ __all__ = [
     "CAPTION_FORMATS",
     "CAPTION_PROBLEMS",
     "COMPRESSIONS",
+    "HEATMAP_ALPHA",
+    "HEATMAP_CMAP",
     "LANGUAGES",
     "MONITORS",
     "NORM_ORDERS",
@@ -38,6 +40,7 @@ __all__ = [
     "CorpusConfig",
     "DecodingOptions",
     "EvaluationOptions",
+    "ExplanationOptions",
     "ModelConfig",
     "Source",
     "TextConfig",

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from itertools import chain, islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from caption_tx.config import DecodingOptions
+from caption_tx.config import ExplanationOptions
 from caption_tx.errors import CaptionTxError, ConfigError
 from caption_tx.figure_files import FIGURE_SUFFIXES, save_figure
 from caption_tx.inference.attention.health import MapHealth, measure_health
 from caption_tx.inference.attention.map_files import write_output
 from caption_tx.inference.attention.maps import AttentionMaps
-from caption_tx.inference.attention.pooling import ALL_HEADS, MapSelection
-from caption_tx.inference.drawing.style import DEFAULT_STYLE, HeatmapStyle
+from caption_tx.inference.attention.pooling import MapSelection
+from caption_tx.inference.drawing.style import HeatmapStyle
 from caption_tx.inference.predictions import printable
 
 if TYPE_CHECKING:
@@ -32,71 +31,35 @@ MAX_IMAGES_PER_PAGE = 500
 """Browsers still open a page with the some 40 MB of this many photographs."""
 
 
-@dataclass(frozen=True)
-class ExplanationOptions:
-    """What to explain and how to show it.
-
-    Attributes:
-        caption: a caption to explain, or None to generate one for each image.
-        rank: which of the generated captions to explain, 0 for the best.
-        decoding: options of the search.
-        merge: words to show as one if adjacent tokens spell them.
-        words_only: leave out the end token and punctuation.
-        selection: layers, heads and pooling.
-        style: the look of the heatmaps.
-        heads_of: index of a word; the figure then shows every layer and head for this word.
-        out: file to write, in a format of `SUFFIXES`, or None.
-        seconds: seconds per word of an animation.
-        page_language: UI language of a page, "zh" or "en"; None for the language of the captions.
-        health: also measure whether the maps are informative.
+def check_output(options: ExplanationOptions) -> None:
+    """Reject an output file that cannot be written.
 
     Raises:
-        ConfigError: the options contradict each other, or the folder of `out` is missing.
+        ConfigError: `options.out` has an unknown suffix or a missing folder, or an option requires another suffix.
     """
+    suffix = _suffix(options)
+    if options.out is not None:
+        if suffix not in SUFFIXES:
+            raise ConfigError(f"The output file must end in one of {', '.join(SUFFIXES)}, got '{options.out}'.")
+        if not options.out.absolute().parent.is_dir():
+            raise ConfigError(f"The output folder '{options.out.absolute().parent}' does not exist; create it first.")
+    if options.heads_of is not None and suffix not in FIGURE_SUFFIXES:
+        raise ConfigError(f"heads_of draws a figure and needs an output file ({', '.join(FIGURE_SUFFIXES)}).")
+    if options.page_language is not None and suffix != PAGE:
+        raise ConfigError(f"page_language needs a page as output file ({PAGE}).")
 
-    caption: str | None = None
-    rank: int = 0
-    decoding: DecodingOptions = field(default_factory=DecodingOptions)
-    merge: tuple[str, ...] = ()
-    words_only: bool = False
-    selection: MapSelection = ALL_HEADS
-    style: HeatmapStyle = DEFAULT_STYLE
-    heads_of: int | None = None
-    out: Path | None = None
-    seconds: float = 1.0
-    page_language: str | None = None
-    health: bool = False
 
-    @property
-    def suffix(self) -> str:
-        """The lowercase suffix of `out`, or an empty string."""
-        return "" if self.out is None else self.out.suffix.lower()
+def _suffix(options: ExplanationOptions) -> str:
+    """The lowercase suffix of `options.out`, or an empty string."""
+    return "" if options.out is None else options.out.suffix.lower()
 
-    def __post_init__(self) -> None:
-        decoding, rank = self.decoding, self.rank
-        if rank < 0:
-            raise ConfigError(f"rank must be 0 (the best caption) or more, got {rank}.")
-        if self.caption is not None and (decoding != DecodingOptions() or rank):
-            raise ConfigError("rank and the options of a search do not apply to a given caption; remove them.")
-        self._check_out()
-        if rank >= max(decoding.beam_width, decoding.samples):
-            raise ConfigError(
-                f"The search finds too few captions for rank {rank}; set beam_width to {rank + 1} or more, or as many "
-                "samples with a temperature."
-            )
-        if rank >= decoding.n_best:
-            object.__setattr__(self, "decoding", replace(decoding, n_best=rank + 1))
 
-    def _check_out(self) -> None:
-        if self.out is not None:
-            if self.suffix not in SUFFIXES:
-                raise ConfigError(f"The output file must end in one of {', '.join(SUFFIXES)}, got '{self.out}'.")
-            if not self.out.absolute().parent.is_dir():
-                raise ConfigError(f"The output folder '{self.out.absolute().parent}' does not exist; create it first.")
-        if self.heads_of is not None and self.suffix not in FIGURE_SUFFIXES:
-            raise ConfigError(f"heads_of draws a figure and needs an output file ({', '.join(FIGURE_SUFFIXES)}).")
-        if self.page_language is not None and self.suffix != PAGE:
-            raise ConfigError(f"page_language needs a page as output file ({PAGE}).")
+def _selection(options: ExplanationOptions) -> MapSelection:
+    return MapSelection(options.layer, options.head, options.pool)
+
+
+def _style(options: ExplanationOptions) -> HeatmapStyle:
+    return HeatmapStyle(options.alpha, options.cmap, not options.scale_per_word, not options.flat)
 
 
 @dataclass(frozen=True)
@@ -135,6 +98,7 @@ def explain_images(
         >>> explain_images(captioner, ["dog.jpg", "cat.jpg"], ExplanationOptions(out=Path("page.html")))
     """
     on_maps, warn = on_maps or (lambda name, maps: None), warn or (lambda text: None)
+    check_output(options)
     if options.out is not None:
         images = _limit_images(images, options)
     _check_selection(captioner, options)
@@ -157,7 +121,7 @@ def explain_images(
     if first is None:
         raise CaptionTxError("None of the images could be explained.")
     all_maps = chain([first], remaining)
-    health = measure_health(all_maps) if options.health or options.suffix == PAGE else None
+    health = measure_health(all_maps) if options.health or _suffix(options) == PAGE else None
     for _ in all_maps:  # without health the maps have not been computed yet
         pass
     if options.out is not None:
@@ -180,7 +144,7 @@ def word_table(name: str, maps: AttentionMaps) -> dict[str, Any]:
 
 def _limit_images(images: Iterable[NamedImage], options: ExplanationOptions) -> list[NamedImage]:
     """The images, readable or not, if the file can show that many."""
-    is_page = options.suffix == PAGE
+    is_page = _suffix(options) == PAGE
     limit = MAX_IMAGES_PER_PAGE if is_page else 1
     limited = list(islice(images, limit + 1))
     if len(limited) > limit:
@@ -196,8 +160,8 @@ def _check_selection(captioner: ImageCaptioner, options: ExplanationOptions) -> 
 
     settings = captioner.bundle.captioner.settings
     shape = (settings.num_layers, settings.num_heads, 1, 1)
-    options.selection.pooled(np.ones((*shape, 1)), np.ones(shape))
-    color_map(options.style)
+    _selection(options).pooled(np.ones((*shape, 1)), np.ones(shape))
+    color_map(_style(options))
 
 
 def _check_words(captioner: ImageCaptioner, options: ExplanationOptions) -> None:
@@ -257,8 +221,8 @@ def _write(
     options: ExplanationOptions, explained: Sequence[AttentionMaps], health: MapHealth | None, problems: Sequence[str]
 ) -> None:
     """Write `options.out` in the format of its suffix."""
-    out, suffix, maps, selection = options.out, options.suffix, explained[0], options.selection
-    style = {name: getattr(options.style, name) for name in ("alpha", "cmap", "common_scale", "smooth")}
+    out, suffix, maps, selection = options.out, _suffix(options), explained[0], _selection(options)
+    style = {name: getattr(_style(options), name) for name in ("alpha", "cmap", "common_scale", "smooth")}
     if suffix in RAW_MAPS:
         write_output(out, maps.to_npz() if suffix == ".npz" else maps.to_json())
     elif suffix == PAGE:
@@ -266,7 +230,7 @@ def _write(
 
         typed, language = options.caption is not None, options.page_language
         page = render_page(
-            explained, selection, options.style, typed=typed, language=language, health=health, problems=problems
+            explained, selection, _style(options), typed=typed, language=language, health=health, problems=problems
         )
         write_output(out, page)
     elif suffix in ANIMATIONS:

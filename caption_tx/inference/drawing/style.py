@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from caption_tx.config import HEATMAP_ALPHA, HEATMAP_CMAP
+
 UNIT = "attention per cell (sum over cells = 1)"
 """Label of the color bar when all maps share one scale and no other unit is given."""
 
@@ -29,8 +31,8 @@ class HeatmapStyle:
         style = HeatmapStyle(alpha=0.5, cmap="viridis")
     """
 
-    alpha: float = 0.72
-    cmap: str = "inferno"
+    alpha: float = HEATMAP_ALPHA
+    cmap: str = HEATMAP_CMAP
     common_scale: bool = True
     smooth: bool = True
     unit: str = UNIT
