@@ -1,10 +1,8 @@
-"""The whole way in one run on rendered scenes, shared by what looks at its results; and on real photographs."""
+"""The whole pipeline on rendered scenes, where several tests share one short training run, and on photographs."""
 
 import dataclasses
 import json
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
@@ -16,10 +14,12 @@ from caption_tx.config import BackboneConfig, Config, CorpusConfig, TextConfig, 
 from caption_tx.data.scenes.corpus import write_scenes
 from caption_tx.data.text.vocabulary import SPECIAL_TOKENS
 
+pytestmark = pytest.mark.usefixtures("loaded_once")
+
 
 @pytest.fixture(scope="module")
 def scene_run(tmp_path_factory):
-    """A short training on a few scenes: (workdir, image folder, lines of the log)."""
+    """Trains briefly on a few scenes; returns (workdir, image folder, log lines)."""
     from caption_tx.training.fit import train
 
     folder = tmp_path_factory.mktemp("scenes")
@@ -36,7 +36,7 @@ def bundle(scene_run):
     return str(scene_run[0] / "bundle")
 
 
-def test_a_run_tells_what_it_does_and_leaves_its_records(scene_run):
+def test_training_logs_its_progress_and_writes_its_records(scene_run):
     workdir, _, lines = scene_run
     text = "\n".join(lines)
     marginal = float(re.search(r"marginal entropy (\d+\.\d+)", text)[1])
@@ -49,12 +49,12 @@ def test_a_run_tells_what_it_does_and_leaves_its_records(scene_run):
     for name in ("config.toml", "curves.png", "samples.txt", "checkpoint.npz", "bundle/vocabulary.txt"):
         assert (workdir / name).stat().st_size > 0
     assert list((workdir / "tensorboard").rglob("events*"))
-    assert not (workdir / "left_out.csv").exists()  # the test split is not trained on, and not left out either
+    assert not (workdir / "left_out.csv").exists()  # unused test images are not reported
 
 
 def test_captions_from_the_command_line(scene_run, bundle, capsys, tmp_path):
     images = scene_run[1]
-    (tmp_path / "bad.jpg").write_bytes(b"no picture")
+    (tmp_path / "bad.jpg").write_bytes(b"not an image")
     names = [str(images / "test-000000.png"), str(tmp_path), str(images / "test-000001.png")]
     assert main(["caption", *names, "--bundle", bundle, "--json"]) == 0
     printed = capsys.readouterr()
@@ -70,15 +70,7 @@ def test_captions_from_the_command_line(scene_run, bundle, capsys, tmp_path):
     assert capsys.readouterr().out.startswith(names[0] + "\t")
 
 
-@pytest.mark.parametrize(("suffix", "magic"), [(".png", b"\x89PNG"), (".svg", b"<?xml"), (".pdf", b"%PDF")])
-def test_figures_from_the_command_line(scene_run, bundle, tmp_path, suffix, magic):
-    out = tmp_path / f"maps{suffix}"
-    image = str(scene_run[1] / "test-000000.png")
-    assert main(["explain", image, "--bundle", bundle, "--caption", "一个红色的圆形", "--out", str(out)]) == 0
-    assert out.read_bytes().startswith(magic)
-
-
-def test_raw_maps_from_the_command_line_and_from_python(scene_run, bundle, tmp_path):
+def test_attention_maps_from_the_command_line_and_from_python(scene_run, bundle, tmp_path):
     import caption_tx
     from caption_tx.inference.attention.maps import AttentionMaps
 
@@ -92,36 +84,38 @@ def test_raw_maps_from_the_command_line_and_from_python(scene_run, bundle, tmp_p
     np.testing.assert_allclose(maps.scores, expected.scores, atol=1e-6)
     np.testing.assert_allclose(maps.scores.sum(axis=(3, 4)), 1, atol=1e-5)
     assert maps.words[-1] == "[END]"
-    assert any(word.endswith("(?)") for word in maps.titles)  # 龘 is no word of the scenes
+    assert any(word.endswith("(?)") for word in maps.titles)  # 龘 is out of vocabulary
 
     caption = captioner.caption(image, temperature=0.5, seed=1)
-    own = captioner.explain(image, caption)
-    np.testing.assert_allclose(own.log_probabilities, caption.log_probabilities, atol=1e-4)
-    assert own.figure(layer=-1, head=0).axes
+    sampled = captioner.explain(image, caption)
+    np.testing.assert_allclose(sampled.log_probabilities, caption.log_probabilities, atol=1e-4)
+    assert sampled.figure(layer=-1, head=0).axes
+    figure = tmp_path / "maps.png"
+    assert main(["explain", image, "--bundle", bundle, "--caption", "一个红色的圆形", "--out", str(figure)]) == 0
+    assert figure.read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize("cut", [{}, {"top_k": 8, "top_p": 0.9}], ids=["free", "cut"])
-def test_a_trained_model_samples_the_same_captions_in_any_batch(scene_run, bundle, cut):
-    """A captioner that was trained, real features, and the content of the images as their seeds."""
+def test_a_trained_model_samples_the_same_captions_in_any_batch(scene_run, bundle):
+    """Real features, trained weights, and seeds that depend on the content of the images."""
     import caption_tx
     from caption_tx.config import DecodingOptions
 
-    captioner, images = caption_tx.load(bundle), sorted(scene_run[1].glob("*.png"))
-    options = DecodingOptions(temperature=1.0, seed=4, **cut)
+    captioner, images = caption_tx.load(bundle), sorted(scene_run[1].glob("*.png"))[:40]
+    options = DecodingOptions(temperature=1.0, seed=4, top_k=8, top_p=0.9)
 
-    def run(images, size):
-        return {name: caption.token_ids for name, [caption] in captioner.captions(images, options, size)}
+    def sample(images, batch_size):
+        return {name: caption.token_ids for name, [caption] in captioner.captions(images, options, batch_size)}
 
-    wanted = run(images, 64)
-    assert len(wanted) == 116
-    assert len(set(wanted.values())) > 30
-    assert run(images[::-1], 7) == wanted
-    assert run(images[:12], 1) == {str(image): wanted[str(image)] for image in images[:12]}
+    expected = sample(images, 64)
+    assert len(expected) == 40
+    assert len(set(expected.values())) > 20
+    assert sample(images[::-1], 7) == expected
+    assert sample(images[:5], 1) == {str(image): expected[str(image)] for image in images[:5]}
 
 
-def test_searches_from_the_command_line(scene_run, bundle, capsys):
+def test_search_options_from_the_command_line(scene_run, bundle, capsys):
     image = str(scene_run[1] / "test-000000.png")
-    search = ["--beam-width", "3", "--n-best", "2", "--prefix", "一个", "--force-words", "红色", "--json"]
+    search = ["--beam-width", "2", "--n-best", "2", "--prefix", "一个", "--force-words", "红色", "--json"]
     assert main(["caption", image, "--bundle", bundle, *search]) == 0
     first, second = json.loads(capsys.readouterr().out)
     assert (first["rank"], second["rank"]) == (0, 1)
@@ -142,10 +136,7 @@ def test_searches_from_the_command_line(scene_run, bundle, capsys):
         (["caption", "{image}", "--bundle", "nowhere"], "nowhere"),
         (["caption", "{image}", "--bundle", "{bundle}", "--temperature", "-1"], "temperature"),
         (["caption", "{image}", "--bundle", "{bundle}", "--max-length", "4000"], "max_length"),
-        (["explain", "{image}", "--bundle", "{bundle}", "--out", "maps.bmp"], "maps.bmp"),
-        (["explain", "{image}", "--bundle", "{bundle}", "--out", "no/such/maps.png"], "no/such"),
         (["explain", "{image}", "--bundle", "{bundle}", "--caption", "。", "--out", "maps.png"], "no words"),
-        (["explain", "{image}", "--bundle", "{bundle}", "--layer", "9", "--out", "maps.png"], "layer"),
         (["train", "nowhere.csv", "--images", ".", "--workdir", "run"], "nowhere.csv"),
         (["train", "--images", ".", "--workdir", "run"], "caption source"),
         (["train", "a.csv", "--images", "nowhere", "--workdir", "run"], "nowhere"),
@@ -157,7 +148,7 @@ def test_searches_from_the_command_line(scene_run, bundle, capsys):
         (["corpus", "nowhere.csv"], "nowhere.csv"),
     ],
 )
-def test_a_bad_request_is_one_plain_line_and_exit_code_1(
+def test_an_invalid_request_is_one_line_and_exit_code_1(
     scene_run, bundle, arguments, message, capsys, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
@@ -173,38 +164,37 @@ def test_a_bad_request_is_one_plain_line_and_exit_code_1(
 def test_corpus_and_features_from_the_command_line(scene_run, capsys, tmp_path):
     captions = str(scene_run[1].parent / "captions.tsv")
     assert main(["corpus", captions, "--json"]) == 0
-    description = json.loads(capsys.readouterr().out)
-    assert (description["images"], description["captions"]) == (116, 464)
+    statistics = json.loads(capsys.readouterr().out)
+    assert (statistics["images"], statistics["captions"]) == (116, 464)
     encode = ["features", captions, "--images", str(scene_run[1]), "--cache", str(tmp_path / "cache")]
     small = ["--backbone-weights", "scenes", "--alpha", "0.25"]
     assert main([*encode, *small]) == 0
-    assert capsys.readouterr().out.startswith("116 images")
+    assert "116 images" in capsys.readouterr().out
     assert main([*encode, *small, "--image-size", "96"]) == 1
-    assert "image_size is 224, wanted 96" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "image_size" in error and "224" in error and "96" in error
 
 
-@pytest.mark.parametrize("command", ["", "demo", "corpus", "features", "train", "caption", "explain"])
-def test_help_says_something_without_loading_tensorflow(command):
-    code = (
-        "import sys; from caption_tx.cli import main\n"
-        f"try: main({[command, '--help'] if command else ['--help']!r})\n"
-        "except SystemExit as stop: print(stop.code)\n"
-        "print([name for name in ('tensorflow', 'keras', 'pandas', 'matplotlib') if name in sys.modules])"
-    )
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert out.startswith("usage: caption-tx")
-    assert out.endswith("0\n[]\n")
-
-
-def test_wrong_usage_is_exit_code_2(capsys):
-    with pytest.raises(SystemExit) as stop:
-        main(["caption"])
-    assert stop.value.code == 2
-    assert "usage" in capsys.readouterr().err
+def test_help_of_every_command_loads_no_heavy_package(run_python):
+    process = run_python("""
+import contextlib, io, sys
+from caption_tx.cli import main
+for command in ([], ["demo"], ["corpus"], ["features"], ["train"], ["tune"], ["caption"], ["evaluate"], ["explain"]):
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        try:
+            main([*command, "--help"])
+        except SystemExit as stop:
+            assert stop.code == 0
+    assert printed.getvalue().startswith("usage: caption-tx"), command
+heavy = [name for name in ("tensorflow", "keras", "pandas", "matplotlib") if name in sys.modules]
+assert not heavy, heavy
+""")
+    assert process.returncode == 0, process.stderr
 
 
 @pytest.mark.slow
-def test_120_real_photographs_with_chinese_captions(shared, tmp_path):
+def test_photographs_with_chinese_captions(shared, tmp_path):
     from caption_tx import load
     from caption_tx.data.corpus.table import read_corpus
     from caption_tx.training.fit import train
@@ -236,17 +226,26 @@ def test_120_real_photographs_with_chinese_captions(shared, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_demo_names_what_is_in_scenes_it_never_saw(tmp_path, monkeypatch):
-    monkeypatch.setattr(demo, "COUNTS", {"train": 1000, "val": 40, "test": 100})
+def test_the_demo_captions_and_grounds_unseen_scenes(tmp_path, monkeypatch):
+    """A smaller demo in English; `.ci/run` requires 90% exact captions of the full one in Chinese."""
+
+    def config_without_samples(files, language):
+        training = dataclasses.replace(full_config(files, language).training, sample_count=0, tensorboard=False)
+        return dataclasses.replace(full_config(files, language), training=training)
+
+    full_config = demo.demo_config
+    monkeypatch.setattr(demo, "demo_config", config_without_samples)
     lines: list[str] = []
-    result = demo.run_demo(tmp_path, "en", log=lines.append)
-    assert result.scenes == 100
-    assert result.exact >= 0.9
+    result = demo.run_demo(tmp_path, "en", log=lines.append, counts={"train": 400, "val": 40, "test": 60})
+    assert result.scenes == 60
+    assert result.exact >= 0.7  # 0.85 when written
     assert lines.count(result.grounding.summary()) == 1
     shape = result.grounding.best("shape")
-    [blind] = [each for each in result.grounding.classes if each.name == "shape"]
+    [baseline] = [item for item in result.grounding.classes if item.name == "shape"]
     assert shape.pointing.low >= 0.85
-    assert blind.center.high < 0.35
+    assert baseline.center.high < 0.35
     assert shape.mass_ratio.low >= 3
     assert shape.shuffled_pointing.high < 0.5
     assert all(path.stat().st_size > 10_000 for path in result.heatmaps)
+    assert re.search(r"held-out scenes \(\d+\.\d%\)", "\n".join(lines))  # `.ci/run` reads these two lines
+    assert any(re.match(r"\n\[ *\d+ s\] Done", line) for line in lines)
