@@ -29,7 +29,7 @@ class TextConfig:
     drop_words_with_digits: bool = setting(False, "remove words that contain digits")
     max_vocabulary_size: int = setting(20_000, "maximum number of tokens in the vocabulary", bounds=Bounds(minimum=5))
     min_frequency: int = setting(
-        4, "rarer words are out of vocabulary", flag="--min-frequency", metavar="N", bounds=POSITIVE
+        4, "words seen fewer than N times are out of vocabulary", flag="--min-frequency", metavar="N", bounds=POSITIVE
     )
     word_vectors: str | None = setting(
         None,
