@@ -75,7 +75,9 @@ def test_every_relative_link_leads_somewhere(path):
             assert anchor in anchors(linked), f"{name_of(path)} links to {target}; headings: {sorted(anchors(linked))}"
 
 
-@pytest.mark.parametrize(("path", "arguments"), ALL_COMMANDS, ids=lambda value: value if isinstance(value, str) else " ".join(value)[:80])
+@pytest.mark.parametrize(
+    ("path", "arguments"), ALL_COMMANDS, ids=lambda value: value if isinstance(value, str) else " ".join(value)[:80]
+)
 def test_every_command_line_parses(path, arguments):
     try:
         make_parser().parse_args(arguments)
