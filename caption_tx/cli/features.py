@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Encodes images, or merges what several processes encoded."""
     config = resolve_config(arguments)
     require_images(config)
-    share = parse_shard(arguments.shard)
+    rank, world_size = parse_shard(arguments.shard)
     if arguments.merge and arguments.shard:
         raise ConfigError("--merge follows the encoding of all parts; leave out --shard.")
     if arguments.ray:
@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace) -> None:
     elif arguments.merge:
         cache = merge_corpus(config, arguments.cache, echo)
     else:
-        cache = encode_corpus(config, arguments.cache, echo, *share, arguments.refresh)
+        cache = encode_corpus(config, arguments.cache, echo, rank, world_size, arguments.refresh)
     echo(f"{cache.folder} contains {len(cache.images):,} images; {len(cache.failed):,} could not be read.")
     if cache.failed and not cache.images:
         raise CaptionTxError("None of the images could be read; check --images.")
