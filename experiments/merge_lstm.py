@@ -34,7 +34,7 @@ from typing import Any
 import keras
 import numpy as np
 from keras import ops
-from recurrent import fit, parser_of, prepare, report
+from recurrent import fit, make_parser, prepare, report
 
 from caption_tx.config import BackboneConfig
 from caption_tx.data.text.word_vectors import WordVectors, read_word_vectors
@@ -45,9 +45,9 @@ WIDTH = 256
 
 @dataclass(frozen=True)
 class Preset:
-    """A published baseline. `vectors` is the width of frozen word vectors; 0 for a learned embedding of `WIDTH`."""
+    """A published baseline. `vectors` is the size of its frozen word vectors; 0 means a learned embedding."""
 
-    stands_for: str
+    description: str
     backbone: BackboneConfig
     lstm_layers: int = 1
     vectors: int = 0
@@ -55,16 +55,17 @@ class Preset:
 
 
 class MergeCaptioner(keras.Model):
-    """Logits of the next word from the sum of an encoded image and encoded words (Tanti et al. 2018, "merge").
+    """Predicts the next word from the sum of the encoded image and the encoded words (Tanti et al. 2018, "merge").
 
-    The LSTM never sees the image. One pass over a whole caption gives what the usual training on every prefix
-    apart gives, since the LSTM of a prefix is that of the caption up to there.
+    The LSTM never sees the image. One pass over a caption is equivalent to the usual training on each prefix, because
+    the LSTM state of a prefix is the state of the caption at that position.
 
     Args:
-        vocabulary_size: V. channels: C of the pooled features.
-        width: of the image, of the LSTM, of their sum and of the layer behind it.
-        lstm_layers: LSTMs on top of each other.
-        embeddings: (V, E) word vectors that stay as they are; without them, `embedding_dim` values are learned.
+        vocabulary_size: V.
+        channels: C of the pooled features.
+        width: of the image, the LSTM, their sum and the hidden layer.
+        lstm_layers: number of stacked LSTMs.
+        embeddings: (V, E) frozen word vectors; without them, an embedding of `embedding_dim` is learned.
     """
 
     def __init__(
@@ -98,68 +99,70 @@ class MergeCaptioner(keras.Model):
         return self.output_layer(self.hidden(image[:, None] + words))
 
     def begin(self, features: Any) -> list[Any]:
-        """(B, C) -> the encoded image, and the two states of every LSTM."""
+        """(B, C) -> the encoded image and the two states of every LSTM."""
         image = self.image(features)
         return [image, *(ops.zeros_like(image) for _ in range(2 * len(self.lstms)))]
 
     def step(self, token_ids: Any, state: list[Any]) -> tuple[Any, list[Any]]:
-        """int (B,) -> logits (B, V) and the state after them."""
-        image, words, after = state[0], self.embedding(token_ids), []
-        for number, lstm in enumerate(self.lstms):
-            words, new = lstm.cell(words, state[1 + 2 * number : 3 + 2 * number])
-            after += new
-        return self.output_layer(self.hidden(image + words)), [image, *after]
+        """int (B,) -> logits (B, V) and the new state."""
+        image, words, states = state[0], self.embedding(token_ids), []
+        for index, lstm in enumerate(self.lstms):
+            words, new = lstm.cell(words, state[1 + 2 * index : 3 + 2 * index])
+            states += new
+        return self.output_layer(self.hidden(image + words)), [image, *states]
 
 
 PRESETS = {
-    "mobilenet": Preset("what runs without a download: MobileNet's pooled features", BackboneConfig()),
+    "mobilenet": Preset("no published model: MobileNet's pooled features, which need no download", BackboneConfig()),
     "vgg16": Preset(
-        "the merge captioner of tutorials (Brownlee 2017, after Tanti et al. 2017): VGG16's 4096 values before the "
+        "the merge captioner of tutorials (Brownlee 2017, after Tanti et al. 2017): 4096 values of VGG16 before its "
         "classifier, learned embedding",
         BackboneConfig("VGG16", feature_layer="fc2"),
     ),
     "resnet50": Preset(
-        "ResNet50's 2048 pooled values, four LSTM layers, 300-d word vectors that stay as they are",
+        "ResNet50's 2048 pooled values, four LSTM layers, frozen 300-d word vectors",
         BackboneConfig("ResNet50", feature_layer="avg_pool"),
         lstm_layers=4,
         vectors=300,
     ),
     "inceptionv3": Preset(
-        "InceptionV3's 2048 pooled values, 200-d GloVe vectors that stay as they are, words seen at least 10 times",
+        "InceptionV3's 2048 pooled values, frozen 200-d GloVe vectors, words seen at least 10 times",
         BackboneConfig("InceptionV3", feature_layer="avg_pool"),
         vectors=200,
         min_frequency=10,
     ),
 }
-"""Words seen fewer than `min_frequency` times are unknown; 4 where nothing is known, as in the package."""
+"""Presets whose paper states no minimum word frequency use 4, the default of caption_tx."""
 
 
-def fill(vectors: WordVectors, seed: int) -> np.ndarray:
-    """The vectors (V, E), with random ones of their size where the file has none: marks must differ too."""
-    size = float(np.sqrt(np.mean(np.square(vectors.matrix[vectors.has_vector]))))
-    random = np.random.default_rng(seed).normal(0, size, vectors.matrix.shape)
+def fill_missing(vectors: WordVectors, seed: int) -> np.ndarray:
+    """The vectors (V, E), with random ones of the same scale for words and special tokens that the file lacks."""
+    scale = float(np.sqrt(np.mean(np.square(vectors.matrix[vectors.has_vector]))))
+    random = np.random.default_rng(seed).normal(0, scale, vectors.matrix.shape)
     return np.where(vectors.has_vector[:, None], vectors.matrix, random).astype(np.float32)
 
 
 def main() -> None:
-    parser = parser_of(__doc__, epochs=20)
+    parser = make_parser(__doc__, epochs=20)
     parser.add_argument("--preset", choices=tuple(PRESETS), default="mobilenet")
-    parser.add_argument("--features", choices=("mobilenet",), help="instead of those of the preset's own backbone")
+    parser.add_argument("--features", choices=("mobilenet",), help="instead of the features of the preset's backbone")
     parser.add_argument("--word-vectors", metavar="FILE", help="word2vec, GloVe or fastText text file")
     arguments = parser.parse_args()
     preset = PRESETS[arguments.preset]
     backbone = BackboneConfig() if arguments.features else preset.backbone
     data, log = prepare(arguments, backbone, preset.min_frequency)
-    log(f"Preset {arguments.preset}: {preset.stands_for}.")
+    log(f"Preset {arguments.preset}: {preset.description}.")
     embeddings = None
     if arguments.word_vectors is not None:
         if not preset.vectors:
-            raise ConfigError(f"Preset {arguments.preset} learns its embedding; leave out --word-vectors.")
+            raise ConfigError(f"Preset {arguments.preset} learns its embedding; remove --word-vectors.")
         vectors = read_word_vectors(arguments.word_vectors, data.tokenizer.vocabulary)
         log(vectors.summary(data.prepared.label_counts))
-        embeddings = fill(vectors, arguments.seed)
+        embeddings = fill_missing(vectors, arguments.seed)
     elif preset.vectors:
-        log(f"Without --word-vectors, an embedding of {preset.vectors} is learned in place of the preset's vectors.")
+        log(
+            f"No --word-vectors: learning an embedding of size {preset.vectors} instead of the preset's frozen vectors."
+        )
     model = MergeCaptioner(
         data.tokenizer.vocabulary_size,
         data.channels,

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +20,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import keras
 import numpy as np
 import tensorflow as tf
+from flickr8k import CAPTION_FILES, make_log
 
 from caption_tx.config import BackboneConfig, Config, CorpusConfig, TextConfig
 from caption_tx.data.batches.packing import PackedCaptions
@@ -35,25 +35,23 @@ from caption_tx.files import write_atomically
 from caption_tx.training.objective import MaskedLoss, TokenAccuracy, TokenLoss
 
 BATCH_SIZE = 128
-"""Captions a step."""
+"""Captions per step."""
 
 WINDOW_BATCHES = 16
-"""Batches that are cut from one window of captions sorted by length, so that little is padding."""
+"""Batches taken from one window of captions sorted by length, to reduce padding."""
 
 LENGTH_PENALTY = 0.7
-"""Captions are ranked by log-probability / length ** this, as those of the package are."""
+"""Captions are ranked by log-probability / length**LENGTH_PENALTY, as in caption_tx."""
 
-LONGEST = 30
-"""Tokens of a caption, the end mark included, at which a search stops."""
-
-CAPTION_FILES = {"zh": "flickr8kzhc.caption.txt", "en": "flickr8kenc.caption.txt"}
+MAX_LENGTH = 30
+"""Maximum number of tokens in a caption, including the end token."""
 
 Log = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Data:
-    """A corpus ready for a recurrent captioner: packed captions, (C,) features of every image, references."""
+    """A corpus for a recurrent captioner: packed captions, features (C,) of every image, and references."""
 
     prepared: TrainingData
     features: dict[str, np.ndarray]
@@ -70,31 +68,31 @@ class Data:
 
 
 def pool_features(cache: FeatureCache, names: Sequence[str]) -> dict[str, np.ndarray]:
-    """The mean of each image's features over the grid, float32 (C,)."""
-    wanted, pooled = set(names), {}
-    for held in cache.shards.values():
-        chosen = [name for name in held if name in wanted]
-        if chosen:
-            pooled |= zip(chosen, np.asarray(dequantize(cache.load(chosen))).mean(axis=(1, 2)), strict=True)
+    """The mean of each image's features over the grid, float32 (C,), by name."""
+    requested, pooled = set(names), {}
+    for shard_names in cache.shards.values():
+        loaded = [name for name in shard_names if name in requested]
+        if loaded:
+            pooled |= zip(loaded, np.asarray(dequantize(cache.load(loaded))).mean(axis=(1, 2)), strict=True)
     return pooled
 
 
 def load_data(config: Config, cache_folder: str, log: Log) -> Data:
-    """Reads the corpus, encodes what the cache does not hold yet, and tokenizes as `caption-tx train` does."""
+    """Reads the corpus, encodes images that are not in the cache, and tokenizes like `caption-tx train`."""
     table = read_table(config.corpus)
     cache = encode_splits(config, cache_folder, Backbone(config.backbone), table, TRAINING_SPLITS, log)
     words = segment_corpus(table, Segmenter(config.text), cache.failed)
     prepared = tokenize_corpus(config, words, log)
     references = captions_by_image(table, "val", "human")
     features = pool_features(cache, list(words.table["image"].unique()))
-    return Data(prepared, features, {name: found for name, found in references.items() if name in features})
+    return Data(prepared, features, {name: texts for name, texts in references.items() if name in features})
 
 
 class CaptionRows(keras.utils.PyDataset):
-    """Batches with one caption a row, cut from packed captions.
+    """Batches with one caption per row, from packed captions.
 
-    Each is ({"features": (B, C), "token_ids": (B, T)}, labels (B, T), sample_weight (B, T)). Padding and unknown
-    words weigh nothing. With a `seed` every epoch has an order of its own; without one, captions come by length.
+    A batch is ({"features": (B, C), "token_ids": (B, T)}, labels (B, T), sample_weight (B, T)). Padding and unknown
+    words have weight 0. With a `seed`, every epoch has its own order; without, captions are sorted by length.
     """
 
     def __init__(
@@ -121,16 +119,16 @@ class CaptionRows(keras.utils.PyDataset):
         batches = [
             part for rows in windows for part in np.split(rows, range(self.batch_size, len(rows), self.batch_size))
         ]
-        self.batches = [batches[place] for place in self.random.permutation(len(batches))]
+        self.batches = [batches[index] for index in self.random.permutation(len(batches))]
 
     def __getitem__(self, index: int) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
         rows = self.batches[index]
         tokens = np.zeros((len(rows), self.lengths[rows].max()), np.int32)
-        for place, row in enumerate(rows):
-            tokens[place, : self.lengths[row]] = self.packed.tokens[row]
+        for batch_row, row in enumerate(rows):
+            tokens[batch_row, : self.lengths[row]] = self.packed.tokens[row]
         labels = tokens[:, 1:]
-        counted = (labels != Tokenizer.pad_token_id) & (labels != Tokenizer.unk_token_id)
-        weights = counted * self.packed.weights[rows][:, None]
+        is_known = (labels != Tokenizer.pad_token_id) & (labels != Tokenizer.unk_token_id)
+        weights = is_known * self.packed.weights[rows][:, None]
         inputs = {"features": self.features[self.image_of[rows]], "token_ids": tokens[:, :-1]}
         return inputs, labels, weights.astype(np.float32)
 
@@ -142,7 +140,7 @@ def fit(
     arguments: argparse.Namespace,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> keras.callbacks.History:
-    """Keras `fit` until the validation loss (nats per known token) has not fallen for `patience` epochs.
+    """Trains with Keras `fit` until the validation loss (nats per known token) stops falling for `patience` epochs.
 
     The model then has the weights of its best epoch.
     """
@@ -161,29 +159,31 @@ def fit(
     )
 
 
-def search(model: Any, features: np.ndarray, beam_width: int, longest: int = LONGEST) -> list[list[int]]:
-    """The token_ids of a caption for each of the features (B, C), without start and end mark.
+def search(model: Any, features: np.ndarray, beam_width: int, max_length: int = MAX_LENGTH) -> list[list[int]]:
+    """Beam search: the token_ids of a caption for each row of features (B, C), without start and end tokens.
 
-    Greedy with a `beam_width` of 1. An image is done when as many of its captions have ended as the beam is wide;
-    the one with the highest log-probability / length ** `LENGTH_PENALTY` is taken.
+    A `beam_width` of 1 is greedy search. An image is finished when `beam_width` of its captions have ended; the one
+    with the highest log-probability / length**LENGTH_PENALTY is returned.
     """
     images, width = len(features), beam_width
     state = list(model.begin(np.repeat(features, width, axis=0)))
     tokens = np.full((images, width, 1), Tokenizer.start_token_id)
-    scores = np.where(np.arange(width) == 0, 0.0, -np.inf) * np.ones((images, 1))  # all start alike, so one counts
+    scores = np.where(np.arange(width) == 0, 0.0, -np.inf) * np.ones(
+        (images, 1)
+    )  # all beams are equal at first, so only one counts
     best, best_score = [[] for _ in range(images)], np.full(images, -np.inf)
     ended = np.zeros(images, int)
     step = tf.function(model.step, reduce_retracing=True)
-    for length in range(1, longest + 1):
+    for length in range(1, max_length + 1):
         logits, state = step(tf.constant(tokens[:, :, -1].reshape(-1), tf.int32), state)
-        log_probabilities = np.array(tf.nn.log_softmax(logits)).reshape(images, width, -1)
-        log_probabilities[..., list(Tokenizer.suppress_tokens)] = -np.inf
-        size = log_probabilities.shape[-1]
-        candidates = (scores[..., None] + log_probabilities).reshape(images, -1)
-        # Twice as many as go on: at most `width` of them end here.
-        chosen = np.argsort(-candidates, axis=1, kind="stable")[:, : 2 * width]
-        values = np.take_along_axis(candidates, chosen, axis=1)
-        parents, words = chosen // size, chosen % size
+        log_probs = np.array(tf.nn.log_softmax(logits)).reshape(images, width, -1)
+        log_probs[..., list(Tokenizer.suppress_tokens)] = -np.inf
+        vocabulary_size = log_probs.shape[-1]
+        candidates = (scores[..., None] + log_probs).reshape(images, -1)
+        # Twice the beam width, because at most `width` of them end here.
+        best_candidates = np.argsort(-candidates, axis=1, kind="stable")[:, : 2 * width]
+        values = np.take_along_axis(candidates, best_candidates, axis=1)
+        parents, words = best_candidates // vocabulary_size, best_candidates % vocabulary_size
         ends = words == Tokenizer.end_token_id
         for image, rank in np.argwhere(ends[:, :width] & np.isfinite(values[:, :width])):
             score = values[image, rank] / length**LENGTH_PENALTY
@@ -192,53 +192,53 @@ def search(model: Any, features: np.ndarray, beam_width: int, longest: int = LON
             ended[image] += 1
         if (ended >= width).all():
             break
-        going = np.argsort(ends, axis=1, kind="stable")[:, :width]
-        scores, parents, words = (np.take_along_axis(part, going, axis=1) for part in (values, parents, words))
+        continued = np.argsort(ends, axis=1, kind="stable")[:, :width]
+        scores, parents, words = (np.take_along_axis(part, continued, axis=1) for part in (values, parents, words))
         tokens = np.concatenate([np.take_along_axis(tokens, parents[..., None], axis=1), words[..., None]], axis=2)
         rows = tf.constant((np.arange(images)[:, None] * width + parents).reshape(-1))
         state = [tf.gather(part, rows) for part in state]
-    for image in np.flatnonzero(ended == 0):  # cut at the limit
+    for image in np.flatnonzero(ended == 0):  # truncated at the length limit
         best[image] = tokens[image, 0, 1:].tolist()
     return best
 
 
 def caption_all(model: Any, data: Data, names: Sequence[str], beam_width: int, batch_size: int = 250) -> dict[str, str]:
-    """Captions of images by name."""
+    """Captions of the named images, by name."""
     captions = {}
     for start in range(0, len(names), batch_size):
         part = names[start : start + batch_size]
-        found = search(model, np.stack([data.features[name] for name in part]), beam_width)
-        captions |= {name: data.tokenizer.detokenize(ids) for name, ids in zip(part, found, strict=True)}
+        token_lists = search(model, np.stack([data.features[name] for name in part]), beam_width)
+        captions |= {name: data.tokenizer.detokenize(ids) for name, ids in zip(part, token_lists, strict=True)}
     return captions
 
 
 def report(model: Any, data: Data, language: str, workdir: Path, log: Log) -> None:
-    """Captions the validation split greedily and with a beam of 3, keeps captions and weights, prints the scores."""
+    """Captions the validation split with greedy search and beam 3, saves captions and weights, and logs the scores."""
     model.save_weights(workdir / "model.weights.h5")
-    names, found = list(data.references), {}
+    names, results = list(data.references), {}
     for title, width in (("greedy", 1), ("beam 3", 3)):
-        found[title] = captions = caption_all(model, data, names, width)
+        results[title] = captions = caption_all(model, data, names, width)
         path = workdir / f"predictions-{title.replace(' ', '-')}.jsonl"
         lines = [json.dumps({"image": name, "caption": captions[name]}, ensure_ascii=False) for name in names]
         write_atomically(path, "".join(f"{line}\n" for line in lines))
         log(f"{title}: {len(names):,} captions in {path}.")
     from caption_tx.evaluation.scores import score
 
-    for title, captions in found.items():
+    for title, captions in results.items():
         scores = score(captions, data.references, language)
         for unit, row in scores.rows.items():
             figures = ", ".join(f"{metric} {value.value:.1f}" for metric, value in row.items())
             log(f"{title}, {unit}: {figures}; {scores.statistics.distinct} distinct captions.")
 
 
-def parser_of(doc: str | None, epochs: int) -> argparse.ArgumentParser:
-    """The options that both baselines have."""
+def make_parser(doc: str | None, epochs: int) -> argparse.ArgumentParser:
+    """A parser with the options of both baselines."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--workdir", type=Path, required=True)
     parser.add_argument("--language", choices=tuple(CAPTION_FILES), default="zh")
     parser.add_argument("--backbone-weights", default="imagenet")
-    parser.add_argument("--cache", help="feature cache to use or make; default: in the workdir")
+    parser.add_argument("--cache", help="feature cache to use or create (default: in the workdir)")
     parser.add_argument("--epochs", type=int, default=epochs)
     parser.add_argument("--patience", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
@@ -246,12 +246,8 @@ def parser_of(doc: str | None, epochs: int) -> argparse.ArgumentParser:
 
 
 def prepare(arguments: argparse.Namespace, backbone: BackboneConfig, min_frequency: int = 4) -> tuple[Data, Log]:
-    """The data of a run and a log with the time since its start."""
-    start = time.perf_counter()
-
-    def log(text: str) -> None:
-        print(f"[{time.perf_counter() - start:6.0f} s] {text}", flush=True)
-
+    """The data of a run, and a log with the time since its start."""
+    log = make_log()
     arguments.workdir.mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(arguments.seed)
     config = Config(

@@ -33,33 +33,35 @@ import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
-from recurrent import BATCH_SIZE, fit, parser_of, prepare, report
+from recurrent import BATCH_SIZE, fit, make_parser, prepare, report
 
 from caption_tx.config import BackboneConfig
 
 
 class ShowTell(keras.Model):
-    """An LSTM that gets the image as its first input and the words after it (Vinyals et al. 2015).
+    """An LSTM whose first input is the image, followed by the words (Vinyals et al. 2015).
 
-    In training a word of the caption gives way, with a chance of `own_share`, to one that the model draws itself
-    (scheduled sampling, Bengio et al. 2015).
+    In training, each word is replaced with probability `sampling_rate` by a word sampled from the model (scheduled
+    sampling, Bengio et al. 2015).
 
     Args:
-        vocabulary_size: V. channels: C of the pooled features. width: of image, words and LSTM.
-        dropout: of the inputs, one mask for all words of a caption (Gal and Ghahramani 2016), and of the outputs.
+        vocabulary_size: V.
+        channels: C of the pooled features.
+        width: of image, words and LSTM.
+        dropout: of the inputs, with one mask for all words of a caption (Gal and Ghahramani 2016), and of the outputs.
     """
 
     def __init__(self, vocabulary_size: int, channels: int, width: int = 256, dropout: float = 0.3) -> None:
         super().__init__()
         self.image = keras.layers.Dense(width)
-        # What all images have in common would fill the LSTM, and it would learn to say the same of each.
-        self.image_norm = keras.layers.BatchNormalization(momentum=0.9)  # 0.99 forgets too slowly for so few steps
+        # Without it, what all images share dominates the LSTM, and all captions become the same.
+        self.image_norm = keras.layers.BatchNormalization(momentum=0.9)  # 0.99 is too slow for so few steps
         self.embedding = keras.layers.Embedding(vocabulary_size, width)
         self.cell = keras.layers.LSTMCell(width)
         self.output_layer = keras.layers.Dense(vocabulary_size)
         self.input_dropout, self.output_dropout = keras.layers.Dropout(dropout), keras.layers.Dropout(dropout)
-        self.draws = keras.random.SeedGenerator()
-        self.own_share = self.add_weight((), "zeros", trainable=False, name="own_share")
+        self.seed_generator = keras.random.SeedGenerator()
+        self.sampling_rate = self.add_weight((), "zeros", trainable=False, name="sampling_rate")
         self({"features": np.zeros((1, channels), np.float32), "token_ids": np.zeros((1, 2), np.int32)})
 
     def call(self, inputs: dict[str, Any], training: bool | None = None) -> Any:
@@ -67,50 +69,50 @@ class ShowTell(keras.Model):
         tokens = ops.transpose(inputs["token_ids"])  # (T, B)
         state = self.begin(inputs["features"], training)
         mask = self.input_dropout(ops.ones_like(state[0]), training=training)
-        coins, draws = (keras.random.uniform(ops.shape(tokens), seed=self.draws) for _ in range(2))
+        coins, draws = (keras.random.uniform(ops.shape(tokens), seed=self.seed_generator) for _ in range(2))
 
-        def advance(carry: tuple[Any, ...], place: tuple[Any, ...]) -> tuple[Any, ...]:
-            *state, own = carry
-            words, coin, draw = place
-            words = ops.where(coin < self.own_share, own, words) if training else words
+        def advance(carry: tuple[Any, ...], inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+            *state, sampled = carry
+            words, coin, draw = inputs
+            words = ops.where(coin < self.sampling_rate, sampled, words) if training else words
             hidden, state = self.cell(self.embedding(words) * mask, state)
-            return (*state, self._draw(hidden, draw) if training else own)
+            return (*state, self._sample(hidden, draw) if training else sampled)
 
-        # The first own word is the start mark: no word was drawn before it.
+        # The first sampled word is the start token, because no word was sampled before.
         hidden, *_ = tf.scan(advance, (tokens, coins, draws), (*state, tokens[0]))  # (T, B, D)
         return self.output_layer(self.output_dropout(ops.transpose(hidden, (1, 0, 2)), training=training))
 
-    def _draw(self, hidden: Any, draws: Any) -> Any:
-        """A word for each of (B, D), drawn as likely as the model holds it; `draws` (B,) uniform in [0, 1)."""
-        shares = ops.cumsum(ops.softmax(ops.stop_gradient(self.output_layer(hidden))), axis=-1)
-        words = ops.sum(ops.cast(shares < draws[:, None], "int32"), axis=-1)
-        return ops.minimum(words, shares.shape[-1] - 1)  # a sum of shares can stay below 1
+    def _sample(self, hidden: Any, uniforms: Any) -> Any:
+        """One word for each row of (B, D), sampled from the model; `uniforms` (B,) are in [0, 1)."""
+        cumulative = ops.cumsum(ops.softmax(ops.stop_gradient(self.output_layer(hidden))), axis=-1)
+        words = ops.sum(ops.cast(cumulative < uniforms[:, None], "int32"), axis=-1)
+        return ops.minimum(words, cumulative.shape[-1] - 1)  # rounding may keep the sum below 1
 
     def begin(self, features: Any, training: bool | None = None) -> list[Any]:
-        """(B, C) -> the states of the LSTM after it has seen the image."""
+        """(B, C) -> the LSTM state after the image."""
         image = self.image_norm(self.image(features), training=training)
         return self.cell(image, [ops.zeros_like(image), ops.zeros_like(image)])[1]
 
     def step(self, token_ids: Any, state: list[Any]) -> tuple[Any, list[Any]]:
-        """int (B,) -> logits (B, V) and the state after them."""
+        """int (B,) -> logits (B, V) and the new state."""
         hidden, state = self.cell(self.embedding(token_ids), state)
         return self.output_layer(hidden), state
 
 
 class LinearSampling(keras.callbacks.Callback):
-    """Raises the share of drawn words from 0 in the first epoch to `share` in the last."""
+    """Raises the sampling rate linearly from 0 in the first epoch to `rate` in the last."""
 
-    def __init__(self, share: float, epochs: int) -> None:
+    def __init__(self, rate: float, epochs: int) -> None:
         super().__init__()
-        self.shares = np.linspace(0.0, share, max(epochs, 2))
+        self.rates = np.linspace(0.0, rate, max(epochs, 2))
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self.model.own_share.assign(self.shares[epoch])
+        self.model.sampling_rate.assign(self.rates[epoch])
 
 
 def main() -> None:
-    parser = parser_of(__doc__, epochs=12)
-    parser.add_argument("--sampling", type=float, default=0.1, help="share of drawn words in the last epoch")
+    parser = make_parser(__doc__, epochs=12)
+    parser.add_argument("--sampling", type=float, default=0.1, help="sampling rate in the last epoch")
     parser.add_argument("--decay-epochs", type=float, default=3, help="epochs after which the learning rate halves")
     arguments = parser.parse_args()
     data, log = prepare(arguments, BackboneConfig())
