@@ -55,31 +55,31 @@ from caption_tx.inference.captioner import ImageCaptioner
 from caption_tx.training import fit
 from caption_tx.training.training_model import TrainingModel
 
-MOST_CAPTIONS = 4
-"""Of a scene."""
+MAX_CAPTIONS = 4
+"""Captions per scene."""
 
 
 def entropy(maps: Any, segment_ids: Any) -> Any:
-    """Mean entropy of the words' maps in nats: (B, T, S), int (B, T) with 0 for padding -> scalar."""
+    """Maps (B, T, S), segment_ids int (B, T) with 0 for padding -> mean entropy of the maps of words, in nats."""
     words = ops.cast(segment_ids > 0, maps.dtype)
     return ops.sum(-ops.sum(maps * ops.log(maps + 1e-9), axis=-1) * words) / ops.sum(words)
 
 
-def unevenness(maps: Any, segment_ids: Any) -> Any:
-    """Mean over captions of sum_cells (1 - sum_words map)^2; arguments as for `entropy`."""
-    member = ops.one_hot(segment_ids, MOST_CAPTIONS + 1)[:, :, 1:]  # (B, T, captions)
-    got = ops.einsum("btk,bts->bks", member, maps)
-    there = ops.max(member, axis=1)  # (B, captions)
-    return ops.sum(ops.square(1 - got) * there[..., None]) / ops.sum(there)
+def coverage_error(maps: Any, segment_ids: Any) -> Any:
+    """Mean over captions of sum_cells (1 - sum_words map)^2; the arguments are those of `entropy`."""
+    is_member = ops.one_hot(segment_ids, MAX_CAPTIONS + 1)[:, :, 1:]  # (B, T, captions)
+    received = ops.einsum("btk,bts->bks", is_member, maps)  # (B, captions, S)
+    exists = ops.max(is_member, axis=1)  # (B, captions)
+    return ops.sum(ops.square(1 - received) * exists[..., None]) / ops.sum(exists)
 
 
-PENALTIES = {"entropy": entropy, "doubly-stochastic": unevenness}
+PENALTIES = {"entropy": entropy, "doubly-stochastic": coverage_error}
 
 
-def penalised(kind: str, weight: float) -> type[TrainingModel]:
-    """What `fit` trains, with a penalty on the maps in its training loss."""
+def penalized(kind: str, weight: float) -> type[TrainingModel]:
+    """A TrainingModel with a penalty on the attention maps in its training loss."""
 
-    class Penalised(TrainingModel):
+    class PenalizedModel(TrainingModel):
         def call(self, inputs: dict[str, Any], training: bool | None = None) -> Any:
             if not training:
                 return super().call(inputs, training=training)
@@ -89,7 +89,7 @@ def penalised(kind: str, weight: float) -> type[TrainingModel]:
             self.add_loss(weight * PENALTIES[kind](maps, inputs["segment_ids"]))
             return logits
 
-    return Penalised
+    return PenalizedModel
 
 
 def main() -> None:
@@ -97,7 +97,7 @@ def main() -> None:
     parser.add_argument("--demo", type=Path, required=True, help="workdir of a finished demo")
     parser.add_argument("--workdir", type=Path, required=True)
     parser.add_argument("--option", required=True, help="none, heads=N, entropy=W or doubly-stochastic=W")
-    parser.add_argument("--epochs", type=int, help="default: those of the demo")
+    parser.add_argument("--epochs", type=int, help="default: as in the demo")
     arguments = parser.parse_args()
     kind, _, value = arguments.option.partition("=")
 
@@ -109,20 +109,20 @@ def main() -> None:
         training = dataclasses.replace(training, epochs=arguments.epochs)
     model = dataclasses.replace(config.model, num_heads=int(value)) if kind == "heads" else config.model
     if kind in PENALTIES:
-        fit.TrainingModel = penalised(kind, float(value))
+        fit.TrainingModel = penalized(kind, float(value))
     elif kind not in ("none", "heads"):
         parser.error(f"unknown option '{kind}'")
     bundle = fit.train(dataclasses.replace(config, training=training, model=model), arguments.workdir)
 
     captioner = ImageCaptioner(bundle)
     scenes = {name: objects for name, objects in read_scenes(files.scenes).items() if name.startswith("test-")}
-    written = dict(captioner.captions(files.images / name for name in scenes))
-    right = sum(check_caption(written[str(files.images / name)][0].text, scenes[name], "zh").exact for name in scenes)
+    generated = dict(captioner.captions(files.images / name for name in scenes))
+    exact = sum(check_caption(generated[str(files.images / name)][0].text, scenes[name], "zh").exact for name in scenes)
     captions = captions_by_path(files.captions, files.images, "test")
-    given = {Path(path).name: texts for path, texts in captions.items()}
-    grounding = measure_grounding(captioner, files.images, scenes, given)
+    by_name = {Path(path).name: texts for path, texts in captions.items()}
+    grounding = measure_grounding(captioner, files.images, scenes, by_name)
     print(grounding.table(), grounding.summary(), sep="\n")
-    print(f"exact: {right} of {len(scenes)}; val_token_loss {bundle.facts['val_token_loss']:.4f}")
+    print(f"exact: {exact} of {len(scenes)}; val_token_loss {bundle.facts['val_token_loss']:.4f}")
 
 
 if __name__ == "__main__":

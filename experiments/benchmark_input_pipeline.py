@@ -156,51 +156,53 @@ def run_check(captions: Path) -> tuple[float, float]:
     return time.perf_counter() - before, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
 
 
+def make_corpora(captions: Path, workdir: Path) -> None:
+    """Writes the corpora that are missing, each in a process of its own."""
+    code = (
+        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]);"
+        "from benchmark_input_pipeline import make_corpus;"
+        "from caption_tx.data.corpus.table import read_corpus;"
+        "make_corpus(Path(sys.argv[2]), list(read_corpus(sys.argv[3])['caption']), int(sys.argv[4]))"
+    )
+    for size in SIZES:
+        folder = workdir / str(size)
+        if not (folder / "done").exists():
+            options = [str(Path(__file__).parent), str(folder), str(captions), str(size)]
+            subprocess.run([sys.executable, "-c", code, *options], check=True)
+            (folder / "done").touch()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--captions", type=Path, help="caption file of any layout")
     parser.add_argument("--workdir", type=Path, required=True)
     parser.add_argument("--rows", type=int, default=60_000, help="rows to draw (default: %(default)s)")
-    parser.add_argument("--steps", type=int, default=300, help="to train after that (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=300, help="training steps after that (default: %(default)s)")
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.measure:
         print(json.dumps(measure(arguments.measure, arguments.rows, arguments.steps)))
         return
-
     if not arguments.captions:
-        parser.error("--captions is needed")
-    for size in SIZES:
-        if not (arguments.workdir / str(size) / "done").exists():
-            code = (
-                "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]);"
-                "from benchmark_input_pipeline import make_corpus;"
-                "from caption_tx.data.corpus.table import read_corpus;"
-                "make_corpus(Path(sys.argv[2]), list(read_corpus(sys.argv[3])['caption']), int(sys.argv[4]))"
-            )
-            folder = arguments.workdir / str(size)
-            options = [str(Path(__file__).parent), str(folder), str(arguments.captions), str(size)]
-            subprocess.run([sys.executable, "-c", code, *options], check=True)
-            (folder / "done").touch()
+        parser.error("--captions is required")
+    make_corpora(arguments.captions, arguments.workdir)
     seconds, gigabytes = run_check(arguments.workdir / str(SIZES[-1]) / "captions.json")
     print(f"corpus --check, {SIZES[-1]:,} images, {5 * SIZES[-1]:,} captions: {seconds:.0f} s, peak {gigabytes:.2f} GB")
 
-    found = {}
+    results = {}
     for size in SIZES:
         command = [sys.executable, __file__, "--workdir", str(arguments.workdir), "--rows", str(arguments.rows)]
-        command += ["--steps", str(arguments.steps)]
-        process = subprocess.run(
-            [*command, "--measure", str(arguments.workdir / str(size))], check=True, capture_output=True, text=True
-        )
-        found[size] = json.loads(process.stdout.splitlines()[-1])
-        one = found[size]
+        command += ["--steps", str(arguments.steps), "--measure", str(arguments.workdir / str(size))]
+        process = subprocess.run(command, check=True, capture_output=True, text=True)
+        results[size] = result = json.loads(process.stdout.splitlines()[-1])
         print(
-            f"{size:>7,} images: TensorFlow alone {one['baseline_gb']:.2f} GB; captions read, segmented and packed in "
-            f"{one['ready_s']:.0f} s, peak {one['ready_gb']:.2f} GB; batches {one['rows_per_s']:,.0f} images/s "
-            f"({one['tokens_per_s']:,.0f} tokens/s), peak {one['batches_gb']:.2f} GB; training "
-            f"{one['trained_per_s']:,.0f} images/s including filling the shuffle buffer, peak {one['peak_gb']:.2f} GB"
+            f"{size:>7,} images: TensorFlow alone {result['baseline_gb']:.2f} GB; captions read, segmented and packed "
+            f"in {result['ready_s']:.0f} s, peak {result['ready_gb']:.2f} GB; batches {result['rows_per_s']:,.0f} "
+            f"images/s ({result['tokens_per_s']:,.0f} tokens/s), peak {result['batches_gb']:.2f} GB; training "
+            f"{result['trained_per_s']:,.0f} images/s including filling the shuffle buffer, peak "
+            f"{result['peak_gb']:.2f} GB"
         )
-    small, large = (found[size] for size in SIZES)
+    small, large = (results[size] for size in SIZES)
     print(
         f"ratio of peak memory {large['peak_gb'] / small['peak_gb']:.2f}, of speed "
         f"{large['rows_per_s'] / small['rows_per_s']:.2f}"

@@ -48,7 +48,7 @@ SEARCH = DecodingOptions(beam_width=20, consensus=0.4)
 
 
 def recipe(arguments: argparse.Namespace) -> Config:
-    """Five of eight epochs on machine translations and people's captions together, the others on people's alone."""
+    """Five of eight epochs on machine translations and human captions together, the others on human captions alone."""
     config = base_config(arguments, "zh", first_stages=("flickr8kzhb.caption.txt",))
     training = replace(
         config.training,
