@@ -23,7 +23,7 @@ class TextConfig:
         None, "convert Chinese characters", flag="--script", choices=SCRIPTS, unset="no conversion"
     )
     user_dictionary: str | None = setting(
-        None, "jieba user dictionary: words to keep whole, one per line", flag="--user-dictionary", metavar="FILE"
+        None, "words to keep whole, one per line, in jieba's format", flag="--user-dictionary", metavar="FILE"
     )
     drop_one_letter_words: bool = setting(False, "remove words of a single letter from English captions")
     drop_words_with_digits: bool = setting(False, "remove words that contain digits")

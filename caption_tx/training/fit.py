@@ -95,7 +95,10 @@ def _train(run: RunContext) -> Bundle:
     _check_corpus(config, table)
     inputs = prepare_inputs(run, table)
     text = copy_user_dictionary(config.text, run.workdir) if distribution.is_chief else config.text
-    segmented = segment_corpus(table, Segmenter(config.text), inputs.unreadable, config.corpus.leave_out)
+    segmenter = Segmenter(config.text)
+    if dictionary := segmenter.dictionary_report():
+        log(dictionary.to_text())
+    segmented = segment_corpus(table, segmenter, inputs.unreadable, config.corpus.leave_out)
     del table
     if distribution.is_chief:
         report_left_out(segmented.left_out, run.workdir / "left_out.csv", log)

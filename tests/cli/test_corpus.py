@@ -23,3 +23,17 @@ def test_caption_lengths_depend_on_user_dictionary(tmp_path, capsys):
         assert main(["corpus", str(tmp_path / "a.tsv"), "--json", *options]) == 0
         lengths.append(json.loads(capsys.readouterr().out)["caption_length"]["max"])
     assert lengths == [5, 4]
+
+
+def test_entries_of_the_user_dictionary_are_counted(tmp_path, capsys):
+    (tmp_path / "a.tsv").write_text("a.jpg\t一只边境牧羊犬在奔跑\nb.jpg\t边境牧羊犬睡了\n", encoding="utf-8")
+    (tmp_path / "words.txt").write_bytes("边境牧羊犬\nleap motion\n——\n".encode("gbk"))
+    command = ["corpus", str(tmp_path / "a.tsv"), "--user-dictionary", str(tmp_path / "words.txt")]
+    kept = "words.txt (GB18030): 2 of 3 entries are kept whole; not kept: line 3 '——' (no letter or digit)."
+    for options in ([], ["--check"]):
+        assert main([*command, *options]) == 0
+        assert kept in " ".join(capsys.readouterr().out.split())
+        assert main([*command, *options, "--json"]) == 0
+        dictionary = json.loads(capsys.readouterr().out)["user_dictionary"]
+        assert (dictionary["entries"], len(dictionary["not_kept"])) == (3, 1)
+        assert dictionary["summary"].endswith(kept)

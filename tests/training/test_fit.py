@@ -311,9 +311,13 @@ def test_a_corpus_without_a_readable_image_is_a_clear_error(make_config, tmp_pat
 
 
 def test_a_vocabulary_without_words_is_a_clear_error(make_config, tmp_path):
-    config = dataclasses.replace(make_config(), text=TextConfig(min_frequency=1000))
+    (tmp_path / "words.txt").write_text("leap motion\n——\n", encoding="utf-8")
+    text = TextConfig(min_frequency=1000, user_dictionary=str(tmp_path / "words.txt"))
+    lines = []
     with pytest.raises(ConfigError, match="min_frequency"):
-        train(config, tmp_path / "run", quiet)
+        train(dataclasses.replace(make_config(), text=text), tmp_path / "run", lines.append)
+    [kept] = [line for line in lines if line.startswith("User dictionary ")]
+    assert "1 of 2 entries are kept whole; not kept: line 2 '——'" in kept
 
 
 def test_an_unknown_sample_image_is_rejected_before_encoding(make_config, tmp_path):

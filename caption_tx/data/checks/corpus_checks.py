@@ -149,6 +149,7 @@ def check_corpus(
     frequent_captions = check_duplicates(table, findings)
     check_machine_captions(table, findings)
     by_kind = findings.to_dict()
+    dictionary = segmenter.dictionary_report()
     levels = {"problems": "problem", "warnings": "warning", "info": "info"}
     content = {
         **count_images_and_captions(table),
@@ -156,6 +157,7 @@ def check_corpus(
         "files": list(table.attrs.get("files", [])),
         "caption_length": caption_length_statistics(table, lists, max_length),
         "vocabulary": vocabulary_statistics(table, text, lists),
+        "user_dictionary": dictionary and dictionary.to_dict(),
         "frequent_captions": frequent_captions,
         "scripts": scripts,
         "checked_images": checked_images,

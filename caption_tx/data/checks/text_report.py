@@ -29,7 +29,7 @@ def format_report(report: dict[str, Any]) -> str:
         ("CORPUS", _corpus(report)),
         ("SOURCES", _sources(report)),
         ("CAPTION LENGTH", _caption_length(report)),
-        ("VOCABULARY", _vocabulary(report["vocabulary"])),
+        ("VOCABULARY", _vocabulary(report["vocabulary"], report["user_dictionary"])),
         ("MOST FREQUENT CAPTIONS", _frequent_captions(report)),
         ("IMAGES", _images(report["checked_images"])),
         ("PROBLEMS", _findings(report, "problem")),
@@ -89,7 +89,7 @@ def _caption_length(report: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _vocabulary(vocabulary: dict[str, Any]) -> list[str]:
+def _vocabulary(vocabulary: dict[str, Any], dictionary: dict[str, Any] | None) -> list[str]:
     lines = [
         f"{vocabulary['words']:,} words, {vocabulary['distinct_words']:,} of them distinct",
         "",
@@ -112,6 +112,8 @@ def _vocabulary(vocabulary: dict[str, Any]) -> list[str]:
         words = "  ".join(f"{word} {count}" for word, count in vocabulary["most_frequent_unknown"])
         lines += ["", f"{vocabulary['unknown_words']:,} distinct words are unknown; the most frequent, with counts:"]
         lines.append("  " + pad_or_truncate(words, WIDTH - 4).rstrip())
+    if dictionary is not None:
+        lines += ["", *wrap(escape_unprintable(dictionary["summary"]))]
     return lines
 
 

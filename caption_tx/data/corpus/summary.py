@@ -41,6 +41,7 @@ def summarize_corpus(table: pd.DataFrame, segmenter: Segmenter | None = None) ->
         unit, lengths = "characters", [len(caption) for caption in table["caption"]]
     else:
         unit, lengths = "words", [len(segmenter.segment(caption)) for caption in table["caption"]]
+    dictionary = None if segmenter is None else segmenter.dictionary_report()
     splits = table.groupby("split")["image"].agg(["nunique", "size"])
     skipped = table.attrs.get("skipped", [])
     return {
@@ -54,6 +55,7 @@ def summarize_corpus(table: pd.DataFrame, segmenter: Segmenter | None = None) ->
         },
         "origins": {str(name): int(count) for name, count in table["origin"].value_counts(sort=False).items()},
         "caption_length": {"unit": unit, **summarize_values(np.array(lengths))},
+        "user_dictionary": dictionary and dictionary.to_dict(),
         "machine_references": int(machine_references(table).sum()),
         "stages": [int(stage) for stage in sorted(table["stage"].unique())] if "stage" in table else [1],
         "files": list(table.attrs.get("files", [])),
@@ -75,6 +77,8 @@ def format_summary(summary: dict[str, Any]) -> str:
         f"caption length in {length['unit']}: {length['min']} to {length['max']}, mean {length['mean']}, "
         f"median {length['median']:g}, 95th percentile {length['p95']:g}"
     )
+    if summary["user_dictionary"]:
+        lines.append(summary["user_dictionary"]["summary"])
     if summary["machine_references"]:
         lines.append(f"machine translations outside the training split: {summary['machine_references']:,} (not used)")
     if len(summary["stages"]) > 1:

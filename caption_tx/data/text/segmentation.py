@@ -9,34 +9,47 @@ import tempfile
 import unicodedata
 import warnings
 from collections.abc import Callable, Sequence
+from copy import copy
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from caption_tx.config import TextConfig
+from caption_tx.data.text.scripts import needs_space, split_foreign_words
+from caption_tx.data.text.user_dictionary import (
+    DictionaryReport,
+    EntryMatcher,
+    UserDictionary,
+    fold_signs,
+    read_user_dictionary,
+)
 from caption_tx.errors import ConfigError
 
 _NOT_ALPHANUMERIC = re.compile(r"[\W_]+")
 _NOT_ENGLISH = re.compile(r"[^\w']+|_+")
 _HAS_DIGIT = re.compile(r"\d")
-_DICTIONARY_LINE = re.compile(r"(\S+)(?:\s+(\d+))?(?:\s+[a-zA-Z]+)?")
-# Every script that puts spaces between words lies below the CJK radicals.
-_FIRST_CJK = "\u2e80"
+# The characters that jieba looks up in its dictionary, apart from ASCII.
+_CHINESE = re.compile("[\u4e00-\u9fd5]+")
 
 
 class Segmenter:
     """Splits captions into words according to a `TextConfig`.
 
     Chinese is cut by `jieba.cut(cut_all=False)`. Tokens without a letter or digit (punctuation, spaces,
-    symbols) are dropped. Each user dictionary gets its own jieba instance, so it affects no other segmenter.
-    `drop_one_letter_words` has no effect, because one-character words are ordinary in Chinese.
+    symbols) are dropped. Words with accents, words with apostrophes and words of other scripts with spaces
+    between words stay whole. Each user dictionary gets its own jieba instance, so it affects no other
+    segmenter. `drop_one_letter_words` has no effect, because one-character words are ordinary in Chinese.
 
     English words consist of letters, digits and apostrophes. Everything else separates words.
 
     In both languages Latin letters are lowercased, `nfkc` folds full-width letters, `script` converts Chinese
     characters before segmentation, and `drop_words_with_digits` drops every word that contains a digit.
 
-    Words never contain white space. A pickled Segmenter stores only its settings; jieba is loaded on first use.
+    The entries of a user dictionary are normalized like captions and stay whole. jieba weighs those of Chinese
+    characters against other words by their frequency. Entries that jieba would split are found before it.
+
+    Only entries of a user dictionary contain white space: single spaces between their parts. A pickled Segmenter
+    stores only its settings; jieba is loaded on first use.
 
     Example:
         >>> Segmenter(TextConfig(language="zh")).segment("一个穿着红色T恤的女人。")
@@ -49,37 +62,95 @@ class Segmenter:
 
     def __init__(self, config: TextConfig) -> None:
         self.config = config
-        self._user_words: tuple[tuple[str, int | None], ...] = ()
-        if config.user_dictionary is not None:
-            self._user_words = read_user_dictionary(config.user_dictionary)
         self._convert = _script_converter(config.script) if config.script and config.language == "zh" else None
+        self._dictionary: UserDictionary | None = None
+        if config.user_dictionary is not None:
+            self._dictionary = read_user_dictionary(config.user_dictionary)
         self._jieba: Any = None
+        self._entries: EntryMatcher | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Segmenter, (self.config,)
 
     def segment(self, text: str) -> list[str]:
         """Returns the words of a text in order, or [] if it has none."""
-        if self.config.nfkc and not text.isascii():
-            text = unicodedata.normalize("NFKC", text)
-        if self._convert is not None:
-            text = self._convert(text)
-        if self.config.language == "zh":
-            words = self._segment_chinese(text)
-        else:
-            words = _english_words(text)
-            if self.config.drop_one_letter_words:
-                words = [word for word in words if len(word) > 1]
+        words = self._split(self._normalize(text))
+        if self.config.language != "zh" and self.config.drop_one_letter_words:
+            words = [word for word in words if len(word) > 1]
         if self.config.drop_words_with_digits:
             words = [word for word in words if not _HAS_DIGIT.search(word)]
         return words
 
-    def _segment_chinese(self, text: str) -> list[str]:
+    def dictionary_report(self) -> DictionaryReport | None:
+        """Returns which entries of the user dictionary are kept whole; None without a user dictionary."""
+        if self._dictionary is None:
+            return None
+        not_kept, words = [], set()
+        for entry in self._dictionary.entries:
+            word = self._normalize_entry(entry.word)
+            if word not in words and self.segment(entry.word) != [word]:
+                not_kept.append((entry.line, entry.word, self._why_not_kept(word)))
+            words.add(word)
+        dictionary = self._dictionary
+        return DictionaryReport(dictionary.path, dictionary.encoding, len(words), tuple(not_kept), dictionary.notes)
+
+    def _normalize(self, text: str) -> str:
+        if self.config.nfkc and not text.isascii():
+            text = unicodedata.normalize("NFKC", text)
+        if self._convert is not None:
+            text = self._convert(text)
+        text = _compose(text).lower()
+        return text if self._dictionary is None else fold_signs(text)
+
+    def _normalize_entry(self, text: str) -> str:
+        return "".join(character for character in self._normalize(text) if character.isprintable()).strip()
+
+    def _split(self, text: str) -> list[str]:
+        if self._dictionary is None:
+            return self._split_without_entries(text)
+        if self._entries is None:
+            self._add_entries(self._dictionary)
+        words: list[str] = []
+        for piece, is_entry in self._entries.split(text):
+            words += [piece] if is_entry else self._split_without_entries(piece)
+        return words
+
+    def _split_without_entries(self, text: str) -> list[str]:
+        if self.config.language != "zh":
+            return _english_words(text)
         if self._jieba is None:
             # Segmenters without a user dictionary share one loaded jieba instance.
-            self._jieba = _load_jieba(self._user_words) if self._user_words else _shared_jieba()
-        text = _compose(text).lower()
-        return [word for word in self._jieba.cut(text, cut_all=False) if _has_alphanumeric(word)]
+            self._jieba = _shared_jieba() if self._dictionary is None else _copy_jieba()
+        words: list[str] = []
+        for piece, is_word in split_foreign_words(text):
+            words += [piece] if is_word else filter(_has_alphanumeric, self._jieba.cut(piece, cut_all=False))
+        return words
+
+    def _add_entries(self, dictionary: UserDictionary) -> None:
+        """Gives jieba the entries of Chinese characters, and the matcher those that are not whole after that."""
+        entries: dict[str, int | None] = {}
+        for entry in dictionary.entries:
+            word = self._normalize_entry(entry.word)
+            if _has_alphanumeric(word):
+                entries.setdefault(word, entry.frequency)
+        self._entries = EntryMatcher(())
+        if self.config.language == "zh":
+            self._split_without_entries("")
+            for word, frequency in entries.items():
+                if _CHINESE.fullmatch(word):
+                    self._jieba.add_word(word, frequency)
+        # An entry in the matcher may be part of a longer one, which then must be in the matcher as well.
+        while split := [word for word in entries if self._split(word) != [word]]:
+            self._entries = EntryMatcher([*self._entries.words, *split])
+
+    def _why_not_kept(self, word: str) -> str:
+        if not _has_alphanumeric(word):
+            return "no letter or digit"
+        if self.config.drop_words_with_digits and _HAS_DIGIT.search(word):
+            return "words with digits are dropped"
+        if self.config.drop_one_letter_words and len(word) == 1:
+            return "words of one letter are dropped"
+        return f"read as {self.segment(word)}"
 
 
 def _script_converter(script: str) -> Callable[[str], str]:
@@ -121,7 +192,8 @@ def strip_punctuation(text: str, language: str) -> str:
 def detokenize(words: Sequence[str], language: str) -> str:
     """Joins words into a caption: the inverse of segmentation, apart from case and punctuation.
 
-    English words are joined by spaces. In Chinese a space is only put between two Latin words or numbers.
+    English words are joined by spaces. In Chinese a space is only put between two words of scripts with
+    spaces between words, such as Latin, or numbers.
 
     Example:
         >>> detokenize(["看", "new", "york", "的", "照片"], "zh")
@@ -131,49 +203,27 @@ def detokenize(words: Sequence[str], language: str) -> str:
         return " ".join(words)
     pieces: list[str] = []
     for word in words:
-        if pieces and word and pieces[-1][-1] < _FIRST_CJK and word[0] < _FIRST_CJK:
+        if pieces and word and needs_space(pieces[-1], word):
             pieces.append(" ")
         if word:
             pieces.append(word)
     return "".join(pieces)
 
 
-def read_user_dictionary(path: str | Path) -> tuple[tuple[str, int | None], ...]:
-    """Reads a jieba user dictionary: UTF-8 text with one `word [frequency] [tag]` per line.
-
-    Returns:
-        (lowercased word, frequency or None) pairs.
-
-    Raises:
-        ConfigError: the file cannot be read, or a line is malformed.
-    """
-    try:
-        text = Path(path).read_bytes().decode("utf-8-sig")
-    except (OSError, ValueError) as error:
-        reason = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else getattr(error, "strerror", error)
-        raise ConfigError(f"Cannot read the user dictionary {path}: {reason}.") from error
-    words = []
-    for line_number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        match = _DICTIONARY_LINE.fullmatch(line.strip())
-        # jieba stores words of frequency 0 in a global list, which would leak into other segmenters.
-        if not match or (match[2] is not None and not 0 < int(match[2]) < 10**9):
-            raise ConfigError(
-                f"User dictionary {path}, line {line_number}: expected 'word [frequency above 0] [tag]', "
-                f"found {line.strip()[:60]!r}."
-            )
-        words.append((match[1].lower(), int(match[2]) if match[2] else None))
-    return tuple(words)
-
-
 @lru_cache(maxsize=1)
 def _shared_jieba() -> Any:
-    return _load_jieba(())
+    return _load_jieba()
 
 
-def _load_jieba(user_words: Sequence[tuple[str, int | None]]) -> Any:
-    """Loads a separate, silent jieba tokenizer and adds the user's words."""
+def _copy_jieba() -> Any:
+    """Returns a jieba tokenizer to which words can be added."""
+    tokenizer = copy(_shared_jieba())
+    tokenizer.FREQ = dict(tokenizer.FREQ)
+    return tokenizer
+
+
+def _load_jieba() -> Any:
+    """Loads a separate, silent jieba tokenizer."""
     with warnings.catch_warnings():
         # jieba 0.42.1 imports pkg_resources and has invalid escapes; users cannot do anything about either.
         warnings.simplefilter("ignore")
@@ -186,8 +236,6 @@ def _load_jieba(user_words: Sequence[tuple[str, int | None]]) -> Any:
     # Text is lowercased before segmentation, so words such as T恤 need a lowercase entry.
     for word in [word for word in tokenizer.FREQ if word != word.lower() and tokenizer.FREQ[word]]:
         tokenizer.add_word(word.lower(), tokenizer.FREQ[word])
-    for word, frequency in user_words:
-        tokenizer.add_word(word, frequency)
     return tokenizer
 
 

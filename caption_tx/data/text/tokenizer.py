@@ -11,7 +11,16 @@ import keras
 import numpy as np
 
 from caption_tx.data.text.segmentation import detokenize
-from caption_tx.data.text.vocabulary import END, PAD, SPECIAL_TOKENS, START, UNK, find_vocabulary_error, is_valid_word
+from caption_tx.data.text.vocabulary import (
+    END,
+    OPEN_BOX,
+    PAD,
+    SPECIAL_TOKENS,
+    START,
+    UNK,
+    find_vocabulary_error,
+    is_valid_word,
+)
 from caption_tx.data.text.word_lists import BLOCK_SIZE, WordLists, count_values, take_rows
 from caption_tx.errors import BundleError
 from caption_tx.files import write_atomically
@@ -59,7 +68,7 @@ class Tokenizer:
 
     Attributes:
         layer: the `keras.layers.TextVectorization`, for use in a graph. Its input is words separated by single
-            spaces, and its padding token is "".
+            spaces, and its padding token is "". A space inside a word is written as `OPEN_BOX`.
         suppress_tokens: ids that captions must not contain and decoding must not generate.
 
     Example:
@@ -89,7 +98,7 @@ class Tokenizer:
             standardize=None,
             split="whitespace",
             output_mode="int",
-            vocabulary=["", *self.vocabulary[1:]],
+            vocabulary=["", *map(_mark_spaces, self.vocabulary[1:])],
             name="tokenizer",
         )
 
@@ -103,7 +112,7 @@ class Tokenizer:
         ids = np.full(len(words), UNK, np.int32)
         valid = [index for index, word in enumerate(words) if is_valid_word(word)]
         if valid:
-            ids[valid] = np.asarray(self.layer([words[index] for index in valid]))[:, 0]
+            ids[valid] = np.asarray(self.layer([_mark_spaces(words[index]) for index in valid]))[:, 0]
         return ids
 
     def tokenize(self, word_lists: Iterable[Sequence[str]], max_length: int | None = None) -> TokenLists:
@@ -207,6 +216,10 @@ class Tokenizer:
         if error:
             raise BundleError(f"{path}, line {error[0]}: {error[1]}; save the bundle again.")
         return cls(vocabulary, language)
+
+
+def _mark_spaces(word: str) -> str:
+    return word.replace(" ", OPEN_BOX)
 
 
 def _enclose(word_ids: np.ndarray, full_lengths: np.ndarray, lengths: np.ndarray) -> np.ndarray:

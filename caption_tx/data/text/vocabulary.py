@@ -11,17 +11,24 @@ SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[START]", "[END]")
 
 PAD, UNK, START, END = range(4)
 
+OPEN_BOX = "\u2423"
+"""Stands for a space inside a word where words are separated by spaces; it is in no word."""
+
 
 def is_valid_word(word: str) -> bool:
-    """Returns whether a word can be stored on one line and survives splitting at white space."""
-    return word.isprintable() and " " not in word and word not in ("", *SPECIAL_TOKENS)
+    """Returns whether a word can be stored on one line and looked up.
+
+    Words of a user dictionary may contain single spaces; all other white space is invalid.
+    """
+    is_text = word.isprintable() and OPEN_BOX not in word and word == " ".join(word.split())
+    return is_text and word not in ("", *SPECIAL_TOKENS)
 
 
 def build_vocabulary(word_lists: Iterable[Sequence[str]], max_size: int, min_frequency: int) -> list[str]:
     """Returns the special tokens followed by the most frequent words; the index of a token is its id.
 
     Words are sorted by descending count, then alphabetically, so the result is deterministic. Words with
-    white space or unprintable characters and words spelled like a special token are excluded.
+    unprintable characters and words spelled like a special token are excluded.
 
     Args:
         word_lists: the words of each caption.
@@ -51,5 +58,5 @@ def find_vocabulary_error(vocabulary: Sequence[str]) -> tuple[int, str] | None:
             return line, f"{word!r} is already on line {line_of[word]}"
         line_of[word] = line
         if line > len(SPECIAL_TOKENS) and not is_valid_word(word):
-            return line, f"{word!r} is not a valid word (it is empty or has white space or unprintable characters)"
+            return line, f"{word!r} is not a valid word (it is empty or has extra spaces or unprintable characters)"
     return None

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from caption_tx.assets import bundle_folder
 from caption_tx.config import TextConfig
 from caption_tx.data.corpus.table import captions_by_image, read_corpus
 from caption_tx.data.text.segmentation import Segmenter
@@ -34,7 +35,7 @@ def test_vocabulary_does_not_depend_on_the_order_of_captions():
     assert build_vocabulary(CAPTIONS[::-1], 99, 1) == build_vocabulary(CAPTIONS, 99, 1)
 
 
-UNUSUAL = ["a b", "", "\u3000", "a\nb", "a\u2028b", "a\0", "\ud800", "[UNK]", "[PAD]", "[END]"]
+UNUSUAL = ["a  b", " a", "a\u2423b", "", "\u3000", "a\nb", "a\u2028b", "a\0", "\ud800", "[UNK]", "[PAD]", "[END]"]
 
 
 def test_invalid_words_neither_enter_the_vocabulary_nor_shift_ids(tokenizer):
@@ -82,6 +83,15 @@ def test_to_words_and_detokenize(tokenizer):
     for bad in (-1, 7):
         with pytest.raises(ValueError, match=r"is not in \[0, 7\)"):
             tokenizer.to_words([bad])
+
+
+def test_words_of_a_user_dictionary_may_contain_spaces(tmp_path):
+    captions = [["用", "leap motion", "玩"], ["leap", "motion"]]
+    tokenizer = Tokenizer(build_vocabulary(captions, 99, 1), "zh")
+    assert [tokenizer.to_words(item) for item in tokenizer.tokenize(captions)] == captions
+    assert tokenizer.detokenize(tokenizer.tokenize(captions)[0]) == "用leap motion玩"
+    tokenizer.save(tmp_path / "vocabulary.txt")
+    assert Tokenizer.load(tmp_path / "vocabulary.txt", "zh").vocabulary == tokenizer.vocabulary
 
 
 def test_round_trip(tokenizer):
@@ -150,7 +160,7 @@ SPECIAL_LINES = "[PAD]\n[UNK]\n[START]\n[END]\n"
         (SPECIAL_LINES + "狗\n猫\n狗\n", r"line 7: '狗' is already on line 5"),
         (SPECIAL_LINES + "狗\n\n猫\n", r"line 6: '' is not a valid word"),
         (SPECIAL_LINES + "狗\n\n", r"line 6: '' is not a valid word"),
-        (SPECIAL_LINES + "狗 猫\n", r"line 5: '狗 猫' is not a valid word"),
+        (SPECIAL_LINES + "狗  猫\n", r"line 5: '狗  猫' is not a valid word"),
         (SPECIAL_LINES + "[UNK]\n", r"line 5: '\[UNK\]' is already on line 2"),
         (b"\xff\xff", r"vocabulary\.txt is not UTF-8"),
     ],
@@ -180,7 +190,7 @@ def test_vocabulary_of_flickr8k_cn(shared):
         for split in ("train", "val")
     }
     vocabulary = build_vocabulary(words["train"], max_size=20_000, min_frequency=4)
-    assert len(vocabulary) == 1722
+    assert tuple(vocabulary) == Tokenizer.load(bundle_folder("flickr8k-zh") / "vocabulary.txt", "zh").vocabulary
     coverage = Tokenizer(vocabulary, "zh").coverage(words["val"])
     assert (coverage["captions"], coverage["longest_caption"]) == (5000, 13)
     assert coverage["oov_share"] == pytest.approx(0.0434, abs=1e-4)

@@ -1,0 +1,240 @@
+"""User dictionaries: words that segmentation keeps whole. Reads their files and finds their entries in captions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from caption_tx.data.text.scripts import FOLDED_SIGNS, is_joined
+from caption_tx.data.text.text_files import guess_encoding
+from caption_tx.errors import ConfigError
+
+_HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+_NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?", re.ASCII)
+_TAG = re.compile("[a-zA-Z]+")
+_MAX_FREQUENCY = 10**9
+_MAX_LISTED = 5
+
+# Names such as 让·雷诺 are written with several dots that look alike.
+_SIGNS = FOLDED_SIGNS | {ord(dot): "·" for dot in "\u2022\u2027\u2219\u22c5\u30fb\uff65"}
+
+_TAG_NAMES = (
+    "a ad ag an b c d df dg e eng f g h i j k l m mg mq n ng nr nrfg nrt ns nt nz o p q r rg rr rz s t tg u ud ug uj "
+    "ul uv uz v vd vg vi vn vq x y z zg PER LOC ORG TIME"
+)
+_TAGS = frozenset(_TAG_NAMES.split())
+"""The part-of-speech tags of jieba's dictionary."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of a user dictionary: the word as written, its frequency if there is one, and the line number."""
+
+    word: str
+    frequency: int | None
+    line: int
+
+
+@dataclass(frozen=True)
+class UserDictionary:
+    """A user dictionary as its file has it.
+
+    Attributes:
+        path: the file.
+        encoding: its encoding.
+        entries: one per line that is not blank.
+        notes: how lines that can be read in two ways were read.
+    """
+
+    path: str
+    encoding: str
+    entries: tuple[Entry, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class DictionaryReport:
+    """Which entries of a user dictionary are kept whole.
+
+    Attributes:
+        path: the file.
+        encoding: its encoding.
+        num_entries: number of different entries, after normalization.
+        not_kept: (line number, entry as written, reason) of the others.
+        notes: how lines that can be read in two ways were read.
+    """
+
+    path: str
+    encoding: str
+    num_entries: int
+    not_kept: tuple[tuple[int, str, str], ...]
+    notes: tuple[str, ...] = field(default=())
+
+    def to_text(self) -> str:
+        """Returns the report as one line."""
+        encoding = "" if self.encoding == "utf-8" else f" ({self.encoding.upper()})"
+        num_kept = self.num_entries - len(self.not_kept)
+        text = f"User dictionary {self.path}{encoding}: {num_kept:,} of {self.num_entries:,} entries are kept whole"
+        if self.not_kept:
+            listed = [f"line {line} {word!r} ({reason})" for line, word, reason in self.not_kept[:_MAX_LISTED]]
+            if more := len(self.not_kept) - len(listed):
+                listed.append(f"{more:,} more")
+            text += f"; not kept: {', '.join(listed)}"
+        return " ".join([f"{text}.", *self.notes])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the report, ready for JSON."""
+        names = ("line", "entry", "reason")
+        return {
+            "path": self.path,
+            "encoding": self.encoding,
+            "entries": self.num_entries,
+            "not_kept": [dict(zip(names, item, strict=True)) for item in self.not_kept],
+            "notes": list(self.notes),
+            "summary": self.to_text(),
+        }
+
+
+def read_user_dictionary(path: str | Path) -> UserDictionary:
+    """Reads a jieba user dictionary: one `word [frequency] [tag]` per line, in any encoding of caption files.
+
+    Entries may contain spaces. A number or tag after a word without Chinese characters (`windows 10`, `plan b`) is
+    only a frequency or tag if other lines of the file have one beyond doubt; the notes name such lines.
+
+    Example:
+        >>> read_user_dictionary("words.txt").entries[0]
+        Entry(word='红色T恤', frequency=1000, line=1)
+
+    Raises:
+        ConfigError: the file cannot be read, or a line is malformed.
+    """
+    text, encoding = _read_text(Path(path))
+    lines = [(number, line.split()) for number, line in enumerate(re.split("\r\n?|\n", text), 1) if line.strip()]
+    has_frequencies, has_tags = _find_fields([parts for _, parts in lines])
+    entries, unclear = [], {True: [], False: []}
+    for number, parts in lines:
+        size, is_certain = _count_fields(parts)
+        if size and not is_certain:
+            is_field = has_frequencies if _NUMBER.fullmatch(parts[-1]) else has_tags
+            unclear[is_field].append(f"line {number} {' '.join(parts)!r}")
+            size = size if is_field else 0
+        fields = parts[len(parts) - size :]
+        frequency = next((item for item in fields if _NUMBER.fullmatch(item)), None)
+        # jieba stores words of frequency 0 in a global list, which would leak into other segmenters.
+        if frequency is not None and not (frequency.isdigit() and 0 < int(frequency) < _MAX_FREQUENCY):
+            raise ConfigError(
+                f"User dictionary {path}, line {number}: expected 'word [frequency above 0] [tag]', "
+                f"found {' '.join(parts)[:60]!r}."
+            )
+        word = " ".join(parts[: len(parts) - size])
+        entries.append(Entry(word, None if frequency is None else int(frequency), number))
+    return UserDictionary(str(path), encoding, tuple(entries), _unclear_notes(unclear))
+
+
+def _read_text(path: Path) -> tuple[str, str]:
+    """The text of a file and its encoding."""
+    try:
+        data = path.read_bytes()
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"Cannot read the user dictionary {path}: {getattr(error, 'strerror', error)}.") from error
+    # A file of a few words is too short for statistics. A Chinese file that is not UTF-8 is most likely GB18030.
+    encoding = guess_encoding(data) or "gb18030"
+    try:
+        text = data.decode(encoding).removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        reason = f"line {line} is not {encoding.upper()}" if encoding == "utf-8" else "its encoding was not recognized"
+        raise ConfigError(f"Cannot read the user dictionary {path}: {reason}; save it as UTF-8.") from error
+    if "\0" in text:
+        raise ConfigError(f"Cannot read the user dictionary {path}: it is not a text file; save it as UTF-8 text.")
+    return text, encoding
+
+
+def _count_fields(parts: Sequence[str]) -> tuple[int, bool]:
+    """The number of fields after the word (0 to 2) that a line seems to have, and whether that is beyond doubt."""
+    is_chinese = _HAN.search(" ".join(parts[:-1])) is not None
+    if len(parts) > 2 and _NUMBER.fullmatch(parts[-2]) and _TAG.fullmatch(parts[-1]):
+        is_chinese = _HAN.search(" ".join(parts[:-2])) is not None
+        return 2, is_chinese or parts[-1] in _TAGS
+    if len(parts) > 1 and _NUMBER.fullmatch(parts[-1]):
+        return 1, is_chinese
+    if len(parts) > 1 and (parts[-1] in _TAGS or (is_chinese and _TAG.fullmatch(parts[-1]) and len(parts[-1]) < 4)):
+        return 1, is_chinese
+    return 0, True
+
+
+def _find_fields(lines: Sequence[Sequence[str]]) -> tuple[bool, bool]:
+    """Whether a file has frequencies, and whether it has tags."""
+    found = [(parts, *_count_fields(parts)) for parts in lines]
+    certain = [part for parts, size, is_certain in found if is_certain for part in parts[len(parts) - size :]]
+    all_numbers = all(any(_NUMBER.fullmatch(part) for part in parts[len(parts) - size :]) for parts, size, _ in found)
+    has_frequencies = all_numbers or any(map(_NUMBER.fullmatch, certain))
+    return has_frequencies, any(map(_TAG.fullmatch, certain))
+
+
+def _unclear_notes(unclear: dict[bool, list[str]]) -> tuple[str, ...]:
+    notes = []
+    for is_field, lines in unclear.items():
+        if lines:
+            what = "as a word with a frequency or tag" if is_field else "as one entry"
+            more = f" and {len(lines) - 1:,} more" if len(lines) > 1 else ""
+            notes.append(f"Read {what}: {lines[0]}{more}; 'word frequency tag' on the line leaves no doubt.")
+    return tuple(notes)
+
+
+def fold_signs(text: str) -> str:
+    """Replaces forms of a sign that look alike (`’`, `•`, `‑`), and white space by single spaces.
+
+    Entries are compared with captions after this.
+    """
+    return " ".join((text if text.isascii() else text.translate(_SIGNS)).split())
+
+
+class EntryMatcher:
+    """Finds entries in a text, the longest first.
+
+    An entry does not match inside a longer word of a script with spaces between words.
+
+    Args:
+        words: entries, normalized like the text.
+
+    Example:
+        >>> EntryMatcher(["c++", "让·雷诺"]).split("让·雷诺学c++")
+        [('让·雷诺', True), ('学', False), ('c++', True)]
+    """
+
+    def __init__(self, words: Iterable[str]) -> None:
+        self.words = frozenset(words)
+        lengths: dict[str, set[int]] = {}
+        for word in self.words:
+            lengths.setdefault(word[0], set()).add(len(word))
+        self._lengths = {first: sorted(found, reverse=True) for first, found in lengths.items()}
+        self._first = re.compile("[" + "".join(map(re.escape, lengths)) + "]") if lengths else None
+
+    def split(self, text: str) -> list[tuple[str, bool]]:
+        """Splits a text into (piece, whether it is an entry) pairs, in order."""
+        if self._first is None:
+            return [(text, False)]
+        pieces, done, position = [], 0, 0
+        while match := self._first.search(text, position):
+            start = match.start()
+            end = self._find_end(text, start)
+            if end is None:
+                position = start + 1
+                continue
+            pieces += [(text[done:start], False), (text[start:end], True)]
+            done = position = end
+        pieces.append((text[done:], False))
+        return [(piece, is_entry) for piece, is_entry in pieces if piece]
+
+    def _find_end(self, text: str, start: int) -> int | None:
+        """The end of the longest entry that starts at a position, or None."""
+        if is_joined(text, start):
+            return None
+        for length in self._lengths[text[start]]:
+            if text[start : start + length] in self.words and not is_joined(text, start + length):
+                return start + length
+        return None
