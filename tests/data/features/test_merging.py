@@ -4,8 +4,6 @@ import dataclasses
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 import uuid
 from pathlib import Path
@@ -20,8 +18,6 @@ from caption_tx.data.features.cache import open_cache
 from caption_tx.data.features.encoding import EncodingOptions, encode_images
 from caption_tx.data.features.merging import merge_cache
 from caption_tx.errors import CacheError
-
-ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture
@@ -99,25 +95,22 @@ encode_images(sorted(os.listdir(images)), images, cache, backbone, options, prog
 
 
 @pytest.fixture
-def start(folder, tmp_path, backbone_config):
+def start(folder, tmp_path, backbone_config, start_forked):
     """Starts a worker process, which ends only after `others` workers run at the same time."""
     ready = tmp_path / "ready"
     ready.mkdir()
 
     def start(rank, world_size, others=1):
-        environment = os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "2"}
         config = json.dumps(dataclasses.asdict(backbone_config))
-        arguments = [folder, tmp_path / "cache", config, rank, world_size, ready, others]
-        command = [sys.executable, "-c", WORKER, *map(str, arguments)]
-        return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+        return start_forked(WORKER, folder, tmp_path / "cache", config, rank, world_size, ready, others)
 
     return start
 
 
 def finish(*processes):
     for process in processes:
-        _, errors = process.communicate(timeout=180)
-        assert process.returncode == 0, errors
+        result = process.wait()
+        assert result.returncode == 0, result.stderr
 
 
 def test_two_concurrent_workers_and_a_third_that_is_killed(start, encode, folder, tmp_path, expected):
@@ -132,11 +125,11 @@ def test_two_concurrent_workers_and_a_third_that_is_killed(start, encode, folder
 
     (tmp_path / "ready" / "slow").touch()
     third = start(2, 3)
-    while not list(cache.glob("shard-3of3*.tmp")) and third.poll() is None:
+    end = time.monotonic() + 120
+    while not list(cache.glob("shard-3of3*.tmp")) and time.monotonic() < end:
         time.sleep(0.01)
-    third.send_signal(signal.SIGKILL)
-    third.communicate(timeout=180)
-    assert third.returncode == -signal.SIGKILL
+    third.kill()
+    assert third.wait().returncode == -signal.SIGKILL
     assert list(cache.glob("*.tmp"))
     (tmp_path / "ready" / "slow").unlink()
 

@@ -127,7 +127,7 @@ def workspace():
 
 
 @pytest.fixture
-def run(workspace, backbone_config, run_python):
+def run(workspace, backbone_config, run_forked):
     """Encodes the images of a folder in a separate process, as an ordinary user."""
 
     def run(folder: Path, names: list[str]) -> dict:
@@ -137,7 +137,7 @@ def run(workspace, backbone_config, run_python):
         cache.mkdir()
         cache.chmod(0o777)
         config = json.dumps(dataclasses.asdict(backbone_config))
-        process = run_python(RUN, folder, cache, config, list_of_names)
+        process = run_forked(RUN, folder, cache, config, list_of_names)
         assert process.returncode == 0, process.stderr[-3000:]
         failures = json.loads((cache / "failed.json").read_bytes()) if (cache / "failed.json").exists() else {}
         result = json.loads(process.stdout.splitlines()[-1])
