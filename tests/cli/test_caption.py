@@ -27,7 +27,7 @@ def photos(tmp_path_factory, write_pictures):
     write_pictures(folder, 15)
     write_pictures(folder / "deeper", COUNT - 15, first=15)
     for name in BAD:
-        (folder / name).write_bytes(b"no picture")
+        (folder / name).write_bytes(b"not an image")
     return folder
 
 
@@ -149,7 +149,7 @@ def test_interrupted_run_says_how_to_resume(run, photos, uninterrupted, tmp_path
 def test_new_images_are_added_and_failed_ones_retried(run, photos, tmp_path, write_pictures):
     folder = tmp_path / "mine"
     write_pictures(folder, 2)
-    (folder / "002.png").write_bytes(b"no picture")
+    (folder / "002.png").write_bytes(b"not an image")
     out = tmp_path / "x.csv"
     assert "2 images captioned, 0 skipped (already in the file), 1 could not" in run(folder, "--out", out)[1]
     write_pictures(folder, 2, first=2)
@@ -242,13 +242,13 @@ def test_n_best_captions_have_ranks(run, photos, tmp_path):
     assert len({row["caption"] for row in rows}) == 3
     assert all(len(row["log_probabilities"]) >= len(row["words"]) for row in rows)
     printed = run(image, *three)[1]
-    wanted = [f"{image}\t{row['rank']}\t{row['caption']}{'' if row['finished'] else ' ...'}" for row in rows]
-    assert printed.splitlines() == wanted
+    expected = [f"{image}\t{row['rank']}\t{row['caption']}{'' if row['finished'] else ' ...'}" for row in rows]
+    assert printed.splitlines() == expected
     assert run(photos, "--out", tmp_path / "x.parquet", *three)[0] == 0
     table = pd.read_parquet(tmp_path / "x.parquet")
-    found = table[table["error"].isna()].groupby("image")
-    assert len(found) == COUNT and found.size().max() == 3  # duplicates are dropped
-    for _, group in found:
+    captioned = table[table["error"].isna()].groupby("image")
+    assert len(captioned) == COUNT and captioned.size().max() == 3  # duplicates are dropped
+    for _, group in captioned:
         assert group["rank"].tolist() == list(range(len(group)))
         assert group["caption"].is_unique
         ended = group[group["finished"].astype(bool)]
@@ -269,7 +269,7 @@ def test_name_with_line_breaks_is_escaped_on_a_terminal_only(run, photos, tmp_pa
     with open(names[0], "wb") as file:
         file.write((photos / "000.png").read_bytes())
     with open(names[1], "wb") as file:
-        file.write(b"no picture")
+        file.write(b"not an image")
     code, printed, errors = run(*names)
     assert (code, printed.removesuffix(" ...\n").removesuffix("\n")) == (
         0,

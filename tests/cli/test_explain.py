@@ -28,7 +28,7 @@ def photos(tmp_path_factory, write_pictures):
     """Six images and one file that is not an image."""
     folder = tmp_path_factory.mktemp("photos")
     write_pictures(folder, 6)
-    (folder / "002x.jpg").write_bytes(b"no picture")
+    (folder / "002x.jpg").write_bytes(b"not an image")
     return folder
 
 
@@ -53,15 +53,15 @@ def test_words_and_log_probabilities(run, photos, captioner):
     assert maps.words == ("a", "b", "zebra", "b", "c", END_TOKEN)
     assert [line.split("\t")[0].strip() for line in lines[1:]] == ["a", "b-zebra(?)", "b", "c", END_LABEL]
     values = [float(re.search(r"ln p = (\S+)", line)[1]) for line in lines[1:]]
-    wanted = maps.log_probabilities
-    np.testing.assert_allclose(values, [wanted[0], wanted[1] + wanted[2], *wanted[3:]], atol=0.006)
+    expected = maps.log_probabilities
+    np.testing.assert_allclose(values, [expected[0], expected[1] + expected[2], *expected[3:]], atol=0.006)
 
 
 def test_captions_of_any_search_and_rank(run, photos, captioner):
     name, search = str(photos / "001.png"), ["--beam-width", "3", "--n-best", "3"]
-    found = captioner.n_best(name, beam_width=3, n_best=3)
-    assert len({caption.text for caption in found}) == 3
-    for rank, caption in enumerate(found):
+    captions = captioner.n_best(name, beam_width=3, n_best=3)
+    assert len({caption.text for caption in captions}) == 3
+    for rank, caption in enumerate(captions):
         code, out, _ = run(name, *search, "--rank", rank, "--json")
         document = json.loads(out)
         [image] = document["images"]

@@ -28,7 +28,7 @@ def folder(tmp_path_factory, write_pictures):
     """Eleven images and three files that are not images."""
     folder = tmp_path_factory.mktemp("photos")
     write_pictures(folder, 11)
-    (folder / "003x.png").write_bytes(b"no picture")
+    (folder / "003x.png").write_bytes(b"not an image")
     (folder / "007x.png").write_bytes((folder / "007.png").read_bytes()[:300])
     return folder
 

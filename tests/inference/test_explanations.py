@@ -20,7 +20,7 @@ def captioner(make_captioner, tokenizer, backbone, backbone_config):
 def names(tmp_path_factory, write_pictures):
     folder = tmp_path_factory.mktemp("photos")
     names = [str(folder / name) for name in write_pictures(folder, 5, size=(700, 350))]
-    (folder / "bad.png").write_bytes(b"no picture")
+    (folder / "bad.png").write_bytes(b"not an image")
     return [*names[:2], str(folder / "bad.png"), *names[2:]]
 
 
@@ -44,8 +44,8 @@ def test_images_are_explained_in_order_despite_errors(captioner, names):
 
 def test_given_caption_is_explained_for_all_images(captioner, names):
     caption = captioner.caption(names[0], temperature=1.0, seed=2)
-    for given in (caption, caption.text):
-        for _, maps in captioner.explanations(names[:2], given):
+    for target in (caption, caption.text):
+        for _, maps in captioner.explanations(names[:2], target):
             assert maps.caption == caption.text
     unknown = captioner.explain(names[0], "a zebra")
     assert unknown.unknown == (False, True, False)

@@ -31,8 +31,8 @@ def inputs(features):
 def test_segment_mask_computed_by_hand():
     mask = np.asarray(segment_mask(np.array([[1, 1, 2, 0]], np.int32)))
     assert mask.shape == (1, 1, 4, 4)
-    wanted = [[1, 0, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
-    np.testing.assert_array_equal(mask[0, 0], wanted)
+    expected = [[1, 0, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
+    np.testing.assert_array_equal(mask[0, 0], expected)
 
 
 @BOTH_NORMS

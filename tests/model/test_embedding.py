@@ -87,9 +87,9 @@ def test_steps_equal_the_full_pass(make, inputs, width, tie_embeddings):
     logits, scores = captioner(inputs, return_attention_scores=True)
     assert scores.shape == (2, 3, 2, 9, 15)
     keys_values, cache = captioner.keys_values(inputs["features"]), captioner.empty_cache(2, 9)
-    for place in range(9):
-        step, cache = captioner.step(inputs["token_ids"][:, place : place + 1], place, keys_values, cache)
-        np.testing.assert_allclose(step[:, 0], logits[:, place], atol=1e-4)
+    for position in range(9):
+        step, cache = captioner.step(inputs["token_ids"][:, position : position + 1], position, keys_values, cache)
+        np.testing.assert_allclose(step[:, 0], logits[:, position], atol=1e-4)
 
 
 @WIDTHS
@@ -134,5 +134,5 @@ def test_embedding_adds_token_and_position():
     token_ids, positions = np.array([[3, 12, 3]]), np.array([[0, 1, 10]])
     embedded = np.asarray(layer(token_ids, positions))
     assert embedded.shape == (1, 3, 33)
-    wanted = (layer.tokens.numpy()[token_ids] + layer.positions.numpy()[positions]) * np.sqrt(33)
-    np.testing.assert_allclose(embedded, wanted, rtol=1e-5)
+    expected = (layer.tokens.numpy()[token_ids] + layer.positions.numpy()[positions]) * np.sqrt(33)
+    np.testing.assert_allclose(embedded, expected, rtol=1e-5)

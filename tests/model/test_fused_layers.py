@@ -35,9 +35,9 @@ def _output_and_gradients(function, weights=()):
 
 
 def test_gelu_and_its_gradient_equal_keras():
-    found = _output_and_gradients(gelu)
-    wanted = _output_and_gradients(lambda x: keras.ops.gelu(x, approximate=True))
-    for one, other in zip(found, wanted, strict=True):
+    actual = _output_and_gradients(gelu)
+    expected = _output_and_gradients(lambda x: keras.ops.gelu(x, approximate=True))
+    for one, other in zip(actual, expected, strict=True):
         np.testing.assert_allclose(one, other, atol=2e-6)
     far = np.float32([-1e4, -50, 0, 50, 1e4])
     np.testing.assert_allclose(gelu(far), [0, 0, 0, 50, 1e4], atol=1e-6)
@@ -52,10 +52,10 @@ def test_gelu_and_its_gradient_equal_keras():
 )
 def test_layer_and_its_gradients_equal_keras(kind, plain, settings):
     ours, keras_own = _layers(kind, plain, **settings)
-    found = _output_and_gradients(ours, ours.trainable_variables)
-    wanted = _output_and_gradients(keras_own, keras_own.trainable_variables)
-    assert len(found) == 4
-    for one, other in zip(found, wanted, strict=True):
+    actual = _output_and_gradients(ours, ours.trainable_variables)
+    expected = _output_and_gradients(keras_own, keras_own.trainable_variables)
+    assert len(actual) == 4
+    for one, other in zip(actual, expected, strict=True):
         assert one.shape == other.shape
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=2e-5)
 
@@ -74,8 +74,8 @@ def test_half_precision_is_close_and_has_gradients(precision, kind, plain, setti
     exact.build(X.shape)
     exact.set_weights(ours.get_weights())
     assert keras.backend.standardize_dtype(ours(X).dtype) == precision.removeprefix("mixed_")
-    found = _output_and_gradients(ours, ours.trainable_variables)
-    for one, other in zip(found, _output_and_gradients(exact, exact.trainable_variables), strict=True):
+    actual = _output_and_gradients(ours, ours.trainable_variables)
+    for one, other in zip(actual, _output_and_gradients(exact, exact.trainable_variables), strict=True):
         np.testing.assert_allclose(tf.cast(one, tf.float32), other, rtol=0.05, atol=0.2)
 
 

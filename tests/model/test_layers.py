@@ -30,7 +30,7 @@ def normal(*shape, seed=0):
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
-def slow_attend(query, key, value, mask):
+def reference_attend(query, key, value, mask):
     """One target, head and row at a time, over the allowed sources only."""
     context, scores = np.zeros((B, T, N * K)), np.zeros((B, N, T, S))
     for b in range(B):
@@ -49,9 +49,9 @@ def test_attend_equals_numpy_reference():
     mask = np.random.default_rng(3).random((B, T, S)) < 0.6
     mask[:, :, 0] = True
     context, scores = attend(query, key, value, mask[:, None])
-    wanted_context, wanted_scores = slow_attend(query, key, value, mask)
-    np.testing.assert_allclose(scores, wanted_scores, atol=1e-6)
-    np.testing.assert_allclose(context, wanted_context, atol=1e-5)
+    expected_context, expected_scores = reference_attend(query, key, value, mask)
+    np.testing.assert_allclose(scores, expected_scores, atol=1e-6)
+    np.testing.assert_allclose(context, expected_context, atol=1e-5)
 
 
 def test_attend_returns_scores_before_dropout_and_context_after_it():

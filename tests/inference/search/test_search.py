@@ -155,14 +155,14 @@ class ReferenceSearch:
         return tokens, log_probs, total
 
     def drawn(self, row_seed):
-        found = [self.draw(sample, row_seed) for sample in range(self.options.samples)]
-        return self.ranked([(0, *caption) for caption in found])
+        hypotheses = [self.draw(sample, row_seed) for sample in range(self.options.samples)]
+        return self.ranked([(0, *caption) for caption in hypotheses])
 
-    def ranked(self, found):
+    def ranked(self, hypotheses):
         """The best of (group rank, tokens, log-probabilities, total), without duplicates."""
         entries = {}
-        for turn, tokens, log_probs, total in found:
-            entry = (tokens[-1] != END, turn, -self.score(total, tokens), tokens, log_probs)
+        for group_rank, tokens, log_probs, total in hypotheses:
+            entry = (tokens[-1] != END, group_rank, -self.score(total, tokens), tokens, log_probs)
             entries[tuple(tokens)] = min(entry, entries.get(tuple(tokens), entry))
         best = sorted(entries.values())[: self.options.n_best]
         best.sort(key=lambda entry: (entry[0], entry[2]))
@@ -204,13 +204,13 @@ class ReferenceSearch:
                 beams[track] = candidates[track][:width]
                 for tokens, _, _ in beams[track] if options.beam_groups > 1 else []:
                     taken[tokens[-1]] = taken.get(tokens[-1], 0) + 1
-        found = []
+        hypotheses = []
         for track in [tracks - 1] if self.forced else range(tracks):
             best = sorted(ended[track], key=lambda beam: -self.score(beam[2], beam[0]))[: options.n_best]
             for beams_of_a_kind in (best, beams[track]):
-                for turn, beam in enumerate(beams_of_a_kind):
-                    found.append((turn if options.beam_groups > 1 else 0, *beam))
-        return self.ranked(found)
+                for group_rank, beam in enumerate(beams_of_a_kind):
+                    hypotheses.append((group_rank if options.beam_groups > 1 else 0, *beam))
+        return self.ranked(hypotheses)
 
     def run(self, row_seed=0):
         return self.beams() if self.options.beam_width > 1 else self.drawn(row_seed)
@@ -220,12 +220,15 @@ def assert_equals_reference(speller, options, images=range(NUM_IMAGES), captions
     """Checks that each image has the captions that the reference search finds, and returns them."""
     images = list(images)
     captions = captions or decode(speller, FEATURES[images], speller.tokenizer, options, images)
-    for image, found in zip(images, captions, strict=True):
-        wanted = ReferenceSearch(speller, image, options).run(image)
-        assert [list(caption.token_ids) for caption in found] == [tokens for tokens, *_ in wanted], (image, options)
-        assert [caption.finished for caption in found] == [finished for *_, finished in wanted]
-        assert [caption.rank for caption in found] == list(range(len(wanted)))
-        for caption, (_, log_probs, score, _) in zip(found, wanted, strict=True):
+    for image, image_captions in zip(images, captions, strict=True):
+        expected = ReferenceSearch(speller, image, options).run(image)
+        assert [list(caption.token_ids) for caption in image_captions] == [tokens for tokens, *_ in expected], (
+            image,
+            options,
+        )
+        assert [caption.finished for caption in image_captions] == [finished for *_, finished in expected]
+        assert [caption.rank for caption in image_captions] == list(range(len(expected)))
+        for caption, (_, log_probs, score, _) in zip(image_captions, expected, strict=True):
             np.testing.assert_allclose(caption.log_probabilities, log_probs, atol=1e-4)
             assert caption.score == pytest.approx(score, abs=1e-4)
     return captions
@@ -280,10 +283,10 @@ SEARCHES = {
 def test_search_equals_reference(spellers, name, language):
     options = DecodingOptions(**SEARCHES[name][language])
     captions = assert_equals_reference(spellers[language], options)
-    texts = {caption.text for found in captions for caption in found}
+    texts = {caption.text for image_captions in captions for caption in image_captions}
     assert len(texts) > 8
-    for found in captions:
-        for caption in found:
+    for image_captions in captions:
+        for caption in image_captions:
             words = list(caption.words)
             assert options.min_length <= len(words) <= (options.max_length or LENGTH)
             assert set(options.force_words) <= set(words)
@@ -356,8 +359,8 @@ def test_reference_cases_include_finished_and_truncated_captions(spellers):
     for options in (DecodingOptions(), DecodingOptions(beam_width=4, n_best=3)):
         captions = [
             caption
-            for found in decode(spellers["zh"], FEATURES[:NUM_IMAGES], spellers["zh"].tokenizer, options)
-            for caption in found
+            for image_captions in decode(spellers["zh"], FEATURES[:NUM_IMAGES], spellers["zh"].tokenizer, options)
+            for caption in image_captions
         ]
         assert len({len(caption.words) for caption in captions}) > 3
     options = DecodingOptions(**SEARCHES["truncated beam"]["en"])
@@ -371,7 +374,7 @@ def test_compacted_batch_equals_reference():
     speller.bonus[4::5] *= 5  # "woman"
     images = np.random.default_rng(0).permutation([*range(4, MANY_IMAGES, 5)] * 7 + [0, 1, 2, 3, 5, 6, 7]).tolist()
     captions = assert_equals_reference(speller, DecodingOptions(1.0, samples=2, n_best=2), images)
-    lengths = [max(len(caption.token_ids) for caption in found) for found in captions]
+    lengths = [max(len(caption.token_ids) for caption in image_captions) for image_captions in captions]
     assert 3 < sum(length > 4 for length in lengths) < len(lengths) / 4
 
 
@@ -432,13 +435,13 @@ def test_captions_do_not_depend_on_batch_and_order(spellers, temperature):
     images = np.random.default_rng(0).integers(0, MANY_IMAGES, 150).tolist()
 
     def run(images):
-        found = decode(speller, FEATURES[images], speller.tokenizer, options, images)
-        return [[caption.token_ids for caption in captions] for captions in found]
+        image_captions = decode(speller, FEATURES[images], speller.tokenizer, options, images)
+        return [[caption.token_ids for caption in captions] for captions in image_captions]
 
-    wanted = dict(zip(images, run(images), strict=True))
+    expected = dict(zip(images, run(images), strict=True))
     for size in (1, 7, 64, 65):
         part = images[10 : 10 + size]
-        assert run(part) == [wanted[image] for image in part]
+        assert run(part) == [expected[image] for image in part]
 
 
 def test_more_samples_include_fewer_samples(spellers):
