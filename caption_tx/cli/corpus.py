@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from caption_tx.cli.options import add_command, add_config, add_settings, add_sources
+from caption_tx.cli.options import READING_OPTIONS, add_command, add_config, add_settings, add_sources
 from caption_tx.cli.settings import require_images, resolve_config
 from caption_tx.cli.startup import start_tensorflow
 from caption_tx.errors import ConfigError
@@ -26,7 +26,7 @@ def add_parser(commands: Any) -> None:
         example="caption-tx corpus captions.csv --images photos/ --check",
     )
     add_sources(parser)
-    add_settings(parser.add_argument_group("corpus"), "corpus", ("format", "images"))
+    add_settings(parser.add_argument_group("corpus"), "corpus", READING_OPTIONS)
     add_settings(parser.add_argument_group("text"), "text", ("language", "nfkc", "script", "user_dictionary"))
     output = parser.add_argument_group("output")
     output.add_argument(

@@ -10,6 +10,7 @@ from typing import Any
 
 from caption_tx.cli.options import (
     BUNDLE_HELP,
+    READING_OPTIONS,
     add_backbone_weights,
     add_command,
     add_config,
@@ -36,7 +37,7 @@ def add_parser(commands: Any) -> None:
         example="caption-tx evaluate captions.csv --images photos/ --bundle runs/mine/bundle --out runs/mine/test",
     )
     add_sources(parser)
-    add_settings(parser.add_argument_group("corpus"), "corpus", ("format", "images"))
+    add_settings(parser.add_argument_group("corpus"), "corpus", READING_OPTIONS)
     captions = parser.add_argument_group("captions to score")
     captions.add_argument("--bundle", metavar="DIR", help=f"caption the split with this model: {BUNDLE_HELP}")
     captions.add_argument(

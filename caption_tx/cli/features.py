@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from caption_tx.cli.options import RAY_HELP, add_command, add_config, add_settings, add_sources
+from caption_tx.cli.options import RAY_HELP, READING_OPTIONS, add_command, add_config, add_settings, add_sources
 from caption_tx.cli.output import echo
 from caption_tx.cli.settings import parse_shard, require_images, resolve_config
 from caption_tx.cli.startup import start_tensorflow, start_tensorflow_without_gpus
@@ -25,7 +25,7 @@ def add_parser(commands: Any) -> None:
         example="caption-tx features captions.csv --images photos/ --cache features/",
     )
     add_sources(parser)
-    add_settings(parser.add_argument_group("corpus"), "corpus", ("format", "images"))
+    add_settings(parser.add_argument_group("corpus"), "corpus", READING_OPTIONS)
     add_settings(parser.add_argument_group("text"), "text", ("language", "nfkc", "script"))
     add_settings(parser.add_argument_group("backbone"), "backbone")
     cache = parser.add_argument_group("cache")

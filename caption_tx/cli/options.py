@@ -80,6 +80,10 @@ def add_command(
     return parser
 
 
+READING_OPTIONS = ("format", "images", "caption_column", "image_column", "text_suffix", "keep_rejected")
+"""Settings of the corpus that say how captions are read."""
+
+
 def add_settings(parser: Any, section: str, names: Iterable[str] | None = None) -> None:
     """Adds the options of settings to a parser or one of its groups.
 

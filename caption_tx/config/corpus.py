@@ -13,8 +13,8 @@ from caption_tx.errors import ConfigError
 SPLITS = ("train", "val", "test")
 
 CAPTION_FORMATS = (
-    "parquet", "karpathy", "coco", "ai_challenger", "jsonl", "flickr30k", "csv", "tsv", "ofa", "coco_cn", "flickr8k",
-    "pairs", "folder",
+    "parquet", "excel", "karpathy", "coco", "ai_challenger", "jsonl", "flickr30k", "csv", "tsv", "ofa", "coco_cn",
+    "flickr8k", "json", "pairs", "folder",
 )  # fmt: skip
 """Layouts of caption files, in the order of their detection (`data/corpus/formats.py`)."""
 
@@ -46,6 +46,9 @@ class Source:
         1.0, "weight of its captions in the mean loss of its stage", bounds=Bounds(above=0, below=math.inf)
     )
     stage: int = setting(1, "training stage", bounds=Bounds(minimum=1, maximum=100))
+    caption_column: str | None = setting(None, "column or JSON key of the captions", unset="found")
+    image_column: str | None = setting(None, "column or JSON key of the image name", unset="found")
+    text_suffix: str | None = setting(None, "suffix of the text files beside images", unset=".txt and .caption")
 
     def __post_init__(self) -> None:
         check(bool(self.path), "source", self.path, "a path")
@@ -53,7 +56,7 @@ class Source:
 
 
 _OPTIONS = {name: item for name, item in settings_of(Source).items() if name != "path"}
-_SOURCE = re.compile(r"(.+?)(?::([a-z]+=[^,]*(?:,[a-z]+=[^,]*)*))?", re.DOTALL)
+_SOURCE = re.compile(r"(.+?)(?::([a-z_]+=[^,]*(?:,[a-z_]+=[^,]*)*))?", re.DOTALL)
 
 
 def parse_source(text: str) -> Source:
@@ -112,6 +115,30 @@ class CorpusConfig:
     val_fraction: float = setting(0.05, "fraction of images without a split for validation", bounds=RATE)
     test_fraction: float = setting(0.05, "fraction of images without a split for testing", bounds=RATE)
     split_seed: int = setting(0, "random seed of the split")
+    caption_column: tuple[str, ...] = setting(
+        (),
+        "columns, or keys of JSON entries, that hold captions",
+        flag="--caption-column",
+        metavar="NAME,..",
+        unset="found by name and content",
+    )
+    image_column: str | None = setting(
+        None,
+        "column, or key of JSON entries, that holds the image name",
+        flag="--image-column",
+        metavar="NAME",
+        unset="found by name and content",
+    )
+    text_suffix: str | None = setting(
+        None,
+        "suffix of the text files beside images",
+        flag="--text-suffix",
+        metavar="SUFFIX",
+        unset=".txt and .caption",
+    )
+    keep_rejected: bool = setting(
+        False, "keep captions that are marked as rejected or precanned", flag="--keep-rejected"
+    )
 
     def __post_init__(self) -> None:
         validate(self, "corpus.")

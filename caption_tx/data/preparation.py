@@ -28,6 +28,8 @@ TRAINING_SPLITS = ("train", "val")
 MACHINE_TOKEN = "[MACHINE]"
 """Precedes machine translations that are trained on together with human captions; it is in no vocabulary."""
 
+_MAX_UNKNOWN_SHARE = 0.5
+
 
 @dataclass(frozen=True)
 class SegmentedCorpus:
@@ -202,6 +204,11 @@ def _tokenize(
         f"words, {report['oov_share']:.2%} of words unknown, {tokens.num_truncated} captions truncated to "
         f"{max_length} tokens."
     )
+    if report["oov_share"] > _MAX_UNKNOWN_SHARE:
+        log(
+            f"warning: {report['oov_share']:.0%} of the words in {name} are unknown, so captions cannot be learned; "
+            "lower --min-frequency, or check --language."
+        )
     return tokens
 
 

@@ -37,3 +37,33 @@ def test_entries_of_the_user_dictionary_are_counted(tmp_path, capsys):
         dictionary = json.loads(capsys.readouterr().out)["user_dictionary"]
         assert (dictionary["entries"], len(dictionary["not_kept"])) == (3, 1)
         assert dictionary["summary"].endswith(kept)
+
+
+def test_what_is_read_differently_is_reported(tmp_path, capsys):
+    path = tmp_path / "a.csv"
+    path.write_text("id,file_name,caption_1,caption_2\n1,a.jpg,a dog runs,it runs\n2,b.jpg,two cats,they sleep\n")
+    notes = {"caption columns read (caption_1, caption_2)": 2, "columns not read (id)": 1}
+    warning = "warning: 100% of captions are not Chinese ('a dog runs', ..); pass --language en."
+    for options in ([], ["--check"]):
+        assert main(["corpus", str(path), "--json", *options]) == 0
+        report = json.loads(capsys.readouterr().out)
+        assert report["files"][0]["notes"] == notes
+        assert report["language_warning"] == warning
+        assert main(["corpus", str(path), *options]) == 0
+        text = " ".join(capsys.readouterr().out.split())
+        assert all(f"{note}: {count}" in text for note, count in notes.items())
+        assert warning in text
+    assert main(["corpus", str(path), "--language", "en", "--caption-column", "caption_2", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["captions"], report["language_warning"]) == (2, None)
+
+
+def test_published_ai_challenger(shared, capsys):
+    folder = shared / "data" / "ai_challenger"
+    sources = [str(folder / f"caption_{split}_annotations.json") for split in ("train", "validation")]
+    assert main(["corpus", *sources, "--check", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["images"], report["captions"]) == (1300, 6500)
+    assert report["findings"]["malformed_line"]["count"] == 0
+    assert report["findings"]["control_characters"]["count"] == 1
+    assert report["language_warning"] is None

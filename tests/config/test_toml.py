@@ -20,7 +20,7 @@ from caption_tx.config import (
 from caption_tx.errors import CaptionTxError, ConfigError
 
 OTHER = Config(
-    CorpusConfig(("甲.tsv", "b.json"), "tsv", "图 片", ("url",), 0.125, 0.25, 7),
+    CorpusConfig(("甲.tsv", "b.json"), "tsv", "图 片", ("url",), 0.125, 0.25, 7, ("字幕",), "图片", ".cap", True),
     TextConfig("en", True, "simplified", "words.txt", True, True, 101, 2, "glove.txt"),
     BackboneConfig("MobileNetV2", 0.25, "conv_pw_5_relu", 64, "w.h5", "float16"),
     ModelConfig(22, 17, 5, 2, 11, 0.1, 0.2, 0.0, {"pre": "post", "post": "pre"}[ModelConfig().norm_order], False, True),

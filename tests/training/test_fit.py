@@ -389,3 +389,15 @@ def test_word_vectors_are_in_the_bundle_and_frozen_ones_do_not_change(make_confi
     np.testing.assert_array_equal(tokens[vocabulary.index("图片")], np.array([1, 2, 3], np.float32))
     assert bundle.text.word_vectors is None
     assert [line for line in log if "vectors.txt: " in line]
+
+
+def test_what_is_read_differently_is_logged_before_images_are_read(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("file_name,caption_1,caption_2\na.jpg,a dog,it runs\nb.jpg,two cats,they sleep\n")
+    (tmp_path / "photos").mkdir()
+    config = Config(CorpusConfig((str(path),), images=str(tmp_path / "photos")))
+    lines = []
+    with pytest.raises(CaptionTxError):
+        train(config, tmp_path / "run", lines.append)
+    assert f"{path}: caption columns read (caption_1, caption_2): 2" in lines
+    assert "warning: 100% of captions are not Chinese ('a dog', ..); pass --language en." in lines

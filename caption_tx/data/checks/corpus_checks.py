@@ -24,6 +24,7 @@ from caption_tx.data.checks.caption_checks import (
 )
 from caption_tx.data.checks.findings import Findings
 from caption_tx.data.checks.image_checks import Progress, check_images
+from caption_tx.data.checks.language import language_warning
 from caption_tx.data.checks.statistics import (
     caption_length_statistics,
     count_images_and_captions,
@@ -104,7 +105,8 @@ def inspect_corpus(config: Config, check: bool = False, progress: Progress | Non
     """
     table, segmenter = read_table(config.corpus), Segmenter(config.text)
     if not check:
-        return CorpusReport(summarize_corpus(table, segmenter))
+        warning = language_warning(table["caption"], config.text.language)
+        return CorpusReport({**summarize_corpus(table, segmenter), "language_warning": warning})
     images = open_images(config.corpus.images) if config.corpus.images else None
     return check_corpus(table, segmenter, images=images, max_length=config.model.max_length, progress=progress)
 
@@ -154,6 +156,7 @@ def check_corpus(
     content = {
         **count_images_and_captions(table),
         "language": text.language,
+        "language_warning": language_warning(table["caption"], text.language),
         "files": list(table.attrs.get("files", [])),
         "caption_length": caption_length_statistics(table, lists, max_length),
         "vocabulary": vocabulary_statistics(table, text, lists),

@@ -43,7 +43,10 @@ def format_report(report: dict[str, Any]) -> str:
 
 def _corpus(report: dict[str, Any]) -> list[str]:
     language = _LANGUAGES.get(report["language"], report["language"])
-    lines = [f"{report['images']:,} images with {report['captions']:,} captions in {language}", ""]
+    lines = [f"{report['images']:,} images with {report['captions']:,} captions in {language}"]
+    if report.get("language_warning"):
+        lines += wrap(report["language_warning"])
+    lines.append("")
     rows = [["split", "images", "captions", "human", "machine"]]
     for split, counts in report["splits"].items():
         machine = counts["machine_captions"]

@@ -3,7 +3,8 @@
 To add a layout:
 
 1. Write `read_<name>(file: TextFile, rows: CaptionRows)` in a module of `readers/`. Call `rows.add` per caption,
-   `rows.skip` for lines without one and `rows.add_error` for lines of another form.
+   or `add_cells` or `add_captions` for values that may be lists, `rows.skip` for lines without one and
+   `rows.add_error` for lines of another form. Count in `rows.notes` what is read differently from how it is written.
 2. Add a `Reader` to `READERS`. Its position matters: the first reader that recognizes a file is used.
 3. Add the name at the same position of `caption_tx.config.CAPTION_FORMATS`, which the command line checks without
    importing the readers.
@@ -12,46 +13,18 @@ To add a layout:
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from caption_tx.data.corpus.readers import delimited, flickr, folder, json_files, parquet
+from caption_tx.data.corpus.columns import ReadOptions
+from caption_tx.data.corpus.file_head import FileHead
+from caption_tx.data.corpus.readers import delimited, excel, flickr, flickr30k, folder, json_files, ofa, parquet
 from caption_tx.data.corpus.rows import CaptionRows
-from caption_tx.data.text.text_files import HEAD_BYTES, TextFile, guess_encoding, normalize_encoding, read_head
+from caption_tx.data.text.text_files import TextFile
 
-_HEAD_LINES = 50
-
-
-@dataclass(frozen=True)
-class FileHead:
-    """The start of a file: its bytes, their text and its first non-blank lines (the last may be truncated)."""
-
-    data: bytes
-    text: str
-    lines: list[str]
-
-    @classmethod
-    def read(cls, path: Path, encoding: str | None = None) -> FileHead:
-        """Reads the start of a file.
-
-        Raises:
-            CorpusError: the file cannot be read, or the encoding is unknown.
-        """
-        data = read_head(path)
-        name = normalize_encoding(encoding, path) if encoding else guess_encoding(data)
-        try:
-            text = data.decode(name or "utf-8", "replace").removeprefix("\ufeff")
-        except UnicodeError:
-            text = ""
-        lines = [line for line in re.split("\r\n|\r|\n", text) if line.strip()][: _HEAD_LINES + 1]
-        complete = lines[:-1] if len(data) == HEAD_BYTES or len(lines) > _HEAD_LINES else lines
-        return cls(data, text, complete or lines)
-
-    def mostly(self, test: Callable[[str], object]) -> bool:
-        """Whether at least half of the lines pass a test, so that an invalid line does not hide the layout."""
-        return bool(self.lines) and 2 * sum(bool(test(line)) for line in self.lines) >= len(self.lines)
+GUIDE = "assets/docs/data.md"
+"""The guide that lists everything that is recognized."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +39,7 @@ class Reader:
             reader can explain what is wrong.
         binary: the reader opens the path itself; no text encoding is detected.
         split_in_file_name: whether the file name of a release implies the split.
+        has_columns: whether `--caption-column` and `--image-column` apply.
     """
 
     layout: str
@@ -74,6 +48,7 @@ class Reader:
     suffixes: tuple[str, ...] = ()
     binary: bool = False
     split_in_file_name: bool = False
+    has_columns: bool = True
 
 
 READERS: dict[str, Reader] = {
@@ -84,65 +59,81 @@ READERS: dict[str, Reader] = {
         (".parquet",),
         binary=True,
     ),
+    "excel": Reader(
+        "an .xlsx workbook; columns image, caption[, split] in its first sheet",
+        lambda head: excel.is_workbook(head.path, head.data),
+        excel.read_excel,
+        (".xlsx", ".xls", ".ods"),
+        binary=True,
+    ),
     "karpathy": Reader(
         'JSON {"images": [{"filename": .., "split": .., "sentences": [{"raw": ".."}]}]}',
         lambda head: json_files.is_karpathy_head(head.text),
-        json_files.read_karpathy,
+        json_files.read_document,
     ),
     "coco": Reader(
         'JSON {"images": [{"id", "file_name"}], "annotations": [{"image_id", "caption"}]}',
         lambda head: json_files.is_coco_head(head.text),
-        json_files.read_coco,
+        json_files.read_document,
         split_in_file_name=True,
     ),
     "ai_challenger": Reader(
         'JSON [{"image_id": "x.jpg", "caption": ["..", ..]}, ..]',
         lambda head: json_files.is_list_head(head.text),
-        json_files.read_ai_challenger,
-        (".json",),
+        json_files.read_document,
         split_in_file_name=True,
     ),
     "jsonl": Reader(
         'one {"image_id": "x", "text": ["..", ..]} per line',
-        lambda head: head.mostly(json_files.is_jsonl_line),
+        json_files.is_jsonl,
         json_files.read_jsonl,
         (".jsonl",),
     ),
     "flickr30k": Reader(
         "header image_name| comment_number| comment",
-        lambda head: delimited.is_header(head.lines, "|"),
-        delimited.read_flickr30k,
+        lambda head: flickr30k.is_header(head.lines),
+        flickr30k.read_flickr30k,
+        has_columns=False,
     ),
     "csv": Reader(
-        "header image,caption[,split]",
-        lambda head: delimited.is_header(head.lines, ","),
+        "header image,caption[,split]; also ; | and Excel's sep=",
+        delimited.is_csv,
         delimited.read_csv,
         (".csv",),
     ),
     "tsv": Reader(
         "header image<TAB>caption[<TAB>split]",
-        lambda head: delimited.is_header(head.lines, "\t"),
+        delimited.is_tsv,
         delimited.read_tsv,
         (".tsv",),
     ),
     "ofa": Reader(
         "uniq-id<TAB>image-id<TAB>caption[&&caption..]<TAB>objects<TAB>base64",
-        lambda head: head.mostly(delimited.is_ofa_line),
-        delimited.read_ofa,
+        lambda head: head.mostly(ofa.is_ofa_line),
+        ofa.read_ofa,
+        has_columns=False,
     ),
     "coco_cn": Reader(
         "COCO_val2014_000000000042#0<TAB>caption",
         lambda head: head.mostly(flickr.is_coco_cn_line),
         flickr.read_coco_cn,
+        has_columns=False,
     ),
     "flickr8k": Reader(
         "NAME.jpg#zhc#0 caption, or NAME.jpg#0<TAB>caption (also Flickr30k-CN)",
         lambda head: head.mostly(flickr.is_flickr8k_line),
         flickr.read_flickr8k,
+        has_columns=False,
+    ),
+    "json": Reader(
+        'JSON {"x.jpg": ["..", ..], ..}, columns, or lists under "data" or "train", "val", "test"',
+        lambda head: json_files.is_json_head(head.text),
+        json_files.read_document,
+        (".json",),
     ),
     "pairs": Reader(
-        "NAME<TAB>caption without a header",
-        lambda head: head.mostly(delimited.is_pair_line),
+        "NAME<TAB>caption without a header, or caption<TAB>URL",
+        delimited.is_pairs,
         delimited.read_pairs,
     ),
     "folder": Reader(
@@ -150,21 +141,41 @@ READERS: dict[str, Reader] = {
         lambda head: False,
         folder.read_folder,
         binary=True,
+        has_columns=False,
     ),
 }
 """All caption formats by name, in order of detection."""
 
 
-def detect_format(path: Path, encoding: str | None = None) -> str | None:
+def detect_format(path: Path, encoding: str | None = None, options: ReadOptions | None = None) -> str | None:
     """The format that the start of a file looks like, or None.
 
+    Args:
+        path: the file.
+        encoding: its encoding; None detects it.
+        options: columns that the user names.
+
     Raises:
-        CorpusError: the file cannot be read.
+        CorpusError: the file cannot be read, or several of its columns could be the caption.
     """
-    head = FileHead.read(path, encoding)
+    head = FileHead.read(path, encoding, options)
     return next((name for name, reader in READERS.items() if reader.matches(head)), None)
 
 
 def known_formats() -> str:
     """All formats with their layouts on one line, for messages."""
     return "; ".join(f"{name}: {reader.layout}" for name, reader in READERS.items())
+
+
+def likely_formats(path: Path) -> str:
+    """The three layouts that are likeliest for a file with this name, for messages."""
+    by_suffix = {
+        ".json": ("ai_challenger", "coco", "json"),
+        ".jsonl": ("jsonl", "ai_challenger", "json"),
+        ".txt": ("pairs", "flickr8k", "csv"),
+        ".tsv": ("tsv", "pairs", "csv"),
+    }
+    names = by_suffix.get(path.suffix.lower(), ("csv", "pairs", "ai_challenger"))
+    if path.is_dir():
+        names = ("csv", "ai_challenger", "folder")
+    return f"{'; '.join(READERS[name].layout for name in names)} (all layouts: {GUIDE})"

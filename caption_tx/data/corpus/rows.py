@@ -5,17 +5,13 @@ from __future__ import annotations
 import re
 from array import array
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from caption_tx.data.corpus.column_names import SPLIT_NAMES
+from caption_tx.data.corpus.columns import DEFAULT_OPTIONS, Columns, ReadOptions, rejection
 from caption_tx.errors import CorpusError
-
-SPLIT_NAMES = {
-    **{name: "train" for name in ("train", "training", "restval")},
-    **{name: "val" for name in ("val", "valid", "validation", "dev")},
-    **{name: "test" for name in ("test", "testing")},
-}
-"""Split names found in files. `restval` is the part of COCO's validation images that is used for training."""
 
 IMAGE_HEADERS = ("image", "filename", "file_name", "image_name", "image_id", "file", "img")
 CAPTION_HEADERS = ("caption", "text", "comment", "description", "sentence", "captions", "texts")
@@ -77,9 +73,11 @@ class CaptionRows:
         split_override: split of every row, whatever the file says.
         machine_override: origin of every row (True for machine translations), whatever the file says.
         file_name_split: split in the name of the file; splits inside files take precedence.
+        options: columns and suffixes that the user names.
 
     `splits` contains a split, None (assigned by the seed later) or `UNLISTED`. `skipped` contains
-    (file, line number, reason). `notes` counts changes that a reader made to captions or names.
+    (file, line number, reason). `notes` counts what was read differently from how it is written. `list_ids` has a
+    number for captions that are items of one list, and -1 for others.
     """
 
     source: str
@@ -89,11 +87,13 @@ class CaptionRows:
     split_override: str | None = None
     machine_override: bool | None = None
     file_name_split: str | None = None
+    options: ReadOptions = DEFAULT_OPTIONS
     images: list[str] = field(default_factory=list)
     captions: list[str] = field(default_factory=list)
     splits: list[str | None] = field(default_factory=list)
     machine: array = field(default_factory=lambda: array("b"))
     line_numbers: array = field(default_factory=lambda: array("q"))
+    list_ids: array = field(default_factory=lambda: array("q"))
     skipped: list[tuple[str, int, str]] = field(default_factory=list)
     notes: Counter = field(default_factory=Counter)
     _file: str = ""
@@ -103,6 +103,11 @@ class CaptionRows:
     _last_line: int = -1
     _last_error_line: int = -1
     _first_error: str = ""
+    _list_count: int = 0
+
+    def __len__(self) -> int:
+        """The number of captions."""
+        return len(self.images)
 
     @property
     def units(self) -> str:
@@ -114,7 +119,19 @@ class CaptionRows:
         self._file = file
         self._last_line = self._last_error_line = -1
 
-    def add(self, image: str, caption: str, line: int, split: str | None = None, machine: bool = False) -> None:
+    def start_list(self) -> None:
+        """Starts a list: captions that are added with `in_list` are its items."""
+        self._list_count += 1
+
+    def add(
+        self,
+        image: str,
+        caption: str,
+        line: int,
+        split: str | None = None,
+        machine: bool = False,
+        in_list: bool = False,
+    ) -> None:
         """Adds one caption. An empty caption is skipped; a missing image name is an error."""
         image, caption = image.strip(), caption.strip()
         if not image or "\0" in image or not is_valid_unicode(image):
@@ -135,6 +152,42 @@ class CaptionRows:
             self.splits.append(split if self.split_override is None else self.split_override)
             self.machine.append(machine if self.machine_override is None else self.machine_override)
             self.line_numbers.append(line)
+            self.list_ids.append(self._list_count if in_list else -1)
+
+    def lists(self) -> list[list[int]]:
+        """The rows of each list of captions."""
+        members: dict[int, list[int]] = {}
+        for row, list_id in enumerate(self.list_ids):
+            if list_id >= 0:
+                members.setdefault(list_id, []).append(row)
+        return list(members.values())
+
+    def replace(self, captions: list[tuple[int, list[str]]]) -> None:
+        """Replaces all rows by copies of rows with other captions, given as (row, captions) in order."""
+        order = [row for row, texts in captions for _ in texts]
+        self.captions = [text for _, texts in captions for text in texts]
+        self.images = [self.images[row] for row in order]
+        self.splits = [self.splits[row] for row in order]
+        self.machine = array("b", (self.machine[row] for row in order))
+        self.line_numbers = array("q", (self.line_numbers[row] for row in order))
+        self.list_ids = array("q", (-1 for _ in order))
+
+    def is_rejected(self, columns: Columns, cells: Sequence[Any], line: int) -> bool:
+        """Whether a mark rejects the captions of a row, which is then counted and skipped."""
+        for position, name in columns.rejected:
+            if reason := rejection(name, cells[position]):
+                if self.options.keep_rejected:
+                    self.notes[f"captions {reason}, kept"] += 1
+                    return False
+                self.notes[f"captions {reason}, left out"] += 1
+                self.skip(line, reason)
+                return True
+        return False
+
+    def add_notes(self, notes: dict[str, int]) -> None:
+        """Adds notes about the file as a whole; repeating them does not add up."""
+        for text, count in notes.items():
+            self.notes[text] = max(self.notes[text], count)
 
     def skip(self, line: int, reason: str) -> None:
         """Records a line without a usable caption."""
@@ -182,7 +235,7 @@ class CaptionRows:
         """Removes all rows, for a reader that starts over."""
         for column in (self.images, self.captions, self.splits, self.skipped, self.notes):
             column.clear()
-        self.machine, self.line_numbers = array("b"), array("q")
+        self.machine, self.line_numbers, self.list_ids = array("b"), array("q"), array("q")
         self._line_count = self._error_count = 0
         self._last_line = self._last_error_line = -1
         self._first_error = ""

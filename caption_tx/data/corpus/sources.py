@@ -4,32 +4,48 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from caption_tx.config import Source, parse_source
-from caption_tx.data.corpus.formats import READERS, FileHead, detect_format, known_formats
+from caption_tx.data.corpus.caption_values import restore_captions
+from caption_tx.data.corpus.column_names import SPLIT_NAMES
+from caption_tx.data.corpus.columns import DEFAULT_OPTIONS, ReadOptions
+from caption_tx.data.corpus.file_head import FileHead
+from caption_tx.data.corpus.formats import GUIDE, READERS, detect_format, known_formats, likely_formats
 from caption_tx.data.corpus.image_names import join_prefix, resolve_image_names
 from caption_tx.data.corpus.readers import folder
-from caption_tx.data.corpus.rows import SPLIT_NAMES, CaptionRows
+from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.text.text_files import TextFile, normalize_encoding
 from caption_tx.errors import CorpusError
 
 # captions_val2014.json (COCO), caption_validation_annotations_20170910.json (AI Challenger)
 _RELEASE_NAME = re.compile(r"captions?_(train|val|validation|test)(?:20\d\d|\w*_annotations_\d{8})\.json")
-_CAPTION_FILE_SUFFIXES = (".txt", ".csv", ".tsv", ".json", ".jsonl", ".token", ".parquet")
+_OTHER_ANNOTATIONS = re.compile(r"(?:instances|person_keypoints|keypoints|stuff|panoptic|image_info)_.*\.json")
+_OTHER_FILES = {
+    b"PK\x03\x04": "a zip archive or a document", b"\x1f\x8b": "a compressed file (decompress it first)",
+    b"%PDF": "a PDF document", b"\xff\xd8\xff": "an image", b"\x89PNG": "an image",
+    b"SQLite format 3": "a database", b"BZh": "a compressed file (decompress it first)",
+    b"\xfd7zXZ": "a compressed file (decompress it first)", b"ARROW1": "an Arrow file (save it as Parquet)",
+}  # fmt: skip
+_CAPTION_FILE_SUFFIXES = (".txt", ".csv", ".tsv", ".json", ".jsonl", ".token", ".parquet", ".xlsx")
 
 
-def read_sources(sources: Iterable[str | Path | Source], format: str | None) -> list[tuple[Source, CaptionRows]]:
+def read_sources(
+    sources: Iterable[str | Path | Source], format: str | None, options: ReadOptions | None = None
+) -> list[tuple[Source, CaptionRows]]:
     """Reads every source.
 
     Args:
         sources: as `read_corpus` takes them.
         format: caption format of sources without one; None detects it.
+        options: columns and suffixes of sources that name none.
 
     Raises:
         CorpusError: a source cannot be read or is given twice.
     """
     located: dict[Path, tuple[Source, Path, str]] = {}
+    options = options or DEFAULT_OPTIONS
     for item in sources:
         source = Source(str(item)) if isinstance(item, Path) else parse_source(item) if isinstance(item, str) else item
         if "://" in source.path:
@@ -38,7 +54,7 @@ def read_sources(sources: Iterable[str | Path | Source], format: str | None) -> 
         if name is not None and name not in READERS:
             raise CorpusError(f"Unknown format {name!r}; known formats: {known_formats()}")
         try:
-            path, name = find_caption_file(Path(source.path), name, source.encoding)
+            path, name = find_caption_file(Path(source.path), name, source.encoding, source_options(source, options))
             resolved = path.resolve()
         except (OSError, ValueError, RuntimeError) as error:  # a null byte, a loop of links
             raise CorpusError(f"Cannot read the caption source {source.path!r}: {error}.") from error
@@ -47,10 +63,25 @@ def read_sources(sources: Iterable[str | Path | Source], format: str | None) -> 
         located[resolved] = (source, path, name)
     if not located:
         raise CorpusError("No caption source; pass a caption file or its folder.")
-    return [(source, read_source(source, path, name)) for source, path, name in located.values()]
+    return [
+        (source, read_source(source, path, name, source_options(source, options)))
+        for source, path, name in located.values()
+    ]
 
 
-def find_caption_file(path: Path, format: str | None = None, encoding: str | None = None) -> tuple[Path, str]:
+def source_options(source: Source, options: ReadOptions) -> ReadOptions:
+    """The options of one source, which override those of all sources."""
+    return replace(
+        options,
+        caption_columns=(source.caption_column,) if source.caption_column else options.caption_columns,
+        image_column=source.image_column or options.image_column,
+        text_suffix=source.text_suffix or options.text_suffix,
+    )
+
+
+def find_caption_file(
+    path: Path, format: str | None = None, encoding: str | None = None, options: ReadOptions | None = None
+) -> tuple[Path, str]:
     """The file to read for a path, and its format.
 
     A folder stands for the only caption file in it, or, with captions in a text file per image, for itself.
@@ -58,52 +89,90 @@ def find_caption_file(path: Path, format: str | None = None, encoding: str | Non
     Raises:
         CorpusError: the path does not exist or cannot be read, or no single caption file was recognized.
     """
+    options = options or DEFAULT_OPTIONS
     if not path.exists():
         raise CorpusError(f"There is no caption file or folder {path}; check the path.")
     if format == "folder" and not path.is_dir():
         raise CorpusError(f"{path} is a file; format 'folder' needs a folder of images and text files.")
     if not path.is_dir():
-        return path, format or _detect_or_fail(path, encoding)
-    if format == "folder":
-        return path, format
-    formats = {file: detect_format(file, encoding) for file in folder.list_caption_files(path, _CAPTION_FILE_SUFFIXES)}
+        return path, format or _detect_or_fail(path, encoding, options)
+    if format == "folder" or (format is None and options.text_suffix):
+        return path, "folder"
+    return _find_in_folder(path, format, encoding, options)
+
+
+def _find_in_folder(path: Path, format: str | None, encoding: str | None, options: ReadOptions) -> tuple[Path, str]:
+    formats: dict[Path, str | None] = {}
+    ambiguous: dict[Path, CorpusError] = {}
+    files = folder.list_caption_files(path, _CAPTION_FILE_SUFFIXES)
+    for file in (file for file in files if not _OTHER_ANNOTATIONS.match(file.name)):
+        try:
+            formats[file] = detect_format(file, encoding, options)
+        except CorpusError as error:  # several columns could be the caption: it is a caption file
+            formats[file], ambiguous[file] = "csv", error
     matches = [file for file, name in formats.items() if name and format in (None, name)]
+    # Any JSON document and any pairs of columns could hold captions: files that surely do come first.
+    certain = [file for file in matches if formats[file] not in ("json", "pairs")]
+    matches = certain or matches
     if not matches and format:
         matches = [file for file in formats if file.suffix.lower() in READERS[format].suffixes]
     if len(matches) > 1:
         names = ", ".join(file.name for file in matches)
-        raise CorpusError(f"{path} contains several caption files ({names}); pass the one to read.")
+        raise CorpusError(
+            f"{path} contains several caption files ({names}); pass the one to read, such as {matches[0]}, or several."
+        )
+    if matches and matches[0] in ambiguous and not format:
+        raise ambiguous[matches[0]]
     if matches:
         return matches[0], format or formats[matches[0]] or ""
     if format is None and folder.has_image_text_pairs(path):
         return path, "folder"
-    raise CorpusError(f"No caption file was recognized in {path}; pass the file itself. Formats: {known_formats()}")
+    advice = _suggest_text_suffix(path) or "pass the file itself"
+    raise CorpusError(f"No caption file was recognized in {path}; {advice}. The usual layouts: {likely_formats(path)}.")
 
 
-def _detect_or_fail(path: Path, encoding: str | None) -> str:
+def _suggest_text_suffix(path: Path) -> str | None:
+    """Advice if images have files of the same name with a suffix that is not read."""
+    suffixes = folder.sidecar_suffixes(path)
+    if not suffixes:
+        return None
+    suffix, count = suffixes.most_common(1)[0]
+    return f"{count} images have a {suffix} file of the same name; read them with --text-suffix {suffix}"
+
+
+def _detect_or_fail(path: Path, encoding: str | None, options: ReadOptions) -> str:
     """The format of a file by its content, else by its suffix."""
-    name = detect_format(path, encoding)
+    name = detect_format(path, encoding, options)
     if name is None:
         name = next((key for key, reader in READERS.items() if path.suffix.lower() in reader.suffixes), None)
     if name is None:
-        lines = FileHead.read(path, encoding).lines
-        start = lines[0][:60] if lines else ""
-        raise CorpusError(f"{path}: unknown caption format (the file starts with {start!r}); known: {known_formats()}")
+        head = FileHead.read(path, encoding)
+        kind = next((kind for mark, kind in _OTHER_FILES.items() if head.data.startswith(mark)), None)
+        if kind:
+            raise CorpusError(f"{path} is {kind}, not a caption file; see {GUIDE} for the layouts.")
+        start = head.lines[0][:60] if head.lines else ""
+        raise CorpusError(
+            f"{path}: unknown caption format (the file starts with {start!r}); the usual layouts: "
+            f"{likely_formats(path)}."
+        )
     return name
 
 
-def read_source(source: Source, path: Path, format: str) -> CaptionRows:
+def read_source(source: Source, path: Path, format: str, options: ReadOptions | None = None) -> CaptionRows:
     """Reads the file of one source, as located by `find_caption_file`; options of the source override the file.
 
     Raises:
         CorpusError: the file is unreadable, damaged, in an unknown encoding, of another layout or without captions.
     """
     reader = READERS[format]
+    options = options or source_options(source, DEFAULT_OPTIONS)
+    if not reader.has_columns:
+        options.require_no_columns(path)
     if reader.binary:
         file = TextFile(path, normalize_encoding(source.encoding, path) if source.encoding else "")
     else:
         file = TextFile.open(path, source.encoding)
-    rows = CaptionRows(str(path), format, file.encoding, split_override=source.split)
+    rows = CaptionRows(str(path), format, file.encoding, split_override=source.split, options=options)
     if source.origin:
         rows.machine_override = source.origin == "machine"
     release = _RELEASE_NAME.fullmatch(path.name)
@@ -111,6 +180,7 @@ def read_source(source: Source, path: Path, format: str) -> CaptionRows:
         rows.file_name_split = SPLIT_NAMES[release[1]]
     reader.read(file, rows)
     rows.check()
+    restore_captions(rows)
     return rows
 
 

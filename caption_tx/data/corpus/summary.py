@@ -65,6 +65,15 @@ def summarize_corpus(table: pd.DataFrame, segmenter: Segmenter | None = None) ->
     }
 
 
+def format_notes(table: pd.DataFrame) -> list[str]:
+    """What was read differently from how it is written: a line per note about a source of a table."""
+    return [
+        f"{file['source']}: {text}: {count:,}"
+        for file in table.attrs.get("files", [])
+        for text, count in file["notes"].items()
+    ]
+
+
 def format_summary(summary: dict[str, Any]) -> str:
     """The dict of `summarize_corpus` as text."""
     per_image, length = summary["captions_per_image"], summary["caption_length"]
@@ -92,4 +101,6 @@ def format_summary(summary: dict[str, Any]) -> str:
         kind = ", ".join(filter(None, (file["format"], file["encoding"])))
         lines.append(f"{file['source']}: {kind}, {file['images']:,} images, {file['captions']:,} captions")
         lines += [f"  {text}: {count:,}" for text, count in file["notes"].items()]
+    if summary.get("language_warning"):
+        lines.append(summary["language_warning"])
     return "\n".join(lines)

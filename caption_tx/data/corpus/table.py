@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from caption_tx.config import CorpusConfig, Source
+from caption_tx.config import CorpusConfig, Source, from_dict
+from caption_tx.data.corpus.columns import ReadOptions
 from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.corpus.sources import complete_image_names, read_sources
 from caption_tx.data.corpus.splits import assign_splits
@@ -30,6 +31,7 @@ def read_corpus(
     test_fraction: float = 0.05,
     split_seed: int = 0,
     images: str | Path | None = None,
+    **reading: Any,
 ) -> pd.DataFrame:
     """Reads the captions of one or more sources into a table with a row per caption, in file order.
 
@@ -45,6 +47,8 @@ def read_corpus(
         test_fraction: fraction of the remaining images for testing, in [0, 1).
         split_seed: seed of the split. An image's split depends on the seed and on its name without suffix only.
         images: image folder, used to complete image names without a suffix. Ignored if not a local folder.
+        reading: settings of `config.CorpusConfig` by name: `caption_column`, `image_column`, `text_suffix`,
+            `keep_rejected`.
 
     Returns:
         A table with the columns `image` (name in the image folder), `caption` (raw text), `split` ("train", "val" or
@@ -52,11 +56,12 @@ def read_corpus(
         `line` (line of a text file, entry of a JSON list or row of a table, from 1).
         `attrs["skipped"]` lists (source, line, reason) of lines without a usable caption; `attrs["left_out"]` lists
         images that no split list contains; `attrs["files"]` has a dict per source: source, format, encoding,
-        captions, images, notes {text: count}.
+        captions, images, notes {text: count}, which say what was read differently from how it is written.
 
     Raises:
         CorpusError: a source is missing, given twice, damaged, in an unknown format or encoding, or without captions;
-            more than a tenth of its lines are invalid; or an image is in two splits. The message names file and line.
+            more than a tenth of its lines are invalid; several columns could be the caption; an image is in two
+            splits; or a setting is invalid. The message names file and line.
         ConfigError: the options of a source are invalid.
 
     Example:
@@ -64,10 +69,12 @@ def read_corpus(
         >>> table[["image", "caption", "split"]].head()
     """
     try:
-        config = CorpusConfig(val_fraction=val_fraction, test_fraction=test_fraction, split_seed=split_seed)
+        settings = {"val_fraction": val_fraction, "test_fraction": test_fraction, "split_seed": split_seed}
+        config = from_dict(CorpusConfig, settings | reading)
     except ConfigError as error:
         raise CorpusError(str(error)) from error
-    rows_of = read_sources([sources] if isinstance(sources, (str, Path, Source)) else sources, format)
+    options = ReadOptions(config.caption_column, config.image_column, config.text_suffix, config.keep_rejected)
+    rows_of = read_sources([sources] if isinstance(sources, (str, Path, Source)) else sources, format, options)
     complete_image_names(rows_of, images)
     all_rows = [rows for _, rows in rows_of]
     split_of, left_out = assign_splits(all_rows, config)
@@ -84,14 +91,9 @@ def read_corpus(
 
 def read_table(config: CorpusConfig) -> pd.DataFrame:
     """Reads the captions that the settings name; see `read_corpus` for the table and the errors."""
-    return read_corpus(
-        config.sources,
-        format=config.format,
-        val_fraction=config.val_fraction,
-        test_fraction=config.test_fraction,
-        split_seed=config.split_seed,
-        images=config.images or None,
-    )
+    names = ("val_fraction", "test_fraction", "split_seed", "caption_column", "image_column", "text_suffix")
+    settings = {name: getattr(config, name) for name in (*names, "keep_rejected")}
+    return read_corpus(config.sources, format=config.format, images=config.images or None, **settings)
 
 
 def _to_frame(source: Source, rows: CaptionRows, split_of: dict[str, str]) -> pd.DataFrame:

@@ -11,6 +11,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from caption_tx.config import SPLITS, Config
+from caption_tx.data.corpus.summary import format_notes
 from caption_tx.data.corpus.table import read_table
 from caption_tx.data.features.backbone import Backbone
 from caption_tx.data.features.cache import FeatureCache, open_cache
@@ -50,6 +51,8 @@ def encode_corpus(
     """
     options = encoding_options(config, rank=rank, world_size=world_size, refresh=refresh)
     table = read_table(config.corpus)
+    for note in format_notes(table):
+        log(note)
     return encode_splits(config, str(folder), Backbone(config.backbone), table, SPLITS, log, options)
 
 

@@ -12,6 +12,7 @@ import keras
 
 from caption_tx.bundle import Bundle, load_bundle, save_bundle
 from caption_tx.config import Config, TuningConfig, from_dict, load_config, to_dict
+from caption_tx.data.corpus.summary import format_notes
 from caption_tx.data.corpus.table import read_table
 from caption_tx.data.features.cache import FeatureCache, explain_damage
 from caption_tx.data.features.corpus_features import encode_splits
@@ -116,6 +117,8 @@ def _load_run(
     config: Config, bundle: Bundle, cache_folder: str, log: Callable[[str], None], backbone_weights: str | None
 ) -> _FinishedRun:
     table = read_table(config.corpus)
+    for note in format_notes(table):
+        log(note)
     backbone = bundle.load_backbone(backbone_weights)
     cache = encode_splits(config, cache_folder, backbone, table, TRAINING_SPLITS, log)
     unreadable = {name: cache.failed[name] for name in table["image"].unique() if name in cache.failed}

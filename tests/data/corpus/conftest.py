@@ -171,6 +171,16 @@ SAMPLES = {
             ("c.jpg", 'it says "go"', "human", 5),
         ],
     ),
+    "json": (
+        "captions.json",
+        json.dumps({"train": {"a.jpg": ["one dog", "a dog"], "b.jpg": "two"}, "val": {"c.jpg": [["three", "dogs"]]}}),
+        [
+            ("a.jpg", "one dog", "human", 1),
+            ("a.jpg", "a dog", "human", 1),
+            ("b.jpg", "two", "human", 2),
+            ("c.jpg", "three dogs", "human", 3),
+        ],
+    ),
     "tsv": (
         "captions.tsv",
         'id\tsplit\tfile_name\tcaption\n1\ttrain\ta.jpg\t"tab\there"\n2\tdev\tb.jpg\tb\n',

@@ -8,10 +8,13 @@ from caption_tx.config import Source
 from caption_tx.data.corpus.formats import READERS, detect_format
 from caption_tx.data.corpus.table import read_corpus
 
+BINARY = ("parquet", "excel", "folder")
 VARIANTS = ["flickr8k, segmented"]
-LAYOUTS = [*(name for name in READERS if name not in ("parquet", "folder")), *VARIANTS]
+LAYOUTS = [*(name for name in READERS if name not in BINARY), *VARIANTS]
 WITHOUT_HEADER = [
-    layout for layout in LAYOUTS if layout not in ("ai_challenger", "coco", "karpathy", "csv", "tsv", "flickr30k")
+    layout
+    for layout in LAYOUTS
+    if layout not in ("ai_challenger", "coco", "karpathy", "json", "csv", "tsv", "flickr30k")
 ]
 
 
@@ -63,7 +66,7 @@ def test_invalid_first_line_does_not_hide_the_format(write, samples, layout):
 
 
 def test_every_format_has_a_sample(samples):
-    assert {layout.split(",")[0] for layout in samples} | {"parquet", "folder"} == set(READERS)
+    assert {layout.split(",")[0] for layout in samples} | set(BINARY) == set(READERS)
 
 
 def test_byte_order_mark_is_not_part_of_the_first_name(write):

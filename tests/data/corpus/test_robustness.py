@@ -13,7 +13,7 @@ from caption_tx.data.corpus.summary import summarize_corpus
 from caption_tx.data.corpus.table import read_corpus
 from caption_tx.errors import CorpusError
 
-FORMATS = [name for name in READERS if name != "folder"]
+FORMATS = [name for name in READERS if name not in ("excel", "folder")]
 LAYOUTS = [*FORMATS, "flickr8k, segmented"]
 
 

@@ -88,7 +88,7 @@ VALID_ENTRIES = {
 INVALID_ENTRIES = [
     ("ai_challenger", 7, "not an entry of image and captions"),
     ("ai_challenger", {"image_id": "a"}, "not an entry of image and captions"),
-    ("ai_challenger", {"image_id": "a", "caption": {"zh": "x"}}, "not an entry of image and captions"),
+    ("ai_challenger", {"image_id": "a", "caption": {}}, "caption is not a string"),
     ("ai_challenger", {"image_id": "a", "caption": ["x", 7]}, "caption is not a string"),
     ("ai_challenger", {"image_id": "a\0", "caption": "x"}, "no image name"),
     ("ai_challenger", {"image_id": "\ud800", "caption": "x"}, "no image name"),
@@ -96,7 +96,7 @@ INVALID_ENTRIES = [
     ("coco", {"image_id": 3, "caption": "x"}, "unknown image id"),
     ("coco", {"image_id": {}, "caption": "x"}, "not an annotation"),
     ("coco", 7, "not an annotation"),
-    ("karpathy", {"filename": 7, "sentences": []}, "not an entry of filename and sentences"),
+    ("karpathy", {"filename": {}, "sentences": []}, "not an entry of filename and sentences"),
     ("karpathy", {"filename": "a", "sentences": [{"tokens": [1]}]}, "sentence without text"),
     ("karpathy", {"filename": "a", "sentences": ["x"], "split": 7}, "unknown split"),
 ]

@@ -1,4 +1,4 @@
-"""Columns of text: CSV and TSV with a header, pairs without one, Flickr30k's results.csv, and OFA's TSV."""
+"""Columns of text: CSV and TSV with a header, and pairs of name and caption without one."""
 
 from __future__ import annotations
 
@@ -6,27 +6,48 @@ import csv
 import re
 from collections.abc import Iterator
 
+from caption_tx.data.corpus.caption_values import add_captions, add_cells
+from caption_tx.data.corpus.file_head import FileHead
 from caption_tx.data.corpus.pre_segmented import restore_sentences
-from caption_tx.data.corpus.rows import (
-    CAPTION_HEADERS,
-    IMAGE_HEADERS,
-    CaptionRows,
-    UnknownSplitError,
-    find_columns,
-)
+from caption_tx.data.corpus.readers.ofa import is_base64
+from caption_tx.data.corpus.rows import CAPTION_HEADERS, IMAGE_HEADERS, CaptionRows
+from caption_tx.data.corpus.table_layout import SEPARATORS, TableLayout, find_contents, find_header
+from caption_tx.data.images.decoding import IMAGE_SUFFIXES
 from caption_tx.data.text.text_files import TextFile
 from caption_tx.errors import CorpusError
 
-_NUMBER_AND_COMMENT = re.compile(r"\s*\d+\s+(\S.*)", re.DOTALL)
-_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{64,}={0,2}")
+_COMMAS = tuple(separator for separator in SEPARATORS if separator != "\t")
+_NAMED_LINE = re.compile(
+    rf"(\S.*?(?:{'|'.join(map(re.escape, IMAGE_SUFFIXES))}))(?:\s*[:：=]\s*|\s+)(\S.*)", re.IGNORECASE | re.DOTALL
+)
 _QUOTE_ADVICE = (
     "enclose captions that contain the separator or a quote in double quotes, and write a quote inside as two"
 )
 
 
-def is_header(lines: list[str], delimiter: str) -> bool:
-    """Whether the first line names an image and a caption column."""
-    return bool(lines) and {"image", "caption"} <= find_columns(lines[0].split(delimiter)).keys()
+def is_csv(head: FileHead) -> bool:
+    """Whether the first lines have a header with commas, semicolons or vertical bars that names image and caption."""
+    return find_header(head, _COMMAS) is not None
+
+
+def is_tsv(head: FileHead) -> bool:
+    """Whether the first lines have a header with tabs that names image and caption."""
+    return find_header(head, ("\t",)) is not None
+
+
+def is_pairs(head: FileHead) -> bool:
+    """Whether lines have an image name and a caption, without a header or with one of other names."""
+    layout = find_contents(head)
+    if layout is not None and not _is_base64_column(head, layout):
+        return True
+    return head.mostly(is_pair_line) or head.mostly(_NAMED_LINE.fullmatch)
+
+
+def _is_base64_column(head: FileHead, layout: TableLayout) -> bool:
+    position = layout.columns.captions[0]
+    rows = [line.split(layout.separator) for line in head.lines]
+    cells = [cells[position] for cells in rows if len(cells) > position]
+    return bool(cells) and 2 * sum(map(is_base64, cells)) > len(cells)
 
 
 # --- CSV and TSV
@@ -37,69 +58,73 @@ class _UnclosedQuoteError(Exception):
 
 
 def read_csv(file: TextFile, rows: CaptionRows) -> None:
-    """Reads comma-separated rows with a header that names image, caption and optionally split."""
-    try:
-        _read_rows(file, rows, ",", csv.QUOTE_MINIMAL)
-    except _UnclosedQuoteError as error:
-        line, reason = error.args
-        raise CorpusError(f"{file.path}, line {line}: {reason}; {_QUOTE_ADVICE}.") from None
+    """Reads rows separated by commas, semicolons or vertical bars, with a header that names image and caption."""
+    _read_table(file, rows, _require_header(file, rows, _COMMAS))
 
 
 def read_tsv(file: TextFile, rows: CaptionRows) -> None:
-    """Reads tab-separated rows with a header that names image, caption and optionally split.
+    """Reads tab-separated rows with a header that names image, caption and optionally split."""
+    _read_table(file, rows, _require_header(file, rows, ("\t",)))
+
+
+def _require_header(file: TextFile, rows: CaptionRows, separators: tuple[str, ...]) -> TableLayout:
+    head = FileHead.read(file.path, file.encoding, rows.options)
+    layout = find_header(head, separators)
+    if layout is None:
+        start = head.lines[0].strip()[:80] if head.lines else ""
+        raise CorpusError(
+            f"{file.path}, line 1: expected a header with 'image' and 'caption' (and optionally 'split'), found "
+            f"{start!r}; add a header, or name the columns with --image-column and --caption-column."
+        )
+    return layout
+
+
+def _read_table(file: TextFile, rows: CaptionRows, layout: TableLayout) -> None:
+    """Reads the rows of a table.
 
     Many programs write TSV without quoting. A quote is then an ordinary character: two stray quotes must not merge
     the rows between them into one caption.
     """
     try:
-        _read_rows(file, rows, "\t", csv.QUOTE_MINIMAL)
-    except _UnclosedQuoteError:
+        _read_rows(file, rows, layout, csv.QUOTE_MINIMAL)
+    except _UnclosedQuoteError as error:
+        if layout.separator != "\t":
+            line, reason = error.args
+            raise CorpusError(f"{file.path}, line {line}: {reason}; {_QUOTE_ADVICE}.") from None
         rows.clear()
-        _read_rows(file, rows, "\t", csv.QUOTE_NONE)
+        _read_rows(file, rows, layout, csv.QUOTE_NONE)
+    rows.add_notes(layout.notes | layout.columns.notes)
 
 
-def _read_rows(file: TextFile, rows: CaptionRows, delimiter: str, quoting: int) -> None:
-    positions: dict[str, int] = {}
-    header: list[str] = []
-    caption_is_last = False
-    quoted_tsv = delimiter == "\t" and quoting == csv.QUOTE_MINIMAL
-    for line_number, cells in _parse_rows(file.lines(rows.add_error), delimiter, quoting):
+def _read_rows(file: TextFile, rows: CaptionRows, layout: TableLayout, quoting: int) -> None:
+    header, separator = layout.header, layout.separator
+    quoted_tsv = separator == "\t" and quoting == csv.QUOTE_MINIMAL
+    lines_before = layout.skipped_lines + layout.has_header
+    for line_number, cells in _parse_rows(file.lines(rows.add_error), separator, quoting):
         if quoted_tsv and (isinstance(cells, str) or any("\n" in cell for cell in cells)):
             raise _UnclosedQuoteError(line_number, cells)
         if isinstance(cells, str):
             rows.add_error(line_number, cells, f"{cells}; {_QUOTE_ADVICE}")
-        elif not any(cell.strip() for cell in cells):
+            continue
+        if not any(cell.strip() for cell in cells):
             rows.skip(line_number, "blank line")
-        elif not header:
-            header, positions = cells, find_columns(cells)
-            if not {"image", "caption"} <= positions.keys():
-                raise CorpusError(
-                    f"{file.path}, line {line_number}: expected a header with 'image' and 'caption' "
-                    f"(and optionally 'split'), found {delimiter.join(cells)[:80]!r}; add a header."
-                )
-            caption_is_last = len(header) == 2 and positions["caption"] == 1
-        elif len(cells) > len(header) and not caption_is_last:
+            continue
+        if lines_before:
+            lines_before -= 1
+            continue
+        if len(cells) > len(header) and not any(cell.strip() for cell in cells[len(header) :]):
+            cells = cells[: len(header)]
+        if len(cells) > len(header) and not layout.caption_is_last:
             rows.add_error(
                 line_number,
                 "more fields than the header",
                 f"{len(cells)} fields, but the header has {len(header)}; quote captions that contain the separator",
             )
-        else:
-            if len(cells) > 2 and caption_is_last:
-                cells = [cells[0], delimiter.join(cells[1:])]
-                rows.notes["captions with unquoted separators"] += 1
-            _add_row(rows, line_number, cells + [""] * (len(header) - len(cells)), positions)
-
-
-def _add_row(rows: CaptionRows, line_number: int, cells: list[str], positions: dict[str, int]) -> None:
-    try:
-        split = rows.parse_split(line_number, cells[positions["split"]]) if "split" in positions else None
-    except UnknownSplitError:
-        return
-    caption = cells[positions["caption"]].strip()
-    if "\n" in caption:
-        rows.notes["multi-line captions"] += 1
-    rows.add(cells[positions["image"]], caption, line_number, split)
+            continue
+        if len(cells) > len(header):
+            cells = [*cells[: len(header) - 1], separator.join(cells[len(header) - 1 :])]
+            rows.notes["captions with unquoted separators"] += 1
+        add_cells(rows, line_number, cells + [""] * (len(header) - len(cells)), layout.columns)
 
 
 def _parse_rows(
@@ -140,15 +165,31 @@ def is_pair_line(line: str) -> bool:
     """Whether a line is `NAME<TAB>caption`: not a header, and not an image in base64."""
     cells = line.split("\t")
     texts = [cell.strip() for cell in cells]
-    if len(cells) != 2 or not all(texts) or _is_base64(cells[1]):
+    if len(cells) != 2 or not all(texts) or is_base64(cells[1]):
         return False
     return not any(text.lower() in (*IMAGE_HEADERS, *CAPTION_HEADERS) for text in texts)
 
 
 def read_pairs(file: TextFile, rows: CaptionRows) -> None:
-    """Reads `NAME<TAB>caption` without a header."""
+    """Reads lines of an image name and a caption: `NAME<TAB>caption`, `caption<TAB>URL`, or other separators."""
+    head = FileHead.read(file.path, file.encoding, rows.options)
+    layout = find_contents(head)
+    if layout is None and not head.mostly(is_pair_line) and head.mostly(_NAMED_LINE.fullmatch):
+        _read_named_lines(file, rows)
+    elif layout is None or (layout.separator == "\t" and layout.header == ["1", "2"] and not layout.skipped_lines):
+        _read_pairs(file, rows, 0 if layout is None else layout.columns.image)
+        rows.add_notes({} if layout is None else layout.notes)
+    else:
+        _read_table(file, rows, layout)
+    restore_sentences(rows)
+
+
+def _read_pairs(file: TextFile, rows: CaptionRows, image: int) -> None:
+    """Reads two columns separated by a tab, in which quotes are ordinary characters."""
     for line_number, line in file.lines(rows.add_error):
         cells = line.rstrip("\n").split("\t")
+        if len(cells) > 2 and not any(cell.strip() for cell in cells[2:]):
+            cells = cells[:2]
         if not line.strip():
             rows.skip(line_number, "blank line")
         elif len(cells) != 2:
@@ -158,69 +199,19 @@ def read_pairs(file: TextFile, rows: CaptionRows) -> None:
                 f"expected 'NAME<TAB>caption', found {line[:60]!r}; fix the line or pass the right --format",
             )
         else:
-            rows.add(cells[0], cells[1], line_number)
-    restore_sentences(rows)
+            add_captions(rows, [cells[image]], cells[1 - image], line_number, None)
 
 
-# --- Flickr30k: image_name| comment_number| comment
-
-
-def read_flickr30k(file: TextFile, rows: CaptionRows) -> None:
-    """Reads `NAME| number| caption`, in which commas and quotes are ordinary characters."""
-    is_first = True
+def _read_named_lines(file: TextFile, rows: CaptionRows) -> None:
+    """Reads `NAME.jpg caption` or `NAME.jpg: caption`."""
+    rows.options.require_no_columns(file.path)
     for line_number, line in file.lines(rows.add_error):
-        cells = line.split("|", 2)
+        match = _NAMED_LINE.fullmatch(line.strip())
         if not line.strip():
             rows.skip(line_number, "blank line")
-        elif is_first:
-            is_first = False
-            if len(find_columns(cells)) < 2:
-                raise CorpusError(
-                    f"{file.path}, line {line_number}: expected the header 'image_name| comment_number| comment', "
-                    f"found {line.strip()[:80]!r}; add it or pass the right --format."
-                )
-        elif len(cells) == 3:
-            rows.add(cells[0], cells[2], line_number)
-        elif len(cells) == 2 and (match := _NUMBER_AND_COMMENT.fullmatch(cells[1])):
-            # The published file has one such line: `2199200615.jpg| 4   A dog runs across the grass .`
-            rows.notes["missing separators restored"] += 1
-            rows.add(cells[0], match[1], line_number)
+        elif match:
+            add_captions(rows, [match[1]], match[2], line_number, None)
         else:
-            rows.add_error(
-                line_number,
-                "not of the form NAME| number| caption",
-                f"expected 'NAME| number| caption', found {line.strip()[:60]!r}; fix the line",
-            )
-
-
-# --- OFA: uniq-id, image-id, captions, [objects,] image in base64
-
-
-def is_ofa_line(line: str) -> bool:
-    """Whether the fourth or a later column, the last, is an image in base64."""
-    cells = line.split("\t")
-    return len(cells) >= 4 and _is_base64(cells[-1])
-
-
-def read_ofa(file: TextFile, rows: CaptionRows) -> None:
-    """Reads tab-separated columns; captions of an image are joined by `&&`, and the last column is the image."""
-    for line_number, line in file.lines(rows.add_error):
-        # A line has hundreds of kilobytes: only its first columns are copied.
-        cells = line.split("\t", 3)
-        if len(line) < 1024 and not line.strip():
-            rows.skip(line_number, "blank line")
-        elif len(cells) < 4 or not _is_base64(cells[3][cells[3].rfind("\t") + 1 :]):
-            rows.add_error(
-                line_number,
-                "not the columns of OFA",
-                "expected uniq-id, image-id, captions, objects and an image in base64, separated by tabs, "
-                f"found {line[:60]!r}; fix the line or pass the right --format",
-            )
-        else:
-            for caption in cells[2].split("&&"):
-                rows.add(cells[1], caption, line_number)
-
-
-def _is_base64(cell: str) -> bool:
-    """Whether the start of a cell looks like an image in base64."""
-    return _BASE64.fullmatch(cell[:256].rstrip()) is not None
+            message = f"expected 'NAME.jpg caption', found {line.strip()[:60]!r}; fix the line"
+            rows.add_error(line_number, "not of the form NAME.jpg caption", message)
+    rows.add_notes({"image names and captions separated by a space or colon": 1})

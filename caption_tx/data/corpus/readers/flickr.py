@@ -10,10 +10,20 @@ from caption_tx.config import SPLITS
 from caption_tx.data.corpus.image_names import add_coco_suffix, stem
 from caption_tx.data.corpus.pre_segmented import restore_sentences
 from caption_tx.data.corpus.rows import UNLISTED, CaptionRows
+from caption_tx.data.images.decoding import IMAGE_SUFFIXES
 from caption_tx.data.text.text_files import TextFile
 from caption_tx.errors import CorpusError
 
-_LINE = re.compile(r"([^\t]+?)#(?:((?:en|zh)\w*)#)?(\d+)(?:\s+(.*))?", re.DOTALL)
+_NAME = r"#(?:((?:en|zh)\w*)#)?(\d+)"
+# Names may contain `#`: the name ends at the last one before the tab. Without a tab it ends at a language tag, else
+# at the first number after an image suffix, else at the first number.
+_BEFORE_TAB = re.compile(rf"([^\t]+){_NAME}")
+_SUFFIX = "|".join(map(re.escape, IMAGE_SUFFIXES))
+_LINES = (
+    re.compile(r"([^\t]+?)#((?:en|zh)\w*)#(\d+)(?:\s+(.*))?", re.DOTALL),
+    re.compile(rf"([^\t]+?(?i:{_SUFFIX})){_NAME}(?:\s+(.*))?", re.DOTALL),
+    re.compile(rf"([^\t]+?){_NAME}(?:\s+(.*))?", re.DOTALL),
+)
 _COCO_CN_LINE = re.compile(r"COCO_(?:train|val|test)\d{4}_\d{12}(?:\.jpg)?#.*", re.DOTALL)
 # zhb and zhg are translations by Baidu and Google, some with the month (zhbDec). zhc captions were written and
 # zhm captions translated by humans.
@@ -23,9 +33,22 @@ _SPLIT_FILE = re.compile(r"(?:seg\.)?(\w*?(train|val|test))\.captions?\.txt", re
 _FLICKR8K_LISTS = {"train": "trainImages", "val": "devImages", "test": "testImages"}
 
 
+def _parse_line(line: str) -> tuple[str, str | None, str] | None:
+    """The image, the language tag and the caption of a line, or None."""
+    head, tab, caption = line.partition("\t")
+    if tab and (match := _BEFORE_TAB.fullmatch(head.rstrip())):
+        # A tag is optional, so the greedy name could contain it.
+        name, tag = match[1], match[2]
+        if tag is None and (tagged := re.fullmatch(r"(.+)#((?:en|zh)\w*)", name)):
+            name, tag = tagged[1], tagged[2]
+        return name, tag, caption
+    match = next((found for pattern in _LINES if (found := pattern.fullmatch(line))), None)
+    return (match[1], match[2], match[4] or "") if match else None
+
+
 def is_flickr8k_line(line: str) -> bool:
     """Whether a line has the form `NAME#0 caption` or `NAME#zhc#0 caption`."""
-    return _LINE.fullmatch(line.strip()) is not None
+    return _parse_line(line.strip()) is not None
 
 
 def is_coco_cn_line(line: str) -> bool:
@@ -100,8 +123,8 @@ def _read(file: TextFile, rows: CaptionRows, lists: dict[Path, str], machine: bo
         if not line:
             rows.skip(line_number, "blank line")
             continue
-        match = _LINE.fullmatch(line)
-        if not match:
+        parsed = _parse_line(line)
+        if parsed is None:
             rows.add_error(
                 line_number,
                 "not of the form NAME#0 caption",
@@ -109,14 +132,14 @@ def _read(file: TextFile, rows: CaptionRows, lists: dict[Path, str], machine: bo
                 f"found {line[:60]!r}; fix the line or pass the right --format",
             )
             continue
-        image, tag, _, caption = match.groups()
+        image, tag, caption = parsed
         image = add_coco_suffix(image.strip())
         split = None
         if lists:
             split = split_of.get(stem(image), UNLISTED)
         elif members is not None and stem(image) not in members:
             split = UNLISTED
-        rows.add(image, caption or "", line_number, split, machine or (tag or "").startswith(_MACHINE_TAGS))
+        rows.add(image, caption, line_number, split, machine or (tag or "").startswith(_MACHINE_TAGS))
     restore_sentences(rows)
     if rows.images and all(split == UNLISTED for split in rows.splits):
         names = ", ".join(path.name for path in lists) or f"ImageSets/{split_file[1] if split_file else ''}.txt"

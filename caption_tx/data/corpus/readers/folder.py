@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from caption_tx.data.text.text_files import HEAD_BYTES, TextFile, guess_encoding
 from caption_tx.errors import CorpusError
 
 _TEXT_SUFFIXES = (".txt", ".caption")
+_OTHER_TEXT_SUFFIXES = (".captions", ".cap", ".text", ".description", ".desc", ".prompt", ".md", ".lab", ".tags")
 _CERTAIN_ENCODINGS = ("utf-8", "utf-16", "utf-16-le", "utf-16-be")
 
 
@@ -74,8 +76,13 @@ def _pair_texts_with_images(folder: Path, rows: CaptionRows) -> dict[Path, str]:
     """The image of each text file; files without a counterpart are counted in `rows`."""
     image_of: dict[Path, str] = {}
     images_without_text = 0
+    suffixes: Counter[str] = Counter()
+    images_with_several = 0
     for prefix, files in _walk(folder):
-        images, texts = _images_by_stem(files), _text_files(files)
+        images, texts = _images_by_stem(files), _text_files(files, rows.options.text_suffix)
+        texts_of = Counter(os.path.splitext(name)[0] for name in texts)
+        images_with_several += sum(count > 1 and stem in images for stem, count in texts_of.items())
+        suffixes.update(os.path.splitext(name)[1].lower() for name in texts if os.path.splitext(name)[0] in images)
         text_stems = {os.path.splitext(name)[0] for name in texts}
         images_without_text += sum(len(names) for name, names in images.items() if name not in text_stems)
         for name in texts:
@@ -87,6 +94,11 @@ def _pair_texts_with_images(folder: Path, rows: CaptionRows) -> dict[Path, str]:
                 rows.skipped.append((str(folder / prefix / name), 1, reason))
     if images_without_text:
         rows.notes["images without a text file"] += images_without_text
+    if images_with_several:
+        choice = min(suffixes, key=lambda suffix: (suffixes[suffix], suffix))
+        kinds = " and ".join(sorted(suffixes))
+        note = f"images with {kinds} files, which are both read (--text-suffix {choice} reads one kind)"
+        rows.notes[note] += images_with_several
     return image_of
 
 
@@ -114,8 +126,21 @@ def _images_by_stem(files: list[str]) -> dict[str, list[str]]:
     return images
 
 
-def _text_files(files: list[str]) -> list[str]:
-    return [file for file in files if file.lower().endswith(_TEXT_SUFFIXES)]
+def _text_files(files: list[str], suffix: str | None = None) -> list[str]:
+    suffixes = (f".{suffix.lstrip('.').lower()}",) if suffix else _TEXT_SUFFIXES
+    return [file for file in files if file.lower().endswith(suffixes)]
+
+
+def sidecar_suffixes(folder: Path) -> Counter[str]:
+    """The suffixes of other files with the name of an image, such as .cap or .json, and how often each occurs."""
+    suffixes: Counter[str] = Counter()
+    for _, files in _walk(folder):
+        images = _images_by_stem(files)
+        pairs = map(os.path.splitext, files)
+        suffixes.update(
+            suffix.lower() for name, suffix in pairs if name in images and suffix.lower() in _OTHER_TEXT_SUFFIXES
+        )
+    return suffixes
 
 
 def _guess_encodings(texts: Iterable[Path]) -> dict[Path, str | None]:

@@ -1,183 +1,53 @@
-"""JSON: AI Challenger's list, COCO's and Karpathy's documents, and one object per line."""
+"""JSON documents, whatever their layout, and files with one JSON object per line."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import re
 from typing import Any
 
-from caption_tx.data.corpus.image_names import join_prefix
-from caption_tx.data.corpus.pre_segmented import join_words
-from caption_tx.data.corpus.rows import (
-    CAPTION_HEADERS,
-    IMAGE_HEADERS,
-    SPLIT_HEADERS,
-    CaptionRows,
-    UnknownSplitError,
-    to_image_name,
-)
+from caption_tx.data.corpus.caption_values import image_names
+from caption_tx.data.corpus.column_names import SPLIT_NAMES
+from caption_tx.data.corpus.columns import caption_key, is_image_name, is_text, normalize_name
+from caption_tx.data.corpus.file_head import FileHead
+from caption_tx.data.corpus.readers.coco import add_coco, add_karpathy, is_coco, is_karpathy, require_captions
+from caption_tx.data.corpus.readers.json_entries import ENTRY, EntryReader, names_image
+from caption_tx.data.corpus.rows import IMAGE_HEADERS, CaptionRows
 from caption_tx.data.text.text_files import TextFile, find_undecoded_byte
 from caption_tx.errors import CorpusError
 
-_ENTRY = '{"image_id": "x.jpg", "caption": ["..", ..]}'
-_COCO = 'COCO\'s {"images": [{"id", "file_name"}, ..], "annotations": [{"image_id", "caption"}, ..]}'
-_KARPATHY = 'Karpathy\'s {"images": [{"filename": .., "split": .., "sentences": [{"raw": ".."}, ..]}, ..]}'
+_LAYOUTS = (
+    f'a list of {ENTRY}, {{"x.jpg": ["..", ..]}}, or COCO\'s {{"images": [{{"id", "file_name"}}, ..], "annotations": '
+    '[{"image_id", "caption"}, ..]}'
+)
+_ABOUT_THE_FILE = (
+    "info", "version", "license", "licenses", "name", "author", "url", "date", "dataset", "dataset_type", "meta",
+    "metadata", "type", "description", "title", "homepage", "citation", "language", "num", "count", "total", "status",
+)  # fmt: skip
 
 
-def _load(file: TextFile, expected: str, kind: type, hook: Callable[[dict], dict] | None = None) -> Any:
-    """The JSON document in a file.
-
-    Args:
-        file: the file.
-        expected: describes the document, for messages.
-        kind: list or dict.
-        hook: `object_hook` of `json.loads`, to drop values that are not needed.
+def read_document(file: TextFile, rows: CaptionRows) -> None:
+    """Reads a JSON document: a list of entries, COCO's or Karpathy's document, names mapped to captions, columns, or
+    any of these below keys such as "data" or "train".
 
     Raises:
-        CorpusError: the file is not valid JSON or of another kind.
+        CorpusError: the file is not valid JSON, or has none of these; the message names its keys.
     """
+    rows.unit = "entry"
+    reader = _DocumentReader(file, rows)
+    document = _load(file)
+    if not reader.read(document, "", None):
+        raise reader.unknown(document)
+
+
+def _load(file: TextFile) -> Any:
     text = file.text()
     try:
-        document = json.loads(text, object_hook=hook)
+        return json.loads(text, object_hook=_drop_tokens)
     except (ValueError, RecursionError) as error:
         byte = find_undecoded_byte(text)
         reason = error if byte is None else f"{error}; it is {file.decode_error(byte)}"
         raise CorpusError(f"{file.path} is not valid JSON: {reason}; fix or download the file again.") from error
-    if not isinstance(document, kind):
-        actual = type(document).__name__
-        raise CorpusError(f"{file.path}: expected {expected}, found a JSON {actual}; pass the right --format.")
-    return document
-
-
-def _wrong_keys(file: TextFile, expected: str, document: dict[str, Any]) -> CorpusError:
-    keys = ", ".join(document)[:80]
-    return CorpusError(f"{file.path}: expected {expected}, found the keys {keys!r}; pass the right --format.")
-
-
-def _first_value(entry: dict[str, Any], keys: tuple[str, ...]) -> Any:
-    """The value of the first of several keys in an entry, ignoring case if none matches exactly."""
-    for key in keys:
-        if key in entry:
-            return entry[key]
-    lower = {key.lower(): value for key, value in entry.items()}
-    return next((lower[key] for key in keys if key in lower), None)
-
-
-# --- Entries of an image and its captions: AI Challenger, and an entry per line
-
-
-def _image_names(entry: Any) -> list[str] | None:
-    """The image of an entry, or the list under `image_ids`; None if it has neither."""
-    if not isinstance(entry, dict):
-        return None
-    value = _first_value(entry, (*IMAGE_HEADERS, "image_ids"))
-    names = [to_image_name(item) for item in (value if isinstance(value, list) else [value])]
-    return None if not names or None in names else [name for name in names if name is not None]
-
-
-def _add_entry(rows: CaptionRows, entry_number: int, entry: Any, needs_caption: bool = False) -> None:
-    """Adds the captions of an entry for each of its images; with `needs_caption` an entry without one is an error."""
-    images = _image_names(entry)
-    value = _first_value(entry, CAPTION_HEADERS) if images else None
-    captions = value if isinstance(value, list) else [value]
-    if images is None or isinstance(value, dict) or (needs_caption and value is None):
-        message = f"expected {_ENTRY}, found {str(entry)[:80]!r}; fix the entry"
-        rows.add_error(entry_number, "not an entry of image and captions", message)
-        return
-    try:
-        split = rows.parse_split(entry_number, _first_value(entry, SPLIT_HEADERS))
-    except UnknownSplitError:
-        return
-    if not captions:
-        rows.skip(entry_number, "no caption")
-    for caption in captions:
-        if caption is not None and not isinstance(caption, str):
-            message = f"a caption must be a string, found {str(caption)[:60]!r}; fix the entry"
-            rows.add_error(entry_number, "caption is not a string", message)
-            continue
-        for image in images:
-            rows.add(image, caption or "", entry_number, split)
-
-
-def read_ai_challenger(file: TextFile, rows: CaptionRows) -> None:
-    """Reads a list of {"url", "image_id", "caption": [five strings]}, or with other known keys."""
-    rows.unit = "entry"
-    for entry_number, entry in enumerate(_load(file, f"a list of {_ENTRY}", list), 1):
-        _add_entry(rows, entry_number, entry, needs_caption=True)
-
-
-def read_jsonl(file: TextFile, rows: CaptionRows) -> None:
-    """Reads an entry per line: MUGE (ECommerce-IC), Chinese-CLIP and similar files."""
-    for line_number, line in file.lines(rows.add_error):
-        if not line.strip():
-            rows.skip(line_number, "blank line")
-            continue
-        try:
-            entry = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            rows.add_error(line_number, "not valid JSON", f"not valid JSON ({str(error)[:80]}); fix the line")
-            continue
-        _add_entry(rows, line_number, entry)
-
-
-# --- COCO: images and annotations, joined by the image id
-
-
-def read_coco(file: TextFile, rows: CaptionRows) -> None:
-    """Reads {"images": [{"id", "file_name"}], "annotations": [{"image_id", "caption"}]}."""
-    rows.unit = "entry"
-    document = _load(file, _COCO, dict)
-    images, annotations = document.get("images"), document.get("annotations")
-    if not isinstance(images, list) or not isinstance(annotations, list):
-        raise _wrong_keys(file, _COCO, document)
-    file_of = {}
-    for image in images:
-        image_id = to_image_name(image.get("id")) if isinstance(image, dict) else None
-        if image_id is not None and isinstance(image.get("file_name"), str):
-            file_of[image_id] = image["file_name"]
-    for entry_number, entry in enumerate(annotations, 1):
-        image_id = to_image_name(entry.get("image_id")) if isinstance(entry, dict) else None
-        caption = entry.get("caption") if isinstance(entry, dict) else None
-        if image_id is None or not isinstance(caption, str):
-            message = f'expected {{"image_id": .., "caption": ".."}}, found {str(entry)[:80]!r}; fix the entry'
-            rows.add_error(entry_number, "not an annotation", message)
-        elif image_id not in file_of:
-            message = f"no entry of 'images' has the id {image_id[:40]!r} and a file_name; add one"
-            rows.add_error(entry_number, "unknown image id", message)
-        else:
-            rows.add(file_of[image_id], caption, entry_number)
-
-
-# --- Karpathy's splits of COCO, Flickr8k and Flickr30k
-
-
-def read_karpathy(file: TextFile, rows: CaptionRows) -> None:
-    """Reads {"images": [{"filepath", "filename", "split", "sentences": [{"raw", "tokens"}]}]}."""
-    rows.unit = "entry"
-    document = _load(file, _KARPATHY, dict, _drop_tokens)
-    if not isinstance(document.get("images"), list):
-        raise _wrong_keys(file, _KARPATHY, document)
-    for entry_number, entry in enumerate(document["images"], 1):
-        name = entry.get("filename") if isinstance(entry, dict) else None
-        sentences = entry.get("sentences") if isinstance(entry, dict) else None
-        folder = entry.get("filepath", "") if isinstance(entry, dict) else ""
-        if not isinstance(name, str) or not isinstance(sentences, list) or not isinstance(folder, str):
-            message = f"expected an entry of {_KARPATHY}, found {str(entry)[:80]!r}; fix the entry"
-            rows.add_error(entry_number, "not an entry of filename and sentences", message)
-            continue
-        try:
-            split = rows.parse_split(entry_number, entry.get("split"))
-        except UnknownSplitError:
-            continue
-        if not sentences:
-            rows.skip(entry_number, "no caption")
-        for sentence in sentences:
-            caption = _sentence_text(sentence)
-            if caption is None:
-                message = f"a sentence needs text in 'raw' or 'tokens', found {str(sentence)[:60]!r}; fix the entry"
-                rows.add_error(entry_number, "sentence without text", message)
-            else:
-                rows.add(join_prefix(folder, name), caption, entry_number, split)
 
 
 def _drop_tokens(value: dict[str, Any]) -> dict[str, Any]:
@@ -187,15 +57,179 @@ def _drop_tokens(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
-def _sentence_text(sentence: Any) -> str | None:
-    if isinstance(sentence, str):
-        return sentence
-    raw, tokens = (sentence.get("raw"), sentence.get("tokens")) if isinstance(sentence, dict) else (None, None)
-    if isinstance(raw, str):
-        return raw
-    if isinstance(tokens, list) and all(isinstance(token, str) for token in tokens):
-        return join_words(tokens)
-    return None
+class _DocumentReader:
+    """Reads a document from its root down; entries are numbered through the document."""
+
+    def __init__(self, file: TextFile, rows: CaptionRows) -> None:
+        self._path, self._rows, self._number = file.path, rows, 0
+
+    def read(self, node: Any, key: str, split: str | None) -> bool:
+        """Reads a list or an object; False if it has none of the known layouts.
+
+        Args:
+            node: the list or object.
+            key: its place in the document, such as "data.train"; "" is the root.
+            split: the split that its keys name.
+        """
+        if isinstance(node, list):
+            return self._read_list(node, split)
+        if not isinstance(node, dict) or not node:
+            return False
+        if is_coco(node):
+            self._number += add_coco(self._path, node, self._rows, self._number, split)
+            return True
+        if is_karpathy(node):
+            self._number += add_karpathy(node, self._rows, self._number, split)
+            return True
+        return (
+            self._read_columns(node, split)
+            or self._read_entry(node, split)
+            or self._read_names(node, split)
+            or self._read_containers(node, key, split)
+        )
+
+    def unknown(self, document: Any) -> CorpusError:
+        """The error about a document without captions."""
+        if isinstance(document, dict):
+            found = f"the keys {', '.join(map(str, document))[:80]!r}"
+        elif isinstance(document, list) and document:
+            found = f"a list of {str(document[0])[:80]!r}"
+        else:
+            found = f"a JSON {type(document).__name__}"
+        return CorpusError(f"{self._path}: expected {_LAYOUTS}, found {found}; convert it to one of these.")
+
+    def _read_list(self, node: list[Any], split: str | None) -> bool:
+        require_captions(self._path, node)
+        if node and all(isinstance(item, (list, tuple)) and len(item) >= 2 for item in node):
+            return self._read_table([str(number + 1) for number in range(len(node[0]))], node, split)
+        if not any(isinstance(item, dict) for item in node[:100]):
+            return not node
+        entries = EntryReader(self._rows, node)
+        if not any(entries.has_image_and_caption(item) or names_image(item) for item in node[:100]):
+            nested = [item for item in node if isinstance(item, dict)]
+            if all(len(item) == 1 for item in nested):  # [{"x.jpg": [..]}, ..]
+                return self._read_names({key: value for item in nested for key, value in item.items()}, split)
+            return False
+        for item in node:
+            self._number += 1
+            entries.add(self._number, item, split=split, needs_caption=True)
+        return True
+
+    def _read_entry(self, node: dict[str, Any], split: str | None) -> bool:
+        """An object that is a single entry itself."""
+        entries = EntryReader(self._rows, [node])
+        if any(isinstance(value, list) and value and isinstance(value[0], dict) for value in node.values()):
+            return False
+        if not entries.has_image_and_caption(node) or not is_image_name(_first_image(entries, node)):
+            return False
+        self._number += 1
+        entries.add(self._number, node, split=split)
+        return True
+
+    def _read_columns(self, node: dict[str, Any], split: str | None) -> bool:
+        """Columns as pandas writes them: lists, objects by row, or columns and data."""
+        data, names = node.get("data"), node.get("columns")
+        if isinstance(data, list) and isinstance(names, list) and all(isinstance(row, list) for row in data):
+            return self._read_table(list(map(str, names)), data, split)
+        columns = {key: value for key, value in node.items() if isinstance(value, (list, dict)) and value}
+        if len(columns) < 2 or len({len(value) for value in columns.values()}) != 1:
+            return False
+        lists = [list(value.values()) if isinstance(value, dict) else value for value in columns.values()]
+        if any(isinstance(value, dict) for values in lists for value in values[:10]):
+            return False
+        return self._read_table(list(columns), list(zip(*lists, strict=True)), split)
+
+    def _read_table(self, names: list[str], table: list[Any], split: str | None) -> bool:
+        entries = [{f"{name}": value for name, value in zip(names, row, strict=False)} for row in table]
+        reader = EntryReader(self._rows, entries)
+        if not any(reader.has_image_and_caption(entry) for entry in entries[:100]):
+            return False
+        for entry in entries:
+            self._number += 1
+            reader.add(self._number, entry, split=split)
+        return True
+
+    def _read_names(self, node: dict[str, Any], split: str | None) -> bool:
+        """An object that maps image names to captions, or to entries."""
+        if all(str(key).lower() in SPLIT_NAMES or normalize_name(str(key)) in _ABOUT_THE_FILE for key in node):
+            return False
+        values = list(node.values())
+        by_name = sum(map(_is_name_key, node)) >= 0.8 * len(node)
+        captions = sum(_is_caption_value(value) for value in values) >= 0.8 * len(values)
+        known = any(normalize_name(str(key)) in (*_ABOUT_THE_FILE, *IMAGE_HEADERS) for key in node)
+        if not captions or not (by_name or (len(node) > 2 and not known and not any(map(caption_key, map(str, node))))):
+            return False
+        samples = [{"image": "", **value} for value in values[:50] if isinstance(value, dict)]
+        reader = EntryReader(self._rows, samples)
+        for name, value in node.items():
+            self._number += 1
+            entry = value if isinstance(value, dict) else {"caption": value}
+            reader.add(self._number, entry, image=str(name), split=split)
+        return True
+
+    def _read_containers(self, node: dict[str, Any], key: str, split: str | None) -> bool:
+        """An object with lists or objects that hold captions, such as {"train": [..], "val": [..]}."""
+        read, unread = False, []
+        if key.count(".") > 3:
+            return False
+        for name, value in node.items():
+            place = f"{key}.{name}" if key else str(name)
+            inner = SPLIT_NAMES.get(re.sub(r"[\W_]*(20)?\d\d$", "", str(name)).lower(), split)
+            if isinstance(value, (list, dict)) and value and self.read(value, place, inner):
+                read = True
+            else:
+                unread.append(place)
+        if read and unread:
+            self._rows.notes[f"keys not read ({', '.join(unread)[:200]})"] = len(unread)
+        return read
+
+
+def _first_image(entries: EntryReader, node: dict[str, Any]) -> str | None:
+    columns = entries.columns_of(node)
+    names = image_names(list(node.values())[columns.image]) if columns else None
+    return names[0] if names else None
+
+
+def _is_name_key(key: object) -> bool:
+    return is_image_name(key) or bool(re.search(r"\d", str(key)))
+
+
+def _is_caption_value(value: Any) -> bool:
+    """Whether a value is a caption, a list of captions, or an object with a caption."""
+    if isinstance(value, dict):
+        return any(caption_key(str(key)) or key in ("conversations", "messages") for key in value)
+    if isinstance(value, list):
+        return not value or all(
+            isinstance(item, (str, list)) or (isinstance(item, dict) and is_text(item)) for item in value
+        )
+    return isinstance(value, str)
+
+
+def read_jsonl(file: TextFile, rows: CaptionRows) -> None:
+    """Reads an entry per line: MUGE (ECommerce-IC), Chinese-CLIP and similar files."""
+    head = FileHead.read(file.path, file.encoding)
+    entries = EntryReader(rows, [entry for line in head.lines if (entry := _parse(line)) is not None])
+    for line_number, line in file.lines(rows.add_error):
+        if not line.strip():
+            rows.skip(line_number, "blank line")
+            continue
+        try:
+            entry = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            rows.add_error(line_number, "not valid JSON", f"not valid JSON ({str(error)[:80]}); fix the line")
+            continue
+        if isinstance(entry, dict) and entry and all(map(is_image_name, entry)):  # {"x.jpg": ".."}
+            for name, value in entry.items():
+                entries.add(line_number, value if isinstance(value, dict) else {"caption": value}, image=name)
+        else:
+            entries.add(line_number, entry)
+
+
+def _parse(line: str) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
 
 
 # --- Detection
@@ -219,11 +253,16 @@ def is_karpathy_head(head: str) -> bool:
     return head.lstrip().startswith("{") and '"images"' in head and '"sentences"' in head
 
 
-def is_jsonl_line(line: str) -> bool:
-    """Whether a line is an object that names an image."""
-    if not line.lstrip().startswith("{"):
-        return False
-    try:
-        return _image_names(json.loads(line)) is not None
-    except (ValueError, RecursionError):
-        return False
+def is_json_head(head: str) -> bool:
+    """Whether a file starts like a JSON document."""
+    return re.match(r'\s*(?:\{\s*["}]|\[\s*[\[{\]])', head) is not None
+
+
+def is_jsonl(head: FileHead) -> bool:
+    """Whether lines are objects that name an image; a single object in a .json file is a document."""
+    return head.mostly(_is_jsonl_line) and (len(head.lines) > 1 or head.path.suffix.lower() != ".json")
+
+
+def _is_jsonl_line(line: str) -> bool:
+    entry = _parse(line) if line.lstrip().startswith("{") else None
+    return isinstance(entry, dict) and len(entry) > 0 and (names_image(entry) or all(map(is_image_name, entry)))

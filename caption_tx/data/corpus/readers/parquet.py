@@ -1,15 +1,18 @@
-"""Parquet tables with columns for image, caption and optionally split."""
+"""Parquet tables with columns for image, captions and optionally split."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from caption_tx.data.corpus.rows import CaptionRows, UnknownSplitError, find_columns, to_image_name
+from caption_tx.data.corpus.caption_values import add_cells
+from caption_tx.data.corpus.columns import Columns, ReadOptions, image_rank, select_columns
+from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.text.text_files import TextFile
 from caption_tx.errors import CorpusError
 
 _BATCH_ROWS = 16_384
+_SAMPLE_ROWS = 50
 
 
 def read_parquet(file: TextFile, rows: CaptionRows) -> None:
@@ -19,14 +22,16 @@ def read_parquet(file: TextFile, rows: CaptionRows) -> None:
     rows.unit = "row"
     try:
         with pyarrow.parquet.ParquetFile(file.path) as table:
-            columns = _select_columns(file.path, table.schema_arrow)
+            columns, names = _select_columns(file.path, table, rows.options)
+            rows.add_notes(columns.notes)
             row_number = 0
-            for batch in table.iter_batches(_BATCH_ROWS, columns=list(columns.values())):
-                positions = {role: batch.schema.get_field_index(name.split(".")[0]) for role, name in columns.items()}
-                values = {role: batch.column(position).to_pylist() for role, position in positions.items()}
-                for row in range(batch.num_rows):
+            for batch in table.iter_batches(_BATCH_ROWS, columns=names):
+                # A field of a struct is read as a struct.
+                positions = [batch.schema.get_field_index(name.split(".")[0]) for name in names]
+                values = [batch.column(position).to_pylist() for position in positions]
+                for cells in zip(*values, strict=True):
                     row_number += 1
-                    _add_row(rows, row_number, {role: column[row] for role, column in values.items()})
+                    add_cells(rows, row_number, cells, columns)
     except (CorpusError, MemoryError):
         raise
     except Exception as error:  # a damaged file raises nearly any exception from inside the decoders
@@ -34,49 +39,74 @@ def read_parquet(file: TextFile, rows: CaptionRows) -> None:
         raise CorpusError(f"{file.path} is not a readable Parquet file: {reason}; download it again.") from error
 
 
-def _select_columns(path: Path, schema: Any) -> dict[str, str]:
-    """The columns for "image", "caption" and "split"; of images stored as bytes only their path.
+def _select_columns(path: Path, table: Any, options: ReadOptions) -> tuple[Columns, list[str]]:
+    """The columns to read, by their positions in the list of names that is also returned.
+
+    Of images that are stored as bytes only the path is read.
 
     Raises:
-        CorpusError: there is no image or no caption column.
+        CorpusError: there is no image or no caption column, or several could be the caption.
     """
     import pyarrow.types as types
 
-    def is_text(kind: Any) -> bool:
-        value = kind.value_type if types.is_dictionary(kind) else kind
-        return types.is_string(value) or types.is_large_string(value) or types.is_integer(value)
-
-    def is_text_or_list(kind: Any) -> bool:
-        return is_text(kind) or ((types.is_list(kind) or types.is_large_list(kind)) and is_text(kind.value_type))
-
+    schema = table.schema_arrow
     fields = [(name, schema.field(position).type) for position, name in enumerate(schema.names)]
-    texts = [name for name, kind in fields if is_text(kind)]
-    texts_or_lists = [name for name, kind in fields if is_text_or_list(kind)]
-    columns = {}
-    for role, names in (("image", texts), ("caption", texts_or_lists), ("split", texts)):
-        positions = find_columns(names)
-        if role in positions:
-            columns[role] = names[positions[role]]
-    for name, kind in fields:
-        has_path = types.is_struct(kind) and kind.get_field_index("path") >= 0
-        if "image" not in columns and has_path and "image" in find_columns([name]):
-            columns["image"] = f"{name}.path"
-    if not {"image", "caption"} <= columns.keys():
+    readable = [name for name, kind in fields if _is_text(kind) or _is_list(kind)]
+    # pandas turns whole numbers into floats where some are missing.
+    readable += [name for name, kind in fields if types.is_floating(kind) and image_rank(name) is not None]
+    if not any(image_rank(name) is not None for name, kind in fields if _is_text(kind)):
+        readable += [name for name, kind in fields if _has_path(kind) and image_rank(name) is not None]
+    readable = [name for name in schema.names if name in readable]
+    samples: dict[str, list[Any]] = {}
+
+    def values(position: int) -> list[Any]:
+        name = readable[position]
+        if _has_path(schema.field(name).type):
+            return []
+        if name not in samples:
+            batch = next(table.iter_batches(_SAMPLE_ROWS, columns=[name]), None)
+            samples[name] = batch.column(0).to_pylist() if batch else []
+        return samples[name]
+
+    columns = select_columns(readable, values, options, str(path))
+    if columns is None:
         raise CorpusError(
             f"{path}: expected text columns named image and caption (and optionally split), "
-            f"found {', '.join(schema.names)[:80]}; rename the columns."
+            f"found {', '.join(schema.names)[:80]}; name them with --image-column and --caption-column."
         )
-    return columns
+    notes = {text: count for text, count in columns.notes.items() if not text.startswith("columns not read")}
+    marks = [position for position, _ in columns.rejected]
+    read = [columns.image, *columns.captions, *([] if columns.split is None else [columns.split]), *marks]
+    unread = [name for name in schema.names if name not in {readable[position] for position in read}]
+    unread = [name for name in unread if not _has_path(schema.field(name).type)]
+    if unread:
+        notes[f"columns not read ({', '.join(unread)[:200]})"] = len(unread)
+    names = [readable[position] for position in read]
+    place = {position: index for index, position in enumerate(read)}
+    captions = tuple(place[position] for position in columns.captions)
+    split = None if columns.split is None else place[columns.split]
+    rejected = tuple((place[position], name) for position, name in columns.rejected)
+    names = [f"{name}.path" if _has_path(schema.field(name).type) else name for name in names]
+    return Columns(0, captions, split, rejected, notes), names
 
 
-def _add_row(rows: CaptionRows, row_number: int, row: dict[str, Any]) -> None:
-    image = row["image"].get("path") if isinstance(row["image"], dict) else row["image"]
-    captions = row["caption"] if isinstance(row["caption"], list) else [row["caption"]]
-    try:
-        split = rows.parse_split(row_number, row.get("split"))
-    except UnknownSplitError:
-        return
-    if not captions:
-        rows.skip(row_number, "no caption")
-    for caption in captions:
-        rows.add(to_image_name(image) or "", to_image_name(caption) or "", row_number, split)
+def _is_text(kind: Any) -> bool:
+    import pyarrow.types as types
+
+    value = kind.value_type if types.is_dictionary(kind) else kind
+    return types.is_string(value) or types.is_large_string(value) or types.is_integer(value) or types.is_boolean(value)
+
+
+def _is_list(kind: Any) -> bool:
+    """Whether a type is a list of text, of lists of text, or of objects with text."""
+    import pyarrow.types as types
+
+    if not (types.is_list(kind) or types.is_large_list(kind)):
+        return False
+    return _is_text(kind.value_type) or _is_list(kind.value_type) or types.is_struct(kind.value_type)
+
+
+def _has_path(kind: Any) -> bool:
+    import pyarrow.types as types
+
+    return types.is_struct(kind) and kind.get_field_index("path") >= 0

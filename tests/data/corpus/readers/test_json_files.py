@@ -45,7 +45,7 @@ def test_empty_and_invalid_captions_are_skipped(write):
         ("[" * 100_000, r"x\.json is not valid JSON"),
         ('{"a":' * 100_000, r"x\.json is not valid JSON"),
         ("[1" + "0" * 10_000 + "]", r"x\.json is not valid JSON: Exceeds the limit"),
-        ("{}", r"x\.json: expected .*a list of .*found a JSON dict"),
+        ("{}", r"x\.json: expected .*a list of .*found the keys ''"),
         ('{"images": 7, "annotations": []}', r"x\.json: expected .*found the keys 'images, annotations'"),
         (b'["\xff\xff\xff"', r"x\.json, line 1: not UTF-8"),
         ("7", r"x\.json: expected a list of .*found a JSON int"),

@@ -1,0 +1,219 @@
+"""Values of a caption column or key -> captions: lists, lists written as text, and lists of words."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from caption_tx.data.corpus.columns import Columns
+from caption_tx.data.corpus.pre_segmented import join_words
+from caption_tx.data.corpus.rows import CaptionRows, UnknownSplitError, to_image_name
+
+_ARRAY = re.compile(r"(?:np\.|numpy\.)?array\((.*?)(?:,\s*dtype=[^)]*)?\)", re.DOTALL)
+_NUMPY_ITEMS = re.compile(r"""'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)\"""")
+_MAX_LIST_TEXT = 100_000
+_TEXT_KEYS = ("raw", "caption", "text", "sentence", "value", "content", "description", "tokens")
+_HAN = re.compile("[\u3400-\u9fff\uf900-\ufaff]")
+_SEPARATORS = ("&&", "||", "|", "<sep>", "[SEP]", "###", "\n", "/")
+_MIN_SHARE = 0.9
+
+LIST_IN_TEXT = "lists written as text read as captions"
+WORDS_JOINED = "captions joined from lists of words"
+
+
+class NotTextError(Exception):
+    """A caption is no text; the argument is the value."""
+
+
+def parse_list(text: str) -> list[Any] | None:
+    """The items of a list that is written as text (JSON, Python or NumPy), or None.
+
+    Example:
+        >>> parse_list("['a dog', 'it runs']"), parse_list("[a dog]")
+        (['a dog', 'it runs'], None)
+    """
+    text = text.strip()
+    if match := _ARRAY.fullmatch(text):
+        text = match[1].strip()
+    if len(text) < 2 or len(text) > _MAX_LIST_TEXT or (text[0], text[-1]) not in (("[", "]"), ("(", ")"), ("{", "}")):
+        return None
+    inner = text[1:-1].strip()
+    if not inner or inner[0] not in "\"'[({":
+        return None
+    value: Any = None
+    for parse in (json.loads, ast.literal_eval):
+        try:
+            value = parse(text)
+            break
+        except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
+            continue
+    items = _NUMPY_ITEMS.findall(inner)
+    rest = _NUMPY_ITEMS.sub("", inner).strip()
+    if not rest and len(items) > 1 and text[0] == "[":  # NumPy writes no commas, so Python joins the strings
+        value = [first or second for first, second in items]
+    if isinstance(value, (tuple, set, frozenset)):
+        value = list(value)
+    is_list = isinstance(value, list) and all(isinstance(item, (str, list, dict)) for item in value)
+    return value if is_list and value else None
+
+
+def join_tokens(words: list[str]) -> str:
+    """Joins words to a sentence: with spaces between words unless one of them is Chinese.
+
+    Example:
+        >>> join_tokens(["一只", "狗"]), join_tokens(["a", "dog", ",", "too"])
+        ('一只狗', 'a dog , too')
+    """
+    words = [word.strip() for word in words if word.strip()]
+    return join_words(words) if any(_HAN.search(word) for word in words) else " ".join(words)
+
+
+def add_captions(rows: CaptionRows, images: list[str], value: Any, line: int, split: str | None) -> None:
+    """Adds the captions that a value holds, for each image; a value without one is skipped or an error."""
+    try:
+        captions, is_list = _captions_of(rows, value)
+    except NotTextError as error:
+        message = f"a caption must be a string, found {str(error.args[0])[:60]!r}; fix it"
+        rows.add_error(line, "caption is not a string", message)
+        return
+    if not captions:
+        rows.skip(line, "no caption")
+    for image in images:
+        if is_list:
+            rows.start_list()
+        for caption in captions:
+            rows.add(image, caption, line, split, in_list=is_list)
+
+
+def add_cells(rows: CaptionRows, line: int, cells: Sequence[Any], columns: Columns) -> None:
+    """Adds the captions of a row of a table.
+
+    Args:
+        rows: receives them.
+        line: line or row number, from 1.
+        cells: text, or values of other types.
+        columns: which cells are read.
+    """
+    try:
+        split = None if columns.split is None else rows.parse_split(line, cells[columns.split])
+    except UnknownSplitError:
+        return
+    if rows.is_rejected(columns, cells, line):
+        return
+    name = image_names(cells[columns.image])
+    values = [cells[position] for position in columns.captions]
+    # Some images have fewer captions than others: only an image without any is reported.
+    for value in [value for value in values if not _is_blank(value)] or values[:1]:
+        if isinstance(value, str) and "\n" in value.strip():
+            rows.notes["multi-line captions"] += 1
+        add_captions(rows, name or [""], value, line, split)
+
+
+def _is_blank(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def image_names(value: Any) -> list[str] | None:
+    """The image names in a value: a name, a number, a list of these, or an object with a path; None for others."""
+    if isinstance(value, dict):
+        value = next((value[key] for key in ("path", "file_name", "filename", "name") if value.get(key)), None)
+    names = [to_image_name(item) for item in (value if isinstance(value, list) else [value])]
+    return None if not names or None in names else [name for name in names if name is not None]
+
+
+def _captions_of(rows: CaptionRows, value: Any) -> tuple[list[str], bool]:
+    """The captions in a value, and whether they were items of a list."""
+    if isinstance(value, str):
+        items = parse_list(value)
+        if items is None:
+            return [value], False
+        rows.notes[LIST_IN_TEXT] += 1
+        value = items
+    if isinstance(value, dict):
+        return list(_texts_of(rows, value)), False
+    if value is None:
+        return [""], False
+    if not isinstance(value, (list, tuple)):
+        raise NotTextError(value)
+    return [text for item in value for text in _texts_of(rows, item)], True
+
+
+def _texts_of(rows: CaptionRows, item: Any) -> Iterator[str]:
+    """The caption in an item of a list: text, an object with text in it, or a list of words."""
+    if isinstance(item, dict):
+        item = next((item[key] for key in _TEXT_KEYS if item.get(key)), item)
+    if item is None:
+        yield ""
+    elif isinstance(item, str):
+        yield item
+    elif isinstance(item, (list, tuple)) and all(isinstance(word, str) for word in item):
+        rows.notes[WORDS_JOINED] += 1
+        yield join_tokens(list(item))
+    else:
+        raise NotTextError(item)
+
+
+# --- After the whole source is read
+
+
+def restore_captions(rows: CaptionRows) -> None:
+    """Joins lists of words, and splits captions that one cell joins with a separator; counts them in `rows.notes`."""
+    if rows.format != "ofa":
+        _split_joined(rows)
+    lists = rows.lists()
+    if lists and _are_words([[rows.captions[row] for row in members] for members in lists]):
+        texts = {members[0]: join_tokens([rows.captions[row] for row in members]) for members in lists}
+        dropped = {row for members in lists for row in members[1:]}
+        rows.replace([(row, [texts.get(row, rows.captions[row])]) for row in range(len(rows)) if row not in dropped])
+        rows.notes[WORDS_JOINED] += len(lists)
+        rows.notes.pop(LIST_IN_TEXT, None)
+
+
+def _are_words(lists: list[list[str]]) -> bool:
+    """Whether the items of lists are single words throughout, so that each list is a caption.
+
+    Lists of captions of a single word are not expected: at least half of the lists need three items.
+    """
+    if 2 * sum(len(items) > 2 for items in lists) < len(lists):
+        return False
+    items = [item.strip() for items in lists for item in items]
+    return sum(map(_is_word, items)) >= 0.98 * len(items) and sum(map(_length, items)) <= 3.2 * len(items)
+
+
+def _is_word(text: str) -> bool:
+    return not any(letter.isspace() for letter in text) and len(_HAN.findall(text)) <= 6
+
+
+def _length(text: str) -> float:
+    """The length of a word in Chinese characters; other scripts need about two and a half letters for one."""
+    han = len(_HAN.findall(text))
+    return han + (len(text) - han) / 2.5
+
+
+def _split_joined(rows: CaptionRows) -> None:
+    """Splits captions that are joined by the same separator in nearly every cell."""
+    if len(rows) < 2:
+        return
+    for separator in _SEPARATORS:
+        if sum(_is_joined(caption, separator) for caption in rows.captions) < _MIN_SHARE * len(rows):
+            continue
+        parts = [[part.strip() for part in caption.split(separator) if part.strip()] for caption in rows.captions]
+        words = _are_words(parts)
+        if separator == "/" and not words:
+            continue
+        shown = {"\n": "line breaks"}.get(separator, f"'{separator}'")
+        if words:
+            rows.replace([(row, [join_tokens(items)]) for row, items in enumerate(parts)])
+            rows.notes[f"captions joined from words separated by {shown}"] += len(parts)
+        else:
+            rows.replace(list(enumerate(parts)))
+            rows.notes[f"cells with several captions, separated by {shown}"] += len(parts)
+        return
+
+
+def _is_joined(caption: str, separator: str) -> bool:
+    first, found, rest = caption.partition(separator)
+    return bool(found and first.strip() and rest.strip(f"{separator} \n"))

@@ -1,0 +1,66 @@
+"""Names of columns and JSON keys that caption files use, in English and Chinese, as `normalize_name` writes them."""
+
+from __future__ import annotations
+
+SPLIT_NAMES = {
+    **{name: "train" for name in ("train", "training", "restval", "训练", "训练集", "訓練", "訓練集")},
+    **{name: "val" for name in ("val", "valid", "validation", "dev", "验证", "验证集", "驗證", "驗證集")},
+    **{name: "test" for name in ("test", "testing", "测试", "测试集", "測試", "測試集")},
+}
+"""Split names found in files. `restval` is the part of COCO's validation images that is used for training."""
+
+# fmt: off
+IMAGE_WORDS = (
+    "image", "filename", "file_name", "image_name", "image_id", "file", "img", "image_file", "image_filename",
+    "image_file_name", "img_name", "img_file", "img_filename", "image_path", "img_path", "filepath", "file_path",
+    "path", "image_ids", "images", "photo", "picture", "pic", "imageid", "imagename", "img_id", "imgid", "photo_id",
+    "key",
+    "图片", "图像", "照片", "图", "图片名", "图片名称", "图片文件", "图片文件名", "图片路径", "图像名", "图像名称",
+    "图像文件名", "图像路径", "文件名", "文件名称", "文件", "路径", "图片id", "图片_id", "图像_id", "图片编号",
+    "图片序号",
+    "圖片", "圖像", "圖檔", "檔名", "檔案", "檔案名稱", "圖片名稱",
+    "image_url", "img_url", "photo_url", "photo_image_url", "image_link", "url", "link", "src", "uri",
+    "图片链接", "图片地址", "链接", "圖片網址",
+)
+"""Names for the image, the most certain first; those of URLs come last."""
+
+CAPTION_WORDS = (
+    "caption", "text", "comment", "description", "sentence", "desc",
+    "描述", "说明", "句子", "文本", "文字", "字幕", "标注", "文案", "图说", "說明", "標註",
+)
+"""Names for the caption."""
+
+WEAK_CAPTION_WORDS = (
+    "title", "label", "content", "alt", "prompt", "answer", "response", "output", "target", "summary", "reference",
+    "references", "token", "tokens", "words", "标题", "内容", "备注", "標題", "內容", "備註",
+)
+"""Names for the caption that count only if no other column has a name for it."""
+
+NOT_CAPTION_WORDS = (
+    "id", "ids", "uid", "idx", "index", "num", "number", "count", "len", "length", "lang", "language", "source", "src",
+    "type", "kind", "time", "date", "timestamp", "author", "user", "annotator", "worker", "score", "rating", "model",
+    "version", "url", "link", "path", "file", "filename", "status", "state", "embedding", "hash", "pos", "bbox", "box",
+    "license", "confidence", "prob", "probability", "similarity", "width", "height", "rejected", "precanned", "timed",
+    "编号", "序号", "长度", "来源", "语言", "作者", "时间", "数量", "类型", "編號", "序號", "長度", "來源", "語言",
+    "時間", "數量", "類型",
+)
+"""Words that make a column with a caption's name something about captions, such as caption_id."""
+
+NOT_IMAGE_WORDS = (
+    "width", "height", "size", "format", "mode", "count", "type", "hash", "md5", "sha256", "license", "date", "time",
+    "number", "num", "embedding", "split", "source", "feature", "features",
+)
+"""Words that make a column with an image's name something about images, such as image_width."""
+
+SPLIT_WORDS = (
+    "split", "subset", "partition", "set", "set_name", "phase", "fold", "usage", "数据集", "划分", "集合", "數據集",
+)
+"""Names for the split. The first three are certain; the others count only if all their values are splits."""
+
+REJECTED_WHEN_TRUE = (
+    "is_rejected", "rejected", "is_precanned", "precanned", "is_deleted", "deleted", "is_spam", "spam", "is_invalid",
+    "invalid", "is_bad", "discarded", "is_discarded",
+)
+REJECTED_WHEN_FALSE = ("is_valid", "valid", "is_approved", "approved", "is_accepted", "accepted", "keep")
+STATUS_WORDS = ("status", "state", "review", "review_status", "状态", "审核")
+# fmt: on

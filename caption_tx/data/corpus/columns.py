@@ -1,0 +1,344 @@
+"""Columns of a table, or keys of a JSON entry: which are the image, the captions and the split.
+
+Names decide first, then contents. Several columns that could be the caption are an error that asks for
+`--caption-column`, unless they are numbered or repeated columns of one name.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from caption_tx.data.corpus.column_names import (
+    CAPTION_WORDS,
+    IMAGE_WORDS,
+    NOT_CAPTION_WORDS,
+    NOT_IMAGE_WORDS,
+    REJECTED_WHEN_FALSE,
+    REJECTED_WHEN_TRUE,
+    SPLIT_NAMES,
+    SPLIT_WORDS,
+    STATUS_WORDS,
+    WEAK_CAPTION_WORDS,
+)
+from caption_tx.data.images.decoding import IMAGE_SUFFIXES
+from caption_tx.errors import CorpusError
+
+_CAMEL_CASE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_LETTER_BEFORE_DIGIT = re.compile(r"(?<=[^\W\d_])(?=\d)")
+_SEPARATORS = re.compile(r"[\s_\-./:#()\[\]]+")
+_NUMBER = re.compile(r"\d+(?:st|nd|rd|th)?|[a-e]")
+_LETTERS = re.compile(r"[^\W\d_]")
+_URL = re.compile(r"\w+://\S+|www\.\S+")
+_NAME_WITHOUT_SUFFIX = re.compile(r"[\w.\-/\\]*\d[\w.\-/\\]*", re.ASCII)
+_MAX_SHOWN = 12
+
+Values = Callable[[int], list[Any]]
+"""Sample values of a column, by its position."""
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """What the user said about reading a source; the defaults mean: find out.
+
+    Args:
+        caption_columns: columns, or keys of JSON entries, that hold captions.
+        image_column: column or key that holds the image name.
+        text_suffix: suffix of the text files beside images.
+        keep_rejected: whether to keep captions that are marked as rejected.
+    """
+
+    caption_columns: tuple[str, ...] = ()
+    image_column: str | None = None
+    text_suffix: str | None = None
+    keep_rejected: bool = False
+
+    def require_no_columns(self, path: object) -> None:
+        """Rejects options that name columns, for a layout without columns.
+
+        Raises:
+            CorpusError: a column is named.
+        """
+        if self.caption_columns or self.image_column:
+            raise CorpusError(
+                f"{path} has no columns, but --caption-column or --image-column is set; name them for one source as "
+                "'FILE:caption_column=NAME', or pass the right --format."
+            )
+
+
+DEFAULT_OPTIONS = ReadOptions()
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Positions of the columns that are read.
+
+    Attributes:
+        image: position of the image name.
+        captions: positions of the captions, in order.
+        split: position of the split, or None.
+        rejected: position of each mark that rejects a caption, and its name.
+        notes: what is worth reporting about the choice, with counts.
+    """
+
+    image: int
+    captions: tuple[int, ...]
+    split: int | None = None
+    rejected: tuple[tuple[int, str], ...] = ()
+    notes: dict[str, int] = field(default_factory=dict)
+
+
+def normalize_name(name: str) -> str:
+    """A column name in lower case, its words joined by underscores.
+
+    Example:
+        >>> normalize_name(" captionZh（2）")
+        'caption_zh_2'
+    """
+    name = _CAMEL_CASE.sub("_", unicodedata.normalize("NFKC", name).strip().strip("\"'"))
+    return _SEPARATORS.sub("_", _LETTER_BEFORE_DIGIT.sub("_", name.casefold())).strip("_")
+
+
+def caption_key(name: str) -> tuple[str, int] | None:
+    """The name of a caption column without its number, and its rank (0 is the most certain); None for others.
+
+    Example:
+        >>> caption_key("caption_zh_2"), caption_key("Text"), caption_key("caption_id")
+        (('caption_zh', 1), ('text', 0), None)
+    """
+    words = [word for word in normalize_name(name).split("_") if word]
+    unnumbered = [word for word in words if not _NUMBER.fullmatch(word)] or words
+    singular = [word[:-1] if word.endswith("s") and word[:-1] in CAPTION_WORDS else word for word in unnumbered]
+    key = "_".join(singular)
+    if not key or any(word in NOT_CAPTION_WORDS for word in singular) or key in IMAGE_WORDS:
+        return None
+    chinese = [word for word in NOT_CAPTION_WORDS if not word.isascii()]
+    if not key.isascii() and any(word in key for word in chinese):
+        return None
+    if key in CAPTION_WORDS:
+        return key, 0
+    if any(_contains(word, key, singular) for word in CAPTION_WORDS) and singular[-1] not in IMAGE_WORDS:
+        return key, 1
+    return (key, 2) if any(_contains(word, key, singular) for word in WEAK_CAPTION_WORDS) else None
+
+
+def _contains(word: str, key: str, words: list[str]) -> bool:
+    return word in words if word.isascii() else word in key
+
+
+def image_rank(name: str) -> int | None:
+    """The rank of a column name among names for images (0 is the most certain); None for others."""
+    key = normalize_name(name)
+    if key in IMAGE_WORDS:
+        return IMAGE_WORDS.index(key)
+    words = key.split("_")
+    if caption_key(name) or any(word in NOT_IMAGE_WORDS for word in words):
+        return None
+    found = any(word in words for word in ("image", "img", "photo", "picture", "pic", "file", "filename"))
+    found = found or any(word in key for word in ("图片", "图像", "照片", "文件名", "圖片", "圖像", "檔名"))
+    return len(IMAGE_WORDS) if found else None
+
+
+def is_image_name(value: object) -> bool:
+    """Whether a value is a file name with an image suffix, or a URL."""
+    if not isinstance(value, str):
+        return False
+    value = value.strip()
+    if _URL.fullmatch(value):
+        return True
+    base = re.sub(r"#\d+$", "", value).lower()
+    return base.endswith(IMAGE_SUFFIXES) and len(base) < 512 and "\n" not in base
+
+
+def is_name_like(value: object) -> bool:
+    """Whether a value is an image name, or an id of ASCII letters and digits."""
+    return is_image_name(value) or (isinstance(value, str) and bool(_NAME_WITHOUT_SUFFIX.fullmatch(value.strip())))
+
+
+def is_text(value: object) -> bool:
+    """Whether a value, or an item of a list, could be a caption: it has letters and is no image name."""
+    if isinstance(value, (list, tuple)):
+        return any(is_text(item) for item in value)
+    if isinstance(value, dict):
+        return any(caption_key(str(key)) and is_text(item) for key, item in value.items())
+    return isinstance(value, str) and bool(_LETTERS.search(value)) and not is_name_like(value)
+
+
+def share(values: Sequence[Any], test: Callable[[Any], bool]) -> float:
+    """The share of values that pass a test, ignoring empty ones; 0 if all are empty."""
+    present = [value for value in values if value not in (None, "", []) and str(value).strip()]
+    return sum(map(test, present)) / len(present) if present else 0.0
+
+
+def select_columns(
+    names: Sequence[str], values: Values, options: ReadOptions, place: str, unit: str = "column"
+) -> Columns | None:
+    """Chooses the columns to read.
+
+    Args:
+        names: the header, in which names may repeat.
+        values: sample values of a column by position; called only where names do not decide.
+        options: columns that the user names.
+        place: file and line, for messages.
+        unit: "column" or "key", for messages.
+
+    Returns:
+        The columns, or None if no image or no caption column is found.
+
+    Raises:
+        CorpusError: a column that the user names does not exist, or several could be the caption.
+    """
+    plural = f"{unit}s"
+    image = _select_image(names, values, options, place, plural)
+    if image is None:
+        return None
+    captions, rank = _select_captions(names, values, options, image, (place, plural))
+    if not captions:
+        return None
+    split = _select_split(names, values, {image, *captions})
+    rejected = [
+        (position, name)
+        for position, name in enumerate(map(normalize_name, names))
+        if name in REJECTED_WHEN_TRUE or name in REJECTED_WHEN_FALSE or (name in STATUS_WORDS and position != split)
+    ]
+    notes: dict[str, int] = {}
+    read = {image, split, *captions}
+    if len(captions) > 1:
+        notes[f"caption {plural} read ({_join(names, captions)})"] = len(captions)
+    elif rank and not options.caption_columns:
+        notes[f"captions read from the {unit} {names[captions[0]]!r}"] = 1
+    if image_rank(names[image]) is None and options.image_column is None:
+        notes[f"image names read from the {unit} {names[image]!r}"] = 1
+    marks = {position for position, _ in rejected}
+    unread = [position for position, name in enumerate(names) if position not in read | marks and str(name).strip()]
+    if unread:
+        notes[f"{plural} not read ({_join(names, unread)})"] = len(unread)
+    return Columns(image, captions, split, tuple(rejected), notes)
+
+
+def _join(names: Sequence[str], positions: Sequence[int]) -> str:
+    shown = [names[position] for position in positions[:_MAX_SHOWN]]
+    return ", ".join(shown) + (", .." if len(positions) > _MAX_SHOWN else "")
+
+
+def _find_named(names: Sequence[str], wanted: str, place: str, unit: str, option: str) -> tuple[int, ...]:
+    """Positions of the columns that the user names; names repeat, and case and spaces around them are ignored."""
+    key = wanted.strip().casefold()
+    positions = [position for position, name in enumerate(names) if str(name).strip().strip('"').casefold() == key]
+    if not positions:
+        raise CorpusError(
+            f"{place}: no {unit[:-1]} is named '{wanted}' ({option}); the {unit} are "
+            f"{', '.join(map(str, names[:_MAX_SHOWN]))[:200]}."
+        )
+    return tuple(positions)
+
+
+def _select_image(names: Sequence[str], values: Values, options: ReadOptions, place: str, plural: str) -> int | None:
+    if options.image_column:
+        return _find_named(names, options.image_column, place, plural, "--image-column")[0]
+    ranks = {position: image_rank(name) for position, name in enumerate(names)}
+    ranked = sorted((rank, position) for position, rank in ranks.items() if rank is not None)
+    candidates = [position for _, position in ranked]
+    if len(candidates) > 1:
+        # A column of file names is better than a column of numbers or URLs with a better name.
+        files = [position for position in candidates if share(values(position), _is_file_name) > 0.5]
+        urls = [position for position in candidates if share(values(position), is_image_name) > 0.5]
+        return (files or urls or candidates)[0]
+    if not candidates:
+        captions = {position for position, name in enumerate(names) if caption_key(name)}
+        candidates = [
+            position
+            for position in range(len(names))
+            if position not in captions and share(values(position), is_image_name) > 0.8
+        ]
+    return candidates[0] if candidates else None
+
+
+def _is_file_name(value: object) -> bool:
+    return is_image_name(value) and "://" not in str(value)
+
+
+def _select_captions(
+    names: Sequence[str], values: Values, options: ReadOptions, image: int, context: tuple[str, str]
+) -> tuple[tuple[int, ...], int]:
+    """The positions of the captions, and the rank of their name."""
+    place, plural = context
+    if options.caption_columns:
+        found = (_find_named(names, name, place, plural, "--caption-column") for name in options.caption_columns)
+        return tuple(position for positions in found for position in positions), 0
+    groups: dict[tuple[str, int], list[int]] = {}
+    for position, name in enumerate(names):
+        if position != image and (key := caption_key(name)):
+            groups.setdefault(key, []).append(position)
+    if any(rank < 2 for _, rank in groups):
+        groups = {key: positions for key, positions in groups.items() if key[1] < 2}
+    if len(groups) > 1:
+        with_text = {
+            key: positions
+            for key, positions in groups.items()
+            if any(share(values(position), is_text) > 0.5 for position in positions)
+        }
+        groups = with_text or dict([min(groups.items(), key=lambda item: item[0][1])])
+    if not groups:
+        others = [position for position in range(len(names)) if position != image and not _is_known(names[position])]
+        texts = [position for position in others if share(values(position), is_text) > 0.5]
+        groups = {(names[position], 3): [position] for position in texts}
+    if len(groups) > 1:
+        examples = []
+        for positions in groups.values():
+            first = next((str(value) for value in values(positions[0]) if value), "")
+            examples.append(f"{names[positions[0]]} ({first[:20]!r})")
+        first_name = names[next(iter(groups.values()))[0]]
+        every = ",".join(names[positions[0]] for positions in groups.values())
+        raise CorpusError(
+            f"{place}: {len(groups)} {plural} could be the caption: {', '.join(examples)}; choose with "
+            f"--caption-column {first_name} or read several with --caption-column {every} "
+            "(--image-column names the image)."
+        )
+    [((_, rank), positions)] = groups.items() or [(("", 0), [])]
+    return tuple(positions), rank
+
+
+def _is_known(name: str) -> bool:
+    """Whether a name says that a column is not a caption."""
+    words = normalize_name(name).split("_")
+    return image_rank(name) is not None or any(word in NOT_CAPTION_WORDS or word in SPLIT_WORDS for word in words)
+
+
+def _select_split(names: Sequence[str], values: Values, taken: set[int]) -> int | None:
+    """A column named split, or with another name for it and nothing but split names in it."""
+    for position, name in enumerate(map(normalize_name, names)):
+        if position not in taken and name in SPLIT_WORDS[:3]:
+            return position
+    for position, name in enumerate(map(normalize_name, names)):
+        if position not in taken and name in SPLIT_WORDS and share(values(position), _is_split) == 1:
+            return position
+    return None
+
+
+def _is_split(value: object) -> bool:
+    return str(value).strip().lower() in SPLIT_NAMES
+
+
+def rejection(name: str, value: object) -> str | None:
+    """The reason if a mark rejects a caption, such as is_rejected = true or status = "rejected"; else None.
+
+    Example:
+        >>> rejection("is_rejected", "True"), rejection("is_valid", 1)
+        ('marked as rejected', None)
+    """
+    text = str(value).strip().lower()
+    truth = {"true": True, "1": True, "1.0": True, "yes": True, "y": True, "是": True} | {
+        "false": False, "0": False, "0.0": False, "no": False, "n": False, "否": False
+    }  # fmt: skip
+    word = name.removeprefix("is_")
+    if name in REJECTED_WHEN_TRUE and truth.get(text) is True:
+        return f"marked as {word}"
+    if name in REJECTED_WHEN_FALSE and truth.get(text) is False:
+        return f"marked as not {word}"
+    if name in STATUS_WORDS and (f"is_{text}" in REJECTED_WHEN_TRUE or text in REJECTED_WHEN_TRUE):
+        return f"marked as {text}"
+    return None

@@ -1,0 +1,48 @@
+"""The start of a caption file, from which its layout is detected."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from caption_tx.data.corpus.columns import DEFAULT_OPTIONS, ReadOptions
+from caption_tx.data.text.text_files import HEAD_BYTES, guess_encoding, normalize_encoding, read_head
+
+_HEAD_LINES = 50
+
+
+@dataclass(frozen=True)
+class FileHead:
+    """The start of a file: its bytes, their text and its first non-blank lines (the last may be truncated).
+
+    `options` are the columns that the user names.
+    """
+
+    path: Path
+    data: bytes
+    text: str
+    lines: list[str]
+    options: ReadOptions = DEFAULT_OPTIONS
+
+    @classmethod
+    def read(cls, path: Path, encoding: str | None = None, options: ReadOptions | None = None) -> FileHead:
+        """Reads the start of a file.
+
+        Raises:
+            CorpusError: the file cannot be read, or the encoding is unknown.
+        """
+        data = read_head(path)
+        name = normalize_encoding(encoding, path) if encoding else guess_encoding(data)
+        try:
+            text = data.decode(name or "utf-8", "replace").removeprefix("\ufeff")
+        except UnicodeError:
+            text = ""
+        lines = [line for line in re.split("\r\n|\r|\n", text) if line.strip()][: _HEAD_LINES + 1]
+        complete = lines[:-1] if len(data) == HEAD_BYTES or len(lines) > _HEAD_LINES else lines
+        return cls(path, data, text, complete or lines, options or DEFAULT_OPTIONS)
+
+    def mostly(self, test: Callable[[str], object]) -> bool:
+        """Whether at least half of the lines pass a test, so that an invalid line does not hide the layout."""
+        return bool(self.lines) and 2 * sum(bool(test(line)) for line in self.lines) >= len(self.lines)

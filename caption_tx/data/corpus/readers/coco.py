@@ -1,0 +1,151 @@
+"""Documents that join images and captions: COCO's annotations and Karpathy's splits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from caption_tx.data.corpus.caption_values import add_captions, image_names, join_tokens
+from caption_tx.data.corpus.column_names import REJECTED_WHEN_FALSE, REJECTED_WHEN_TRUE
+from caption_tx.data.corpus.columns import Columns, normalize_name
+from caption_tx.data.corpus.image_names import join_prefix
+from caption_tx.data.corpus.rows import CaptionRows, UnknownSplitError, to_image_name
+from caption_tx.errors import CorpusError
+
+_KARPATHY = 'Karpathy\'s {"images": [{"filename": .., "split": .., "sentences": [{"raw": ".."}, ..]}, ..]}'
+_OTHER_ANNOTATIONS = {
+    "keypoints": "keypoints", "segmentation": "object instances", "bbox": "object instances",
+    "segments_info": "panoptic segments", "category_id": "object categories",
+}  # fmt: skip
+_FILE_KEYS = ("file_name", "filename", "image", "path", "name")
+
+
+def _items(value: Any) -> list[Any]:
+    """The entries of a list, or of an object that maps ids to entries; the id becomes a key."""
+    if isinstance(value, dict):
+        return [
+            {"id": key, **item} if isinstance(item, dict) else {"id": key, "file_name": item}
+            for key, item in value.items()
+        ]
+    return value if isinstance(value, list) else []
+
+
+def is_coco(node: dict[str, Any]) -> bool:
+    """Whether an object has images and annotations as COCO writes them."""
+    annotations = node.get("annotations")
+    return isinstance(node.get("images"), (list, dict)) and isinstance(annotations, list)
+
+
+def require_captions(path: Path, annotations: list[Any]) -> None:
+    """Rejects annotations of objects.
+
+    Raises:
+        CorpusError: the annotations have no captions but boxes, masks or keypoints.
+    """
+    entries = [entry for entry in annotations[:1000] if isinstance(entry, dict)]
+    if not entries or any("caption" in entry for entry in entries):
+        return
+    for key, kind in _OTHER_ANNOTATIONS.items():
+        if sum(key in entry for entry in entries) > len(entries) / 2 and any("image_id" in entry for entry in entries):
+            raise CorpusError(
+                f"{path} has annotations of {kind}, not captions; read the file of captions beside it "
+                "(COCO: captions_train2017.json, captions_val2017.json)."
+            )
+
+
+def add_coco(path: Path, node: dict[str, Any], rows: CaptionRows, number: int, split: str | None) -> int:
+    """Adds {"images": [{"id", "file_name"}], "annotations": [{"image_id", "caption"}]}.
+
+    Args:
+        path: the file, for messages.
+        node: the object.
+        rows: receives the captions.
+        number: number of entries before it in the document.
+        split: split of all its images, or None.
+
+    Returns:
+        The number of annotations.
+    """
+    annotations = node["annotations"]
+    require_captions(path, annotations)
+    file_of = {}
+    for image in _items(node["images"]):
+        image_id = to_image_name(image.get("id")) if isinstance(image, dict) else None
+        name = next((image[key] for key in _FILE_KEYS if image.get(key)), None) if image_id is not None else None
+        if isinstance(name, str):
+            file_of[image_id] = name
+    for entry_number, entry in enumerate(annotations, number + 1):
+        image_id = to_image_name(entry.get("image_id")) if isinstance(entry, dict) else None
+        caption = _caption_of(entry, rows) if isinstance(entry, dict) else None
+        if image_id is None or not isinstance(caption, (str, list)):
+            message = f'expected {{"image_id": .., "caption": ".."}}, found {str(entry)[:80]!r}; fix the entry'
+            rows.add_error(entry_number, "not an annotation", message)
+        elif image_id not in file_of:
+            message = f"no entry of 'images' has the id {image_id[:40]!r} and a file_name; add one"
+            rows.add_error(entry_number, "unknown image id", message)
+        elif not rows.is_rejected(*_marks(entry), entry_number):
+            add_captions(rows, [file_of[image_id]], caption, entry_number, split)
+    return len(annotations)
+
+
+def _caption_of(entry: dict[str, Any], rows: CaptionRows) -> Any:
+    keys = rows.options.caption_columns or ("caption", "captions", "text", "sentence", "description")
+    values = [entry[key] for key in keys if entry.get(key) is not None]
+    return values if rows.options.caption_columns and len(values) > 1 else values[0] if values else None
+
+
+def _marks(entry: dict[str, Any]) -> tuple[Columns, list[Any]]:
+    """The keys of an annotation that may reject it, and its values."""
+    marks = [
+        (position, name)
+        for position, name in enumerate(map(normalize_name, entry))
+        if name in REJECTED_WHEN_TRUE or name in REJECTED_WHEN_FALSE
+    ]
+    return Columns(0, (), rejected=tuple(marks)), list(entry.values())
+
+
+def is_karpathy(node: dict[str, Any]) -> bool:
+    """Whether an object has images with sentences as Karpathy writes them."""
+    images = node.get("images")
+    return isinstance(images, list) and any(isinstance(image, dict) and "sentences" in image for image in images[:1000])
+
+
+def add_karpathy(node: dict[str, Any], rows: CaptionRows, number: int, split: str | None) -> int:
+    """Adds {"images": [{"filepath", "filename", "split", "sentences": [{"raw", "tokens"}]}]}.
+
+    The arguments and the result are those of `add_coco`.
+    """
+    for entry_number, entry in enumerate(node["images"], number + 1):
+        entry = entry if isinstance(entry, dict) else {}
+        names = image_names(entry.get("filename", entry.get("file_name")))
+        sentences, folder = entry.get("sentences"), entry.get("filepath", "")
+        if not names or not isinstance(sentences, list) or not isinstance(folder, str):
+            message = f"expected an entry of {_KARPATHY}, found {str(entry)[:80]!r}; fix the entry"
+            rows.add_error(entry_number, "not an entry of filename and sentences", message)
+            continue
+        try:
+            named = rows.parse_split(entry_number, entry.get("split"))
+        except UnknownSplitError:
+            continue
+        if not sentences:
+            rows.skip(entry_number, "no caption")
+        for sentence in sentences:
+            caption = _sentence_text(sentence)
+            if caption is None:
+                message = f"a sentence needs text in 'raw' or 'tokens', found {str(sentence)[:60]!r}; fix the entry"
+                rows.add_error(entry_number, "sentence without text", message)
+            else:
+                rows.add(join_prefix(folder, names[0]), caption, entry_number, named or split)
+    return len(node["images"])
+
+
+def _sentence_text(sentence: Any) -> str | None:
+    if isinstance(sentence, str):
+        return sentence
+    raw, tokens = (sentence.get("raw"), sentence.get("tokens")) if isinstance(sentence, dict) else (None, None)
+    if isinstance(raw, str):
+        return raw
+    tokens = sentence if isinstance(sentence, list) else tokens
+    if isinstance(tokens, list) and all(isinstance(token, str) for token in tokens):
+        return join_tokens(tokens)
+    return None

@@ -1,0 +1,150 @@
+"""JSON entries, each with an image and its captions: their keys, their images and their captions."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from caption_tx.data.corpus.caption_values import add_captions, image_names
+from caption_tx.data.corpus.columns import DEFAULT_OPTIONS, Columns, caption_key, normalize_name, select_columns
+from caption_tx.data.corpus.rows import CaptionRows, UnknownSplitError
+
+ENTRY = '{"image_id": "x.jpg", "caption": ["..", ..]}'
+_CONVERSATION_KEYS = ("conversations", "conversation", "messages")
+_ANSWERING = ("gpt", "assistant", "bot", "model", "chatgpt", "answer")
+_IMAGE_TAG = re.compile(r"<img>(.*?)</img>", re.DOTALL)
+_MAX_SAMPLES = 50
+_MAX_SIGNATURES = 1000
+
+
+class EntryReader:
+    """Adds entries to rows. Entries with the same keys are read from the same keys.
+
+    Args:
+        rows: receives the captions.
+        sample: entries that show what the keys contain.
+    """
+
+    def __init__(self, rows: CaptionRows, sample: list[Any]) -> None:
+        self.rows = rows
+        self._sample = [_expand(entry) for entry in sample[:_MAX_SAMPLES] if isinstance(entry, dict)]
+        self._columns: dict[tuple[str, ...], Columns | None] = {}
+
+    def columns_of(self, entry: dict[str, Any]) -> Columns | None:
+        """The keys of an expanded entry that are read, or None if it has no image or no caption.
+
+        Raises:
+            CorpusError: several keys could be the caption.
+        """
+        keys = tuple(entry)
+        if keys not in self._columns:
+            if len(self._columns) > _MAX_SIGNATURES:  # keys are data
+                return None
+            alike = [other for other in self._sample if tuple(other) == keys] or [entry]
+            place = f"{self.rows.source}"
+            self._columns[keys] = select_columns(
+                keys, lambda position: [other[keys[position]] for other in alike], self.rows.options, place, "key"
+            )
+        return self._columns[keys]
+
+    def has_image_and_caption(self, entry: Any) -> bool:
+        """Whether the keys of an entry name its image and its captions."""
+        expanded = _expand(entry) if isinstance(entry, dict) else None
+        return bool(expanded) and self.columns_of(expanded) is not None
+
+    def add(
+        self, number: int, entry: Any, image: str | None = None, split: str | None = None, needs_caption: bool = False
+    ) -> None:
+        """Adds the captions of an entry for each of its images.
+
+        Args:
+            number: line or entry, from 1.
+            entry: the parsed value.
+            image: name of the image if the entry names none.
+            split: split of the entry if it names none.
+            needs_caption: whether an entry without a caption is an error.
+        """
+        rows = self.rows
+        expanded = _expand(entry, rows) if isinstance(entry, dict) else None
+        if expanded is not None and image is not None and not names_image(expanded):
+            expanded = {"image": image, **expanded}
+        columns = self.columns_of(expanded) if expanded else None
+        if expanded is None or columns is None:
+            self._add_without_caption(number, entry, expanded, needs_caption)
+            return
+        cells = list(expanded.values())
+        images = image_names(cells[columns.image])
+        if images is None:
+            message = f"expected {ENTRY}, found {str(entry)[:80]!r}; fix the entry"
+            rows.add_error(number, "not an entry of image and captions", message)
+            return
+        try:
+            named = None if columns.split is None else rows.parse_split(number, cells[columns.split])
+        except UnknownSplitError:
+            return
+        if rows.is_rejected(columns, cells, number):
+            return
+        rows.add_notes(columns.notes)
+        values = [cells[position] for position in columns.captions]
+        values = [value for value in values if value not in (None, "")] or values[:1]
+        for value in values:
+            add_captions(rows, images, value, number, named or split)
+
+    def _add_without_caption(
+        self, number: int, entry: Any, expanded: dict[str, Any] | None, needs_caption: bool
+    ) -> None:
+        """Skips an entry with an image only; anything else is an error."""
+        if expanded and not needs_caption and names_image(expanded) and not any(map(caption_key, expanded)):
+            self.rows.skip(number, "no caption")
+            return
+        message = f"expected {ENTRY}, found {str(entry)[:80]!r}; fix the entry"
+        self.rows.add_error(number, "not an entry of image and captions", message)
+
+
+def names_image(entry: Any) -> bool:
+    """Whether a key of an entry, or its conversation, names its image."""
+    if not isinstance(entry, dict):
+        return False
+    entry = _expand(entry)
+    values = list(entry.values())
+    columns = select_columns([*entry, "caption"], lambda _: [], DEFAULT_OPTIONS, "")
+    return columns is not None and columns.image < len(values) and image_names(values[columns.image]) is not None
+
+
+def _expand(entry: dict[str, Any], rows: CaptionRows | None = None) -> dict[str, Any]:
+    """An entry with its conversation as a caption and with the keys of nested captions as its own."""
+    expanded: dict[str, Any] = {}
+    for key, value in entry.items():
+        if key in _CONVERSATION_KEYS and isinstance(value, list):
+            expanded |= _read_conversation(value, rows)
+        elif isinstance(value, dict) and caption_key(key) and value and all(map(_is_language_key, value)):
+            expanded |= {f"{key}.{inner}": item for inner, item in value.items()}
+        else:
+            expanded[key] = value
+    return expanded
+
+
+def _is_language_key(key: str) -> bool:
+    return normalize_name(key) not in ("raw", "caption", "text", "sentence", "value", "content", "tokens", "id")
+
+
+def _read_conversation(turns: list[Any], rows: CaptionRows | None) -> dict[str, Any]:
+    """The first answer of a conversation as a caption, and the image that a question names in `<img>`."""
+    answers, image = [], None
+    for turn in turns:
+        if not isinstance(turn, dict):
+            continue
+        role = str(turn.get("from", turn.get("role", ""))).lower()
+        text = turn.get("value", turn.get("content"))
+        if isinstance(text, list):  # [{"type": "text", "text": ".."}, {"type": "image", ..}]
+            text = " ".join(str(part["text"]) for part in text if isinstance(part, dict) and part.get("text"))
+        if role in _ANSWERING:
+            answers.append(text)
+        elif isinstance(text, str) and image is None and (match := _IMAGE_TAG.search(text)):
+            image = match[1].strip()
+    if rows is not None and answers:
+        rows.notes["captions read from the first answer of conversations"] += 1
+        if len(answers) > 1:
+            rows.notes["later answers in conversations, not read"] += len(answers) - 1
+    found = {"caption": answers[0] if answers else None}
+    return found | ({"image": image} if image else {})

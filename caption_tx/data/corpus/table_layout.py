@@ -1,0 +1,206 @@
+"""The separator and the header of a table of text, found from its first lines."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from caption_tx.data.corpus.column_names import IMAGE_WORDS
+from caption_tx.data.corpus.columns import (
+    Columns,
+    ReadOptions,
+    Values,
+    caption_key,
+    image_rank,
+    is_image_name,
+    is_name_like,
+    normalize_name,
+    select_columns,
+    share,
+)
+from caption_tx.data.corpus.file_head import FileHead
+
+SEPARATORS = (",", "\t", ";", "|", "，", "；")
+"""Separators of columns that are recognized."""
+
+SEPARATOR_NAMES = {"\t": "tabs", ";": "semicolons", "|": "vertical bars", "，": "'，'", "；": "'；'", ",": "commas"}
+_SEP_LINE = re.compile(r"sep=(.)\s*", re.IGNORECASE | re.DOTALL)
+_TITLE_LINES = 3
+_SAMPLE_ROWS = 50
+
+
+@dataclass(frozen=True)
+class TableLayout:
+    """How a table of text is written.
+
+    Attributes:
+        separator: between columns.
+        header: names of the columns; for a table without a header their numbers, from "1".
+        columns: the columns that are read.
+        skipped_lines: number of non-blank lines before the header, or before the data.
+        has_header: whether the line after these is a header.
+        notes: what is worth reporting.
+    """
+
+    separator: str
+    header: list[str]
+    columns: Columns
+    skipped_lines: int = 0
+    has_header: bool = True
+    notes: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def caption_is_last(self) -> bool:
+        """Whether separators in an unquoted caption can only belong to it."""
+        last = len(self.header) - 1
+        return self.columns.captions == (last,) and last > 0
+
+
+def split_cells(line: str, separator: str) -> list[str]:
+    """The cells of one line; quotes that are not closed are ordinary characters."""
+    try:
+        [cells] = csv.reader([line], delimiter=separator, strict=True) if '"' in line else [line.split(separator)]
+    except (csv.Error, ValueError):
+        cells = line.split(separator)
+    return cells
+
+
+def find_sep_line(head: FileHead) -> str | None:
+    """The separator of the line `sep=;` that Excel writes before a table."""
+    match = _SEP_LINE.fullmatch(head.lines[0]) if head.lines else None
+    return match[1] if match else None
+
+
+def _sample(rows: list[list[str]]) -> Values:
+    return lambda position: [row[position] if position < len(row) else "" for row in rows]
+
+
+def _trim(cells: list[str]) -> list[str]:
+    """Drops empty cells at the end, which spreadsheets write."""
+    cells = list(cells)
+    while cells and not cells[-1].strip():
+        cells.pop()
+    return cells
+
+
+def find_header(head: FileHead, separators: tuple[str, ...] = SEPARATORS) -> TableLayout | None:
+    """The layout of a table whose header names image and caption, or the columns that the user names.
+
+    Raises:
+        CorpusError: a column that the user names does not exist, or several could be the caption.
+    """
+    sep = find_sep_line(head)
+    first = 1 if sep else 0
+    for index in range(first, min(first + _TITLE_LINES, len(head.lines))):
+        for separator in (sep,) if sep else separators:
+            if sep and sep not in separators:
+                continue
+            header = _trim(split_cells(head.lines[index], separator))
+            if len(header) < 2 or any(map(is_image_name, header)) or any(len(name) > 100 for name in header):
+                continue
+            columns = _columns_of_header(head, index, header, separator)
+            if columns is not None and is_header(header, columns, head.options, index == first):
+                notes = _layout_notes(separator, index - first, "lines before the header")
+                return TableLayout(separator, header, columns, index, notes=notes)
+    return None
+
+
+def is_header(names: list[str], columns: Columns, options: ReadOptions, is_first: bool) -> bool:
+    """Whether cells are names of columns: the image or the caption must have a usual name, and both after a title."""
+    image, caption = names[columns.image], names[columns.captions[0]]
+    has_image = image_rank(image) is not None or options.image_column is not None
+    has_caption = caption_key(caption) is not None or bool(options.caption_columns)
+    certain = normalize_name(image) in IMAGE_WORDS or (caption_key(caption) or ("", 1))[1] == 0
+    return (has_image and has_caption) or (is_first and certain)
+
+
+def _columns_of_header(head: FileHead, index: int, header: list[str], separator: str) -> Columns | None:
+    rows = [split_cells(line, separator) for line in head.lines[index + 1 : index + 1 + _SAMPLE_ROWS]]
+    return select_columns(header, _sample(rows), head.options, f"{head.path}, line {index + 1}")
+
+
+def _layout_notes(separator: str, lines: int, text: str) -> dict[str, int]:
+    notes = {f"{text}, not read": lines} if lines else {}
+    return (
+        notes
+        if separator in ",\t"
+        else {f"columns separated by {SEPARATOR_NAMES.get(separator, separator)}": 1, **notes}
+    )
+
+
+def find_contents(head: FileHead) -> TableLayout | None:
+    """The layout of a table without a known header, from what its columns contain.
+
+    One column has file names or URLs (or, in two columns with a tab, ids) and another one text.
+
+    Raises:
+        CorpusError: several columns could be the caption.
+    """
+    sep = find_sep_line(head)
+    lines = head.lines[1 if sep else 0 :][:_SAMPLE_ROWS]
+    if not lines or head.mostly(lambda line: len(line) > 10_000):
+        return None
+    candidates = []
+    for separator in (sep,) if sep else SEPARATORS:
+        rows = [split_cells(line, separator) for line in lines]
+        width = _common_width(rows)
+        if width >= 2:
+            candidates.append((separator, rows, width))
+    for is_name in (is_image_name, is_name_like):
+        for separator, rows, width in candidates:
+            if is_name is is_name_like and (separator != "\t" or width != 2):
+                continue
+            if layout := _layout_of_contents(head, separator, rows, (width, is_name)):
+                return layout
+    return None
+
+
+def _common_width(rows: list[list[str]]) -> int:
+    """The smallest number of cells that nine rows in ten have: separators in captions make some rows wider."""
+    widths = sorted(len(_trim(row)) for row in rows)
+    return widths[len(widths) // 10]
+
+
+def _layout_of_contents(
+    head: FileHead, separator: str, rows: list[list[str]], rule: tuple[int, Callable[[Any], bool]]
+) -> TableLayout | None:
+    width, is_name = rule
+    values = _sample(rows)
+    names = [position for position in range(width) if share(values(position), is_name) >= 0.5]
+    if is_name is is_name_like and len(names) == 2:
+        names = names[:1]
+    if len(names) != 1:
+        return None
+    name = names[0]
+    sep_lines = 1 if find_sep_line(head) else 0
+    first_row = [cell.strip() for cell in rows[0]]
+    has_header = (
+        len(rows) > 1
+        and len(first_row) >= width
+        and not is_name(first_row[name])
+        and share(values(name)[1:], is_name) > 0.9
+        and all(0 < len(cell) <= 40 and not any(letter in cell for letter in "。，,!.") for cell in first_row[:width])
+    )
+    header = first_row if has_header else [str(position + 1) for position in range(width)]
+    columns = _columns_of_contents(head, header, rows[1:] if has_header else rows, name)
+    if columns is None:
+        return None
+    notes = _layout_notes(separator, 0, "")
+    if has_header:
+        notes["columns found by their contents, since the header has other names"] = 1
+    elif name > columns.captions[0]:
+        notes["image names read from the column after the caption"] = 1
+    return TableLayout(separator, header, columns, sep_lines, has_header, notes)
+
+
+def _columns_of_contents(head: FileHead, header: list[str], rows: list[list[str]], name: int) -> Columns | None:
+    """The columns of a table by their contents; with two columns, the other one is the caption."""
+    options, values = head.options, _sample(rows)
+    if len(header) == 2 and not options.caption_columns and not options.image_column:
+        return (
+            Columns(name, (1 - name,)) if share(values(1 - name), lambda cell: not is_image_name(cell)) > 0.5 else None
+        )
+    return select_columns(header, values, options, f"{head.path}, line 1")

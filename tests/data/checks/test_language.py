@@ -1,0 +1,60 @@
+"""The warning about captions in another language than the configured one."""
+
+import pytest
+
+from caption_tx.data.checks.language import language_warning
+
+CHINESE = ["一只狗在草地上跑", "两个人在海边散步，穿着T恤", "一个女孩在跳舞", "NIKE运动鞋"]
+ENGLISH = ["a dog runs on the grass", "two people walk", "a girl dances at a café"]
+
+
+@pytest.mark.parametrize(
+    ("captions", "language", "expected"),
+    [
+        (
+            ENGLISH,
+            "zh",
+            r"warning: 100% of captions are not Chinese ('a dog runs on the grass', ..); pass --language en.",
+        ),
+        (CHINESE, "en", "warning: 75% of captions are not English ('一只狗在草地上跑', ..); pass --language zh"),
+        (["犬が草の上を走っています", "猫がねています"], "zh", "warning: 100% of captions are not Chinese"),
+        (
+            ["Собака бежит по траве", "Две кошки спят"],
+            "en",
+            "only Chinese (zh) and English (en) are segmented into words.",
+        ),
+        (
+            CHINESE[:3] + ENGLISH[:1],
+            "zh",
+            "25% of captions are not Chinese ('a dog runs on the grass', ..); pass --language en, "
+            "or leave them out with --leave-out wrong_script,kana_or_hangul.",
+        ),
+    ],
+)
+def test_another_language_is_named(captions, language, expected):
+    warning = language_warning(captions, language)
+    assert expected in warning
+    assert "\n" not in warning
+
+
+@pytest.mark.parametrize(
+    ("captions", "language"),
+    [
+        (CHINESE, "zh"),
+        (ENGLISH, "en"),
+        (CHINESE * 5 + ENGLISH, "zh"),
+        (["un chien court", "deux chats"], "en"),
+        ([], "zh"),
+    ],
+)
+def test_captions_of_the_language_are_not_reported(captions, language):
+    assert language_warning(captions, language) is None
+
+
+def test_real_captions(shared):
+    folder = shared / "data" / "flickr8k"
+    for name, language, other in (("zhc", "zh", "en"), ("enc", "en", "zh")):
+        lines = (folder / f"flickr8k{name}.caption.txt").read_text(encoding="utf-8").splitlines()
+        captions = [line.partition(" ")[2] for line in lines]
+        assert language_warning(captions, language) is None
+        assert language_warning(captions, other).endswith(f"pass --language {language}.")

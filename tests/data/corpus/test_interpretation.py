@@ -1,0 +1,603 @@
+"""Files that can be misread: the right captions, and a note about what was read differently from how it is written."""
+
+import json
+
+import pytest
+
+from caption_tx.config import Source
+from caption_tx.data.corpus.table import read_corpus
+from caption_tx.errors import CorpusError
+
+DOG, CAT, GIRL = "一只狗在草地上跑", "两只猫在睡觉", "一个女孩在跳舞"
+ONE = [("a.jpg", DOG), ("b.jpg", CAT)]
+TWO = [("a.jpg", DOG), ("a.jpg", GIRL), ("b.jpg", CAT), ("b.jpg", DOG)]
+ENGLISH = [("a.jpg", "a dog runs on the grass"), ("b.jpg", "two cats , asleep")]
+WORDS_DOG, WORDS_CAT = ["一只", "狗", "在", "草地", "上", "跑"], ["两只", "猫", "在", "睡觉"]
+
+
+def jsonl(*entries):
+    return "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
+
+
+def rows(table):
+    return list(zip(table["image"], table["caption"], strict=True))
+
+
+def notes(table):
+    return table.attrs["files"][0]["notes"]
+
+
+CASES = {
+    # Lists of words
+    "words, jsonl": (
+        "x.jsonl",
+        jsonl({"image": "a.jpg", "caption": WORDS_DOG}, {"image": "b.jpg", "caption": WORDS_CAT}),
+        ONE,
+        "captions joined from lists of words",
+    ),
+    "words, json list": (
+        "x.json",
+        [{"image_id": "a.jpg", "caption": WORDS_DOG}, {"image_id": "b.jpg", "caption": WORDS_CAT}],
+        ONE,
+        "captions joined from lists of words",
+    ),
+    "words, nested": (
+        "x.jsonl",
+        jsonl(
+            {"image": "a.jpg", "captions": [WORDS_DOG, ["一个", "女孩", "在", "跳舞"]]},
+            {"image": "b.jpg", "captions": [WORDS_CAT, WORDS_DOG]},
+        ),
+        TWO,
+        "captions joined from lists",
+    ),
+    "words, English": (
+        "x.jsonl",
+        jsonl(
+            {"image": "a.jpg", "tokens": ["a", "dog", "runs", "on", "the", "grass"]},
+            {"image": "b.jpg", "tokens": ["two", "cats", ",", "asleep"]},
+        ),
+        ENGLISH,
+        "captions joined",
+    ),
+    "words in a cell": (
+        "x.csv",
+        f'image,caption\na.jpg,"{WORDS_DOG}"\nb.jpg,"{WORDS_CAT}"\n',
+        ONE,
+        "captions joined from lists",
+    ),
+    "words, slashes": (
+        "x.csv",
+        f"image,caption\na.jpg,{'/'.join(WORDS_DOG)}\nb.jpg,{'/ '.join(WORDS_CAT)}\n",
+        ONE,
+        "captions joined from words separated by '/'",
+    ),
+    "words, bars": (
+        "x.tsv",
+        f"image\tcaption\na.jpg\t{'|'.join(WORDS_DOG)}\nb.jpg\t{'|'.join(WORDS_CAT)}\n",
+        ONE,
+        "captions joined from words separated by '|'",
+    ),
+    "captions, not words": (
+        "x.jsonl",
+        jsonl({"image": "a.jpg", "caption": [DOG, GIRL]}, {"image": "b.jpg", "caption": [CAT, DOG]}),
+        TWO,
+        None,
+    ),
+    # Several columns of captions
+    "numbered": (
+        "x.csv",
+        f"image,caption,caption_2\na.jpg,{DOG},{GIRL}\nb.jpg,{CAT},{DOG}\n",
+        TWO,
+        "caption columns read (caption, caption_2)",
+    ),
+    "numbered from 0, tsv": (
+        "x.tsv",
+        f"file_name\tcaption_0\tcaption_1\na.jpg\t{DOG}\t{GIRL}\nb.jpg\t{CAT}\t{DOG}\n",
+        TWO,
+        "caption columns read",
+    ),
+    "numbered, no underscore": (
+        "x.csv",
+        f"image,caption1,caption2\na.jpg,{DOG},{GIRL}\nb.jpg,{CAT},{DOG}\n",
+        TWO,
+        "caption columns",
+    ),
+    "repeated": (
+        "x.csv",
+        f"image,caption,caption\na.jpg,{DOG},{GIRL}\nb.jpg,{CAT},{DOG}\n",
+        TWO,
+        "caption columns read",
+    ),
+    "renamed by pandas": (
+        "x.csv",
+        f",image,caption,caption.1\n0,a.jpg,{DOG},{GIRL}\n1,b.jpg,{CAT},{DOG}\n",
+        TWO,
+        "caption columns",
+    ),
+    "numbered, Chinese": (
+        "x.csv",
+        f"图片,描述1,描述2\na.jpg,{DOG},{GIRL}\nb.jpg,{CAT},{DOG}\n",
+        TWO,
+        "caption columns read",
+    ),
+    "numbered, jsonl": (
+        "x.jsonl",
+        jsonl(
+            {"image": "a.jpg", "caption1": DOG, "caption2": GIRL}, {"image": "b.jpg", "caption1": CAT, "caption2": DOG}
+        ),
+        TWO,
+        "caption keys read",
+    ),
+    "numbered, some empty": (
+        "x.csv",
+        f"image,caption_1,caption_2\na.jpg,{DOG},\nb.jpg,{CAT},\n",
+        ONE,
+        "caption columns read",
+    ),
+    "unread columns": (
+        "x.csv",
+        f"id,image,caption,width\n1,a.jpg,{DOG},640\n2,b.jpg,{CAT},480\n",
+        ONE,
+        "columns not read (id, width)",
+    ),
+    "about captions": (
+        "x.csv",
+        f"image,caption_id,caption,caption_source\na.jpg,1,{DOG},me\nb.jpg,2,{CAT},me\n",
+        ONE,
+        "columns not read (caption_id, caption_source)",
+    ),
+    "one language only": (
+        "x.csv",
+        f"image,caption_zh\na.jpg,{DOG}\nb.jpg,{CAT}\n",
+        ONE,
+        "captions read from the column 'caption_zh'",
+    ),
+    "Chinese headers": (
+        "x.csv",
+        f"图片名称,图片描述\na.jpg,{DOG}\nb.jpg,{CAT}\n",
+        ONE,
+        "captions read from the column '图片描述'",
+    ),
+    "unknown headers": ("x.csv", f"名字一,二号\na.jpg,{DOG}\nb.jpg,{CAT}\n", ONE, "columns found by their contents"),
+    "numbers beside names": (
+        "x.csv",
+        f"image,file_name,caption\n1,a.jpg,{DOG}\n2,b.jpg,{CAT}\n",
+        ONE,
+        "columns not read (image)",
+    ),
+    "empty second caption": (
+        "x.csv",
+        f"image,caption,comment\na.jpg,{DOG},\nb.jpg,{CAT},\n",
+        ONE,
+        "columns not read (comment)",
+    ),
+    "a title": (
+        "x.csv",
+        f"image,caption,title\na.jpg,{DOG},狗狗的生活\nb.jpg,{CAT},猫\n",
+        ONE,
+        "columns not read (title)",
+    ),
+    # Lists in cells
+    "JSON in a cell": (
+        "x.csv",
+        f'image,captions\na.jpg,"[""{DOG}"", ""{GIRL}""]"\nb.jpg,"[""{CAT}"", ""{DOG}""]"\n',
+        TWO,
+        "lists written as text read as captions",
+    ),
+    "Python in a cell": (
+        "x.csv",
+        f"image,captions\na.jpg,\"['{DOG}', '{GIRL}']\"\nb.jpg,\"('{CAT}', '{DOG}')\"\n",
+        TWO,
+        "lists written",
+    ),
+    "NumPy in a cell": (
+        "x.csv",
+        f"image,captions\na.jpg,\"['{DOG}'\n '{GIRL}']\"\nb.jpg,\"array(['{CAT}', '{DOG}'], dtype=object)\"\n",
+        TWO,
+        "lists written",
+    ),
+    "JSON in jsonl": (
+        "x.jsonl",
+        jsonl(
+            {"image": "a.jpg", "caption": json.dumps([DOG, GIRL])},
+            {"image": "b.jpg", "caption": json.dumps([CAT, DOG])},
+        ),
+        TWO,
+        "lists written",
+    ),
+    "a list in pairs": ("x.txt", f'a.jpg\t["{DOG}", "{GIRL}"]\nb.jpg\t["{CAT}", "{DOG}"]\n', TWO, "lists written"),
+    "joined by &&": (
+        "x.csv",
+        f"image,caption\na.jpg,{DOG}&&{GIRL}\nb.jpg,{CAT}&&{DOG}\n",
+        TWO,
+        "several captions, separated by '&&'",
+    ),
+    "lines in a cell": (
+        "x.csv",
+        f'image,caption\na.jpg,"{DOG}\n{GIRL}"\nb.jpg,"{CAT}\n{DOG}"\n',
+        TWO,
+        "separated by line breaks",
+    ),
+    "brackets are no list": (
+        "x.csv",
+        "image,caption\na.jpg,[a dog] runs\nb.jpg,(two cats)\n",
+        [("a.jpg", "[a dog] runs"), ("b.jpg", "(two cats)")],
+        None,
+    ),
+    # Order of columns
+    "caption, URL": (
+        "x.tsv",
+        f"{DOG}\thttps://e.org/x/a.jpg\n{CAT}\thttps://e.org/x/b.jpg?w=1\n",
+        [("https://e.org/x/a.jpg", DOG), ("https://e.org/x/b.jpg?w=1", CAT)],
+        "column after the caption",
+    ),
+    "caption, URL with a header": (
+        "x.tsv",
+        f"caption\turl\n{DOG}\thttp://e.org/a\n{CAT}\thttp://e.org/b\n",
+        [("http://e.org/a", DOG), ("http://e.org/b", CAT)],
+        None,
+    ),
+    "caption, name": ("x.txt", f"{DOG}\ta.jpg\n{CAT}\tb.jpg\n", ONE, "column after the caption"),
+    "caption, name with commas": ("x.csv", f"{DOG},a.jpg\n{CAT},b.jpg\n", ONE, "column after the caption"),
+    "no header": ("x.csv", f"a.jpg,{DOG}\nb.jpg,{CAT}\n", ONE, None),
+    "no header, three columns": ("x.tsv", f"0\ta.jpg\t{DOG}\n1\tb.jpg\t{CAT}\n", ONE, "columns not read (1)"),
+    "names and spaces": ("x.txt", f"a.jpg {DOG}\nb.jpg {CAT}\n", ONE, "separated by a space or colon"),
+    "names and colons": ("x.txt", f"a.jpg: {DOG}\nb.jpg：{CAT}\n", ONE, "separated by a space or colon"),
+    # Separators
+    "semicolons": ("x.csv", f"image;caption\na.jpg;{DOG}\nb.jpg;{CAT}\n", ONE, "separated by semicolons"),
+    "bars": ("x.txt", f"image|caption\na.jpg|{DOG}\nb.jpg|{CAT}\n", ONE, "separated by vertical bars"),
+    "Chinese commas": (
+        "x.csv",
+        "image，caption\na.jpg，一只狗，在跑\nb.jpg，两只猫\n",
+        [("a.jpg", "一只狗，在跑"), ("b.jpg", "两只猫")],
+        "separated by '，'",
+    ),
+    "sep line": ("x.csv", f"\ufeffsep=;\nimage;caption\na.jpg;{DOG}\nb.jpg;{CAT}\n", ONE, "separated by semicolons"),
+    "sep line, comma": ("x.csv", f"sep=,\nimage,caption\na.jpg,{DOG}\nb.jpg,{CAT}\n", ONE, None),
+    "semicolons without a header": ("x.csv", f"a.jpg;{DOG}\nb.jpg;{CAT}\n", ONE, "separated by semicolons"),
+    "empty columns": ("x.csv", f"image,caption,,\na.jpg,{DOG},,\nb.jpg,{CAT},,\n", ONE, None),
+    "title line": (
+        "x.csv",
+        f"我的数据,,\nimage,caption,\na.jpg,{DOG},\nb.jpg,{CAT},\n",
+        ONE,
+        "lines before the header, not read",
+    ),
+    "commas in the last of three": (
+        "x.csv",
+        "image,split,caption\na.jpg,train,a man, asleep\nb.jpg,val,a cat\n",
+        [("a.jpg", "a man, asleep"), ("b.jpg", "a cat")],
+        "captions with unquoted separators",
+    ),
+    # JSON
+    "name to captions": ("x.json", {"a.jpg": [DOG, GIRL], "b.jpg": [CAT, DOG]}, TWO, None),
+    "name to caption": ("x.json", {"a.jpg": DOG, "b.jpg": CAT}, ONE, None),
+    "name to entry": (
+        "x.json",
+        {"a.jpg": {"caption": DOG, "size": 3}, "b.jpg": {"caption": CAT, "size": 4}},
+        ONE,
+        "keys not read (size)",
+    ),
+    "id to entry": (
+        "x.json",
+        {"17": {"file_name": "a.jpg", "caption": DOG}, "18": {"file_name": "b.jpg", "caption": CAT}},
+        ONE,
+        None,
+    ),
+    "lists of one name": ("x.json", [{"a.jpg": DOG}, {"b.jpg": CAT}], ONE, None),
+    "lines of one name": ("x.jsonl", jsonl({"a.jpg": DOG}, {"b.jpg": CAT}), ONE, None),
+    "below data": (
+        "x.json",
+        {"version": 1, "data": [{"image": "a.jpg", "caption": DOG}, {"image": "b.jpg", "caption": CAT}]},
+        ONE,
+        "keys not read (version)",
+    ),
+    "below annotations": (
+        "x.json",
+        {"annotations": [{"image": "a.jpg", "caption": DOG}, {"image": "b.jpg", "caption": CAT}]},
+        ONE,
+        None,
+    ),
+    "images with captions": (
+        "x.json",
+        {"images": [{"file_name": "a.jpg", "captions": [DOG, GIRL]}, {"file_name": "b.jpg", "captions": [CAT, DOG]}]},
+        TWO,
+        None,
+    ),
+    "splits of names": ("x.json", {"train": {"a.jpg": [DOG]}, "val": {"b.jpg": [CAT]}}, ONE, None),
+    "columns": ("x.json", {"image": ["a.jpg", "b.jpg"], "caption": [DOG, CAT]}, ONE, None),
+    "columns of pandas": (
+        "x.json",
+        {"image": {"0": "a.jpg", "1": "b.jpg"}, "caption": {"0": DOG, "1": CAT}},
+        ONE,
+        None,
+    ),
+    "split orientation": (
+        "x.json",
+        {"columns": ["image", "caption"], "index": [0, 1], "data": [["a.jpg", DOG], ["b.jpg", CAT]]},
+        ONE,
+        None,
+    ),
+    "lists of pairs": ("x.json", [["a.jpg", DOG], ["b.jpg", CAT]], ONE, "image names read from the key '1'"),
+    "LLaVA": (
+        "x.json",
+        [
+            {
+                "id": 1,
+                "image": "a.jpg",
+                "conversations": [{"from": "human", "value": "<image>\n描述"}, {"from": "gpt", "value": DOG}],
+            },
+            {
+                "id": 2,
+                "image": "b.jpg",
+                "conversations": [
+                    {"from": "human", "value": "<image>"},
+                    {"from": "gpt", "value": CAT},
+                    {"from": "human", "value": "几只?"},
+                    {"from": "gpt", "value": "两只"},
+                ],
+            },
+        ],
+        ONE,
+        "later answers in conversations, not read",
+    ),
+    "chat messages": (
+        "x.jsonl",
+        jsonl(
+            {
+                "images": ["a.jpg"],
+                "messages": [{"role": "user", "content": "描述"}, {"role": "assistant", "content": DOG}],
+            },
+            {
+                "images": ["b.jpg"],
+                "messages": [{"role": "user", "content": "描述"}, {"role": "assistant", "content": CAT}],
+            },
+        ),
+        ONE,
+        "first answer of conversations",
+    ),
+    "COCO below a key": (
+        "x.json",
+        {
+            "train": {
+                "images": [{"id": 1, "file_name": "a.jpg"}, {"id": 2, "file_name": "b.jpg"}],
+                "annotations": [{"image_id": 1, "caption": DOG}, {"image_id": 2, "caption": CAT}],
+            }
+        },
+        ONE,
+        None,
+    ),
+    # Rejected captions
+    "rejected, csv": (
+        "x.csv",
+        f"image,caption,is_rejected\na.jpg,{DOG},False\nb.jpg,{CAT},0\nb.jpg,坏,True\n",
+        ONE,
+        "captions marked as rejected, left out",
+    ),
+    "precanned, jsonl": (
+        "x.jsonl",
+        jsonl(
+            {"image": "a.jpg", "caption": DOG, "is_precanned": False},
+            {"image": "b.jpg", "caption": CAT, "is_precanned": False},
+            {"image": "b.jpg", "caption": "坏", "is_precanned": True},
+        ),
+        ONE,
+        "marked as precanned, left out",
+    ),
+    "status, csv": (
+        "x.csv",
+        f"image,caption,status\na.jpg,{DOG},ok\nb.jpg,{CAT},ok\nb.jpg,坏,rejected\n",
+        ONE,
+        "marked as rejected",
+    ),
+    "not valid, json": (
+        "x.json",
+        [
+            {"image": "a.jpg", "caption": DOG, "valid": 1},
+            {"image": "b.jpg", "caption": CAT, "valid": 1},
+            {"image": "b.jpg", "caption": "坏", "valid": 0},
+        ],
+        ONE,
+        "marked as not valid",
+    ),
+    # Names that contain #
+    "hash before a tab": (
+        "x.txt",
+        f"p#0 copy.jpg#0\t{DOG}\np#1.jpg#12\t{CAT}\n",
+        [("p#0 copy.jpg", DOG), ("p#1.jpg", CAT)],
+        None,
+    ),
+    "hash and a tag": ("x.txt", f"p#3 a.jpg#zhc#0 {DOG}\nq#zhm#1\t{CAT}\n", [("p#3 a.jpg", DOG), ("q", CAT)], None),
+    "hash without a tab": (
+        "x.txt",
+        f"p#3 a.jpg#0 {DOG}\nq#2.jpg#1 {CAT} #2 吧\n",
+        [("p#3 a.jpg", DOG), ("q#2.jpg", f"{CAT} #2 吧")],
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_file_is_read_as_it_is_meant(write, case):
+    name, content, expected, note = CASES[case]
+    table = read_corpus(write(name, content))
+    assert rows(table) == expected
+    found = notes(table)
+    assert (any(note in text for text in found)) if note else found == {}, found
+
+
+ERRORS = {
+    "two languages": (
+        "x.csv",
+        f"image,caption_zh,caption_en\na.jpg,{DOG},a dog runs\n",
+        r"x\.csv, line 1: 2 columns could be the caption: .*zh \('一只狗在草地上跑'\), caption_en \('a dog runs'\)"
+        r"; choose with --caption-column caption_zh .*--image-column",
+    ),
+    "a language beside": (
+        "x.csv",
+        f"image,caption,caption_zh\na.jpg,a dog runs,{DOG}\n",
+        "2 columns could be the caption",
+    ),
+    "two names": ("x.tsv", f"image\tcaption\tdescription\na.jpg\t{DOG}\t{CAT}\n", "2 columns could be the caption"),
+    "two keys": (
+        "x.jsonl",
+        jsonl({"image": "a.jpg", "caption": DOG, "text": CAT}, {"image": "b.jpg", "caption": DOG, "text": CAT}),
+        "2 keys could be the caption",
+    ),
+    "languages below a key": (
+        "x.json",
+        [{"image": "a.jpg", "caption": {"zh": DOG, "en": "a dog runs"}}],
+        r"caption\.zh .*caption\.en",
+    ),
+    "two texts without a header": (
+        "x.tsv",
+        f"a.jpg\t{DOG}\t{CAT}\nb.jpg\t{CAT}\t{GIRL}\n",
+        "2 columns could be the caption: 2 .*3",
+    ),
+    "instances": (
+        "x.json",
+        {
+            "images": [{"id": 1, "file_name": "a.jpg"}],
+            "annotations": [{"image_id": 1, "bbox": [1], "segmentation": []}],
+        },
+        r"has annotations of object instances, not captions; .*captions_train2017\.json",
+    ),
+    "keypoints": (
+        "x.json",
+        {"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": [{"image_id": 1, "keypoints": [1], "bbox": []}]},
+        "has annotations of keypoints, not captions",
+    ),
+    "results of a detector": (
+        "x.json",
+        [{"image_id": 1, "category_id": 3, "bbox": [1, 2, 3, 4], "score": 0.5}],
+        "object instances, not captions",
+    ),
+    "other keys": ("x.json", {"foo": {"bar": [1, 2]}, "baz": "qux"}, r"found the keys 'foo, baz'; convert it"),
+    "an archive": ("x.zip", b"PK\x03\x04" + bytes(100), "is a zip archive or a document, not a caption file"),
+    "old workbook": (
+        "x.xls",
+        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600),
+        "is not an .xlsx workbook that can be read; save it as CSV UTF-8",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ERRORS)
+def test_ambiguous_and_foreign_files_say_what_to_do(write, case):
+    name, content, message = ERRORS[case]
+    with pytest.raises(CorpusError, match=message) as caught:
+        read_corpus(write(name, content))
+    assert "--format" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_columns_that_the_user_names(write):
+    path = write("x.csv", f"编号,英文,中文,文件\n1,a dog runs,{DOG},a.jpg\n2,two cats,{CAT},b.jpg\n")
+    table = read_corpus(path, caption_column=["中文"], image_column="文件")
+    assert rows(table) == ONE
+    assert notes(table) == {"columns not read (编号, 英文)": 2}
+    assert rows(read_corpus(f"{path}:caption_column=中文,image_column=文件")) == ONE
+    both = read_corpus(path, caption_column=["中文", "英文"])
+    assert rows(both) == [("a.jpg", DOG), ("a.jpg", "a dog runs"), ("b.jpg", CAT), ("b.jpg", "two cats")]
+    with pytest.raises(
+        CorpusError, match=r"x\.csv, line 1: no column is named '法文' \(--caption-column\); the columns are 编号, 英文"
+    ):
+        read_corpus(path, caption_column=["法文"])
+    lines = write(
+        "x.jsonl",
+        jsonl({"image": "a.jpg", "caption": "one", "zh": DOG}, {"image": "b.jpg", "caption": "two", "zh": CAT}),
+    )
+    assert rows(read_corpus(lines, caption_column=["zh"])) == ONE
+    numbers = write("x.tsv", f"a.jpg\ta dog runs\t{DOG}\nb.jpg\ttwo cats\t{CAT}\n")
+    assert rows(read_corpus(numbers, caption_column=["3"])) == ONE
+    flickr = write("x.txt", f"a.jpg#0\t{DOG}\n")
+    with pytest.raises(CorpusError, match=r"x\.txt has no columns, but --caption-column"):
+        read_corpus(flickr, caption_column=["caption"])
+
+
+def test_rejected_captions_are_kept_on_request(write):
+    images = [{"id": 1, "file_name": "a.jpg"}, {"id": 2, "file_name": "b.jpg"}]
+    captions = [(1, DOG, False), (2, CAT, True)]
+    annotations = [{"image_id": image, "caption": text, "is_rejected": mark} for image, text, mark in captions]
+    path = write("vizwiz.json", {"images": images, "annotations": annotations})
+    table = read_corpus(path)
+    assert rows(table) == ONE[:1]
+    assert notes(table) == {"captions marked as rejected, left out": 1}
+    assert [item[1:] for item in table.attrs["skipped"]] == [(2, "marked as rejected")]
+    assert rows(read_corpus(path, keep_rejected=True)) == ONE
+
+
+def test_workbook(tmp_path):
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    sheet = book.active
+    for cells in (
+        ["我的图片"],
+        [],
+        ["image", "caption_1", "caption_2", "n"],
+        ["a.jpg", DOG, GIRL, 1],
+        [],
+        ["b.jpg", CAT, DOG, 2.0],
+    ):
+        sheet.append(cells)
+    book.create_sheet("其他").append(["more"])
+    book.save(tmp_path / "x.xlsx")
+    table = read_corpus(tmp_path / "x.xlsx")
+    assert rows(table) == TWO
+    assert list(table["line"]) == [4, 4, 6, 6]
+    assert notes(table) == {
+        "caption columns read (caption_1, caption_2)": 2,
+        "columns not read (n)": 1,
+        "rows before the header, not read": 1,
+        "sheets not read (其他)": 1,
+    }
+    (tmp_path / "y.xlsx").write_bytes((tmp_path / "x.xlsx").read_bytes()[:-200])
+    with pytest.raises(CorpusError, match=r"y\.xlsx.* is not an .xlsx workbook that can be read"):
+        read_corpus(tmp_path / "y.xlsx", format=None)
+
+
+def test_workbook_without_openpyxl(tmp_path, monkeypatch):
+    openpyxl = pytest.importorskip("openpyxl")
+    openpyxl.Workbook().save(tmp_path / "x.xlsx")
+    monkeypatch.setitem(__import__("sys").modules, "openpyxl", None)
+    with pytest.raises(CorpusError, match=r'pip install "caption_tx\[excel\]" to read it, or save it as CSV UTF-8'):
+        read_corpus(tmp_path / "x.xlsx")
+
+
+def test_text_files_of_two_suffixes(write, tmp_path):
+    for stem, sentence in (("a", DOG), ("b", CAT)):
+        write(f"pics/{stem}.jpg", b"\xff")
+        write(f"pics/{stem}.txt", "1girl, solo, long hair")
+        write(f"pics/{stem}.caption", sentence)
+    folder = tmp_path / "pics"
+    table = read_corpus(folder)
+    assert len(table) == 4
+    [note] = notes(table)
+    assert note == "images with .caption and .txt files, which are both read (--text-suffix .caption reads one kind)"
+    assert rows(read_corpus(folder, text_suffix="caption")) == ONE
+    assert rows(read_corpus(Source(str(folder), text_suffix=".caption"))) == ONE
+    for stem in "ab":
+        (folder / f"{stem}.caption").rename(folder / f"{stem}.cap")
+        (folder / f"{stem}.txt").unlink()
+    with pytest.raises(
+        CorpusError, match=r"2 images have a \.cap file of the same name; read them with --text-suffix \.cap"
+    ):
+        read_corpus(folder)
+    assert rows(read_corpus(folder, text_suffix=".cap")) == ONE
+
+
+def test_folders_with_several_or_foreign_files(write, tmp_path):
+    coco = {"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": [{"image_id": 1, "caption": DOG}]}
+    write("coco/captions_val2017.json", coco)
+    write("coco/instances_val2017.json", coco | {"annotations": [{"image_id": 1, "bbox": [], "segmentation": []}]})
+    write("coco/package.json", {"name": "x", "version": "1"})
+    assert rows(read_corpus(tmp_path / "coco")) == ONE[:1]
+    write("coco/captions_train2017.json", coco)
+    message = r"several caption files \(captions_train2017\.json, captions_val2017\.json\); pass the one"
+    with pytest.raises(CorpusError, match=message):
+        read_corpus(tmp_path / "coco")
+    write("none/readme.md", "x")
+    with pytest.raises(
+        CorpusError, match=r"No caption file was recognized in .*none; .*usual layouts: .*assets/docs/data\.md"
+    ) as caught:
+        read_corpus(tmp_path / "none")
+    assert len(str(caught.value)) < 450
