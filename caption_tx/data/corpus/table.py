@@ -76,6 +76,11 @@ def read_corpus(
     options = ReadOptions(config.caption_column, config.image_column, config.text_suffix, config.keep_rejected)
     rows_of = read_sources([sources] if isinstance(sources, (str, Path, Source)) else sources, format, options)
     complete_image_names(rows_of, images)
+    return _to_table(rows_of, config)
+
+
+def _to_table(rows_of: list[tuple[Source, CaptionRows]], config: CorpusConfig) -> pd.DataFrame:
+    """The table of all sources, with a split for each image."""
     all_rows = [rows for _, rows in rows_of]
     split_of, left_out = assign_splits(all_rows, config)
     frames = [_to_frame(source, rows, split_of) for source, rows in rows_of]
