@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -125,7 +126,11 @@ def explain_images(
     for _ in all_maps:  # without health the maps have not been computed yet
         pass
     if options.out is not None:
-        _write(options, kept, health, problems)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", UserWarning)
+            _write(options, kept, health, problems)
+        for text in dict.fromkeys(str(item.message) for item in caught):  # characters without a glyph
+            warn(text)
     return ExplanationReport(problems, health if options.health else None)
 
 

@@ -115,6 +115,13 @@ def test_figures(run, photos, tmp_path, suffix, magic):
         assert out.read_bytes() != plain
 
 
+def test_characters_without_a_glyph_are_drawn_as_boxes(run, photos, tmp_path):
+    out = tmp_path / "map.png"
+    code, _, err = run(photos / "000.png", "--caption", "a b \U0001f600 \U0010fffd", "--out", out)
+    assert code == 0 and out.exists()
+    assert err.splitlines()[-1] == "caption-tx: No glyph for '\U0010fffd' (U+10FFFD), drawn as □: choose other characters."
+
+
 @pytest.mark.parametrize("suffix", [".gif", ".webp"])
 def test_animations(run, photos, tmp_path, suffix):
     out = tmp_path / f"maps{suffix}"

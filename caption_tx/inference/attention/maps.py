@@ -211,7 +211,7 @@ class AttentionMaps:
 
         Raises:
             CaptionTxError: a layer, head, pooling, image or style is invalid.
-            FontError: no installed font has every character.
+            FontError: `font_path` lacks a character, or no CJK font is installed for East Asian text.
         """
         from caption_tx.inference.drawing.figures import attention_figure
 
@@ -235,7 +235,7 @@ class AttentionMaps:
 
         Raises:
             CaptionTxError: there is no such word, or an image or style is invalid.
-            FontError: no installed font has every character.
+            FontError: `font_path` lacks a character, or no CJK font is installed for East Asian text.
         """
         from caption_tx.inference.drawing.figures import attention_heads_figure
 

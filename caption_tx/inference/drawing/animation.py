@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from caption_tx.errors import CaptionTxError
-from caption_tx.inference.drawing.fonts import checked_font
+from caption_tx.inference.drawing.fonts import choose_font
 from caption_tx.inference.drawing.overlay import (
     check_maps,
     check_words,
@@ -83,7 +83,8 @@ class _Layout:
 
     @classmethod
     def make(cls, image: np.ndarray, titles: Sequence[str], style: HeatmapStyle) -> _Layout:
-        font_path = checked_font(style.font_path, style.unit, *titles)
+        fonts = choose_font(style.font_path, style.unit, *titles, fallbacks=False)
+        font_path, titles = fonts.path, [fonts.drawable(title) for title in titles]
         photo, gray = (Image.fromarray(pixels) for pixels in photo_and_gray(image))
         scale = SIDE / max(photo.size)
         size = tuple(max(1, round(side * scale)) for side in photo.size)
@@ -154,7 +155,7 @@ def animation_frames(
 
     Raises:
         CaptionTxError: shapes or settings do not match.
-        FontError: no installed font has every character.
+        FontError: `style.font_path` lacks a character, or no CJK font is installed for East Asian text.
 
     Example:
 

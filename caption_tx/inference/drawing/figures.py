@@ -19,7 +19,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
 from caption_tx.errors import CaptionTxError
-from caption_tx.inference.drawing.fonts import checked_font
+from caption_tx.inference.drawing.fonts import TextFont, choose_font
 from caption_tx.inference.drawing.overlay import (
     check_maps,
     check_words,
@@ -48,12 +48,12 @@ def _text_width(text: str, font: FontProperties) -> float:
     return text_to_path.get_text_width_height_descent(text, font, False)[0] / 72
 
 
-def _fit_text(text: str, font_path: str, size: float, width: float, min_size: float = 6.0) -> tuple[str, float]:
+def _fit_text(text: str, fonts: TextFont, size: float, width: float, min_size: float = 6.0) -> tuple[str, float]:
     """The text, and the font size in points at which it is at most `width` wide; truncates only at `min_size`."""
-    full_width = _text_width(text, FontProperties(fname=font_path, size=size))
+    full_width = _text_width(text, fonts.properties(size))
     if full_width > width:
         size = max(min_size, size * width / full_width)
-    font = FontProperties(fname=font_path, size=size)
+    font = fonts.properties(size)
     while len(text) > 2 and _text_width(text, font) > width * 1.01:
         text = text.rstrip(".")[:-1] + "..."
         if len(text) <= 4:
@@ -115,8 +115,8 @@ class _Space:
 class _FigureGrid:
     """A figure of equal cells with a color bar at the bottom, addressed in inches from the top left."""
 
-    def __init__(self, image: np.ndarray, cells: _Cells, space: _Space, font_path: str) -> None:
-        self.cells, self.space, self.font_path = cells, space, font_path
+    def __init__(self, image: np.ndarray, cells: _Cells, space: _Space, fonts: TextFont) -> None:
+        self.cells, self.space, self.fonts = cells, space, fonts
         self.extent = (0, image.shape[1], image.shape[0], 0)
         self.row_height = space.above + cells.height + space.below
         self.width = max(_MIN_WIDTH, cells.total_width + space.left + 2 * _MARGIN)
@@ -126,7 +126,7 @@ class _FigureGrid:
 
     def add_text(self, x: float, y: float, text: str, size: float, color: str = _INK, **options: object) -> None:
         """Draws a text at inches from the top left; `$` does not start a formula."""
-        font = FontProperties(fname=self.font_path, size=size)
+        font = self.fonts.properties(size)
         self.figure.text(x / self.width, 1 - y / self.height, text, font=font, color=color, parse_math=False, **options)
 
     def add_cell(self, row: int, column: int, layers: Sequence[np.ndarray], title: str = "", note: str = "") -> None:
@@ -141,7 +141,7 @@ class _FigureGrid:
             axes.imshow(layer, extent=self.extent, aspect="equal")
         center = x + cells.width / 2
         if title:
-            title, size = _fit_text(title, self.font_path, 13, cells.width + 0.4 * _GAP)
+            title, size = _fit_text(title, self.fonts, 13, cells.width + 0.4 * _GAP)
             self.add_text(center, y - 0.085, title, size, ha="center", va="baseline")
         if note:
             self.add_text(center, y + cells.height + 0.04, note, 8.5, _FAINT, ha="center", va="top")
@@ -156,8 +156,8 @@ class _FigureGrid:
         bar.outline.set_visible(False)
         bar.ax.locator_params(nbins=5)
         bar.ax.tick_params(labelsize=8, length=2, colors=_FAINT)
-        label, size = _fit_text(label, self.font_path, 8.5, self.width - 2 * _MARGIN)
-        bar.ax.set_xlabel(label, font=FontProperties(fname=self.font_path, size=size), color=_INK, loc="left")
+        label, size = _fit_text(label, self.fonts, 8.5, self.width - 2 * _MARGIN)
+        bar.ax.set_xlabel(label, font=self.fonts.properties(size), color=_INK, loc="left")
 
 
 def attention_figure(
@@ -183,7 +183,7 @@ def attention_figure(
 
     Raises:
         CaptionTxError: shapes or settings do not match.
-        FontError: no installed font has every character.
+        FontError: `style.font_path` lacks a character, or no CJK font is installed for East Asian text.
 
     Example:
 
@@ -196,12 +196,12 @@ def attention_figure(
     if columns is not None and columns < 1:
         raise CaptionTxError(f"columns must be at least 1, got {columns}.")
     color_map(style)
-    font_path = checked_font(style.font_path, caption, style.unit, *titles)
+    fonts = choose_font(style.font_path, caption, style.unit, *titles)
     cells = _Cells.of_image(image, len(maps) + 1, columns, side=1.75)
     max_width = max(cells.total_width, _MIN_WIDTH - 2 * _MARGIN)
-    lines = _wrap_text(caption, FontProperties(fname=font_path, size=14), max_width)
+    lines = _wrap_text(fonts.drawable(caption), fonts.properties(14), max_width)
     below = 0.04 if log_probabilities is None else _NOTE_HEIGHT
-    grid = _FigureGrid(image, cells, _Space(0.12 + _LINE_HEIGHT * len(lines), 0, _TITLE_HEIGHT, below), font_path)
+    grid = _FigureGrid(image, cells, _Space(0.12 + _LINE_HEIGHT * len(lines), 0, _TITLE_HEIGHT, below), fonts)
     for index, line in enumerate(lines):
         grid.add_text(_MARGIN, 0.34 + _LINE_HEIGHT * index, line, 14, ha="left", va="baseline")
     grid.add_cell(0, 0, [photo])
@@ -210,8 +210,8 @@ def attention_figure(
         maximum = highest if style.common_scale else scale_maximum(attention_map)
         note = "" if log_probabilities is None else format_probability(float(log_probabilities[t]))
         row, column = divmod(t + 1, cells.columns)
-        grid.add_cell(row, column, [gray, heatmap_rgba(attention_map, maximum, style)], titles[t], note)
-    grid.add_color_bar(style, highest if style.common_scale else 1.0, style.bar_label)
+        grid.add_cell(row, column, [gray, heatmap_rgba(attention_map, maximum, style)], fonts.drawable(titles[t]), note)
+    grid.add_color_bar(style, highest if style.common_scale else 1.0, fonts.drawable(style.bar_label))
     return grid.figure
 
 
@@ -228,18 +228,18 @@ def attention_heads_figure(
 
     Raises:
         CaptionTxError: shapes or settings do not match.
-        FontError: no installed font has every character.
+        FontError: `style.font_path` lacks a character, or no CJK font is installed for East Asian text.
     """
     scores = check_maps(scores, 4, "L, N, h, w")
     _, gray = photo_and_gray(image)
     if not style.common_scale:
         raise CaptionTxError("A figure of all heads has one color scale; leave out common_scale=False.")
     color_map(style)
-    font_path = checked_font(style.font_path, title, style.unit)
+    fonts = choose_font(style.font_path, title, style.unit)
     layers, heads = scores.shape[:2]
     cells = _Cells.of_image(image, layers * heads, heads, side=1.5)
-    grid = _FigureGrid(image, cells, _Space(0.45 + _TITLE_HEIGHT, 0.32, 0, _GAP), font_path)
-    grid.add_text(_MARGIN, 0.34, title, 15, ha="left", va="baseline")
+    grid = _FigureGrid(image, cells, _Space(0.45 + _TITLE_HEIGHT, 0.32, 0, _GAP), fonts)
+    grid.add_text(_MARGIN, 0.34, fonts.drawable(title), 15, ha="left", va="baseline")
     highest = scale_maximum(scores)
     for layer in range(layers):
         for head in range(heads):
@@ -247,5 +247,5 @@ def attention_heads_figure(
             grid.add_cell(layer, head, [gray, heatmap_rgba(scores[layer, head], highest, style)], name)
         center = grid.space.header + layer * grid.row_height + cells.height / 2
         grid.add_text(_MARGIN + 0.12, center, f"layer {layer}", 11, rotation=90, ha="center", va="center")
-    grid.add_color_bar(style, highest, style.bar_label)
+    grid.add_color_bar(style, highest, fonts.drawable(style.bar_label))
     return grid.figure

@@ -55,7 +55,7 @@ def render_page(
     Raises:
         ConfigError: there are no UI strings in that language.
         CaptionTxError: there are no maps, a picture is missing, models are mixed, or a setting is invalid.
-        FontError: no installed font has every character.
+        FontError: no CJK font is installed for East Asian words.
 
     Example:
 
@@ -156,7 +156,7 @@ def _font_face_rule(cards: Sequence[Card], strings: dict[str, Any]) -> str:
         "" if the page has no such characters, or the license of the font forbids embedding.
 
     Raises:
-        FontError: no installed font has every character of the words; names of images may lack glyphs.
+        FontError: no CJK font is installed.
     """
     words = [word["text"] for card in cards for word in card.words]
     text = _east_asian([*words, *_leaves(strings)])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from caption_tx.errors import CaptionTxError, FontError
+from caption_tx.errors import CaptionTxError
 from caption_tx.inference.attention.maps import AttentionMaps
 from caption_tx.inference.drawing.animation import animation_frames, encode_animation
 from caption_tx.inference.drawing.style import HeatmapStyle
@@ -56,8 +56,9 @@ def test_chinese_is_drawn(image, make_frames):
     dragon, dog = word("龘"), word("狗")
     assert (dragon < 100).mean() > 0.01 and (dog < 100).mean() > 0.01
     assert (abs(dragon.astype(int) - dog) > 60).mean() > 0.005
-    with pytest.raises(FontError, match=r"U\+10FFFD"):
-        make_frames(image, ["\U0010fffd"])
+    with pytest.warns(UserWarning, match=r"U\+10FFFD"):
+        frames = make_frames(image, ["狗\U0010fffd"])
+    assert frames == make_frames(image, ["狗□"])
 
 
 @pytest.mark.parametrize(("file_format", "tolerance"), [("gif", 16), ("webp", 60)])

@@ -175,7 +175,18 @@ def test_the_unit_may_be_chinese(image, one_cell):
     (label,) = (text for text in figure.findobj(Text) if text.get_text() == "每格注意力")
     assert label.get_fontproperties().get_file() == find_cjk_font()
     with pytest.raises(FontError, match=r"U\+10FFFD"):
-        attention_figure(image, one_cell(0, 0)[None], ["dog"], style=HeatmapStyle(unit="\U0010fffd"))
+        style = HeatmapStyle(unit="\U0010fffd", font_path=find_cjk_font())
+        attention_figure(image, one_cell(0, 0)[None], ["dog"], style=style)
+
+
+@pytest.mark.parametrize("file_format", ["png", "svg", "pdf"])
+def test_characters_without_a_glyph_are_boxes(image, one_cell, file_format):
+    caption = "一只狗\U0001f600在跑 \U0010fffd"
+    with pytest.warns(UserWarning, match=r"U\+10FFFD.*drawn as □"):
+        figure = attention_figure(image, one_cell(0, 0)[None], ["\U0010fffd狗"], caption=caption)
+    texts = {text.get_text() for text in figure.findobj(Text)}
+    assert {"一只狗\U0001f600在跑 □", "□狗"} <= texts
+    figure.savefig(io.BytesIO(), format=file_format)
 
 
 def test_a_png_can_be_opened(image, one_cell):
