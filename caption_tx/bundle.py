@@ -137,7 +137,7 @@ def _write(bundle: Bundle, folder: Path, half: bool) -> None:
 
 
 def save_bundle(bundle: Bundle, folder: str | Path, half: bool = False) -> None:
-    """Writes a bundle; an existing folder is replaced as a whole, or stays unchanged if writing fails.
+    """Writes a bundle; an existing folder is replaced completely, or stays unchanged if writing fails.
 
     Args:
         bundle: what to save.

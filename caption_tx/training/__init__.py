@@ -1,1 +1,1 @@
-"""Training: the objective, callbacks, and one call that runs it all."""
+"""Training: from a caption file to the bundle of the best epoch."""

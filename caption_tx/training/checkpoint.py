@@ -61,7 +61,7 @@ class RunHistory:
 
 
 class RunCheckpoint(keras.callbacks.Callback):
-    """Saves the state of a run after every epoch in one file, which is replaced as a whole.
+    """Saves the state of a run after every epoch in one file, which is replaced atomically.
 
     The checkpoint contains the weights, the optimizer with its step in the schedule, the best weights so far, and the
     history. This callback appends to the history, so it comes before the callbacks that read it, and after those that

@@ -1,1 +1,1 @@
-"""Encoding and training on a Ray cluster."""
+"""Encoding and training on a Ray cluster (extra `ray`)."""
