@@ -65,7 +65,7 @@ def encode_on_ray(config: Config, address: str, folder: str | Path, log: Callabl
     with ray_cluster.connect(address, "encode") as ray:
         tasks, cpus, gpus = ray_cluster.plan_tasks(images, ray_cluster.live_nodes(ray))
         resources = ray_cluster.format_resources(cpus, gpus)
-        log(f"Ray encodes the missing images of {images:,}; tasks: {tasks:,}, {resources} each.")
+        log(f"Ray encodes what the cache lacks of {images:,} images; tasks: {tasks:,}, {resources} each.")
         # "SPREAD": tasks on one node would compete for its disk.
         options = {"num_cpus": cpus, "num_gpus": gpus, "max_retries": MAX_RETRIES, "scheduling_strategy": "SPREAD"}
         encode = ray.remote(**options)(_encode_task)
