@@ -11,14 +11,19 @@ from typing import Any
 from caption_tx.data.corpus.columns import Columns
 from caption_tx.data.corpus.pre_segmented import join_words
 from caption_tx.data.corpus.rows import CaptionRows, UnknownSplitError, to_image_name
+from caption_tx.data.images.decoding import IMAGE_SUFFIXES
 
 _ARRAY = re.compile(r"(?:np\.|numpy\.)?array\((.*?)(?:,\s*dtype=[^)]*)?\)", re.DOTALL)
 _NUMPY_ITEMS = re.compile(r"""'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)\"""")
 _MAX_LIST_TEXT = 100_000
 _TEXT_KEYS = ("raw", "caption", "text", "sentence", "value", "content", "description", "tokens")
 _HAN = re.compile("[\u3400-\u9fff\uf900-\ufaff]")
-_SEPARATORS = ("&&", "||", "|", "<sep>", "[SEP]", "###", "\n", "/")
+_SEPARATORS = ("&&", "||", "|", "<sep>", "[SEP]", "###", "\n", ";", "/")
+_ENUMERATED = re.compile(r"\s*1\s?[.、)）:：].*?\s2\s?[.、)）:：].*", re.DOTALL)
+_ENUMERATION = re.compile(r"(?:^|\s)\d{1,2}\s?[.、)）:：]\s*")
+_TAG = re.compile(r"[A-Za-z]{1,5}")
 _MIN_SHARE = 0.9
+_NUMBERED_IMAGE = re.compile(rf"(.+(?:{'|'.join(map(re.escape, IMAGE_SUFFIXES))}))#\d{{1,2}}", re.IGNORECASE)
 
 LIST_IN_TEXT = "lists written as text read as captions"
 WORDS_JOINED = "captions joined from lists of words"
@@ -56,6 +61,8 @@ def parse_list(text: str) -> list[Any] | None:
         value = [first or second for first, second in items]
     if isinstance(value, (tuple, set, frozenset)):
         value = list(value)
+    if isinstance(value, dict):
+        value = [value]
     is_list = isinstance(value, list) and all(isinstance(item, (str, list, dict)) for item in value)
     return value if is_list and value else None
 
@@ -76,7 +83,10 @@ def add_captions(rows: CaptionRows, images: list[str], value: Any, line: int, sp
     try:
         captions, is_list = _captions_of(rows, value)
     except NotTextError as error:
-        message = f"a caption must be a string, found {str(error.args[0])[:60]!r}; fix it"
+        found = error.args[0]
+        message = f"a caption must be a string, found {str(found)[:60]!r}; fix it"
+        if isinstance(found, dict):
+            message = f"the caption is an object with the keys {', '.join(found)[:60]!r}; write one of them as text"
         rows.add_error(line, "caption is not a string", message)
         return
     if not captions:
@@ -138,7 +148,18 @@ def _captions_of(rows: CaptionRows, value: Any) -> tuple[list[str], bool]:
         return [""], False
     if not isinstance(value, (list, tuple)):
         raise NotTextError(value)
+    if _is_tagged(value):
+        rows.notes["part-of-speech tags stripped"] += 1
+        value = [[word for word, _ in value]]
     return [text for item in value for text in _texts_of(rows, item)], True
+
+
+def _is_tagged(items: Sequence[Any]) -> bool:
+    """Whether items are pairs of a Chinese word and its part of speech, such as ["狗", "NN"]."""
+    pairs = [item for item in items if isinstance(item, (list, tuple)) and len(item) == 2]
+    if len(pairs) < max(2, len(items)) or not all(isinstance(text, str) for pair in pairs for text in pair):
+        return False
+    return all(_TAG.fullmatch(tag) for _, tag in pairs) and any(_HAN.search(word) for word, _ in pairs)
 
 
 def _texts_of(rows: CaptionRows, item: Any) -> Iterator[str]:
@@ -160,7 +181,11 @@ def _texts_of(rows: CaptionRows, item: Any) -> Iterator[str]:
 
 
 def restore_captions(rows: CaptionRows) -> None:
-    """Joins lists of words, and splits captions that one cell joins with a separator; counts them in `rows.notes`."""
+    """Joins lists of words, splits captions that one cell joins with a separator, and strips `#0` from image names.
+
+    What was changed is counted in `rows.notes`.
+    """
+    _strip_numbers(rows)
     if rows.format != "ofa":
         _split_joined(rows)
     lists = rows.lists()
@@ -170,6 +195,14 @@ def restore_captions(rows: CaptionRows) -> None:
         rows.replace([(row, [texts.get(row, rows.captions[row])]) for row in range(len(rows)) if row not in dropped])
         rows.notes[WORDS_JOINED] += len(lists)
         rows.notes.pop(LIST_IN_TEXT, None)
+
+
+def _strip_numbers(rows: CaptionRows) -> None:
+    """Strips the number of the caption from image names, as in `x.jpg#0`, if nearly all have one."""
+    names = {name: match[1] for name in set(rows.images) if (match := _NUMBERED_IMAGE.fullmatch(name))}
+    if names and len(names) >= _MIN_SHARE * len(set(rows.images)):
+        rows.images = [names.get(name, name) for name in rows.images]
+        rows.notes["numbers stripped from image names (#0)"] += len(names)
 
 
 def _are_words(lists: list[list[str]]) -> bool:
@@ -196,6 +229,11 @@ def _length(text: str) -> float:
 def _split_joined(rows: CaptionRows) -> None:
     """Splits captions that are joined by the same separator in nearly every cell."""
     if len(rows) < 2:
+        return
+    if sum(map(bool, map(_ENUMERATED.fullmatch, rows.captions))) >= _MIN_SHARE * len(rows):
+        items = [[text.strip() for text in _ENUMERATION.split(caption) if text.strip()] for caption in rows.captions]
+        rows.replace(list(enumerate(items)))
+        rows.notes["cells with several numbered captions"] += len(items)
         return
     for separator in _SEPARATORS:
         if sum(_is_joined(caption, separator) for caption in rows.captions) < _MIN_SHARE * len(rows):

@@ -30,11 +30,14 @@ from caption_tx.errors import CorpusError
 _CAMEL_CASE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _LETTER_BEFORE_DIGIT = re.compile(r"(?<=[^\W\d_])(?=\d)")
 _SEPARATORS = re.compile(r"[\s_\-./:#()\[\]]+")
-_NUMBER = re.compile(r"\d+(?:st|nd|rd|th)?|[a-e]")
+_NUMBER = re.compile(r"\d+(?:st|nd|rd|th)?|[a-e]|one|two|three|four|five|first|second|third|fourth|fifth")
+_CHINESE_NUMBER = re.compile("(?:第?[一二三四五六七八九十]{1,2}[条句个]?)$")
 _LETTERS = re.compile(r"[^\W\d_]")
 _URL = re.compile(r"\w+://\S+|www\.\S+")
 _NAME_WITHOUT_SUFFIX = re.compile(r"[\w.\-/\\]*\d[\w.\-/\\]*", re.ASCII)
 _MAX_SHOWN = 12
+_FALSE = ("false", "0", "0.0", "no", "n", "否")
+_UNKNOWN = ("", "none", "nan", "null", "-")
 
 Values = Callable[[int], list[Any]]
 """Sample values of a column, by its position."""
@@ -110,6 +113,7 @@ def caption_key(name: str) -> tuple[str, int] | None:
         (('caption_zh', 1), ('text', 0), None)
     """
     words = [word for word in normalize_name(name).split("_") if word]
+    words = [_CHINESE_NUMBER.sub("", word) or word for word in words]
     unnumbered = [word for word in words if not _NUMBER.fullmatch(word)] or words
     singular = [word[:-1] if word.endswith("s") and word[:-1] in CAPTION_WORDS else word for word in unnumbered]
     key = "_".join(singular)
@@ -213,15 +217,20 @@ def select_columns(
     if image_rank(names[image]) is None and options.image_column is None:
         notes[f"image names read from the {unit} {names[image]!r}"] = 1
     marks = {position for position, _ in rejected}
-    unread = [position for position, name in enumerate(names) if position not in read | marks and str(name).strip()]
+    unread = [position for position in range(len(names)) if position not in read | marks]
+    unread = [position for position in unread if str(names[position]).strip() or any(map(_is_filled, values(position)))]
     if unread:
         notes[f"{plural} not read ({_join(names, unread)})"] = len(unread)
     return Columns(image, captions, split, tuple(rejected), notes)
 
 
 def _join(names: Sequence[str], positions: Sequence[int]) -> str:
-    shown = [names[position] for position in positions[:_MAX_SHOWN]]
+    shown = [names[position].strip() or "without a name" for position in positions[:_MAX_SHOWN]]
     return ", ".join(shown) + (", .." if len(positions) > _MAX_SHOWN else "")
+
+
+def _is_filled(value: object) -> bool:
+    return value is not None and bool(str(value).strip())
 
 
 def _find_named(names: Sequence[str], wanted: str, place: str, unit: str, option: str) -> tuple[int, ...]:
@@ -331,13 +340,10 @@ def rejection(name: str, value: object) -> str | None:
         ('marked as rejected', None)
     """
     text = str(value).strip().lower()
-    truth = {"true": True, "1": True, "1.0": True, "yes": True, "y": True, "是": True} | {
-        "false": False, "0": False, "0.0": False, "no": False, "n": False, "否": False
-    }  # fmt: skip
     word = name.removeprefix("is_")
-    if name in REJECTED_WHEN_TRUE and truth.get(text) is True:
+    if name in REJECTED_WHEN_TRUE and text not in (*_FALSE, *_UNKNOWN):
         return f"marked as {word}"
-    if name in REJECTED_WHEN_FALSE and truth.get(text) is False:
+    if name in REJECTED_WHEN_FALSE and text in _FALSE:
         return f"marked as not {word}"
     if name in STATUS_WORDS and (f"is_{text}" in REJECTED_WHEN_TRUE or text in REJECTED_WHEN_TRUE):
         return f"marked as {text}"

@@ -227,9 +227,9 @@ class CaptionRows:
             count = f" ({self._error_count:,} of {self._line_count:,} {self.units} are invalid)"
             raise CorpusError(f"{self._first_error}{count if self._error_count > 1 else ''}.")
         if not self.images:
-            raise CorpusError(
-                f"{self.source}: no captions found ({len(self.skipped)} {self.units} skipped); check the file."
-            )
+            rejected = any(reason.startswith("marked as") for *_, reason in self.skipped)
+            advice = "--keep-rejected keeps captions that are marked as rejected" if rejected else "check the file"
+            raise CorpusError(f"{self.source}: no captions found ({len(self.skipped)} {self.units} skipped); {advice}.")
 
     def clear(self) -> None:
         """Removes all rows, for a reader that starts over."""

@@ -43,6 +43,7 @@ class TableLayout:
         skipped_lines: number of non-blank lines before the header, or before the data.
         has_header: whether the line after these is a header.
         notes: what is worth reporting.
+        num_unnamed: number of columns after the last one with a name.
     """
 
     separator: str
@@ -51,12 +52,13 @@ class TableLayout:
     skipped_lines: int = 0
     has_header: bool = True
     notes: dict[str, int] = field(default_factory=dict)
+    num_unnamed: int = 0
 
     @property
     def caption_is_last(self) -> bool:
         """Whether separators in an unquoted caption can only belong to it."""
         last = len(self.header) - 1
-        return self.columns.captions == (last,) and last > 0
+        return self.columns.captions == (last,) and last > 0 and not self.num_unnamed
 
 
 def split_cells(line: str, separator: str) -> list[str]:
@@ -98,13 +100,15 @@ def find_header(head: FileHead, separators: tuple[str, ...] = SEPARATORS) -> Tab
         for separator in (sep,) if sep else separators:
             if sep and sep not in separators:
                 continue
-            header = _trim(split_cells(head.lines[index], separator))
+            cells = split_cells(head.lines[index], separator)
+            header = _trim(cells)
             if len(header) < 2 or any(map(is_image_name, header)) or any(len(name) > 100 for name in header):
                 continue
             columns = _columns_of_header(head, index, header, separator)
             if columns is not None and is_header(header, columns, head.options, index == first):
                 notes = _layout_notes(separator, index - first, "lines before the header")
-                return TableLayout(separator, header, columns, index, notes=notes)
+                unnamed = len(cells) - len(header)
+                return TableLayout(separator, header, columns, index, notes=notes, num_unnamed=unnamed)
     return None
 
 
@@ -151,7 +155,7 @@ def find_contents(head: FileHead) -> TableLayout | None:
             candidates.append((separator, rows, width))
     for is_name in (is_image_name, is_name_like):
         for separator, rows, width in candidates:
-            if is_name is is_name_like and (separator != "\t" or width != 2):
+            if is_name is is_name_like and not head.options.image_column and (separator != "\t" or width != 2):
                 continue
             if layout := _layout_of_contents(head, separator, rows, (width, is_name)):
                 return layout
@@ -170,9 +174,11 @@ def _layout_of_contents(
     width, is_name = rule
     values = _sample(rows)
     names = [position for position in range(width) if share(values(position), is_name) >= 0.5]
+    if (head.options.image_column or "").isdecimal():
+        names = [int(head.options.image_column or 0) - 1]
     if is_name is is_name_like and len(names) == 2:
         names = names[:1]
-    if len(names) != 1:
+    if len(names) != 1 or not 0 <= names[0] < width:
         return None
     name = names[0]
     sep_lines = 1 if find_sep_line(head) else 0

@@ -177,6 +177,58 @@ CASES = {
         ONE,
         "columns not read (title)",
     ),
+    "Chinese numbers": (
+        "x.csv",
+        f"文件;描述一;描述二\na.jpg;{DOG};{GIRL}\nb.jpg;{CAT};{DOG}\n",
+        TWO,
+        "caption columns read (描述一, 描述二)",
+    ),
+    "words and tags": (
+        "x.jsonl",
+        jsonl(
+            {"image": "a.jpg", "caption": [["一只", "NN"], ["狗", "n"], ["在草地上跑", "VV"]]},
+            {"image": "b.jpg", "caption": [["两只", "CD"], ["猫", "NN"], ["在睡觉", "VV"]]},
+        ),
+        ONE,
+        "part-of-speech tags stripped",
+    ),
+    "semicolons in a cell": (
+        "x.tsv",
+        f"image\tcaptions\na.jpg\t{DOG}; {GIRL}\nb.jpg\t{CAT}; {DOG}\n",
+        TWO,
+        "several captions, separated by ';'",
+    ),
+    "numbers in a cell": (
+        "x.csv",
+        f"image,caption\na.jpg,1. {DOG} 2. {GIRL}\nb.jpg,1、{CAT} 2、{DOG}\n",
+        TWO,
+        "cells with several numbered captions",
+    ),
+    "question and answer": (
+        "x.json",
+        [{"query": f"<img>{name}</img>描述", "response": text} for name, text in ONE],
+        ONE,
+        "keys not read (query)",
+    ),
+    "column without a name": (
+        "x.csv",
+        f"image,caption,\na.jpg,{DOG},\nb.jpg,{CAT},ok\n",
+        ONE,
+        "cells in columns without a name, not read",
+    ),
+    "Markdown": (
+        "x.md",
+        f"| image | caption |\n|---|:--|\n| a.jpg | {DOG} |\n| b.jpg | {CAT} |\n",
+        ONE,
+        "separated by vertical bars",
+    ),
+    "numbered names": ("x.csv", f"a.jpg#0,{DOG}\nb.jpg#0,{CAT}\n", ONE, "numbers stripped from image names (#0)"),
+    "mark of another kind": (
+        "x.csv",
+        f"image,caption,rejected\na.jpg,{DOG},\nb.jpg,{CAT},\nb.jpg,坏,x\n",
+        ONE,
+        "captions marked as rejected, left out",
+    ),
     # Lists in cells
     "JSON in a cell": (
         "x.csv",
@@ -426,6 +478,16 @@ def test_file_is_read_as_it_is_meant(write, case):
 
 
 ERRORS = {
+    "languages in a cell": (
+        "x.csv",
+        'image,captions\na.jpg,"{""zh"": ""一只狗"", ""en"": ""a dog""}"\n',
+        "line 2: the caption is an object with the keys 'zh, en'; write one of them as text",
+    ),
+    "all rejected": (
+        "x.csv",
+        f"image,caption,is_rejected\na.jpg,{DOG},1\n",
+        "no captions found .*--keep-rejected keeps",
+    ),
     "two languages": (
         "x.csv",
         f"image,caption_zh,caption_en\na.jpg,{DOG},a dog runs\n",

@@ -20,6 +20,7 @@ _COMMAS = tuple(separator for separator in SEPARATORS if separator != "\t")
 _NAMED_LINE = re.compile(
     rf"(\S.*?(?:{'|'.join(map(re.escape, IMAGE_SUFFIXES))}))(?:\s*[:：=]\s*|\s+)(\S.*)", re.IGNORECASE | re.DOTALL
 )
+_RULE = re.compile(":?-{2,}:?")
 _QUOTE_ADVICE = (
     "enclose captions that contain the separator or a quote in double quotes, and write a quote inside as two"
 )
@@ -112,7 +113,13 @@ def _read_rows(file: TextFile, rows: CaptionRows, layout: TableLayout, quoting: 
         if lines_before:
             lines_before -= 1
             continue
-        if len(cells) > len(header) and not any(cell.strip() for cell in cells[len(header) :]):
+        if separator == "|" and all(_RULE.fullmatch(cell.strip()) for cell in cells if cell.strip()):
+            rows.skip(line_number, "blank line")  # the line below the header of a Markdown table
+            continue
+        extra = cells[len(header) :]
+        if len(extra) <= layout.num_unnamed or not any(cell.strip() for cell in extra):
+            if any(cell.strip() for cell in extra):
+                rows.notes["cells in columns without a name, not read"] += 1
             cells = cells[: len(header)]
         if len(cells) > len(header) and not layout.caption_is_last:
             rows.add_error(

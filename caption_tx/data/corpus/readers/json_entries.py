@@ -6,7 +6,14 @@ import re
 from typing import Any
 
 from caption_tx.data.corpus.caption_values import add_captions, image_names
-from caption_tx.data.corpus.columns import DEFAULT_OPTIONS, Columns, caption_key, normalize_name, select_columns
+from caption_tx.data.corpus.columns import (
+    DEFAULT_OPTIONS,
+    Columns,
+    caption_key,
+    image_rank,
+    normalize_name,
+    select_columns,
+)
 from caption_tx.data.corpus.rows import CaptionRows, UnknownSplitError
 
 ENTRY = '{"image_id": "x.jpg", "caption": ["..", ..]}'
@@ -121,6 +128,10 @@ def _expand(entry: dict[str, Any], rows: CaptionRows | None = None) -> dict[str,
             expanded |= {f"{key}.{inner}": item for inner, item in value.items()}
         else:
             expanded[key] = value
+    if not any(image_rank(key) is not None for key in expanded):
+        texts = (value for value in expanded.values() if isinstance(value, str))
+        if match := next(filter(None, map(_IMAGE_TAG.search, texts)), None):
+            expanded["image"] = match[1].strip()
     return expanded
 
 

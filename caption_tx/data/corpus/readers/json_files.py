@@ -157,7 +157,12 @@ class _DocumentReader:
         by_name = sum(map(_is_name_key, node)) >= 0.8 * len(node)
         captions = sum(_is_caption_value(value) for value in values) >= 0.8 * len(values)
         known = any(normalize_name(str(key)) in (*_ABOUT_THE_FILE, *IMAGE_HEADERS) for key in node)
-        if not captions or not (by_name or (len(node) > 2 and not known and not any(map(caption_key, map(str, node))))):
+        entries = all(isinstance(value, dict) for value in values)
+        if not captions or not (
+            by_name
+            or (entries and not known)
+            or (len(node) > 2 and not known and not any(map(caption_key, map(str, node))))
+        ):
             return False
         samples = [{"image": "", **value} for value in values[:50] if isinstance(value, dict)]
         reader = EntryReader(self._rows, samples)
