@@ -97,8 +97,8 @@ def _discard(text: str) -> None:
 
 
 def _train(run: RunContext) -> Bundle:
+    run = open_workdir(run)
     config, distribution, log = run.config, run.distribution, run.log
-    precision = open_workdir(run)
     keras.utils.set_random_seed(config.training.seed)
 
     table = read_table(config.corpus)
@@ -115,7 +115,7 @@ def _train(run: RunContext) -> Bundle:
         report_left_out(segmented.left_out, run.workdir / "left_out.csv", log)
     data = tokenize_corpus(config, segmented, log)
 
-    model = _build_model(run, inputs, data, precision)
+    model = _build_model(run, inputs, data)
     stages = _plan(config, data)
     _compile_model(run, model, stages)
 
@@ -160,7 +160,7 @@ def _check_corpus(config: Config, table: pd.DataFrame) -> None:
         raise ConfigError(f"training.sample_images names '{unknown[0]}', which is not in the corpus.")
 
 
-def _build_model(run: RunContext, inputs: TrainingInputs, data: TrainingData, precision: str) -> TrainingModel:
+def _build_model(run: RunContext, inputs: TrainingInputs, data: TrainingData) -> TrainingModel:
     """The model to train, its log prior adapted to the training labels."""
     config, distribution, log = run.config, run.distribution, run.log
     vectors = None
@@ -171,6 +171,7 @@ def _build_model(run: RunContext, inputs: TrainingInputs, data: TrainingData, pr
     distribution.assert_same("captions and images", data.fingerprint)
     rows_per_worker = math.ceil(config.training.batch_size / distribution.world_size)
     chunks = 1 if distribution.num_devices > 1 else min(parallel_chunks(), rows_per_worker)
+    precision = config.training.precision
     log(f"Computing in {precision}" + (f", each batch in {chunks} parallel chunks." if chunks > 1 else "."))
     model_class = patched(TrainingModel, distribution)
     with distribution.strategy.scope():
@@ -214,6 +215,11 @@ def _restore(run: RunContext, checkpoint: RunCheckpoint, model: TrainingModel) -
     run.distribution.assert_same("checkpoint", str(checkpoint.history.epochs))
     if epochs:
         run.log(f"Resuming after epoch {epochs} of the run in {run.workdir}.")
+    if checkpoint.history.stopped and epochs < run.config.training.epochs:
+        run.log(
+            f"The run has stopped: {run.config.training.patience} epochs without improvement; raise training.patience "
+            "to train longer."
+        )
 
 
 def _make_callbacks(

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from caption_tx.config import Config, TextConfig, dump_config, load_config
+from caption_tx.config import Config, TextConfig, dump_config, load_config, parse_source, to_dict
 from caption_tx.errors import ConfigError
 from caption_tx.files import write_atomically
 from caption_tx.training.distribution import Distribution
+from caption_tx.training.schedule import plan_stages
 from caption_tx.training.training_model import resolve_precision
 
 
@@ -32,8 +33,8 @@ class RunContext:
     log: Callable[[str], None]
 
 
-def open_workdir(run: RunContext) -> str:
-    """Creates the workdir, or checks that it belongs to this run; returns the precision of the run.
+def open_workdir(run: RunContext) -> RunContext:
+    """Creates the workdir, or checks that it belongs to this run; returns the run with its settings as they are there.
 
     Raises:
         ConfigError: the workdir contains a run with other settings, the workers have different settings, or the
@@ -42,12 +43,12 @@ def open_workdir(run: RunContext) -> str:
     distribution = run.distribution
     distribution.assert_same("settings", dump_config(run.config))
     if distribution.is_chief:
-        claim_workdir(run.config, run.workdir)
+        claim_workdir(run.config, run.workdir, run.log)
     distribution.barrier()
     # A resumed run keeps its precision, even on another processor.
-    precision = load_config(run.workdir / "config.toml").training.precision
+    training = load_config(run.workdir / "config.toml").training
     if distribution.is_distributed:
-        if precision == "mixed_float16":
+        if training.precision == "mixed_float16":
             raise ConfigError(
                 "training.precision mixed_float16 scales the loss separately on each device, so it supports one device "
                 "only; use mixed_bfloat16 on several."
@@ -56,28 +57,68 @@ def open_workdir(run: RunContext) -> str:
             f"Each batch is divided; workers: {distribution.world_size}, devices per worker: "
             f"{distribution.num_devices}."
         )
-    return precision
+    return replace(run, config=replace(run.config, training=training))
 
 
-def claim_workdir(config: Config, workdir: Path) -> None:
+def claim_workdir(config: Config, workdir: Path, log: Callable[[str], None] = print) -> None:
     """Writes the settings of a new run, with "auto" precision resolved, into its workdir.
+
+    A run may be resumed with more epochs and another patience; its settings are then replaced.
 
     Raises:
         ConfigError: the workdir contains a run with other settings.
     """
     workdir.mkdir(parents=True, exist_ok=True)
-    path, precision = workdir / "config.toml", config.training.precision
+    path = workdir / "config.toml"
     existing = load_config(path) if path.exists() and (workdir / "checkpoint.npz").exists() else None
-    if precision == "auto":
-        precision = existing.training.precision if existing else resolve_precision()
-    resolved = replace(config, training=replace(config.training, precision=precision))
     if existing is None:
-        write_atomically(path, dump_config(resolved))
-    elif existing != resolved:
+        precision = resolve_precision() if config.training.precision == "auto" else config.training.precision
+        write_atomically(path, dump_config(replace(config, training=replace(config.training, precision=precision))))
+        return
+    existing = _with_planned_stages(existing, existing)
+    precision = existing.training.precision if config.training.precision == "auto" else config.training.precision
+    resolved = replace(config, training=replace(config.training, precision=precision))
+    resolved = _with_planned_stages(resolved, existing)
+    before, now = existing.training.epochs, resolved.training.epochs
+    changed = describe_differences(existing, resolved)
+    if now < before or changed.keys() - {"training.epochs", "training.patience"}:
         raise ConfigError(
-            f"{workdir} contains a run with other settings (see {path}); use the same settings to resume it, or "
-            "choose another --workdir."
+            f"{workdir} contains a run with other settings: {', '.join(changed.values())}; use the settings in {path} "
+            "to resume it, or choose another --workdir. Only training.epochs may grow and training.patience change."
         )
+    if changed:
+        write_atomically(path, dump_config(resolved))
+    if now > before:
+        log(
+            f"The run has {now} epochs now instead of {before}: the learning rate continues where it would be in a run "
+            f"of {now} epochs."
+        )
+
+
+def _with_planned_stages(config: Config, existing: Config) -> Config:
+    """The settings with the epochs of the earlier stages of the run, which do not change when it gets more epochs."""
+    if config.training.stage_epochs:
+        return config
+    stages = {parse_source(source).stage for source in existing.corpus.sources} or {1}
+    planned = plan_stages(existing.training, dict.fromkeys(stages, 1))
+    epochs = tuple(stage.end - stage.begin for stage in planned[:-1])
+    if sum(epochs) >= config.training.epochs:
+        return config
+    return replace(config, training=replace(config.training, stage_epochs=epochs))
+
+
+def describe_differences(before: Config, now: Config) -> dict[str, str]:
+    """The settings that differ: name -> "name (value before, now value)"."""
+    tables = [
+        {f"{group}.{name}": value for group, values in to_dict(config).items() for name, value in values.items()}
+        for config in (before, now)
+    ]
+    texts = [{name: str(value) for name, value in table.items()} for table in tables]
+    return {
+        name: f"{name} ({texts[0].get(name, 'not set')[:60]}, now {texts[1].get(name, 'not set')[:60]})"
+        for name in dict.fromkeys([*tables[0], *tables[1]])
+        if tables[0].get(name) != tables[1].get(name)
+    }
 
 
 def copy_user_dictionary(text: TextConfig, workdir: Path) -> TextConfig:

@@ -162,6 +162,15 @@ def test_other_settings_in_the_same_workdir_are_rejected(complete, make_config):
         train(make_config(**(FULL | {"seed": 3})), complete[0], quiet)
 
 
+def test_a_finished_run_trains_longer(make_config, tmp_path):
+    lines = []
+    for epochs in (1, 3):
+        train(make_config(epochs=epochs, patience=1), tmp_path, lines.append)
+    assert "Resuming after epoch 1 of" in "".join(lines)
+    rates = pd.read_csv(tmp_path / "log.csv")
+    assert rates["epoch"].tolist() == [1, 2, 3] and rates["token_loss"].is_monotonic_decreasing
+
+
 def test_other_captions_in_the_same_workdir_are_rejected(make_config, tmp_path, corpus):
     lines = (corpus / "captions.tsv").read_text(encoding="utf-8").splitlines()
     source = tmp_path / "captions.tsv"

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from caption_tx.config import Config, TextConfig, TrainingConfig, load_config
+from caption_tx.config import Config, CorpusConfig, TextConfig, TrainingConfig, load_config
 from caption_tx.errors import ConfigError
 from caption_tx.training import run as run_module
 from caption_tx.training.distribution import Distribution
@@ -33,7 +33,7 @@ def test_a_resumed_run_keeps_its_precision_on_another_processor(tmp_path, monkey
         claim_workdir(config(precision="float32"), tmp_path)
 
 
-@pytest.mark.parametrize("change", [{"seed": 3}, {"epochs": 9}])
+@pytest.mark.parametrize("change", [{"seed": 3}, {"epochs": 15}])
 def test_other_settings_are_rejected_once_there_is_a_checkpoint(tmp_path, change):
     claim_workdir(config(), tmp_path)
     claim_workdir(config(**change), tmp_path)
@@ -42,6 +42,46 @@ def test_other_settings_are_rejected_once_there_is_a_checkpoint(tmp_path, change
     claim_workdir(config(**change), tmp_path)
     with pytest.raises(ConfigError, match="other settings"):
         claim_workdir(config(), tmp_path)
+
+
+def test_the_settings_that_differ_are_named(tmp_path):
+    claim_workdir(config(sample_images=("a.jpg",)), tmp_path)
+    (tmp_path / "checkpoint.npz").touch()
+    expected = r"settings: training\.epochs \(14, now 9\), training\.sample_images .*, training\.seed \(0, now 3\); use"
+    with pytest.raises(ConfigError, match=expected):
+        claim_workdir(config(seed=3, epochs=9), tmp_path)
+    with pytest.raises(ConfigError, match=r"text\.script \(not set, now simplified\)"):
+        claim_workdir(dataclasses.replace(config(), text=TextConfig(script="simplified")), tmp_path)
+
+
+def test_a_run_may_get_more_epochs_and_another_patience(tmp_path):
+    lines = []
+    claim_workdir(config(), tmp_path)
+    (tmp_path / "checkpoint.npz").touch()
+    for change in ({"epochs": 20}, {"epochs": 20}, {"epochs": 20, "patience": 9}, {"epochs": 20, "patience": 2}):
+        claim_workdir(config(**change), tmp_path, lines.append)
+        training = load_config(tmp_path / "config.toml").training
+        assert (training.epochs, training.patience) == (20, change.get("patience", 3))
+    assert lines == [
+        "The run has 20 epochs now instead of 14: the learning rate continues where it would be in a run of 20 epochs."
+    ]
+    with pytest.raises(ConfigError, match=r"training\.epochs \(20, now 14\)"):
+        claim_workdir(config(), tmp_path)
+
+
+def test_earlier_stages_keep_their_epochs(tmp_path):
+    corpus = CorpusConfig(sources=("a.txt:stage=1", "b.txt:stage=2"))
+    staged = [Config(corpus, training=TrainingConfig(epochs=epochs)) for epochs in (10, 30, 4)]
+    claim_workdir(staged[0], tmp_path)
+    (tmp_path / "checkpoint.npz").touch()
+    for _ in range(2):  # the second time, the workdir has the epochs of the stages
+        claim_workdir(staged[1], tmp_path, str)
+        training = load_config(tmp_path / "config.toml").training
+        assert (training.epochs, training.stage_epochs) == (30, (3,))
+    explicit = dataclasses.replace(staged[1], training=TrainingConfig(epochs=30, stage_epochs=(4,)))
+    for other in (explicit, staged[2]):
+        with pytest.raises(ConfigError, match="other settings"):
+            claim_workdir(other, tmp_path)
 
 
 @pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
@@ -53,7 +93,7 @@ def test_loss_scaling_is_rejected_on_several_devices(tmp_path, precision):
         with pytest.raises(ConfigError, match=r"mixed_float16.*use mixed_bfloat16"):
             open_workdir(run)
     else:
-        assert open_workdir(run) == precision
+        assert open_workdir(run).config.training.precision == precision
         assert log == ["Each batch is divided; workers: 1, devices per worker: 2."]
 
 
