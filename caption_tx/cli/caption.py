@@ -132,8 +132,10 @@ def _write_captions(
     except KeyboardInterrupt:
         warn(f"{arguments.out} is complete up to here; repeat the command to resume.")
         raise
+    if counts.converted:
+        warn(f"{arguments.out} was saved by another program; it is in the format of caption-tx again, with all rows.")
     if arguments.json:
-        document = {name: getattr(counts, name) for name in ("captioned", "skipped", "failed")}
+        document = {name: getattr(counts, name) for name in ("captioned", "skipped", "failed", "converted")}
         print(json.dumps({"out": str(arguments.out)} | document, ensure_ascii=False))
     else:
         echo(

@@ -20,12 +20,14 @@ class CaptionCounts:
 
     Attributes:
         existing: images that were in the file at the start.
+        converted: whether another program had saved the CSV file, which is now in its own format again.
     """
 
     captioned: int
     skipped: int
     failed: int
     existing: int
+    converted: bool = False
 
 
 def caption_to_file(
@@ -53,7 +55,7 @@ def caption_to_file(
     Example:
         >>> captioner = caption_tx.load("runs/mine/bundle")
         >>> caption_to_file(captioner, ["dog.jpg", "cat.jpg"], "captions.csv", DecodingOptions(beam_width=4))
-        CaptionCounts(captioned=2, skipped=0, failed=0, existing=0)
+        CaptionCounts(captioned=2, skipped=0, failed=0, existing=0, converted=False)
     """
     options, on_progress = options or DecodingOptions(), on_progress or (lambda done: None)
     captioned = failed = 0
@@ -68,4 +70,4 @@ def caption_to_file(
             captioned += not isinstance(result, ImageError)
             on_progress(captioned + failed + file.skipped)
         on_progress(captioned + failed + file.skipped)
-    return CaptionCounts(captioned, file.skipped, failed, file.existing)
+    return CaptionCounts(captioned, file.skipped, failed, file.existing, file.converted)

@@ -22,10 +22,12 @@ from caption_tx.errors import CaptionTxError, ConfigError, ImageError
 from caption_tx.files import atomic_write, write_atomically
 from caption_tx.inference.predictions import (
     RowFormat,
+    is_resaved_csv,
     make_rows,
     prediction_suffix,
     printable,
     read_predictions,
+    read_resaved_csv,
     write_parquet,
 )
 
@@ -64,6 +66,7 @@ class PredictionFile:
     Attributes:
         existing: number of images in the file at the start.
         skipped: number of images that `remaining` has left out.
+        converted: whether another program, such as Excel or pandas, had saved the file, which is now as before.
 
     Raises:
         ConfigError: the format is unknown or the folder is missing.
@@ -77,6 +80,7 @@ class PredictionFile:
             self.path = Path(os.path.realpath(path))
             check_output_path(self.path)
         self.existing = self.skipped = 0
+        self.converted = False
         suffix, name = prediction_suffix(self.path), self.path.name
         self._is_parquet = suffix == ".parquet"
         self._format = RowFormat(suffix == ".csv")
@@ -142,6 +146,8 @@ class PredictionFile:
         return recorded
 
     def _resume(self, recorded: dict[str, Any] | None, retry_failed: bool) -> None:
+        if self.path.suffix.lower() == ".csv" and is_resaved_csv(self._growing):
+            self._convert(recorded)
         end, failed = self._scan(recorded)
         if not self._seen and self._is_parquet and self.path.exists():
             self._rewrite(map(self._format.encode, read_predictions(self.path)))
@@ -154,6 +160,18 @@ class PredictionFile:
         if retry_failed and failed:
             self._remove_failed()
         self.existing = len(self._seen)
+
+    def _convert(self, recorded: dict[str, Any] | None) -> None:
+        """Replace a file that another program has saved; its rows may be sorted differently."""
+        rows = list(read_resaved_csv(self._growing, allow_columns=False))
+        if rows and recorded != self._run:
+            raise CaptionTxError(self._difference(recorded or {}))
+        order: dict[str, int] = {}
+        for row in rows:
+            order.setdefault(row["image"], len(order))
+        rows.sort(key=lambda row: (order[row["image"]], row["rank"] or 0))
+        self._rewrite(map(self._format.encode, rows))
+        self.converted = True
 
     def _scan(self, recorded: dict[str, Any] | None) -> tuple[int, int]:
         """Find the images that the growing file contains.

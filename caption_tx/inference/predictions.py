@@ -23,8 +23,9 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
+from caption_tx.data.text.text_files import HEAD_BYTES, guess_encoding
 from caption_tx.errors import CaptionTxError, ConfigError, ImageError
 
 if TYPE_CHECKING:
@@ -119,14 +120,19 @@ def _to_csv(row: Row) -> bytes:
 
 def _from_csv(line: bytes) -> Row:
     [values] = csv.reader(io.StringIO(line.decode(), newline=""))
-    row: Row = dict(zip(COLUMNS, values, strict=True))
+    return _parse_cells(dict(zip(COLUMNS, values, strict=True)))
+
+
+def _parse_cells(row: dict[str, str]) -> Row:
     if row["error"]:
         return dict.fromkeys(COLUMNS) | {"image": row["image"], "error": row["error"]}
     numbers = {name: float(row[name]) for name in ("log_probability", "score", "confidence")}
+    if row["finished"].lower() not in ("true", "false"):
+        raise ValueError(f"finished is {row['finished']!r}, not true or false")
     others = {
-        "rank": int(row["rank"]),
+        "rank": int(float(row["rank"])),  # pandas writes 0.0 if another row has no rank
         "words": row["words"].split(" ") if row["words"] else [],
-        "finished": row["finished"] == "true",
+        "finished": row["finished"].lower() == "true",  # TRUE in Excel, True in pandas
     }
     return row | numbers | others | {"error": None}
 
@@ -173,6 +179,57 @@ class RowFormat:
                 ) from error
 
 
+def is_resaved_csv(path: str | Path) -> bool:
+    """Whether another program has saved a CSV file of captions, so that it starts with another header."""
+    with open(path, "rb") as file:
+        header = file.readline()
+    return header.endswith((b"\n", b"\r")) and header != RowFormat(is_csv=True).header
+
+
+def read_resaved_csv(path: str | Path, allow_columns: bool = True) -> Iterator[Row]:
+    """The rows of a CSV file of captions that Excel, pandas or another program has saved.
+
+    It may have another encoding, order of columns or separator (`,`, `;` or a tab), and an index column.
+
+    Args:
+        allow_columns: whether to ignore columns that are not in `COLUMNS`.
+
+    Raises:
+        CaptionTxError: a column is missing, there is one too many, or a row is invalid.
+    """
+    with open(path, "rb") as file:
+        encoding = guess_encoding(file.read(HEAD_BYTES)) or "utf-8"
+    with open(path, encoding=encoding, errors="surrogateescape", newline="") as file:
+        names, separator = _read_header(file, str(path))
+        own = [name for name in names if name not in COLUMNS and name and not name.startswith("Unnamed")]
+        if own and not allow_columns:
+            raise CaptionTxError(
+                f"{path} has other columns ({', '.join(own)}), which captioning would remove; choose another file name."
+            )
+        for number, cells in enumerate(csv.reader(file, delimiter=separator), 1):
+            if not any(cells):  # a blank line
+                continue
+            try:
+                row = dict(zip(names, cells, strict=True))
+                yield _parse_cells({name: row[name] for name in COLUMNS})
+            except ValueError as error:
+                raise CaptionTxError(
+                    f"Row {number} of {path} is not a caption ({error}): {cells}; fix or remove it."
+                ) from error
+
+
+def _read_header(file: TextIO, name: str) -> tuple[list[str], str]:
+    """The column names in the first line of a CSV file, and the separator."""
+    line = file.readline().removeprefix("\ufeff")
+    if line.startswith("sep="):
+        line = file.readline()
+    for separator in ",;\t":
+        names = [cell.strip() for cell in next(csv.reader([line], delimiter=separator), [])]
+        if set(COLUMNS) <= set(names):
+            return names, separator
+    raise CaptionTxError(f"{name} must start with the columns {','.join(COLUMNS)}, got {line[:80]!r}.")
+
+
 def read_predictions(path: str | Path) -> Iterator[Row]:
     """The rows of a caption file. An incomplete last row is ignored.
 
@@ -187,6 +244,9 @@ def read_predictions(path: str | Path) -> Iterator[Row]:
     try:
         if suffix == ".parquet":
             yield from _read_parquet(Path(path))
+            return
+        if suffix == ".csv" and is_resaved_csv(path):
+            yield from read_resaved_csv(path)
             return
         with open(path, "rb") as file:
             for _, row in RowFormat(suffix == ".csv").read(file, str(path)):

@@ -1,11 +1,13 @@
 """Caption files with concurrent processes, symbolic links, and interrupted runs."""
 
+import dataclasses
 import json
 import math
 import os
 import stat
 import threading
 
+import pandas as pd
 import pytest
 
 from caption_tx.errors import CaptionTxError, ImageError
@@ -187,3 +189,62 @@ def test_image_without_captions_is_rejected(tmp_path):
             file.write("b.jpg", [])
     assert images(path) == ["a.jpg"]
     assert json.loads((tmp_path / "x.jsonl.run.json").read_text())["run"] == RUN
+
+
+def excel(frame, path):
+    frame["finished"] = frame["finished"].map(str).str.upper().replace("NAN", "")
+    frame.to_csv(path, index=False, sep=";", encoding="gb18030", lineterminator="\r\n")
+
+
+RESAVE = {
+    "pandas": lambda frame, path: frame.to_csv(path, index=False),
+    "pandas with an index": lambda frame, path: frame.to_csv(path),
+    "pandas with a mark": lambda frame, path: frame.to_csv(path, index=False, encoding="utf-8-sig"),
+    "Excel": excel,
+    "Excel in UTF-16": lambda frame, path: frame.to_csv(path, index=False, sep="\t", encoding="utf-16"),
+    "columns moved": lambda frame, path: frame[frame.columns[::-1]].to_csv(path, index=False),
+}
+
+
+@pytest.mark.parametrize("program", RESAVE)
+def test_a_table_that_another_program_saved_is_read_and_resumed(tmp_path, program):
+    path = tmp_path / "x.csv"
+    results = {"a.jpg": captions('猫, "a"\n狗'), "bad.jpg": BROKEN, "b.jpg": captions("一只猫在草地上")}
+    write(path, results)
+    rows, original = list(read_predictions(path)), path.read_bytes()
+    RESAVE[program](pd.read_csv(path), path)
+    assert path.read_bytes() != original
+    assert list(read_predictions(path)) == rows
+    with PredictionFile(path, RUN) as file:
+        assert file.converted == (program != "pandas with a mark")  # that has the same header
+        assert list(file.remaining(["a.jpg", "bad.jpg", "b.jpg", "c.jpg"])) == ["c.jpg"]
+        file.write("c.jpg", captions())
+    assert [*rows, "c.jpg"] == [*list(read_predictions(path))[:-1], images(path)[-1]]
+    assert path.read_bytes().startswith(original[:20])
+
+
+def test_sorted_rows_of_an_image_are_joined_again(tmp_path):
+    path = tmp_path / "x.csv"
+    both = [dataclasses.replace(captions()[0], text=text, rank=rank) for rank, text in enumerate(("z", "a"))]
+    write(path, {"a.jpg": both, "b.jpg": both}, n_best=2)
+    rows = list(read_predictions(path))
+    pd.read_csv(path).sort_values("caption", kind="stable").to_csv(path, index=False)
+    write(path, {}, n_best=2)
+    assert list(read_predictions(path)) == rows
+
+
+def test_a_resaved_table_is_not_converted_if_that_would_lose_something(tmp_path):
+    path = tmp_path / "x.csv"
+    write(path, {"a.jpg": captions()})
+    frame = pd.read_csv(path)
+    frame.assign(note="good").to_csv(path, index=False)
+    saved = path.read_bytes()
+    with pytest.raises(CaptionTxError, match=r"other columns \(note\), which captioning would remove"):
+        PredictionFile(path, RUN)
+    assert path.read_bytes() == saved and images(path) == ["a.jpg"]
+    frame.to_csv(path, index=False)
+    with pytest.raises(CaptionTxError, match="made with different options: temperature"):
+        PredictionFile(path, {"temperature": 0.0})
+    frame.assign(score="high").to_csv(path, index=False)
+    with pytest.raises(CaptionTxError, match=r"Row 1 of .*x\.csv is not a caption .*'high'"):
+        images(path)
