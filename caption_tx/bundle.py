@@ -167,10 +167,14 @@ def save_bundle(bundle: Bundle, folder: str | Path, half: bool = False) -> None:
 def load_bundle(folder: str | Path) -> Bundle:
     """Loads and verifies a bundle from a folder, or one of `assets.SHIPPED_BUNDLES` by name.
 
+    The folder of a training run stands for the bundle in it.
+
     Raises:
         BundleError: a file is missing or damaged, or a newer caption_tx wrote the bundle.
     """
     folder = bundle_folder(folder)
+    if not (folder / CONFIG).is_file() and (folder / "bundle" / CONFIG).is_file():
+        folder = folder / "bundle"
     path = folder / CONFIG
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
@@ -184,7 +188,10 @@ def load_bundle(folder: str | Path) -> Bundle:
         settings, key = dict(config["captioner"]), dict(config["backbone_key"])
         facts = dict(config.get("facts", {}))
     except OSError as error:
-        raise BundleError(f"No bundle in {folder}: {CONFIG} cannot be read ({error.strerror}).") from error
+        reason = f"{CONFIG} cannot be read ({error.strerror})"
+        if (folder / "config.toml").is_file():
+            reason = "it is a training run that has not finished an epoch"
+        raise BundleError(f"No bundle in {folder}: {reason}.") from error
     except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
         raise BundleError(f"{path} is damaged: {type(error).__name__}: {error}.") from error
     for name in {VOCABULARY, WEIGHTS} | set(files):

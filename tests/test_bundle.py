@@ -199,6 +199,16 @@ def test_the_user_dictionary_is_in_the_bundle(bundle, tmp_path):
     assert load_bundle(tmp_path / "third").segmenter().segment("小猫咪") == ["小猫咪"]
 
 
+def test_the_folder_of_a_run_stands_for_its_bundle(folder, tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "config.toml").touch()
+    with pytest.raises(BundleError, match=r"No bundle in .*run: it is a training run that has not finished an epoch"):
+        load_bundle(run)
+    shutil.copytree(folder, run / "bundle")
+    assert load_bundle(run).tokenizer.vocabulary == load_bundle(folder).tokenizer.vocabulary
+
+
 def test_the_backbone_of_the_training_is_loaded(bundle, folder, backbone):
     assert load_bundle(folder).load_backbone().key == backbone.key
 

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from caption_tx.data.images.decoding import IMAGE_SUFFIXES, MAX_BYTES, check_length
 from caption_tx.data.images.sources import open_images
-from caption_tx.data.images.stores import is_remote
+from caption_tx.data.images.stores import check_address, is_remote
 from caption_tx.data.images.tables import TABLE_SUFFIX, ImageTable
 from caption_tx.errors import CaptionTxError
 
@@ -48,7 +48,7 @@ def find_images(
         stdin: replaces the standard input.
 
     Raises:
-        CaptionTxError: a path does not exist, or a folder contains no image or cannot be listed.
+        CaptionTxError: a path does not exist or is a web address, or a folder contains no image or cannot be listed.
 
     Example:
         >>> list(find_images(["photos", "cat.jpg"]))
@@ -74,6 +74,7 @@ def _open(path: str, report: Callable[[str], None], stdin: BinaryIO | None) -> I
             raise CaptionTxError("The standard input ('-') is closed; pipe an image or a list of paths into it.")
         # Unbuffered: otherwise Python cannot exit while a thread that waits for input has the buffer's lock.
         return read_standard_input(sys.stdin.buffer.raw if stdin is None else stdin)
+    check_address(path)
     if is_remote(path):
         # A missing remote image is reported when it is read.
         return iter([path]) if path.lower().endswith(IMAGE_SUFFIXES) else _walk(path, report)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 from caption_tx.data.images.decoding import IMAGE_SUFFIXES
 from caption_tx.data.images.image_source import ImageSource
-from caption_tx.data.images.stores import file_stamp, is_folder, list_files, read_file
+from caption_tx.data.images.stores import check_address, file_stamp, is_folder, list_files, read_file
 from caption_tx.data.images.tables import TABLE_SUFFIX, ImageTable
 
 
@@ -24,12 +24,13 @@ def open_images(location: str) -> ImageSource:
         location: a path, local or on a remote store that TensorFlow supports (`gs://...`). With "" a name is a path.
 
     Raises:
-        ImageError: the TSV file does not begin with a row that has a tab.
+        ImageError: the TSV file does not begin with a row that has a tab, or the location is a web address.
 
     Example:
         >>> images = open_images("photos")
         >>> content, pixels = images.read_image("pets/cat.jpg", 224)  # uint8 (224, 224, 3)
     """
+    check_address(location)
     if location.endswith(TABLE_SUFFIX) and not is_folder(location):
         return ImageTable(location)
     return ImageFolder(location)

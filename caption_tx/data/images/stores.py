@@ -21,6 +21,16 @@ def is_remote(path: str) -> bool:
     return "://" in path
 
 
+def check_address(path: str) -> None:
+    """Rejects web addresses, which no store serves.
+
+    Raises:
+        ImageError: the path is a web address.
+    """
+    if path.lower().startswith(("http://", "https://", "ftp://")):
+        raise ImageError(f"{path} is a web address; download it first and pass the file or its folder.")
+
+
 def is_folder(path: str) -> bool:
     """Whether the path is an existing folder."""
     return bool(_gfile().isdir(path)) if is_remote(path) else os.path.isdir(path)
@@ -33,6 +43,7 @@ def open_file(path: str) -> Any:
         MissingImageError: there is no such file.
         ImageError: it cannot be opened.
     """
+    check_address(path)
     if is_remote(path):
         return _gfile().GFile(path, "rb")
     try:
@@ -66,6 +77,7 @@ def read_file(path: str) -> bytes:
         MissingImageError: there is no such file.
         ImageError: it cannot be read or is too large.
     """
+    check_address(path)
     if not is_remote(path):
         try:
             return read_local(path)

@@ -69,6 +69,8 @@ def tune(
     """
     run, workdir, tuning = Path(run), Path(workdir), tuning or TuningConfig()
     require_scorers()
+    if (run / "config.json").is_file() and (run.parent / "config.toml").is_file():
+        run = run.parent  # the bundle of the run
     config, bundle = load_config(run / "config.toml"), load_bundle(run / "bundle")
     if not config.training.cached:
         raise ConfigError(f"{run} was trained without a feature cache, which tuning needs; train it with a cache.")

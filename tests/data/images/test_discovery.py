@@ -10,7 +10,8 @@ from PIL import Image
 
 from caption_tx.data.images.decoding import decode_image
 from caption_tx.data.images.discovery import STANDARD_INPUT, count_images, find_images, read_standard_input
-from caption_tx.errors import CaptionTxError
+from caption_tx.data.images.sources import open_images
+from caption_tx.errors import CaptionTxError, ImageError
 
 
 def make_tree(folder, *names):
@@ -166,3 +167,14 @@ def test_the_separator_of_a_slow_list_is_detected(separator):
     assert next(names) == "some/folder/whose/name/takes/forty/bytes/and图.jpg"
     assert len(stream.pieces) == 1  # the rest has not arrived yet
     assert list(names) == ["b.jpg"]
+
+
+@pytest.mark.parametrize("address", ["https://example.com/dog.jpg", "HTTP://example.com/photos", "ftp://host/dog.jpg"])
+def test_a_web_address_is_to_be_downloaded(address):
+    for read in (
+        lambda: find_images([address]),
+        lambda: open_images(address),
+        lambda: open_images("").read_bytes(address),
+    ):
+        with pytest.raises(ImageError, match=rf"^{address} is a web address; download it first"):
+            read()
