@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from caption_tx.data.corpus.column_names import (
@@ -105,6 +106,7 @@ def normalize_name(name: str) -> str:
     return _SEPARATORS.sub("_", _LETTER_BEFORE_DIGIT.sub("_", name.casefold())).strip("_")
 
 
+@lru_cache(maxsize=4096)
 def caption_key(name: str) -> tuple[str, int] | None:
     """The name of a caption column without its number, and its rank (0 is the most certain); None for others.
 
@@ -133,6 +135,7 @@ def _contains(word: str, key: str, words: list[str]) -> bool:
     return word in words if word.isascii() else word in key
 
 
+@lru_cache(maxsize=4096)
 def image_rank(name: str) -> int | None:
     """The rank of a column name among names for images (0 is the most certain); None for others."""
     key = normalize_name(name)
