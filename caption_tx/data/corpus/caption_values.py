@@ -52,7 +52,7 @@ def parse_list(text: str) -> list[Any] | None:
     if not inner or inner[0] not in "\"'[({":
         return None
     value: Any = None
-    for parse in (json.loads, ast.literal_eval):
+    for parse in (json.loads, _parse_python):
         try:
             value = parse(text)
             break
@@ -62,12 +62,18 @@ def parse_list(text: str) -> list[Any] | None:
     rest = _NUMPY_ITEMS.sub("", inner).strip()
     if not rest and len(items) > 1 and text[0] == "[":  # NumPy writes no commas, so Python joins the strings
         value = [first or second for first, second in items]
-    if isinstance(value, (tuple, set, frozenset)):
+    if isinstance(value, tuple):
         value = list(value)
     if isinstance(value, dict):
         value = [value]
     is_list = isinstance(value, list) and all(isinstance(item, (str, list, dict)) for item in value)
     return value if is_list and value else None
+
+
+def _parse_python(text: str) -> Any:
+    """The value of a Python literal; the items of a set keep their order."""
+    node = ast.parse(text, mode="eval").body
+    return [ast.literal_eval(item) for item in node.elts] if isinstance(node, ast.Set) else ast.literal_eval(node)
 
 
 def join_tokens(words: list[str]) -> str:
@@ -81,7 +87,9 @@ def join_tokens(words: list[str]) -> str:
     return join_words(words) if any(_HAN.search(word) for word in words) else " ".join(words)
 
 
-def add_captions(rows: CaptionRows, images: list[str], value: Any, line: int, split: str | None) -> None:
+def add_captions(
+    rows: CaptionRows, images: list[str], value: Any, line: int, split: str | None, machine: bool = False
+) -> None:
     """Adds the captions that a value holds, for each image; a value without one is skipped or an error."""
     try:
         captions, is_list = _captions_of(rows, value)
@@ -98,7 +106,7 @@ def add_captions(rows: CaptionRows, images: list[str], value: Any, line: int, sp
         if is_list:
             rows.start_list()
         for caption in captions:
-            rows.add(image, caption, line, split, in_list=is_list)
+            rows.add(image, caption, line, split, machine, is_list)
 
 
 def add_cells(rows: CaptionRows, line: int, cells: Sequence[Any], columns: Columns) -> None:
@@ -142,6 +150,8 @@ def _captions_of(rows: CaptionRows, value: Any) -> tuple[list[str], bool]:
     if isinstance(value, str):
         items = parse_list(value)
         if items is None:
+            if value.lstrip()[:2] in ('["', "['"):
+                rows.notes["captions that begin like a list but are none, read as text"] += 1
             return [value], False
         rows.notes[LIST_IN_TEXT] += 1
         value = items
@@ -167,8 +177,10 @@ def _is_tagged(items: Sequence[Any]) -> bool:
 
 def _texts_of(rows: CaptionRows, item: Any) -> Iterator[str]:
     """The caption in an item of a list: text, an object with text in it, or a list of words."""
-    if isinstance(item, dict):
-        item = next((item[key] for key in _TEXT_KEYS if item.get(key)), item)
+    if isinstance(item, dict) and (key := next((key for key in _TEXT_KEYS if item.get(key)), None)):
+        if others := [name for name in item if name != key]:
+            rows.notes[f"keys of captions not read ({', '.join(others)[:100]})"] += 1
+        item = item[key]
     if item is None:
         yield ""
     elif isinstance(item, str):

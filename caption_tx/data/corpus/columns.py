@@ -7,32 +7,24 @@ Names decide first, then contents. Several columns that could be the caption are
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 from caption_tx.data.corpus.column_names import (
-    CAPTION_WORDS,
-    IMAGE_WORDS,
     NOT_CAPTION_WORDS,
-    NOT_IMAGE_WORDS,
     REJECTED_WHEN_FALSE,
     REJECTED_WHEN_TRUE,
     SPLIT_NAMES,
     SPLIT_WORDS,
     STATUS_WORDS,
-    WEAK_CAPTION_WORDS,
+    caption_key,
+    image_rank,
+    normalize_name,
 )
 from caption_tx.data.images.decoding import IMAGE_SUFFIXES
 from caption_tx.errors import CorpusError
 
-_CAMEL_CASE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-_LETTER_BEFORE_DIGIT = re.compile(r"(?<=[^\W\d_])(?=\d)")
-_SEPARATORS = re.compile(r"[\s_\-./:#()\[\]]+")
-_NUMBER = re.compile(r"\d+(?:st|nd|rd|th)?|[a-e]|one|two|three|four|five|first|second|third|fourth|fifth")
-_CHINESE_NUMBER = re.compile("(?:第?[一二三四五六七八九十]{1,2}[条句个]?)$")
 _LETTERS = re.compile(r"[^\W\d_]")
 _URL = re.compile(r"\w+://\S+|www\.\S+")
 _NAME_WITHOUT_SUFFIX = re.compile(r"[\w.\-/\\]*\d[\w.\-/\\]*", re.ASCII)
@@ -93,60 +85,6 @@ class Columns:
     split: int | None = None
     rejected: tuple[tuple[int, str], ...] = ()
     notes: dict[str, int] = field(default_factory=dict)
-
-
-def normalize_name(name: str) -> str:
-    """A column name in lower case, its words joined by underscores.
-
-    Example:
-        >>> normalize_name(" captionZh（2）")
-        'caption_zh_2'
-    """
-    name = _CAMEL_CASE.sub("_", unicodedata.normalize("NFKC", name).strip().strip("\"'"))
-    return _SEPARATORS.sub("_", _LETTER_BEFORE_DIGIT.sub("_", name.casefold())).strip("_")
-
-
-@lru_cache(maxsize=4096)
-def caption_key(name: str) -> tuple[str, int] | None:
-    """The name of a caption column without its number, and its rank (0 is the most certain); None for others.
-
-    Example:
-        >>> caption_key("caption_zh_2"), caption_key("Text"), caption_key("caption_id")
-        (('caption_zh', 1), ('text', 0), None)
-    """
-    words = [word for word in normalize_name(name).split("_") if word]
-    words = [_CHINESE_NUMBER.sub("", word) or word for word in words]
-    unnumbered = [word for word in words if not _NUMBER.fullmatch(word)] or words
-    singular = [word[:-1] if word.endswith("s") and word[:-1] in CAPTION_WORDS else word for word in unnumbered]
-    key = "_".join(singular)
-    if not key or any(word in NOT_CAPTION_WORDS for word in singular) or key in IMAGE_WORDS:
-        return None
-    chinese = [word for word in NOT_CAPTION_WORDS if not word.isascii()]
-    if not key.isascii() and any(word in key for word in chinese):
-        return None
-    if key in CAPTION_WORDS:
-        return key, 0
-    if any(_contains(word, key, singular) for word in CAPTION_WORDS) and singular[-1] not in IMAGE_WORDS:
-        return key, 1
-    return (key, 2) if any(_contains(word, key, singular) for word in WEAK_CAPTION_WORDS) else None
-
-
-def _contains(word: str, key: str, words: list[str]) -> bool:
-    return word in words if word.isascii() else word in key
-
-
-@lru_cache(maxsize=4096)
-def image_rank(name: str) -> int | None:
-    """The rank of a column name among names for images (0 is the most certain); None for others."""
-    key = normalize_name(name)
-    if key in IMAGE_WORDS:
-        return IMAGE_WORDS.index(key)
-    words = key.split("_")
-    if caption_key(name) or any(word in NOT_IMAGE_WORDS for word in words):
-        return None
-    found = any(word in words for word in ("image", "img", "photo", "picture", "pic", "file", "filename"))
-    found = found or any(word in key for word in ("图片", "图像", "照片", "文件名", "圖片", "圖像", "檔名"))
-    return len(IMAGE_WORDS) if found else None
 
 
 def is_image_name(value: object) -> bool:

@@ -8,16 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from caption_tx.data.corpus.column_names import IMAGE_WORDS
+from caption_tx.data.corpus.column_names import IMAGE_WORDS, caption_key, image_rank, normalize_name
 from caption_tx.data.corpus.columns import (
     Columns,
     ReadOptions,
     Values,
-    caption_key,
-    image_rank,
     is_image_name,
     is_name_like,
-    normalize_name,
     select_columns,
     share,
 )

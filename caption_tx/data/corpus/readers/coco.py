@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from caption_tx.data.corpus.caption_values import add_captions, image_names, join_tokens
-from caption_tx.data.corpus.column_names import REJECTED_WHEN_FALSE, REJECTED_WHEN_TRUE
-from caption_tx.data.corpus.columns import Columns, normalize_name
+from caption_tx.data.corpus.column_names import REJECTED_WHEN_FALSE, REJECTED_WHEN_TRUE, normalize_name
+from caption_tx.data.corpus.columns import Columns
 from caption_tx.data.corpus.image_names import join_prefix
 from caption_tx.data.corpus.rows import CaptionRows, UnknownSplitError, to_image_name
 from caption_tx.errors import CorpusError
@@ -70,7 +70,7 @@ def add_coco(path: Path, node: dict[str, Any], rows: CaptionRows, number: int, s
     require_captions(path, annotations)
     file_of = {}
     for image in _items(node["images"]):
-        image_id = to_image_name(image.get("id")) if isinstance(image, dict) else None
+        image_id = to_image_name(image.get("id", image.get("image_id"))) if isinstance(image, dict) else None
         name = next((image[key] for key in _FILE_KEYS if image.get(key)), None) if image_id is not None else None
         if isinstance(name, str):
             file_of[image_id] = name

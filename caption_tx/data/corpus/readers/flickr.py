@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from caption_tx.config import SPLITS
+from caption_tx.data.corpus.caption_values import add_captions
 from caption_tx.data.corpus.image_names import add_coco_suffix, stem
 from caption_tx.data.corpus.pre_segmented import restore_sentences
 from caption_tx.data.corpus.rows import UNLISTED, CaptionRows
@@ -139,7 +140,8 @@ def _read(file: TextFile, rows: CaptionRows, lists: dict[Path, str], machine: bo
             split = split_of.get(stem(image), UNLISTED)
         elif members is not None and stem(image) not in members:
             split = UNLISTED
-        rows.add(image, caption, line_number, split, machine or (tag or "").startswith(_MACHINE_TAGS))
+        is_machine = machine or (tag or "").startswith(_MACHINE_TAGS)
+        add_captions(rows, [image], caption, line_number, split, is_machine)
     restore_sentences(rows)
     if rows.images and all(split == UNLISTED for split in rows.splits):
         names = ", ".join(path.name for path in lists) or f"ImageSets/{split_file[1] if split_file else ''}.txt"

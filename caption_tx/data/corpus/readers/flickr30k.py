@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from caption_tx.data.corpus.columns import normalize_name
+from caption_tx.data.corpus.column_names import normalize_name
 from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.text.text_files import TextFile
 from caption_tx.errors import CorpusError

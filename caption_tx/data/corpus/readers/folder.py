@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from caption_tx.data.corpus.caption_values import add_captions
 from caption_tx.data.corpus.image_names import stem
 from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.images.decoding import IMAGE_SUFFIXES
@@ -65,7 +66,10 @@ def read_folder(file: TextFile, rows: CaptionRows) -> None:
             continue
         captions, skipped = len(rows.captions), len(rows.skipped)
         for line_number, line in TextFile(text, encodings[text], file.path).lines(rows.add_error):
-            rows.add(image if line.strip() else "", line, line_number)
+            if line.strip():
+                add_captions(rows, [image], line, line_number, None)
+            else:
+                rows.skip(line_number, "blank line")
         if len(rows.captions) == captions and all(reason == "blank line" for *_, reason in rows.skipped[skipped:]):
             del rows.skipped[skipped:]
             rows.skip(1, "no caption")

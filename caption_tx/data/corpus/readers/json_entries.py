@@ -6,14 +6,8 @@ import re
 from typing import Any
 
 from caption_tx.data.corpus.caption_values import add_captions, image_names
-from caption_tx.data.corpus.columns import (
-    DEFAULT_OPTIONS,
-    Columns,
-    caption_key,
-    image_rank,
-    normalize_name,
-    select_columns,
-)
+from caption_tx.data.corpus.column_names import caption_key, image_rank, normalize_name
+from caption_tx.data.corpus.columns import DEFAULT_OPTIONS, Columns, select_columns
 from caption_tx.data.corpus.rows import CaptionRows, UnknownSplitError
 
 ENTRY = '{"image_id": "x.jpg", "caption": ["..", ..]}'
@@ -92,6 +86,8 @@ class EntryReader:
         if rows.is_rejected(columns, cells, number):
             return
         rows.add_notes(columns.notes)
+        if len(images) > 1:
+            rows.notes["captions of several images, read for each of them"] += 1
         values = [cells[position] for position in columns.captions]
         values = [value for value in values if value not in (None, "")] or values[:1]
         for value in values:
@@ -113,9 +109,12 @@ def names_image(entry: Any) -> bool:
     if not isinstance(entry, dict):
         return False
     entry = _expand(entry)
-    values = list(entry.values())
-    columns = select_columns([*entry, "caption"], lambda _: [], DEFAULT_OPTIONS, "")
-    return columns is not None and columns.image < len(values) and image_names(values[columns.image]) is not None
+    # One key stands for any caption, so that only the image decides.
+    keys = [key for key in entry if not caption_key(key)]
+    columns = select_columns(
+        [*keys, "caption"], lambda at: [entry[key] for key in keys[at : at + 1]], DEFAULT_OPTIONS, ""
+    )
+    return columns is not None and columns.image < len(keys) and image_names(entry[keys[columns.image]]) is not None
 
 
 def _expand(entry: dict[str, Any], rows: CaptionRows | None = None) -> dict[str, Any]:

@@ -7,8 +7,8 @@ import re
 from typing import Any
 
 from caption_tx.data.corpus.caption_values import image_names
-from caption_tx.data.corpus.column_names import SPLIT_NAMES
-from caption_tx.data.corpus.columns import caption_key, is_image_name, is_text, normalize_name
+from caption_tx.data.corpus.column_names import SPLIT_NAMES, caption_key, normalize_name
+from caption_tx.data.corpus.columns import is_image_name, is_text
 from caption_tx.data.corpus.file_head import FileHead
 from caption_tx.data.corpus.readers.coco import add_coco, add_karpathy, is_coco, is_karpathy, require_captions
 from caption_tx.data.corpus.readers.json_entries import ENTRY, EntryReader, names_image
@@ -155,7 +155,7 @@ class _DocumentReader:
             return False
         values = list(node.values())
         by_name = sum(map(_is_name_key, node)) >= 0.8 * len(node)
-        captions = sum(_is_caption_value(value) for value in values) >= 0.8 * len(values)
+        captions = sum(map(self._is_caption, values)) >= 0.8 * len(values)
         known = any(normalize_name(str(key)) in (*_ABOUT_THE_FILE, *IMAGE_HEADERS) for key in node)
         entries = all(isinstance(value, dict) for value in values)
         if not captions or not (
@@ -171,6 +171,10 @@ class _DocumentReader:
             entry = value if isinstance(value, dict) else {"caption": value}
             reader.add(self._number, entry, image=str(name), split=split)
         return True
+
+    def _is_caption(self, value: Any) -> bool:
+        named = self._rows.options.caption_columns
+        return _is_caption_value(value) or (isinstance(value, dict) and any(name in value for name in named))
 
     def _read_containers(self, node: dict[str, Any], key: str, split: str | None) -> bool:
         """An object with lists or objects that hold captions, such as {"train": [..], "val": [..]}."""
@@ -265,7 +269,11 @@ def is_json_head(head: str) -> bool:
 
 def is_jsonl(head: FileHead) -> bool:
     """Whether lines are objects that name an image; a single object in a .json file is a document."""
-    return head.mostly(_is_jsonl_line) and (len(head.lines) > 1 or head.path.suffix.lower() != ".json")
+    if len(head.lines) == 1 and head.path.suffix.lower() == ".json":
+        return False
+    return head.mostly(_is_jsonl_line) or (
+        len(head.lines) > 1 and head.mostly(lambda line: isinstance(_parse(line), dict))
+    )
 
 
 def _is_jsonl_line(line: str) -> bool:

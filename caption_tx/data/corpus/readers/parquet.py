@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from caption_tx.data.corpus.caption_values import add_cells
-from caption_tx.data.corpus.columns import Columns, ReadOptions, image_rank, select_columns
+from caption_tx.data.corpus.column_names import image_rank
+from caption_tx.data.corpus.columns import Columns, ReadOptions, select_columns
 from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.text.text_files import TextFile
 from caption_tx.errors import CorpusError
