@@ -18,6 +18,7 @@ _ARRAY = re.compile(r"(?:np\.|numpy\.)?array\((.*?)(?:,\s*dtype=[^)]*)?\)", re.D
 _NUMPY_ITEMS = re.compile(r"""'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)\"""")
 _MAX_LIST_TEXT = 100_000
 _TEXT_KEYS = ("raw", "caption", "text", "sentence", "value", "content", "description", "tokens")
+_ANSWERING = ("gpt", "assistant", "bot", "model", "chatgpt", "answer")
 _HAN = re.compile("[\u3400-\u9fff\uf900-\ufaff]")
 _SEPARATORS = ("&&", "||", "|", "<sep>", "[SEP]", "###", "\n", ";", "/")
 _ENUMERATED = re.compile(r"\s*1\s?[.、)）:：].*?\s2\s?[.、)）:：].*", re.DOTALL)
@@ -161,10 +162,32 @@ def _captions_of(rows: CaptionRows, value: Any) -> tuple[list[str], bool]:
         return [""], False
     if not isinstance(value, (list, tuple)):
         raise NotTextError(value)
+    if _is_conversation(value):
+        return _first_answer(rows, value), False
     if _is_tagged(value):
         rows.notes["part-of-speech tags stripped"] += 1
         value = [[word for word, _ in value]]
     return [text for item in value for text in _texts_of(rows, item)], True
+
+
+def _is_conversation(items: Sequence[Any]) -> bool:
+    return any(isinstance(item, dict) and ("role" in item or "from" in item) for item in items)
+
+
+def _first_answer(rows: CaptionRows, turns: Sequence[Any]) -> list[str]:
+    """The first answer of a conversation, whose turns have `from` and `value` or `role` and `content`."""
+    answers = []
+    for turn in turns:
+        role = str(turn.get("from", turn.get("role", ""))).lower() if isinstance(turn, dict) else ""
+        if role in _ANSWERING:
+            text = turn.get("value", turn.get("content"))
+            if isinstance(text, list):  # [{"type": "text", "text": ".."}, {"type": "image", ..}]
+                text = " ".join(str(part["text"]) for part in text if isinstance(part, dict) and part.get("text"))
+            answers.append(text if isinstance(text, str) else "")
+    rows.notes["captions read from the first answer of conversations"] += bool(answers)
+    if len(answers) > 1:
+        rows.notes["later answers in conversations, not read"] += len(answers) - 1
+    return answers[:1]
 
 
 def _is_tagged(items: Sequence[Any]) -> bool:

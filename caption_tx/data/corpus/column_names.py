@@ -45,7 +45,8 @@ CAPTION_WORDS = (
 
 WEAK_CAPTION_WORDS = (
     "title", "label", "content", "alt", "prompt", "answer", "response", "output", "target", "summary", "reference",
-    "references", "token", "tokens", "words", "标题", "内容", "备注", "標題", "內容", "備註",
+    "references", "conversation", "conversations", "messages",
+    "token", "tokens", "words", "标题", "内容", "备注", "標題", "內容", "備註",
 )
 """Names for the caption that count only if no other column has a name for it."""
 

@@ -108,7 +108,11 @@ def is_text(value: object) -> bool:
     if isinstance(value, (list, tuple)):
         return any(is_text(item) for item in value)
     if isinstance(value, dict):
-        return any(caption_key(str(key)) and is_text(item) for key, item in value.items())
+        return (
+            "role" in value
+            or "from" in value
+            or any(caption_key(str(key)) and is_text(item) for key, item in value.items())
+        )
     return isinstance(value, str) and bool(_LETTERS.search(value)) and not is_name_like(value)
 
 

@@ -112,8 +112,9 @@ def _find_in_folder(path: Path, format: str | None, encoding: str | None, option
             formats[file], ambiguous[file] = "csv", error
     matches = [file for file, name in formats.items() if name and format in (None, name)]
     # Any JSON document and any pairs of columns could hold captions: files that surely do come first.
+    foreign = [file.name for file in files if _OTHER_ANNOTATIONS.match(file.name)]
     certain = [file for file in matches if formats[file] not in ("json", "pairs")]
-    matches = certain or matches
+    matches = certain or (matches if not foreign else [])
     if not matches and format:
         matches = [file for file in formats if file.suffix.lower() in READERS[format].suffixes]
     if len(matches) > 1:
@@ -128,6 +129,8 @@ def _find_in_folder(path: Path, format: str | None, encoding: str | None, option
     if format is None and folder.has_image_text_pairs(path):
         return path, "folder"
     advice = _suggest_text_suffix(path) or "pass the file itself"
+    if foreign:
+        advice = f"{foreign[0]} has annotations of objects, not captions; read captions_*.json"
     raise CorpusError(f"No caption file was recognized in {path}; {advice}. The usual layouts: {likely_formats(path)}.")
 
 

@@ -204,6 +204,12 @@ CASES = {
         TWO,
         "cells with several numbered captions",
     ),
+    "two lists": (
+        "x.json",
+        {"captions": [{"image": "a.jpg", "text": DOG}], "more": [{"image": "b.jpg", "text": CAT}]},
+        ONE,
+        "keys read (captions, more)",
+    ),
     "question and answer": (
         "x.json",
         [{"query": f"<img>{name}</img>描述", "response": text} for name, text in ONE],
@@ -533,7 +539,16 @@ ERRORS = {
         [{"image_id": 1, "category_id": 3, "bbox": [1, 2, 3, 4], "score": 0.5}],
         "object instances, not captions",
     ),
-    "other keys": ("x.json", {"foo": {"bar": [1, 2]}, "baz": "qux"}, r"found the keys 'foo, baz'; convert it"),
+    "languages below names": (
+        "x.json",
+        {"a.jpg": {"zh": [DOG], "en": ["a dog"]}, "b.jpg": {"zh": [CAT], "en": ["two cats"]}},
+        r"found the keys 'a\.jpg, b\.jpg', with the keys 'zh, en' below; convert it",
+    ),
+    "other keys": (
+        "x.json",
+        {"foo": {"bar": [1, 2]}, "baz": "qux"},
+        r"found the keys 'foo, baz', with the keys 'bar' below; convert it",
+    ),
     "an archive": ("x.zip", b"PK\x03\x04" + bytes(100), "is a zip archive or a document, not a caption file"),
     "old workbook": (
         "x.xls",
@@ -656,6 +671,10 @@ def test_folders_with_several_or_foreign_files(write, tmp_path):
     write("coco/captions_train2017.json", coco)
     message = r"several caption files \(captions_train2017\.json, captions_val2017\.json\); pass the one"
     with pytest.raises(CorpusError, match=message):
+        read_corpus(tmp_path / "coco")
+    (tmp_path / "coco" / "captions_train2017.json").unlink()
+    (tmp_path / "coco" / "captions_val2017.json").unlink()
+    with pytest.raises(CorpusError, match=r"instances_val2017\.json has annotations of objects, not captions"):
         read_corpus(tmp_path / "coco")
     write("none/readme.md", "x")
     with pytest.raises(

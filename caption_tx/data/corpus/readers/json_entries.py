@@ -9,10 +9,10 @@ from caption_tx.data.corpus.caption_values import add_captions, image_names
 from caption_tx.data.corpus.column_names import caption_key, image_rank, normalize_name
 from caption_tx.data.corpus.columns import DEFAULT_OPTIONS, Columns, select_columns
 from caption_tx.data.corpus.rows import CaptionRows, UnknownSplitError
+from caption_tx.errors import CorpusError
 
 ENTRY = '{"image_id": "x.jpg", "caption": ["..", ..]}'
 _CONVERSATION_KEYS = ("conversations", "conversation", "messages")
-_ANSWERING = ("gpt", "assistant", "bot", "model", "chatgpt", "answer")
 _IMAGE_TAG = re.compile(r"<img>(.*?)</img>", re.DOTALL)
 _MAX_SAMPLES = 50
 _MAX_SIGNATURES = 1000
@@ -48,6 +48,10 @@ class EntryReader:
             )
         return self._columns[keys]
 
+    def _is_rare(self, entry: dict[str, Any]) -> bool:
+        """Whether fewer than one entry in ten of the sample has the keys of an entry."""
+        return 10 * sum(tuple(other) == tuple(entry) for other in self._sample) < len(self._sample)
+
     def has_image_and_caption(self, entry: Any) -> bool:
         """Whether the keys of an entry name its image and its captions."""
         expanded = _expand(entry) if isinstance(entry, dict) else None
@@ -66,10 +70,16 @@ class EntryReader:
             needs_caption: whether an entry without a caption is an error.
         """
         rows = self.rows
-        expanded = _expand(entry, rows) if isinstance(entry, dict) else None
+        expanded = _expand(entry) if isinstance(entry, dict) else None
         if expanded is not None and image is not None and not names_image(expanded):
             expanded = {"image": image, **expanded}
-        columns = self.columns_of(expanded) if expanded else None
+        try:
+            columns = self.columns_of(expanded) if expanded else None
+        except CorpusError as error:
+            if not self._is_rare(expanded or {}):
+                raise
+            rows.add_error(number, "several keys could be the caption", str(error).rstrip("."))
+            return
         if expanded is None or columns is None:
             self._add_without_caption(number, entry, expanded, needs_caption)
             return
@@ -117,12 +127,14 @@ def names_image(entry: Any) -> bool:
     return columns is not None and columns.image < len(keys) and image_names(entry[keys[columns.image]]) is not None
 
 
-def _expand(entry: dict[str, Any], rows: CaptionRows | None = None) -> dict[str, Any]:
+def _expand(entry: dict[str, Any]) -> dict[str, Any]:
     """An entry with its conversation as a caption and with the keys of nested captions as its own."""
     expanded: dict[str, Any] = {}
     for key, value in entry.items():
         if key in _CONVERSATION_KEYS and isinstance(value, list):
-            expanded |= _read_conversation(value, rows)
+            expanded[key] = value
+            if image := _image_of_conversation(value):
+                expanded.setdefault("image", image)
         elif isinstance(value, dict) and caption_key(key) and value and all(map(_is_language_key, value)):
             expanded |= {f"{key}.{inner}": item for inner, item in value.items()}
         else:
@@ -138,23 +150,8 @@ def _is_language_key(key: str) -> bool:
     return normalize_name(key) not in ("raw", "caption", "text", "sentence", "value", "content", "tokens", "id")
 
 
-def _read_conversation(turns: list[Any], rows: CaptionRows | None) -> dict[str, Any]:
-    """The first answer of a conversation as a caption, and the image that a question names in `<img>`."""
-    answers, image = [], None
-    for turn in turns:
-        if not isinstance(turn, dict):
-            continue
-        role = str(turn.get("from", turn.get("role", ""))).lower()
-        text = turn.get("value", turn.get("content"))
-        if isinstance(text, list):  # [{"type": "text", "text": ".."}, {"type": "image", ..}]
-            text = " ".join(str(part["text"]) for part in text if isinstance(part, dict) and part.get("text"))
-        if role in _ANSWERING:
-            answers.append(text)
-        elif isinstance(text, str) and image is None and (match := _IMAGE_TAG.search(text)):
-            image = match[1].strip()
-    if rows is not None and answers:
-        rows.notes["captions read from the first answer of conversations"] += 1
-        if len(answers) > 1:
-            rows.notes["later answers in conversations, not read"] += len(answers) - 1
-    found = {"caption": answers[0] if answers else None}
-    return found | ({"image": image} if image else {})
+def _image_of_conversation(turns: list[Any]) -> str | None:
+    """The image that a question names in `<img>`."""
+    texts = (turn.get("value", turn.get("content")) for turn in turns if isinstance(turn, dict))
+    matches = (_IMAGE_TAG.search(text) for text in texts if isinstance(text, str))
+    return next((match[1].strip() for match in matches if match), None)

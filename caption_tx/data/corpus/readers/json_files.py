@@ -92,6 +92,8 @@ class _DocumentReader:
         """The error about a document without captions."""
         if isinstance(document, dict):
             found = f"the keys {', '.join(map(str, document))[:80]!r}"
+            if inner := next((value for value in document.values() if isinstance(value, dict) and value), None):
+                found += f", with the keys {', '.join(map(str, inner))[:80]!r} below"
         elif isinstance(document, list) and document:
             found = f"a list of {str(document[0])[:80]!r}"
         else:
@@ -178,19 +180,22 @@ class _DocumentReader:
 
     def _read_containers(self, node: dict[str, Any], key: str, split: str | None) -> bool:
         """An object with lists or objects that hold captions, such as {"train": [..], "val": [..]}."""
-        read, unread = False, []
+        read: list[str] = []
+        unread: list[str] = []
         if key.count(".") > 3:
             return False
         for name, value in node.items():
             place = f"{key}.{name}" if key else str(name)
             inner = SPLIT_NAMES.get(re.sub(r"[\W_]*(20)?\d\d$", "", str(name)).lower(), split)
             if isinstance(value, (list, dict)) and value and self.read(value, place, inner):
-                read = True
+                read.append(place)
             else:
                 unread.append(place)
+        if len(read) > 1 and not all(SPLIT_NAMES.get(place.rpartition(".")[2].lower()) for place in read):
+            self._rows.notes[f"keys read ({', '.join(read)[:200]})"] = len(read)
         if read and unread:
             self._rows.notes[f"keys not read ({', '.join(unread)[:200]})"] = len(unread)
-        return read
+        return bool(read)
 
 
 def _first_image(entries: EntryReader, node: dict[str, Any]) -> str | None:

@@ -87,3 +87,25 @@ def test_invalid_tables_are_rejected(write, write_parquet):
         read_corpus(write_parquet("z.parquet", {"image": [b"\xff"], "caption": ["x"]}))
     with pytest.raises(CorpusError, match=r"e\.parquet: no captions found \(0 rows skipped\)"):
         read_corpus(write_parquet("e.parquet", pd.DataFrame({"image": ["a"], "caption": ["b"]}).iloc[:0]))
+
+
+def test_conversations_and_lists_of_words(write_parquet):
+    turns = [[{"from": "human", "value": "描述"}, {"from": "gpt", "value": text}] for text in ("一只狗在跑", "两只猫")]
+    table = read_corpus(write_parquet("x.parquet", {"image": ["a.jpg", "b.jpg"], "conversations": turns}))
+    assert rows(table, "image", "caption") == [("a.jpg", "一只狗在跑"), ("b.jpg", "两只猫")]
+    words = [["一只", "狗", "在", "跑"], ["两只", "猫", "睡觉"]]
+    table = read_corpus(write_parquet("y.parquet", {"image": ["a.jpg", "b.jpg"], "caption": words, "n": [1.5, 2.0]}))
+    assert rows(table, "image", "caption") == [("a.jpg", "一只狗在跑"), ("b.jpg", "两只猫睡觉")]
+    notes = {"captions joined from lists of words": 2, "columns not read (n)": 1}
+    assert table.attrs["files"][0]["notes"] == notes
+
+
+def test_wide_tables_and_ambiguous_columns(write_parquet):
+    columns = {"image": ["a.jpg", "b.jpg"], "caption_0": ["x y", "z w"], "caption_1": ["u v", None]}
+    table = read_corpus(write_parquet("x.parquet", columns))
+    assert list(table.caption) == ["x y", "u v", "z w"]
+    columns = {"image": ["a.jpg"], "caption": ["一只狗"], "caption_en": ["a dog"]}
+    path = write_parquet("y.parquet", columns)
+    with pytest.raises(CorpusError, match=r"y\.parquet: 2 columns could be the caption: caption .*, caption_en"):
+        read_corpus(path)
+    assert list(read_corpus(path, caption_column=["caption_en"]).caption) == ["a dog"]
