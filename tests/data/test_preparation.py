@@ -142,3 +142,15 @@ def test_memory_that_cannot_be_returned_is_no_error(error, monkeypatch):
     monkeypatch.setattr("ctypes.CDLL", fail)
     release_memory()
     assert libraries == [None]
+
+
+@pytest.mark.parametrize(("language", "warns"), [("en", True), ("zh", False)])
+def test_sentences_read_as_words_are_a_warning(language, warns):
+    captions = ["一只狗在草地上跑", "一只狗在跑", "狗在草地上", "一只狗在草地上跑", "草地上跑"]
+    table = pd.DataFrame({"image": list("abcde"), "caption": captions, "split": "train"})
+    table = table.assign(origin="human", stage=1, weight=np.float32(1), source="x", line=range(5))
+    config = Config(text=TextConfig(language=language, min_frequency=2))
+    lines = []
+    tokenize_corpus(config, segment_corpus(table, Segmenter(config.text), {}), lines.append)
+    warnings = [line for line in lines if line.startswith("warning: 60% of the words in train are unknown")]
+    assert len(warnings) == warns
