@@ -8,9 +8,9 @@ user_dictionary.txt  only if captions were segmented with one
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
+import re
 import shutil
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -21,21 +21,24 @@ import numpy as np
 
 from caption_tx import __version__
 from caption_tx.assets import bundle_folder
-from caption_tx.config import BackboneConfig, TextConfig, from_dict, to_dict
+from caption_tx.bundle_files import (
+    CONFIG,
+    DICTIONARY,
+    FORMAT,
+    VOCABULARY,
+    WEIGHTS,
+    check_files,
+    digest,
+    read_config,
+)
+from caption_tx.config import BackboneConfig, TextConfig, to_dict
 from caption_tx.data.features.backbone import WEIGHTS_ENV_VAR, Backbone
-from caption_tx.data.text.segmentation import Segmenter
+from caption_tx.data.text.segmentation import Segmenter, read_user_dictionary
 from caption_tx.data.text.tokenizer import Tokenizer
 from caption_tx.errors import BundleError, ConfigError
+from caption_tx.escaping import one_line
 from caption_tx.files import atomic_write
-from caption_tx.model.captioner import Captioner, CaptionerSettings
-
-FORMAT = 1
-CONFIG, VOCABULARY, WEIGHTS, DICTIONARY = (
-    "config.json",
-    "vocabulary.txt",
-    "model.weights.h5",
-    "user_dictionary.txt",
-)
+from caption_tx.model.captioner import Captioner
 
 
 @dataclass
@@ -65,28 +68,35 @@ class Bundle:
     def load_backbone(self, weights: str | None = None) -> Backbone:
         """Loads the backbone that the captioner was trained on.
 
+        A path in `backbone.weights` is never opened, since a bundle may come from someone else.
+
         Args:
-            weights: file with the backbone's weights; by default the bundle's own setting.
+            weights: file with the backbone's weights; by default "scenes" or "imagenet", which the environment variable
+                `WEIGHTS_ENV_VAR` replaces.
 
         Raises:
             BundleError: the weights differ from those of the training.
             ConfigError: the weights cannot be loaded.
         """
         own = self.backbone.weights
-        if weights is None and own not in ("imagenet", "scenes") and not os.path.isfile(own):
-            weights = "imagenet"  # the path is of another machine; the key below detects other weights
-        backbone = Backbone(self.backbone, weights)
+        is_path = own not in ("imagenet", "scenes")
+        hint = ""
+        if weights is None and is_path:
+            name = one_line(re.split(r"[/\\]", own)[-1])[:80]
+            hint = f"The bundle was trained with the backbone weights in a file '{name}', which is not part of it. "
+        try:
+            backbone = Backbone(self.backbone, weights or ("imagenet" if is_path else own))
+        except ConfigError as error:
+            if not hint:
+                raise
+            raise ConfigError(f"{hint}{error}") from error
         differences = [name for name, value in self.backbone_key.items() if backbone.key.get(name) != value]
         if differences:
             raise BundleError(
-                f"The backbone differs from the one this bundle was trained on in {', '.join(differences)}; name the "
-                f"right weights with --backbone-weights or {WEIGHTS_ENV_VAR}."
+                f"{hint}The backbone differs from the one this bundle was trained on in {', '.join(differences)}; name "
+                f"the right weights with --backbone-weights or {WEIGHTS_ENV_VAR}."
             )
         return backbone
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _store_as_float16(path: Path) -> None:
@@ -131,9 +141,10 @@ def _write(bundle: Bundle, folder: Path, half: bool) -> None:
         "backbone_key": bundle.backbone_key,
         "captioner": asdict(bundle.captioner.settings),
         "facts": bundle.facts,
-        "files": {path.name: _digest(path) for path in sorted(folder.iterdir())},
+        "files": {path.name: digest(path, path.stat().st_size) for path in sorted(folder.iterdir())},
     }
     (folder / CONFIG).write_text(json.dumps(config, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    read_config(folder)  # such as facts that are too large to be loaded again
 
 
 def save_bundle(bundle: Bundle, folder: str | Path, half: bool = False) -> None:
@@ -167,48 +178,29 @@ def save_bundle(bundle: Bundle, folder: str | Path, half: bool = False) -> None:
 def load_bundle(folder: str | Path) -> Bundle:
     """Loads and verifies a bundle from a folder, or one of `assets.SHIPPED_BUNDLES` by name.
 
-    The folder of a training run stands for the bundle in it.
+    The folder of a training run stands for the bundle in it. Everything is validated before a layer is created, and no
+    file outside the folder is opened. The captioner computes in float32, whatever the precision policy of the process.
 
     Raises:
-        BundleError: a file is missing or damaged, or a newer caption_tx wrote the bundle.
+        BundleError: a file is missing or damaged, a setting is unknown or out of range, or a newer caption_tx wrote the
+            bundle.
     """
     folder = bundle_folder(folder)
     if not (folder / CONFIG).is_file() and (folder / "bundle" / CONFIG).is_file():
         folder = folder / "bundle"
-    path = folder / CONFIG
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-        if config["format"] != FORMAT:
-            raise BundleError(
-                f"{path} has format {config['format']}, this version reads format {FORMAT}; upgrade caption_tx."
-            )
-        files = dict(config["files"])
-        text = from_dict(TextConfig, config["text"], "text.")
-        backbone = from_dict(BackboneConfig, config["backbone"], "backbone.")
-        settings, key = dict(config["captioner"]), dict(config["backbone_key"])
-        facts = dict(config.get("facts", {}))
-    except OSError as error:
-        reason = f"{CONFIG} cannot be read ({error.strerror})"
-        if (folder / "config.toml").is_file():
-            reason = "it is a training run that has not finished an epoch"
-        raise BundleError(f"No bundle in {folder}: {reason}.") from error
-    except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
-        raise BundleError(f"{path} is damaged: {type(error).__name__}: {error}.") from error
-    for name in {VOCABULARY, WEIGHTS} | set(files):
-        if not (folder / name).is_file():
-            raise BundleError(f"The bundle {folder} is incomplete: {name} is missing.")
-        if _digest(folder / name) != files.get(name):
-            raise BundleError(f"{folder / name} is damaged or was modified: its checksum differs from {CONFIG}.")
+    config = read_config(folder)
+    check_files(folder, config)
+    text = config.text
     tokenizer = Tokenizer.load(folder / VOCABULARY, text.language)
     if text.user_dictionary is not None:
         text = replace(text, user_dictionary=str(folder / text.user_dictionary))
+        try:
+            read_user_dictionary(text.user_dictionary)
+        except (ConfigError, ValueError) as error:
+            raise BundleError(f"{folder / DICTIONARY} is not a user dictionary: {one_line(str(error))}") from error
+    captioner = Captioner(config.settings, dtype="float32")
     try:
-        captioner = Captioner(CaptionerSettings(**settings))
         captioner.load_weights(folder / WEIGHTS)
-    except (ValueError, TypeError, OSError) as error:
-        raise BundleError(f"The weights in {folder} do not fit its {CONFIG}: {error}") from error
-    if captioner.vocabulary_size != tokenizer.vocabulary_size:
-        raise BundleError(
-            f"{folder / VOCABULARY} has {tokenizer.vocabulary_size} tokens, the model {captioner.vocabulary_size}."
-        )
-    return Bundle(captioner, tokenizer, text, backbone, key, facts)
+    except Exception as error:
+        raise BundleError(f"The weights in {folder / WEIGHTS} cannot be loaded: {one_line(str(error))}") from error
+    return Bundle(captioner, tokenizer, text, config.backbone, config.backbone_key, config.facts)

@@ -138,7 +138,8 @@ def make_ours() -> tuple[dict[tuple[int, int], Callable], Callable, Callable, di
     from caption_tx.data.text.tokenizer import Tokenizer
     from caption_tx.data.text.vocabulary import END, SPECIAL_TOKENS, START
     from caption_tx.inference.search.decode import decode
-    from caption_tx.model.captioner import Captioner, CaptionerSettings
+    from caption_tx.model.captioner import Captioner
+    from caption_tx.model.settings import CaptionerSettings
 
     keras.utils.set_random_seed(0)
     captioner = Captioner(CaptionerSettings(WORDS, (7, 7, CHANNELS), DIM, WIDE, LAYERS, HEADS, TOKENS))

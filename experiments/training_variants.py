@@ -29,7 +29,8 @@ from caption_tx.data.preparation import TrainingData, segment_corpus, tokenize_c
 from caption_tx.data.text.segmentation import Segmenter
 from caption_tx.model import captioner as captioner_module
 from caption_tx.model import layers
-from caption_tx.model.captioner import Captioner, CaptionerSettings
+from caption_tx.model.captioner import Captioner
+from caption_tx.model.settings import CaptionerSettings
 from caption_tx.training.objective import MaskedLoss, TokenAccuracy, TokenLoss, token_losses
 from caption_tx.training.optimizer import FusedAdam
 from caption_tx.training.training_model import TrainingModel, resolve_precision

@@ -149,7 +149,8 @@ def make_captioner(sizes):
     def make(seed: int = 0, **changes):
         import keras
 
-        from caption_tx.model.captioner import Captioner, CaptionerSettings
+        from caption_tx.model.captioner import Captioner
+        from caption_tx.model.settings import CaptionerSettings
 
         keras.utils.set_random_seed(seed)
         captioner = Captioner(CaptionerSettings(**(sizes | changes)))
@@ -221,14 +222,17 @@ def write_pictures():
 
 @pytest.fixture(scope="module")
 def bundle(make_captioner, tokenizer, backbone, backbone_config, tmp_path_factory):
-    """The folder of a tiny bundle with random weights."""
+    """The folder of a tiny bundle with random weights, and the environment variable for its backbone's weights."""
     from caption_tx.bundle import Bundle, save_bundle
     from caption_tx.config import TextConfig
+    from caption_tx.data.features.backbone import WEIGHTS_ENV_VAR
 
     folder = tmp_path_factory.mktemp("tiny") / "bundle"
     model = make_captioner(seed=3, feature_shape=backbone.feature_shape)
-    save_bundle(Bundle(model, tokenizer, TextConfig(language="en"), backbone_config, backbone.key), folder)
-    return str(folder)
+    save_bundle(Bundle(model, tokenizer, TextConfig(language="en"), backbone.config, backbone.key), folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(WEIGHTS_ENV_VAR, backbone_config.weights)
+        yield str(folder)
 
 
 @pytest.fixture(scope="module")

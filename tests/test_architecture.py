@@ -16,9 +16,10 @@ MODULES = {
 TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
 
 ORDER = [
-    {"errors", "files", "assets", "threads", "figure_files"},
+    {"errors", "files", "assets", "threads", "figure_files", "escaping"},
     {"config"},
     {"data", "model"},
+    {"bundle_files"},
     {"bundle"},
     {"inference"},
     {"evaluation"},
@@ -29,7 +30,7 @@ ORDER = [
 ]
 """Packages and modules, lowest first. Each may import what is on lower levels and itself, and nothing beside it."""
 
-BESIDE_EACH_OTHER = {"errors", "files", "assets", "threads", "figure_files"}
+BESIDE_EACH_OTHER = {"errors", "files", "assets", "threads", "figure_files", "escaping"}
 """The exception: small modules on the lowest level may import each other."""
 
 INSIDE = {
@@ -152,7 +153,8 @@ def test_model_imports_only_keras_numpy_and_einops(name):
             modules = [node.module or ""]
         for module in modules:
             assert module.split(".")[0] in allowed, f"{name} imports {module}"
-            assert not module.startswith("caption_tx") or module.startswith("caption_tx.model"), module
+            own = ("caption_tx.model", "caption_tx.config", "caption_tx.errors")
+            assert not module.startswith("caption_tx") or module.startswith(own), module
 
 
 @pytest.mark.parametrize("name", MODULES)

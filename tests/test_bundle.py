@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from caption_tx import assets
-from caption_tx.bundle import CONFIG, DICTIONARY, VOCABULARY, WEIGHTS, Bundle, load_bundle, save_bundle
+from caption_tx.bundle import Bundle, load_bundle, save_bundle
+from caption_tx.bundle_files import CONFIG, DICTIONARY, VOCABULARY, WEIGHTS
 from caption_tx.config import TextConfig
 from caption_tx.data.features.backbone import WEIGHTS_ENV_VAR
 from caption_tx.data.text.tokenizer import Tokenizer
@@ -210,7 +211,7 @@ def test_the_folder_of_a_run_stands_for_its_bundle(folder, tmp_path):
 
 
 def test_the_backbone_of_the_training_is_loaded(bundle, folder, backbone):
-    assert load_bundle(folder).load_backbone().key == backbone.key
+    assert load_bundle(folder).load_backbone(backbone.config.weights).key == backbone.key
 
 
 def test_the_backbone_is_found_if_its_path_is_of_another_machine(bundle, folder, backbone_config, monkeypatch):

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from caption_tx.cli.parser import make_parser
 from caption_tx.errors import CaptionTxError
+from caption_tx.escaping import one_line
 
 
 def _use_utf8() -> None:
@@ -27,14 +28,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         arguments.run(arguments)
     except CaptionTxError as error:
-        print(f"caption-tx: {error}", file=sys.stderr)
+        print(f"caption-tx: {one_line(str(error))}", file=sys.stderr)
         return 1
     except BrokenPipeError:
         # The reader closed the pipe. Python would fail again when it flushes standard output at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        print(f"caption-tx: {error}", file=sys.stderr)
+        print(f"caption-tx: {one_line(str(error))}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("caption-tx: interrupted.", file=sys.stderr)

@@ -16,6 +16,7 @@ from caption_tx.cli.settings import decoding_options
 from caption_tx.cli.startup import start_tensorflow
 from caption_tx.config import DecodingOptions
 from caption_tx.errors import CaptionTxError, ConfigError, ImageError
+from caption_tx.escaping import one_line, printable
 
 if TYPE_CHECKING:
     from caption_tx.data.images.discovery import NamedImage
@@ -79,7 +80,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _print_captions(results: Iterator[tuple[str, list[Caption] | ImageError]], as_json: bool) -> None:
     """Print one line per caption, or a JSON list of rows that grows image by image."""
-    from caption_tx.inference.predictions import make_rows, one_line
+    from caption_tx.inference.predictions import make_rows
 
     images = failed = 0
     for name, result in results:
@@ -136,11 +137,11 @@ def _write_captions(
         warn(f"{arguments.out} was saved by another program; it is in the format of caption-tx again, with all rows.")
     if arguments.json:
         document = {name: getattr(counts, name) for name in ("captioned", "skipped", "failed", "converted")}
-        print(json.dumps({"out": str(arguments.out)} | document, ensure_ascii=False))
+        print(json.dumps({"out": printable(str(arguments.out))} | document, ensure_ascii=False))
     else:
         echo(
             f"{counts.captioned:,} images captioned, {counts.skipped:,} skipped (already in the file), "
-            f"{counts.failed:,} could not be read (see their rows): {arguments.out}"
+            f"{counts.failed:,} could not be read (see their rows): {one_line(str(arguments.out))}"
         )
     if counts.failed and not counts.captioned and not counts.existing:
         raise CaptionTxError("None of the images could be read.")

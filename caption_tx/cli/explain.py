@@ -11,6 +11,7 @@ from caption_tx.cli.options import add_bundle, add_command, add_settings
 from caption_tx.cli.output import echo, warn
 from caption_tx.cli.settings import explanation_options
 from caption_tx.cli.startup import start_tensorflow
+from caption_tx.escaping import one_line, printable
 
 if TYPE_CHECKING:
     from caption_tx.inference.attention.maps import AttentionMaps
@@ -54,7 +55,6 @@ def run(arguments: argparse.Namespace) -> None:
     from caption_tx.data.images.discovery import find_images
     from caption_tx.inference.drawing.overlay import format_probability
     from caption_tx.inference.explanation_files import check_output, explain_images, word_table
-    from caption_tx.inference.predictions import printable
 
     check_output(options)
     images = find_images(arguments.images, lambda text: warn(f"skipped: {text}"))
@@ -68,17 +68,19 @@ def run(arguments: argparse.Namespace) -> None:
         if arguments.json:
             tables.append(word_table(name, maps))
             return
-        echo(f"{printable(name)}\t{maps.caption}")
+        echo(f"{one_line(name)}\t{one_line(maps.caption)}")
         for title, value in zip(maps.titles, maps.shown_log_probabilities.tolist(), strict=True):
             echo(f"  {title}\t{format_probability(value)}")
 
     report = explain_images(captioner, images, options, None if options.health else show, warn)
     if arguments.json:
         document: dict[str, Any] = {"images": tables} if report.health is None else {"health": report.health.to_dict()}
-        document |= {"errors": report.problems} | ({} if arguments.out is None else {"out": str(arguments.out)})
+        document |= {"errors": report.problems} | (
+            {} if arguments.out is None else {"out": printable(str(arguments.out))}
+        )
         print(json.dumps(document, ensure_ascii=False, indent=1))
         return
     if report.health is not None:
         echo(report.health.table())
     if arguments.out is not None:
-        echo(str(arguments.out))
+        echo(one_line(str(arguments.out)))

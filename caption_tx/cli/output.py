@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import sys
 
+from caption_tx.escaping import one_line
+
 
 def echo(text: str) -> None:
-    """Prints a line and flushes, so that a log shows progress."""
-    print(text, flush=True)
+    """Prints text and flushes, so that a log shows progress. Control characters but tabs and line ends are escaped."""
+    lines = ("\t".join(map(one_line, line.split("\t"))) for line in text.split("\n"))
+    print("\n".join(lines), flush=True)
 
 
 def warn(text: str) -> None:
     """Prints one line on standard error."""
-    from caption_tx.inference.predictions import one_line
-
     print(f"caption-tx: {one_line(text)}", file=sys.stderr, flush=True)

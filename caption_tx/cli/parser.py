@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import argparse
+from typing import NoReturn
 
 from caption_tx import __version__
 from caption_tx.cli import caption, corpus, demo, evaluate, explain, features, train, tune
+from caption_tx.escaping import one_line
 
 COMMANDS = (demo, corpus, features, train, tune, caption, evaluate, explain)
 """Modules of the commands, in the order of `--help`."""
 
 
+class _Parser(argparse.ArgumentParser):
+    """Reports wrong usage in one line; `argparse` would print control characters of arguments as they are."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {one_line(message)} (see `{self.prog} --help`)\n")
+
+
 def make_parser() -> argparse.ArgumentParser:
     """The parser of the command line. `run` of the parsed arguments is the function of the command."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="caption-tx",
         description="Train an image captioner on your own captions, and see where it looked for every word.",
         epilog="`caption-tx COMMAND --help` describes the options of a command.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from caption_tx.config.fields import ABOVE_ZERO, Bounds, check, setting, validate
+from caption_tx.config.fields import Bounds, check, setting, validate
 
 STORAGES = ("uint8", "float16", "float32")
 """Number formats of stored features. 8 bits are for activations in [0, 6] only."""
@@ -15,7 +15,7 @@ class BackboneConfig:
     """The frozen image encoder: a network of `keras.applications`, cut at `feature_layer`."""
 
     name: str = setting("MobileNet", "network of keras.applications, e.g. ResNet50", flag="--backbone", metavar="NAME")
-    alpha: float = setting(1.0, "width multiplier of a MobileNet", flag="--alpha", bounds=ABOVE_ZERO)
+    alpha: float = setting(1.0, "width multiplier of a MobileNet", flag="--alpha", bounds=Bounds(above=0, maximum=4))
     feature_layer: str | None = setting(
         None,
         "layer whose output is the features: any with a grid or a vector for each image",
@@ -24,7 +24,11 @@ class BackboneConfig:
         unset="the last feature map; conv_pw_12_relu for MobileNet",
     )
     image_size: int | None = setting(
-        None, "input size in pixels", flag="--image-size", bounds=Bounds(minimum=32), unset="the network's own"
+        None,
+        "input size in pixels",
+        flag="--image-size",
+        bounds=Bounds(minimum=32, maximum=4096),
+        unset="the network's own",
     )
     weights: str = setting(
         "imagenet",

@@ -44,7 +44,7 @@ class Bounds:
     def __str__(self) -> str:
         """For messages: "at least 0 and below 1"."""
         parts = [
-            f"{words} {bound:g}" if bound < 2**31 else f"{words} 2**31"
+            f"{words} {bound:.10g}" if bound < 2**31 else f"{words} 2**31"
             for words, bound in (("at least", self.minimum), ("above", self.above), ("at most", self.maximum))
             if bound is not None
         ]
@@ -172,6 +172,7 @@ def validate(config: Any, prefix: str = "", suffix: str = "") -> None:
 
 def _checked(value: Any, item: Setting, name: str) -> Any:
     if item.type is float and isinstance(value, int) and not isinstance(value, bool):
+        check(abs(value) < 2**1023, name, value, "a number")  # beyond the range of a float
         value = float(value)
     fits = isinstance(value, item.type) and (item.type is bool or not isinstance(value, bool))
     check(fits, name, value, f"of type {item.type.__name__}")

@@ -14,11 +14,13 @@ NORM_ORDERS = ("pre", "post")
 class ModelConfig:
     """Size and regularization of the decoder."""
 
-    hidden_dim: int = setting(256, "width of the decoder", bounds=POSITIVE)
-    intermediate_dim: int = setting(1024, "width of the feed-forward layers", bounds=POSITIVE)
-    num_layers: int = setting(3, "number of decoder blocks", flag="--layers", bounds=POSITIVE)
+    hidden_dim: int = setting(256, "width of the decoder", bounds=Bounds(minimum=1, maximum=16_384))
+    intermediate_dim: int = setting(1024, "width of the feed-forward layers", bounds=Bounds(minimum=1, maximum=65_536))
+    num_layers: int = setting(3, "number of decoder blocks", flag="--layers", bounds=Bounds(minimum=1, maximum=100))
     num_heads: int = setting(4, "number of attention heads; divides hidden_dim", bounds=POSITIVE)
-    max_length: int = setting(40, "maximum caption length in tokens, end token included", bounds=Bounds(minimum=2))
+    max_length: int = setting(
+        40, "maximum caption length in tokens, end token included", bounds=Bounds(minimum=2, maximum=4096)
+    )
     dropout: float = setting(0.3, "dropout rate of embeddings and residual branches", bounds=RATE)
     attention_dropout: float = setting(0.1, "dropout rate of attention scores", bounds=RATE)
     feature_dropout: float = setting(0.3, "dropout rate of image features", bounds=RATE)

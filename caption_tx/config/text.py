@@ -13,6 +13,10 @@ SCRIPTS = ("simplified", "traditional")
 """Forms of Chinese characters that captions can be converted to."""
 
 
+VOCABULARY_SIZE = Bounds(minimum=5, maximum=1_000_000)
+"""Special tokens included."""
+
+
 @dataclass(frozen=True)
 class TextConfig:
     """Normalization and segmentation of captions, and the vocabulary."""
@@ -27,7 +31,7 @@ class TextConfig:
     )
     drop_one_letter_words: bool = setting(False, "remove words of a single letter from English captions")
     drop_words_with_digits: bool = setting(False, "remove words that contain digits")
-    max_vocabulary_size: int = setting(20_000, "maximum number of tokens in the vocabulary", bounds=Bounds(minimum=5))
+    max_vocabulary_size: int = setting(20_000, "maximum number of tokens in the vocabulary", bounds=VOCABULARY_SIZE)
     min_frequency: int = setting(
         4, "words seen fewer than N times are out of vocabulary", flag="--min-frequency", metavar="N", bounds=POSITIVE
     )

@@ -13,13 +13,13 @@ import numpy as np
 
 from caption_tx.config import ExplanationOptions
 from caption_tx.errors import CaptionTxError, ConfigError
+from caption_tx.escaping import printable
 from caption_tx.figure_files import FIGURE_SUFFIXES, save_figure
 from caption_tx.inference.attention.health import MapHealth, measure_health
 from caption_tx.inference.attention.map_files import write_output
 from caption_tx.inference.attention.maps import AttentionMaps
 from caption_tx.inference.attention.pooling import MapSelection
 from caption_tx.inference.drawing.style import HeatmapStyle
-from caption_tx.inference.predictions import printable
 
 if TYPE_CHECKING:
     from caption_tx.data.images.discovery import NamedImage
@@ -215,7 +215,7 @@ def _explanations(
                 raise result
             maps = _arrange_words(result, options, merged)
         except CaptionTxError as error:
-            problems.append(str(error))
+            problems.append(printable(str(error)))
             warn(f"skipped: {error}")
             continue
         yield name, maps

@@ -16,6 +16,7 @@ from caption_tx.data.images.discovery import NamedImage
 from caption_tx.data.images.sources import open_images
 from caption_tx.data.text.segmentation import Segmenter
 from caption_tx.errors import CaptionTxError
+from caption_tx.escaping import printable
 from caption_tx.inference.attention.maps import AttentionMaps
 from caption_tx.inference.attention.teacher_forcing import teacher_forced_pass
 from caption_tx.inference.attention.words import END_TOKEN, hyphenated_words
@@ -133,7 +134,7 @@ def explain_targets(
             scores=passed.attention_scores,
             words=target.words,
             log_probabilities=passed.log_probabilities,
-            image=os.path.basename(images[row].name),
+            image=printable(os.path.basename(images[row].name)),
             caption=target.text,
             picture=images[row].photo,
             self_scores=passed.self_attention_scores,

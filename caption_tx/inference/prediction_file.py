@@ -19,13 +19,13 @@ from filelock import FileLock, Timeout
 
 from caption_tx import __version__
 from caption_tx.errors import CaptionTxError, ConfigError, ImageError
+from caption_tx.escaping import printable
 from caption_tx.files import atomic_write, write_atomically
 from caption_tx.inference.predictions import (
     RowFormat,
     is_resaved_csv,
     make_rows,
     prediction_suffix,
-    printable,
     read_predictions,
     read_resaved_csv,
     write_parquet,

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
 from caption_tx.data.text.text_files import HEAD_BYTES, guess_encoding
 from caption_tx.errors import CaptionTxError, ConfigError, ImageError
+from caption_tx.escaping import printable
 
 if TYPE_CHECKING:
     from caption_tx.inference.search.decode import Caption
@@ -51,19 +52,6 @@ def prediction_suffix(path: str | Path) -> str:
     if suffix not in SUFFIXES:
         raise ConfigError(f"The name of a caption file must end in {', '.join(SUFFIXES)}, got '{path}'.")
     return suffix
-
-
-def printable(name: str) -> str:
-    """A file name in valid UTF-8, which all formats require; other bytes are escaped."""
-    return name.encode("utf-8", "backslashreplace").decode()
-
-
-_ESCAPES = {code: ascii(chr(code))[1:-1] for code in (*range(32), *range(127, 160), 0x2028, 0x2029)}
-
-
-def one_line(text: str) -> str:
-    """Text for one line of a terminal: line breaks, tabs and other control characters are escaped."""
-    return text.translate(_ESCAPES)
 
 
 def confidence(caption: Caption) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import keras
@@ -12,50 +12,8 @@ from keras import ops
 from caption_tx.model.embedding import TokenAndPositionEmbedding
 from caption_tx.model.fused_layers import Dropout, LayerNormalization
 from caption_tx.model.layers import DecoderBlock, ImageMemory
+from caption_tx.model.settings import CaptionerSettings
 from caption_tx.model.token_output import TokenOutput
-
-
-@dataclass(frozen=True)
-class CaptionerSettings:
-    """Everything that defines a captioner besides its weights; a bundle's config.json stores these fields.
-
-    Attributes:
-        vocabulary_size: V.
-        feature_shape: (h, w, C) of the backbone's features.
-        hidden_dim, num_layers, num_heads: D, L, N.
-        intermediate_dim: width of the feed-forward layers.
-        max_length: the most tokens in a caption, including the start token.
-        dropout: rate on every residual branch and before the output.
-        attention_dropout: rate on the attention scores.
-        feature_dropout: rate on the features.
-        norm_order: "pre" or "post" (see `DecoderBlock`).
-        tie_embeddings: the output layer uses the token embeddings.
-        embedding_dim: width of pretrained word vectors, or None to learn token embeddings from scratch.
-        freeze_embeddings: do not train the word vectors.
-
-    Raises:
-        ValueError: num_heads does not divide hidden_dim.
-    """
-
-    vocabulary_size: int
-    feature_shape: tuple[int, int, int]
-    hidden_dim: int
-    intermediate_dim: int
-    num_layers: int
-    num_heads: int
-    max_length: int
-    dropout: float = 0.0
-    attention_dropout: float = 0.0
-    feature_dropout: float = 0.0
-    norm_order: str = "post"
-    tie_embeddings: bool = True
-    embedding_dim: int | None = None
-    freeze_embeddings: bool = False
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "feature_shape", tuple(self.feature_shape))  # a list in JSON
-        if self.hidden_dim % self.num_heads:
-            raise ValueError(f"hidden_dim must be a multiple of num_heads, got {self.hidden_dim} and {self.num_heads}.")
 
 
 def segment_mask(segment_ids: Any) -> Any:

@@ -326,4 +326,6 @@ def _finish(run: RunContext, checkpoint: RunCheckpoint, save: Callable[[dict[str
     run.distribution.barrier()
     value = f"{history.monitor} {best[history.monitor]:.4f}"
     run.log(f"Best epoch {history.best_epoch + 1}: {value}. The bundle is in {bundle}.")
+    if (weights := run.config.backbone.weights) not in ("imagenet", "scenes"):
+        run.log(f"The bundle does not contain the backbone; use it with --backbone-weights {weights}.")
     return load_bundle(bundle)

@@ -12,7 +12,8 @@ import tensorflow as tf
 from caption_tx.config import ModelConfig
 from caption_tx.data.features.backbone import Backbone, dequantize, quantize
 from caption_tx.data.text.word_vectors import WordVectors
-from caption_tx.model.captioner import Captioner, CaptionerSettings
+from caption_tx.model.captioner import Captioner
+from caption_tx.model.settings import CaptionerSettings
 from caption_tx.threads import has_fast_bfloat16
 
 

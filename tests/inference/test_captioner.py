@@ -20,7 +20,9 @@ from caption_tx.inference.captioner import ImageCaptioner
 @pytest.fixture(scope="module")
 def captioner(make_captioner, tokenizer, backbone, backbone_config):
     model = make_captioner(seed=3, feature_shape=backbone.feature_shape)
-    return ImageCaptioner(Bundle(model, tokenizer, TextConfig(language="en"), backbone_config, backbone.key))
+    return ImageCaptioner(
+        Bundle(model, tokenizer, TextConfig(language="en"), backbone_config, backbone.key), backbone_config.weights
+    )
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +74,9 @@ def published(shared, make_captioner, tokenizer):
     config = BackboneConfig(weights=str(weights))
     backbone = Backbone(config)
     model = make_captioner(feature_shape=backbone.feature_shape)
-    captioner = ImageCaptioner(Bundle(model, tokenizer, TextConfig(language="en"), backbone.config, backbone.key))
+    captioner = ImageCaptioner(
+        Bundle(model, tokenizer, TextConfig(language="en"), backbone.config, backbone.key), backbone.config.weights
+    )
     paths = sorted((shared / "data" / "flickr8k" / "images").rglob("*.jpg"))[:16]
     return captioner, np.stack([read_image(str(path), backbone.config.image_size)[1] for path in paths])
 

@@ -13,7 +13,9 @@ from caption_tx.inference.captioner import ImageCaptioner
 @pytest.fixture(scope="module")
 def captioner(make_captioner, tokenizer, backbone, backbone_config):
     model = make_captioner(seed=3, feature_shape=backbone.feature_shape)
-    return ImageCaptioner(Bundle(model, tokenizer, TextConfig(language="en"), backbone_config, backbone.key))
+    return ImageCaptioner(
+        Bundle(model, tokenizer, TextConfig(language="en"), backbone_config, backbone.key), backbone_config.weights
+    )
 
 
 @pytest.fixture(scope="module")

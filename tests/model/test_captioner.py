@@ -4,7 +4,9 @@ import keras
 import numpy as np
 import pytest
 
-from caption_tx.model.captioner import Captioner, CaptionerSettings, segment_mask
+from caption_tx.errors import ConfigError
+from caption_tx.model.captioner import Captioner, segment_mask
+from caption_tx.model.settings import CaptionerSettings
 from caption_tx.model.token_output import log_prior
 from caption_tx.training.objective import MaskedLoss, token_losses
 
@@ -200,8 +202,8 @@ def test_features_of_another_grid_are_rejected(captioner, inputs, grid):
 
 
 def test_num_heads_must_divide_hidden_dim(sizes):
-    with pytest.raises(ValueError, match="multiple of num_heads"):
-        Captioner(CaptionerSettings(**(sizes | {"num_heads": 3})))
+    with pytest.raises(ConfigError, match="multiple of num_heads"):
+        CaptionerSettings(**(sizes | {"num_heads": 3}))
 
 
 @BOTH_TIES

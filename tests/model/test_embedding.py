@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 
 from caption_tx.bundle import Bundle, load_bundle, save_bundle
-from caption_tx.config import BackboneConfig, DecodingOptions, TextConfig
+from caption_tx.config import DecodingOptions, TextConfig
 from caption_tx.inference.search.decode import decode
-from caption_tx.model.captioner import Captioner, CaptionerSettings
+from caption_tx.model.captioner import Captioner
 from caption_tx.model.embedding import TokenAndPositionEmbedding
+from caption_tx.model.settings import CaptionerSettings
 from caption_tx.training.objective import MaskedLoss
 from caption_tx.training.training_model import TrainingModel
 
@@ -102,9 +103,11 @@ def test_half_precision(make, inputs, width):
     np.testing.assert_allclose(step[:, 0], logits[:, 0], atol=0.02)
 
 
-def test_bundle_restores_vectors(make, tokenizer, features, tmp_path):
+def test_bundle_restores_vectors(make, tokenizer, features, backbone, tmp_path):
     captioner = make(19, freeze_embeddings=True)
-    bundle = Bundle(captioner, tokenizer, TextConfig("en"), BackboneConfig(), {})
+    bundle = Bundle(
+        captioner, tokenizer, TextConfig("en"), backbone.config, backbone.key | {"feature_shape": [3, 5, 7]}
+    )
     save_bundle(bundle, tmp_path / "bundle")
     again = load_bundle(tmp_path / "bundle").captioner
     np.testing.assert_array_equal(again.embedding.tokens, captioner.embedding.tokens)

@@ -111,11 +111,11 @@ def test_the_log_reports_parameters_vocabulary_and_the_best_epoch(complete, log)
         assert part in text
 
 
-def test_the_bundle_is_of_the_best_epoch_and_names_colors(complete, corpus):
+def test_the_bundle_is_of_the_best_epoch_and_names_colors(complete, corpus, backbone):
     workdir, bundle = complete
     assert bundle.facts["val_token_loss"] == pytest.approx(history(workdir)["val_token_loss"].min())
     images = np.stack([read_image(str(corpus / f"{index}.png"), 32)[1] for index in range(32, 40)])
-    features = np.asarray(dequantize(bundle.load_backbone().encode(images)))
+    features = np.asarray(dequantize(bundle.load_backbone(backbone.config.weights).encode(images)))
     texts = [caption.text for [caption] in decode(bundle.captioner, features, bundle.tokenizer)]
     correct = [list(COLORS)[index % 4] in text for index, text in enumerate(texts)]
     assert sum(correct) >= 6, texts

@@ -14,14 +14,10 @@ import pandas as pd
 from caption_tx.data.checks.findings import MAX_ASPECT_RATIO, MIN_SIDE, Findings
 from caption_tx.data.images.image_source import ImageSource
 from caption_tx.errors import ImageError, MissingImageError
+from caption_tx.escaping import printable
 
 Progress = Callable[[Iterable, int, str], Iterable]
 """Wraps (iterable, length, name of the items) in a progress bar, for example `tqdm`."""
-
-
-def printable(text: str) -> str:
-    """Returns a text with undecodable bytes of file names escaped, so that it can be written to any stream."""
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def check_images(

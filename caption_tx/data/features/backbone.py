@@ -7,7 +7,7 @@ import hashlib
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from importlib.resources import as_file
 from typing import Any
@@ -52,6 +52,19 @@ def dequantize(features: Any) -> Any:
     return activations * RELU6_SCALE if keras.backend.standardize_dtype(features.dtype) == "uint8" else activations
 
 
+@contextlib.contextmanager
+def _default_keras_config() -> Iterator[None]:
+    """The networks of Keras have no argument for these globals, which the user's process may have changed."""
+    policy, data_format = keras.config.dtype_policy(), keras.config.image_data_format()
+    keras.config.set_dtype_policy("float32")
+    keras.config.set_image_data_format("channels_last")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(policy)
+        keras.config.set_image_data_format(data_format)
+
+
 class Backbone:
     """A frozen network of `keras.applications` up to `config.feature_layer`. It scales its own input.
 
@@ -76,6 +89,10 @@ class Backbone:
     """
 
     def __init__(self, config: BackboneConfig, weights: str | None = None) -> None:
+        with _default_keras_config():
+            self._build(config, weights)
+
+    def _build(self, config: BackboneConfig, weights: str | None) -> None:
         cut = cut_network(config)
         self.config = config = cut.config
         _load_weights(cut, weights or config.weights)

@@ -15,12 +15,18 @@ OPEN_BOX = "\u2423"
 """Stands for a space inside a word where words are separated by spaces; it is in no word."""
 
 
+MAX_WORD_LENGTH = 1000
+"""Characters. Longer words, such as a file's content in place of a caption, are out of vocabulary."""
+
+
 def is_valid_word(word: str) -> bool:
     """Returns whether a word can be stored on one line and looked up.
 
     Words of a user dictionary may contain single spaces; all other white space is invalid.
     """
-    is_text = word.isprintable() and OPEN_BOX not in word and word == " ".join(word.split())
+    is_text = (
+        len(word) <= MAX_WORD_LENGTH and word.isprintable() and OPEN_BOX not in word and word == " ".join(word.split())
+    )
     return is_text and word not in ("", *SPECIAL_TOKENS)
 
 
@@ -28,7 +34,8 @@ def build_vocabulary(word_lists: Iterable[Sequence[str]], max_size: int, min_fre
     """Returns the special tokens followed by the most frequent words; the index of a token is its id.
 
     Words are sorted by descending count, then alphabetically, so the result is deterministic. Words with
-    unprintable characters and words spelled like a special token are excluded.
+    unprintable characters, words of more than `MAX_WORD_LENGTH` characters and words spelled like a special token are
+    excluded.
 
     Args:
         word_lists: the words of each caption.
@@ -50,13 +57,16 @@ def find_vocabulary_error(vocabulary: Sequence[str]) -> tuple[int, str] | None:
     """Returns the first invalid line (counted from 1) and what is wrong with it, or None."""
     for index, special in enumerate(SPECIAL_TOKENS):
         if index >= len(vocabulary) or vocabulary[index] != special:
-            actual = repr(vocabulary[index]) if index < len(vocabulary) else "the end of the file"
+            actual = repr(vocabulary[index][:40]) if index < len(vocabulary) else "the end of the file"
             return index + 1, f"expected the special token {special}, found {actual}"
     line_of: dict[str, int] = {}
     for line, word in enumerate(vocabulary, 1):
         if word in line_of:
-            return line, f"{word!r} is already on line {line_of[word]}"
+            return line, f"{word[:40]!r} is already on line {line_of[word]}"
         line_of[word] = line
         if line > len(SPECIAL_TOKENS) and not is_valid_word(word):
-            return line, f"{word!r} is not a valid word (it is empty or has extra spaces or unprintable characters)"
+            return line, (
+                f"{word[:40]!r} is not a valid word (it is empty, has extra spaces or unprintable characters, or has "
+                f"more than {MAX_WORD_LENGTH} characters)"
+            )
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -121,11 +122,17 @@ def _load_run(
     table = read_table(config.corpus)
     for note in format_notes(table):
         log(note)
-    backbone = bundle.load_backbone(backbone_weights)
+    backbone = bundle.load_backbone(backbone_weights or _weights_file(config))
     cache = encode_splits(config, cache_folder, backbone, table, TRAINING_SPLITS, log)
     unreadable = {name: cache.failed[name] for name in table["image"].unique() if name in cache.failed}
     segmented = segment_corpus(table, Segmenter(bundle.text), unreadable, config.corpus.leave_out)
     return _FinishedRun(config, bundle, cache, segmented)
+
+
+def _weights_file(config: Config) -> str | None:
+    """The weights file that the user's settings name, if it exists on this machine. A bundle cannot name one."""
+    weights = config.backbone.weights
+    return weights if os.path.isfile(weights) else None
 
 
 def _run_epochs(
