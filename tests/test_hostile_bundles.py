@@ -296,7 +296,7 @@ FILES: dict[str, Edit] = {
     "weights: cycle": change_weights(make_cycle),
     "weights: named type": link(lambda folder: np.dtype("<f4")),
     "weights: damaged superblock": flip_byte(0.0001),
-    "dictionary: malformed": add_dictionary("词 -5 x y z\n".encode()),
+    "dictionary: frequency of 0": add_dictionary("词 0\n".encode()),
     "dictionary: frequency of 5000 digits": add_dictionary("词 ".encode() + b"9" * 5000),
     "dictionary: not UTF-8": add_dictionary(b"\xff\xfe\xff"),
     "files: no config": lambda folder: (folder / CONFIG).unlink(),
