@@ -232,7 +232,8 @@ def _find_fallbacks(characters: list[str]) -> tuple[list[str], list[str]]:
     default = font_manager.findfont(FontProperties())
     regular = (entry.fname for entry in font_manager.fontManager.ttflist if _distance_from_regular(entry.weight) == 0)
     found = []
-    for path in dict.fromkeys((default, *_cjk_fonts(), *sorted(regular))):
+    # matplotlib caches its list of fonts, so a newly installed font is only found in the font folders.
+    for path in dict.fromkeys((default, *_cjk_fonts(), *sorted(regular), *sorted(font_manager.findSystemFonts()))):
         if not characters:
             break
         # matplotlib cannot draw color bitmaps, and its LastResort fonts have boxes for all characters.

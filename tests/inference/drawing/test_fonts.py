@@ -1,5 +1,7 @@
 """Fonts: which one is found, and what is reported when a glyph is missing."""
 
+import shutil
+
 import pytest
 from matplotlib import font_manager
 
@@ -44,8 +46,20 @@ def test_fallback_fonts_draw_what_the_chinese_font_lacks():
 )
 def test_a_character_that_no_font_has_is_a_box_with_a_warning(text, drawn, advice, monkeypatch):
     monkeypatch.setattr(font_manager.fontManager, "ttflist", [])  # fonts of this machine
+    monkeypatch.setattr(font_manager, "findSystemFonts", lambda: [])
     with pytest.warns(UserWarning, match=advice):
         assert fonts.choose_font(None, text).drawable(text) == drawn
+
+
+def test_a_font_that_was_installed_after_matplotlib_listed_the_fonts_is_found(monkeypatch, tmp_path):
+    shutil.copy(DEFAULT_FONT, tmp_path / "New.ttf")
+    monkeypatch.setattr(font_manager.fontManager, "ttflist", [])
+    monkeypatch.setattr(font_manager, "findSystemFonts", lambda: [str(tmp_path / "New.ttf")])
+    monkeypatch.setattr(font_manager, "findfont", lambda properties: fonts.find_cjk_font())
+    chosen = fonts.choose_font(None, "狗\U0001f600")
+    assert chosen.fallbacks == (str(tmp_path / "New.ttf"),)
+    chosen.properties(12)
+    assert [entry.fname for entry in font_manager.fontManager.ttflist][-1] == str(tmp_path / "New.ttf")
 
 
 def test_without_fallbacks_the_best_font_draws_boxes():
