@@ -77,7 +77,7 @@ def tune(
         raise ConfigError(f"{run} was trained without a feature cache, which tuning needs; train it with a cache.")
     _claim_workdir(tuning, config, run, workdir)
     keras.utils.set_random_seed(tuning.seed)
-    finished = _load_run(config, bundle, _cache_folder(config, run), log, backbone_weights)
+    finished = _load_run(config, bundle, config.training.cache or str(run / "features"), log, backbone_weights)
     captions = collect_captions(finished.segmented, bundle.tokenizer, bundle.captioner.max_length)
     captioner = _copy_captioner(bundle, config.training.precision)
     tuner = Tuner(captioner, bundle.tokenizer, captions, tuning)
@@ -93,13 +93,11 @@ def tune(
     done = checkpoint.restore(checkpoint.model) - 1
     if done > 0:
         log(f"Resuming after epoch {done} of the tuning in {workdir}.")
-    callbacks = [checkpoint, CsvLog(history, workdir / "log.csv"), CurvesPlot(history, workdir / "curves.png")]
-    callbacks.append(SaveBest(history, save))
-    with explain_damage(_cache_folder(config, run)):
-        _run_epochs(tuner, finished, metrics, callbacks, log)
+    logs = [CsvLog(history, workdir / "log.csv"), CurvesPlot(history, workdir / "curves.png")]
+    with explain_damage(finished.cache.folder):
+        _run_epochs(tuner, finished, metrics, [checkpoint, *logs, SaveBest(history, save)], log)
     checkpoint.load_best_weights()
-    best = history.epochs[history.best_epoch]
-    save(best)
+    save(best := history.epochs[history.best_epoch])
     log(f"Best epoch {history.best_epoch}: val_cider {best['val_cider']:.1f}. The bundle is in {workdir / 'bundle'}.")
     return load_bundle(workdir / "bundle")
 
@@ -110,10 +108,6 @@ def _copy_captioner(bundle: Bundle, precision: str) -> Captioner:
     captioner = Captioner(bundle.captioner.settings, dtype=precision.replace("mixed_float16", "float32"))
     captioner.set_weights(bundle.captioner.get_weights())
     return captioner
-
-
-def _cache_folder(config: Config, run: Path) -> str:
-    return config.training.cache or str(run / "features")
 
 
 def _load_run(
