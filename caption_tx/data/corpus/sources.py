@@ -16,12 +16,13 @@ from caption_tx.data.corpus.formats import GUIDE, READERS, detect_format, known_
 from caption_tx.data.corpus.image_names import join_prefix, resolve_image_names
 from caption_tx.data.corpus.readers import folder
 from caption_tx.data.corpus.rows import CaptionRows
-from caption_tx.data.text.text_files import TextFile, normalize_encoding
+from caption_tx.data.text.text_files import TextFile, normalize_encoding, read_head
 from caption_tx.errors import CorpusError
 
 # captions_val2014.json (COCO), caption_validation_annotations_20170910.json (AI Challenger)
 _RELEASE_NAME = re.compile(r"captions?_(train|val|validation|test)(?:20\d\d|\w*_annotations_\d{8})\.json")
 _OTHER_ANNOTATIONS = re.compile(r"(?:instances|person_keypoints|keypoints|stuff|panoptic|image_info)_.*\.json")
+_IMAGE_SUFFIX = re.compile(rb'\.(?:jpe?g|png|gif|bmp|webp|tiff?)"', re.IGNORECASE)
 _OTHER_FILES = {
     b"PK\x03\x04": "a zip archive or a document", b"\x1f\x8b": "a compressed file (decompress it first)",
     b"%PDF": "a PDF document", b"\xff\xd8\xff": "an image", b"\x89PNG": "an image",
@@ -111,9 +112,9 @@ def _find_in_folder(path: Path, format: str | None, encoding: str | None, option
         except CorpusError as error:  # several columns could be the caption: it is a caption file
             formats[file], ambiguous[file] = "csv", error
     matches = [file for file, name in formats.items() if name and format in (None, name)]
-    # Any JSON document and any pairs of columns could hold captions: files that surely do come first.
+    # Any JSON document could hold captions: files that surely do come first.
     foreign = [file.name for file in files if _OTHER_ANNOTATIONS.match(file.name)]
-    certain = [file for file in matches if formats[file] not in ("json", "pairs")]
+    certain = [file for file in matches if formats[file] != "json" or _IMAGE_SUFFIX.search(read_head(file))]
     matches = certain or (matches if not foreign else [])
     if not matches and format:
         matches = [file for file in formats if file.suffix.lower() in READERS[format].suffixes]

@@ -668,6 +668,10 @@ def test_folders_with_several_or_foreign_files(write, tmp_path):
     write("coco/instances_val2017.json", coco | {"annotations": [{"image_id": 1, "bbox": [], "segmentation": []}]})
     write("coco/package.json", {"name": "x", "version": "1"})
     assert rows(read_corpus(tmp_path / "coco")) == ONE[:1]
+    write("coco/more.json", {"a.jpg": [DOG]})
+    with pytest.raises(CorpusError, match=r"several caption files \(captions_val2017\.json, more\.json\)"):
+        read_corpus(tmp_path / "coco")
+    (tmp_path / "coco" / "more.json").unlink()
     write("coco/captions_train2017.json", coco)
     message = r"several caption files \(captions_train2017\.json, captions_val2017\.json\); pass the one"
     with pytest.raises(CorpusError, match=message):
