@@ -68,10 +68,8 @@ def tune(
         CorpusError, CacheError: as `train`.
         CaptionTxError: the weights are no longer finite, or the captions changed since the tuning began.
     """
-    run, workdir, tuning = Path(run), Path(workdir), tuning or TuningConfig()
+    run, workdir, tuning = _run_folder(Path(run)), Path(workdir), tuning or TuningConfig()
     require_scorers()
-    if (run / "config.json").is_file() and (run.parent / "config.toml").is_file():
-        run = run.parent  # the bundle of the run
     config, bundle = load_config(run / "config.toml"), load_bundle(run / "bundle")
     if not config.training.cached:
         raise ConfigError(f"{run} was trained without a feature cache, which tuning needs; train it with a cache.")
@@ -100,6 +98,12 @@ def tune(
     save(best := history.epochs[history.best_epoch])
     log(f"Best epoch {history.best_epoch}: val_cider {best['val_cider']:.1f}. The bundle is in {workdir / 'bundle'}.")
     return load_bundle(workdir / "bundle")
+
+
+def _run_folder(folder: Path) -> Path:
+    """The folder of a run, also if the folder of its bundle is given."""
+    is_bundle = (folder / "config.json").is_file() and (folder.parent / "config.toml").is_file()
+    return folder.parent if is_bundle else folder
 
 
 def _copy_captioner(bundle: Bundle, precision: str) -> Captioner:
