@@ -87,7 +87,7 @@ caption-tx explain photo.jpg --bundle {name} --out photo.html
 ## Model
 A Transformer decoder with {layers} layers and hidden_dim {hidden_dim} ({weights:,} weights, stored as float16) on
 Keras's frozen ImageNet MobileNet 1.0/224. The backbone is not in this folder: Keras downloads it at first use, or you
-name a file with `--backbone-weights FILE`. Trained with the settings of `experiments/{script}`, seed {seed}.
+name a file with `--backbone-weights FILE`. Trained with the settings of `experiments/{script}`, seed {seed}.{tuned}
 
 ## Training data
 {data}
@@ -108,8 +108,8 @@ against the other four has BLEU-4 {human_bleu4:.1f} and CIDEr {human_cider:.1f}.
 - The model knows {words:,} words and the motifs of Flickr8k: people and dogs at play, sports, streets, beaches, snow.
   It describes other images (text, food, products, drawings, medical or aerial images) in the same words, with the same
   confidence.
-- Colors, numbers and who does what are often wrong. {copied:.0%} of the captions also occur in the training captions.
-  Check them with `caption-tx explain`: a word whose attention map is diffuse is doubtful.
+- Colors, numbers and who does what are often wrong. About {copied:.0%} of the generated captions appear verbatim
+  in the training captions. Attention maps do not reveal wrong words.
 - Images are scaled to 224 x 224 pixels, so small objects are not visible to the model.
 
 ## Biases
@@ -117,6 +117,11 @@ The photographs come from one website, and most appear to be from North America 
 and gender of people from their appearance; these guesses are not facts. Do not use the model to describe people where
 it matters to them, for surveillance, or for decisions about anyone.
 """
+
+
+TUNED = """
+Cross-entropy training was followed by {epochs} epochs of fine-tuning with a CIDEr reward, so word probabilities are
+less calibrated."""
 
 
 def decoding_flags(options: DecodingOptions) -> str:
@@ -195,6 +200,7 @@ def model_card(bundle: Bundle, name: str, seed: int, evaluations: dict[str, Eval
         weights=bundle.captioner.count_params(),
         script=recipe.script,
         seed=seed,
+        tuned=TUNED.format(epochs=bundle.facts["tuning"]["epoch"]) if "tuning" in bundle.facts else "",
         data=textwrap.fill(DATA.format(captions=recipe.captions, images=statistics.images), 119),
         images=statistics.images,
         unit=recipe.unit,

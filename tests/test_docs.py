@@ -113,5 +113,13 @@ def test_module_names_in_text_exist(path):
         assert (ROOT / name).is_file(), f"{name_of(path)}: {name}"
 
 
+def test_modules_that_the_map_names_exist():
+    text = (ROOT / "caption_tx" / "README.md").read_text(encoding="utf-8")
+    paths = re.findall(r"`((?:\w+/)+(?:\w+\.(?:py|js))?)`", text)
+    assert len(paths) > 20
+    for path in paths:
+        assert (ROOT / "caption_tx" / path).exists() or (ROOT / path).exists(), path
+
+
 def test_the_readme_is_short():
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 200

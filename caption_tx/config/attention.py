@@ -31,7 +31,7 @@ class ExplanationOptions:
     """
 
     caption: str | None = setting(None, "explain this caption instead of the model's", flag="--caption")
-    rank: int = setting(0, "explain the N-th best caption; 0 is the best", flag="--rank", bounds=NOT_NEGATIVE)
+    rank: int = setting(0, "which caption to explain, counted from 0, the best", flag="--rank", bounds=NOT_NEGATIVE)
     merge: tuple[str, ...] = setting(
         (),
         "show adjacent tokens that spell one of these words as one: maps are averaged, log-probabilities added",

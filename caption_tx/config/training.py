@@ -42,7 +42,7 @@ class TrainingConfig:
     )
     mix_stages: bool = setting(
         False,
-        "each stage also trains on the sources of the later stages; machine translations get a marker",
+        "each stage also trains on the sources of the later stages; machine translations start with a marker token",
         flag="--mix-stages",
     )
     batch_size: int = setting(32, "images per step, each with all its captions", flag="--batch-size", bounds=POSITIVE)
@@ -72,7 +72,7 @@ class TrainingConfig:
     )
     score_every: int = setting(
         0,
-        "caption and score validation images every N epochs and after the last; 0 never does; requires the extra eval",
+        "caption and score validation images every N epochs and after the last; 0 never does; needs the extra eval",
         flag="--score-every",
         bounds=NOT_NEGATIVE,
     )

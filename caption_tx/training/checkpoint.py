@@ -25,7 +25,7 @@ class RunHistory:
     Attributes:
         monitor: name of the metric that compares epochs; an epoch without it cannot be the best.
         patience: epochs without improvement after which training stops.
-        first_epoch: index of the first epoch that counts toward patience, the begin of the last stage.
+        first_epoch: index of the first epoch that counts toward patience, the start of the last stage.
         maximize: whether the highest value is best, not the lowest.
         epochs: the logs of each epoch; "epoch" counts from 1.
     """

@@ -84,7 +84,7 @@ def claim_workdir(config: Config, workdir: Path, log: Callable[[str], None] = pr
     if now < before or changed.keys() - {"training.epochs", "training.patience"}:
         raise ConfigError(
             f"{workdir} contains a run with other settings: {', '.join(changed.values())}; use the settings in {path} "
-            "to resume it, or choose another --workdir. Only training.epochs may grow and training.patience change."
+            "to resume it, or choose another --workdir. Only training.epochs (upward) and training.patience may change."
         )
     if changed:
         write_atomically(path, dump_config(resolved))

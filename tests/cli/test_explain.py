@@ -97,7 +97,7 @@ def test_page_with_warnings_in_another_language(run, photos, tmp_path, monkeypat
     out = tmp_path / "page.html"
     assert run(photos, "--out", out, "--page-language", "zh")[0] == 0
     page = out.read_text(encoding="utf-8")
-    assert '<html lang="zh-Hans">' in page and "7 条警告：部分热力图不可信" in page
+    assert '<html lang="zh-Hans">' in page and "7 条警告：部分热力图没有参考价值" in page
     assert page.count("<li>第 ") == 6 and "Layer 0 head" not in page
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from caption_tx.config import LANGUAGES
 from caption_tx.errors import ConfigError
 
-_HEAD = {"en": "Layer {layer} head {head}", "zh": "第 {layer} 层 {head} 号头"}
+_HEAD = {"en": "Layer {layer} head {head}", "zh": "第 {layer} 层第 {head} 个注意力头"}
 _MEAN = {"en": "The mean of all layers and heads", "zh": "所有层和头的平均"}
 
 WARNINGS = {

@@ -97,7 +97,7 @@ def decode(
     expected = tuple(captioner.settings.feature_shape)
     shape = tuple(np.shape(features))
     if len(shape) != 4 or shape[1:] != expected:
-        raise ValueError(f"Expected features of shape (B, {expected}), got {shape}.")
+        raise ValueError(f"Expected features of shape (B, {', '.join(map(str, expected))}), got {shape}.")
     features = tf.cast(features, tf.float32)  # a tensor, since slicing and copying NumPy arrays takes 5% longer
     row_seeds = [0] * len(features) if row_seeds is None else row_seeds
     if len(row_seeds) != len(features):

@@ -65,8 +65,8 @@ def test_warnings_in_chinese(captions):
     health = measure_health(captions)
     warnings = health.warnings("zh")
     assert len(warnings) == len(health.warnings())
-    assert "第 0 层 1 号头对每个词都看同一个地方（100% 的词与前一个词的热力图几乎相同）。" in warnings
-    assert any(text.startswith("第 1 层 0 号头不论图片内容如何都看中央") for text in warnings)
+    assert "第 0 层第 1 个注意力头对每个词都看同一个地方（100% 的词与前一个词的热力图几乎相同）。" in warnings
+    assert any(text.startswith("第 1 层第 0 个注意力头不论图片内容如何都看中央") for text in warnings)
     with pytest.raises(CaptionTxError, match="'fr'"):
         health.warnings("fr")
 

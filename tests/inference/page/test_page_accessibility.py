@@ -104,7 +104,7 @@ def test_visible_and_accessible_text_of_a_chinese_page_is_chinese(page, make_map
     path = tmp_path / "zh.html"
     path.write_text(render_page([maps, other], health=measure_health([maps]), problems=["c.jpg cannot be read."]))
     page.goto(path.as_uri())
-    assert page.title() == "模型看了图中哪里：2 张图片"
+    assert page.title() == "模型关注图中的哪里：2 张图片"
     assert page.locator("html").get_attribute("lang") == "zh-Hans"
     first_fonts = page.evaluate(
         """[...document.querySelectorAll('h1, h2, p, summary, label, button')]
@@ -115,8 +115,8 @@ def test_visible_and_accessible_text_of_a_chinese_page_is_chinese(page, make_map
     assert set(first_fonts) == {'"caption words"'}  # else boxes appear without a Chinese font
     for details in ("settings", "warnings"):
         page.evaluate(f"document.getElementById('{details}').open = true")
-    assert page.inner_text("#warnings summary") == "1 条警告：部分热力图不可信"
-    assert "第 1 层 2 号头对每个词都看同一个地方（100%" in page.inner_text("#warnings li")
+    assert page.inner_text("#warnings summary") == "1 条警告：部分热力图没有参考价值"
+    assert "第 1 层第 2 个注意力头对每个词都看同一个地方（100%" in page.inner_text("#warnings li")
     words = page.get_by_role("toolbar", name="dog.jpg 的描述中的词").get_by_role("button")
     assert words.all_inner_texts()[-1].startswith("（结束）")
     assert page.get_by_role("img", name="图片 dog.jpg").count() == 1

@@ -71,7 +71,7 @@ def test_languages_of_the_page_and_the_words_are_marked(html):
 
 def test_the_ui_language_is_that_of_the_captions_by_default(make_maps):
     chinese = render_page([make_maps()])
-    assert '<html lang="zh-Hans">' in chinese and "<title>模型看了图中哪里：1 张图片</title>" in chinese
+    assert '<html lang="zh-Hans">' in chinese and "<title>模型关注图中的哪里：1 张图片</title>" in chinese
     assert data_of(chinese)["images"][0]["words"][-1]["text"] == "（结束）"
     assert '<span class="text">（结束）</span>' in chinese
     # The glyphs of the UI strings are embedded too, whatever the language of the captions.
