@@ -3,7 +3,7 @@
     image            name as the user specified it
     rank             index among the captions of the image, 0 for the best
     caption          text
-    words            list; in CSV separated by spaces
+    words            list; in CSV separated by spaces, with ␣ for a space inside a word of a user dictionary
     log_probability  natural log-probability of the whole caption, <= 0
     score            what the search ranked the caption by
     confidence       exp(log_probability / tokens), the geometric mean of the token probabilities, in [0, 1]
@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
 from caption_tx.data.text.text_files import HEAD_BYTES, guess_encoding
+from caption_tx.data.text.vocabulary import OPEN_BOX
 from caption_tx.errors import CaptionTxError, ConfigError, ImageError
 from caption_tx.escaping import printable
 
@@ -100,7 +101,7 @@ def _csv_line(values: Iterable[Any]) -> bytes:
 def _to_csv(row: Row) -> bytes:
     words, finished = row["words"], row["finished"]
     texts = {
-        "words": None if words is None else " ".join(words),
+        "words": None if words is None else " ".join(word.replace(" ", OPEN_BOX) for word in words),
         "finished": None if finished is None else str(finished).lower(),
     }
     return _csv_line((row | texts).values())
@@ -119,7 +120,7 @@ def _parse_cells(row: dict[str, str]) -> Row:
         raise ValueError(f"finished is {row['finished']!r}, not true or false")
     others = {
         "rank": int(float(row["rank"])),  # pandas writes 0.0 if another row has no rank
-        "words": row["words"].split(" ") if row["words"] else [],
+        "words": [word.replace(OPEN_BOX, " ") for word in row["words"].split(" ")] if row["words"] else [],
         "finished": row["finished"].lower() == "true",  # TRUE in Excel, True in pandas
     }
     return row | numbers | others | {"error": None}

@@ -223,6 +223,13 @@ def test_a_table_that_another_program_saved_is_read_and_resumed(tmp_path, progra
     assert path.read_bytes().startswith(original[:20])
 
 
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
+def test_words_of_a_user_dictionary_may_contain_spaces(tmp_path, suffix):
+    path = tmp_path / f"x{suffix}"
+    write(path, {"a.jpg": [dataclasses.replace(captions()[0], words=("玩", "leap motion"))]})
+    assert [row["words"] for row in read_predictions(path)] == [["玩", "leap motion"]]
+
+
 def test_sorted_rows_of_an_image_are_joined_again(tmp_path):
     path = tmp_path / "x.csv"
     both = [dataclasses.replace(captions()[0], text=text, rank=rank) for rank, text in enumerate(("z", "a"))]

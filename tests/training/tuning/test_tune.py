@@ -234,7 +234,7 @@ def test_an_epoch_with_too_few_distinct_captions_ends_the_tuning_and_is_not_used
     for weight, before in zip(bundle.captioner.weights, load_bundle(run / "bundle").captioner.weights, strict=True):
         np.testing.assert_array_equal(weight.numpy(), before.numpy())
     log.clear()
-    tune(run, tmp_path, TUNING, log.append)
+    tune(run / "bundle", tmp_path, TUNING, log.append)  # the folder of its bundle stands for the run
     assert not any("sampled" in text for text in log)  # the same command does not continue either
 
 
