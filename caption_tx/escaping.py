@@ -1,6 +1,8 @@
-"""Text from files and file names, made safe for one line of a terminal, a log or a file in UTF-8."""
+"""Text from files and file names, made safe for one line of a terminal, for a file in UTF-8 and for spreadsheets."""
 
 from __future__ import annotations
+
+import re
 
 _CONTROLS = (*range(32), *range(127, 160))
 # Line and paragraph separators, and the characters that reverse the direction of what follows on a terminal.
@@ -21,3 +23,24 @@ def one_line(text: str) -> str:
         'a\\nb\\x1b[2J'
     """
     return printable(text).translate(_ESCAPES)
+
+
+_FORMULA = re.compile(r"'*[=+\-@\t\r＝＋－＠]")
+"""Cells that Excel, LibreOffice or Google Sheets run as a formula, full-width signs included, or that look escaped."""
+
+
+def escape_formula(cell: str) -> str:
+    """A cell of a CSV file that a spreadsheet shows as text: an apostrophe precedes the sign of a formula.
+
+    `unescape_formula` returns the original of every text.
+
+    Example:
+        >>> escape_formula("=HYPERLINK(..)"), unescape_formula("'=HYPERLINK(..)")
+        ("'=HYPERLINK(..)", '=HYPERLINK(..)')
+    """
+    return f"'{cell}" if _FORMULA.match(cell) else cell
+
+
+def unescape_formula(cell: str) -> str:
+    """The text that `escape_formula` made a cell of."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell

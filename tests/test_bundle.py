@@ -17,7 +17,7 @@ from caption_tx.config import TextConfig
 from caption_tx.data.features.backbone import WEIGHTS_ENV_VAR
 from caption_tx.data.text.tokenizer import Tokenizer
 from caption_tx.data.text.vocabulary import SPECIAL_TOKENS
-from caption_tx.errors import BundleError
+from caption_tx.errors import BundleError, ConfigError
 from caption_tx.inference.search.decode import decode
 
 WORDS = ["一只", "猫", "狗", "在", "睡觉", "小猫咪", "草地", "上", "跑"]
@@ -227,6 +227,36 @@ def test_another_backbone_is_rejected_and_the_difference_named(folder, tmp_path)
     other.save_weights(tmp_path / "other.weights.h5")
     with pytest.raises(BundleError, match="weights_sha256"):
         load_bundle(folder).load_backbone(str(tmp_path / "other.weights.h5"))
+
+
+def test_a_path_in_the_bundle_is_never_opened(bundle, folder, monkeypatch, tmp_path):
+    planted = tmp_path / "planted.weights.h5"
+    planted.write_bytes(b"")
+    edit(folder, lambda config: config["backbone"].update(weights=str(planted)))
+    opened = []
+
+    def build(config, weights):
+        opened.append(weights)
+        raise ConfigError("no internet")
+
+    monkeypatch.setattr("caption_tx.bundle.Backbone", build)
+    with pytest.raises(ConfigError, match=r"trained with the backbone weights in a file 'planted\.weights\.h5'"):
+        load_bundle(folder).load_backbone()
+    assert opened == ["imagenet"]
+
+
+def test_the_precision_policy_of_the_process_does_not_change_a_loaded_bundle(folder, inputs, backbone):
+    images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8)
+    expected = load_bundle(folder).captioner(inputs), backbone.encode(images)
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        again = load_bundle(folder)
+        logits, features = again.captioner(inputs), again.load_backbone(backbone.config.weights).encode(images)
+        assert keras.config.dtype_policy().name == "mixed_bfloat16"
+    finally:
+        keras.config.set_dtype_policy("float32")
+    np.testing.assert_array_equal(logits, expected[0])
+    np.testing.assert_array_equal(features, expected[1])
 
 
 def test_float16_weights_are_the_rounded_weights_in_half_the_size(bundle, folder, tmp_path):

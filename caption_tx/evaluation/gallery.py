@@ -1,6 +1,6 @@
 """An HTML gallery of an evaluation: images, captions, references and scores on one page, without TensorFlow.
 
-The page embeds its images and loads nothing from the network.
+The page embeds its images and loads nothing from the network, which its Content-Security-Policy enforces.
 """
 
 from __future__ import annotations
@@ -8,12 +8,14 @@ from __future__ import annotations
 import base64
 import io
 from dataclasses import dataclass
+from importlib.resources import files
 from typing import Any
 
 from caption_tx.data.images.image_source import ImageSource
 from caption_tx.errors import ImageError
 from caption_tx.evaluation.metrics import METRICS, TITLES
 from caption_tx.evaluation.report import Evaluation, format_statistics
+from caption_tx.inference.page.policy import content_security_policy
 
 THUMBNAIL_SIZE = 320
 """Longest side of an image on the page, in pixels."""
@@ -49,7 +51,10 @@ def gallery_page(evaluation: Evaluation, images: ImageSource | None = None, limi
     If an image cannot be read, its entry shows the error instead.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
 
+    folder = files("caption_tx.evaluation") / "templates"
+    style, script = (folder.joinpath(name).read_text(encoding="utf-8") for name in ("gallery.css", "gallery.js"))
     environment = Environment(
         loader=PackageLoader("caption_tx.evaluation"),
         autoescape=True,
@@ -60,6 +65,9 @@ def gallery_page(evaluation: Evaluation, images: ImageSource | None = None, limi
     entries = [_entry(evaluation, name, images) for name in worst_first(evaluation)[:limit]]
     scores = evaluation.scores
     return environment.get_template("gallery.html").render(
+        policy=content_security_policy(style, script),
+        style=Markup(style),  # not escaped: they are files of this package, and the policy contains their digests
+        script=Markup(script),
         title=title or f"{evaluation.path.name}, split {evaluation.split}",
         language=scores.language,
         titles=TITLES,

@@ -19,7 +19,9 @@ from typing import Any
 from caption_tx.data.corpus.rows import CAPTION_HEADERS, IMAGE_HEADERS, find_columns, to_image_name
 from caption_tx.data.text.text_files import TextFile, find_undecoded_byte
 from caption_tx.errors import CaptionTxError
+from caption_tx.escaping import unescape_formula
 from caption_tx.evaluation.image_ids import ImageIds
+from caption_tx.inference.predictions import COLUMNS
 
 SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".txt", ".parquet")
 
@@ -221,6 +223,8 @@ def _table_rows(path: Path) -> Iterator[_Row]:
                     f"{path}, row {row_number}: {len(cells)} fields, expected {len(header)} ({', '.join(header)}); "
                     "put captions that contain the separator in double quotes."
                 )
+            if header == list(COLUMNS):  # of `caption --out`
+                cells = list(map(unescape_formula, cells))
             row = dict(zip(header, cells, strict=True))
             yield row_number, row | {"image": row["image"].strip().strip('"')} if "image" in row else row
     except csv.Error as error:

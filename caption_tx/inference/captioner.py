@@ -25,6 +25,7 @@ from caption_tx.data.images.prefetching import prefetch
 from caption_tx.data.images.sources import open_images
 from caption_tx.data.text.segmentation import Segmenter
 from caption_tx.errors import CaptionTxError, ConfigError, ImageError
+from caption_tx.escaping import printable
 from caption_tx.inference.attention.maps import AttentionMaps
 from caption_tx.inference.explanations import LoadedImage, TargetCaption, explain_targets, image_name, load_image
 from caption_tx.inference.search.decode import Caption, decode
@@ -46,6 +47,16 @@ def load(bundle: str | Path, backbone_weights: str | None = None) -> ImageCaptio
         '一只狗在草地上奔跑'
     """
     return ImageCaptioner(load_bundle(bundle), backbone_weights, str(bundle))
+
+
+def _require_captions(image: str, captions: list[Caption]) -> list[Caption]:
+    """The captions of an image; none is an error, since no output could show it."""
+    if not captions:
+        raise CaptionTxError(
+            f"The search found no caption of '{printable(image)}'; use less strict options, or another bundle if the "
+            "options are the defaults: its weights overflow."
+        )
+    return captions
 
 
 class ImageCaptioner:
@@ -123,6 +134,7 @@ class ImageCaptioner:
 
         Raises:
             ConfigError: an option is out of range.
+            CaptionTxError: the search found no caption of an image.
         """
         if batch_size < 1:
             raise ConfigError(f"batch_size must be at least 1 image, got {batch_size}.")
@@ -134,7 +146,7 @@ class ImageCaptioner:
                 self.decode_features(dequantize(features), batch.contents, options) if batch.contents else []
             )
             for row, name in enumerate(batch.names):
-                yield name, batch.errors[row] if row in batch.errors else next(captions)
+                yield name, batch.errors[row] if row in batch.errors else _require_captions(name, next(captions))
 
     def n_best(self, image: str | Path, **options: Any) -> list[Caption]:
         """The best captions of one image, best first.
@@ -146,6 +158,7 @@ class ImageCaptioner:
         Raises:
             ImageError: the image cannot be read.
             ConfigError: an option is out of range or contains an unknown word.
+            CaptionTxError: the search found no caption.
 
         Example:
             >>> [caption.text for caption in captioner.n_best("photo.jpg", beam_width=4, n_best=2)]
@@ -153,7 +166,7 @@ class ImageCaptioner:
         """
         content, pixels = open_images("").read_image(str(image), self.bundle.backbone.image_size)
         [captions] = self.decode_features(self.features([pixels]), [content], DecodingOptions(**options))
-        return captions
+        return _require_captions(str(image), captions)
 
     def caption(self, image: str | Path, **options: Any) -> Caption:
         """The best caption of one image; options and errors as for `n_best`."""

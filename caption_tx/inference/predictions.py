@@ -11,7 +11,8 @@
     error            why the image could not be read; all columns between are then empty
 
 Numbers have four decimals. Rounding in batches of different sizes changes the sixth, so that a number may differ by one
-in the last decimal. CSV files start with a byte order mark, without which Excel misreads Chinese.
+in the last decimal. CSV files start with a byte order mark, without which Excel misreads Chinese. A text that begins
+with =, +, - or @ gets an apostrophe in CSV, so that no spreadsheet runs it as a formula; reading removes it.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 from caption_tx.data.text.text_files import HEAD_BYTES, guess_encoding
 from caption_tx.data.text.vocabulary import OPEN_BOX
 from caption_tx.errors import CaptionTxError, ConfigError, ImageError
-from caption_tx.escaping import printable
+from caption_tx.escaping import escape_formula, printable, unescape_formula
 
 if TYPE_CHECKING:
     from caption_tx.inference.search.decode import Caption
@@ -39,6 +40,7 @@ SUFFIXES = (".jsonl", ".csv", ".parquet")
 Row = dict[str, Any]
 """A value for each of `COLUMNS`."""
 
+_TEXTS = ("image", "caption", "words", "error")
 _DECIMALS = 4
 _PARQUET_BATCH_ROWS = 10_000
 
@@ -104,7 +106,8 @@ def _to_csv(row: Row) -> bytes:
         "words": None if words is None else " ".join(word.replace(" ", OPEN_BOX) for word in words),
         "finished": None if finished is None else str(finished).lower(),
     }
-    return _csv_line((row | texts).values())
+    cells = row | texts
+    return _csv_line((cells | {name: escape_formula(cells[name]) for name in _TEXTS if cells[name]}).values())
 
 
 def _from_csv(line: bytes) -> Row:
@@ -113,6 +116,7 @@ def _from_csv(line: bytes) -> Row:
 
 
 def _parse_cells(row: dict[str, str]) -> Row:
+    row = row | {name: unescape_formula(row[name]) for name in _TEXTS}
     if row["error"]:
         return dict.fromkeys(COLUMNS) | {"image": row["image"], "error": row["error"]}
     numbers = {name: float(row[name]) for name in ("log_probability", "score", "confidence")}

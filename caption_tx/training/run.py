@@ -10,6 +10,7 @@ import pandas as pd
 
 from caption_tx.config import Config, TextConfig, dump_config, load_config, parse_source, to_dict
 from caption_tx.errors import ConfigError
+from caption_tx.escaping import escape_formula
 from caption_tx.files import write_atomically
 from caption_tx.training.distribution import Distribution
 from caption_tx.training.schedule import plan_stages
@@ -135,7 +136,8 @@ def report_left_out(left_out: pd.DataFrame, path: Path, log: Callable[[str], Non
     if not len(left_out):
         path.unlink(missing_ok=True)
         return
-    write_atomically(path, left_out.to_csv(index=False))
+    cells = left_out.map(lambda value: escape_formula(value) if isinstance(value, str) else value)
+    write_atomically(path, cells.to_csv(index=False))
     reasons = left_out["reason"].str.partition(":")[0].value_counts()
     counts = "; ".join(f"{count:,} {reason}" for reason, count in reasons.items())
     log(f"Left out {len(left_out):,} lines, captions and images ({counts}); see {path}.")

@@ -1,5 +1,7 @@
 """The HTML gallery of an evaluation, also in Chromium if it is installed."""
 
+import base64
+import hashlib
 import re
 import shutil
 
@@ -61,6 +63,15 @@ def test_page_escapes_text_and_reports_missing_images(page, evaluation):
     assert "003.png" in page and "No such file" in page
     assert not re.search(r"https?://", page)
     assert "<img" not in gallery_page(evaluation)
+
+
+def test_the_security_policy_allows_only_the_style_and_script_of_the_page(page):
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', page)[1].replace("&#39;", "'")
+    for tag in ("style", "script"):
+        [text] = re.findall(rf"<{tag}>(.*?)</{tag}>", page, re.S)
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}'" in policy
+    assert "default-src 'none'" in policy and "unsafe" not in policy
 
 
 @pytest.fixture(scope="module")

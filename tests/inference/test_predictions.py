@@ -302,3 +302,26 @@ def test_parquet_is_rewritten_only_for_new_rows(tmp_path):
     assert write_all(path) == ['b, "quoted"\nand broken.jpg', "bad.jpg"]
     assert {row["image"] for row in read_predictions(path)} == set(RESULTS)
     assert not list(tmp_path.glob("*.part.jsonl"))
+
+
+FORMULAS = ("=cmd|' /C calc'!A0.jpg", "+1.jpg", "-1.jpg", "@SUM(A1).jpg", "'=quoted.jpg", "＝full.jpg", "'plain.jpg")
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_names_and_captions_are_no_formulas_in_a_spreadsheet_and_read_back(tmp_path, suffix):
+    path = tmp_path / f"captions{suffix}"
+    with PredictionFile(path, RUN) as file:
+        for name in FORMULAS:
+            file.write(name, [make_caption(["=1+1", "-", "狗"])])
+        file.write("-bad.jpg", ImageError("-bad.jpg cannot be read."))
+    rows = list(read_predictions(path))
+    assert [row["image"] for row in rows] == [*FORMULAS, "-bad.jpg"]
+    assert {row["caption"] for row in rows[:-1]} == {"=1+1-狗"} and rows[0]["words"] == ["=1+1", "-", "狗"]
+    assert rows[-1]["error"] == "-bad.jpg cannot be read." and rows[0]["score"] == -0.1235
+    if suffix == ".csv":
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        texts = table[["image", "caption", "words", "error"]].to_numpy().ravel()
+        assert not [text for text in texts if text[:1] in set("=+-@＝")]
+        assert table["log_probability"][0].startswith("-")  # numbers stay numbers
+    with PredictionFile(path, RUN) as file:  # resumes
+        assert list(file.remaining([*FORMULAS, "new.jpg"])) == ["new.jpg"]

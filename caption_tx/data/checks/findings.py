@@ -8,6 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from caption_tx.escaping import escape_formula
+
 MIN_SIDE = 64
 """Images with a side below this many pixels have too little detail for the backbone."""
 
@@ -200,13 +202,17 @@ class Findings:
         }
 
     def to_csv(self) -> str:
-        """Returns all findings as CSV with a header; the columns are kind, level and `COLUMNS`."""
+        """Returns all findings as CSV with a header; the columns are kind, level and `COLUMNS`.
+
+        An apostrophe precedes cells that a spreadsheet would run as a formula.
+        """
         parts = [pd.DataFrame(columns=["kind", "level", *COLUMNS]).to_csv(index=False)]
         for kind in KINDS:
             if kind in self._tables:
                 table = self._tables[kind].copy()
                 table.insert(0, "kind", kind)
                 table.insert(1, "level", self.level(kind))
+                table = table.map(lambda value: escape_formula(value) if isinstance(value, str) else value)
                 parts.append(table.to_csv(index=False, header=False))
         return "".join(parts)
 

@@ -148,12 +148,18 @@ def _detect_from_lines(data: Iterable[bytes]) -> tuple[str | None, int, bytes]:
                 damaged_lines += 1
                 first_line = first_line or line_number
                 if len(sample) < HEAD_BYTES:
-                    sample += line[:HEAD_BYTES].rstrip(b"\r\n") + b"\n"
+                    sample += _excerpt(line, text).rstrip(b"\r\n") + b"\n"
         if size > _SCAN_BYTES:
             break
     if damaged_lines <= _MAX_DAMAGED_SHARE * lines or marks <= _MAX_DAMAGED_SHARE * (marks + letters):
         return "utf-8", first_line, sample
     return _detect_legacy(sample), first_line, sample
+
+
+def _excerpt(line: bytes, text: str) -> bytes:
+    """At most `HEAD_BYTES` of a line with its first byte that is not UTF-8, which `text` marks."""
+    start = len(text[: _MARKS.search(text).start()].encode())
+    return line[:HEAD_BYTES] if start < HEAD_BYTES // 2 else line[start : start + HEAD_BYTES]
 
 
 def _detect_legacy(sample: bytes) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from caption_tx.inference.drawing.fonts import subset_font
 from caption_tx.inference.drawing.overlay import color_map
 from caption_tx.inference.drawing.style import DEFAULT_STYLE, HeatmapStyle
 from caption_tx.inference.page.cards import Card, make_card, to_base64
+from caption_tx.inference.page.policy import content_security_policy
 from caption_tx.inference.page.ui_strings import plural, read_template, ui_strings
 
 if TYPE_CHECKING:
@@ -127,10 +127,6 @@ def _render_template(style_text: str, script_text: str, **context: Any) -> str:
     import jinja2
     from markupsafe import Markup
 
-    policy = (
-        f"default-src 'none'; img-src data:; font-src data:; style-src {_csp_digest(style_text)}; "
-        f"script-src {_csp_digest(script_text)}; base-uri 'none'; form-action 'none'"
-    )
     names = ("page.html.j2", "card.html.j2")
     environment = jinja2.Environment(
         loader=jinja2.DictLoader({name: read_template(name) for name in names}),
@@ -141,12 +137,9 @@ def _render_template(style_text: str, script_text: str, **context: Any) -> str:
     )
     # Only these two are not escaped: they are files of this package, and the policy contains their digests.
     unescaped = {"style": Markup(style_text), "script": Markup(script_text)}
-    return environment.get_template("page.html.j2").render(policy=policy, plural=plural, **unescaped, **context)
-
-
-def _csp_digest(text: str) -> str:
-    """The source expression that allows an inline style or script in a Content-Security-Policy (level 2)."""
-    return f"'sha256-{to_base64(hashlib.sha256(text.encode()).digest())}'"
+    return environment.get_template("page.html.j2").render(
+        policy=content_security_policy(style_text, script_text), plural=plural, **unescaped, **context
+    )
 
 
 def _font_face_rule(cards: Sequence[Card], strings: dict[str, Any]) -> str:
