@@ -464,6 +464,12 @@ CASES = {
         [("p#0 copy.jpg", DOG), ("p#1.jpg", CAT)],
         None,
     ),
+    "hash after a suffix": (
+        "x.txt",
+        f"p.jpg#0 copy.jpg#1\t{DOG}\nq#2 copy#0\t{CAT}\n",
+        [("p.jpg#0 copy.jpg", DOG), ("q#2 copy", CAT)],
+        None,
+    ),
     "hash and a tag": ("x.txt", f"p#3 a.jpg#zhc#0 {DOG}\nq#zhm#1\t{CAT}\n", [("p#3 a.jpg", DOG), ("q", CAT)], None),
     "hash without a tab": (
         "x.txt",
