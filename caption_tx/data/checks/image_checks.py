@@ -64,6 +64,7 @@ def check_images(
         "missing": int(missing.sum()),
         "unreadable": int(unreadable.sum()),
         "uncaptioned": len(uncaptioned),
+        "notes": [printable(note) for note in images.notes()],
         **_size_statistics(rows["image"][~failed], decoded[~failed]),
     }
 

@@ -12,7 +12,7 @@ from typing import Any
 from caption_tx.data.corpus.columns import Columns
 from caption_tx.data.corpus.pre_segmented import join_words
 from caption_tx.data.corpus.rows import CaptionRows, UnknownSplitError, to_image_name
-from caption_tx.data.images.decoding import IMAGE_SUFFIXES
+from caption_tx.data.images.suffixes import IMAGE_SUFFIXES
 
 _ARRAY = re.compile(r"(?:np\.|numpy\.)?array\((.*?)(?:,\s*dtype=[^)]*)?\)", re.DOTALL)
 _NUMPY_ITEMS = re.compile(r"""'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)\"""")

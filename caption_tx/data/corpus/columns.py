@@ -22,7 +22,7 @@ from caption_tx.data.corpus.column_names import (
     image_rank,
     normalize_name,
 )
-from caption_tx.data.images.decoding import IMAGE_SUFFIXES
+from caption_tx.data.images.suffixes import IMAGE_SUFFIXES
 from caption_tx.errors import CorpusError
 
 _LETTERS = re.compile(r"[^\W\d_]")

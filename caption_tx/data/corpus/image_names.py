@@ -8,7 +8,9 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from caption_tx.data.images.decoding import IMAGE_SUFFIXES
+from caption_tx.data.images.file_names import decode_name, find_file
+from caption_tx.data.images.suffixes import IMAGE_SUFFIXES
+from caption_tx.data.images.tables import TABLE_SUFFIX
 
 # COCO's images come as train2014.zip and val2014.zip; COCO-CN refers to images in both.
 _COCO = re.compile(r"COCO_((?:train|val|test)20\d\d)_\d{12}(\.jpg)?")
@@ -46,20 +48,36 @@ def join_prefix(prefix: str, name: str) -> str:
     return name
 
 
-def resolve_image_names(names: Iterable[str], images: str | Path | None) -> dict[str, str]:
-    """Maps incomplete image names to complete ones.
+def resolve_image_names(names: Iterable[str], images: str | Path | None) -> tuple[dict[str, str], set[str]]:
+    """Maps incomplete image names to complete ones, and finds names without a file.
 
     With a local image folder, a name without a suffix means the only image file with that stem in its folder.
     Otherwise (`images` is None, a file or a URL) it means the only name with that stem in the corpus, and a COCO name
     without a folder means the one with a folder. Each folder is listed once.
 
     Returns:
-        The complete name of each incomplete name; names that are complete or ambiguous are not included.
+        The complete name of each incomplete name (names that are complete or ambiguous are not included), and the names
+        that have no file in a local image folder and cannot be completed. Rows of tables (`images.tsv/17`) are not
+        looked up.
     """
     names = list(names)
     if images is None or not os.path.isdir(images):
-        return _resolve_in_corpus(names)
+        return _resolve_in_corpus(names), set()
     return _resolve_in_folder(names, images)
+
+
+def count_undecoded(names: Iterable[str], images: str | Path | None) -> int:
+    """How many names have a file in a local image folder whose name is in GBK or Big5."""
+    if images is None or not os.path.isdir(images):
+        return 0
+    paths = (os.path.join(images, name) for name in names if not name.isascii())
+    return sum(find_file(path) != path for path in paths)
+
+
+def _in_table(name: str, images: str | Path) -> bool:
+    """Whether a name means a row of a table of images in the folder."""
+    table, separator, _ = name.partition(f"{TABLE_SUFFIX}/")
+    return bool(separator) and not os.path.isdir(os.path.join(images, table + TABLE_SUFFIX))
 
 
 def _resolve_in_corpus(names: list[str]) -> dict[str, str]:
@@ -80,7 +98,7 @@ def _resolve_coco_folders(names: list[str]) -> dict[str, str]:
     return {name: matches[0] for name, matches in candidates if len(matches) == 1}
 
 
-def _resolve_in_folder(names: list[str], images: str | Path) -> dict[str, str]:
+def _resolve_in_folder(names: list[str], images: str | Path) -> tuple[dict[str, str], set[str]]:
     by_folder: dict[str, list[str]] = {}
     for name in names:
         by_folder.setdefault(posixpath.dirname(name), []).append(name)
@@ -91,7 +109,7 @@ def _resolve_in_folder(names: list[str], images: str | Path) -> dict[str, str]:
             listings[folder] = _list_folder(os.path.join(images, folder))
         return listings[folder]
 
-    resolved = {}
+    resolved, lost = {}, set()
     for folder, members in by_folder.items():
         files = files_in(folder)
         missing = [name for name in members if posixpath.basename(name) not in files]
@@ -103,7 +121,9 @@ def _resolve_in_folder(names: list[str], images: str | Path) -> dict[str, str]:
                 resolved[name] = posixpath.join(folder, by_stem[base][0])
             elif coco and add_coco_suffix(base) in files_in(posixpath.join(folder, coco[1])):
                 resolved[name] = posixpath.join(folder, coco[1], add_coco_suffix(base))
-    return resolved
+            elif not _in_table(name, images):
+                lost.add(name)
+    return resolved, lost
 
 
 def _group_by_stem(files: Iterable[str]) -> dict[str, list[str]]:
@@ -117,6 +137,6 @@ def _group_by_stem(files: Iterable[str]) -> dict[str, list[str]]:
 
 def _list_folder(folder: str) -> set[str]:
     try:
-        return set(os.listdir(folder))
+        return {decode_name(name) for name in os.listdir(find_file(folder))}
     except (OSError, ValueError):
         return set()

@@ -133,7 +133,9 @@ class CaptionRows:
         in_list: bool = False,
     ) -> None:
         """Adds one caption. An empty caption is skipped; a missing image name is an error."""
-        image, caption = image.strip(), caption.strip()
+        caption = caption.strip()
+        if self.format != "folder":  # whose names come from the disk, spaces included
+            image = image.strip()
         if not image or "\0" in image or not is_valid_unicode(image):
             if image or caption:
                 self.add_error(line, "no image name", "the image name is missing or invalid; add one")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -13,11 +14,13 @@ from caption_tx.data.corpus.column_names import SPLIT_NAMES
 from caption_tx.data.corpus.columns import DEFAULT_OPTIONS, ReadOptions
 from caption_tx.data.corpus.file_head import FileHead
 from caption_tx.data.corpus.formats import GUIDE, READERS, detect_format, known_formats, likely_formats
-from caption_tx.data.corpus.image_names import join_prefix, resolve_image_names
+from caption_tx.data.corpus.image_names import count_undecoded, join_prefix, resolve_image_names
+from caption_tx.data.corpus.name_variants import TRIED, FoundNames, find_variants
 from caption_tx.data.corpus.readers import folder
 from caption_tx.data.corpus.rows import CaptionRows
+from caption_tx.data.images.sources import open_images
 from caption_tx.data.text.text_files import TextFile, normalize_encoding, read_head
-from caption_tx.errors import CorpusError
+from caption_tx.errors import CorpusError, ImageError
 
 # captions_val2014.json (COCO), caption_validation_annotations_20170910.json (AI Challenger)
 _RELEASE_NAME = re.compile(r"captions?_(train|val|validation|test)(?:20\d\d|\w*_annotations_\d{8})\.json")
@@ -193,11 +196,40 @@ def complete_image_names(sources: list[tuple[Source, CaptionRows]], images: str 
     for source, rows in sources:
         names = {name: join_prefix(source.images, name) for name in dict.fromkeys(rows.images)}
         rows.images = [names[name] for name in rows.images]
-    completed = resolve_image_names(dict.fromkeys(name for _, rows in sources for name in rows.images), images)
-    if not completed:
-        return
+    names = list(dict.fromkeys(name for _, rows in sources for name in rows.images))
+    completed, missing = resolve_image_names(names, images)
+    found = _find_files([completed.get(name, name) for name in names], missing, images)
     for _, rows in sources:
-        count = sum(name in completed for name in set(rows.images))
-        if count:
-            rows.images = [completed.get(name, name) for name in rows.images]
+        own = set(rows.images)
+        if count := sum(name in completed for name in own):
             rows.notes["image names completed"] += count
+        _note_variants(rows, own & missing, found, images)
+        if rows.format != "folder" and (count := count_undecoded(own, images)):  # a folder counts its own
+            rows.notes["file names that are not UTF-8, read as GBK (`convmv -f gbk -t utf8` renames them)"] += count
+        if completed or found.files:
+            images_of = {name: completed.get(name, name) for name in rows.images}
+            rows.images = [found.files.get(images_of[name], images_of[name]) for name in rows.images]
+
+
+def _find_files(names: list[str], missing: set[str], images: str | Path | None) -> FoundNames:
+    """The files of image names that do not exist as they are written."""
+    if not missing:
+        return FoundNames()
+    try:
+        files = list(open_images(str(images)).walk())
+    except ImageError:  # reported when the images are read
+        return FoundNames()
+    present = [name for name in names if name not in missing]
+    return find_variants(missing, files, present, Path(str(images)).resolve().name)
+
+
+def _note_variants(rows: CaptionRows, missing: set[str], found: FoundNames, images: str | Path | None) -> None:
+    """Reports the names of one source that were found after ignoring differences, and those that were not."""
+    if not missing:
+        return
+    counts = Counter(found.ignored[name] for name in missing if name in found.files)
+    for ignored, count in counts.most_common():
+        rows.notes[f"image names found after ignoring {' and '.join(ignored)} (of {len(missing):,} missing)"] += count
+    if lost := sorted(missing - found.files.keys()):
+        kind = "is ambiguous" if lost[0] in found.ambiguous else f"also tried without regard to {TRIED}"
+        rows.notes[f"image names without a file in {images} (such as '{lost[0]}', {kind})"] += len(lost)

@@ -12,6 +12,8 @@ import threading
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from caption_tx.data.images.content import describe_content, heic_advice, is_heic, strip_png_metadata
+from caption_tx.data.images.suffixes import FORMATS, RAW_SUFFIXES
 from caption_tx.errors import ImageError
 
 MAX_PIXELS = 89_000_000
@@ -25,11 +27,6 @@ LARGE_PIXELS = 16_000_000
 
 BAND_PIXELS = 4_000_000
 """Images with more pixels are converted to RGB in bands, because the conversion takes up to 20 bytes per pixel."""
-
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff")
-
-_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF", "JPEG2000", "PPM")
-"""Formats that are decoded, whatever the file is called. Not EPS: Pillow would run Ghostscript on the file."""
 
 _large_image_lock = threading.Lock()
 
@@ -103,30 +100,52 @@ def decode_image(data: bytes, name: str, size: int | None = None) -> tuple[str, 
     """
     if not data:
         raise ImageError(f"{name} is empty (0 bytes).")
+    if name.lower().endswith(RAW_SUFFIXES):  # Pillow would read the small preview of some of them
+        raise ImageError(f"{name} is a camera raw file, which is not read; convert it to JPEG.")
     try:
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-            width, height = image.size
-            if width * height > MAX_PIXELS:
-                raise ImageError(f"{name} is too large: {width}x{height} pixels; the limit is {MAX_PIXELS:,} pixels.")
-            if size is not None:
-                image.draft(None, (2 * size, 2 * size))
-                if "progressive" not in image.info:  # a progressive JPEG is buffered at full scale
-                    width, height = image.size
-            with _large_image_lock if width * height > LARGE_PIXELS else contextlib.nullcontext():
-                image.load()
-                transpose = _exif_transpose(image)
-                image = _to_rgb(image, size)
-                return content_hash(data), image if transpose is None else image.transpose(transpose)
+        return content_hash(data), _decode(data, name, size)
     except ImageError:
         raise
-    except Image.DecompressionBombError as error:
-        raise ImageError(f"{name} is too large; the limit is {MAX_PIXELS:,} pixels ({error})") from error
-    except UnidentifiedImageError as error:
-        raise ImageError(f"{name} cannot be read: it is not an image of a known format.") from error
-    except OSError as error:
-        raise ImageError(f"{name} cannot be read: {error.strerror or error}.") from error
     except Exception as error:  # the decoders raise errors of almost any type for damaged files
-        raise ImageError(f"{name} cannot be read: {type(error).__name__}: {error}.") from error
+        if (stripped := strip_png_metadata(data)) is not None:  # Pillow fails for large or damaged metadata
+            with contextlib.suppress(Exception):
+                return content_hash(data), _decode(stripped, name, size)
+        raise ImageError(_explain(error, data, name)) from error
+
+
+def _decode(data: bytes, name: str, size: int | None) -> Image.Image:
+    formats: tuple[str, ...] = FORMATS
+    if is_heic(data):
+        try:
+            import pillow_heif
+        except ImportError as error:
+            raise ImageError(f"{name} cannot be read: {heic_advice()}.") from error
+        pillow_heif.register_heif_opener()
+        formats = ("HEIF",)
+    with Image.open(io.BytesIO(data), formats=formats) as image:
+        width, height = image.size
+        if width * height > MAX_PIXELS:
+            raise ImageError(f"{name} is too large: {width}x{height} pixels; the limit is {MAX_PIXELS:,} pixels.")
+        if size is not None:
+            image.draft(None, (2 * size, 2 * size))
+            if "progressive" not in image.info:  # a progressive JPEG is buffered at full scale
+                width, height = image.size
+        with _large_image_lock if width * height > LARGE_PIXELS else contextlib.nullcontext():
+            image.load()
+            transpose = _exif_transpose(image)
+            image = _to_rgb(image, size)
+            return image if transpose is None else image.transpose(transpose)
+
+
+def _explain(error: Exception, data: bytes, name: str) -> str:
+    """The message about an image that cannot be decoded."""
+    if isinstance(error, Image.DecompressionBombError):
+        return f"{name} is too large; the limit is {MAX_PIXELS:,} pixels ({error})"
+    if isinstance(error, UnidentifiedImageError):
+        return f"{name} cannot be read: {describe_content(data)}."
+    if isinstance(error, OSError):
+        return f"{name} cannot be read: {error.strerror or error}."
+    return f"{name} cannot be read: {type(error).__name__}: {error}."
 
 
 _TRANSPOSE = {

@@ -10,9 +10,10 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
-from caption_tx.data.images.decoding import IMAGE_SUFFIXES, MAX_BYTES, check_length
+from caption_tx.data.images.decoding import MAX_BYTES, check_length
 from caption_tx.data.images.sources import open_images
 from caption_tx.data.images.stores import check_address, is_remote
+from caption_tx.data.images.suffixes import IMAGE_SUFFIXES
 from caption_tx.data.images.tables import TABLE_SUFFIX, ImageTable
 from caption_tx.errors import CaptionTxError
 
@@ -44,7 +45,8 @@ def find_images(
         paths: image files; folders, which are searched recursively without hidden files (`ImageSource.walk`); TSV
             tables of images in base64; any of these on a remote store (`gs://...`); and "-" for the standard input,
             see `read_standard_input`.
-        report: called with a message for each subfolder that cannot be listed and is left out.
+        report: called with a message for each subfolder that cannot be listed, and for each of
+            `ImageSource.notes`, such as the number of picture files that cannot be read.
         stdin: replaces the standard input.
 
     Raises:
@@ -96,12 +98,16 @@ def _walk(path: str, report: Callable[[str], None]) -> Iterator[str]:
             yield name if path == "." else f"{path.rstrip('/')}/{name}"
         for folder, reason in images.unlisted.items():
             report(f"Skipped the folder {images.label(folder)}, which cannot be listed: {reason}.")
+        for note in images.notes():
+            report(f"{note}.")
 
     if first is None:
         if isinstance(images, ImageTable):
             raise CaptionTxError(f"The table of images {path} has no rows.")
+        if notes := images.notes():
+            raise CaptionTxError(f"There are no images that can be read in the folder {path}; {notes[0]}.")
         unlisted = "".join(f"; {images.label(name)}: {reason}" for name, reason in list(images.unlisted.items())[:1])
-        raise CaptionTxError(f"There are no images ({', '.join(IMAGE_SUFFIXES)}) in the folder {path}{unlisted}.")
+        raise CaptionTxError(f"There are no images (.jpg, .png, .webp ..) in the folder {path}{unlisted}.")
     return walk()
 
 

@@ -69,6 +69,10 @@ class ImageSource:
         """The image's name in messages."""
         return os.path.join(self.location, name)
 
+    def notes(self) -> list[str]:
+        """What was left out, or read differently from how it is written, so far: one line for each kind."""
+        return []
+
     def tables(self) -> list[ImageSource]:
         """The `ImageTable`s that images were read from so far."""
         return []

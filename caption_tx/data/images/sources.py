@@ -7,11 +7,13 @@ An image's name is its path relative to the folder, with "/", or its id in the t
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 
-from caption_tx.data.images.decoding import IMAGE_SUFFIXES
+from caption_tx.data.images.file_names import decode_name, is_decoded
 from caption_tx.data.images.image_source import ImageSource
 from caption_tx.data.images.stores import check_address, file_stamp, is_folder, list_files, read_file
+from caption_tx.data.images.suffixes import explain_unreadable, readable_suffixes, suffix_of
 from caption_tx.data.images.tables import TABLE_SUFFIX, ImageTable
 
 
@@ -42,6 +44,8 @@ class ImageFolder(ImageSource):
     def __init__(self, location: str) -> None:
         super().__init__(location)
         self._tables: dict[str, ImageTable | None] = {}
+        self._unreadable: Counter[str] = Counter()
+        self._renamed = 0
         self._lock = threading.Lock()
 
     def read_bytes(self, name: str) -> bytes:
@@ -71,10 +75,23 @@ class ImageFolder(ImageSource):
         with self._lock:
             return [table for _, table in sorted(self._tables.items()) if table is not None]
 
+    def notes(self) -> list[str]:
+        """See `ImageSource`. About the files that `names` or `walk` listed, and the tables that were read."""
+        notes = [f"{self.location}: {text}" for text in [explain_unreadable(self._unreadable)] if text]
+        if self._renamed:
+            advice = "to rename them: convmv -f gbk -t utf8 --notest; to extract the archive again: unzip -O GBK"
+            notes.append(f"{self.location}: {self._renamed:,} file names are not UTF-8, read as GBK ({advice})")
+        return notes + [note for table in self.tables() for note in table.notes()]
+
     def _list(self, skip: Callable[[str], bool]) -> Iterator[str]:
-        self.unlisted = unlisted = {}
-        files = list_files(self.location, skip, unlisted)
-        return (name for name in files if name.lower().endswith(IMAGE_SUFFIXES))
+        self.unlisted, self._unreadable, self._renamed = {}, Counter(), 0
+        suffixes = readable_suffixes()
+        for name in list_files(self.location, skip, self.unlisted):
+            if name.lower().endswith(suffixes):
+                self._renamed += not is_decoded(name)
+                yield decode_name(name)
+            elif suffix := suffix_of(name):
+                self._unreadable[suffix] += 1
 
     def _table_row(self, name: str) -> tuple[ImageTable, str] | None:
         """The table and the row id that `name` refers to, or None if it refers to a file."""

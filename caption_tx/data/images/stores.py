@@ -13,6 +13,7 @@ from typing import Any
 
 from caption_tx.data.images.decoding import check_length, content_hash
 from caption_tx.data.images.decoding import read_bytes as read_local
+from caption_tx.data.images.file_names import find_file
 from caption_tx.errors import ImageError, MissingImageError
 
 
@@ -80,7 +81,7 @@ def read_file(path: str) -> bytes:
     check_address(path)
     if not is_remote(path):
         try:
-            return read_local(path)
+            return read_local(find_file(path))
         except ImageError as error:
             if isinstance(error.__cause__, OSError):
                 raise _read_error(path, error.__cause__) from error.__cause__
@@ -101,7 +102,7 @@ def file_stamp(path: str) -> str | None:
     """A text that changes when the file does and is cheap to compute, or None if there is no such file."""
     try:
         if not is_remote(path):
-            status = os.stat(path)
+            status = os.stat(find_file(path))
             return f"{status.st_size}-{status.st_mtime_ns}"
         status = _gfile().stat(path)
         if status.mtime_nsec:

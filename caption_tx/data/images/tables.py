@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ class ImageTable(ImageSource):
         rows: number of rows without blank lines; 0 before the file is indexed.
         repeated: (line, id) of rows whose id an earlier row has.
         malformed: lines without a tab or without an id.
+        wrapped: number of rows whose base64 continues on the following lines; the lines are joined.
 
     Raises:
         ImageError: the file does not begin with a row that has a tab.
@@ -43,6 +45,7 @@ class ImageTable(ImageSource):
         self.rows = 0
         self.repeated: list[tuple[int, str]] = []
         self.malformed: list[int] = []
+        self.wrapped = 0
         self._index: dict[bytes, int] | None = None
         self._lock = threading.Lock()
         if file_stamp(location) is not None:
@@ -61,9 +64,18 @@ class ImageTable(ImageSource):
     def _build_index(self) -> dict[bytes, int]:
         index: dict[bytes, int] = {}
         rows, repeated, malformed = 0, [], []
+        image, start, wrapped = b"", 0, 0
+        previous: _Row | None = None  # the row that a line without a tab may continue
         for line, row in enumerate(_scan(self.location), 1):
+            if previous is not None and _continues(previous, row):
+                if index.get(image, 0) >> _LENGTH_BITS == start:
+                    index[image] = start << _LENGTH_BITS | (row.offset + row.length - start)
+                wrapped += previous.tabs > 0
+                previous = row
+                continue
             columns = row.head.split(b"\t")
             name = (columns[1] if row.tabs >= 4 and len(columns) > 2 else columns[0]).strip()
+            image, start, previous = name, row.offset, row if row.tabs and name else None
             if not row.tabs and not name:
                 continue
             rows += 1
@@ -73,7 +85,7 @@ class ImageTable(ImageSource):
                 repeated.append((line, name.decode("utf-8", "surrogateescape")))
             else:
                 index[name] = row.offset << _LENGTH_BITS | row.length
-        self.rows, self.repeated, self.malformed = rows, repeated, malformed
+        self.rows, self.repeated, self.malformed, self.wrapped = rows, repeated, malformed, wrapped
         return index
 
     def read_bytes(self, name: str) -> bytes:
@@ -94,6 +106,14 @@ class ImageTable(ImageSource):
         """See `ImageSource`."""
         return sorted(name.decode("utf-8", "surrogateescape") for name in self.index())
 
+    def notes(self) -> list[str]:
+        """See `ImageSource`."""
+        if not self.wrapped:
+            return []
+        return [
+            f"{self.location}: the base64 of {self.wrapped:,} of {self.rows:,} rows is wrapped; its lines are joined"
+        ]
+
     def tables(self) -> list[ImageSource]:
         """See `ImageSource`."""
         return [self]
@@ -101,17 +121,50 @@ class ImageTable(ImageSource):
 
 @dataclass(slots=True)
 class _Row:
-    """A row of a table: its beginning, its number of tabs, offset and length of its last column in the file."""
+    """A row of a table.
+
+    Its beginning, its number of tabs, offset and length of its last column in the file, its own length, and its end.
+    """
 
     head: bytes
     tabs: int
     offset: int
     length: int
+    line_length: int
+    tail: bytes
+
+
+_BASE64_LINE = re.compile(rb"[A-Za-z0-9+/_-]+={0,2}\s*")
+_TAIL = 24
+_LONGEST_WRAPPED = 4096
+_IMAGE_ENDS = (b"\xff\xd9", b"IEND\xaeB`\x82")  # JPEG, PNG
+
+
+def _continues(previous: _Row, row: _Row) -> bool:
+    """Whether a line continues the base64 of the line before, which a tool has wrapped at 76 or so columns.
+
+    Other lines without a tab are ids without an image: the base64 before them is complete, or is on a longer line.
+    """
+    if row.tabs or not previous.tail or previous.tail.endswith(b"=") or previous.length > _LONGEST_WRAPPED:
+        return False
+    if row.length > previous.line_length or not _BASE64_LINE.fullmatch(row.head):
+        return False
+    if not previous.tabs:
+        return True
+    rest = previous.length % 4  # without padding
+    end = previous.tail[-min(previous.length, _TAIL - 4 + rest) :].translate(_URL_SAFE_TO_STANDARD)
+    return rest == 1 or not base64.b64decode(end + b"=" * (-rest % 4)).endswith(_IMAGE_ENDS)
 
 
 def _scan(path: str) -> Iterator[_Row]:
     """Yields the rows of a table. Keeps one chunk of the file in memory."""
-    head, tabs, column, chunk_offset = b"", 0, 0, 0
+    head, tail, tabs, line, column, chunk_offset = b"", b"", 0, 0, 0, 0
+
+    def row(end: int) -> _Row:
+        begin = head.removeprefix(b"\xef\xbb\xbf")
+        end -= tail.endswith(b"\r")
+        return _Row(begin, tabs, column, end - column, end - line, tail.rstrip(b"\r"))
+
     with open_file(path) as file:
         while chunk := read_range(file, path, chunk_offset, _CHUNK):
             start = 0
@@ -123,18 +176,20 @@ def _scan(path: str) -> Iterator[_Row]:
                     column = chunk_offset + last_tab + 1
                 if len(head) < _LONGEST_ID:
                     head += chunk[start : min(end, start + _LONGEST_ID)]
+                tail = (tail + chunk[max(start, end - _TAIL) : end])[-_TAIL:]
                 if line_end >= 0:
-                    yield _Row(head.removeprefix(b"\xef\xbb\xbf"), tabs, column, chunk_offset + end - column)
-                    head, tabs = b"", 0
+                    yield row(chunk_offset + end)
+                    head, tail, tabs = b"", b"", 0
+                    line = column = chunk_offset + end + 1
                 start = end + 1
             chunk_offset += len(chunk)
     if head:
-        yield _Row(head, tabs, column, chunk_offset - column)
+        yield row(chunk_offset)
 
 
 def _decode_base64(text: bytes, name: str) -> bytes:
     """Decodes standard or URL-safe base64, with or without padding or a `data:image/...;base64,` prefix."""
-    text = text.strip()
+    text = text.translate(None, b" \t\r\n")
     if text.startswith(b"data:"):
         text = text.partition(b",")[2]
     text = text.rstrip(b"=").translate(_URL_SAFE_TO_STANDARD)

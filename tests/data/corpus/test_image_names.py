@@ -38,7 +38,10 @@ def test_names_are_completed_from_the_image_folder(write, photos):
     table = read_corpus(write("a.txt", "".join(f"{name}\tx\n" for name in names)), images=photos)
     named = ["1.jpg", "2.PNG", "3", "4", "sub/4.webp", "1.jpg", "7", "gone", "sub/4.webp"]
     assert list(table.image) == [*named, "train2014/COCO_train2014_000000000042.jpg"]
-    assert table.attrs["files"][0]["notes"] == {"image names completed": 4}
+    notes = table.attrs["files"][0]["notes"]
+    assert notes.pop("image names completed") == 4
+    (lost,) = notes.items()
+    assert lost == (f"image names without a file in {photos} (such as '3', is ambiguous)", 3)
     coco = write("coco.txt", "COCO_train2014_000000000042#0\ty\nCOCO_val2014_000000000042#0\tz\n")
     assert list(read_corpus(coco, images=photos).image) == [
         "train2014/COCO_train2014_000000000042.jpg",

@@ -3,6 +3,7 @@
 import io
 import os
 import struct
+import sys
 import threading
 import time
 import zlib
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from caption_tx.data.images import decoding
 from caption_tx.data.images.decoding import decode_image, read_image, read_pil_image, resize
@@ -153,7 +154,7 @@ def test_formats_without_a_listed_suffix_are_decoded_too(read, kind):
 
 def test_postscript_is_not_an_image(read, monkeypatch):
     monkeypatch.setattr("subprocess.Popen", None)
-    with pytest.raises(ImageError, match="not an image of a known format"):
+    with pytest.raises(ImageError, match="a PostScript file; convert it to PNG"):
         read(encoded(corners_image(), "EPS"))
 
 
@@ -385,3 +386,80 @@ def test_a_large_image_takes_little_more_memory_than_its_pixels(tmp_path, run_py
     process = run_python(PEAK, tmp_path / "x.png")
     assert process.returncode == 0, process.stderr
     assert int(process.stdout) < 25 * limit + 60
+
+
+def damaged_chunk(png: bytes, kind: bytes, data: bytes) -> bytes:
+    """A PNG file with an additional chunk, whose checksum is wrong, after its header."""
+    return png[:33] + len(data).to_bytes(4, "big") + kind + data + b"\0\0\0\0" + png[33:]
+
+
+def large_text() -> PngImagePlugin.PngInfo:
+    info = PngImagePlugin.PngInfo()
+    info.add_text("workflow", "x" * 3_000_000, zip=True)
+    return info
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        encoded(corners_image(), "PNG", icc_profile=bytes(1_500_000)),
+        encoded(corners_image(), "PNG", pnginfo=large_text()),
+        damaged_chunk(encoded(corners_image(), "PNG"), b"zTXt", b"key\0\7not compressed"),
+        damaged_chunk(encoded(corners_image(), "PNG"), b"iCCP", b"name\0\1"),
+        damaged_chunk(encoded(corners_image(), "PNG"), b"pHYs", b"\0"),
+        damaged_chunk(encoded(corners_image(), "PNG"), b"eXIf", b""),
+        encoded(corners_image(), "JPEG", icc_profile=bytes(3_000_000), comment=b"x" * 60_000, quality=100),
+        encoded(corners_image(), "WEBP", icc_profile=bytes(3_000_000), lossless=True),
+    ],
+    ids=["profile", "text", "damaged text", "damaged profile", "damaged size", "empty EXIF", "JPEG", "WebP"],
+)
+def test_metadata_never_costs_the_image(read, data):
+    assert_corners(read(data), 40)
+
+
+def test_the_orientation_of_a_png_with_large_metadata_is_kept(read):
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    turned = corners_image().transpose(Image.Transpose.ROTATE_180)
+    assert_corners(read(encoded(turned, "PNG", exif=exif, pnginfo=large_text())), 40)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"<!DOCTYPE html><html><body>Not found", "a web page, not an image; download it again"),
+        (b"<?xml version='1.0'?><Error><Code>AccessDenied", "an XML document"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'>", "an SVG drawing; convert it to PNG"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", "a JPEG XL image; convert it to JPEG"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
+        (b"%PDF-1.7\n", "a PDF document"),
+        (b"PK\x03\x04" + bytes(30), "an archive; extract it first"),
+        (b"\0\0\0\x18ftypisom" + bytes(30), "a video; extract a frame"),
+        (bytes(1000), "only null bytes"),
+        (b"\x01\x02hello", "it is not an image of a known format"),
+    ],
+)
+def test_messages_say_what_a_file_is(read, data, message):
+    with pytest.raises(ImageError, match=message):
+        read(data)
+
+
+def test_a_raw_file_is_not_read_as_its_preview():
+    with pytest.raises(ImageError, match=r"IMG_1\.NEF is a camera raw file, which is not read; convert it to JPEG"):
+        decode_image(encoded(corners_image(), "TIFF"), "IMG_1.NEF")
+
+
+def test_heic_is_read_with_its_extra_whatever_its_name(read):
+    pillow_heif = pytest.importorskip("pillow_heif")
+    buffer = io.BytesIO()
+    pillow_heif.from_pillow(corners_image()).save(buffer, quality=100)
+    assert_corners(read(buffer.getvalue()), 40)
+
+
+def test_heic_without_its_extra_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    data = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100)
+    with pytest.raises(
+        ImageError, match=r"x\.jpg cannot be read: it is a HEIC image; .*caption_tx\[heic\].* to JPEG\."
+    ):
+        decode_image(data, "x.jpg")

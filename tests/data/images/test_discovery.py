@@ -3,6 +3,7 @@
 import base64
 import io
 import os
+import sys
 
 import numpy as np
 import pytest
@@ -178,3 +179,41 @@ def test_a_web_address_is_to_be_downloaded(address):
     ):
         with pytest.raises(ImageError, match=rf"^{address} is a web address; download it first"):
             read()
+
+
+def test_every_suffix_that_pillow_reads_is_found_and_other_pictures_are_counted(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    readable = ("a.jpg", "b.jfif", "c.avif", "d.jp2", "e.JPE", "f.ppm", "g.mpo", "h.dib", "i.pjpeg", "j.apng", "k.psd")
+    make_tree(tmp_path, *readable, "l.heic", "m/n.HEIC", "o.jxl", "p.CR2", "q.svg", "notes.txt", "movie.mp4", "x.h5")
+    messages = []
+    assert below(tmp_path, report=messages.append) == list(readable)
+    assert messages == [
+        f"{tmp_path}: 5 picture files cannot be read (2 .heic, 1 .jxl, 1 .cr2, 1 .svg); install the extra that reads "
+        "HEIC (pip install 'caption_tx[heic]') or convert them to JPEG; convert .cr2, .jxl, .svg to JPEG or PNG."
+    ]
+
+
+def test_heic_files_are_found_with_their_extra(tmp_path):
+    pytest.importorskip("pillow_heif")
+    make_tree(tmp_path, "a.heic", "b.HIF")
+    assert below(tmp_path) == ["a.heic", "b.HIF"]
+
+
+def test_a_folder_with_only_unreadable_pictures_says_what_to_do(tmp_path):
+    make_tree(tmp_path, "a.nef")
+    with pytest.raises(CaptionTxError, match=r"no images that can be read .*\(1 \.nef\); convert \.nef to JPEG or PNG"):
+        find_images([tmp_path])
+
+
+@pytest.mark.parametrize("encoding", ["gbk", "big5"])
+def test_file_names_in_other_encodings_are_read(tmp_path, encoding):
+    path = os.fsencode(tmp_path) + b"/" + "照片".encode(encoding)
+    os.mkdir(path)
+    with open(path + b"/" + "小狗.jpg".encode(encoding), "wb") as file:
+        Image.new("RGB", (9, 9), "red").save(file, "JPEG")
+    messages = []
+    (name,) = find_images([tmp_path], report=messages.append)
+    assert (name == f"{tmp_path}/照片/小狗.jpg") == (encoding == "gbk")  # Big5 is nearly always valid GBK too
+    assert open_images("").read_image(name, 8)[1].shape == (8, 8, 3)
+    assert "1 file names are not UTF-8, read as GBK" in messages[0]
+    assert "unzip -O GBK" in messages[0]

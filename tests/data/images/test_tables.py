@@ -187,3 +187,38 @@ def test_threads_share_a_table(write_table, tmp_path):
 
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(read, rows)) == list(rows.values())
+
+
+@pytest.mark.parametrize("width", [64, 76, 1000])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+@pytest.mark.parametrize("columns", [(), (b"img", b"a dog", b"")])
+def test_base64_that_is_wrapped_is_joined(write_table, width, end, columns):
+    images = {f"{number}": make_image(number, "BMP") for number in (10, 20, 30)}
+    rows = []
+    for name, data in images.items():
+        text = base64.b64encode(data)
+        first, *rest = (text[start : start + width] for start in range(0, len(text), width))
+        rows += [(name, *((name, *columns[1:]) if columns else ()), first), *((part,) for part in rest)]
+    table = open_images(write_table(rows, end=end))
+    assert table.names() == ["10", "20", "30"]
+    assert {name: table.read_bytes(name) for name in images} == images
+    assert table.malformed == table.repeated == []
+    wrapped = 0 if width == 1000 and len(text) <= 1000 else 3
+    expected = [f"{table.location}: the base64 of 3 of 3 rows is wrapped; its lines are joined"]
+    assert table.notes() == (expected if wrapped else [])
+
+
+def test_whole_lines_wrapped_at_a_width_are_joined(write_table):
+    data = make_image(10, "BMP")
+    line = b"photo-1\t" + base64.b64encode(data)
+    table = open_images(write_table([(line[start : start + 76],) for start in range(0, len(line), 76)]))
+    assert table.read_bytes("photo-1") == data
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_an_id_without_an_image_is_not_taken_for_wrapped_base64(write_table, kind):
+    rows = [("1", base64.b64encode(make_image(10, kind)).rstrip(b"=")), ("2222",), ("3", base64.b64encode(b"x"))]
+    table = open_images(write_table(rows))
+    assert table.names() == ["1", "3"]
+    assert table.malformed == [2]
+    assert table.notes() == []

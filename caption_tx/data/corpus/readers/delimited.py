@@ -12,7 +12,7 @@ from caption_tx.data.corpus.pre_segmented import restore_sentences
 from caption_tx.data.corpus.readers.ofa import is_base64
 from caption_tx.data.corpus.rows import CAPTION_HEADERS, IMAGE_HEADERS, CaptionRows
 from caption_tx.data.corpus.table_layout import SEPARATORS, TableLayout, find_contents, find_header
-from caption_tx.data.images.decoding import IMAGE_SUFFIXES
+from caption_tx.data.images.suffixes import IMAGE_SUFFIXES
 from caption_tx.data.text.text_files import TextFile
 from caption_tx.errors import CorpusError
 

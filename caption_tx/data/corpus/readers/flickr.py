@@ -11,7 +11,7 @@ from caption_tx.data.corpus.caption_values import add_captions
 from caption_tx.data.corpus.image_names import add_coco_suffix, stem
 from caption_tx.data.corpus.pre_segmented import restore_sentences
 from caption_tx.data.corpus.rows import UNLISTED, CaptionRows
-from caption_tx.data.images.decoding import IMAGE_SUFFIXES
+from caption_tx.data.images.suffixes import IMAGE_SUFFIXES
 from caption_tx.data.text.text_files import TextFile
 from caption_tx.errors import CorpusError
 

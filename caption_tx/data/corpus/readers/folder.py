@@ -10,7 +10,8 @@ from pathlib import Path
 from caption_tx.data.corpus.caption_values import add_captions
 from caption_tx.data.corpus.image_names import stem
 from caption_tx.data.corpus.rows import CaptionRows
-from caption_tx.data.images.decoding import IMAGE_SUFFIXES
+from caption_tx.data.images.file_names import decode_name, is_decoded
+from caption_tx.data.images.suffixes import explain_unreadable, is_readable, suffix_of
 from caption_tx.data.text.text_files import HEAD_BYTES, TextFile, guess_encoding, read_head
 from caption_tx.errors import CorpusError
 
@@ -37,11 +38,7 @@ def list_caption_files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
         except OSError as error:
             raise _list_error(parent, error) from error
         images = _images_by_stem(names)
-        matches += [
-            parent / name
-            for name in names
-            if name.lower().endswith(suffixes) and os.path.splitext(name)[0] not in images
-        ]
+        matches += [parent / name for name in names if name.lower().endswith(suffixes) and _stem(name) not in images]
     return matches
 
 
@@ -49,7 +46,7 @@ def has_image_text_pairs(folder: Path) -> bool:
     """Whether an image in a folder or below has a text file of the same name."""
     for _, files in _walk(folder):
         images = _images_by_stem(files)
-        if any(os.path.splitext(text)[0] in images for text in _text_files(files)):
+        if any(_stem(text) in images for text in _text_files(files)):
             return True
     return False
 
@@ -81,23 +78,32 @@ def _pair_texts_with_images(folder: Path, rows: CaptionRows) -> dict[Path, str]:
     image_of: dict[Path, str] = {}
     images_without_text = 0
     suffixes: Counter[str] = Counter()
-    images_with_several = 0
+    unreadable: Counter[str] = Counter()
+    images_with_several = undecoded = 0
     for prefix, files in _walk(folder):
         images, texts = _images_by_stem(files), _text_files(files, rows.options.text_suffix)
-        texts_of = Counter(os.path.splitext(name)[0] for name in texts)
-        images_with_several += sum(count > 1 and stem in images for stem, count in texts_of.items())
-        suffixes.update(os.path.splitext(name)[1].lower() for name in texts if os.path.splitext(name)[0] in images)
-        text_stems = {os.path.splitext(name)[0] for name in texts}
-        images_without_text += sum(len(names) for name, names in images.items() if name not in text_stems)
+        image_files = {name: matches[0] for name, matches in images.items() if len(matches) == 1}
+        texts_of = Counter(image_files.get(_stem(name)) for name in texts)
+        images_with_several += sum(count > 1 and image is not None for image, count in texts_of.items())
+        suffixes.update(os.path.splitext(name)[1].lower() for name in texts if _stem(name) in images)
+        with_text = {image for name in texts for image in images.get(_stem(name), [])}
+        pictures = [name for name in files if suffix_of(name)]
+        images_without_text += sum(is_readable(name) and decode_name(name) not in with_text for name in pictures)
+        unreadable.update(suffix_of(name) for name in pictures if not is_readable(name))
+        undecoded += sum(not is_decoded(name) for name in pictures)
         for name in texts:
-            matches = images.get(os.path.splitext(name)[0], [])
+            matches = images.get(_stem(name), [])
             if len(matches) == 1:
-                image_of[folder / prefix / name] = prefix + matches[0]
+                image_of[folder / prefix / name] = decode_name(prefix) + matches[0]
             else:
                 reason = f"text file with {'several images' if matches else 'no image'} of the same name"
                 rows.skipped.append((str(folder / prefix / name), 1, reason))
     if images_without_text:
         rows.notes["images without a text file"] += images_without_text
+    if text := explain_unreadable(unreadable):
+        rows.notes[text] += unreadable.total()
+    if undecoded:
+        rows.notes["file names that are not UTF-8, read as GBK (`convmv -f gbk -t utf8` renames them)"] += undecoded
     if images_with_several:
         choice = min(suffixes, key=lambda suffix: (suffixes[suffix], suffix))
         kinds = " and ".join(sorted(suffixes))
@@ -122,11 +128,23 @@ def _list_error(folder: str | Path, error: OSError) -> CorpusError:
     return CorpusError(f"Cannot list the folder {folder}: {error.strerror}.")
 
 
+def _stem(text: str) -> str:
+    """The name that a text file shares with its image: `dog` for `dog.txt`, `dog.jpg` for `dog.jpg.txt`."""
+    return decode_name(os.path.splitext(text)[0])
+
+
 def _images_by_stem(files: list[str]) -> dict[str, list[str]]:
+    """The image files of each name, with and without their suffix.
+
+    Pictures that cannot be read, such as the raw file beside a photograph, count only where no other has the name.
+    """
     images: dict[str, list[str]] = {}
-    for file in files:
-        if file.lower().endswith(IMAGE_SUFFIXES):
-            images.setdefault(stem(file), []).append(file)
+    for file in sorted(files, key=lambda file: not is_readable(file)):
+        name = decode_name(file)
+        if suffix_of(name):
+            images[name] = [name]
+            if is_readable(name) or stem(name) not in images:
+                images.setdefault(stem(name), []).append(name)
     return images
 
 
@@ -140,7 +158,7 @@ def sidecar_suffixes(folder: Path) -> Counter[str]:
     suffixes: Counter[str] = Counter()
     for _, files in _walk(folder):
         images = _images_by_stem(files)
-        pairs = map(os.path.splitext, files)
+        pairs = ((_stem(name), os.path.splitext(name)[1]) for name in files)
         suffixes.update(
             suffix.lower() for name, suffix in pairs if name in images and suffix.lower() in _OTHER_TEXT_SUFFIXES
         )

@@ -115,3 +115,52 @@ def test_folder_without_captions(write, tmp_path):
         read(tmp_path / "photos")
     with pytest.raises(CorpusError, match=r"photos: no captions found \(1 lines skipped\)"):
         read(tmp_path / "photos", format="folder")
+
+
+@pytest.mark.parametrize("names", [["p0.jpg.txt"], ["p0.jpg.txt", "p1.txt"], ["p0.jpg.caption", "p1.JPG.txt"]])
+def test_text_files_may_keep_the_suffix_of_the_image(write, tmp_path, names):
+    for name in names:
+        write(f"photos/{name}", "一只狗在跑\n")
+        write(f"photos/{name[:2]}.{'JPG' if 'JPG' in name else 'jpg'}", b"\xff")
+    table = read(tmp_path / "photos")
+    assert len(table) == len(names)
+    assert table.attrs["skipped"] == []
+    assert notes(table) == {}
+
+
+def test_the_suffix_in_a_text_file_selects_one_of_two_images(write, tmp_path):
+    for name in ("a.jpg", "a.png"):
+        write(f"photos/{name}", b"\xff")
+        write(f"photos/{name}.txt", f"the {name[2:]} file\n")
+    assert rows(read(tmp_path / "photos"), "image", "caption") == [("a.jpg", "the jpg file"), ("a.png", "the png file")]
+
+
+def test_spaces_in_names_from_the_disk_are_kept(write, tmp_path):
+    for name in (" dog", " My photos/cat ", "ok"):
+        write(f"photos/{name}.jpg", b"\xff")
+        write(f"photos/{name}.txt", "一只狗在跑\n")
+    table = read_corpus(tmp_path / "photos", images=tmp_path / "photos")
+    assert sorted(table.image) == [" My photos/cat .jpg", " dog.jpg", "ok.jpg"]
+    assert notes(table) == {}
+
+
+def test_names_in_gbk_are_read(tmp_path):
+    os.mkdir(tmp_path / "photos")
+    for name in ("狗.jpg", "狗.txt", "马.png", "马.png.txt"):
+        with open(os.fsencode(tmp_path / "photos") + b"/" + name.encode("gbk"), "w") as file:
+            file.write("一只狗在跑\n")
+    table = read_corpus(tmp_path / "photos", images=tmp_path / "photos")
+    assert sorted(table.image) == ["狗.jpg", "马.png"]
+    assert notes(table) == {"file names that are not UTF-8, read as GBK (`convmv -f gbk -t utf8` renames them)": 2}
+
+
+def test_unreadable_pictures_are_counted_and_a_raw_file_beside_a_photograph_is_ignored(write, tmp_path):
+    for name in ("a.jpg", "a.cr2", "b.jxl", "c.svg"):
+        write(f"photos/{name}", b"\xff")
+    for name in ("a", "b"):
+        write(f"photos/{name}.txt", "一只狗在跑\n")
+    table = read(tmp_path / "photos")
+    assert list(table.image) == ["a.jpg", "b.jxl"]
+    (note,) = notes(table)
+    assert note.startswith("3 picture files cannot be read")
+    assert "convert .cr2, .jxl, .svg to JPEG or PNG" in note

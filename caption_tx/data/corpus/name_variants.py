@@ -1,0 +1,168 @@
+"""Find the files of image names that are written a little differently from the files."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from urllib.parse import unquote, urlsplit
+
+from caption_tx.data.images.suffixes import suffix_of
+
+TRIED = "backslashes, URLs, percent signs, case, spaces, Unicode form, folder, suffix"
+
+_FULL_WIDTH = {ord("／"): "/", ord("＼"): "\\"}
+_Key = Callable[[str], object]
+
+
+@dataclass(frozen=True)
+class FoundNames:
+    """What `find_variants` found.
+
+    Attributes:
+        files: name -> the only file that it can mean.
+        ignored: name -> the differences that were ignored, such as ("case", "folder").
+        ambiguous: names that could mean several files, or share their file with another image.
+    """
+
+    files: dict[str, str] = field(default_factory=dict)
+    ignored: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    ambiguous: set[str] = field(default_factory=set)
+
+    def counts(self) -> Counter[tuple[str, ...]]:
+        """How many names were found after ignoring the same differences."""
+        return Counter(self.ignored.values())
+
+
+def find_variants(
+    names: Collection[str], files: Iterable[str], present: Collection[str] = (), root: str = ""
+) -> FoundNames:
+    """Finds the files of names that are written differently.
+
+    Differences in backslashes, URLs, percent encoding, spaces at the ends, Unicode form, case, suffix, and leading
+    folders that only one of the two has are ignored, as few as possible. A folder that differs is never ignored:
+    `cats/1.jpg` is not `dogs/1.jpg`.
+
+    Args:
+        names: of missing images.
+        files: of the image folder, relative to it.
+        present: names whose files exist; a name without its folder or suffix is not matched with one of these files.
+
+        root: name of the image folder itself: `photos/1.jpg` means `1.jpg` in the folder `photos`.
+
+    Example:
+        >>> find_variants(["photos\\\\IMG_1.jpg"], ["IMG_1.JPG", "IMG_2.JPG"]).files
+        {'photos\\\\IMG_1.jpg': 'IMG_1.JPG'}
+    """
+    files = list(files)
+
+    def plain(name: str) -> str:
+        return _clean(name).casefold().removeprefix(f"{root.casefold()}/" if root else "")
+
+    found = FoundNames()
+    keys: Sequence[tuple[_Key, bool]] = (
+        (_clean, False),
+        (lambda name: _clean(_repair(name)), False),
+        (lambda name: _clean(name).casefold(), False),
+        (plain, False),
+        (lambda name: posixpath.basename(_clean(name)).casefold(), True),
+        (lambda name: _without_suffix(posixpath.basename(_clean(name)).casefold()), True),
+    )
+    missing = list(dict.fromkeys(names))
+    for key, loose in keys:
+        groups: dict[object, list[str]] = {}
+        for file in files:
+            groups.setdefault(key(file), []).append(file)
+        for name in missing:
+            candidates = groups.get(key(name), [])
+            if loose:
+                candidates = [file for file in candidates if _folders_agree(_clean(name), _clean(file))]
+                candidates = _closest(_clean(name), candidates)
+            if len(candidates) == 1:
+                found.files[name] = candidates[0]
+            elif candidates:
+                found.ambiguous.add(name)
+        missing = [name for name in missing if name not in found.files and name not in found.ambiguous]
+    _reject_shared(found, set(present), plain)
+    found.ignored.update({name: _differences(name, file) for name, file in found.files.items()})
+    return found
+
+
+def _reject_shared(found: FoundNames, present: set[str], plain: Callable[[str], str]) -> None:
+    """Removes names that mean the file of another image once their folder or suffix is ignored."""
+    images_of: dict[str, set[str]] = {}
+    for name, file in found.files.items():
+        images_of.setdefault(file, set()).add(plain(name))
+    for name, file in list(found.files.items()):
+        if plain(name) != plain(_repair(file)) and (len(images_of[file]) > 1 or file in present):
+            del found.files[name]
+            found.ambiguous.add(name)
+
+
+def _clean(name: str) -> str:
+    """A path with "/", without a URL's host and query, percent signs, spaces at the ends and Windows' drive; in NFC."""
+    name = name.translate(_FULL_WIDTH)
+    if "://" in name:
+        url = urlsplit(name)
+        name = unquote(url.path).lstrip("/") or name
+    elif "%" in name:
+        name = unquote(name)
+    parts = [part.strip() for part in re.split(r"[/\\]+", unicodedata.normalize("NFC", name))]
+    return "/".join(part for part in parts if part not in ("", ".") and not re.fullmatch("[A-Za-z]:", part))
+
+
+def _repair(name: str) -> str:
+    """The Chinese name of a file in GBK that an archive program took for code page 437, or that is UTF-8 by chance."""
+    for encoding in ("cp437", "utf-8") if not name.isascii() and max(name) < "\u3000" else ():
+        try:
+            return name.encode(encoding).decode("gb18030")
+        except UnicodeError:
+            continue
+    return name
+
+
+def _without_suffix(name: str) -> str:
+    return name.removesuffix(suffix_of(name))
+
+
+def _folders_agree(name: str, file: str) -> bool:
+    """Whether the folders of one are the last folders of the other, ignoring case."""
+    first, second = (posixpath.dirname(path).casefold().split("/")[::-1] for path in (name, file))
+    first, second = ([part for part in parts if part] for parts in (first, second))
+    length = min(len(first), len(second))
+    return first[:length] == second[:length]
+
+
+def _closest(name: str, files: list[str]) -> list[str]:
+    """The files that share the most folders with a name."""
+    shared = [min(name.count("/"), _clean(file).count("/")) for file in files]
+    return [file for file, count in zip(files, shared, strict=True) if count == max(shared)]
+
+
+def _differences(name: str, file: str) -> tuple[str, ...]:
+    """What differs between a name and its file."""
+    if _clean(name) == _clean(_repair(file)) != _clean(file):
+        return ("the encoding of the archive, extract it with `unzip -O GBK`",)
+    first, second = _clean(name), _clean(file)
+    bases = [_without_suffix(posixpath.basename(path)) for path in (first, second)]
+    suffixes = [suffix_of(path) for path in (first, second)]
+    raw_name = name.rpartition("://")[2]
+    tests = {
+        "URL": "://" in name,
+        "backslashes": "\\" in name.translate(_FULL_WIDTH),
+        "percent signs": unquote(raw_name) != raw_name,
+        "spaces": any(part != part.strip() for path in (name, file) for part in re.split(r"[/\\]", path)),
+        "Unicode form": any(unicodedata.normalize("NFC", path) != path for path in (unquote(name), file)),
+        "case": bases[0] != bases[1] or (suffixes[0] == suffixes[1] and _endings_differ(first, second)),
+        "folder": posixpath.dirname(first).casefold() != posixpath.dirname(second).casefold() and "://" not in name,
+        "suffix": suffixes[0] != suffixes[1],
+    }
+    return tuple(kind for kind, differs in tests.items() if differs) or ("case",)
+
+
+def _endings_differ(first: str, second: str) -> bool:
+    length = len(suffix_of(first))
+    return bool(length) and first[-length:] != second[-length:]

@@ -1,0 +1,104 @@
+"""Image names that are written a little differently from the files."""
+
+import os
+import unicodedata
+
+import pytest
+
+from caption_tx.data.corpus.name_variants import find_variants
+from caption_tx.data.corpus.table import read_corpus
+
+CAFE = unicodedata.normalize("NFD", "café.jpg")
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "ignored"),
+    [
+        ("IMG_1.jpg", "IMG_1.JPG", ("case",)),
+        ("img_1.JPG", "IMG_1.JPG", ("case",)),
+        ("sub\\a.jpg", "sub/a.jpg", ("backslashes",)),
+        (".\\sub\\a.jpg", "sub/a.jpg", ("backslashes",)),
+        ("C:\\data\\a.jpg", "a.jpg", ("backslashes", "folder")),
+        ("images/a.jpg", "a.jpg", ("folder",)),
+        ("/home/me/data/train/a.jpg", "train/a.jpg", ("folder",)),
+        ("a.jpg", "train/a.jpg", ("folder",)),
+        ("Train/a.jpg", "images/train/A.jpg", ("case", "folder")),
+        (CAFE, "café.jpg", ("Unicode form",)),
+        ("café.jpg", CAFE, ("Unicode form",)),
+        ("https://example.org/img/a%20b.jpg?width=300", "a b.jpg", ("URL", "percent signs")),
+        ("http://example.org/a.jpg", "a.jpg", ("URL",)),
+        ("file:///home/me/a.jpg", "a.jpg", ("URL",)),
+        ("%E7%8B%97.jpg", "狗.jpg", ("percent signs",)),
+        ("dog.jpg", " dog.jpg", ("spaces",)),
+        ("My photos/cat.jpg", " My photos/cat.jpg", ("spaces",)),
+        ("a.jpeg", "a.jpg", ("suffix",)),
+        ("a.png", "a.webp", ("suffix",)),
+    ],
+)
+def test_a_unique_match_is_found(name, file, ignored):
+    found = find_variants([name], [file, "other.jpg", "sub/b.png"])
+    assert found.files == {name: file}
+    assert found.ignored == {name: ignored}
+
+
+@pytest.mark.parametrize(
+    ("names", "files"),
+    [
+        (["cats/1.jpg"], ["dogs/1.jpg"]),  # another folder
+        (["1.jpg"], ["cats/1.jpg", "dogs/1.jpg"]),
+        (["cats/1.jpg", "dogs/1.jpg"], ["1.jpg"]),
+        (["https://a.org/cats/1.jpg", "https://a.org/dogs/1.jpg"], ["1.jpg"]),
+        (["a.png", "a.gif"], ["a.jpg"]),
+        (["a.jpg"], ["A.jpg", "a.JPG"]),
+        (["a1.jpg"], ["a.jpg", "a11.jpg"]),
+    ],
+)
+def test_names_that_could_mean_another_image_are_not_matched(names, files):
+    assert find_variants(names, files).files == {}
+
+
+def test_the_closest_folder_wins_and_an_image_of_its_own_is_not_taken():
+    assert find_variants(["x/cats/1.jpg"], ["cats/1.jpg", "dogs/1.jpg", "1.jpg"]).files == {
+        "x/cats/1.jpg": "cats/1.jpg"
+    }
+    assert find_variants(["cats/1.jpg"], ["1.jpg"], present=["1.jpg"]).files == {}
+    assert find_variants(["A.jpg", "a.JPG"], ["a.jpg"]).files == {"A.jpg": "a.jpg", "a.JPG": "a.jpg"}
+
+
+def test_names_of_a_zip_archive_that_was_extracted_in_the_wrong_encoding(write, tmp_path):
+    garbled = "狗狗照片.jpg".encode("gbk").decode("cp437")
+    write(f"photos/{garbled}", b"\xff")
+    table = read_corpus(write("a.csv", "image,caption\n狗狗照片.jpg,一只狗\n"), images=tmp_path / "photos")
+    assert list(table.image) == [garbled]
+    (note,) = table.attrs["files"][0]["notes"]
+    assert "extract it with `unzip -O GBK`" in note
+
+
+def test_names_are_found_and_reported_per_source(write, tmp_path):
+    for index in range(4):
+        write(f"photos/IMG_{index}.JPG", b"\xff")
+    path = write("a.csv", "image,caption\n" + "".join(f"IMG_{index}.jpg,一只狗\n" for index in range(4)))
+    other = write("b.csv", "image,caption\nphotos\\img_0.JPG,a\nIMG_1.JPG,b\ngone.jpg,c\n")
+    table = read_corpus([path, other], images=tmp_path / "photos")
+    assert list(table.image) == [*(f"IMG_{index}.JPG" for index in range(4)), "IMG_0.JPG", "IMG_1.JPG", "gone.jpg"]
+    first, second = (file["notes"] for file in table.attrs["files"])
+    assert first == {"image names found after ignoring case (of 4 missing)": 4}
+    assert second["image names found after ignoring backslashes and case and folder (of 2 missing)"] == 1
+    (lost,) = (text for text in second if "without a file" in text)
+    assert "such as 'gone.jpg', also tried without regard to backslashes" in lost
+
+
+def test_caption_files_with_chinese_names_find_files_in_gbk(write, tmp_path):
+    os.mkdir(tmp_path / "photos")
+    with open(os.fsencode(tmp_path / "photos") + b"/" + "狗.jpg".encode("gbk"), "wb") as file:
+        file.write(b"\xff")
+    table = read_corpus(write("a.csv", "image,caption\n狗.jpg,一只狗\n"), images=tmp_path / "photos")
+    assert list(table.image) == ["狗.jpg"]
+    assert list(table.attrs["files"][0]["notes"].values()) == [1]
+
+
+def test_a_gbk_name_that_is_valid_utf8_by_chance_is_found(tmp_path, write):
+    name = "小猫.png".encode("gbk").decode()
+    write(f"photos/{name}", b"\xff")
+    table = read_corpus(write("a.csv", "image,caption\n小猫.png,一只猫\n"), images=tmp_path / "photos")
+    assert list(table.image) == [name]
