@@ -22,8 +22,8 @@ from caption_tx.data.images.sources import open_images
 from caption_tx.data.text.text_files import TextFile, normalize_encoding, read_head
 from caption_tx.errors import CorpusError, ImageError
 
-# captions_val2014.json (COCO), caption_validation_annotations_20170910.json (AI Challenger)
-_RELEASE_NAME = re.compile(r"captions?_(train|val|validation|test)(?:20\d\d|\w*_annotations_\d{8})\.json")
+# captions_val2014.json (COCO), caption_validation_annotations[_20170910].json (AI Challenger)
+_RELEASE_NAME = re.compile(r"captions?_(train|val|validation|test)(?:20\d\d|\w*_annotations(?:_\d{8})?)\.json")
 _OTHER_ANNOTATIONS = re.compile(r"(?:instances|person_keypoints|keypoints|stuff|panoptic|image_info)_.*\.json")
 _IMAGE_SUFFIX = re.compile(rb'\.(?:jpe?g|png|gif|bmp|webp|tiff?)"', re.IGNORECASE)
 _OTHER_FILES = {

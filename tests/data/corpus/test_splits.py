@@ -91,6 +91,9 @@ def test_release_name_implies_the_split(write):
     table = read_corpus([write_release(write, TRAIN, range(50)), write("captions_val2017.json", coco)])
     assert dict(table.split.value_counts()) == {"train": 50, "val": 1}
     assert all(file["notes"] == {} for file in table.attrs["files"])
+    undated = ["caption_train_annotations.json", "caption_validation_annotations.json"]
+    table = read_corpus([write_release(write, name, [index]) for index, name in enumerate(undated)])
+    assert list(table.split) == ["train", "val"]
 
 
 @pytest.mark.parametrize("name", ["captions_train.json", "my_caption_train_annotations_20170902.json", "train.json"])
