@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from caption_tx.data.images.file_names import decode_name, find_file
+from caption_tx.data.images.parquet_images import PARQUET_SUFFIX
 from caption_tx.data.images.suffixes import IMAGE_SUFFIXES
 from caption_tx.data.images.tables import TABLE_SUFFIX
 
@@ -76,8 +77,8 @@ def count_undecoded(names: Iterable[str], images: str | Path | None) -> int:
 
 def _in_table(name: str, images: str | Path) -> bool:
     """Whether a name means a row of a table of images in the folder."""
-    table, separator, _ = name.partition(f"{TABLE_SUFFIX}/")
-    return bool(separator) and not os.path.isdir(os.path.join(images, table + TABLE_SUFFIX))
+    parts = ((*name.partition(f"{suffix}/"), suffix) for suffix in (TABLE_SUFFIX, PARQUET_SUFFIX))
+    return any(found and not os.path.isdir(os.path.join(images, table + suffix)) for table, found, _, suffix in parts)
 
 
 def _resolve_in_corpus(names: list[str]) -> dict[str, str]:

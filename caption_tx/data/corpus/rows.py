@@ -77,7 +77,8 @@ class CaptionRows:
 
     `splits` contains a split, None (assigned by the seed later) or `UNLISTED`. `skipped` contains
     (file, line number, reason). `notes` counts what was read differently from how it is written. `list_ids` has a
-    number for captions that are items of one list, and -1 for others.
+    number for captions that are items of one list, and -1 for others. `embedded_images` says that the file itself
+    contains the images.
     """
 
     source: str
@@ -88,6 +89,7 @@ class CaptionRows:
     machine_override: bool | None = None
     file_name_split: str | None = None
     options: ReadOptions = DEFAULT_OPTIONS
+    embedded_images: bool = False
     images: list[str] = field(default_factory=list)
     captions: list[str] = field(default_factory=list)
     splits: list[str | None] = field(default_factory=list)

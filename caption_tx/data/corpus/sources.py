@@ -194,7 +194,8 @@ def read_source(source: Source, path: Path, format: str, options: ReadOptions | 
 def complete_image_names(sources: list[tuple[Source, CaptionRows]], images: str | Path | None) -> None:
     """Replaces image names by their names in the image folder, so that they agree between sources."""
     for source, rows in sources:
-        names = {name: join_prefix(source.images, name) for name in dict.fromkeys(rows.images)}
+        prefix = source.images or _embedded_prefix(rows, images)
+        names = {name: join_prefix(prefix, name) for name in dict.fromkeys(rows.images)}
         rows.images = [names[name] for name in rows.images]
     names = list(dict.fromkeys(name for _, rows in sources for name in rows.images))
     completed, missing = resolve_image_names(names, images)
@@ -209,6 +210,14 @@ def complete_image_names(sources: list[tuple[Source, CaptionRows]], images: str 
         if completed or found.files:
             images_of = {name: completed.get(name, name) for name in rows.images}
             rows.images = [found.files.get(images_of[name], images_of[name]) for name in rows.images]
+
+
+def _embedded_prefix(rows: CaptionRows, images: str | Path | None) -> str:
+    """The path of a file that contains its images, below the image folder; "" if it is elsewhere or is `images`."""
+    if not rows.embedded_images or images is None or not Path(images).is_dir():
+        return ""
+    file, folder_path = Path(rows.source).resolve(), Path(images).resolve()
+    return file.relative_to(folder_path).as_posix() if file.is_relative_to(folder_path) else ""
 
 
 def _find_files(names: list[str], missing: set[str], images: str | Path | None) -> FoundNames:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from caption_tx.data.images.decoding import MAX_BYTES, check_length
+from caption_tx.data.images.parquet_images import PARQUET_SUFFIX, ImageParquet
 from caption_tx.data.images.sources import open_images
 from caption_tx.data.images.stores import check_address, is_remote
 from caption_tx.data.images.suffixes import IMAGE_SUFFIXES
@@ -43,8 +44,8 @@ def find_images(
 
     Args:
         paths: image files; folders, which are searched recursively without hidden files (`ImageSource.walk`); TSV
-            tables of images in base64; any of these on a remote store (`gs://...`); and "-" for the standard input,
-            see `read_standard_input`.
+            tables of images in base64; any of these on a remote store (`gs://...`); Parquet files with images; and "-"
+            for the standard input, see `read_standard_input`.
         report: called with a message for each subfolder that cannot be listed, and for each of
             `ImageSource.notes`, such as the number of picture files that cannot be read.
         stdin: replaces the standard input.
@@ -65,7 +66,9 @@ def find_images(
 def count_images(paths: Sequence[str | Path]) -> int | None:
     """The number of images that `find_images` yields, or None if counting takes more than listing local folders."""
     texts = [str(path) for path in paths]
-    if any(text == STANDARD_INPUT or is_remote(text) or text.endswith(TABLE_SUFFIX) for text in texts):
+    if any(
+        text == STANDARD_INPUT or is_remote(text) or text.endswith((TABLE_SUFFIX, PARQUET_SUFFIX)) for text in texts
+    ):
         return None
     return sum(1 for _ in find_images(texts))
 
@@ -81,7 +84,7 @@ def _open(path: str, report: Callable[[str], None], stdin: BinaryIO | None) -> I
         # A missing remote image is reported when it is read.
         return iter([path]) if path.lower().endswith(IMAGE_SUFFIXES) else _walk(path, report)
     path = str(Path(path))
-    if os.path.isdir(path) or (path.endswith(TABLE_SUFFIX) and os.path.isfile(path)):
+    if os.path.isdir(path) or (path.endswith((TABLE_SUFFIX, PARQUET_SUFFIX)) and os.path.isfile(path)):
         return _walk(path, report)
     if os.path.exists(path):
         return iter([path])
@@ -102,7 +105,7 @@ def _walk(path: str, report: Callable[[str], None]) -> Iterator[str]:
             report(f"{note}.")
 
     if first is None:
-        if isinstance(images, ImageTable):
+        if isinstance(images, (ImageTable, ImageParquet)):
             raise CaptionTxError(f"The table of images {path} has no rows.")
         if notes := images.notes():
             raise CaptionTxError(f"There are no images that can be read in the folder {path}; {notes[0]}.")

@@ -1,24 +1,26 @@
 """Open a folder or a table of images, local or on a remote store, as an `ImageSource`.
 
 An image's name is its path relative to the folder, with "/", or its id in the table. `images.tsv/1000002` is row
-1000002 of a table in the folder.
+1000002 of a table in the folder; so is `train.parquet/cat.jpg` of a Parquet file.
 """
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 
 from caption_tx.data.images.file_names import decode_name, is_decoded
 from caption_tx.data.images.image_source import ImageSource
+from caption_tx.data.images.parquet_images import PARQUET_SUFFIX, ImageParquet
 from caption_tx.data.images.stores import check_address, file_stamp, is_folder, list_files, read_file
 from caption_tx.data.images.suffixes import explain_unreadable, readable_suffixes, suffix_of
 from caption_tx.data.images.tables import TABLE_SUFFIX, ImageTable
 
 
 def open_images(location: str) -> ImageSource:
-    """Opens a folder of images or a table of images (TSV).
+    """Opens a folder of images, a table of images (TSV), or a Parquet file with images.
 
     A location that does not exist is not an error here: all of its images are missing.
 
@@ -35,7 +37,13 @@ def open_images(location: str) -> ImageSource:
     check_address(location)
     if location.endswith(TABLE_SUFFIX) and not is_folder(location):
         return ImageTable(location)
+    if location.endswith(PARQUET_SUFFIX) and not is_folder(location):
+        return ImageParquet(location)
     return ImageFolder(location)
+
+
+def _open_table(path: str) -> ImageTable | ImageParquet:
+    return ImageParquet(path) if path.endswith(PARQUET_SUFFIX) else ImageTable(path)
 
 
 class ImageFolder(ImageSource):
@@ -43,7 +51,7 @@ class ImageFolder(ImageSource):
 
     def __init__(self, location: str) -> None:
         super().__init__(location)
-        self._tables: dict[str, ImageTable | None] = {}
+        self._tables: dict[str, ImageTable | ImageParquet | None] = {}
         self._unreadable: Counter[str] = Counter()
         self._renamed = 0
         self._lock = threading.Lock()
@@ -93,14 +101,14 @@ class ImageFolder(ImageSource):
             elif suffix := suffix_of(name):
                 self._unreadable[suffix] += 1
 
-    def _table_row(self, name: str) -> tuple[ImageTable, str] | None:
+    def _table_row(self, name: str) -> tuple[ImageTable | ImageParquet, str] | None:
         """The table and the row id that `name` refers to, or None if it refers to a file."""
-        stem, separator, row_id = name.partition(f"{TABLE_SUFFIX}/")
-        if not separator:
+        match = re.match(rf"(.*?(?:{re.escape(TABLE_SUFFIX)}|{re.escape(PARQUET_SUFFIX)}))/(.*)", name, re.DOTALL)
+        if not match:
             return None
-        path = self.label(stem + TABLE_SUFFIX)
+        path, row_id = self.label(match[1]), match[2]
         with self._lock:
             if path not in self._tables:
-                self._tables[path] = None if is_folder(path) else ImageTable(path)
+                self._tables[path] = None if is_folder(path) else _open_table(path)
             table = self._tables[path]
         return None if table is None else (table, row_id)

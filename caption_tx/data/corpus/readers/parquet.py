@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from caption_tx.data.corpus.caption_values import add_cells
 from caption_tx.data.corpus.column_names import image_rank
 from caption_tx.data.corpus.columns import Columns, ReadOptions, select_columns
 from caption_tx.data.corpus.rows import CaptionRows
+from caption_tx.data.images.parquet_images import describe_columns, embedded_names, has_bytes, image_column
 from caption_tx.data.text.text_files import TextFile
 from caption_tx.errors import CorpusError
 
@@ -23,7 +25,9 @@ def read_parquet(file: TextFile, rows: CaptionRows) -> None:
     rows.unit = "row"
     try:
         with pyarrow.parquet.ParquetFile(file.path) as table:
-            columns, names = _select_columns(file.path, table, rows.options)
+            columns, names, embedded = _select_columns(file.path, table, rows.options)
+            names_of_rows = embedded_names(table, embedded) if embedded else None
+            rows.embedded_images = embedded is not None and has_bytes(table, embedded)
             rows.add_notes(columns.notes)
             row_number = 0
             for batch in table.iter_batches(_BATCH_ROWS, columns=names):
@@ -32,6 +36,8 @@ def read_parquet(file: TextFile, rows: CaptionRows) -> None:
                 values = [batch.column(position).to_pylist() for position in positions]
                 for cells in zip(*values, strict=True):
                     row_number += 1
+                    if names_of_rows is not None:
+                        cells = (names_of_rows[row_number - 1], *cells[1:])
                     add_cells(rows, row_number, cells, columns)
     except (CorpusError, MemoryError):
         raise
@@ -40,10 +46,10 @@ def read_parquet(file: TextFile, rows: CaptionRows) -> None:
         raise CorpusError(f"{file.path} is not a readable Parquet file: {reason}; download it again.") from error
 
 
-def _select_columns(path: Path, table: Any, options: ReadOptions) -> tuple[Columns, list[str]]:
-    """The columns to read, by their positions in the list of names that is also returned.
+def _select_columns(path: Path, table: Any, options: ReadOptions) -> tuple[Columns, list[str], str | None]:
+    """The columns to read, by their positions in the list of names that is also returned, and that of embedded images.
 
-    Of images that are stored as bytes only the path is read.
+    Images that are stored as bytes are named by `embedded_names`, unless a column of text names them.
 
     Raises:
         CorpusError: there is no image or no caption column, or several could be the caption.
@@ -55,14 +61,19 @@ def _select_columns(path: Path, table: Any, options: ReadOptions) -> tuple[Colum
     readable = [name for name, kind in fields if _is_text(kind) or _is_list(kind)]
     # pandas turns whole numbers into floats where some are missing.
     readable += [name for name, kind in fields if types.is_floating(kind) and image_rank(name) is not None]
+    embedded = image_column(table)
+    base = None if embedded is None else embedded.partition(".")[0]
     if not any(image_rank(name) is not None for name, kind in fields if _is_text(kind)):
-        readable += [name for name, kind in fields if _has_path(kind) and image_rank(name) is not None]
+        readable += [name for name, kind in fields if _has_path(kind) and image_rank(name) is not None and name != base]
+        readable += [] if base is None else [base]
+        if base is not None and image_rank(base) is None and not options.image_column:
+            options = replace(options, image_column=base)
     readable = [name for name in schema.names if name in readable]
     samples: dict[str, list[Any]] = {}
 
     def values(position: int) -> list[Any]:
         name = readable[position]
-        if _has_path(schema.field(name).type):
+        if name == base or _has_path(schema.field(name).type):
             return []
         if name not in samples:
             batch = next(table.iter_batches(_SAMPLE_ROWS, columns=[name]), None)
@@ -73,13 +84,13 @@ def _select_columns(path: Path, table: Any, options: ReadOptions) -> tuple[Colum
     if columns is None:
         raise CorpusError(
             f"{path}: expected text columns named image and caption (and optionally split), "
-            f"found {', '.join(schema.names)[:80]}; name them with --image-column and --caption-column."
+            f"found {describe_columns(table)}; name them with --image-column and --caption-column."
         )
     notes = {text: count for text, count in columns.notes.items() if not text.startswith("columns not read")}
     marks = [position for position, _ in columns.rejected]
     read = [columns.image, *columns.captions, *([] if columns.split is None else [columns.split]), *marks]
     unread = [name for name in schema.names if name not in {readable[position] for position in read}]
-    unread = [name for name in unread if not _has_path(schema.field(name).type)]
+    unread = [name for name in unread if name != base and not _has_path(schema.field(name).type)]
     if unread:
         notes[f"columns not read ({', '.join(unread)[:200]})"] = len(unread)
     names = [readable[position] for position in read]
@@ -87,8 +98,12 @@ def _select_columns(path: Path, table: Any, options: ReadOptions) -> tuple[Colum
     captions = tuple(place[position] for position in columns.captions)
     split = None if columns.split is None else place[columns.split]
     rejected = tuple((place[position], name) for position, name in columns.rejected)
+    if names[0] != base:
+        embedded = None
+    elif not _has_path(schema.field(base).type):
+        names[0] = names[1]  # the name of the image is not in a column
     names = [f"{name}.path" if _has_path(schema.field(name).type) else name for name in names]
-    return Columns(0, captions, split, rejected, notes), names
+    return Columns(0, captions, split, rejected, notes), names, embedded
 
 
 def _is_text(kind: Any) -> bool:

@@ -73,14 +73,14 @@ def test_image_bytes_are_not_loaded(write_parquet, monkeypatch):
     read_corpus(
         write_parquet("x.parquet", {"image": [{"bytes": b"\xff", "path": "a.jpg"}], "caption": ["x"], "n": [1]})
     )
-    assert [sorted(columns) for columns in requested] == [["caption", "image.path"]]
+    assert {name for columns in requested for name in columns} == {"caption", "image.path"}
 
 
 def test_invalid_tables_are_rejected(write, write_parquet):
     with pytest.raises(CorpusError, match=r"x\.parquet is not a readable Parquet file"):
         read_corpus(write("x.parquet", b"PAR1" + bytes(100)))
     with pytest.raises(
-        CorpusError, match=r"^[^ ]*y\.parquet: expected text columns named image and caption.*found a, b"
+        CorpusError, match=r"^[^ ]*y\.parquet: expected text columns named image and caption.*found a .*, b "
     ):
         read_corpus(write_parquet("y.parquet", {"a": [1], "b": ["x"]}))
     with pytest.raises(CorpusError, match=r"z\.parquet: expected text columns"):

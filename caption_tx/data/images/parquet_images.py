@@ -1,0 +1,236 @@
+"""Parquet files with images as bytes, as Hugging Face datasets write them."""
+
+from __future__ import annotations
+
+import re
+import threading
+from bisect import bisect_right
+from collections import OrderedDict
+from itertools import accumulate
+from typing import Any
+
+from caption_tx.data.images.decoding import content_hash
+from caption_tx.data.images.image_source import ImageSource
+from caption_tx.data.images.stores import file_stamp, is_remote
+from caption_tx.errors import ImageError, MissingImageError
+
+PARQUET_SUFFIX = ".parquet"
+
+_MAX_GROUP_BYTES = 2 << 30
+_CACHED_GROUPS = 2
+_BATCH_ROWS = 64
+_IMAGE_WORDS = re.compile(r"image|img|jpe?g|png|webp|photo|picture|pic|bytes|图|照片", re.IGNORECASE)
+_ID_WORDS = re.compile(r"image|img|photo|picture|file|name|path|\bid\b|_id|图|照片|文件", re.IGNORECASE)
+
+
+class ImageParquet(ImageSource):
+    """A Parquet file with an image in each row: a column of `{"bytes": .., "path": ..}`, or of bytes.
+
+    The name of an image is its path. Rows without one, and different images with the same path, are named by their
+    number: "row 1", "row 2" and so on. Values of other columns that hold ids or file names are understood too.
+
+    Attributes:
+        rows: number of rows; 0 before the file is indexed.
+        repeated, malformed: empty; see `ImageTable`.
+
+    Raises:
+        ImageError: the file has no column of images, or is not a Parquet file.
+    """
+
+    def __init__(self, location: str) -> None:
+        super().__init__(location)
+        self.rows = 0
+        self.repeated: list[tuple[int, str]] = []
+        self.malformed: list[int] = []
+        self._lock = threading.Lock()
+        self._groups: OrderedDict[int, Any] = OrderedDict()
+        self._index: dict[str, int] = {}
+        self._names: list[str] = []
+        if is_remote(location):
+            raise ImageError(f"{location} is on a remote store; copy it here first: Parquet files must be local.")
+        self._file: Any = None
+
+    def read_bytes(self, name: str) -> bytes:
+        """See `ImageSource`."""
+        with self._lock:
+            self._open()
+            row = self._index.get(name)
+            if row is None:
+                raise MissingImageError(f"{self.label(name)}: {self.location} has no image '{name}'.")
+            try:
+                data = self._read_row(row)
+            except ImageError:
+                raise
+            except Exception as error:  # a damaged file raises nearly any exception from inside the decoders
+                raise ImageError(f"{self.label(name)} cannot be read: {_one_line(error)}.") from error
+        if not data:
+            raise ImageError(f"{self.label(name)} cannot be read: row {row + 1:,} has no bytes.")
+        return data
+
+    def stamp(self, name: str) -> str | None:
+        """See `ImageSource`. This is the stamp of the whole file."""
+        return file_stamp(self.location)
+
+    def names(self) -> list[str]:
+        """See `ImageSource`. In the order of the rows."""
+        with self._lock:
+            self._open()
+        return list(dict.fromkeys(self._names))
+
+    def tables(self) -> list[ImageSource]:
+        """See `ImageSource`."""
+        return [self]
+
+    def _open(self) -> None:
+        """Opens and indexes the file."""
+        if self._file is not None:
+            return
+        import pyarrow.parquet
+
+        try:
+            file = pyarrow.parquet.ParquetFile(self.location)
+            column = image_column(file)
+            if column is None:
+                raise ImageError(
+                    f"{self.location} has no column of images: expected bytes, or objects with bytes and path, found "
+                    f"{describe_columns(file)}."
+                )
+            self._names = embedded_names(file, column)
+            self._index = _index(file, self._names)
+        except FileNotFoundError as error:
+            raise MissingImageError(f"{self.location} cannot be read: {error.strerror}.") from error
+        except ImageError:
+            raise
+        except Exception as error:
+            raise ImageError(f"{self.location} is not a readable Parquet file: {_one_line(error)}.") from error
+        sizes = [file.metadata.row_group(index).num_rows for index in range(file.num_row_groups)]
+        self._file, self._column, self.rows = file, column, len(self._names)
+        self._starts = [0, *accumulate(sizes)]
+
+    def _read_row(self, row: int) -> bytes | None:
+        group = bisect_right(self._starts, row) - 1
+        if group not in self._groups:
+            metadata = self._file.metadata.row_group(group)
+            if metadata.total_byte_size > _MAX_GROUP_BYTES:
+                raise ImageError(
+                    f"{self.location}: row group {group} has {metadata.total_byte_size:,} bytes, too many to read at "
+                    "once; write the file again with small row groups, e.g. row_group_size=100."
+                )
+            self._groups[group] = self._file.read_row_group(group, columns=[self._column]).column(0)
+            if len(self._groups) > _CACHED_GROUPS:
+                self._groups.popitem(last=False)
+        self._groups.move_to_end(group)
+        return _bytes_of(self._groups[group][row - self._starts[group]].as_py())
+
+
+def image_column(file: Any) -> str | None:
+    """The column of a `pyarrow.parquet.ParquetFile` with images as bytes, named as Parquet names it, or None.
+
+    Example:
+        >>> image_column(pyarrow.parquet.ParquetFile("train-00000-of-00002.parquet"))
+        'image.bytes'
+    """
+    import pyarrow.types as types
+
+    schema = file.schema_arrow
+    fields = [(name, schema.field(position).type) for position, name in enumerate(schema.names)]
+    for name, kind in fields:
+        if (
+            types.is_struct(kind)
+            and (position := kind.get_field_index("bytes")) >= 0
+            and _is_binary(kind[position].type)
+        ):
+            return f"{name}.bytes"
+    binary = [name for name, kind in fields if _is_binary(kind)]
+    return next((name for name in binary if _IMAGE_WORDS.search(name)), None)
+
+
+def has_bytes(file: Any, column: str) -> bool:
+    """Whether rows contain the bytes of their images; Hugging Face datasets may have the path only."""
+    for number in range(file.num_row_groups):
+        group = file.metadata.row_group(number)
+        chunks = (group.column(position) for position in range(group.num_columns))
+        for chunk in chunks:
+            if chunk.path_in_schema == column:
+                counts = chunk.statistics
+                if counts is None or not counts.has_null_count or counts.null_count < group.num_rows:
+                    return True
+    return False
+
+
+def embedded_names(file: Any, column: str) -> list[str]:
+    """The name of the image in each row: its path, or "row 1", "row 2" .. where that is missing or ambiguous.
+
+    Args:
+        file: a `pyarrow.parquet.ParquetFile`.
+        column: of the images, see `image_column`.
+    """
+    count = file.metadata.num_rows
+    rows = [f"row {number}" for number in range(1, count + 1)]
+    base, separator, _ = column.partition(".")
+    if not separator or file.schema_arrow.field(base).type.get_field_index("path") < 0:
+        return rows
+    paths = []
+    for batch in file.iter_batches(columns=[f"{base}.path"]):
+        paths += [value and value.get("path") for value in batch.column(0).to_pylist()]
+    paths = [path if isinstance(path, str) and path.strip() else None for path in paths]
+    known = [path for path in paths if path]
+    ambiguous = set() if len(set(known)) == len(known) else _ambiguous(file, column, paths)
+    return [path if path and path not in ambiguous else row for path, row in zip(paths, rows, strict=True)]
+
+
+def describe_columns(file: Any) -> str:
+    """The columns of a file with their types, for messages."""
+    schema = file.schema_arrow
+    text = ", ".join(f"{name} ({schema.field(position).type})" for position, name in enumerate(schema.names))
+    return text if len(text) <= 200 else f"{text[:200]}.."
+
+
+def _ambiguous(file: Any, column: str, paths: list[str | None]) -> set[str]:
+    """Paths of different images."""
+    contents: dict[str, str] = {}
+    ambiguous: set[str] = set()
+    row = 0
+    for batch in file.iter_batches(_BATCH_ROWS, columns=[column]):
+        for value in batch.column(0).to_pylist():
+            path, data = paths[row], _bytes_of(value)
+            row += 1
+            if path and data and contents.setdefault(path, digest := content_hash(data)) != digest:
+                ambiguous.add(path)
+    return ambiguous
+
+
+def _index(file: Any, names: list[str]) -> dict[str, int]:
+    """Name -> row, also for the values of columns with ids or file names. The first row of a name counts."""
+    import pyarrow.types as types
+
+    index: dict[str, int] = {}
+    for row, name in enumerate(names):
+        index.setdefault(name, row)
+    schema = file.schema_arrow
+    for position, column in enumerate(schema.names):
+        kind = schema.field(position).type
+        numeric = types.is_integer(kind) or types.is_floating(kind)
+        if not _ID_WORDS.search(column) or not (numeric or types.is_string(kind) or types.is_large_string(kind)):
+            continue
+        values = file.read(columns=[column]).column(0).to_pylist()
+        for row, value in enumerate(values):
+            if isinstance(value, float) and value.is_integer():
+                value = int(value)
+            if value is not None:
+                index.setdefault(str(value), row)
+    return index
+
+
+def _bytes_of(value: Any) -> bytes | None:
+    return value.get("bytes") if isinstance(value, dict) else value
+
+
+def _is_binary(kind: Any) -> bool:
+    import pyarrow.types as types
+
+    return types.is_binary(kind) or types.is_large_binary(kind)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
