@@ -172,7 +172,9 @@ def add_bundle(parser: Any) -> None:
 def add_backbone_weights(parser: Any) -> None:
     """`--backbone-weights` of commands that load a bundle."""
     parser.add_argument(
-        "--backbone-weights", metavar="FILE", help="weights file of the backbone, if the bundle's cannot be found"
+        "--backbone-weights",
+        metavar="FILE",
+        help="weights file of the backbone, if the bundle was trained with one or Keras cannot download them",
     )
 
 

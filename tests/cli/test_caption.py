@@ -1,14 +1,18 @@
 """`caption-tx caption`: folders into files, resumed runs, and lists and images on standard input."""
 
+import hashlib
 import json
 import re
+import shutil
 import signal
 import sys
 from contextlib import ExitStack
 
+import h5py
 import pandas as pd
 import pytest
 
+from caption_tx.bundle_files import CONFIG, WEIGHTS
 from caption_tx.cli import main
 from caption_tx.inference.prediction_file import PredictionFile
 from caption_tx.inference.predictions import read_predictions
@@ -290,3 +294,20 @@ def test_closed_standard_input_is_an_error(photos, capsys, monkeypatch):
     monkeypatch.setattr(sys, "stdin", None)  # as in Python after `<&-`
     assert main(["caption", "-", "--bundle", "no such bundle"]) == 1
     assert "caption-tx: The standard input ('-') is closed; pipe an image" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("out", [[], ["--out", "captions.jsonl"]])
+def test_a_missing_caption_is_no_success(bundle, backbone, write_pictures, tmp_path, monkeypatch, capsys, out):
+    """The weights are finite, but the logits overflow."""
+    folder = shutil.copytree(bundle, tmp_path / "bundle")
+    with h5py.File(folder / WEIGHTS, "r+") as file:
+        file["embedding/vars/0"][...] = 3e38
+    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    config["files"][WEIGHTS] = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
+    (folder / CONFIG).write_text(json.dumps(config), encoding="utf-8")
+    [name] = write_pictures(tmp_path, 1)
+    monkeypatch.chdir(tmp_path)
+    command = ["caption", name, "--bundle", str(folder), "--backbone-weights", backbone.config.weights, *out]
+    assert main(command) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "The search found no caption of '000.png'" in error and "its weights overflow" in error

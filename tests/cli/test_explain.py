@@ -218,3 +218,23 @@ def test_failed_request_writes_nothing(run, photos, tmp_path):
     code, _, err = run(photos / "000.png", "--merge", two, "--heads-of", "10", "--out", out)
     assert code == 1 and "no word 10" in err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("suffix", [".html", ".json", ".png"])
+def test_names_of_any_bytes_are_explained(run, photos, tmp_path, suffix):
+    names = [f"{tmp_path}/\udcff\u72d7.png", f"{tmp_path}/a\n\x1b[2Jb.png"]
+    for name in names:
+        shutil.copy(photos / "000.png", name)
+    (tmp_path / "\udcfe.jpg").write_bytes(b"no picture")
+    out = tmp_path / f"out{suffix}"
+    images = [str(tmp_path)] if suffix == ".html" else names[:1]
+    code, printed, err = run(*images, "--out", out)
+    assert code == 0, err
+    assert "\\udcff狗.png" in printed and "\x1b" not in printed + err
+    assert (err.count("\n"), "\\udcfe.jpg" in err) == ((1, True) if suffix == ".html" else (0, False))
+    assert len(printed.splitlines()) == printed.count("\n")
+    if suffix != ".png":
+        assert "udcff" in out.read_text(encoding="utf-8")
+    code, printed, _ = run(*images, "--json")
+    assert code == 0
+    assert [item["image"].encode() for item in json.loads(printed)["images"]]

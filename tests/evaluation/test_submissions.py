@@ -127,3 +127,14 @@ def test_errors_name_the_row(tmp_path, name, content, message):
         read_submission(write(tmp_path / name, content), NAMES)
     with pytest.raises(CaptionTxError, match=r"gone\.csv"):
         read_submission(tmp_path / "gone.csv", NAMES)
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
+def test_names_that_spreadsheets_would_run_as_formulas_are_found(tmp_path, suffix):
+    names = ["=1+1.jpg", "-a.jpg", "'=b.jpg", "@c.jpg"]
+    with PredictionFile(tmp_path / f"x{suffix}", {}) as file:
+        for name in names:
+            file.write(name, [caption("+ dog", 0)])
+    predictions = read_submission(tmp_path / f"x{suffix}", names)
+    assert predictions.captions == dict.fromkeys(names, "+ dog")
+    assert predictions.log_probabilities == dict.fromkeys(names, -0.75)

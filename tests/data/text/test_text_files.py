@@ -120,6 +120,18 @@ def test_long_line(write):
     assert lines_of(write(f"{text}\nb".encode())) == ([(1, f"{text}\n"), (2, "b")], [])
 
 
+@pytest.mark.parametrize("letters", [10, 40_000, 70_000, 3_000_000])
+def test_damaged_byte_far_into_a_line_of_latin_letters(write, letters):
+    path = write(b"image,caption\na.jpg," + b"a" * letters + b"\xff")
+    with pytest.raises(CorpusError, match=r"line 2: not UTF-8 \(byte 0xff\), and no other encoding"):
+        find_encoding(path)
+
+
+@pytest.mark.parametrize("letters", [10, 70_000])
+def test_encoding_of_captions_far_into_a_line(write, letters):
+    assert find_encoding(write(b"a" * letters + "\t".join(SIMPLIFIED).encode("gb18030"))) == "gb18030"
+
+
 def test_few_damaged_lines_of_utf_8_are_errors(write):
     good = "".join(f"{caption}\n" for caption in SIMPLIFIED).encode()
     lines, errors = lines_of(write(good + b"\xb9\xb7\n" + good + b"a\xff\n"))
