@@ -83,8 +83,8 @@ def test_invalid_tables_are_rejected(write, write_parquet):
         CorpusError, match=r"^[^ ]*y\.parquet: expected text columns named image and caption.*found a .*, b "
     ):
         read_corpus(write_parquet("y.parquet", {"a": [1], "b": ["x"]}))
-    with pytest.raises(CorpusError, match=r"z\.parquet: expected text columns"):
-        read_corpus(write_parquet("z.parquet", {"image": [b"\xff"], "caption": ["x"]}))
+    with pytest.raises(CorpusError, match=r"z\.parquet: expected text columns.*found image \(timestamp\[\w+\]\), cap"):
+        read_corpus(write_parquet("z.parquet", {"image": [pd.Timestamp(0)], "caption": ["x"]}))
     with pytest.raises(CorpusError, match=r"e\.parquet: no captions found \(0 rows skipped\)"):
         read_corpus(write_parquet("e.parquet", pd.DataFrame({"image": ["a"], "caption": ["b"]}).iloc[:0]))
 
