@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> None:
         check_output_path(arguments.out)
     elif arguments.retry_failed:
         raise ConfigError("--retry-failed needs the file to complete; name it with --out.")
-    images = find_images(arguments.images, lambda text: warn(f"skipped: {text}"))
+    images = find_images(arguments.images, warn)
     start_tensorflow()
     from caption_tx.inference.captioner import load
 

@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> None:
     from caption_tx.inference.explanation_files import check_output, explain_images, word_table
 
     check_output(options)
-    images = find_images(arguments.images, lambda text: warn(f"skipped: {text}"))
+    images = find_images(arguments.images, warn)
     start_tensorflow()
     from caption_tx.inference.captioner import load
 

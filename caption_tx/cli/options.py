@@ -40,7 +40,8 @@ BUNDLE_HELP = f"folder of a bundle or of a training run, or the name of a shippe
 RAY_HELP = "Ray cluster: host:6379, ray://host:10001, auto (the one on this machine), or local (start one here)"
 
 IMAGES_HELP = (
-    "image files; folders with all their subfolders; TSV files of base64 images; also on a remote store (gs://..). "
+    "image files; folders with all their subfolders; TSV files of base64 images, also on a remote store (gs://..); "
+    "Parquet files with images. "
     "'-' reads standard input: the bytes of one image, or a list of image files, one per line or from `find -print0`"
 )
 

@@ -41,7 +41,7 @@ class Source:
     encoding: str | None = setting(None, "text encoding", unset="detected")
     split: str | None = setting(None, "split of all its images", choices=SPLITS, unset="from the file, or divided")
     origin: str | None = setting(None, "who wrote the captions", choices=ORIGINS, unset="from the file, or human")
-    images: str = setting("", "folder (or TSV file of images) within the image folder")
+    images: str = setting("", "folder (or TSV or Parquet file of images) within the image folder")
     weight: float = setting(
         1.0, "weight of its captions in the mean loss of its stage", bounds=Bounds(above=0, below=math.inf)
     )
@@ -101,7 +101,7 @@ class CorpusConfig:
     )
     images: str = setting(
         "",
-        "image folder, or TSV file of base64 images; may be on a remote store (gs://..)",
+        "image folder or TSV file of base64 images, may be on a remote store (gs://..); or Parquet file of images",
         flag="--images",
         metavar="DIR",
     )

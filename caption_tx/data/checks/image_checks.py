@@ -34,7 +34,7 @@ def check_images(
         progress: shows the progress, see `Progress`.
 
     Returns:
-        Counts and image sizes (in pixels, after EXIF rotation), ready for JSON.
+        Counts, image sizes (in pixels, after EXIF rotation) and the notes of the image source, ready for JSON.
 
     Raises:
         ImageError: the images cannot be listed.

@@ -140,6 +140,7 @@ def _images(images: dict[str, Any] | None) -> list[str]:
         f"{images['captioned']:,} captioned images in {images['location']}:",
         f"{images['read']:,} decoded, {images['missing']:,} missing, {images['unreadable']:,} unreadable; "
         f"{images['uncaptioned']:,} more images have no captions",
+        *(line for note in images.get("notes", []) for line in wrap(note)),
     ]
     if "smallest" not in images:
         return lines

@@ -109,7 +109,7 @@ READERS: dict[str, Reader] = {
     ),
     "ofa": Reader(
         "uniq-id<TAB>image-id<TAB>caption[&&caption..]<TAB>objects<TAB>base64",
-        lambda head: head.mostly(ofa.is_ofa_line),
+        lambda head: head.mostly(ofa.is_ofa_line) or ofa.is_wrapped(head.lines),
         ofa.read_ofa,
         has_columns=False,
     ),

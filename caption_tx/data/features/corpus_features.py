@@ -18,6 +18,7 @@ from caption_tx.data.features.cache import FeatureCache, open_cache
 from caption_tx.data.features.encoding import EncodingOptions, encode_images
 from caption_tx.data.features.merging import merge_cache
 from caption_tx.data.images.image_source import ImageSource
+from caption_tx.data.images.sources import open_images
 from caption_tx.errors import CacheError, ImageError
 
 _LOGGED_NAMES = 10
@@ -72,15 +73,16 @@ def encode_splits(
         options: replaces those of the configuration; see `encoding_options`.
     """
     names = [name for split in splits for name in table["image"][table["split"] == split].unique()]
+    images = open_images(config.corpus.images)
     cache = encode_images(
         names,
-        config.corpus.images,
+        images,
         folder,
         backbone,
         options or encoding_options(config),
         progress=lambda images, total: tqdm(images, total=total, unit="image", desc="features", disable=not total),
     )
-    for note in cache.notes:
+    for note in (*images.notes(), *cache.notes):
         log(note)
     _log_failed(cache, names, log)
     return cache
@@ -153,6 +155,8 @@ def find_unreadable(
     with ThreadPoolExecutor() as pool:
         problems = tqdm(pool.map(find_problem, names), total=len(names), unit="image", desc="reading")
         failed = {name: problem for name, problem in zip(names, problems, strict=True) if problem}
+    for note in images.notes():
+        log(note)
     _log_skipped(failed, log, "left_out.csv in the workdir")
     return failed
 

@@ -2,6 +2,7 @@
 
 import base64
 import os
+import sys
 
 import pytest
 
@@ -127,3 +128,13 @@ def test_skipped_folders_and_rows_are_reported(corpus, check, save_image, tmp_pa
     assert report["findings"]["duplicate_id"]["total"] == 3
     assert {"unreadable_folder", "malformed_row"} <= set(report["summary"]["problems"])
     assert "t.tsv:4  1" in format_report(report)
+
+
+def test_notes_of_the_image_source_are_in_the_report(corpus, check, save_image, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    save_image(tmp_path / "a.png")
+    (tmp_path / "b.heic").write_bytes(b"\0")
+    report = check(corpus(("a.png", "一只狗")), images=open_images(str(tmp_path)))
+    (note,) = report["checked_images"]["notes"]
+    assert "1 picture file cannot be read (1 .heic); install the extra" in note
+    assert "(1 .heic)" in format_report(report)

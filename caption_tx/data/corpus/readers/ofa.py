@@ -8,6 +8,8 @@ from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.text.text_files import TextFile
 
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{64,}={0,2}")
+_BASE64_LINE = re.compile(r"[A-Za-z0-9+/_-]+={0,2}")
+_LONGEST_WRAPPED = 4096
 
 
 def is_ofa_line(line: str) -> bool:
@@ -16,9 +18,25 @@ def is_ofa_line(line: str) -> bool:
     return len(cells) >= 4 and is_base64(cells[-1])
 
 
+def is_wrapped(lines: list[str]) -> bool:
+    """Whether lines are OFA's with base64 that continues on further lines, as `base64` wraps it at 76 columns."""
+    if not lines or not is_ofa_line(lines[0]):
+        return False
+    return all(is_ofa_line(line) if "\t" in line else _is_continuation(line) for line in lines)
+
+
+def _is_continuation(line: str) -> bool:
+    return len(line) < _LONGEST_WRAPPED and _BASE64_LINE.fullmatch(line.strip()) is not None
+
+
 def read_ofa(file: TextFile, rows: CaptionRows) -> None:
     """Reads tab-separated columns; captions of an image are joined by `&&`, and the last column is the image."""
+    image_line = False
     for line_number, line in file.lines(rows.add_error):
+        if image_line and _is_continuation(line):
+            rows.notes["lines of wrapped base64, which belong to the image before"] += 1
+            continue
+        image_line = False
         # A line has hundreds of kilobytes: only its first columns are copied.
         cells = line.split("\t", 3)
         if len(line) < 1024 and not line.strip():
@@ -31,6 +49,7 @@ def read_ofa(file: TextFile, rows: CaptionRows) -> None:
                 f"found {line[:60]!r}; fix the line or pass the right --format",
             )
         else:
+            image_line = True
             for caption in cells[2].split("&&"):
                 rows.add(cells[1], caption, line_number)
 
