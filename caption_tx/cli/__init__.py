@@ -7,9 +7,10 @@ import os
 import sys
 from collections.abc import Sequence
 
+from caption_tx.cli.output import warn
 from caption_tx.cli.parser import make_parser
+from caption_tx.cli.streams import lost_output, open_missing_descriptors, protect_streams, require_output
 from caption_tx.errors import CaptionTxError
-from caption_tx.escaping import one_line
 
 
 def _use_utf8() -> None:
@@ -21,23 +22,37 @@ def _use_utf8() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+_FILES = ("workdir", "out", "list", "plot", "cache")
+"""Options that name files with the result; what such a command prints may be lost."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command and returns its exit code: 0, or 1 after a CaptionTxError. Wrong usage exits with 2."""
+    """Runs one command and returns its exit code: 0, or 1 after a CaptionTxError. Wrong usage exits with 2.
+
+    A command that writes files completes without standard output or standard error. One that only prints ends with 1 if
+    its output cannot be written.
+    """
+    open_missing_descriptors()
     _use_utf8()
+    protect_streams()
     arguments = make_parser().parse_args(argv)
+    prints_only = all(getattr(arguments, name, None) is None for name in _FILES)
+    require_output(prints_only)
     try:
         arguments.run(arguments)
+        sys.stdout.flush()
     except CaptionTxError as error:
-        print(f"caption-tx: {one_line(str(error))}", file=sys.stderr)
+        warn(str(error))
         return 1
-    except BrokenPipeError:
-        # The reader closed the pipe. Python would fail again when it flushes standard output at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except OSError as error:
-        print(f"caption-tx: {one_line(str(error))}", file=sys.stderr)
+        if error is not lost_output():
+            warn(str(error))
+        elif not isinstance(error, BrokenPipeError):  # the reader of a closed pipe, such as `head`, has enough
+            warn(f"Cannot write to standard output: {error.strerror}.")
         return 1
     except KeyboardInterrupt:
-        print("caption-tx: interrupted.", file=sys.stderr)
+        warn("interrupted.")
         return 130
+    if (error := lost_output()) is not None:
+        warn(f"Standard output was lost ({error.strerror}); the command completed without it.")
     return 0

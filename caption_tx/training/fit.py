@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -32,6 +33,7 @@ from caption_tx.data.text.word_vectors import read_word_vectors
 from caption_tx.errors import ConfigError
 from caption_tx.evaluation.metrics import require_scorers
 from caption_tx.evaluation.protocol import reference_converter
+from caption_tx.locks import lock_folder
 from caption_tx.model.captioner import Captioner
 from caption_tx.threads import parallel_chunks
 from caption_tx.training.callbacks import (
@@ -73,14 +75,15 @@ def train(config: Config, workdir: str | Path, log: Callable[[str], None] = prin
         ConfigError: a setting is invalid, or the workdir contains a run with other settings.
         CorpusError: the captions cannot be read, or there is nothing to train on.
         CacheError: the feature cache was made with other settings.
-        CaptionTxError: another worker was lost.
+        CaptionTxError: another process uses the workdir, or another worker was lost.
 
     Example:
         >>> config = Config(CorpusConfig(sources=("captions.csv",), images="photos"))
         >>> bundle = train(config, "run")
     """
     distribution = make_distribution()
-    with distribution.report_lost_workers():
+    lock = lock_folder(workdir, "uses") if distribution.is_chief else contextlib.nullcontext()
+    with distribution.report_lost_workers(), lock:
         return _train(RunContext(config, Path(workdir), distribution, log if distribution.is_chief else _discard))
 
 

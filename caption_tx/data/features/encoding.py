@@ -6,6 +6,7 @@ cache at the same time: each encodes every `world_size`-th image, and `merge_cac
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from caption_tx.data.images.prefetching import parallel_map
 from caption_tx.data.images.reader import reader_threads
 from caption_tx.data.images.sources import open_images
 from caption_tx.errors import CacheError, ConfigError, ImageError
+from caption_tx.locks import lock_to_change, lock_to_extend
 from caption_tx.threads import parallel_chunks
 
 
@@ -91,6 +93,7 @@ def encode_images(
 
     Raises:
         CacheError: the folder contains a cache with other settings or of changed images, or cannot be written.
+        CaptionTxError: another process merges or refreshes the cache, or `refresh` is set and one extends it.
 
     Example:
         >>> options = EncodingOptions(flips=True)
@@ -100,6 +103,29 @@ def encode_images(
     images = open_images(images) if isinstance(images, str) else images
     cache = _open_or_create(folder, backbone, options)
     names = list(dict.fromkeys(names))[options.rank :: options.world_size]
+    complete = not options.refresh and cache.images.issuperset(names)  # only read, also while another process merges it
+    with contextlib.nullcontext() if complete else _lock(folder, options):
+        cache = cache if complete else open_cache(folder, backbone.key)
+        return _encode_missing(names, images, cache, backbone, options, progress)
+
+
+def _lock(folder: str, options: EncodingOptions) -> contextlib.AbstractContextManager[None]:
+    """The lock on the cache: several processes may add shards, but only one may replace them."""
+    if "://" in folder:  # a remote store has no locks
+        return contextlib.nullcontext()
+    return lock_to_change(folder) if options.refresh else lock_to_extend(folder)
+
+
+def _encode_missing(
+    names: Sequence[str],
+    images: ImageSource,
+    cache: FeatureCache,
+    backbone: Backbone,
+    options: EncodingOptions,
+    progress: Progress | None,
+) -> FeatureCache:
+    """Encodes the images that a locked cache does not contain."""
+    folder = cache.folder
     cache = remove_changed(cache, images, names, options.refresh)
     remaining = [name for name in names if name not in cache.images]
     worker = f"{options.rank + 1}of{options.world_size}"

@@ -6,6 +6,7 @@ import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,6 +27,7 @@ from caption_tx.data.features.shards import (
     write_json,
 )
 from caption_tx.errors import CacheError
+from caption_tx.locks import lock_to_change
 from caption_tx.threads import without_tuning
 
 Progress = Callable[[Iterable, int], Iterable]
@@ -65,7 +67,15 @@ def merge_cache(folder: str, names: Iterable[str] | None = None, progress: Progr
 
     Raises:
         CacheError: there is no cache, or its header is damaged.
+        CaptionTxError: another process writes the cache.
     """
+    open_header(folder)
+    with nullcontext() if "://" in folder else lock_to_change(folder):
+        return _merge(folder, names, progress)
+
+
+def _merge(folder: str, names: Iterable[str] | None, progress: Progress | None) -> FeatureCache:
+    """Merges a locked cache."""
     cache = open_header(folder)
     files = CacheFiles(folder)
     notes: list[str] = []

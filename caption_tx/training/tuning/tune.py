@@ -23,6 +23,7 @@ from caption_tx.errors import ConfigError
 from caption_tx.evaluation.metrics import require_scorers
 from caption_tx.evaluation.protocol import reference_converter
 from caption_tx.files import write_atomically
+from caption_tx.locks import lock_folder
 from caption_tx.model.captioner import Captioner
 from caption_tx.training.callbacks import CaptionMetrics, CaptionScorer, CsvLog, SaveBest
 from caption_tx.training.checkpoint import RunCheckpoint, RunHistory
@@ -66,16 +67,25 @@ def tune(
             scorers are not installed.
         BundleError: the run has no valid bundle, or was trained with other backbone weights.
         CorpusError, CacheError: as `train`.
-        CaptionTxError: the weights are no longer finite, or the captions changed since the tuning began.
+        CaptionTxError: the weights are no longer finite, or the captions changed since the tuning began, or
+            another process uses the workdir.
     """
     run, workdir, tuning = _run_folder(Path(run)), Path(workdir), tuning or TuningConfig()
     require_scorers()
     config, bundle = load_config(run / "config.toml"), load_bundle(run / "bundle")
     if not config.training.cached:
         raise ConfigError(f"{run} was trained without a feature cache, which tuning needs; train it with a cache.")
-    _claim_workdir(tuning, config, run, workdir)
+    with lock_folder(workdir, "uses"):
+        _claim_workdir(tuning, config, run, workdir)
+        cache = config.training.cache or str(run / "features")
+        finished = _load_run(config, bundle, cache, log, backbone_weights)
+        return _tune(finished, workdir, tuning, log)
+
+
+def _tune(finished: _FinishedRun, workdir: Path, tuning: TuningConfig, log: Callable[[str], None]) -> Bundle:
+    """Runs the epochs of a tuning whose workdir is claimed and locked."""
+    config, bundle = finished.config, finished.bundle
     keras.utils.set_random_seed(tuning.seed)
-    finished = _load_run(config, bundle, config.training.cache or str(run / "features"), log, backbone_weights)
     captions = collect_captions(finished.segmented, bundle.tokenizer, bundle.captioner.max_length)
     captioner = _copy_captioner(bundle, config.training.precision)
     tuner = Tuner(captioner, bundle.tokenizer, captions, tuning)
