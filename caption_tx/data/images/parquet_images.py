@@ -12,6 +12,7 @@ from typing import Any
 from caption_tx.data.images.decoding import content_hash
 from caption_tx.data.images.image_source import ImageSource
 from caption_tx.data.images.stores import file_stamp, is_remote
+from caption_tx.data.images.suffixes import similar_id
 from caption_tx.errors import ImageError, MissingImageError
 
 PARQUET_SUFFIX = ".parquet"
@@ -46,6 +47,7 @@ class ImageParquet(ImageSource):
         self._groups: OrderedDict[int, Any] = OrderedDict()
         self._index: dict[str, int] = {}
         self._names: list[str] = []
+        self._renamed: set[str] = set()
         if is_remote(location):
             raise ImageError(f"{location} is on a remote store; copy it here first: Parquet files must be local.")
         self._file: Any = None
@@ -55,6 +57,9 @@ class ImageParquet(ImageSource):
         with self._lock:
             self._open()
             row = self._index.get(name)
+            if row is None and (other := similar_id(name, self._index)) is not None:
+                row = self._index[other]
+                self._renamed.add(name)
             if row is None:
                 raise MissingImageError(f"{self.label(name)}: {self.location} has no image '{name}'.")
             try:
@@ -76,6 +81,11 @@ class ImageParquet(ImageSource):
         with self._lock:
             self._open()
         return list(dict.fromkeys(self._names))
+
+    def notes(self) -> list[str]:
+        """See `ImageSource`."""
+        count = len(self._renamed)
+        return [f"{self.location}: {count:,} image names found after ignoring the suffix"] if count else []
 
     def tables(self) -> list[ImageSource]:
         """See `ImageSource`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 # Importing a plugin registers its suffixes; `Image.init` would import forty.
 from PIL import (  # noqa: F401
@@ -69,6 +69,21 @@ def suffix_of(name: str) -> str:
     """The picture suffix at the end of a name, in lower case; "" if there is none."""
     lower = name.lower()
     return next((suffix for suffix in IMAGE_SUFFIXES if lower.endswith(suffix)), "")
+
+
+def similar_id(name: str, ids: Container[str]) -> str | None:
+    """The only id in a table that differs from an image name by a suffix, or None.
+
+    Example:
+        >>> similar_id("1000002.jpg", {"1000002"}), similar_id("dog", {"dog.png"}), similar_id("dog.gif", {"dog.png"})
+        ('1000002', 'dog.png', None)
+    """
+    suffix = suffix_of(name)
+    if suffix:
+        short = name[: -len(suffix)]
+        return short if short in ids else None
+    matches = [f"{name}{ending}" for ending in _DECODED if f"{name}{ending}" in ids]
+    return matches[0] if len(matches) == 1 else None
 
 
 def explain_unreadable(suffixes: Mapping[str, int]) -> str:

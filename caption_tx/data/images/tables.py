@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from caption_tx.data.images.decoding import check_length
 from caption_tx.data.images.image_source import ImageSource
 from caption_tx.data.images.stores import file_stamp, open_file, read_range
+from caption_tx.data.images.suffixes import similar_id
 from caption_tx.errors import ImageError, MissingImageError
 
 TABLE_SUFFIX = ".tsv"
@@ -46,6 +47,7 @@ class ImageTable(ImageSource):
         self.repeated: list[tuple[int, str]] = []
         self.malformed: list[int] = []
         self.wrapped = 0
+        self._renamed: set[str] = set()
         self._index: dict[bytes, int] | None = None
         self._lock = threading.Lock()
         if file_stamp(location) is not None:
@@ -90,7 +92,11 @@ class ImageTable(ImageSource):
 
     def read_bytes(self, name: str) -> bytes:
         """See `ImageSource`."""
-        entry = self.index().get(name.encode("utf-8", "surrogateescape"))
+        index = self.index()
+        entry = index.get(name.encode("utf-8", "surrogateescape"))
+        if entry is None and (other := similar_id(name, _Ids(index))) is not None:
+            entry = index[other.encode("utf-8", "surrogateescape")]
+            self._renamed.add(name)
         if entry is None:
             raise MissingImageError(f"{self.label(name)}: {self.location} has no row with the id '{name}'.")
         offset, length = entry >> _LENGTH_BITS, entry & (1 << _LENGTH_BITS) - 1
@@ -108,11 +114,12 @@ class ImageTable(ImageSource):
 
     def notes(self) -> list[str]:
         """See `ImageSource`."""
-        if not self.wrapped:
-            return []
-        return [
-            f"{self.location}: the base64 of {self.wrapped:,} of {self.rows:,} rows is wrapped; its lines are joined"
-        ]
+        texts = []
+        if self.wrapped:
+            texts.append(f"the base64 of {self.wrapped:,} of {self.rows:,} rows is wrapped; its lines are joined")
+        if self._renamed:
+            texts.append(f"{len(self._renamed):,} image names found after ignoring the suffix")
+        return [f"{self.location}: {text}" for text in texts]
 
     def tables(self) -> list[ImageSource]:
         """See `ImageSource`."""
@@ -132,6 +139,16 @@ class _Row:
     length: int
     line_length: int
     tail: bytes
+
+
+class _Ids:
+    """The ids of an index, as text."""
+
+    def __init__(self, index: dict[bytes, int]) -> None:
+        self._index = index
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name.encode("utf-8", "surrogateescape") in self._index
 
 
 _BASE64_LINE = re.compile(rb"[A-Za-z0-9+/_-]+={0,2}\s*")

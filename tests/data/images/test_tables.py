@@ -222,3 +222,19 @@ def test_an_id_without_an_image_is_not_taken_for_wrapped_base64(write_table, kin
     assert table.names() == ["1", "3"]
     assert table.malformed == [2]
     assert table.notes() == []
+
+
+@pytest.mark.parametrize(("name", "ids"), [("7.jpg", ["7"]), ("7", ["7.png"]), ("7.JPEG", ["7"])])
+def test_a_name_that_differs_from_the_id_by_its_suffix_is_found_and_reported(write_table, name, ids):
+    images = open_images(write_table([(row, base64.b64encode(make_image(10))) for row in [*ids, "8"]]))
+    assert gray_of(images, name) == 10
+    assert images.notes() == [f"{images.location}: 1 image names found after ignoring the suffix"]
+    for other in ("9", "9.jpg", "77.jpg"):
+        with pytest.raises(ImageError, match="has no row with the id"):
+            images.read_bytes(other)
+
+
+def test_a_name_that_could_mean_several_ids_is_missing(write_table):
+    images = open_images(write_table([(row, base64.b64encode(make_image(10))) for row in ("7.png", "7.jpg")]))
+    with pytest.raises(ImageError, match="has no row with the id '7'"):
+        images.read_bytes("7")
