@@ -11,7 +11,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from caption_tx.data.images.file_names import decode_name, is_decoded
+from caption_tx.data.images.file_names import decode_name
 from caption_tx.data.images.image_source import ImageSource
 from caption_tx.data.images.parquet_images import PARQUET_SUFFIX, ImageParquet
 from caption_tx.data.images.stores import check_address, file_stamp, is_folder, list_files, read_file
@@ -96,8 +96,9 @@ class ImageFolder(ImageSource):
         suffixes = readable_suffixes()
         for name in list_files(self.location, skip, self.unlisted):
             if name.lower().endswith(suffixes):
-                self._renamed += not is_decoded(name)
-                yield decode_name(name)
+                decoded = decode_name(name)
+                self._renamed += decoded != name
+                yield decoded
             elif suffix := suffix_of(name):
                 self._unreadable[suffix] += 1
 

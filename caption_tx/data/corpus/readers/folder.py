@@ -10,7 +10,7 @@ from pathlib import Path
 from caption_tx.data.corpus.caption_values import add_captions
 from caption_tx.data.corpus.image_names import stem
 from caption_tx.data.corpus.rows import CaptionRows
-from caption_tx.data.images.file_names import decode_name, is_decoded
+from caption_tx.data.images.file_names import decode_name
 from caption_tx.data.images.suffixes import explain_unreadable, is_readable, suffix_of
 from caption_tx.data.text.text_files import HEAD_BYTES, TextFile, guess_encoding, read_head
 from caption_tx.errors import CorpusError
@@ -90,7 +90,7 @@ def _pair_texts_with_images(folder: Path, rows: CaptionRows) -> dict[Path, str]:
         pictures = [name for name in files if suffix_of(name)]
         images_without_text += sum(is_readable(name) and decode_name(name) not in with_text for name in pictures)
         unreadable.update(suffix_of(name) for name in pictures if not is_readable(name))
-        undecoded += sum(not is_decoded(name) for name in pictures)
+        undecoded += sum(decode_name(name) != name for name in pictures)
         for name in texts:
             matches = images.get(_stem(name), [])
             if len(matches) == 1:
