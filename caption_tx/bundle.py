@@ -37,7 +37,7 @@ from caption_tx.data.text.segmentation import Segmenter, read_user_dictionary
 from caption_tx.data.text.tokenizer import Tokenizer
 from caption_tx.errors import BundleError, ConfigError
 from caption_tx.escaping import one_line
-from caption_tx.files import atomic_write
+from caption_tx.files import atomic_write, explain_failed_write, find_leftovers, temporary_name
 from caption_tx.model.captioner import Captioner
 
 
@@ -160,19 +160,36 @@ def save_bundle(bundle: Bundle, folder: str | Path, half: bool = False) -> None:
     """
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
-    old = folder.with_name(f"{folder.name}.{os.getpid()}.old")
+    recover_bundle(folder)
+    temporary, old = (folder.with_name(temporary_name(folder.name, kind)) for kind in ("tmp", "old"))
     shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
-    try:
-        _write(bundle, temporary, half)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
+    with explain_failed_write(folder):
+        temporary.mkdir()
+        try:
+            _write(bundle, temporary, half)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
     if folder.exists():
         os.rename(folder, old)
     os.rename(temporary, folder)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def recover_bundle(folder: str | Path, locked: bool = False) -> None:
+    """Restores a bundle whose replacement was killed between two renames, and removes what killed processes left.
+
+    Args:
+        folder: of the bundle, which may be missing.
+        locked: whether the caller has a lock on the folder that contains it.
+    """
+    folder = Path(folder)
+    leftovers = find_leftovers(folder.parent, f"{folder.name}.", locked) if folder.parent.is_dir() else []
+    for path in sorted(leftovers, key=lambda path: path.suffix):  # .old before .tmp
+        if path.suffix == ".old" and not folder.exists():
+            os.rename(path, folder)
+        else:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def load_bundle(folder: str | Path) -> Bundle:

@@ -3,7 +3,9 @@
 import dataclasses
 import hashlib
 import json
+import os
 import shutil
+import signal
 from pathlib import Path
 
 import keras
@@ -11,7 +13,7 @@ import numpy as np
 import pytest
 
 from caption_tx import assets
-from caption_tx.bundle import Bundle, load_bundle, save_bundle
+from caption_tx.bundle import Bundle, load_bundle, recover_bundle, save_bundle
 from caption_tx.bundle_files import CONFIG, DICTIONARY, VOCABULARY, WEIGHTS
 from caption_tx.config import TextConfig
 from caption_tx.data.features.backbone import WEIGHTS_ENV_VAR
@@ -293,3 +295,36 @@ def test_a_bundle_name_takes_precedence_over_a_folder(tmp_path, monkeypatch):
         assert assets.bundle_folder(folder) == Path("flickr8k-zh")
     Path("flickr8k-zh").mkdir()  # such as a dataset or a run
     assert assets.bundle_folder("flickr8k-zh") == shipped / "flickr8k-zh"
+
+
+KILLED_BETWEEN_RENAMES = """
+import os, signal, sys
+from caption_tx import bundle
+
+loaded = bundle.load_bundle(sys.argv[1])
+rename, calls = os.rename, []
+
+def die_at_the_second(source, target):
+    calls.append(source)
+    if len(calls) == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    rename(source, target)
+
+os.rename = die_at_the_second
+bundle.save_bundle(loaded, sys.argv[1])
+"""
+
+
+def test_a_kill_between_the_two_renames_is_repaired(bundle, folder, tmp_path, run_forked):
+    copy = tmp_path / "copy" / "bundle"
+    shutil.copytree(folder, copy)
+    before = sorted(os.listdir(copy))
+    assert run_forked(KILLED_BETWEEN_RENAMES, copy).returncode == -signal.SIGKILL
+    assert not copy.exists()
+    recover_bundle(copy)
+    assert os.listdir(copy.parent) == ["bundle"]
+    assert sorted(os.listdir(copy)) == before
+    load_bundle(copy)
+    assert run_forked(KILLED_BETWEEN_RENAMES, copy).returncode == -signal.SIGKILL
+    save_bundle(bundle, copy)
+    assert os.listdir(copy.parent) == ["bundle"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,7 +39,10 @@ class SampleImages:
 
 
 class SampleCaptions(keras.callbacks.Callback):
-    """Captions a few images at several temperatures after every epoch, logs the captions and appends them to a file."""
+    """Captions a few images at several temperatures after every epoch, logs the captions and adds them to a file.
+
+    The callback comes after the checkpoint. `complete` adds what a run did not write that was killed between the two.
+    """
 
     def __init__(
         self,
@@ -52,6 +56,22 @@ class SampleCaptions(keras.callbacks.Callback):
         super().__init__()
         self.captioner, self.tokenizer, self.images = captioner, tokenizer, images
         self.temperatures, self.path, self.log = temperatures, path, log
+
+    def complete(self, epochs: int) -> None:
+        """Makes the file of a resumed run contain each of its epochs once, given the weights after the last one."""
+        if epochs and f"{epochs}" not in self._sections(epochs):
+            self.on_epoch_end(epochs - 1)
+
+    def _sections(self, epochs: int) -> dict[str, str]:
+        """The complete text of each of the first epochs in the file: number -> text."""
+        text = self.path.read_text(encoding="utf-8") if self.path.exists() else ""
+        _, *parts = re.split(r"^Epoch (\d+), sample captions:\n", text, flags=re.MULTILINE)
+        sections = dict(zip(parts[::2], parts[1::2], strict=True))
+        return {
+            number: f"Epoch {number}, sample captions:\n{section}"
+            for number, section in sections.items()
+            if int(number) <= epochs
+        }
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         lines = [f"Epoch {epoch + 1}, sample captions:"]
@@ -76,8 +96,7 @@ class SampleCaptions(keras.callbacks.Callback):
                 lines.append(f"    temperature {temperature:<4g} {text}{'' if captions[row].finished else ' ...'}")
         text = "\n".join(lines)
         self.log(text)
-        with open(self.path, "a", encoding="utf-8") as file:
-            file.write(text + "\n")
+        write_atomically(self.path, "".join(self._sections(epoch).values()) + text + "\n")
 
 
 @dataclass(frozen=True)
@@ -172,6 +191,7 @@ class CsvLog(keras.callbacks.Callback):
         self._history, self._path = history, path
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Writes the file; a resumed run calls this too, since a kill may have come before it."""
         write_atomically(self._path, pd.DataFrame(self._history.epochs).to_csv(index=False))
 
 

@@ -139,6 +139,7 @@ def _train(run: RunContext) -> Bundle:
     callbacks = _make_callbacks(run, checkpoint, save, _metrics(run, model.captioner, inputs, data, segmented))
     if distribution.is_chief and (samples := _sample_captions(run, model.captioner, inputs, data, segmented)):
         callbacks.append(samples)
+        samples.complete(len(history.epochs))
     if config.training.tensorboard and distribution.is_chief:
         callbacks.append(keras.callbacks.TensorBoard(run.workdir / "tensorboard", write_graph=False))
     del segmented
@@ -237,6 +238,9 @@ def _make_callbacks(
     callbacks.append(checkpoint)
     if run.distribution.is_chief:
         callbacks += [CsvLog(history, workdir / "log.csv"), CurvesPlot(history, workdir / "curves.png")]
+        if history.epochs:  # a kill may have come between the checkpoint and these files
+            for callback in callbacks[-2:]:
+                callback.on_epoch_end(len(history.epochs) - 1)
         callbacks.append(SaveBest(history, save))
     return [*callbacks, EarlyStopping(history)]
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from caption_tx.bundle import recover_bundle
 from caption_tx.config import Config, TextConfig, dump_config, load_config, parse_source, to_dict
 from caption_tx.errors import ConfigError
 from caption_tx.escaping import escape_formula
-from caption_tx.files import write_atomically
+from caption_tx.files import remove_leftovers, write_atomically
 from caption_tx.training.distribution import Distribution
 from caption_tx.training.schedule import plan_stages
 from caption_tx.training.training_model import resolve_precision
@@ -37,6 +38,8 @@ class RunContext:
 def open_workdir(run: RunContext) -> RunContext:
     """Creates the workdir, or checks that it belongs to this run; returns the run with its settings as they are there.
 
+    The chief, which holds the lock of the workdir, first removes what a killed run left.
+
     Raises:
         ConfigError: the workdir contains a run with other settings, the workers have different settings, or the
             precision does not work on several devices.
@@ -44,6 +47,9 @@ def open_workdir(run: RunContext) -> RunContext:
     distribution = run.distribution
     distribution.assert_same("settings", dump_config(run.config))
     if distribution.is_chief:
+        if run.workdir.is_dir():
+            remove_leftovers(run.workdir, locked=True)
+            recover_bundle(run.workdir / "bundle", locked=True)
         claim_workdir(run.config, run.workdir, run.log)
     distribution.barrier()
     # A resumed run keeps its precision, even on another processor.

@@ -60,6 +60,25 @@ def test_samples_name_image_reference_and_temperature_and_go_to_the_file(make_ca
         assert part in log[1]
 
 
+def test_a_resumed_run_has_the_samples_of_each_epoch_once(make_captioner, features, tokenizer, tmp_path):
+    path = tmp_path / "samples.txt"
+    images = SampleImages(["x.jpg"], features[:1], ["a b"])
+    samples = SampleCaptions(make_captioner(), tokenizer, images, (0.0, 1.0), path, lambda text: None)
+    samples.complete(0)
+    assert not path.exists()
+    samples.on_epoch_end(0)
+    first = path.read_text(encoding="utf-8")
+    samples.on_epoch_end(1)
+    both = path.read_text(encoding="utf-8")
+    samples.complete(2)
+    assert path.read_text(encoding="utf-8") == both
+    path.write_text(first, encoding="utf-8")  # killed between the checkpoint and the samples of epoch 2
+    samples.complete(2)
+    assert path.read_text(encoding="utf-8") == both
+    samples.on_epoch_end(0)  # a new run, since the checkpoint was deleted
+    assert path.read_text(encoding="utf-8") == first
+
+
 def test_the_csv_log_has_one_row_per_epoch(tmp_path):
     history = RunHistory(epochs=[{"epoch": 1, "loss": 2.0}])
     csv_log = CsvLog(history, tmp_path / "log.csv")

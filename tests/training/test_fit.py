@@ -1,6 +1,7 @@
 """Small complete runs: learning, resuming killed runs, and what a run rejects."""
 
 import dataclasses
+import os
 import re
 import signal
 import sys
@@ -221,10 +222,19 @@ def test_a_killed_run_resumes_and_ends_like_an_uninterrupted_one(
     killed = history(workdir)
     assert killed["epoch"].tolist() == [1, 2]
 
+    # As after a kill between the checkpoint of epoch 2 and the files that follow it.
+    samples = workdir / "samples.txt"
+    samples.write_text(samples.read_text(encoding="utf-8").partition("Epoch 2")[0], encoding="utf-8")
+    (workdir / "log.csv").unlink()
+    (workdir / ".log.csv.00000000.1.abcdefgh.tmp").touch()
+    os.rename(workdir / "bundle", workdir / "bundle.00000000.1.old")
+
     epochs, lines = [], []
     monkeypatch.setattr(RunCheckpoint, "on_epoch_begin", lambda self, epoch, logs=None: epochs.append(epoch))
     train(config, workdir, lines.append)
     assert epochs == [2, 3]
+    assert re.findall(r"^Epoch (\d)", samples.read_text(encoding="utf-8"), re.MULTILINE) == list("1234")
+    assert not list(workdir.glob("*.tmp")) + list(workdir.glob(".*.tmp")) + list(workdir.glob("*.old"))
     assert f"Resuming after epoch 2 of the run in {workdir}." in lines
     resumed, uninterrupted = history(workdir), history(complete[0])
     assert resumed["epoch"].tolist() == [1, 2, 3, 4]

@@ -25,6 +25,7 @@ from typing import Any
 import tensorflow as tf
 
 from caption_tx.errors import CacheError
+from caption_tx.files import is_alive
 
 ABANDONED_SECONDS = 3600
 """A temporary file that was not written to for so long is assumed to belong to a killed run."""
@@ -102,7 +103,7 @@ def temporary_path(path: str) -> str:
 def is_of_dead_process(path: str) -> bool:
     """Whether a temporary file belongs to a process of this machine that has ended."""
     match = _TEMPORARY.fullmatch(os.path.basename(path))
-    return match is not None and match.group(1) == _HOST and not _is_alive(int(match.group(2)))
+    return match is not None and match.group(1) == _HOST and not is_alive(int(match.group(2)))
 
 
 def is_abandoned(path: str) -> bool:
@@ -111,16 +112,6 @@ def is_abandoned(path: str) -> bool:
         return time.time() - tf.io.gfile.stat(path).mtime_nsec / 1e9 > ABANDONED_SECONDS
     except tf.errors.OpError:
         return False
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
 
 
 def write_json(path: str, content: Any) -> None:

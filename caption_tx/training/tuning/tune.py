@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import keras
 
-from caption_tx.bundle import Bundle, load_bundle, save_bundle
+from caption_tx.bundle import Bundle, load_bundle, recover_bundle, save_bundle
 from caption_tx.config import Config, TuningConfig, from_dict, load_config, to_dict
 from caption_tx.data.corpus.summary import format_notes
 from caption_tx.data.corpus.table import read_table
@@ -22,7 +22,7 @@ from caption_tx.data.text.segmentation import Segmenter
 from caption_tx.errors import ConfigError
 from caption_tx.evaluation.metrics import require_scorers
 from caption_tx.evaluation.protocol import reference_converter
-from caption_tx.files import write_atomically
+from caption_tx.files import remove_leftovers, write_atomically
 from caption_tx.locks import lock_folder
 from caption_tx.model.captioner import Captioner
 from caption_tx.training.callbacks import CaptionMetrics, CaptionScorer, CsvLog, SaveBest
@@ -77,6 +77,8 @@ def tune(
         raise ConfigError(f"{run} was trained without a feature cache, which tuning needs; train it with a cache.")
     with lock_folder(workdir, "uses"):
         _claim_workdir(tuning, config, run, workdir)
+        remove_leftovers(workdir, locked=True)
+        recover_bundle(workdir / "bundle", locked=True)
         cache = config.training.cache or str(run / "features")
         finished = _load_run(config, bundle, cache, log, backbone_weights)
         return _tune(finished, workdir, tuning, log)
@@ -102,6 +104,9 @@ def _tune(finished: _FinishedRun, workdir: Path, tuning: TuningConfig, log: Call
     if done > 0:
         log(f"Resuming after epoch {done} of the tuning in {workdir}.")
     logs = [CsvLog(history, workdir / "log.csv"), CurvesPlot(history, workdir / "curves.png")]
+    if history.epochs:  # a kill may have come between the checkpoint and these files
+        for callback in logs:
+            callback.on_epoch_end(done)
     with explain_damage(finished.cache.folder):
         _run_epochs(tuner, finished, metrics, [checkpoint, *logs, SaveBest(history, save)], log)
     checkpoint.load_best_weights()
