@@ -7,9 +7,10 @@ import os
 import sys
 from collections.abc import Sequence
 
+from caption_tx.cli.environment import check_locale, explain_environment
 from caption_tx.cli.output import warn
 from caption_tx.cli.parser import make_parser
-from caption_tx.cli.streams import lost_output, open_missing_descriptors, protect_streams, require_output
+from caption_tx.cli.streams import end_stderr, lost_output, open_missing_descriptors, protect_streams, require_output
 from caption_tx.errors import CaptionTxError
 
 
@@ -35,24 +36,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     open_missing_descriptors()
     _use_utf8()
     protect_streams()
-    arguments = make_parser().parse_args(argv)
-    prints_only = all(getattr(arguments, name, None) is None for name in _FILES)
-    require_output(prints_only)
+    argv = sys.argv[1:] if argv is None else argv
     try:
+        check_locale(argv)
+        arguments = make_parser().parse_args(argv)
+        require_output(all(getattr(arguments, name, None) is None for name in _FILES))
         arguments.run(arguments)
         sys.stdout.flush()
-    except CaptionTxError as error:
-        warn(str(error))
-        return 1
-    except OSError as error:
-        if error is not lost_output():
-            warn(str(error))
-        elif not isinstance(error, BrokenPipeError):  # the reader of a closed pipe, such as `head`, has enough
-            warn(f"Cannot write to standard output: {error.strerror}.")
-        return 1
     except KeyboardInterrupt:
         warn("interrupted.")
         return 130
+    except Exception as error:
+        if isinstance(error, OSError) and error is lost_output():
+            if not isinstance(error, BrokenPipeError):  # the reader of a closed pipe, such as `head`, has enough
+                warn(f"Cannot write to standard output: {error.strerror}.")
+        elif isinstance(error, (CaptionTxError, OSError)):
+            warn(str(error))
+        elif (explanation := explain_environment(error)) is not None:
+            warn(explanation)
+            end_stderr()
+        else:
+            raise
+        return 1
     if (error := lost_output()) is not None:
         warn(f"Standard output was lost ({error.strerror}); the command completed without it.")
     return 0

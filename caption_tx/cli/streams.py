@@ -66,3 +66,12 @@ def require_output(required: bool) -> None:
 def lost_output() -> OSError | None:
     """The error that ended standard output, or None."""
     return _protected["stdout"].error if "stdout" in _protected else None
+
+
+def end_stderr() -> None:
+    """Discards what follows on the process's standard error: without memory, the interpreter's own messages at exit."""
+    if "stderr" in _protected:
+        sys.stderr.flush()
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, _protected["stderr"].fileno())
+        os.close(null)
