@@ -139,7 +139,7 @@ def test_a_killed_task_loses_no_image(cluster, tmp_path):
     assert "contains 399 images" in output and "1 could not be read" in output
 
     encoded = open_cache(str(cache))
-    assert {path.name for path in cache.iterdir() if path.suffix not in (".tfrecord", ".json")} == set()
+    assert {path.name for path in cache.iterdir() if path.suffix not in (".tfrecord", ".json")} == {".lock"}
     assert {shard.split("-")[1] for shard in encoded.shards} == {f"{task}of4" for task in range(1, 5)}
     records = [
         encoded.identify(record)[0].numpy().decode()
@@ -179,7 +179,7 @@ def test_training_resumes_after_a_worker_is_killed(cluster, tmp_path):
     assert epochs_done == 1, output[-6000:]
     assert "Best epoch" in lines[-1]
     assert {path.name.partition("-")[0] for path in workdir.iterdir()} == {
-        "bundle", "checkpoint.npz", "config.toml", "curves.png", "log.csv", "samples.txt",
+        ".lock", "bundle", "checkpoint.npz", "config.toml", "curves.png", "log.csv", "samples.txt",
     }  # fmt: skip
     assert pd.read_csv(workdir / "log.csv")["epoch"].tolist() == [1, 2]
     load_bundle(workdir / "bundle")
