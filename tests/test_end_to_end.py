@@ -218,7 +218,7 @@ def test_photographs_with_chinese_captions(shared, tmp_path):
     history = pd.read_csv(tmp_path / "run" / "log.csv")
     assert history["val_token_loss"].min() < marginal - 0.5
 
-    captioner = load(tmp_path / "run" / "bundle")
+    captioner = load(tmp_path / "run" / "bundle", config.backbone.weights)
     names = parts[1]["image"].unique()
     captions = [best for _, [best] in captioner.captions(data / "images" / name for name in names)]
     assert all(re.fullmatch(r"[\u4e00-\u9fff]+", caption.text) for caption in captions)

@@ -31,15 +31,17 @@ _protected: dict[str, _Descriptor] = {}
 
 
 def open_missing_descriptors() -> None:
-    """Opens /dev/null in place of closed standard streams, so that no file that is opened later gets their numbers."""
+    """Opens /dev/null in place of closed standard streams, so that no file that is opened later gets their numbers.
+
+    `sys.stdin` stays None, since a command that reads it must report that it is closed.
+    """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDONLY if number == 0 else os.O_WRONLY)  # the lowest free number
-        if getattr(sys, name) is None:
-            file = io.FileIO(number, "r" if number == 0 else "w", closefd=False)
-            buffer = io.BufferedReader(file) if number == 0 else io.BufferedWriter(file)
+        if number > 0 and getattr(sys, name) is None:
+            buffer = io.BufferedWriter(io.FileIO(number, "w", closefd=False))
             setattr(sys, name, io.TextIOWrapper(buffer, encoding="utf-8", errors="backslashreplace"))
 
 

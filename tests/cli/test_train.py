@@ -29,5 +29,6 @@ def test_two_stages(corpus, capsys):
     reasons = pd.read_csv(workdir / "left_out.csv")["reason"]
     assert set(reasons) == {"machine translation, not used as a reference"}
     photo = str(Path(options[1]) / "000.png")
-    assert main(["caption", photo, "--bundle", str(workdir / "bundle"), "--json"]) == 0
+    weights = options[options.index("--backbone-weights") :][:2]
+    assert main(["caption", photo, "--bundle", str(workdir / "bundle"), *weights, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)[0]["image"] == photo
