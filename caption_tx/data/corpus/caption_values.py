@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import html
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +12,7 @@ from typing import Any
 
 from caption_tx.data.corpus.columns import Columns
 from caption_tx.data.corpus.pre_segmented import join_words
-from caption_tx.data.corpus.rows import CaptionRows, UnknownSplitError, to_image_name
+from caption_tx.data.corpus.rows import CaptionRows, UnknownSplitError, is_valid_unicode, to_image_name
 from caption_tx.data.images.suffixes import IMAGE_SUFFIXES
 
 _ARRAY = re.compile(r"(?:np\.|numpy\.)?array\((.*?)(?:,\s*dtype=[^)]*)?\)", re.DOTALL)
@@ -25,6 +26,7 @@ _ENUMERATED = re.compile(r"\s*1\s?[.、)）:：].*?\s2\s?[.、)）:：].*", re.D
 _ENUMERATION = re.compile(r"(?:^|\s)\d{1,2}\s?[.、)）:：]\s*")
 _TAG = re.compile(r"[A-Za-z]{1,5}")
 _MIN_SHARE = 0.9
+_ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _NUMBERED_IMAGE = re.compile(rf"(.+(?:{'|'.join(map(re.escape, IMAGE_SUFFIXES))}))#\d{{1,2}}", re.IGNORECASE)
 
 LIST_IN_TEXT = "lists written as text read as captions"
@@ -219,11 +221,13 @@ def _texts_of(rows: CaptionRows, item: Any) -> Iterator[str]:
 
 
 def restore_captions(rows: CaptionRows) -> None:
-    """Joins lists of words, splits captions that one cell joins with a separator, and strips `#0` from image names.
+    """Joins lists of words, splits captions that one cell joins with a separator, decodes HTML entities, and strips
+    `#0` from image names.
 
     What was changed is counted in `rows.notes`.
     """
     _strip_numbers(rows)
+    _decode_entities(rows)
     if rows.format != "ofa":
         _split_joined(rows)
     lists = rows.lists()
@@ -242,6 +246,16 @@ def _strip_numbers(rows: CaptionRows) -> None:
     names = {name: match[1] for name in set(rows.images) if (match := _NUMBERED_IMAGE.fullmatch(name))}
     rows.images = [names.get(name, name) for name in rows.images]
     rows.notes["numbers stripped from image names (#0)"] += len(names)
+
+
+def _decode_entities(rows: CaptionRows) -> None:
+    """Decodes HTML entities such as `&amp;`, whose `;` separates nothing."""
+    for row, caption in enumerate(rows.captions):
+        if "&" in caption and _ENTITY.search(caption):
+            text = _ENTITY.sub(lambda match: html.unescape(match[0]), caption).strip()
+            if text and text != caption and is_valid_unicode(text):
+                rows.captions[row] = text
+                rows.notes["captions with HTML entities (such as &amp;), decoded"] += 1
 
 
 def _are_words(lists: list[list[str]]) -> bool:

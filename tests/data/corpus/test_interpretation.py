@@ -424,6 +424,56 @@ CASES = {
         ONE,
         None,
     ),
+    "numbers below names": (
+        "x.json",
+        {"a.jpg": {"0": DOG, "1": GIRL}, "b.jpg": {"0": CAT, "1": DOG}},
+        TWO,
+        None,
+    ),
+    "numbers below ids": (
+        "x.json",
+        {"img_1": {"0": DOG, "1": GIRL}, "img_2": {"0": CAT, "1": DOG}},
+        [(f"img_{1 + (name == 'b.jpg')}", text) for name, text in TWO],
+        None,
+    ),
+    "lists of numbers below names": (
+        "x.json",
+        {"a.jpg": [{"0": DOG}, {"1": GIRL}], "b.jpg": [{"0": CAT}, {"1": DOG}]},
+        TWO,
+        None,
+    ),
+    "numbered lists below names": (
+        "x.json",
+        {"a.jpg": {"1": [DOG], "2": [GIRL]}, "b.jpg": {"1": [CAT, DOG]}},
+        TWO,
+        None,
+    ),
+    "numbers below the names of lines": (
+        "x.jsonl",
+        jsonl({"a.jpg": {"0": DOG, "1": GIRL}}, {"b.jpg": {"0": CAT, "1": DOG}}),
+        TWO,
+        None,
+    ),
+    # HTML entities
+    "entities": (
+        "x.csv",
+        "image,caption\na.jpg,a dog &amp; a cat\nb.jpg,two&nbsp;cats &#x26; it&#39;s\n",
+        [("a.jpg", "a dog & a cat"), ("b.jpg", "two\u00a0cats & it's")],
+        "captions with HTML entities (such as &amp;), decoded",
+    ),
+    "entities only": (
+        "x.csv",
+        "image,caption\n"
+        + "".join(f"{name},{''.join(f'&#{ord(letter)};' for letter in text)}\n" for name, text in ONE),
+        ONE,
+        "HTML entities",
+    ),
+    "entities and semicolons": (
+        "x.csv",
+        f"image,caption\na.jpg,&#{ord(DOG[0])};{DOG[1:]}; {GIRL}\nb.jpg,&#{ord(CAT[0])};{CAT[1:]};{DOG}\n",
+        TWO,
+        "several captions, separated by ';'",
+    ),
     # Rejected captions
     "rejected, csv": (
         "x.csv",

@@ -81,6 +81,8 @@ class _DocumentReader:
         if is_karpathy(node):
             self._number += add_karpathy(node, self._rows, self._number, split)
             return True
+        if _maps_names(node) and self._read_names(node, split):
+            return True
         return (
             self._read_columns(node, split)
             or self._read_entry(node, split)
@@ -155,6 +157,7 @@ class _DocumentReader:
         """An object that maps image names to captions, or to entries."""
         if all(str(key).lower() in SPLIT_NAMES or normalize_name(str(key)) in _ABOUT_THE_FILE for key in node):
             return False
+        node = {key: numbered_captions(value) for key, value in node.items()}
         values = list(node.values())
         by_name = sum(map(_is_name_key, node)) >= 0.8 * len(node)
         captions = sum(map(self._is_caption, values)) >= 0.8 * len(values)
@@ -208,6 +211,40 @@ def _is_name_key(key: object) -> bool:
     return is_image_name(key) or bool(re.search(r"\d", str(key)))
 
 
+def _maps_names(node: dict[str, Any]) -> bool:
+    """Whether keys are file names, or have numbers and map to numbered captions; columns have other names."""
+    if all(map(is_image_name, node)):
+        return True
+    numbered = (numbered_captions(value) is not value for value in node.values())
+    return all(_is_name_key(key) and not caption_key(str(key)) for key in node) and all(numbered)
+
+
+def numbered_captions(value: Any) -> Any:
+    """The captions of {"0": "..", "1": ".."} or [{"0": ".."}, ..] as a list; another value as it is.
+
+    Example:
+        >>> numbered_captions({"0": "a dog", "1": ["it runs"]}), numbered_captions({"caption": "a dog"})
+        (['a dog', 'it runs'], {'caption': 'a dog'})
+    """
+    items = value if isinstance(value, list) else [value]
+    if not items or not all(isinstance(item, dict) and item and all(map(_is_number, item)) for item in items):
+        return value
+    captions: list[Any] = []
+    for caption in (caption for item in items for caption in item.values()):
+        is_list = isinstance(caption, list) and (len(caption) == 1 or any(map(_is_sentence, caption)))
+        captions += caption if is_list else [caption]
+    return captions
+
+
+def _is_number(key: object) -> bool:
+    return str(key).strip().isdecimal()
+
+
+def _is_sentence(item: object) -> bool:
+    """Whether an item of a list is too long for a word."""
+    return isinstance(item, str) and (" " in item.strip() or (len(item) > 6 and not item.isascii()))
+
+
 def _is_caption_value(value: Any) -> bool:
     """Whether a value is a caption, a list of captions, or an object with a caption."""
     if isinstance(value, dict):
@@ -234,6 +271,7 @@ def read_jsonl(file: TextFile, rows: CaptionRows) -> None:
             continue
         if isinstance(entry, dict) and entry and all(map(is_image_name, entry)):  # {"x.jpg": ".."}
             for name, value in entry.items():
+                value = numbered_captions(value)
                 entries.add(line_number, value if isinstance(value, dict) else {"caption": value}, image=name)
         else:
             entries.add(line_number, entry)
