@@ -19,7 +19,7 @@ _SOUTHEAST_ASIAN = "\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff"
 
 _WORD_CHARACTER = rf"[^\W_{_CJK}]"
 _SPACED = re.compile(rf"[^\W_{_CJK}{_SOUTHEAST_ASIAN}]")
-_FOREIGN = re.compile(rf"[^\W\d_\x00-\x7f{_CJK}]|{_WORD_CHARACTER}['\u2019\uff07]{_WORD_CHARACTER}")
+_FOREIGN = re.compile(rf"[^\W\d_\x00-\x7f{_CJK}]|{_WORD_CHARACTER}(?:['\u2019\uff07]{_WORD_CHARACTER}|[\u0300-\u036f])")
 _CONTRACTION = re.compile(r"[a-z0-9]+(?:'[a-z0-9]+)+")
 _FULL_WIDTH_DIGIT = re.compile("[\uff10-\uff19]")
 # Invisible signs inside words: soft hyphen, zero width non-joiner and joiner.
@@ -29,6 +29,16 @@ _INVISIBLE = re.compile("[\xad\u200c\u200d]+")
 def is_mark(character: str) -> bool:
     """Whether a character is a mark that belongs to the letter before it, such as an accent or a vowel sign."""
     return unicodedata.category(character).startswith("M")
+
+
+def lowercase(text: str) -> str:
+    """Returns a text in lower case. The Turkish İ becomes i, to which Python would add a separate dot."""
+    return text.lower() if text.isascii() else text.replace("\u0130", "i").lower()
+
+
+def join_marks(text: str) -> str:
+    """Returns a text without invisible signs inside words and without marks that follow no letter or digit."""
+    return _lone_mark_pattern().sub(" ", _INVISIBLE.sub("", text))
 
 
 def is_joined(text: str, position: int) -> bool:
@@ -83,7 +93,7 @@ def split_foreign_words(text: str) -> list[tuple[str, bool]]:
     pieces, end = [], 0
     for run in _run_pattern().finditer(text):
         word = _INVISIBLE.sub("", run[0].translate(FOLDED_SIGNS))
-        if any(character.isalpha() and not character.isascii() for character in word):
+        if any(not character.isascii() and (character.isalpha() or is_mark(character)) for character in word):
             spans = [(run.start(), run.end(), word)]
         else:
             spans = [(run.start() + item.start(), run.start() + item.end(), item[0]) for item in _contractions(run[0])]
@@ -101,8 +111,19 @@ def _contractions(run: str) -> list[re.Match[str]]:
 
 
 @lru_cache(maxsize=1)
+def marks() -> str:
+    """The marks inside words, as a part of a regular expression's set. Marks of emoji (`\ufe0f`) are not among them."""
+    codes = [code for code in range(0x300, 0x1F000) if is_mark(chr(code))]
+    return "".join(map(chr, (code for code in codes if not 0x20D0 <= code <= 0x20FF and not 0xFE00 <= code <= 0xFE0F)))
+
+
+@lru_cache(maxsize=1)
+def _lone_mark_pattern() -> re.Pattern[str]:
+    return re.compile(rf"(?<![^\W_])(?<![{marks()}])[{marks()}]+")
+
+
+@lru_cache(maxsize=1)
 def _run_pattern() -> re.Pattern[str]:
     """Matches letters, digits and marks of scripts other than Chinese and Japanese, joined by ' and -."""
-    marks = "".join(character for code in range(0x300, 0x1F000) if is_mark(character := chr(code)))
-    letters = rf"{_WORD_CHARACTER}(?:{_WORD_CHARACTER}|[{marks}\xad\u200c\u200d])*"
+    letters = rf"{_WORD_CHARACTER}(?:{_WORD_CHARACTER}|[{marks()}\xad\u200c\u200d])*"
     return re.compile(rf"{letters}(?:['\-{''.join(map(chr, FOLDED_SIGNS))}]{letters})*")

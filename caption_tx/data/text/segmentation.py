@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from caption_tx.config import TextConfig
-from caption_tx.data.text.scripts import needs_space, split_foreign_words
+from caption_tx.data.text.scripts import join_marks, lowercase, marks, needs_space, split_foreign_words
 from caption_tx.data.text.user_dictionary import (
     DictionaryReport,
     EntryMatcher,
@@ -40,7 +40,7 @@ class Segmenter:
     between words stay whole. Each user dictionary gets its own jieba instance, so it affects no other
     segmenter. `drop_one_letter_words` has no effect, because one-character words are ordinary in Chinese.
 
-    English words consist of letters, digits and apostrophes. Everything else separates words.
+    English words consist of letters with their marks, digits and apostrophes. Everything else separates words.
 
     In both languages Latin letters are lowercased, `nfkc` folds full-width letters, `script` converts Chinese
     characters before segmentation, and `drop_words_with_digits` drops every word that contains a digit.
@@ -99,7 +99,7 @@ class Segmenter:
             text = unicodedata.normalize("NFKC", text)
         if self._convert is not None:
             text = self._convert(text)
-        text = _compose(text).lower()
+        text = lowercase(_compose(text))
         return text if self._dictionary is None else fold_signs(text)
 
     def _normalize_entry(self, text: str) -> str:
@@ -174,9 +174,22 @@ def _compose(text: str) -> str:
 
 
 def _english_words(text: str) -> list[str]:
-    text = _compose(text).lower().replace("\u2019", "'")
-    words = (word.strip("'") for word in _NOT_ENGLISH.sub(" ", text).split())
+    text = lowercase(_compose(text)).replace("\u2019", "'")
+    pattern = _NOT_ENGLISH
+    if not text.isascii():
+        text, pattern = join_marks(text), _not_english_with_marks()
+    words = (word.strip("'") for word in pattern.sub(" ", text).split())
     return [word for word in words if word]
+
+
+@lru_cache(maxsize=1)
+def _not_english_with_marks() -> re.Pattern[str]:
+    return re.compile(rf"[^\w'{marks()}]+|_+")
+
+
+@lru_cache(maxsize=1)
+def _not_alphanumeric_with_marks() -> re.Pattern[str]:
+    return re.compile(rf"[^\w{marks()}]+|_+")
 
 
 def strip_punctuation(text: str, language: str) -> str:
@@ -185,7 +198,7 @@ def strip_punctuation(text: str, language: str) -> str:
     Chinese also loses its spaces and is segmented afterwards. English keeps one space between words.
     """
     if language == "zh":
-        return _NOT_ALPHANUMERIC.sub("", _compose(text).lower())
+        return _not_alphanumeric_with_marks().sub("", join_marks(lowercase(_compose(text))))
     return " ".join(_english_words(text))
 
 

@@ -44,7 +44,9 @@ def test_chinese_segmentation(text, words):
         ("'quoted' boys' ' '' rock'n'roll", "quoted boys rock'n'roll"),
         ("black-and-white T-shirt 4x4 #23", "black and white t shirt 4x4 23"),
         ("a_b <b>x</b> & y", "a b b x b y"),
-        ("Cafe\u0301 na\u00efve \u0130zmir", "caf\u00e9 na\u00efve i zmir"),
+        ("Cafe\u0301 na\u00efve \u0130zmir", "caf\u00e9 na\u00efve izmir"),
+        ("I\u0307zmir हिन्दी الْعَرَبِيَّة הַשָּׁלוֹם क्\u200dष co\xadop", "izmir हिन्दी الْعَرَبِيَّة הַשָּׁלוֹם क्ष coop"),
+        ("a \u2764\ufe0f dog 1\ufe0f\u20e3 \u0301b", "a dog 1 b"),
         ("", ""),
         ("...", ""),
     ],
@@ -57,6 +59,8 @@ def test_english_segmentation(text, words):
     ("text", "words", "caption"),
     [
         ("Pokémon玩偶", "pokémon 玩偶", "pokémon玩偶"),
+        ("İstanbul的街道", "istanbul 的 街道", "istanbul的街道"),
+        ("x\u0304ray和הַשָּׁלוֹם", "x\u0304ray 和 הַשָּׁלוֹם", "x\u0304ray和הַשָּׁלוֹם"),
         ("Poke\u0301mon玩偶", "pokémon 玩偶", "pokémon玩偶"),
         ("一支L'Oréal口红", "一支 l'oréal 口红", "一支l'oréal口红"),
         ("吃Häagen\u2011Dazs冰淇淋", "吃 häagen-dazs 冰淇淋", "吃häagen-dazs冰淇淋"),
@@ -196,3 +200,8 @@ def test_a_script_without_opencc_names_the_package_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "opencc", None)
     with pytest.raises(ConfigError, match=r"'simplified' requires OpenCC; install it with .*caption_tx\[opencc\]"):
         Segmenter(TextConfig(script="simplified"))
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_evaluation_keeps_marks_inside_words(language):
+    assert strip_punctuation("İzmir, הַשָּׁלוֹם \u2764\ufe0f!", language).replace(" ", "") == "izmirהַשָּׁלוֹם"
