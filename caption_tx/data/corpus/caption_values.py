@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from caption_tx.data.corpus.columns import Columns
+from caption_tx.data.corpus.columns import Columns, is_name_like
 from caption_tx.data.corpus.pre_segmented import join_words
 from caption_tx.data.corpus.rows import CaptionRows, UnknownSplitError, is_valid_unicode, to_image_name
 from caption_tx.data.images.suffixes import IMAGE_SUFFIXES
@@ -226,9 +226,12 @@ def restore_captions(rows: CaptionRows) -> None:
 
     What was changed is counted in `rows.notes`.
     """
+    rows.note_other_marks()
     _strip_numbers(rows)
     _decode_entities(rows)
-    if rows.format != "ofa":
+    if _mostly(rows.captions, is_name_like):
+        rows.notes["captions that are file names, URLs or ids (--caption-column names another column)"] += len(rows)
+    elif rows.format != "ofa":
         _split_joined(rows)
     lists = rows.lists()
     if lists and _are_words([[rows.captions[row] for row in members] for members in lists]):

@@ -73,10 +73,16 @@ SPLIT_WORDS = (
 
 REJECTED_WHEN_TRUE = (
     "is_rejected", "rejected", "is_precanned", "precanned", "is_deleted", "deleted", "is_spam", "spam", "is_invalid",
-    "invalid", "is_bad", "discarded", "is_discarded",
+    "invalid", "is_bad", "discarded", "is_discarded", "是否废弃", "废弃", "作废", "是否作废", "是否删除", "已删除",
 )
-REJECTED_WHEN_FALSE = ("is_valid", "valid", "is_approved", "approved", "is_accepted", "accepted", "keep")
-STATUS_WORDS = ("status", "state", "review", "review_status", "状态", "审核")
+REJECTED_WHEN_FALSE = (
+    "is_valid", "valid", "is_approved", "approved", "is_accepted", "accepted", "keep",
+    "是否合格", "合格", "是否有效", "有效", "是否通过", "通过", "审核通过", "是否可用",
+)
+STATUS_WORDS = (
+    "status", "state", "review", "review_status", "review_state", "review_result", "audit_status", "quality", "qc",
+    "verdict", "decision", "状态", "审核", "审核状态", "审核结果", "质检", "质检结果", "质量", "狀態", "審核",
+)
 # fmt: on
 
 

@@ -13,15 +13,13 @@ from typing import Any
 
 from caption_tx.data.corpus.column_names import (
     NOT_CAPTION_WORDS,
-    REJECTED_WHEN_FALSE,
-    REJECTED_WHEN_TRUE,
     SPLIT_NAMES,
     SPLIT_WORDS,
-    STATUS_WORDS,
     caption_key,
     image_rank,
     normalize_name,
 )
+from caption_tx.data.corpus.marks import is_mark
 from caption_tx.data.images.suffixes import IMAGE_SUFFIXES
 from caption_tx.errors import CorpusError
 
@@ -29,8 +27,8 @@ _LETTERS = re.compile(r"[^\W\d_]")
 _URL = re.compile(r"\w+://\S+|www\.\S+")
 _NAME_WITHOUT_SUFFIX = re.compile(r"[\w.\-/\\]*\d[\w.\-/\\]*", re.ASCII)
 _MAX_SHOWN = 12
-_FALSE = ("false", "0", "0.0", "no", "n", "否")
-_UNKNOWN = ("", "none", "nan", "null", "-")
+_BOOLEANS = ("true", "false", "yes", "no", "t", "f", "y", "n", "是", "否", "有", "无", "√", "×")
+_LABEL_LENGTH = 4
 
 Values = Callable[[int], list[Any]]
 """Sample values of a column, by its position."""
@@ -151,15 +149,21 @@ def select_columns(
     rejected = [
         (position, name)
         for position, name in enumerate(map(normalize_name, names))
-        if name in REJECTED_WHEN_TRUE or name in REJECTED_WHEN_FALSE or (name in STATUS_WORDS and position != split)
+        if is_mark(name) and position != split
     ]
     notes: dict[str, int] = {}
+    if len(captions) == 1 and _are_swapped(image, captions[0], values, options):
+        image, captions = captions[0], (image,)
+        swapped = f"{names[captions[0]]!r} holds the captions and {names[image]!r} the image names"
+        notes[f"{plural} read as their contents say: {swapped}"] = 1
+    if split is not None and str(names[split]).isdecimal():
+        notes[f"splits read from the {unit} {names[split]!r}"] = 1
     read = {image, split, *captions}
     if len(captions) > 1:
         notes[f"caption {plural} read ({_join(names, captions)})"] = len(captions)
     elif rank and not options.caption_columns:
         notes[f"captions read from the {unit} {names[captions[0]]!r}"] = 1
-    if image_rank(names[image]) is None and options.image_column is None:
+    if image_rank(names[image]) is None and options.image_column is None and not caption_key(names[image]):
         notes[f"image names read from the {unit} {names[image]!r}"] = 1
     marks = {position for position, _ in rejected}
     unread = [position for position in range(len(names)) if position not in read | marks]
@@ -167,6 +171,20 @@ def select_columns(
     if unread:
         notes[f"{plural} not read ({_join(names, unread)})"] = len(unread)
     return Columns(image, captions, split, tuple(rejected), notes)
+
+
+def _are_swapped(image: int, caption: int, values: Values, options: ReadOptions) -> bool:
+    """Whether the image column holds sentences and the caption column file names or URLs."""
+    if options.image_column or options.caption_columns:
+        return False
+    sentences = share(values(image), _is_sentence)
+    names = share(values(caption), is_image_name)
+    return sentences > 0.8 and names > 0.8 and share(values(image), is_image_name) < 0.2
+
+
+def _is_sentence(value: object) -> bool:
+    """Whether a value is text that is no file name: it has letters of other scripts than Latin, or spaces."""
+    return is_text(value) and (not str(value).isascii() or " " in str(value).strip())
 
 
 def _join(names: Sequence[str], positions: Sequence[int]) -> str:
@@ -206,8 +224,9 @@ def _select_image(names: Sequence[str], values: Values, options: ReadOptions, pl
         candidates = [
             position
             for position in range(len(names))
-            if position not in captions and share(values(position), is_image_name) > 0.8
+            if position not in captions and share(values(position), is_image_name) >= 0.5
         ]
+        candidates.sort(key=lambda position: share(values(position), _is_file_name) < 0.5)  # file names before URLs
     return candidates[0] if candidates else None
 
 
@@ -233,12 +252,14 @@ def _select_captions(
         with_text = {
             key: positions
             for key, positions in groups.items()
-            if any(share(values(position), is_text) > 0.5 for position in positions)
+            if any(share(values(at), is_text) > 0.5 and not _is_flag(values(at)) for at in positions)
         }
         groups = with_text or dict([min(groups.items(), key=lambda item: item[0][1])])
     if not groups:
         others = [position for position in range(len(names)) if position != image and not _is_known(names[position])]
         texts = [position for position in others if share(values(position), is_text) > 0.5]
+        texts = [position for position in texts if not _is_flag(values(position))]
+        texts = [position for position in texts if not _is_label(position, texts, values)]
         groups = {(names[position], 3): [position] for position in texts}
     if len(groups) > 1:
         examples = []
@@ -256,6 +277,28 @@ def _select_captions(
     return tuple(positions), rank
 
 
+def _is_flag(values: Sequence[Any]) -> bool:
+    """Whether all values are yes or no, or all name splits."""
+    return share(values, _is_boolean) == 1 or share(values, _is_split) == 1
+
+
+def _is_boolean(value: object) -> bool:
+    return isinstance(value, bool) or str(value).strip().lower() in _BOOLEANS
+
+
+def _is_label(position: int, texts: Sequence[int], values: Values) -> bool:
+    """Whether a column has short labels, such as names of annotators, beside one with texts twice as long."""
+    length = _typical_length(values(position))
+    longest = max(_typical_length(values(other)) for other in texts)
+    return length <= _LABEL_LENGTH and 2 * length <= longest
+
+
+def _typical_length(values: Sequence[Any]) -> float:
+    """The median length in Chinese characters; other letters count as two fifths of one."""
+    lengths = sorted(sum(0.4 if letter.isascii() else 1 for letter in str(value)) for value in values if value)
+    return lengths[len(lengths) // 2] if lengths else 0
+
+
 def _is_known(name: str) -> bool:
     """Whether a name says that a column is not a caption."""
     words = normalize_name(name).split("_")
@@ -268,28 +311,12 @@ def _select_split(names: Sequence[str], values: Values, taken: set[int]) -> int 
         if position not in taken and name in SPLIT_WORDS[:3]:
             return position
     for position, name in enumerate(map(normalize_name, names)):
-        if position not in taken and name in SPLIT_WORDS and share(values(position), _is_split) == 1:
+        # A table without a header has numbers as names.
+        is_named = name in SPLIT_WORDS or name.isdecimal()
+        if position not in taken and is_named and share(values(position), _is_split) == 1:
             return position
     return None
 
 
 def _is_split(value: object) -> bool:
     return str(value).strip().lower() in SPLIT_NAMES
-
-
-def rejection(name: str, value: object) -> str | None:
-    """The reason if a mark rejects a caption, such as is_rejected = true or status = "rejected"; else None.
-
-    Example:
-        >>> rejection("is_rejected", "True"), rejection("is_valid", 1)
-        ('marked as rejected', None)
-    """
-    text = str(value).strip().lower()
-    word = name.removeprefix("is_")
-    if name in REJECTED_WHEN_TRUE and text not in (*_FALSE, *_UNKNOWN):
-        return f"marked as {word}"
-    if name in REJECTED_WHEN_FALSE and text in _FALSE:
-        return f"marked as not {word}"
-    if name in STATUS_WORDS and (f"is_{text}" in REJECTED_WHEN_TRUE or text in REJECTED_WHEN_TRUE):
-        return f"marked as {text}"
-    return None

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from caption_tx.data.corpus.column_names import SPLIT_NAMES
-from caption_tx.data.corpus.columns import DEFAULT_OPTIONS, Columns, ReadOptions, rejection
+from caption_tx.data.corpus.columns import DEFAULT_OPTIONS, Columns, ReadOptions
+from caption_tx.data.corpus.marks import is_unread, rejection
 from caption_tx.errors import CorpusError
 
 IMAGE_HEADERS = ("image", "filename", "file_name", "image_name", "image_id", "file", "img")
@@ -76,7 +77,8 @@ class CaptionRows:
         options: columns and suffixes that the user names.
 
     `splits` contains a split, None (assigned by the seed later) or `UNLISTED`. `skipped` contains
-    (file, line number, reason). `notes` counts what was read differently from how it is written. `list_ids` has a
+    (file, line number, reason). `notes` counts what was read differently from how it is written,
+    and `other_marks` values of status columns that reject nothing. `list_ids` has a
     number for captions that are items of one list, and -1 for others. `embedded_images` says that the file itself
     contains the images.
     """
@@ -98,6 +100,7 @@ class CaptionRows:
     list_ids: array = field(default_factory=lambda: array("q"))
     skipped: list[tuple[str, int, str]] = field(default_factory=list)
     notes: Counter = field(default_factory=Counter)
+    other_marks: dict[str, Counter] = field(default_factory=dict)
     _file: str = ""
     _interned: dict[str, str] = field(default_factory=dict)
     _line_count: int = 0
@@ -186,7 +189,15 @@ class CaptionRows:
                 self.notes[f"captions {reason}, left out"] += 1
                 self.skip(line, reason)
                 return True
+            if is_unread(name, cells[position]):
+                self.other_marks.setdefault(name, Counter())[str(cells[position]).strip()] += 1
         return False
+
+    def note_other_marks(self) -> None:
+        """Reports the values of columns such as status that are no known marks."""
+        for name, values in self.other_marks.items():
+            shown = ", ".join(list(values)[:10])[:100]
+            self.notes[f"values of {name!r} that reject nothing, not read ({shown})"] = values.total()
 
     def add_notes(self, notes: dict[str, int]) -> None:
         """Adds notes about the file as a whole; repeating them does not add up."""
@@ -237,7 +248,7 @@ class CaptionRows:
 
     def clear(self) -> None:
         """Removes all rows, for a reader that starts over."""
-        for column in (self.images, self.captions, self.splits, self.skipped, self.notes):
+        for column in (self.images, self.captions, self.splits, self.skipped, self.notes, self.other_marks):
             column.clear()
         self.machine, self.line_numbers, self.list_ids = array("b"), array("q"), array("q")
         self._line_count = self._error_count = 0

@@ -112,6 +112,8 @@ def find_header(head: FileHead, separators: tuple[str, ...] = SEPARATORS) -> Tab
 def is_header(names: list[str], columns: Columns, options: ReadOptions, is_first: bool) -> bool:
     """Whether cells are names of columns: the image or the caption must have a usual name, and both after a title."""
     image, caption = names[columns.image], names[columns.captions[0]]
+    if image_rank(image) is None and image_rank(caption) is not None:  # the contents are swapped
+        image, caption = caption, image
     has_image = image_rank(image) is not None or options.image_column is not None
     has_caption = caption_key(caption) is not None or bool(options.caption_columns)
     certain = normalize_name(image) in IMAGE_WORDS or (caption_key(caption) or ("", 1))[1] == 0
@@ -175,6 +177,9 @@ def _layout_of_contents(
         names = [int(head.options.image_column or 0) - 1]
     if is_name is is_name_like and len(names) == 2:
         names = names[:1]
+    if len(names) > 1 and is_name is is_image_name:  # a file name beside a URL
+        files = [position for position in names if share(values(position), lambda cell: "://" in cell) < 0.5]
+        names = (files or names)[:1]
     if len(names) != 1 or not 0 <= names[0] < width:
         return None
     name = names[0]

@@ -474,7 +474,103 @@ CASES = {
         TWO,
         "several captions, separated by ';'",
     ),
+    "captions mapped to names": ("x.json", {DOG: "a.jpg", CAT: "b.jpg"}, ONE, "read the other way round"),
+    # Contents decide
+    "swapped, csv": (
+        "x.csv",
+        f"image,caption,split\n{DOG},a.jpg,train\n{CAT},b.jpg,train\n",
+        ONE,
+        "columns read as their contents say: 'image' holds the captions and 'caption' the image names",
+    ),
+    "swapped, URLs": (
+        "x.tsv",
+        f"url\ttext\n{DOG}\thttp://e.org/a.jpg\n{CAT}\thttp://e.org/b.jpg\n",
+        [("http://e.org/a.jpg", DOG), ("http://e.org/b.jpg", CAT)],
+        "'url' holds the captions",
+    ),
+    "swapped, English, jsonl": (
+        "x.jsonl",
+        jsonl({"image": "a dog runs", "caption": "p/a.jpg"}, {"image": "two cats", "caption": "p/b.jpg"}),
+        [("p/a.jpg", "a dog runs"), ("p/b.jpg", "two cats")],
+        "keys read as their contents say",
+    ),
+    "paths are no words": (
+        "x.csv",
+        "image,caption\na.jpg,/home/me/1.jpg\nb.jpg,http://e.org/x/y/2\n",
+        [("a.jpg", "/home/me/1.jpg"), ("b.jpg", "http://e.org/x/y/2")],
+        "captions that are file names, URLs or ids",
+    ),
+    "no header, URL last": (
+        "x.tsv",
+        f"a.jpg\t{DOG}\thttp://e.org/a.jpg\nb.jpg\t{CAT}\thttp://e.org/b.jpg\n",
+        ONE,
+        "columns not read (3)",
+    ),
+    "no header, URL first": (
+        "x.csv",
+        f"http://e.org/1,{DOG},a.jpg\nhttp://e.org/2,{CAT},b.jpg\n",
+        ONE,
+        "columns not read (1)",
+    ),
+    "no header, caption first": (
+        "x.txt",
+        f"{DOG}\ta.jpg\thttp://e.org/a.jpg\n{CAT}\tb.jpg\thttp://e.org/b.jpg\n",
+        ONE,
+        "columns not read (3)",
+    ),
+    "no header, annotators": (
+        "x.tsv",
+        f"a.jpg\t{DOG}\t张三\nb.jpg\t{CAT}呢呢\t欧阳小明\n",
+        [("a.jpg", DOG), ("b.jpg", f"{CAT}呢呢")],
+        "columns not read (3)",
+    ),
+    "no header, splits": (
+        "x.tsv",
+        f"a.jpg\t{DOG}\ttrain\nb.jpg\t{CAT}\tdev\n",
+        ONE,
+        "splits read from the column '3'",
+    ),
+    "Flickr and a URL": (
+        "x.txt",
+        f"a.jpg#0\t{DOG}\thttp://e.org/a\nb.jpg#0\t{CAT}\thttp://e.org/b\n",
+        ONE,
+        "columns not read (3)",
+    ),
+    "Flickr and a number": (
+        "x.txt",
+        f"a.jpg#0\t0.93\t{DOG}\nb.jpg#0\t0.5\t{CAT}\n",
+        ONE,
+        "columns not read (2)",
+    ),
+    "yes or no": (
+        "x.csv",
+        f"image,caption,has_text,text_subset\na.jpg,{DOG},False,train\nb.jpg,{CAT},True,val\n",
+        ONE,
+        "columns not read (has_text, text_subset)",
+    ),
     # Rejected captions
+    "reject, jsonl": (
+        "x.jsonl",
+        jsonl(
+            {"image": "a.jpg", "caption": DOG, "reviewStatus": "ACCEPT"},
+            {"image": "b.jpg", "caption": CAT, "reviewStatus": "maybe"},
+            {"image": "b.jpg", "caption": "坏", "reviewStatus": "REJECT"},
+        ),
+        ONE,
+        "values of 'review_status' that reject nothing, not read (ACCEPT, maybe)",
+    ),
+    "审核": (
+        "x.csv",
+        f"图片,描述,审核\na.jpg,{DOG},通过\nb.jpg,{CAT},\nb.jpg,坏,不通过\nb.jpg,坏,废弃\n",
+        ONE,
+        "captions marked as 不通过, left out",
+    ),
+    "是否合格": (
+        "x.csv",
+        f"图片,描述,是否合格\na.jpg,{DOG},是\nb.jpg,{CAT},是\nb.jpg,坏,否\n",
+        ONE,
+        "captions marked as not 合格, left out",
+    ),
     "rejected, csv": (
         "x.csv",
         f"image,caption,is_rejected\na.jpg,{DOG},False\nb.jpg,{CAT},0\nb.jpg,坏,True\n",

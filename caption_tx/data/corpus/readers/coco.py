@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from caption_tx.data.corpus.caption_values import add_captions, image_names, join_tokens
-from caption_tx.data.corpus.column_names import REJECTED_WHEN_FALSE, REJECTED_WHEN_TRUE, normalize_name
+from caption_tx.data.corpus.column_names import normalize_name
 from caption_tx.data.corpus.columns import Columns
 from caption_tx.data.corpus.image_names import join_prefix
+from caption_tx.data.corpus.marks import is_mark
 from caption_tx.data.corpus.rows import CaptionRows, UnknownSplitError, to_image_name
 from caption_tx.errors import CorpusError
 
@@ -96,11 +97,7 @@ def _caption_of(entry: dict[str, Any], rows: CaptionRows) -> Any:
 
 def _marks(entry: dict[str, Any]) -> tuple[Columns, list[Any]]:
     """The keys of an annotation that may reject it, and its values."""
-    marks = [
-        (position, name)
-        for position, name in enumerate(map(normalize_name, entry))
-        if name in REJECTED_WHEN_TRUE or name in REJECTED_WHEN_FALSE
-    ]
+    marks = [(position, name) for position, name in enumerate(map(normalize_name, entry)) if is_mark(name)]
     return Columns(0, (), rejected=tuple(marks)), list(entry.values())
 
 

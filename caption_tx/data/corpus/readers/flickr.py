@@ -8,6 +8,8 @@ from typing import NoReturn
 
 from caption_tx.config import SPLITS
 from caption_tx.data.corpus.caption_values import add_captions
+from caption_tx.data.corpus.columns import is_text, share
+from caption_tx.data.corpus.file_head import FileHead
 from caption_tx.data.corpus.image_names import add_coco_suffix, stem
 from caption_tx.data.corpus.pre_segmented import restore_sentences
 from caption_tx.data.corpus.rows import UNLISTED, CaptionRows
@@ -109,6 +111,18 @@ def _read_split_lists(lists: dict[Path, str]) -> dict[str, str]:
     return split_of
 
 
+def _caption_column(file: TextFile) -> tuple[int, int]:
+    """The position of the caption among the columns after the name, and their number; tabs in captions are rare."""
+    lines = FileHead.read(file.path, file.encoding).lines
+    parsed = [found for line in lines if "\t" in line and (found := _parse_line(line.strip()))]
+    cells = [caption.split("\t") for *_, caption in parsed]
+    width = max(map(len, cells), default=1)
+    if width == 1 or 10 * sum(len(row) > 1 for row in cells) < 9 * len(lines):
+        return 0, 1
+    texts = (at for at in range(width) if share([row[at] for row in cells if at < len(row)], is_text) > 0.5)
+    return next(texts, 0), width
+
+
 def _read(file: TextFile, rows: CaptionRows, lists: dict[Path, str], machine: bool) -> None:
     """Reads all lines; `machine` marks a file of machine translations."""
     split_of = _read_split_lists(lists)
@@ -119,6 +133,10 @@ def _read(file: TextFile, rows: CaptionRows, lists: dict[Path, str], machine: bo
         rows.file_name_split = split_file[2].lower()
         image_list = file.path.parent.parent / "ImageSets" / f"{split_file[1]}.txt"
         members = _read_image_list(image_list) if image_list.is_file() else None
+    column, width = _caption_column(file)
+    if width > 1:
+        unread = ", ".join(str(at + 2) for at in range(width) if at != column)
+        rows.add_notes({f"columns not read ({unread})": width - 1})
     for line_number, line in file.lines(rows.add_error):
         line = line.strip()
         if not line:
@@ -140,6 +158,9 @@ def _read(file: TextFile, rows: CaptionRows, lists: dict[Path, str], machine: bo
             split = split_of.get(stem(image), UNLISTED)
         elif members is not None and stem(image) not in members:
             split = UNLISTED
+        if width > 1:
+            cells = caption.split("\t")
+            caption = cells[min(column, len(cells) - 1)]
         is_machine = machine or (tag or "").startswith(_MACHINE_TAGS)
         add_captions(rows, [image], caption, line_number, split, is_machine)
     restore_sentences(rows)

@@ -6,9 +6,9 @@ import json
 import re
 from typing import Any
 
-from caption_tx.data.corpus.caption_values import image_names
+from caption_tx.data.corpus.caption_values import add_captions, image_names
 from caption_tx.data.corpus.column_names import SPLIT_NAMES, caption_key, normalize_name
-from caption_tx.data.corpus.columns import is_image_name, is_text
+from caption_tx.data.corpus.columns import is_image_name, is_text, share
 from caption_tx.data.corpus.file_head import FileHead
 from caption_tx.data.corpus.readers.coco import add_coco, add_karpathy, is_coco, is_karpathy, require_captions
 from caption_tx.data.corpus.readers.json_entries import ENTRY, EntryReader, names_image
@@ -157,6 +157,13 @@ class _DocumentReader:
         """An object that maps image names to captions, or to entries."""
         if all(str(key).lower() in SPLIT_NAMES or normalize_name(str(key)) in _ABOUT_THE_FILE for key in node):
             return False
+        if share(list(node.values()), is_image_name) > 0.8 and share(list(node), is_text) > 0.8:
+            pairs = [(str(name), caption) for caption, name in node.items()]
+            self._rows.notes["captions mapped to image names, read the other way round"] += len(pairs)
+            for name, caption in pairs:
+                self._number += 1
+                add_captions(self._rows, [name], caption, self._number, split)
+            return True
         node = {key: numbered_captions(value) for key, value in node.items()}
         values = list(node.values())
         by_name = sum(map(_is_name_key, node)) >= 0.8 * len(node)

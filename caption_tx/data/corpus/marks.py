@@ -1,0 +1,48 @@
+"""Columns or keys that mark captions as rejected, such as is_rejected or review_status."""
+
+from __future__ import annotations
+
+from caption_tx.data.corpus.column_names import REJECTED_WHEN_FALSE, REJECTED_WHEN_TRUE, STATUS_WORDS
+
+_FALSE = ("false", "0", "0.0", "no", "n", "f", "否", "不", "×")
+_UNKNOWN = ("", "none", "nan", "null", "-")
+# fmt: off
+_REJECTING = (
+    "reject", "rejecting", "refused", "declined", "denied", "discard", "delete", "removed", "remove", "fail", "failed",
+    "not approved", "not_approved", "unapproved", "disapproved", "not accepted",
+    "废弃", "已废弃", "作废", "丢弃", "不通过", "未通过", "审核不通过", "审核未通过", "驳回", "已驳回", "拒绝",
+    "已拒绝", "不合格", "无效", "删除", "已删除", "不可用", "廢棄", "不通過",
+    "未通過", "拒絕", "無效", "刪除", "駁回", "退回",
+)
+# fmt: on
+
+
+def is_mark(name: str) -> bool:
+    """Whether a column of this normalized name can mark captions as rejected."""
+    return name in REJECTED_WHEN_TRUE or name in REJECTED_WHEN_FALSE or name in STATUS_WORDS
+
+
+def rejection(name: str, value: object) -> str | None:
+    """The reason if a mark rejects a caption, such as is_rejected = true or status = "rejected"; else None.
+
+    Example:
+        >>> rejection("is_rejected", "True"), rejection("is_valid", 1), rejection("status", "REJECT")
+        ('marked as rejected', None, 'marked as reject')
+    """
+    text = str(value).strip().lower()
+    word = name.removeprefix("is_").removeprefix("是否")
+    if name in REJECTED_WHEN_TRUE and text not in (*_FALSE, *_UNKNOWN):
+        return f"marked as {word}"
+    if name in REJECTED_WHEN_FALSE and (text in _FALSE or text in _REJECTING):
+        return f"marked as not {word}"
+    if name in STATUS_WORDS and (
+        text in REJECTED_WHEN_TRUE or f"is_{text}" in REJECTED_WHEN_TRUE or text in _REJECTING
+    ):
+        return f"marked as {text}"
+    return None
+
+
+def is_unread(name: str, value: object) -> bool:
+    """Whether a status is none that rejects, so that the caption is kept and the value reported."""
+    text = "" if value is None else str(value).strip().lower()
+    return name in STATUS_WORDS and text not in _UNKNOWN and rejection(name, value) is None
