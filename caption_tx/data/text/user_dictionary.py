@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from caption_tx.data.text.dictionary_lines import NUMBER, Line, split_lines
 from caption_tx.data.text.scripts import FOLDED_SIGNS, is_joined
 from caption_tx.data.text.text_files import guess_encoding
 from caption_tx.errors import ConfigError
 
 _HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
-_NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?", re.ASCII)
-_TAG = re.compile("[a-zA-Z]+")
+_TAG = re.compile("[a-z]+|PER|LOC|ORG|TIME")
+_LETTERS = re.compile("[a-zA-Z]+")
 _MAX_FREQUENCY = 10**9
 _MAX_LISTED = 5
 
@@ -101,6 +102,8 @@ class DictionaryReport:
 def read_user_dictionary(path: str | Path) -> UserDictionary:
     """Reads a jieba user dictionary: one `word [frequency] [tag]` per line, in any encoding of caption files.
 
+    CSV files, JSON lists and lines with comments are read too; see `split_lines`.
+
     Entries may contain spaces. A number or tag after a word without Chinese characters (`windows 10`, `plan b`) is
     only a frequency or tag if other lines of the file have one beyond doubt; the notes name such lines.
 
@@ -112,17 +115,21 @@ def read_user_dictionary(path: str | Path) -> UserDictionary:
         ConfigError: the file cannot be read, or a line is malformed.
     """
     text, encoding = _read_text(Path(path))
-    lines = [(number, line.split()) for number, line in enumerate(re.split("\r\n?|\n", text), 1) if line.strip()]
-    has_frequencies, has_tags = _find_fields([parts for _, parts in lines])
+    try:
+        lines, notes = split_lines(text, _TAGS)
+    except ValueError as error:
+        raise ConfigError(f"Cannot read the user dictionary {path}: {error}.") from error
+    has_frequencies, tags = _find_fields(lines)
     entries, unclear = [], {True: [], False: []}
-    for number, parts in lines:
-        size, is_certain = _count_fields(parts)
+    for line in lines:
+        number, parts = line.number, line.parts
+        size, is_certain = _count_fields(line)
         if size and not is_certain:
-            is_field = has_frequencies if _NUMBER.fullmatch(parts[-1]) else has_tags
+            is_field = _is_field(parts, size, has_frequencies, tags)
             unclear[is_field].append(f"line {number} {' '.join(parts)!r}")
             size = size if is_field else 0
         fields = parts[len(parts) - size :]
-        frequency = next((item for item in fields if _NUMBER.fullmatch(item)), None)
+        frequency = next((item for item in fields if NUMBER.fullmatch(item)), None)
         # jieba stores words of frequency 0 in a global list, which would leak into other segmenters.
         if frequency is not None and not (frequency.isdigit() and 0 < int(frequency) < _MAX_FREQUENCY):
             raise ConfigError(
@@ -131,7 +138,7 @@ def read_user_dictionary(path: str | Path) -> UserDictionary:
             )
         word = " ".join(parts[: len(parts) - size])
         entries.append(Entry(word, None if frequency is None else int(frequency), number))
-    return UserDictionary(str(path), encoding, tuple(entries), _unclear_notes(unclear))
+    return UserDictionary(str(path), encoding, tuple(entries), (*notes, *_unclear_notes(unclear)))
 
 
 def _read_text(path: Path) -> tuple[str, str]:
@@ -153,26 +160,36 @@ def _read_text(path: Path) -> tuple[str, str]:
     return text, encoding
 
 
-def _count_fields(parts: Sequence[str]) -> tuple[int, bool]:
+def _count_fields(line: Line) -> tuple[int, bool]:
     """The number of fields after the word (0 to 2) that a line seems to have, and whether that is beyond doubt."""
+    parts = line.parts
+    if line.num_fields is not None:
+        return line.num_fields, True
     is_chinese = _HAN.search(" ".join(parts[:-1])) is not None
-    if len(parts) > 2 and _NUMBER.fullmatch(parts[-2]) and _TAG.fullmatch(parts[-1]):
+    if len(parts) > 2 and NUMBER.fullmatch(parts[-2]) and _LETTERS.fullmatch(parts[-1]):
         is_chinese = _HAN.search(" ".join(parts[:-2])) is not None
-        return 2, is_chinese or parts[-1] in _TAGS
-    if len(parts) > 1 and _NUMBER.fullmatch(parts[-1]):
+        return 2, parts[-1] in _TAGS or (is_chinese and _TAG.fullmatch(parts[-1]) is not None)
+    if len(parts) > 1 and NUMBER.fullmatch(parts[-1]):
         return 1, is_chinese
     if len(parts) > 1 and (parts[-1] in _TAGS or (is_chinese and _TAG.fullmatch(parts[-1]) and len(parts[-1]) < 4)):
         return 1, is_chinese
     return 0, True
 
 
-def _find_fields(lines: Sequence[Sequence[str]]) -> tuple[bool, bool]:
-    """Whether a file has frequencies, and whether it has tags."""
-    found = [(parts, *_count_fields(parts)) for parts in lines]
+def _is_field(parts: Sequence[str], size: int, has_frequencies: bool, tags: set[str]) -> bool:
+    """Whether the fields of an unclear line are fields, judged by other lines."""
+    if size == 2:
+        return parts[-1] in tags  # tags are in lower case: `iPhone 15 Pro` is an entry
+    return has_frequencies if NUMBER.fullmatch(parts[-1]) else bool(tags)
+
+
+def _find_fields(lines: Sequence[Line]) -> tuple[bool, set[str]]:
+    """Whether a file has frequencies, and its tags."""
+    found = [(line.parts, *_count_fields(line)) for line in lines]
     certain = [part for parts, size, is_certain in found if is_certain for part in parts[len(parts) - size :]]
-    all_numbers = all(any(_NUMBER.fullmatch(part) for part in parts[len(parts) - size :]) for parts, size, _ in found)
-    has_frequencies = all_numbers or any(map(_NUMBER.fullmatch, certain))
-    return has_frequencies, any(map(_TAG.fullmatch, certain))
+    all_numbers = all(any(NUMBER.fullmatch(part) for part in parts[len(parts) - size :]) for parts, size, _ in found)
+    has_frequencies = all_numbers or any(map(NUMBER.fullmatch, certain))
+    return has_frequencies, {part for part in certain if not NUMBER.fullmatch(part)}
 
 
 def _unclear_notes(unclear: dict[bool, list[str]]) -> tuple[str, ...]:

@@ -149,6 +149,18 @@ def read(tmp_path, text):
         ("iphone 5 nz\nplan b 3 n\n", "iphone:5 plan_b:3"),
         ("windows 10\n机器人\nplan b\n", "windows_10 机器人 plan_b"),
         ("windows 10\n机器人 1000 n\nplan b\n", "windows:10 机器人:1000 plan"),
+        ("iPhone 15 Pro\n机器人 5 n\n苹果 15 Pro\n", "iPhone_15_Pro 机器人:5 苹果_15_Pro"),
+        ("iphone 15 pro\nmotion 5 brand\n机器人 5 brand\n", "iphone_15_pro motion:5 机器人:5"),
+        ("word,freq\n大红袍茶,10\n麦当劳餐厅\n", "大红袍茶:10 麦当劳餐厅"),
+        (
+            "大红袍茶\t100\tn\n哆啦A梦,50,nz\n麦当劳餐厅,\n肯德基店，3\n",
+            "大红袍茶:100 哆啦A梦:50 麦当劳餐厅 肯德基店:3",
+        ),
+        ('词语;词频;词性\n"红色T恤";5;n\nnew york;7;ns\n', "红色T恤:5 new_york:7"),
+        ("Monsters, Inc\n1,000\n", "Monsters,_Inc 1,000"),
+        ('["大红袍茶", "new york"]', "大红袍茶 new_york"),
+        ('{"大红袍茶": 7,\n "狗": null}', "大红袍茶:7 狗"),
+        ("# 商品词典\n//注释\n#hash\n大红袍茶 5 n # 好茶\nC# 3 n\n", "#hash 大红袍茶:5 C#:3"),
         ("苹果 store\n云计算 xyz\n", "苹果_store 云计算"),
     ],
 )
@@ -158,6 +170,21 @@ def test_words_frequencies_and_tags(tmp_path, text, entries):
         word, _, frequency = item.partition(":")
         expected.append((word.replace("_", " "), int(frequency) if frequency else None))
     assert read(tmp_path, text)[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "note"),
+    [
+        ("word,freq\n狗,5\n", "Line 1 'word,freq' is a header. Read as 'word,frequency,tag': line 2 '狗,5'."),
+        ('["狗"]', "Read as JSON."),
+        ("# a\n狗 # b\n", "Skipped as a comment: line 1 '# a' and 1 more."),
+        ("#狗\n", "Read as an entry: line 1 '#狗'; a comment has a space after #."),
+        ("iPhone 15 Pro\n狗 5\n", "Read as one entry: line 1 'iPhone 15 Pro'; 'word frequency tag' on the line "),
+        ("狗 5 N\n", "Read as one entry: line 1 '狗 5 N'; 'word frequency tag' on the line "),
+    ],
+)
+def test_other_layouts_are_reported(tmp_path, text, note):
+    assert read(tmp_path, text)[1].startswith(note)
 
 
 def test_lines_that_can_be_read_in_two_ways_are_reported(tmp_path):
@@ -179,6 +206,9 @@ def test_lines_that_can_be_read_in_two_ways_are_reported(tmp_path):
         ("狗 10000000000\n".encode(), r"words\.txt, line 1: expected 'word"),
         ("狗\n".encode() * 20 + b"\xff\xfe\xff\n", r"words\.txt: line 21 is not UTF-8; save it as UTF-8"),
         (b"\xff\xff\xff\n", r"words\.txt: its encoding was not recognized; save it as UTF-8"),
+        (b'[{"word": "a"}]', r"words\.txt: it is JSON; expected a list of words .* found \{"),
+        (b'{"a": "b"}', r"words\.txt: it is JSON; expected .* frequencies, found \{"),
+        ("狗,0\n".encode(), r"words\.txt, line 1: expected 'word"),
         (b"PK\x03\x04\0\0\0\n", r"words\.txt: it is not a text file"),
     ],
 )
