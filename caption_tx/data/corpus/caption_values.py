@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import ast
-import html
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
+from caption_tx.data.corpus.cell_repairs import mostly, repair_cells
 from caption_tx.data.corpus.columns import Columns, is_name_like
 from caption_tx.data.corpus.pre_segmented import join_words
-from caption_tx.data.corpus.rows import CaptionRows, UnknownSplitError, is_valid_unicode, to_image_name
-from caption_tx.data.images.suffixes import IMAGE_SUFFIXES
+from caption_tx.data.corpus.rows import CaptionRows, UnknownSplitError, to_image_name
 
 _ARRAY = re.compile(r"(?:np\.|numpy\.)?array\((.*?)(?:,\s*dtype=[^)]*)?\)", re.DOTALL)
 _NUMPY_ITEMS = re.compile(r"""'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)\"""")
@@ -25,9 +24,6 @@ _SEPARATORS = ("&&", "||", "|", "<sep>", "[SEP]", "###", "\n", ";", "/")
 _ENUMERATED = re.compile(r"\s*1\s?[.、)）:：].*?\s2\s?[.、)）:：].*", re.DOTALL)
 _ENUMERATION = re.compile(r"(?:^|\s)\d{1,2}\s?[.、)）:：]\s*")
 _TAG = re.compile(r"[A-Za-z]{1,5}")
-_MIN_SHARE = 0.9
-_ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
-_NUMBERED_IMAGE = re.compile(rf"(.+(?:{'|'.join(map(re.escape, IMAGE_SUFFIXES))}))#\d{{1,2}}", re.IGNORECASE)
 
 LIST_IN_TEXT = "lists written as text read as captions"
 WORDS_JOINED = "captions joined from lists of words"
@@ -221,15 +217,15 @@ def _texts_of(rows: CaptionRows, item: Any) -> Iterator[str]:
 
 
 def restore_captions(rows: CaptionRows) -> None:
-    """Joins lists of words, splits captions that one cell joins with a separator, decodes HTML entities, and strips
-    `#0` from image names.
+    """Joins lists of words, splits captions that one cell joins with a separator, and repairs cells.
 
     What was changed is counted in `rows.notes`.
+
+    Raises:
+        CorpusError: the image names are none.
     """
-    rows.note_other_marks()
-    _strip_numbers(rows)
-    _decode_entities(rows)
-    if _mostly(rows.captions, is_name_like):
+    repair_cells(rows)
+    if mostly(rows.captions, is_name_like):
         rows.notes["captions that are file names, URLs or ids (--caption-column names another column)"] += len(rows)
     elif rows.format != "ofa":
         _split_joined(rows)
@@ -240,25 +236,6 @@ def restore_captions(rows: CaptionRows) -> None:
         rows.replace([(row, [texts.get(row, rows.captions[row])]) for row in range(len(rows)) if row not in dropped])
         rows.notes[WORDS_JOINED] += len(lists)
         rows.notes.pop(LIST_IN_TEXT, None)
-
-
-def _strip_numbers(rows: CaptionRows) -> None:
-    """Strips the number of the caption from image names, as in `x.jpg#0`, if nearly all have one."""
-    if not _mostly(rows.images, _NUMBERED_IMAGE.fullmatch):
-        return
-    names = {name: match[1] for name in set(rows.images) if (match := _NUMBERED_IMAGE.fullmatch(name))}
-    rows.images = [names.get(name, name) for name in rows.images]
-    rows.notes["numbers stripped from image names (#0)"] += len(names)
-
-
-def _decode_entities(rows: CaptionRows) -> None:
-    """Decodes HTML entities such as `&amp;`, whose `;` separates nothing."""
-    for row, caption in enumerate(rows.captions):
-        if "&" in caption and _ENTITY.search(caption):
-            text = _ENTITY.sub(lambda match: html.unescape(match[0]), caption).strip()
-            if text and text != caption and is_valid_unicode(text):
-                rows.captions[row] = text
-                rows.notes["captions with HTML entities (such as &amp;), decoded"] += 1
 
 
 def _are_words(lists: list[list[str]]) -> bool:
@@ -288,13 +265,13 @@ def _split_joined(rows: CaptionRows) -> None:
     """Splits captions that are joined by the same separator in nearly every cell."""
     if len(rows) < 2:
         return
-    if _mostly(rows.captions, _ENUMERATED.fullmatch):
+    if mostly(rows.captions, _ENUMERATED.fullmatch):
         items = [[text.strip() for text in _ENUMERATION.split(caption) if text.strip()] for caption in rows.captions]
         rows.replace(list(enumerate(items)))
         rows.notes["cells with several numbered captions"] += len(items)
         return
     for separator in _SEPARATORS:
-        if not _mostly(rows.captions, partial(_is_joined, separator=separator)):
+        if not mostly(rows.captions, partial(_is_joined, separator=separator)):
             continue
         parts = [[part.strip() for part in caption.split(separator) if part.strip()] for caption in rows.captions]
         words = _are_words(parts)
@@ -308,14 +285,6 @@ def _split_joined(rows: CaptionRows) -> None:
             rows.replace(list(enumerate(parts)))
             rows.notes[f"cells with several captions, separated by {shown}"] += len(parts)
         return
-
-
-def _mostly(captions: list[str], test: Callable[[str], object]) -> bool:
-    """Whether nearly all captions pass a test; a sample decides first."""
-    for texts in (captions[:: max(1, len(captions) // 200)], captions):
-        if sum(map(bool, map(test, texts))) < _MIN_SHARE * len(texts):
-            return False
-    return True
 
 
 def _is_joined(caption: str, separator: str) -> bool:

@@ -29,6 +29,7 @@ _NAME_WITHOUT_SUFFIX = re.compile(r"[\w.\-/\\]*\d[\w.\-/\\]*", re.ASCII)
 _MAX_SHOWN = 12
 _BOOLEANS = ("true", "false", "yes", "no", "t", "f", "y", "n", "是", "否", "有", "无", "√", "×")
 _LABEL_LENGTH = 4
+_QUOTES = "'`\"“”‘’＂"
 
 Values = Callable[[int], list[Any]]
 """Sample values of a column, by its position."""
@@ -59,7 +60,7 @@ class ReadOptions:
         if self.caption_columns or self.image_column:
             raise CorpusError(
                 f"{path} has no columns, but --caption-column or --image-column is set; name them for one source as "
-                "'FILE:caption_column=NAME', or pass the right --format."
+                "'FILE:caption_column=NAME', or leave the option out."
             )
 
 
@@ -89,7 +90,7 @@ def is_image_name(value: object) -> bool:
     """Whether a value is a file name with an image suffix, or a URL."""
     if not isinstance(value, str):
         return False
-    value = value.strip()
+    value = value.strip().strip(_QUOTES)
     if _URL.fullmatch(value):
         return True
     base = re.sub(r"#\d+$", "", value).lower()

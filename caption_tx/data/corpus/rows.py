@@ -261,7 +261,7 @@ class CaptionRows:
         Raises:
             UnknownSplitError: the name is unknown; the line is recorded as an error.
         """
-        name = "" if name is None else str(name).strip().lower()
+        name = "" if name is None else str(name).strip().strip("'`“”‘’").lower()
         if name and name not in SPLIT_NAMES:
             known = ", ".join(SPLIT_NAMES)
             self.add_error(line, "unknown split", f"unknown split {name[:40]!r}; use one of {known}")

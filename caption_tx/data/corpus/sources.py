@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,12 +27,16 @@ from caption_tx.errors import CorpusError, ImageError
 _RELEASE_NAME = re.compile(r"captions?_(train|val|validation|test)(?:20\d\d|\w*_annotations(?:_\d{8})?)\.json")
 _OTHER_ANNOTATIONS = re.compile(r"(?:instances|person_keypoints|keypoints|stuff|panoptic|image_info)_.*\.json")
 _IMAGE_SUFFIX = re.compile(rb'\.(?:jpe?g|png|gif|bmp|webp|tiff?)"', re.IGNORECASE)
+_COMPRESSED = "a compressed file (decompress it first)"
+_ARROW = "an Arrow file (save it as Parquet)"
 _OTHER_FILES = {
-    b"PK\x03\x04": "a zip archive or a document", b"\x1f\x8b": "a compressed file (decompress it first)",
-    b"%PDF": "a PDF document", b"\xff\xd8\xff": "an image", b"\x89PNG": "an image",
-    b"SQLite format 3": "a database", b"BZh": "a compressed file (decompress it first)",
-    b"\xfd7zXZ": "a compressed file (decompress it first)", b"ARROW1": "an Arrow file (save it as Parquet)",
+    b"PK\x03\x04": "a zip archive or a document (unpack it first)", b"\x1f\x8b": _COMPRESSED, b"\xfd7zXZ": _COMPRESSED,
+    b"BZh91AY": _COMPRESSED, b"\x28\xb5\x2f\xfd": _COMPRESSED, b"7z\xbc\xaf": "a 7z archive (unpack it first)",
+    b"Rar!\x1a": "a RAR archive (unpack it first)", b"%PDF-": "a PDF document", b"\xff\xd8\xff": "an image",
+    b"\x89PNG": "an image", b"SQLite format 3\0": "a database", b"ARROW1\0": _ARROW, b"\xff\xff\xff\xff": _ARROW,
+    b"FEA1": "a Feather file (save it as Parquet)", b"\x89HDF": "an HDF5 file (save it as Parquet)",
 }  # fmt: skip
+_TAR_MARK = slice(257, 262)
 _CAPTION_FILE_SUFFIXES = (".txt", ".csv", ".tsv", ".json", ".jsonl", ".token", ".parquet", ".xlsx")
 
 
@@ -68,9 +73,24 @@ def read_sources(
     if not located:
         raise CorpusError("No caption source; pass a caption file or its folder.")
     return [
-        (source, read_source(source, path, name, source_options(source, options)))
+        (source, _read_in_format(source, path, name, source_options(source, options), source.format or format))
         for source, path, name in located.values()
     ]
+
+
+def _read_in_format(source: Source, path: Path, name: str, options: ReadOptions, given: str | None) -> CaptionRows:
+    """Reads a source; the error about a format that the user gives names the one that fits."""
+    try:
+        return read_source(source, path, name, options)
+    except CorpusError as error:
+        fitting = None
+        if given and path.is_file():
+            with suppress(CorpusError):
+                fitting = detect_format(path, source.encoding, options)
+        if fitting in (None, given):
+            raise
+        text = str(error).rstrip(".")
+        raise CorpusError(f"{text}; the file looks like format '{fitting}': leave out --format {given}.") from error
 
 
 def source_options(source: Source, options: ReadOptions) -> ReadOptions:
@@ -147,16 +167,24 @@ def _suggest_text_suffix(path: Path) -> str | None:
     return f"{count} images have a {suffix} file of the same name; read them with --text-suffix {suffix}"
 
 
+def _other_kind(data: bytes) -> str | None:
+    """What a file is by the bytes at its start, if it is surely no text."""
+    if data[_TAR_MARK] == b"ustar":
+        return "a tar archive (unpack it first)"
+    return next((kind for mark, kind in _OTHER_FILES.items() if data.startswith(mark)), None)
+
+
 def _detect_or_fail(path: Path, encoding: str | None, options: ReadOptions) -> str:
     """The format of a file by its content, else by its suffix."""
+    by_suffix = next((key for key, reader in READERS.items() if path.suffix.lower() in reader.suffixes), None)
+    kind = _other_kind(read_head(path))
     name = detect_format(path, encoding, options)
-    if name is None:
-        name = next((key for key, reader in READERS.items() if path.suffix.lower() in reader.suffixes), None)
+    is_read = name is not None and READERS[name].binary
+    if kind and not is_read and not (by_suffix and READERS[by_suffix].binary):
+        raise CorpusError(f"{path} is {kind}, not a caption file; see {GUIDE} for the layouts.")
+    name = name or by_suffix
     if name is None:
         head = FileHead.read(path, encoding)
-        kind = next((kind for mark, kind in _OTHER_FILES.items() if head.data.startswith(mark)), None)
-        if kind:
-            raise CorpusError(f"{path} is {kind}, not a caption file; see {GUIDE} for the layouts.")
         start = head.lines[0][:60] if head.lines else ""
         raise CorpusError(
             f"{path}: unknown caption format (the file starts with {start!r}); the usual layouts: "

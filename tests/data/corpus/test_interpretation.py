@@ -475,6 +475,27 @@ CASES = {
         "several captions, separated by ';'",
     ),
     "captions mapped to names": ("x.json", {DOG: "a.jpg", CAT: "b.jpg"}, ONE, "read the other way round"),
+    # Quotes
+    "single quotes": (
+        "x.csv",
+        f"'image','caption','split'\n'a.jpg','{DOG}','train'\n'b.jpg','{CAT}','val'\n",
+        ONE,
+        "quotes around image names stripped ('..')",
+    ),
+    "single quotes and apostrophes": (
+        "x.csv",
+        "image,caption\n'a.jpg','it''s a dog, asleep'\n'b.jpg','two cats'\n",
+        [("a.jpg", "it's a dog, asleep"), ("b.jpg", "two cats")],
+        "quotes around captions stripped ('..')",
+    ),
+    "backticks without a header": ("x.tsv", f"`a.jpg`\t`{DOG}`\n`b.jpg`\t`{CAT}`\n", ONE, "stripped (`..`)"),
+    "curly quotes": ("x.csv", f"image,caption\n“a.jpg”,“{DOG}”\n“b.jpg”,“{CAT}”\n", ONE, "stripped (“..”)"),
+    "quotes of the text": (
+        "x.csv",
+        "image,caption\na.jpg,“一只”狗和“猫”\nb.jpg,“两只”猫和“狗”\n",
+        [("a.jpg", "“一只”狗和“猫”"), ("b.jpg", "“两只”猫和“狗”")],
+        None,
+    ),
     # Contents decide
     "swapped, csv": (
         "x.csv",
@@ -701,7 +722,42 @@ ERRORS = {
         {"foo": {"bar": [1, 2]}, "baz": "qux"},
         r"found the keys 'foo, baz', with the keys 'bar' below; convert it",
     ),
-    "an archive": ("x.zip", b"PK\x03\x04" + bytes(100), "is a zip archive or a document, not a caption file"),
+    "an archive": (
+        "x.zip",
+        b"PK\x03\x04" + bytes(100),
+        r"is a zip archive or a document \(unpack it first\), not",
+    ),
+    "an archive of text": (
+        "x.csv",
+        b"PK\x03\x04\x14\0\0\0\0\0" + f"x.csvimage,caption\na.jpg\t{DOG}\nb.jpg\t{CAT}\n".encode(),
+        "is a zip archive or a document",
+    ),
+    "a tar archive": (
+        "x.tar",
+        b"a.jpg".ljust(257, b"\0") + b"ustar\0" + f"a.jpg\t{DOG}\nb.jpg\t{CAT}\n".encode(),
+        r"is a tar archive \(unpack it first\)",
+    ),
+    "an Arrow stream": (
+        "x.arrow",
+        b"\xff\xff\xff\xff\xa0\0\0\0" + bytes(200),
+        r"is an Arrow file \(save it as Parquet\)",
+    ),
+    "shortened ids": (
+        "x.csv",
+        f"image_id,caption\n1.23457E+15,{DOG}\n1.23457E+15,{CAT}\n",
+        r"x\.csv, line 2: the ids were shortened by a spreadsheet \(1\.23457E\+15\); export them as text",
+    ),
+    "data URIs": (
+        "x.csv",
+        f'image,caption\n"data:image/jpeg;base64,{"Zm9v" * 40}",{DOG}\n',
+        "line 2: the image itself is in the file, in base64",
+    ),
+    "base64": (
+        "x.jsonl",
+        jsonl({"image": "/9j/" + "Zm9v" * 40, "caption": DOG}),
+        "line 1: the image itself is in the file, in base64",
+    ),
+    "lines of several layouts": ("x.txt", f"a.jpg\t{DOG}\nb.jpg\t{CAT}\t{DOG}\n", "; fix the line"),
     "old workbook": (
         "x.xls",
         b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600),
@@ -717,6 +773,12 @@ def test_ambiguous_and_foreign_files_say_what_to_do(write, case):
         read_corpus(write(name, content))
     assert "--format" not in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_wrong_format_names_the_one_that_fits(write):
+    path = write("x.csv", f"image,caption\na.jpg,{DOG}\nb.jpg,{CAT}\n")
+    with pytest.raises(CorpusError, match=r"the file looks like format 'csv': leave out --format flickr8k\.$"):
+        read_corpus(path, format="flickr8k")
 
 
 def test_columns_that_the_user_names(write):

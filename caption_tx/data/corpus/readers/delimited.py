@@ -203,7 +203,7 @@ def _read_pairs(file: TextFile, rows: CaptionRows, image: int) -> None:
             rows.add_error(
                 line_number,
                 f"{len(cells)} columns, expected 2",
-                f"expected 'NAME<TAB>caption', found {line[:60]!r}; fix the line or pass the right --format",
+                f"expected 'NAME<TAB>caption', found {line[:60]!r}; fix the line",
             )
         else:
             add_captions(rows, [cells[image]], cells[1 - image], line_number, None)

@@ -147,8 +147,7 @@ def _read(file: TextFile, rows: CaptionRows, lists: dict[Path, str], machine: bo
             rows.add_error(
                 line_number,
                 "not of the form NAME#0 caption",
-                "expected 'NAME.jpg#zhc#0 caption' or 'NAME.jpg#0<TAB>caption', "
-                f"found {line[:60]!r}; fix the line or pass the right --format",
+                f"expected 'NAME.jpg#zhc#0 caption' or 'NAME.jpg#0<TAB>caption', found {line[:60]!r}; fix the line",
             )
             continue
         image, tag, caption = parsed

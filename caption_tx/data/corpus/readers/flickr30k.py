@@ -34,7 +34,7 @@ def read_flickr30k(file: TextFile, rows: CaptionRows) -> None:
             if not _is_header(line):
                 raise CorpusError(
                     f"{file.path}, line {line_number}: expected the header 'image_name| comment_number| comment', "
-                    f"found {line.strip()[:80]!r}; add it or pass the right --format."
+                    f"found {line.strip()[:80]!r}; add it."
                 )
         elif len(cells) == 3:
             rows.add(cells[0], cells[2], line_number)

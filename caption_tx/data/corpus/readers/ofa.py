@@ -46,7 +46,7 @@ def read_ofa(file: TextFile, rows: CaptionRows) -> None:
                 line_number,
                 "not the columns of OFA",
                 "expected uniq-id, image-id, captions, objects and an image in base64, separated by tabs, "
-                f"found {line[:60]!r}; fix the line or pass the right --format",
+                f"found {line[:60]!r}; fix the line",
             )
         else:
             image_line = True
