@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import posixpath
 import re
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from caption_tx.data.images.file_names import decode_name, find_file
+from caption_tx.data.images.file_names import decode_name, encoding_of, find_file
 from caption_tx.data.images.parquet_images import PARQUET_SUFFIX
 from caption_tx.data.images.suffixes import IMAGE_SUFFIXES
 from caption_tx.data.images.tables import TABLE_SUFFIX
@@ -67,12 +68,13 @@ def resolve_image_names(names: Iterable[str], images: str | Path | None) -> tupl
     return _resolve_in_folder(names, images)
 
 
-def count_undecoded(names: Iterable[str], images: str | Path | None) -> int:
-    """How many names have a file in a local image folder whose name is in GBK or Big5."""
+def count_undecoded(names: Iterable[str], images: str | Path | None) -> Counter[str]:
+    """How many names have a file in a local image folder whose name is in another encoding: GBK or Big5."""
     if images is None or not os.path.isdir(images):
-        return 0
+        return Counter()
     paths = (os.path.join(images, name) for name in names if not name.isascii())
-    return sum(find_file(path) != path for path in paths)
+    found = [other for path in paths if (other := find_file(path)) != path]
+    return Counter(encoding_of(path) or "gb18030" for path in found)
 
 
 def _in_table(name: str, images: str | Path) -> bool:
@@ -107,7 +109,7 @@ def _resolve_in_folder(names: list[str], images: str | Path) -> tuple[dict[str, 
 
     def files_in(folder: str) -> set[str]:
         if folder not in listings:
-            listings[folder] = _list_folder(os.path.join(images, folder))
+            listings[folder] = _list_folder(images, folder)
         return listings[folder]
 
     resolved, lost = {}, set()
@@ -136,8 +138,10 @@ def _group_by_stem(files: Iterable[str]) -> dict[str, list[str]]:
     return groups
 
 
-def _list_folder(folder: str) -> set[str]:
+def _list_folder(images: str | Path, folder: str) -> set[str]:
     try:
-        return {decode_name(name) for name in os.listdir(find_file(folder))}
+        path = find_file(os.path.join(images, folder))
+        below = "/".join(path.split("/")[-len(folder.split("/")) :]) if folder else ""
+        return {posixpath.basename(decode_name(posixpath.join(below, name))) for name in os.listdir(path)}
     except (OSError, ValueError):
         return set()

@@ -19,6 +19,7 @@ from caption_tx.data.corpus.image_names import count_undecoded, join_prefix, res
 from caption_tx.data.corpus.name_variants import TRIED, FoundNames, find_variants
 from caption_tx.data.corpus.readers import folder
 from caption_tx.data.corpus.rows import CaptionRows
+from caption_tx.data.images.file_names import undecoded_note
 from caption_tx.data.images.sources import open_images
 from caption_tx.data.text.text_files import TextFile, normalize_encoding, read_head
 from caption_tx.errors import CorpusError, ImageError
@@ -233,8 +234,10 @@ def complete_image_names(sources: list[tuple[Source, CaptionRows]], images: str 
         if count := sum(name in completed for name in own):
             rows.notes["image names completed"] += count
         _note_variants(rows, own & missing, found, images)
-        if rows.format != "folder" and (count := count_undecoded(own, images)):  # a folder counts its own
-            rows.notes["file names that are not UTF-8, read as GBK (`convmv -f gbk -t utf8` renames them)"] += count
+        if rows.format != "folder":  # which counts its own
+            rows.notes.update(
+                {undecoded_note(encoding): count for encoding, count in count_undecoded(own, images).items()}
+            )
         if completed or found.files:
             images_of = {name: completed.get(name, name) for name in rows.images}
             rows.images = [found.files.get(images_of[name], images_of[name]) for name in rows.images]

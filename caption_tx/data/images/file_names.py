@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 
 _ENCODINGS = ("gb18030", "big5")
+_ACCENTED_WORD = re.compile("[A-Za-z][\u00c0-\u036f]|[\u00c0-\u024f][A-Za-z]")
+_RARE = re.compile("[\u01dd-\u0217\u021c-\u0258\u025a-\u02b8\u02c0-\u02ff\u0370-\u0373\u0376-\u037d\u03cf-\u03ff]")
+_ALPHABETS = [
+    re.compile(f"[{letters}]")
+    for letters in ("\u00c0-\u024f", "\u0386-\u03ce", "\u0400-\u04ff", "\u0590-\u07ff")  # Latin, Greek, Cyrillic ..
+]
 
 
 def is_decoded(name: str) -> bool:
@@ -16,6 +23,24 @@ def is_decoded(name: str) -> bool:
     return True
 
 
+def encoding_of(name: str) -> str | None:
+    """The encoding of a name from the disk, "gb18030" or "big5"; None if it is UTF-8 or in neither.
+
+    All parts of a path have one encoding. Bytes of short Chinese names can be UTF-8 by chance (图 in GBK is ͼ): a part
+    of such a path counts as Chinese if another part is not UTF-8, or if its letters do not occur together.
+    """
+    if name.isascii():
+        return None
+    parts = [part for part in name.split("/") if not part.isascii()]
+    if not any(not is_decoded(part) or _is_unlikely(part) for part in parts):
+        return None
+    data = [os.fsencode(part) for part in parts if not is_decoded(part) or _is_by_chance(part)]
+    candidates = [encoding for encoding in _ENCODINGS if all(_decode(part, encoding) for part in data)]
+    if len(candidates) == 2 and not all(map(_is_simplified, data)) and all(map(_is_common_big5, data)):
+        return "big5"
+    return candidates[0] if candidates else None
+
+
 def decode_name(name: str) -> str:
     """A name from the disk as text: one that is not UTF-8 is decoded as GBK or Big5.
 
@@ -25,21 +50,49 @@ def decode_name(name: str) -> str:
         >>> decode_name(os.fsdecode("狗.jpg".encode("gbk")))
         '狗.jpg'
     """
-    if is_decoded(name):
+    encoding = encoding_of(name)
+    if encoding is None:
         return name
-    return "/".join(map(_decode_part, name.split("/")))
+    parts = name.split("/")
+    return "/".join(
+        part if part.isascii() or (is_decoded(part) and not _is_by_chance(part)) else os.fsencode(part).decode(encoding)
+        for part in parts
+    )
 
 
-def _decode_part(part: str) -> str:
-    if is_decoded(part):
-        return part
-    data = os.fsencode(part)
-    for encoding in _ENCODINGS:
-        try:
-            return data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    return part
+def undecoded_note(encoding: str) -> str:
+    """The note about names that are read in another encoding, with advice."""
+    name, option = ("Big5", "big5") if encoding == "big5" else ("GBK", "gbk")
+    return f"file names that are not UTF-8, read as {name} (`convmv -f {option} -t utf8` renames them)"
+
+
+def _decode(data: bytes, encoding: str) -> str | None:
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError:
+        return None
+
+
+def _is_by_chance(part: str) -> bool:
+    """Whether the letters of a name have two bytes in UTF-8, as a Chinese letter has in GBK, and stand alone."""
+    return max(part) < "\u0800" and not _ACCENTED_WORD.search(part)
+
+
+def _is_unlikely(part: str) -> bool:
+    """Whether a name has rare letters, or a word with letters of several alphabets."""
+    words = re.findall(r"[^\W\d_]+", part)
+    is_mixed = any(sum(pattern.search(word) is not None for pattern in _ALPHABETS) > 1 for word in words)
+    return _is_by_chance(part) and (is_mixed or _RARE.search(part) is not None)
+
+
+def _is_simplified(data: bytes) -> bool:
+    return _decode(data, "gb2312") is not None
+
+
+def _is_common_big5(data: bytes) -> bool:
+    """Whether all Chinese letters of a name are among the 5,401 common ones of Big5."""
+    letters = [letter.encode("big5") for letter in data.decode("big5") if not letter.isascii()]
+    return all(b"\xa4\x40" <= letter <= b"\xc6\x7e" for letter in letters)
 
 
 def find_file(path: str) -> str:

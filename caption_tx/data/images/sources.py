@@ -11,7 +11,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from caption_tx.data.images.file_names import decode_name
+from caption_tx.data.images.file_names import decode_name, encoding_of, undecoded_note
 from caption_tx.data.images.image_source import ImageSource
 from caption_tx.data.images.parquet_images import PARQUET_SUFFIX, ImageParquet
 from caption_tx.data.images.stores import check_address, file_stamp, is_folder, list_files, read_file
@@ -53,7 +53,7 @@ class ImageFolder(ImageSource):
         super().__init__(location)
         self._tables: dict[str, ImageTable | ImageParquet | None] = {}
         self._unreadable: Counter[str] = Counter()
-        self._renamed = 0
+        self._renamed: Counter[str] = Counter()
         self._lock = threading.Lock()
 
     def read_bytes(self, name: str) -> bytes:
@@ -86,19 +86,18 @@ class ImageFolder(ImageSource):
     def notes(self) -> list[str]:
         """See `ImageSource`. About the files that `names` or `walk` listed, and the tables that were read."""
         notes = [f"{self.location}: {text}" for text in [explain_unreadable(self._unreadable)] if text]
-        if self._renamed:
-            advice = "to rename them: convmv -f gbk -t utf8 --notest; to extract the archive again: unzip -O GBK"
-            notes.append(f"{self.location}: {self._renamed:,} file names are not UTF-8, read as GBK ({advice})")
+        for encoding, count in self._renamed.items():
+            notes.append(f"{self.location}: {count:,} {undecoded_note(encoding)}")
         return notes + [note for table in self.tables() for note in table.notes()]
 
     def _list(self, skip: Callable[[str], bool]) -> Iterator[str]:
-        self.unlisted, self._unreadable, self._renamed = {}, Counter(), 0
+        self.unlisted, self._unreadable, self._renamed = {}, Counter(), Counter()
         suffixes = readable_suffixes()
         for name in list_files(self.location, skip, self.unlisted):
             if name.lower().endswith(suffixes):
-                decoded = decode_name(name)
-                self._renamed += decoded != name
-                yield decoded
+                if encoding := encoding_of(name):
+                    self._renamed[encoding] += 1
+                yield decode_name(name)
             elif suffix := suffix_of(name):
                 self._unreadable[suffix] += 1
 

@@ -7,6 +7,7 @@ import pytest
 
 from caption_tx.data.corpus.name_variants import find_variants
 from caption_tx.data.corpus.table import read_corpus
+from caption_tx.data.images.sources import open_images
 
 CAFE = unicodedata.normalize("NFD", "café.jpg")
 
@@ -101,4 +102,18 @@ def test_a_gbk_name_that_is_valid_utf8_by_chance_is_found(tmp_path, write):
     name = "小猫.png".encode("gbk").decode()
     write(f"photos/{name}", b"\xff")
     table = read_corpus(write("a.csv", "image,caption\n小猫.png,一只猫\n"), images=tmp_path / "photos")
-    assert list(table.image) == [name]
+    assert list(table.image) == ["小猫.png"]
+    assert list(table.attrs["files"][0]["notes"].values()) == [1]
+
+
+def test_names_of_a_folder_in_gbk_agree_with_captions_of_another_case(tmp_path, write):
+    for name in ("动物/图1.jpg", "动物/狗.jpg", "图2.jpg"):
+        path = os.fsdecode(os.fsencode(tmp_path / "photos") + b"/" + name.encode("gbk"))
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as file:
+            file.write(b"\xff")
+    captions = "image,caption\n动物\\图1.JPG,一只狗\n动物/狗,一只狗\n图2.JPG,一只猫\n"
+    table = read_corpus(write("a.csv", captions), images=tmp_path / "photos")
+    assert list(table.image) == ["动物/图1.jpg", "动物/狗.jpg", "图2.jpg"]
+    assert not any("without a file" in note for note in table.attrs["files"][0]["notes"])
+    assert sorted(open_images(str(tmp_path / "photos")).names()) == sorted(table.image)

@@ -11,6 +11,7 @@ from PIL import Image
 
 from caption_tx.data.images.decoding import decode_image
 from caption_tx.data.images.discovery import STANDARD_INPUT, count_images, find_images, read_standard_input
+from caption_tx.data.images.file_names import decode_name, encoding_of
 from caption_tx.data.images.sources import open_images
 from caption_tx.errors import CaptionTxError, ImageError
 
@@ -213,7 +214,27 @@ def test_file_names_in_other_encodings_are_read(tmp_path, encoding):
         Image.new("RGB", (9, 9), "red").save(file, "JPEG")
     messages = []
     (name,) = find_images([tmp_path], report=messages.append)
-    assert (name == f"{tmp_path}/照片/小狗.jpg") == (encoding == "gbk")  # Big5 is nearly always valid GBK too
+    assert name == f"{tmp_path}/照片/小狗.jpg"
     assert open_images("").read_image(name, 8)[1].shape == (8, 8, 3)
-    assert "1 file names are not UTF-8, read as GBK" in messages[0]
-    assert "unzip -O GBK" in messages[0]
+    kind = "GBK" if encoding == "gbk" else "Big5"
+    assert f"1 file names that are not UTF-8, read as {kind} (`convmv -f {encoding} -t utf8`" in messages[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "encoding"),
+    [
+        ("图0.jpg", "gb18030"),  # ͼ0.jpg in UTF-8
+        ("小猫.jpg", "gb18030"),
+        ("动物照片/猫.jpg", "gb18030"),
+        ("图/狗.jpg", "gb18030"),
+        ("夜市小吃.jpg", "big5"),
+        ("臺灣/黑狗.jpg", "big5"),
+        ("café/Ελλάδα/ǎ.jpg", None),
+        ("Москва é.jpg", None),
+        ("cafe\u0301.jpg", None),
+        ("狗/图.jpg", None),
+    ],
+)
+def test_the_encoding_of_a_path(name, encoding):
+    written = os.fsdecode(name.encode(encoding or "utf-8"))
+    assert (encoding_of(written), decode_name(written)) == (encoding, name)

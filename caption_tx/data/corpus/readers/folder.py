@@ -10,7 +10,7 @@ from pathlib import Path
 from caption_tx.data.corpus.caption_values import add_captions
 from caption_tx.data.corpus.image_names import stem
 from caption_tx.data.corpus.rows import CaptionRows
-from caption_tx.data.images.file_names import decode_name
+from caption_tx.data.images.file_names import decode_name, encoding_of, undecoded_note
 from caption_tx.data.images.suffixes import explain_unreadable, is_readable, suffix_of
 from caption_tx.data.text.text_files import HEAD_BYTES, TextFile, guess_encoding, read_head
 from caption_tx.errors import CorpusError
@@ -37,16 +37,18 @@ def list_caption_files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
                 names = sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_file())
         except OSError as error:
             raise _list_error(parent, error) from error
-        images = _images_by_stem(names)
-        matches += [parent / name for name in names if name.lower().endswith(suffixes) and _stem(name) not in images]
+        images = _images_by_stem(names, "")
+        matches += [
+            parent / name for name in names if name.lower().endswith(suffixes) and _stem(name, "") not in images
+        ]
     return matches
 
 
 def has_image_text_pairs(folder: Path) -> bool:
     """Whether an image in a folder or below has a text file of the same name."""
-    for _, files in _walk(folder):
-        images = _images_by_stem(files)
-        if any(_stem(text) in images for text in _text_files(files)):
+    for prefix, files in _walk(folder):
+        images = _images_by_stem(files, prefix)
+        if any(_stem(text, prefix) in images for text in _text_files(files)):
             return True
     return False
 
@@ -79,22 +81,25 @@ def _pair_texts_with_images(folder: Path, rows: CaptionRows) -> dict[Path, str]:
     images_without_text = 0
     suffixes: Counter[str] = Counter()
     unreadable: Counter[str] = Counter()
-    images_with_several = undecoded = 0
+    images_with_several = 0
+    undecoded: Counter[str] = Counter()
     for prefix, files in _walk(folder):
-        images, texts = _images_by_stem(files), _text_files(files, rows.options.text_suffix)
+        images, texts = _images_by_stem(files, prefix), _text_files(files, rows.options.text_suffix)
         image_files = {name: matches[0] for name, matches in images.items() if len(matches) == 1}
-        texts_of = Counter(image_files.get(_stem(name)) for name in texts)
+        texts_of = Counter(image_files.get(_stem(name, prefix)) for name in texts)
         images_with_several += sum(count > 1 and image is not None for image, count in texts_of.items())
-        suffixes.update(os.path.splitext(name)[1].lower() for name in texts if _stem(name) in images)
-        with_text = {image for name in texts for image in images.get(_stem(name), [])}
+        suffixes.update(os.path.splitext(name)[1].lower() for name in texts if _stem(name, prefix) in images)
+        with_text = {image for name in texts for image in images.get(_stem(name, prefix), [])}
         pictures = [name for name in files if suffix_of(name)]
-        images_without_text += sum(is_readable(name) and decode_name(name) not in with_text for name in pictures)
+        images_without_text += sum(
+            is_readable(name) and decode_name(prefix + name) not in with_text for name in pictures
+        )
         unreadable.update(suffix_of(name) for name in pictures if not is_readable(name))
-        undecoded += sum(decode_name(name) != name for name in pictures)
+        undecoded.update(filter(None, (encoding_of(prefix + name) for name in pictures)))
         for name in texts:
-            matches = images.get(_stem(name), [])
+            matches = images.get(_stem(name, prefix), [])
             if len(matches) == 1:
-                image_of[folder / prefix / name] = decode_name(prefix) + matches[0]
+                image_of[folder / prefix / name] = matches[0]
             else:
                 reason = f"text file with {'several images' if matches else 'no image'} of the same name"
                 rows.skipped.append((str(folder / prefix / name), 1, reason))
@@ -102,8 +107,7 @@ def _pair_texts_with_images(folder: Path, rows: CaptionRows) -> dict[Path, str]:
         rows.notes["images without a text file"] += images_without_text
     if text := explain_unreadable(unreadable):
         rows.notes[text] += unreadable.total()
-    if undecoded:
-        rows.notes["file names that are not UTF-8, read as GBK (`convmv -f gbk -t utf8` renames them)"] += undecoded
+    rows.notes.update({undecoded_note(encoding): count for encoding, count in undecoded.items()})
     if images_with_several:
         choice = min(suffixes, key=lambda suffix: (suffixes[suffix], suffix))
         kinds = " and ".join(sorted(suffixes))
@@ -128,19 +132,19 @@ def _list_error(folder: str | Path, error: OSError) -> CorpusError:
     return CorpusError(f"Cannot list the folder {folder}: {error.strerror}.")
 
 
-def _stem(text: str) -> str:
-    """The name that a text file shares with its image: `dog` for `dog.txt`, `dog.jpg` for `dog.jpg.txt`."""
-    return decode_name(os.path.splitext(text)[0])
+def _stem(text: str, prefix: str) -> str:
+    """The path that a text file shares with its image: `dog` for `dog.txt`, `dog.jpg` for `dog.jpg.txt`."""
+    return decode_name(prefix + os.path.splitext(text)[0])
 
 
-def _images_by_stem(files: list[str]) -> dict[str, list[str]]:
-    """The image files of each name, with and without their suffix.
+def _images_by_stem(files: list[str], prefix: str) -> dict[str, list[str]]:
+    """The image files of each path, with and without their suffix.
 
     Pictures that cannot be read, such as the raw file beside a photograph, count only where no other has the name.
     """
     images: dict[str, list[str]] = {}
     for file in sorted(files, key=lambda file: not is_readable(file)):
-        name = decode_name(file)
+        name = decode_name(prefix + file)
         if suffix_of(name):
             images[name] = [name]
             if is_readable(name) or stem(name) not in images:
@@ -156,9 +160,9 @@ def _text_files(files: list[str], suffix: str | None = None) -> list[str]:
 def sidecar_suffixes(folder: Path) -> Counter[str]:
     """The suffixes of other files with the name of an image, such as .cap or .json, and how often each occurs."""
     suffixes: Counter[str] = Counter()
-    for _, files in _walk(folder):
-        images = _images_by_stem(files)
-        pairs = ((_stem(name), os.path.splitext(name)[1]) for name in files)
+    for prefix, files in _walk(folder):
+        images = _images_by_stem(files, prefix)
+        pairs = ((_stem(name, prefix), os.path.splitext(name)[1]) for name in files)
         suffixes.update(
             suffix.lower() for name, suffix in pairs if name in images and suffix.lower() in _OTHER_TEXT_SUFFIXES
         )
