@@ -12,9 +12,15 @@ from urllib.parse import unquote, urlsplit
 
 from caption_tx.data.images.suffixes import suffix_of
 
-TRIED = "backslashes, URLs, percent signs, case, spaces, Unicode form, folder, suffix"
+TRIED = (
+    "backslashes, URLs, percent signs, case, spaces, Unicode form, full-width forms, invisible signs, folder, suffix, "
+    "leading zeros"
+)
 
 _FULL_WIDTH = {ord("／"): "/", ord("＼"): "\\"}
+_INVISIBLE = re.compile("[\xad\u200b-\u200f\u2060\ufeff]")
+_DASHES = re.compile("[\u2010-\u2015\u2212]")
+_NUMBER = re.compile(r"(coco_(?:train|val|test)20\d\d_)?0*(\d+)(?:\.0)?", re.ASCII)
 _Key = Callable[[str], object]
 
 
@@ -42,8 +48,9 @@ def find_variants(
 ) -> FoundNames:
     """Finds the files of names that are written differently.
 
-    Differences in backslashes, URLs, percent encoding, spaces at the ends, Unicode form, case, suffix, and leading
-    folders that only one of the two has are ignored, as few as possible. A folder that differs is never ignored:
+    Differences in backslashes, URLs, percent encoding, spaces, dashes, invisible signs, Unicode form, full-width forms,
+    case, suffix, leading zeros of numbers, and leading folders that only one of the two has are ignored, as few as
+    possible. A folder that differs is never ignored:
     `cats/1.jpg` is not `dogs/1.jpg`.
 
     Args:
@@ -68,11 +75,15 @@ def find_variants(
         (lambda name: _clean(_repair(name)), False),
         (lambda name: _clean(name).casefold(), False),
         (plain, False),
+        (lambda name: _fold(_clean(name)), False),
         (lambda name: posixpath.basename(_clean(name)).casefold(), True),
-        (lambda name: _without_suffix(posixpath.basename(_clean(name)).casefold()), True),
+        (lambda name: _without_suffix(posixpath.basename(_fold(_clean(name)))), True),
+        (_number_key, True),
     )
     missing = list(dict.fromkeys(names))
     for key, loose in keys:
+        if not missing:
+            break
         groups: dict[object, list[str]] = {}
         for file in files:
             groups.setdefault(key(file), []).append(file)
@@ -124,6 +135,24 @@ def _repair(name: str) -> str:
     return name
 
 
+def _fold(name: str) -> str:
+    """A name without differences in case, kinds of spaces and dashes, full-width forms and invisible signs."""
+    name = unicodedata.normalize("NFKC", _DASHES.sub("-", _INVISIBLE.sub("", name)))
+    return "/".join(" ".join(part.split()) for part in name.casefold().split("/"))
+
+
+def _number(stem: str) -> int | None:
+    """The number that is a name's stem, with leading zeros or COCO's prefix; None for other names."""
+    match = _NUMBER.fullmatch(_fold(stem))
+    return int(match[2]) if match and len(match[2]) < 19 else None
+
+
+def _number_key(name: str) -> object:
+    stem = _without_suffix(posixpath.basename(_clean(name)))
+    number = _number(stem)
+    return stem if number is None else number
+
+
 def _without_suffix(name: str) -> str:
     return name.removesuffix(suffix_of(name))
 
@@ -148,15 +177,20 @@ def _differences(name: str, file: str) -> tuple[str, ...]:
         return ("the encoding of the archive, extract it with `unzip -O GBK`",)
     first, second = _clean(name), _clean(file)
     bases = [_without_suffix(posixpath.basename(path)) for path in (first, second)]
-    suffixes = [suffix_of(path) for path in (first, second)]
+    suffixes = [suffix_of(_INVISIBLE.sub("", path)) for path in (first, second)]
+    are_numbers = bases[0].casefold() != bases[1].casefold() and _number(bases[0]) == _number(bases[1]) is not None
     raw_name = name.rpartition("://")[2]
     tests = {
         "URL": "://" in name,
         "backslashes": "\\" in name.translate(_FULL_WIDTH),
         "percent signs": unquote(raw_name) != raw_name,
+        "full-width forms, spaces, dashes or invisible signs": _fold(first) != first.casefold()
+        or _fold(second) != second.casefold(),
         "spaces": any(part != part.strip() for path in (name, file) for part in re.split(r"[/\\]", path)),
         "Unicode form": any(unicodedata.normalize("NFC", path) != path for path in (unquote(name), file)),
-        "case": bases[0] != bases[1] or (suffixes[0] == suffixes[1] and _endings_differ(first, second)),
+        "leading zeros": are_numbers,
+        "case": (bases[0] != bases[1] and bases[0].casefold() == bases[1].casefold())
+        or (suffixes[0] == suffixes[1] and _endings_differ(first, second)),
         "folder": posixpath.dirname(first).casefold() != posixpath.dirname(second).casefold() and "://" not in name,
         "suffix": suffixes[0] != suffixes[1],
     }

@@ -25,6 +25,7 @@ from caption_tx.data.text.text_files import TextFile, normalize_encoding, read_h
 from caption_tx.errors import CorpusError, ImageError
 
 # captions_val2014.json (COCO), caption_validation_annotations[_20170910].json (AI Challenger)
+_FLOAT_ID = re.compile(r"\d+\.0+")
 _RELEASE_NAME = re.compile(r"captions?_(train|val|validation|test)(?:20\d\d|\w*_annotations(?:_\d{8})?)\.json")
 _OTHER_ANNOTATIONS = re.compile(r"(?:instances|person_keypoints|keypoints|stuff|panoptic|image_info)_.*\.json")
 _IMAGE_SUFFIX = re.compile(rb'\.(?:jpe?g|png|gif|bmp|webp|tiff?)"', re.IGNORECASE)
@@ -223,6 +224,7 @@ def read_source(source: Source, path: Path, format: str, options: ReadOptions | 
 def complete_image_names(sources: list[tuple[Source, CaptionRows]], images: str | Path | None) -> None:
     """Replaces image names by their names in the image folder, so that they agree between sources."""
     for source, rows in sources:
+        _restore_integers(rows)
         prefix = source.images or _embedded_prefix(rows, images)
         names = {name: join_prefix(prefix, name) for name in dict.fromkeys(rows.images)}
         rows.images = [names[name] for name in rows.images]
@@ -241,6 +243,14 @@ def complete_image_names(sources: list[tuple[Source, CaptionRows]], images: str 
         if completed or found.files:
             images_of = {name: completed.get(name, name) for name in rows.images}
             rows.images = [found.files.get(images_of[name], images_of[name]) for name in rows.images]
+
+
+def _restore_integers(rows: CaptionRows) -> None:
+    """Removes the ".0" of ids that a program has turned into floats: 1.0, 2.0 and so on, throughout the file."""
+    names = set(rows.images)
+    if names and all(_FLOAT_ID.fullmatch(name) for name in names):
+        rows.images = [name.partition(".")[0] for name in rows.images]
+        rows.notes["image ids that end in .0 read as whole numbers"] += len(names)
 
 
 def _embedded_prefix(rows: CaptionRows, images: str | Path | None) -> str:

@@ -9,6 +9,7 @@ from caption_tx.data.corpus.name_variants import find_variants
 from caption_tx.data.corpus.table import read_corpus
 from caption_tx.data.images.sources import open_images
 
+FOLDED = "full-width forms, spaces, dashes or invisible signs"
 CAFE = unicodedata.normalize("NFD", "café.jpg")
 
 
@@ -33,6 +34,17 @@ CAFE = unicodedata.normalize("NFD", "café.jpg")
         ("dog.jpg", " dog.jpg", ("spaces",)),
         ("My photos/cat.jpg", " My photos/cat.jpg", ("spaces",)),
         ("a.jpeg", "a.jpg", ("suffix",)),
+        ("a\xa0b.jpg", "a b.jpg", (FOLDED,)),
+        ("狗\u30001.jpg", "狗 1.jpg", (FOLDED,)),
+        ("a.jpg\u200b", "a.jpg", (FOLDED,)),
+        ("ＩＭＧ＿１.jpg", "img_1.jpg", (FOLDED,)),
+        ("img-2.jpg", "img\u20132.jpg", (FOLDED,)),
+        ("a\xa0b", "x/a b.jpg", (FOLDED, "folder", "suffix")),
+        ("1", "000000000001.jpg", ("leading zeros", "suffix")),
+        ("1.jpg", "0001.jpg", ("leading zeros",)),
+        ("0001.jpg", "1.jpg", ("leading zeros",)),
+        ("42", "val2014/COCO_val2014_000000000042.jpg", ("leading zeros", "folder", "suffix")),
+        ("1.0", "1.jpg", ("leading zeros", "suffix")),
         ("a.png", "a.webp", ("suffix",)),
     ],
 )
@@ -52,6 +64,9 @@ def test_a_unique_match_is_found(name, file, ignored):
         (["a.png", "a.gif"], ["a.jpg"]),
         (["a.jpg"], ["A.jpg", "a.JPG"]),
         (["a1.jpg"], ["a.jpg", "a11.jpg"]),
+        (["1"], ["01.jpg", "001.jpg"]),
+        (["1", "01"], ["001.jpg"]),
+        (["1"], ["IMG_0001.jpg", "10.jpg", "a1.jpg"]),
     ],
 )
 def test_names_that_could_mean_another_image_are_not_matched(names, files):
@@ -117,3 +132,13 @@ def test_names_of_a_folder_in_gbk_agree_with_captions_of_another_case(tmp_path, 
     assert list(table.image) == ["动物/图1.jpg", "动物/狗.jpg", "图2.jpg"]
     assert not any("without a file" in note for note in table.attrs["files"][0]["notes"])
     assert sorted(open_images(str(tmp_path / "photos")).names()) == sorted(table.image)
+
+
+def test_ids_that_a_spreadsheet_turned_into_floats(write, tmp_path):
+    write("photos/1.jpg", b"\xff")
+    write("photos/20.jpg", b"\xff")
+    path = write("a.csv", "image_id,caption\n1.0,一只狗\n20.0,一只猫\n")
+    table = read_corpus(path, images=tmp_path / "photos")
+    assert list(table.image) == ["1.jpg", "20.jpg"]
+    assert table.attrs["files"][0]["notes"]["image ids that end in .0 read as whole numbers"] == 2
+    assert list(read_corpus(write("b.csv", "image_id,caption\n1.0,一只狗\n2.5,一只猫\n")).image) == ["1.0", "2.5"]
