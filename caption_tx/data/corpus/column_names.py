@@ -73,7 +73,8 @@ SPLIT_WORDS = (
 
 REJECTED_WHEN_TRUE = (
     "is_rejected", "rejected", "is_precanned", "precanned", "is_deleted", "deleted", "is_spam", "spam", "is_invalid",
-    "invalid", "is_bad", "discarded", "is_discarded", "是否废弃", "废弃", "作废", "是否作废", "是否删除", "已删除",
+    "invalid", "is_bad", "discarded", "is_discarded", "discard", "reject",
+    "is_reject", "是否废弃", "废弃", "作废", "是否作废", "是否删除", "已删除",
 )
 REJECTED_WHEN_FALSE = (
     "is_valid", "valid", "is_approved", "approved", "is_accepted", "accepted", "keep",

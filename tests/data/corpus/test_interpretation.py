@@ -430,6 +430,12 @@ CASES = {
         TWO,
         None,
     ),
+    "names like columns": (
+        "x.json",
+        {"image_1.jpg": [DOG, GIRL], "caption_1.jpg": [CAT, DOG]},
+        [(f"{'image' if name == 'a.jpg' else 'caption'}_1.jpg", text) for name, text in TWO],
+        None,
+    ),
     "numbers below ids": (
         "x.json",
         {"img_1": {"0": DOG, "1": GIRL}, "img_2": {"0": CAT, "1": DOG}},
@@ -475,6 +481,12 @@ CASES = {
         "several captions, separated by ';'",
     ),
     "captions mapped to names": ("x.json", {DOG: "a.jpg", CAT: "b.jpg"}, ONE, "read the other way round"),
+    "separators in names": (
+        "x.csv",
+        f"image,caption\nhttp://e.org/a,b/1.jpg,{DOG}\nphoto, 2.jpg,{CAT}\n",
+        [("http://e.org/a,b/1.jpg", DOG), ("photo, 2.jpg", CAT)],
+        "image names with unquoted separators",
+    ),
     # Quotes
     "single quotes": (
         "x.csv",
@@ -585,6 +597,25 @@ CASES = {
         f"图片,描述,审核\na.jpg,{DOG},通过\nb.jpg,{CAT},\nb.jpg,坏,不通过\nb.jpg,坏,废弃\n",
         ONE,
         "captions marked as 不通过, left out",
+    ),
+    "discard": (
+        "x.csv",
+        f"image,caption,discard\na.jpg,{DOG},\nb.jpg,{CAT},\nb.jpg,坏,x\n",
+        ONE,
+        "captions marked as discard, left out",
+    ),
+    "status in COCO": (
+        "x.json",
+        {
+            "images": [{"id": 1, "file_name": "a.jpg"}, {"id": 2, "file_name": "b.jpg"}],
+            "annotations": [
+                {"image_id": 1, "caption": DOG, "status": "ok"},
+                {"image_id": 2, "caption": CAT, "status": "ok"},
+                {"image_id": 2, "caption": "坏", "status": "FAILED"},
+            ],
+        },
+        ONE,
+        "captions marked as failed, left out",
     ),
     "是否合格": (
         "x.csv",

@@ -121,6 +121,7 @@ def _read_rows(file: TextFile, rows: CaptionRows, layout: TableLayout, quoting: 
             if any(cell.strip() for cell in extra):
                 rows.notes["cells in columns without a name, not read"] += 1
             cells = cells[: len(header)]
+        cells = _join_name(cells, rows, layout)
         if len(cells) > len(header) and not layout.caption_is_last:
             rows.add_error(
                 line_number,
@@ -132,6 +133,16 @@ def _read_rows(file: TextFile, rows: CaptionRows, layout: TableLayout, quoting: 
             cells = [*cells[: len(header) - 1], separator.join(cells[len(header) - 1 :])]
             rows.notes["captions with unquoted separators"] += 1
         add_cells(rows, line_number, cells + [""] * (len(header) - len(cells)), layout.columns)
+
+
+def _join_name(cells: list[str], rows: CaptionRows, layout: TableLayout) -> list[str]:
+    """The cells of a row with its image name in one, if separators in the name made the row wider."""
+    first, count = layout.columns.image, len(cells) - len(layout.header) + 1
+    parts = [cell.strip().lower().endswith(IMAGE_SUFFIXES) for cell in cells[first : first + count]]
+    if count < 2 or not layout.caption_is_last or not parts[-1] or any(parts[:-1]):
+        return cells
+    rows.notes["image names with unquoted separators"] += 1
+    return [*cells[:first], layout.separator.join(cells[first : first + count]), *cells[first + count :]]
 
 
 def _parse_rows(
