@@ -127,6 +127,11 @@ def _contains(word: str, key: str, words: list[str]) -> bool:
     return word in words if word.isascii() else word in key
 
 
+def could_be_image(name: str) -> bool:
+    """Whether a column may name the image: it has a name for images, or is called "id"."""
+    return image_rank(name) is not None or normalize_name(name) == "id"
+
+
 @lru_cache(maxsize=4096)
 def image_rank(name: str) -> int | None:
     """The rank of a column name among names for images (0 is the most certain); None for others."""

@@ -228,6 +228,8 @@ def _select_image(names: Sequence[str], values: Values, options: ReadOptions, pl
             if position not in captions and share(values(position), is_image_name) >= 0.5
         ]
         candidates.sort(key=lambda position: share(values(position), _is_file_name) < 0.5)  # file names before URLs
+    if not candidates:
+        candidates = [position for position, name in enumerate(names) if normalize_name(name) == "id"]
     return candidates[0] if candidates else None
 
 

@@ -236,13 +236,16 @@ def complete_image_names(sources: list[tuple[Source, CaptionRows]], images: str 
         if count := sum(name in completed for name in own):
             rows.notes["image names completed"] += count
         _note_variants(rows, own & missing, found, images)
-        if rows.format != "folder":  # which counts its own
-            rows.notes.update(
-                {undecoded_note(encoding): count for encoding, count in count_undecoded(own, images).items()}
-            )
         if completed or found.files:
             images_of = {name: completed.get(name, name) for name in rows.images}
             rows.images = [found.files.get(images_of[name], images_of[name]) for name in rows.images]
+        if rows.format != "folder":  # which counts its own
+            rows.notes.update(
+                {
+                    undecoded_note(encoding): count
+                    for encoding, count in count_undecoded(set(rows.images), images).items()
+                }
+            )
 
 
 def _restore_integers(rows: CaptionRows) -> None:

@@ -6,6 +6,7 @@ import re
 import threading
 from bisect import bisect_right
 from collections import OrderedDict
+from collections.abc import Iterator
 from itertools import accumulate
 from typing import Any
 
@@ -21,11 +22,13 @@ _MAX_GROUP_BYTES = 2 << 30
 _CACHED_GROUPS = 2
 _BATCH_ROWS = 64
 _IMAGE_WORDS = re.compile(r"image|img|jpe?g|png|webp|photo|picture|pic|bytes|图|照片", re.IGNORECASE)
-_ID_WORDS = re.compile(r"image|img|photo|picture|file|name|path|\bid\b|_id|图|照片|文件", re.IGNORECASE)
+_ID_WORDS = re.compile(
+    r"image|img|photo|picture|file|name|path|\bid\b|_id|\bkey\b|url|link|\bsrc\b|\buri\b|图|照片|文件", re.IGNORECASE
+)
 
 
 class ImageParquet(ImageSource):
-    """A Parquet file with an image in each row: a column of `{"bytes": .., "path": ..}`, or of bytes.
+    """A Parquet file with an image in each row: `{"bytes": .., "path": ..}`, a list of one such object, or bytes.
 
     The name of an image is its path. Rows without one, and different images with the same path, are named by their
     number: "row 1", "row 2" and so on. Values of other columns that hold ids or file names are understood too.
@@ -151,6 +154,9 @@ def image_column(file: Any) -> str | None:
             and _is_binary(kind[position].type)
         ):
             return f"{name}.bytes"
+    for name, kind in fields:
+        if _is_image_list(kind):
+            return name
     binary = [name for name, kind in fields if _is_binary(kind)]
     return next((name for name in binary if _IMAGE_WORDS.search(name)), None)
 
@@ -161,7 +167,8 @@ def has_bytes(file: Any, column: str) -> bool:
         group = file.metadata.row_group(number)
         chunks = (group.column(position) for position in range(group.num_columns))
         for chunk in chunks:
-            if chunk.path_in_schema == column:
+            path = chunk.path_in_schema
+            if path == column or (path.startswith(f"{column}.") and path.endswith(".bytes")):
                 counts = chunk.statistics
                 if counts is None or not counts.has_null_count or counts.null_count < group.num_rows:
                     return True
@@ -178,15 +185,34 @@ def embedded_names(file: Any, column: str) -> list[str]:
     count = file.metadata.num_rows
     rows = [f"row {number}" for number in range(1, count + 1)]
     base, separator, _ = column.partition(".")
-    if not separator or file.schema_arrow.field(base).type.get_field_index("path") < 0:
+    kind = file.schema_arrow.field(base).type
+    if not separator and not _is_image_list(kind):
+        return rows
+    if (kind if separator else kind.value_type).get_field_index("path") < 0:
         return rows
     paths = []
-    for batch in file.iter_batches(columns=[f"{base}.path"]):
-        paths += [value and value.get("path") for value in batch.column(0).to_pylist()]
+    for value in _path_values(file, base):
+        value = _only_item(value)
+        paths.append(value and value.get("path"))
     paths = [path if isinstance(path, str) and path.strip() else None for path in paths]
     known = [path for path in paths if path]
     ambiguous = set() if len(set(known)) == len(known) else _ambiguous(file, column, paths)
     return [path if path and path not in ambiguous else row for path, row in zip(paths, rows, strict=True)]
+
+
+def count_several(file: Any, column: str) -> int:
+    """The number of rows with several images in a column of lists."""
+    if not _is_image_list(file.schema_arrow.field(column.partition(".")[0]).type):
+        return 0
+    return sum(value is not None and len(value) > 1 for value in _path_values(file, column))
+
+
+def _path_values(file: Any, base: str) -> Iterator[Any]:
+    """The values of a column of images, without the bytes if they have paths."""
+    columns = [item.path for item in (file.schema.column(index) for index in range(len(file.schema)))]
+    paths = [path for path in columns if path.startswith(f"{base}.") and path.endswith(".path")]
+    for batch in file.iter_batches(_BATCH_ROWS, columns=paths or [base]):
+        yield from batch.column(0).to_pylist()
 
 
 def describe_columns(file: Any) -> str:
@@ -233,7 +259,25 @@ def _index(file: Any, names: list[str]) -> dict[str, int]:
 
 
 def _bytes_of(value: Any) -> bytes | None:
+    value = _only_item(value)
     return value.get("bytes") if isinstance(value, dict) else value
+
+
+def _only_item(value: Any) -> Any:
+    """The item of a list of one; None for other lists; other values unchanged."""
+    if not isinstance(value, list):
+        return value
+    return value[0] if len(value) == 1 else None
+
+
+def _is_image_list(kind: Any) -> bool:
+    """Whether a type is a list of objects with bytes."""
+    import pyarrow.types as types
+
+    if not (types.is_list(kind) or types.is_large_list(kind)) or not types.is_struct(kind.value_type):
+        return False
+    position = kind.value_type.get_field_index("bytes")
+    return position >= 0 and _is_binary(kind.value_type[position].type)
 
 
 def _is_binary(kind: Any) -> bool:

@@ -130,7 +130,9 @@ def test_names_of_a_folder_in_gbk_agree_with_captions_of_another_case(tmp_path, 
     captions = "image,caption\n动物\\图1.JPG,一只狗\n动物/狗,一只狗\n图2.JPG,一只猫\n"
     table = read_corpus(write("a.csv", captions), images=tmp_path / "photos")
     assert list(table.image) == ["动物/图1.jpg", "动物/狗.jpg", "图2.jpg"]
-    assert not any("without a file" in note for note in table.attrs["files"][0]["notes"])
+    notes = table.attrs["files"][0]["notes"]
+    assert not any("without a file" in note for note in notes)
+    assert [count for note, count in notes.items() if "read as GBK" in note] == [3]
     assert sorted(open_images(str(tmp_path / "photos")).names()) == sorted(table.image)
 
 

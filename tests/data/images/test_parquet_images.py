@@ -12,7 +12,7 @@ from caption_tx.data.corpus.table import read_corpus
 from caption_tx.data.images.discovery import find_images
 from caption_tx.data.images.parquet_images import ImageParquet
 from caption_tx.data.images.sources import open_images
-from caption_tx.errors import ImageError, MissingImageError
+from caption_tx.errors import CorpusError, ImageError, MissingImageError
 
 
 def make_image(gray: int) -> bytes:
@@ -52,8 +52,10 @@ def grays(location, names) -> list[int]:
         (embedded(["a.png", "a.png", "b.png"], [IMAGES[0], IMAGES[0], IMAGES[2]]), ["a.png", "a.png", "b.png"]),
         ([{"bytes": data} for data in IMAGES], ["row 1", "row 2", "row 3"]),
         (IMAGES, ["row 1", "row 2", "row 3"]),
+        ([[item] for item in embedded(["a.png", None, "c.png"])], ["a.png", "row 2", "c.png"]),
+        ([[{"bytes": data}] for data in IMAGES], ["row 1", "row 2", "row 3"]),
     ],
-    ids=["paths", "some paths", "one path", "repeated image", "no paths", "bytes"],
+    ids=["paths", "some paths", "one path", "repeated image", "no paths", "bytes", "lists", "lists of bytes"],
 )
 @pytest.mark.parametrize("column", ["image", "jpg"])
 def test_captions_and_images_of_one_file_agree(write_parquet, tmp_path, image, names, column):
@@ -82,10 +84,33 @@ def test_columns_with_ids_name_images_too(write_parquet):
     assert grays(path, table.image) == [10, 20, 30]
 
 
+def test_several_images_in_a_row_are_an_error(write_parquet):
+    path = write_parquet({"images": [embedded(["a.png", "b.png"], IMAGES[:2])], "caption": ["一只狗"]})
+    with pytest.raises(CorpusError, match="1 rows have several images in the column 'images'; write one image per row"):
+        read_corpus(path)
+
+
+def test_files_of_img2dataset(write_parquet):
+    urls = [f"https://example.org/{number}.jpg" for number in range(3)]
+    columns = {
+        "jpg": IMAGES,
+        "caption": ["一只狗", "两只狗", "三只狗"],
+        "key": ["000", "001", "002"],
+        "width": [1, 2, 3],
+    }
+    for names in ({"url": urls}, {}):
+        path = write_parquet(columns | names)
+        assert grays(path, read_corpus(path, images=path).image) == [10, 20, 30]
+
+
 def test_ids_that_pandas_turned_into_floats(tmp_path):
     path = tmp_path / "float.parquet"
     pd.DataFrame({"image": [1.0, 2.0, 3.0], "caption": ["一只狗"] * 3}).to_parquet(path)
     assert list(read_corpus(path).image) == ["1", "2", "3"]
+    pd.DataFrame({"id": [1.0, 2.0, 3.0], "caption": ["一只狗"] * 3}).to_parquet(path)
+    table = read_corpus(path)
+    assert list(table.image) == ["1", "2", "3"]
+    assert table.attrs["files"][0]["notes"] == {"image names read from the column 'id'": 1}
 
 
 def test_errors_name_the_type_the_row_and_what_to_do(write_parquet, monkeypatch):

@@ -7,10 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from caption_tx.data.corpus.caption_values import add_cells
-from caption_tx.data.corpus.column_names import image_rank
+from caption_tx.data.corpus.column_names import could_be_image, image_rank
 from caption_tx.data.corpus.columns import Columns, ReadOptions, select_columns
 from caption_tx.data.corpus.rows import CaptionRows
-from caption_tx.data.images.parquet_images import describe_columns, embedded_names, has_bytes, image_column
+from caption_tx.data.images.parquet_images import (
+    count_several,
+    describe_columns,
+    embedded_names,
+    has_bytes,
+    image_column,
+)
 from caption_tx.data.text.text_files import TextFile
 from caption_tx.errors import CorpusError
 
@@ -26,6 +32,11 @@ def read_parquet(file: TextFile, rows: CaptionRows) -> None:
     try:
         with pyarrow.parquet.ParquetFile(file.path) as table:
             columns, names, embedded = _select_columns(file.path, table, rows.options)
+            if embedded and (several := count_several(table, embedded)):
+                raise CorpusError(
+                    f"{file.path}: {several:,} rows have several images in the column {embedded!r}; "
+                    "write one image per row."
+                )
             names_of_rows = embedded_names(table, embedded) if embedded else None
             rows.embedded_images = embedded is not None and has_bytes(table, embedded)
             rows.add_notes(columns.notes)
@@ -60,7 +71,7 @@ def _select_columns(path: Path, table: Any, options: ReadOptions) -> tuple[Colum
     fields = [(name, schema.field(position).type) for position, name in enumerate(schema.names)]
     readable = [name for name, kind in fields if _is_text(kind) or _is_list(kind)]
     # pandas turns whole numbers into floats where some are missing.
-    readable += [name for name, kind in fields if types.is_floating(kind) and image_rank(name) is not None]
+    readable += [name for name, kind in fields if types.is_floating(kind) and could_be_image(name)]
     embedded = image_column(table)
     base = None if embedded is None else embedded.partition(".")[0]
     if not any(image_rank(name) is not None for name, kind in fields if _is_text(kind)):
