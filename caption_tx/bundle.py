@@ -8,6 +8,7 @@ user_dictionary.txt  only if captions were segmented with one
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -60,6 +61,15 @@ class Bundle:
     backbone: BackboneConfig
     backbone_key: dict[str, Any]
     facts: dict[str, Any] = field(default_factory=dict)
+
+    def digest(self) -> str:
+        """SHA-256 of everything that determines the captions: settings, weights, vocabulary, language, backbone."""
+        tokenizer, settings = self.tokenizer, asdict(self.captioner.settings)
+        facts = [settings, tokenizer.vocabulary, tokenizer.language, self.backbone_key]
+        digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+        for weight in self.captioner.weights:
+            digest.update(np.ascontiguousarray(weight.numpy(), "<f4").tobytes())
+        return digest.hexdigest()
 
     def segmenter(self) -> Segmenter:
         """The segmenter that the training captions were segmented with."""

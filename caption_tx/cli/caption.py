@@ -19,7 +19,7 @@ from caption_tx.errors import CaptionTxError, ConfigError, ImageError
 from caption_tx.escaping import one_line, printable
 
 if TYPE_CHECKING:
-    from caption_tx.data.images.discovery import NamedImage
+    from caption_tx.data.images.forms import NamedImage
     from caption_tx.inference.captioner import ImageCaptioner
     from caption_tx.inference.search.decode import Caption
 

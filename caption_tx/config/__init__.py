@@ -13,6 +13,7 @@ from caption_tx.config.corpus import (
 )
 from caption_tx.config.decoding import DecodingOptions
 from caption_tx.config.evaluation import EvaluationOptions
+from caption_tx.config.keywords import make_options, split_keywords
 from caption_tx.config.model import NORM_ORDERS, ModelConfig
 from caption_tx.config.run import Config
 from caption_tx.config.text import LANGUAGES, SCRIPTS, TextConfig
@@ -49,6 +50,8 @@ __all__ = [
     "dump_config",
     "from_dict",
     "load_config",
+    "make_options",
     "parse_source",
+    "split_keywords",
     "to_dict",
 ]

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from caption_tx.config import DecodingOptions
-from caption_tx.data.images.discovery import NamedImage
+from caption_tx.data.images.forms import ImageLike, name_images
 from caption_tx.errors import ImageError
 from caption_tx.inference.captioner import ImageCaptioner
 from caption_tx.inference.prediction_file import PredictionFile
@@ -32,7 +32,7 @@ class CaptionCounts:
 
 def caption_to_file(
     captioner: ImageCaptioner,
-    images: Iterable[NamedImage],
+    images: Iterable[ImageLike] | ImageLike,
     path: str | Path,
     options: DecodingOptions | None = None,
     *,
@@ -62,7 +62,7 @@ def caption_to_file(
     run = {"bundle": captioner.digest, **asdict(options)}
     with (
         PredictionFile(path, run, options.n_best, retry_failed) as file,
-        closing(captioner.captions(file.remaining(images), options, batch_size)) as results,
+        closing(captioner.captions(file.remaining(name_images(images)), options, batch_size)) as results,
     ):
         for name, result in results:
             file.write(name, result)

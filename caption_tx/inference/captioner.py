@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import threading
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import tensorflow as tf
 
 from caption_tx.bundle import Bundle, load_bundle
-from caption_tx.config import DecodingOptions
+from caption_tx.config import DecodingOptions, make_options
 from caption_tx.data.features.backbone import Backbone, dequantize
 from caption_tx.data.features.extraction import encode_batches
-from caption_tx.data.images.discovery import NamedImage
+from caption_tx.data.images.forms import ImageLike, NamedImage, image_name, is_one_image, name_image, name_images
 from caption_tx.data.images.image_source import ImageSource
 from caption_tx.data.images.prefetching import prefetch
+from caption_tx.data.images.reader import read_named_image
 from caption_tx.data.images.sources import open_images
 from caption_tx.data.text.segmentation import Segmenter
 from caption_tx.errors import CaptionTxError, ConfigError, ImageError
 from caption_tx.escaping import printable
 from caption_tx.inference.attention.maps import AttentionMaps
-from caption_tx.inference.explanations import LoadedImage, TargetCaption, explain_targets, image_name, load_image
+from caption_tx.inference.explanations import LoadedImage, TargetCaption, explain_targets, load_image
 from caption_tx.inference.search.decode import Caption, decode
+
+T = TypeVar("T")
 
 
 def load(bundle: str | Path, backbone_weights: str | None = None) -> ImageCaptioner:
@@ -59,6 +59,13 @@ def _require_captions(image: str, captions: list[Caption]) -> list[Caption]:
     return captions
 
 
+def _result(result: T | CaptionTxError) -> T:
+    """A result, or raises the error in its place."""
+    if isinstance(result, CaptionTxError):
+        raise result
+    return result
+
+
 class ImageCaptioner:
     """Captions images and shows where the model looked. The backbone is loaded at first use.
 
@@ -84,17 +91,31 @@ class ImageCaptioner:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of everything that determines the captions: settings, weights, vocabulary, language, backbone."""
-        bundle = self.bundle
-        tokenizer, settings = bundle.tokenizer, asdict(bundle.captioner.settings)
-        facts = [settings, tokenizer.vocabulary, tokenizer.language, bundle.backbone_key]
-        digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
-        for weight in bundle.captioner.weights:
-            digest.update(np.ascontiguousarray(weight.numpy(), "<f4").tobytes())
-        return digest.hexdigest()
+        """See `Bundle.digest`."""
+        return self.bundle.digest()
 
-    def features(self, images: Sequence[np.ndarray] | np.ndarray) -> tf.Tensor:
-        """uint8 images (size, size, 3), as `read_image` returns them -> float features (B, h, w, C)."""
+    def features(self, images: ImageLike | Iterable[ImageLike]) -> tf.Tensor:
+        """The features of one or several images: float (B, h, w, C).
+
+        Args:
+            images: one image or several, each in a form of `ImageLike`; a uint8 array (B, H, W, 3) is several.
+
+        Raises:
+            ImageError: an image cannot be read, or there is none.
+
+        Example:
+            >>> captioner.features(["photo.jpg", "dog.jpg"]).shape[0]
+            2
+        """
+        size, source = self.bundle.backbone.image_size, open_images("")
+        several = [name_image(images)] if is_one_image(images) else name_images(images)
+        pixels = [read_named_image(image, source, size)[1] for image in several]
+        if not pixels:
+            raise ImageError("There is no image to encode.")
+        return self._encode(pixels)
+
+    def _encode(self, images: Sequence[np.ndarray]) -> tf.Tensor:
+        """uint8 images (size, size, 3) -> float features (B, h, w, C)."""
         return dequantize(self.backbone.encode(np.stack(images)))
 
     def decode_features(
@@ -115,30 +136,43 @@ class ImageCaptioner:
 
     def captions(
         self,
-        images: Iterable[NamedImage],
+        images: Iterable[ImageLike] | ImageLike,
         options: DecodingOptions | None = None,
         batch_size: int = 64,
-        location: str | ImageSource = "",
-    ) -> Iterator[tuple[str, list[Caption] | ImageError]]:
+        location: str | Path | ImageSource = "",
+    ) -> Generator[tuple[str, list[Caption] | ImageError]]:
         """Caption any number of images, in order.
 
         tf.data reads the files, and a thread encodes the next batches during the search.
 
         Args:
-            images: file names, or pairs of a name and the bytes of an image. A generator is read lazily.
-            location: where the names are found, as for `open_images`: a folder or a TSV file, local or remote. By
-                default a name is a path, or `TABLE.tsv/ID`.
+            images: images in any form of `ImageLike`, or a mapping of names to images. A generator is read lazily. An
+                image without a name is called "image 1", "image 2" and so on, by its position.
+            location: where names are found, as for `open_images`: a folder or a TSV file, local or remote. By default a
+                name is a path, or `TABLE.tsv/ID`.
 
         Yields:
             The name of each image with its captions, best first, or with the error if it cannot be read.
 
         Raises:
             ConfigError: an option is out of range.
+            ImageError: `images` is a text instead of a list, or an array is not an image.
             CaptionTxError: the search found no caption of an image.
+
+        Example:
+            >>> for name, captions in captioner.captions(["photo.jpg", "dog.jpg"], DecodingOptions(beam_width=4)):
+            ...     print(name, len(captions))
+            photo.jpg 1
+            dog.jpg 1
         """
         if batch_size < 1:
             raise ConfigError(f"batch_size must be at least 1 image, got {batch_size}.")
-        source = open_images(location) if isinstance(location, str) else location
+        source = location if isinstance(location, ImageSource) else open_images(str(location))
+        return self._captions(name_images(images), options, batch_size, source)
+
+    def _captions(
+        self, images: Iterable[ImageLike], options: DecodingOptions | None, batch_size: int, source: ImageSource
+    ) -> Generator[tuple[str, list[Caption] | ImageError]]:
         stop = threading.Event()
         encoded = encode_batches(self.backbone, images, source, batch_size, stop)
         for batch, features in prefetch(encoded, depth=2, closed=stop):
@@ -148,69 +182,96 @@ class ImageCaptioner:
             for row, name in enumerate(batch.names):
                 yield name, batch.errors[row] if row in batch.errors else _require_captions(name, next(captions))
 
-    def n_best(self, image: str | Path, **options: Any) -> list[Caption]:
-        """The best captions of one image, best first.
+    def n_best(self, image: ImageLike | Iterable[ImageLike], **options: Any) -> list[Caption] | list[list[Caption]]:
+        """The best captions of one image, best first; for several images, a list of them.
+
+        The content of an image seeds its samples: a file, its bytes and the open file give the same captions, and so do
+        an array, a tensor and a PIL image of the same pixels.
 
         Args:
-            image: named as for `captions`.
+            image: one image in a form of `ImageLike`: a path, bytes, an open file, a PIL image, a uint8 array (H, W, 3)
+                or (H, W), or a tensor. Or several: a list, a generator, or an array (B, H, W, 3).
             options: fields of `DecodingOptions`.
 
         Raises:
-            ImageError: the image cannot be read.
-            ConfigError: an option is out of range or contains an unknown word.
+            ImageError: an image cannot be read.
+            ConfigError: an option is unknown or out of range, or contains an unknown word.
             CaptionTxError: the search found no caption.
 
         Example:
-            >>> [caption.text for caption in captioner.n_best("photo.jpg", beam_width=4, n_best=2)]
-            ['a dog runs on the grass', 'a dog runs on grass']
+            >>> captions = captioner.n_best("photo.jpg", beam_width=4, n_best=2)
+            >>> len(captions), captions[0].log_probability >= captions[1].log_probability
+            (2, True)
         """
-        content, pixels = open_images("").read_image(str(image), self.bundle.backbone.image_size)
-        [captions] = self.decode_features(self.features([pixels]), [content], DecodingOptions(**options))
-        return _require_captions(str(image), captions)
+        options = make_options(DecodingOptions, options)
+        if not is_one_image(image):
+            return [_result(captions) for _, captions in self.captions(image, options)]
+        image = name_image(image)
+        content, pixels = read_named_image(image, open_images(""), self.bundle.backbone.image_size)
+        [captions] = self.decode_features(self._encode([pixels]), [content], options)
+        return _require_captions(image_name(image), captions)
 
-    def caption(self, image: str | Path, **options: Any) -> Caption:
-        """The best caption of one image; options and errors as for `n_best`."""
-        return self.n_best(image, **options)[0]
+    def caption(self, image: ImageLike | Iterable[ImageLike], **options: Any) -> Caption | list[Caption]:
+        """The best caption of one image, or a list with that of each of several images.
+
+        Arguments and errors as for `n_best`.
+
+        Example:
+            >>> caption = captioner.caption("photo.jpg", temperature=0.5)
+            >>> with open("photo.jpg", "rb") as file:
+            ...     caption == captioner.caption(file.read(), temperature=0.5)
+            True
+        """
+        best = self.n_best(image, **options)
+        return best[0] if is_one_image(image) else [captions[0] for captions in best]
 
     def explain(
-        self, image: str | Path, caption: Caption | str | None = None, rank: int = 0, **options: Any
-    ) -> AttentionMaps:
-        """Where the model looked for every word of a caption of one image.
+        self,
+        image: ImageLike | Iterable[ImageLike],
+        caption: Caption | str | None = None,
+        rank: int = 0,
+        **options: Any,
+    ) -> AttentionMaps | list[AttentionMaps]:
+        """Where the model looked for every word of a caption of one image; for several images, a list.
 
         Args:
-            image: named as for `captions`.
+            image: as for `n_best`.
             caption: a generated caption, a typed text, or None to generate one. Typed words that are out of
                 vocabulary become the unknown token; `AttentionMaps.unknown` marks them.
             rank: which of the generated captions to explain, 0 for the best.
             options: fields of `DecodingOptions`.
 
         Raises:
-            ImageError: the image cannot be read.
-            ConfigError: an option is out of range or was passed together with a caption.
+            ImageError: an image cannot be read.
+            ConfigError: an option is unknown or out of range, or was passed together with a caption.
             CaptionTxError: the caption contains no words or more than the model's limit, or the search found too few
                 captions for `rank`.
 
         Example:
-            >>> captioner.explain("photo.jpg").figure().savefig("attention.png")
+            >>> maps = captioner.explain("photo.jpg")
+            >>> maps.figure().savefig("attention.png")
+            >>> maps.pooled(pool="rollout").shape == (len(maps.titles), *maps.grid)
+            True
         """
         if caption is not None and (options or rank):
             extra = [*options, *(["rank"] if rank else [])]
             raise ConfigError(f"Options of the search do not apply to a given caption; remove {', '.join(extra)}.")
         if rank > 0:
             options = {"n_best": rank + 1} | options
-        [(_, result)] = self.explanations([image], caption, rank, DecodingOptions(**options))
-        if isinstance(result, CaptionTxError):
-            raise result
-        return result
+        options = make_options(DecodingOptions, options)
+        if not is_one_image(image):
+            return [_result(maps) for _, maps in self.explanations(image, caption, rank, options)]
+        [(_, result)] = self.explanations([name_image(image)], caption, rank, options)
+        return _result(result)
 
     def explanations(
         self,
-        images: Iterable[NamedImage],
+        images: Iterable[ImageLike] | ImageLike,
         caption: Caption | str | None = None,
         rank: int = 0,
         options: DecodingOptions | None = None,
         batch_size: int = 16,
-    ) -> Iterator[tuple[str, AttentionMaps | CaptionTxError]]:
+    ) -> Generator[tuple[str, AttentionMaps | CaptionTxError]]:
         """`explain` for any number of images, in order.
 
         Args:
@@ -224,15 +285,28 @@ class ImageCaptioner:
 
         Raises:
             ConfigError: an option is out of range.
+            ImageError: `images` is a text instead of a list, or an array is not an image.
             CaptionTxError: the given caption cannot be explained.
+
+        Example:
+            >>> dict(captioner.explanations(["photo.jpg", "gone.jpg"]))["gone.jpg"]
+            ImageError('gone.jpg cannot be read: No such file or directory.')
         """
         options = options or DecodingOptions()
         if rank < 0 or (caption is None and rank >= options.n_best):
             raise ConfigError(f"rank must be from 0 to n_best - 1 = {options.n_best - 1}, got {rank}.")
-        target = self._target(caption)
+        return self._explanations(name_images(images), self._target(caption), rank, options, batch_size)
+
+    def _explanations(
+        self,
+        images: Iterator[NamedImage],
+        target: TargetCaption | None,
+        rank: int,
+        options: DecodingOptions,
+        batch_size: int,
+    ) -> Generator[tuple[str, AttentionMaps | CaptionTxError]]:
         size = self.backbone.config.image_size
-        remaining = iter(images)
-        while batch := list(islice(remaining, batch_size)):
+        while batch := list(islice(images, batch_size)):
             loaded: dict[int, LoadedImage] = {}
             results: dict[int, AttentionMaps | CaptionTxError] = {}
             for row, image in enumerate(batch):
@@ -255,7 +329,7 @@ class ImageCaptioner:
         self, images: Sequence[LoadedImage], target: TargetCaption | None, rank: int, options: DecodingOptions
     ) -> list[AttentionMaps | CaptionTxError]:
         """The maps of each image, or an error if the search found too few captions."""
-        features = self.features([image.pixels for image in images])  # (B, h, w, C)
+        features = self._encode([image.pixels for image in images])  # (B, h, w, C)
         if target is not None:
             targets = dict.fromkeys(range(len(images)), target)
         else:

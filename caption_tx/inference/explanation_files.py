@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from caption_tx.config import ExplanationOptions
+from caption_tx.data.images.forms import ImageLike, NamedImage, name_images
 from caption_tx.errors import CaptionTxError, ConfigError
 from caption_tx.escaping import printable
 from caption_tx.figure_files import FIGURE_SUFFIXES, save_figure
@@ -22,7 +23,6 @@ from caption_tx.inference.attention.pooling import MapSelection
 from caption_tx.inference.drawing.style import HeatmapStyle
 
 if TYPE_CHECKING:
-    from caption_tx.data.images.discovery import NamedImage
     from caption_tx.inference.captioner import ImageCaptioner
 
 ANIMATIONS, RAW_MAPS, PAGE = (".gif", ".webp"), (".npz", ".json"), ".html"
@@ -78,7 +78,7 @@ class ExplanationReport:
 
 def explain_images(
     captioner: ImageCaptioner,
-    images: Iterable[NamedImage],
+    images: Iterable[ImageLike] | ImageLike,
     options: ExplanationOptions,
     on_maps: Callable[[str, AttentionMaps], None] | None = None,
     warn: Callable[[str], None] | None = None,
@@ -100,6 +100,7 @@ def explain_images(
     """
     on_maps, warn = on_maps or (lambda name, maps: None), warn or (lambda text: None)
     check_output(options)
+    images = name_images(images)
     if options.out is not None:
         images = _limit_images(images, options)
     _check_selection(captioner, options)

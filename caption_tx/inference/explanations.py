@@ -12,10 +12,10 @@ import tensorflow as tf
 
 from caption_tx.bundle import Bundle
 from caption_tx.data.images.decoding import decode_image, resize
-from caption_tx.data.images.discovery import NamedImage
+from caption_tx.data.images.forms import NamedImage, image_name
 from caption_tx.data.images.sources import open_images
 from caption_tx.data.text.segmentation import Segmenter
-from caption_tx.errors import CaptionTxError
+from caption_tx.errors import CaptionTxError, ImageError
 from caption_tx.escaping import printable
 from caption_tx.inference.attention.maps import AttentionMaps
 from caption_tx.inference.attention.teacher_forcing import teacher_forced_pass
@@ -95,11 +95,6 @@ class LoadedImage:
     photo: np.ndarray
 
 
-def image_name(image: NamedImage) -> str:
-    """The name of an image with or without its bytes."""
-    return image[0] if isinstance(image, tuple) else str(image)
-
-
 def load_image(image: NamedImage, size: int) -> LoadedImage:
     """Read an image for a backbone with inputs of `size` pixels.
 
@@ -108,6 +103,8 @@ def load_image(image: NamedImage, size: int) -> LoadedImage:
     """
     name = image_name(image)
     data = image[1] if isinstance(image, tuple) else open_images("").read_bytes(name)
+    if isinstance(data, ImageError):
+        raise data
     content, decoded = decode_image(data, name, size)
     _, photo = decode_image(data, name, PHOTO_SIZE)
     photo.thumbnail((PHOTO_SIZE, PHOTO_SIZE))

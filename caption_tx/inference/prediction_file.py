@@ -32,7 +32,7 @@ from caption_tx.inference.predictions import (
 )
 
 if TYPE_CHECKING:
-    from caption_tx.data.images.discovery import NamedImage
+    from caption_tx.data.images.forms import NamedImage
     from caption_tx.inference.search.decode import Caption
 
 _LOCK_TIMEOUT = 0.2

@@ -198,3 +198,65 @@ def test_digest_distinguishes_bundles(captioner, make_captioner, tokenizer, back
     assert digest() == captioner.digest
     others = {digest(weight=True), digest(language="zh"), digest(key={"weights_sha256": "0"})}
     assert len(others | {captioner.digest}) == 4
+
+
+def forms_of(path):
+    """The same image in the forms of a file, and in those of pixels."""
+    import io
+
+    import tensorflow as tf
+    from PIL import Image
+
+    data = path.read_bytes()
+    pixels = np.asarray(Image.open(path).convert("RGB"))
+    return [str(path), path, data, io.BytesIO(data)], [pixels, Image.fromarray(pixels), tf.constant(pixels)]
+
+
+def test_every_form_of_an_image_gives_the_same_samples(captioner, folder):
+    files, pixels = forms_of(folder / "000.png")
+    options = DecodingOptions(1.0, seed=5)
+    for forms in (files, pixels):
+        alone = [captioner.caption(form, temperature=1.0, seed=5) for form in forms]
+        together = [caption for _, [caption] in captioner.captions((form for form in forms), options)]
+        assert alone == [alone[0]] * len(forms)
+        several = captioner.caption(forms, temperature=1.0, seed=5)
+        assert [caption.token_ids for caption in [*together, *several]] == [alone[0].token_ids] * (2 * len(forms))
+    maps = captioner.explain(pixels, "a b")
+    expected = captioner.explain(files[0], "a b")
+    for other in maps:
+        np.testing.assert_allclose(other.scores, expected.scores, atol=1e-6)
+        np.testing.assert_array_equal(other.picture, expected.picture)
+    assert [name for name, _ in captioner.explanations(pixels, "a b")] == ["image 1", "image 2", "image 3"]
+    features = np.asarray(captioner.features([*files, *pixels]))
+    np.testing.assert_array_equal(features, np.repeat(features[:1], len(files) + len(pixels), axis=0))
+    np.testing.assert_array_equal(captioner.features(folder / "000.png"), features[:1])
+
+
+def test_several_images_give_a_list(captioner, folder):
+    names = [f"{folder}/000.png", f"{folder}/001.png"]
+    texts = [captioner.caption(name).text for name in names]
+    assert [caption.text for caption in captioner.caption(iter(names))] == texts
+    assert [[caption.text for caption in best] for best in captioner.n_best(tuple(names), beam_width=2, n_best=2)] == [
+        [caption.text for caption in captioner.n_best(name, beam_width=2, n_best=2)] for name in names
+    ]
+    assert [name for name, _ in captioner.captions({"one": names[0], "two": names[1]})] == ["one", "two"]
+    with pytest.raises(ImageError, match="gone"):
+        captioner.caption([*names, f"{folder}/gone.png"])
+    with pytest.raises(ImageError, match="gone"):
+        captioner.explain([*names, f"{folder}/gone.png"])
+
+
+def test_a_text_instead_of_a_list_is_an_error_at_once(captioner):
+    for method in (captioner.captions, captioner.explanations, captioner.features):
+        with pytest.raises(ImageError, match=r"got the text 'photos'|photos cannot be read"):
+            method("photos")
+
+
+def test_wrong_arrays_and_options_are_explained(captioner, folder):
+    with pytest.raises(ImageError, match=r"expected uint8 values from 0 to 255.*255 \* image"):
+        captioner.caption(np.zeros((8, 8, 3)))
+    with pytest.raises(ImageError, match=r"image 2 is a value of type numpy\.ndarray of float64"):
+        list(captioner.captions([folder / "000.png", np.zeros((8, 8, 3))]))
+    for call in (captioner.caption, captioner.n_best, captioner.explain):
+        with pytest.raises(ConfigError, match=r"Unknown option 'temprature'.* mean 'temperature'"):
+            call(folder / "000.png", temprature=1)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
 
 from caption_tx.data.features.backbone import Backbone
-from caption_tx.data.images.discovery import NamedImage
+from caption_tx.data.images.forms import ImageLike
 from caption_tx.data.images.image_source import ImageSource
 from caption_tx.data.images.reader import ImageBatch, read_image_batches
 from caption_tx.data.images.sources import open_images
@@ -36,7 +36,7 @@ class ExtractedFeatures:
 
 def encode_batches(
     backbone: Backbone,
-    images: Iterable[NamedImage],
+    images: Iterable[ImageLike] | ImageLike,
     source: ImageSource,
     batch_size: int = 32,
     stop: threading.Event | None = None,
@@ -44,7 +44,7 @@ def encode_batches(
     """Yields each batch of images with the stored features (B, h, w, C) of its readable images.
 
     Args:
-        images: names in `source`, or pairs of a name and the bytes of an image file. Any number.
+        images: names in `source`, or images in another form of `ImageLike`. Any number.
         stop: once set, no more images are read.
     """
     for batch in read_image_batches(images, source, backbone.config.image_size, batch_size, stop):
@@ -53,19 +53,24 @@ def encode_batches(
 
 
 def extract_features(
-    backbone: Backbone, images: str | ImageSource, names: Iterable[NamedImage], batch_size: int = 32
+    backbone: Backbone,
+    images: str | ImageSource | Mapping[str, ImageLike],
+    names: Iterable[ImageLike],
+    batch_size: int = 32,
 ) -> ExtractedFeatures:
     """Reads images and encodes them. Unreadable images are left out and listed in `errors`.
 
     Args:
-        images: a location for `open_images`, or the source that it returned.
-        names: of images in `images`.
+        images: a location for `open_images`, the source that it returned, or a mapping of names to images.
+        names: of images in `images`, or other images in a form of `ImageLike`.
         batch_size: images that the backbone encodes at once. It does not change the features.
 
     Example:
         >>> extracted = extract_features(backbone, "photos", ["cat.jpg", "dog.jpg"])
         >>> activations = dequantize(extracted.features)  # float32 (2, 7, 7, 1024)
     """
+    if isinstance(images, Mapping):
+        names, images = [(name, images[name]) for name in names], ""
     source = open_images(images) if isinstance(images, str) else images
     readable: list[str] = []
     contents: list[str] = []

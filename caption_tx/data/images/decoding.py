@@ -36,6 +36,13 @@ def content_hash(data: bytes) -> str:
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
+def pixel_hash(image: Image.Image) -> str:
+    """BLAKE2b hash of the mode, size and pixels of an image that is not in a file, 32 hex digits."""
+    digest = hashlib.blake2b(f"{image.mode} {image.width} {image.height} ".encode(), digest_size=16)
+    digest.update(image.tobytes())
+    return digest.hexdigest()
+
+
 def read_bytes(path: str) -> bytes:
     """Reads a local file. Never blocks on a pipe or a device.
 
@@ -83,14 +90,14 @@ def resize(image: Image.Image, size: int) -> np.ndarray:
     return np.asarray(image, np.uint8)
 
 
-def decode_image(data: bytes, name: str, size: int | None = None) -> tuple[str, Image.Image]:
-    """Decodes the bytes of an image file: (hex content hash, RGB image), upright, transparency on white.
+def decode_image(data: bytes | Image.Image, name: str, size: int | None = None) -> tuple[str, Image.Image]:
+    """Decodes an image: (hex content hash, RGB image), upright, transparency on white.
 
     Grayscale, palette, 16-bit, CMYK and animated files (their first frame) are converted. The EXIF orientation is
     applied.
 
     Args:
-        data: the whole file.
+        data: the whole image file, or an image that is decoded already.
         name: of the image, for error messages.
         size: side that the image will be resized to. A large JPEG, and any image above `BAND_PIXELS`, may then be
             returned at a reduced scale, with sides of at least `2 * size`.
@@ -98,6 +105,11 @@ def decode_image(data: bytes, name: str, size: int | None = None) -> tuple[str, 
     Raises:
         ImageError: the data is truncated, not an image, or has more than `MAX_PIXELS`. The message begins with `name`.
     """
+    if isinstance(data, Image.Image):
+        try:
+            return pixel_hash(data), _to_upright_rgb(data, name, size)
+        except (OSError, ValueError, SyntaxError) as error:  # a file that is closed or damaged
+            raise ImageError(f"{name} cannot be read: {error}.") from error
     if not data:
         raise ImageError(f"{name} is empty (0 bytes).")
     if name.lower().endswith(RAW_SUFFIXES):  # Pillow would read the small preview of some of them
@@ -123,18 +135,22 @@ def _decode(data: bytes, name: str, size: int | None) -> Image.Image:
         pillow_heif.register_heif_opener()
         formats = ("HEIF",)
     with Image.open(io.BytesIO(data), formats=formats) as image:
-        width, height = image.size
-        if width * height > MAX_PIXELS:
-            raise ImageError(f"{name} is too large: {width}x{height} pixels; the limit is {MAX_PIXELS:,} pixels.")
-        if size is not None:
-            image.draft(None, (2 * size, 2 * size))
-            if "progressive" not in image.info:  # a progressive JPEG is buffered at full scale
-                width, height = image.size
-        with _large_image_lock if width * height > LARGE_PIXELS else contextlib.nullcontext():
-            image.load()
-            transpose = _exif_transpose(image)
-            image = _to_rgb(image, size)
-            return image if transpose is None else image.transpose(transpose)
+        return _to_upright_rgb(image, name, size)
+
+
+def _to_upright_rgb(image: Image.Image, name: str, size: int | None) -> Image.Image:
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise ImageError(f"{name} is too large: {width}x{height} pixels; the limit is {MAX_PIXELS:,} pixels.")
+    if size is not None:
+        image.draft(None, (2 * size, 2 * size))
+        if "progressive" not in image.info:  # a progressive JPEG is buffered at full scale
+            width, height = image.size
+    with _large_image_lock if width * height > LARGE_PIXELS else contextlib.nullcontext():
+        image.load()
+        transpose = _exif_transpose(image)
+        image = _to_rgb(image, size)
+        return image if transpose is None else image.transpose(transpose)
 
 
 def _explain(error: Exception, data: bytes, name: str) -> str:

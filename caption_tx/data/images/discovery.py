@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from caption_tx.data.images.decoding import MAX_BYTES, check_length
+from caption_tx.data.images.forms import NamedImage
 from caption_tx.data.images.parquet_images import PARQUET_SUFFIX, ImageParquet
 from caption_tx.data.images.sources import open_images
 from caption_tx.data.images.stores import check_address, is_remote
@@ -19,9 +20,6 @@ from caption_tx.data.images.tables import TABLE_SUFFIX, ImageTable
 from caption_tx.errors import CaptionTxError
 
 STANDARD_INPUT = "-"
-
-NamedImage = str | Path | tuple[str, bytes]
-"""The name of an image, or (name, bytes of the image file) for an image that is not in a file."""
 
 _CHUNK = 65536
 _SIGNATURE_LENGTH = 32

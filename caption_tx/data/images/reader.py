@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from caption_tx.data.images.decoding import decode_image, resize
-from caption_tx.data.images.discovery import NamedImage
+from caption_tx.data.images.forms import ImageLike, NamedImage, image_name, name_images
 from caption_tx.data.images.image_source import ImageSource
 from caption_tx.data.images.prefetching import prefetch
 from caption_tx.data.images.stores import is_remote
@@ -43,8 +43,23 @@ class ImageBatch:
     pixels: np.ndarray
 
 
+def read_named_image(image: NamedImage, source: ImageSource, size: int) -> tuple[str, np.ndarray]:
+    """Reads an image: (hex content hash, uint8 (size, size, 3)).
+
+    Raises:
+        ImageError: it cannot be read.
+    """
+    if not isinstance(image, tuple):
+        return source.read_image(str(image), size)
+    name, data = image
+    if isinstance(data, ImageError):
+        raise data
+    content, decoded = decode_image(data, name, size)
+    return content, resize(decoded, size)
+
+
 def read_image_batches(
-    images: Iterable[NamedImage],
+    images: Iterable[ImageLike],
     source: ImageSource,
     size: int,
     batch_size: int,
@@ -55,31 +70,28 @@ def read_image_batches(
     An error that `images` raises is raised after the batches of the images before it.
 
     Args:
-        images: names in `source`, or pairs of a name and the bytes of an image file. Any number.
+        images: names in `source`, or images in another form of `ImageLike`. Any number.
         size: height and width that every image is resized to.
         stop: once set, no more images are read, even while `images` blocks.
     """
-    pending: dict[int, tuple[str, bytes | None]] = {}
+    named = name_images(images)
+    pending: dict[int, NamedImage] = {}
     errors: dict[int, ImageError] = {}
     failures: list[Exception] = []
 
     def indices() -> Iterator[int]:
         # Names stay in Python because they may not be UTF-8. tf.data would change the type of an error.
         try:
-            for index, image in enumerate(prefetch(images, batch_size, stop=stop)):
-                pending[index] = image if isinstance(image, tuple) else (str(image), None)
+            for index, image in enumerate(prefetch(named, batch_size, stop=stop)):
+                pending[index] = image
                 yield index
         except Exception as error:
             failures.append(error)
 
     def read(index: int) -> tuple[bytes, np.ndarray]:
-        name, data = pending[index]
+        image = pending[index]
         try:
-            if data is None:
-                content, pixels = source.read_image(name, size)
-            else:
-                content, image = decode_image(data, name, size)
-                pixels = resize(image, size)
+            content, pixels = read_named_image(image, source, size)
             return content.encode(), pixels
         except ImageError as error:
             errors[index] = error
@@ -96,7 +108,7 @@ def read_image_batches(
         failed = {row: errors.pop(index) for row, index in enumerate(batch) if index in errors}
         readable = [row for row in range(len(batch)) if row not in failed]
         yield ImageBatch(
-            names=[pending.pop(index)[0] for index in batch],
+            names=[image_name(pending.pop(index)) for index in batch],
             errors=failed,
             contents=[contents[row].decode() for row in readable],
             pixels=pixels[readable] if failed else pixels,

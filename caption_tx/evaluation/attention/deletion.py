@@ -14,14 +14,16 @@ Letters: K covers, M selections of maps, W measured words, h/w feature grid, H/W
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import islice
+from typing import Any
 
 import numpy as np
 
-from caption_tx.data.images.decoding import read_image
+from caption_tx.data.images.forms import ImageLike, image_name, name_image
+from caption_tx.data.images.reader import read_named_image
+from caption_tx.data.images.sources import open_images
 from caption_tx.errors import CaptionTxError, ConfigError, ImageError
 from caption_tx.evaluation.attention.cells import cell_centers, highest_cells
 from caption_tx.evaluation.attention.covers import cover_features, cover_pixels, is_content_word
@@ -72,22 +74,23 @@ class DeletionOptions:
 
 def measure_deletion(
     captioner: ImageCaptioner,
-    captions: Mapping[str, Sequence[str]],
+    captions: Mapping[str, Sequence[str]] | Iterable[tuple[ImageLike, Sequence[str]]],
     options: DeletionOptions | None = None,
     selections: Sequence[MapSelection] | None = None,
     is_content: Callable[[str], bool] | None = None,
-    progress: Callable[[Iterable[str]], Iterable[str]] | None = None,
+    progress: Callable[[Iterable[Any]], Iterable[Any]] | None = None,
 ) -> Deletion:
     """Covers what the words of captions attended to, and measures how much less likely they become.
 
     Images that cannot be read are skipped and listed in the result.
 
     Args:
-        captions: path of an image file -> its captions, human or generated.
+        captions: path of an image file -> its captions, human or generated; or pairs of an image, in any form of
+            `ImageLike`, and its captions.
         selections: maps to measure; by default every pooling over all layers and heads.
         is_content: which words to measure; by default `is_content_word` of the captioner's language. Unknown words
             are never measured.
-        progress: wraps the paths, for example `tqdm`.
+        progress: wraps the images, for example `tqdm`.
 
     Example:
         >>> captioner = caption_tx.load("runs/mine/bundle")
@@ -106,8 +109,9 @@ def measure_deletion(
     is_content = is_content or (lambda word: is_content_word(word, bundle.text.language))
     random = np.random.default_rng(options.seed)
     failed: dict[str, str] = {}
-    captioned = _read(captioner, captions, is_content, failed, progress)
-    sums = _ImageSums.zeros(len(captions), len(selections))
+    pairs = list(captions.items() if isinstance(captions, Mapping) else captions)
+    captioned = _read(captioner, pairs if progress is None else progress(pairs), is_content, failed)
+    sums = _ImageSums.zeros(len(pairs), len(selections))
     while batch := list(islice(captioned, _CAPTIONS_AT_ONCE)):
         features = np.asarray(captioner.features([item.image for item in batch]))  # (B, h, w, C)
         token_lists = [item.token_ids for item in batch]
@@ -141,22 +145,22 @@ class _Captioned:
 
 def _read(
     captioner: ImageCaptioner,
-    captions: Mapping[str, Sequence[str]],
+    pairs: Iterable[tuple[ImageLike, Sequence[str]]],
     is_content: Callable[[str], bool],
     failed: dict[str, str],
-    progress: Callable[[Iterable[str]], Iterable[str]] | None,
 ) -> Iterator[_Captioned]:
     """The captions with words to measure; images that cannot be read are added to `failed`."""
     bundle = captioner.bundle
     segmenter, tokenizer, size = bundle.segmenter(), bundle.tokenizer, bundle.backbone.image_size
-    longest = bundle.captioner.max_length
-    for image_index, path in enumerate(captions if progress is None else progress(captions)):
+    longest, source = bundle.captioner.max_length, open_images("")
+    for image_index, (named, captions) in enumerate(pairs):
+        named = name_image(named, f"image {image_index + 1}")
         try:
-            image = read_image(os.fspath(path), size)[1]
+            image = read_named_image(named, source, size)[1]
         except ImageError as error:
-            failed[str(path)] = str(error)
+            failed[image_name(named)] = str(error)
             continue
-        for caption in captions[path]:
+        for caption in captions:
             words = segmenter.segment(caption)
             token_ids = tokenizer.tokenize([words], longest)[0].tolist()
             positions = [

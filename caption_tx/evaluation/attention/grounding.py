@@ -24,6 +24,7 @@ import numpy as np
 
 from caption_tx.data.features.backbone import dequantize
 from caption_tx.data.features.extraction import extract_features
+from caption_tx.data.images.forms import ImageLike
 from caption_tx.data.scenes.objects import SceneObject
 from caption_tx.errors import CaptionTxError
 from caption_tx.evaluation.attention.cells import cell_centers, cell_coverage, distances, mass_inside, peaks
@@ -42,7 +43,7 @@ TOLERANCE = 15
 
 def measure_grounding(
     captioner: ImageCaptioner,
-    images: str | Path,
+    images: str | Path | Mapping[str, ImageLike],
     scenes: Mapping[str, Sequence[SceneObject]],
     captions: Mapping[str, Sequence[str]],
     selections: Sequence[MapSelection] | None = None,
@@ -52,7 +53,7 @@ def measure_grounding(
     """Compares the attention maps of scene captions with the masks of the objects that their words name.
 
     Args:
-        images: folder of the scene images.
+        images: folder of the scene images, or a mapping of their names to images in any form of `ImageLike`.
         scenes: file name -> objects, as `read_scenes` returns them.
         captions: file name -> captions in the captioner's language, human or generated.
         selections: maps to measure; by default every pooling, layer and head.
@@ -75,7 +76,7 @@ def measure_grounding(
     ]
     if not any(targets):
         raise CaptionTxError(f"No caption names an object of its scene; are the captions in '{language}'?")
-    extracted = extract_features(captioner.backbone, str(images), names)
+    extracted = extract_features(captioner.backbone, images if isinstance(images, Mapping) else str(images), names)
     for error in extracted.errors.values():
         raise error
     features = np.asarray(dequantize(extracted.features))  # (scenes, h, w, C)
