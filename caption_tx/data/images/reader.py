@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,6 +58,26 @@ def read_named_image(image: NamedImage, source: ImageSource, size: int) -> tuple
     return content, resize(decoded, size)
 
 
+def _make_batch(
+    names: list[str], errors: dict[int, ImageError], contents: np.ndarray, pixels: np.ndarray
+) -> ImageBatch:
+    """The batch of `names` from the hashes and pixels (B, size, size, 3) of all its images, readable or not."""
+    readable = [row for row in range(len(names)) if row not in errors]
+    hashes = [contents[row].decode() for row in readable]
+    return ImageBatch(names, errors, hashes, pixels[readable] if errors else pixels)
+
+
+def _count_while(more: Callable[[np.int64], bool]) -> tf.data.Dataset:
+    """The indices 0, 1, .. as long as `more(index)` is true; one call at a time, in order.
+
+    `Dataset.from_generator` would lower the trim threshold of malloc for the whole process: each training step after
+    it would take half as long again.
+    """
+    return tf.data.Dataset.counter().take_while(
+        lambda index: tf.ensure_shape(tf.numpy_function(more, [index], tf.bool), ())
+    )
+
+
 def read_image_batches(
     images: Iterable[ImageLike],
     source: ImageSource,
@@ -78,20 +98,22 @@ def read_image_batches(
     pending: dict[int, NamedImage] = {}
     errors: dict[int, ImageError] = {}
     failures: list[Exception] = []
+    ahead = prefetch(named, batch_size, stop=stop)
 
-    def indices() -> Iterator[int]:
+    def more(index: np.int64) -> bool:
         # Names stay in Python because they may not be UTF-8. tf.data would change the type of an error.
         try:
-            for index, image in enumerate(prefetch(named, batch_size, stop=stop)):
-                pending[index] = image
-                yield index
+            image = next(ahead, None)
         except Exception as error:
             failures.append(error)
+            return False
+        if image is not None:
+            pending[int(index)] = image
+        return image is not None
 
     def read(index: int) -> tuple[bytes, np.ndarray]:
-        image = pending[index]
         try:
-            content, pixels = read_named_image(image, source, size)
+            content, pixels = read_named_image(pending[index], source, size)
             return content.encode(), pixels
         except ImageError as error:
             errors[index] = error
@@ -101,17 +123,15 @@ def read_image_batches(
         content, pixels = tf.numpy_function(read, [index], (tf.string, tf.uint8))
         return index, tf.ensure_shape(content, ()), tf.ensure_shape(pixels, (size, size, 3))
 
-    dataset = tf.data.Dataset.from_generator(indices, output_signature=tf.TensorSpec((), tf.int64))
-    dataset = dataset.map(load, num_parallel_calls=reader_threads(source)).batch(batch_size).prefetch(1)
-    for rows, contents, pixels in without_tuning(dataset).as_numpy_iterator():
-        batch = rows.tolist()
-        failed = {row: errors.pop(index) for row, index in enumerate(batch) if index in errors}
-        readable = [row for row in range(len(batch)) if row not in failed]
-        yield ImageBatch(
-            names=[image_name(pending.pop(index)) for index in batch],
-            errors=failed,
-            contents=[contents[row].decode() for row in readable],
-            pixels=pixels[readable] if failed else pixels,
-        )
+    dataset = _count_while(more).map(load, num_parallel_calls=reader_threads(source)).batch(batch_size).prefetch(1)
+    batches = without_tuning(dataset).as_numpy_iterator()
+    try:
+        for rows, contents, pixels in batches:
+            batch = rows.tolist()
+            failed = {row: errors.pop(index) for row, index in enumerate(batch) if index in errors}
+            yield _make_batch([image_name(pending.pop(index)) for index in batch], failed, contents, pixels)
+    finally:
+        del batches  # Waits for tf.data's threads, one of which may be in `ahead`.
+        ahead.close()
     if failures:
         raise failures[0]
