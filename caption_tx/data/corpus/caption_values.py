@@ -6,12 +6,12 @@ import ast
 import json
 import re
 from collections.abc import Iterator, Sequence
-from functools import partial
 from typing import Any
 
 from caption_tx.data.corpus.cell_repairs import mostly, repair_cells
 from caption_tx.data.corpus.columns import Columns, is_name_like
-from caption_tx.data.corpus.pre_segmented import join_words
+from caption_tx.data.corpus.joined_captions import split_captions
+from caption_tx.data.corpus.pre_segmented import are_words, join_tokens, weighted_length
 from caption_tx.data.corpus.rows import CaptionRows, UnknownSplitError, to_image_name
 
 _ARRAY = re.compile(r"(?:np\.|numpy\.)?array\((.*?)(?:,\s*dtype=[^)]*)?\)", re.DOTALL)
@@ -20,10 +20,8 @@ _MAX_LIST_TEXT = 100_000
 _TEXT_KEYS = ("raw", "caption", "text", "sentence", "value", "content", "description", "tokens")
 _ANSWERING = ("gpt", "assistant", "bot", "model", "chatgpt", "answer")
 _HAN = re.compile("[\u3400-\u9fff\uf900-\ufaff]")
-_SEPARATORS = ("&&", "||", "|", "<sep>", "[SEP]", "###", "\n", ";", "/")
-_ENUMERATED = re.compile(r"\s*1\s?[.、)）:：].*?\s2\s?[.、)）:：].*", re.DOTALL)
-_ENUMERATION = re.compile(r"(?:^|\s)\d{1,2}\s?[.、)）:：]\s*")
 _TAG = re.compile(r"[A-Za-z]{1,5}")
+_CLEAR_WORD, _SENTENCE = 2.6, 4
 
 LIST_IN_TEXT = "lists written as text read as captions"
 WORDS_JOINED = "captions joined from lists of words"
@@ -65,7 +63,9 @@ def parse_list(text: str) -> list[Any] | None:
         value = list(value)
     if isinstance(value, dict):
         value = [value]
-    is_list = isinstance(value, list) and all(isinstance(item, (str, list, dict)) for item in value)
+    if isinstance(value, list) and _is_scored(value):
+        return value
+    is_list = isinstance(value, list) and all(isinstance(item, (str, list, dict, tuple)) for item in value)
     return value if is_list and value else None
 
 
@@ -73,17 +73,6 @@ def _parse_python(text: str) -> Any:
     """The value of a Python literal; the items of a set keep their order."""
     node = ast.parse(text, mode="eval").body
     return [ast.literal_eval(item) for item in node.elts] if isinstance(node, ast.Set) else ast.literal_eval(node)
-
-
-def join_tokens(words: list[str]) -> str:
-    """Joins words to a sentence: with spaces between words unless one of them is Chinese.
-
-    Example:
-        >>> join_tokens(["一只", "狗"]), join_tokens(["a", "dog", ",", "too"])
-        ('一只狗', 'a dog , too')
-    """
-    words = [word.strip() for word in words if word.strip()]
-    return join_words(words) if any(_HAN.search(word) for word in words) else " ".join(words)
 
 
 def add_captions(
@@ -156,12 +145,15 @@ def _captions_of(rows: CaptionRows, value: Any) -> tuple[list[str], bool]:
         value = items
     if isinstance(value, dict):
         return list(_texts_of(rows, value)), False
-    if value is None:
+    if value is None or value != value:  # NaN stands for an empty cell
         return [""], False
     if not isinstance(value, (list, tuple)):
         raise NotTextError(value)
     if _is_conversation(value):
         return _first_answer(rows, value), False
+    if _is_scored(value):
+        rows.notes["scores of captions, not read"] += 1
+        return [value[0]], False
     if _is_tagged(value):
         rows.notes["part-of-speech tags stripped"] += 1
         value = [[word for word, _ in value]]
@@ -188,6 +180,11 @@ def _first_answer(rows: CaptionRows, turns: Sequence[Any]) -> list[str]:
     return answers[:1]
 
 
+def _is_scored(items: Sequence[Any]) -> bool:
+    """Whether a value is a caption and its score, such as ["a dog", 0.93]."""
+    return len(items) == 2 and isinstance(items[0], str) and isinstance(items[1], float)
+
+
 def _is_tagged(items: Sequence[Any]) -> bool:
     """Whether items are pairs of a Chinese word and its part of speech, such as ["狗", "NN"]."""
     pairs = [item for item in items if isinstance(item, (list, tuple)) and len(item) == 2]
@@ -202,7 +199,10 @@ def _texts_of(rows: CaptionRows, item: Any) -> Iterator[str]:
         if others := [name for name in item if name != key]:
             rows.notes[f"keys of captions not read ({', '.join(others)[:100]})"] += 1
         item = item[key]
-    if item is None:
+    if isinstance(item, (list, tuple)) and _is_scored(item):
+        rows.notes["scores of captions, not read"] += 1
+        item = item[0]
+    if item is None or item != item:
         yield ""
     elif isinstance(item, str):
         yield item
@@ -217,7 +217,7 @@ def _texts_of(rows: CaptionRows, item: Any) -> Iterator[str]:
 
 
 def restore_captions(rows: CaptionRows) -> None:
-    """Joins lists of words, splits captions that one cell joins with a separator, and repairs cells.
+    """Repairs cells, splits captions that one cell holds, and joins lists of words.
 
     What was changed is counted in `rows.notes`.
 
@@ -228,65 +228,40 @@ def restore_captions(rows: CaptionRows) -> None:
     if mostly(rows.captions, is_name_like):
         rows.notes["captions that are file names, URLs or ids (--caption-column names another column)"] += len(rows)
     elif rows.format != "ofa":
-        _split_joined(rows)
+        split_captions(rows)
+    _join_lists(rows)
+
+
+def _join_lists(rows: CaptionRows) -> None:
+    """Joins the lists that are the words of one caption: all lists, or those that differ clearly from the others."""
     lists = rows.lists()
-    if lists and _are_words([[rows.captions[row] for row in members] for members in lists]):
-        texts = {members[0]: join_tokens([rows.captions[row] for row in members]) for members in lists}
-        dropped = {row for members in lists for row in members[1:]}
-        rows.replace([(row, [texts.get(row, rows.captions[row])]) for row in range(len(rows)) if row not in dropped])
-        rows.notes[WORDS_JOINED] += len(lists)
+    texts = [[rows.captions[row] for row in members] for members in lists]
+    if not lists:
+        return
+    chosen = (
+        list(range(len(lists))) if are_words(texts) else [at for at, items in enumerate(texts) if _are_clear(items)]
+    )
+    if not chosen:
+        return
+    if len(chosen) < len(lists) and not _are_beside_sentences(texts, len(chosen)):
+        rows.notes["lists that look like the words of one caption, read as captions"] += len(chosen)
+        return
+    joined = {lists[at][0]: join_tokens(texts[at]) for at in chosen}
+    dropped = {row for at in chosen for row in lists[at][1:]}
+    rows.replace([(row, [joined.get(row, rows.captions[row])]) for row in range(len(rows)) if row not in dropped])
+    rows.notes[WORDS_JOINED] += len(chosen)
+    if len(chosen) == len(lists):
         rows.notes.pop(LIST_IN_TEXT, None)
+    else:
+        rows.notes["lists of captions beside lists of words"] += len(lists) - len(chosen)
 
 
-def _are_words(lists: list[list[str]]) -> bool:
-    """Whether the items of lists are single words throughout, so that each list is a caption.
-
-    Lists of captions of a single word are not expected: at least half of the lists need three items.
-    """
-    if 2 * sum(len(items) > 2 for items in lists) < len(lists):
-        return False
-    if len(lists) > 1000 and not _are_words(lists[:500]):
-        return False
-    items = [item.strip() for items in lists for item in items]
-    return sum(map(_is_word, items)) >= 0.98 * len(items) and sum(map(_length, items)) <= 3.2 * len(items)
+def _are_clear(items: list[str]) -> bool:
+    """Whether a list is surely one caption as words: short items, and too many for captions of a word or two."""
+    return len(items) > 3 and sum(map(weighted_length, items)) <= _CLEAR_WORD * len(items) and are_words([items])
 
 
-def _is_word(text: str) -> bool:
-    return not any(letter.isspace() for letter in text) and len(_HAN.findall(text)) <= 6
-
-
-def _length(text: str) -> float:
-    """The length of a word in Chinese characters; other scripts need about two and a half letters for one."""
-    han = len(_HAN.findall(text))
-    return han + (len(text) - han) / 2.5
-
-
-def _split_joined(rows: CaptionRows) -> None:
-    """Splits captions that are joined by the same separator in nearly every cell."""
-    if len(rows) < 2:
-        return
-    if mostly(rows.captions, _ENUMERATED.fullmatch):
-        items = [[text.strip() for text in _ENUMERATION.split(caption) if text.strip()] for caption in rows.captions]
-        rows.replace(list(enumerate(items)))
-        rows.notes["cells with several numbered captions"] += len(items)
-        return
-    for separator in _SEPARATORS:
-        if not mostly(rows.captions, partial(_is_joined, separator=separator)):
-            continue
-        parts = [[part.strip() for part in caption.split(separator) if part.strip()] for caption in rows.captions]
-        words = _are_words(parts)
-        if separator == "/" and not words:
-            continue
-        shown = {"\n": "line breaks"}.get(separator, f"'{separator}'")
-        if words:
-            rows.replace([(row, [join_tokens(items)]) for row, items in enumerate(parts)])
-            rows.notes[f"captions joined from words separated by {shown}"] += len(parts)
-        else:
-            rows.replace(list(enumerate(parts)))
-            rows.notes[f"cells with several captions, separated by {shown}"] += len(parts)
-        return
-
-
-def _is_joined(caption: str, separator: str) -> bool:
-    first, found, rest = caption.partition(separator)
-    return bool(found and first.strip() and rest.strip(f"{separator} \n"))
+def _are_beside_sentences(texts: list[list[str]], num_words: int) -> bool:
+    """Whether nearly all lists that are no words hold sentences, and the lists of words are no exception."""
+    sentences = sum(sum(map(weighted_length, items)) >= _SENTENCE * len(items) for items in texts)
+    return num_words >= 0.05 * len(texts) and sentences + num_words >= 0.9 * len(texts)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import html
 import re
+from collections import Counter
 from collections.abc import Callable
+from functools import partial
 
 from caption_tx.data.corpus.rows import CaptionRows, is_valid_unicode
 from caption_tx.data.images.suffixes import IMAGE_SUFFIXES
@@ -15,11 +17,30 @@ _NUMBERED_IMAGE = re.compile(rf"(.+(?:{'|'.join(map(re.escape, IMAGE_SUFFIXES))}
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _QUOTES = ("''", "``", "“”", "‘’", "＂＂", '""')
 _SHORTENED_ID = re.compile(r"[+-]?\d(?:[.,]\d+)?[eE]\+\d{2,3}")
+_MARKER = (
+    r"(?:<\|?/?(?:s|start|end|sos|eos|bos|pad|begin|cls|startoftext|endoftext|start_of_text|end_of_text)\|?>"
+    r"|\[(?:start|end|sos|eos|bos|pad|begin|cls|sep)\]|\b(?:startseq|endseq)\b)"
+)
+_MARKERS_AT_START = re.compile(rf"^(?:{_MARKER}\s*)+", re.IGNORECASE)
+_MARKERS_AT_END = re.compile(rf"(?:\s*{_MARKER})+$", re.IGNORECASE)
+_UNKNOWN = re.compile(r"<unk>|\[unk\]", re.IGNORECASE)
+_END_LENGTH = 24
+_SCORES_AT_END = (
+    re.compile(r"\s*([|#@^~])\s*[-+]?\d{1,6}(?:\.\d+)?%?$"),
+    re.compile(r"(?<!\d)\s*([:：;；,，(（\[])\s*[-+]?(?:[01]?\.\d+|1)\s*[)）\]]?$"),
+    re.compile(r"(\s)\s*(?:[01]?\.\d+|\d{1,2})$"),
+)
+_SCORES_AT_START = (
+    re.compile(r"[-+]?\d{1,6}(?:\.\d+)?%?\s*([|@^~])\s*(?=\S)"),
+    re.compile(r"[-+]?[01]?\.\d+\s*([:：;；,，])\s*(?=\S)"),
+)
 _IMAGE_DATA = re.compile(r"(?:data:[\w/+.;=-]*,|/9j/|iVBORw0KGgo|R0lGOD|UklGR)\S{64,}", re.ASCII)
 
 
 def repair_cells(rows: CaptionRows) -> None:
-    """Strips quotes and the number of `x.jpg#0`, and decodes HTML entities; `rows.notes` counts what was changed.
+    """Strips quotes, the number of `x.jpg#0`, start and end markers and scores, and decodes HTML entities.
+
+    `rows.notes` counts what was changed.
 
     Raises:
         CorpusError: the image names are numbers that a spreadsheet shortened, or images themselves.
@@ -31,6 +52,8 @@ def repair_cells(rows: CaptionRows) -> None:
         rows.captions = _strip_quotes(rows, rows.captions, "captions")
     _strip_numbers(rows)
     _decode_entities(rows)
+    _strip_markers(rows)
+    _strip_scores(rows)
 
 
 def _require_names(rows: CaptionRows) -> None:
@@ -86,9 +109,51 @@ def _decode_entities(rows: CaptionRows) -> None:
                 rows.notes["captions with HTML entities (such as &amp;), decoded"] += 1
 
 
-def mostly(captions: list[str], test: Callable[[str], object]) -> bool:
-    """Whether nearly all captions pass a test; a sample decides first."""
+def _strip_markers(rows: CaptionRows) -> None:
+    """Strips the tokens that mark the start, the end and the padding of a caption for a model."""
+    text = "\0".join(rows.captions)
+    if not any(sign in text for sign in ("<", "[", "seq", "SEQ")):
+        return
+    for row, caption in enumerate(rows.captions):
+        if stripped := _MARKERS_AT_START.sub("", _MARKERS_AT_END.sub("", caption)).strip():
+            rows.captions[row] = stripped
+            rows.notes["captions with markers such as <start> and <end>, stripped"] += stripped != caption
+    rows.notes += Counter()  # drops zeros
+    if unknown := len(_UNKNOWN.findall(text)):
+        rows.notes["places where <unk> replaces a word, read as text"] += unknown
+
+
+def _strip_scores(rows: CaptionRows) -> None:
+    """Strips a number that nearly all captions have at one end, such as `句子|0` or `0.93: a dog`."""
+    if len(rows) < 2:
+        return
+    for pattern in (*_SCORES_AT_END, *_SCORES_AT_START):
+        search = partial(_score, pattern=pattern)
+        if not mostly(rows.captions, search):
+            continue
+        matches = list(map(search, rows.captions))
+        if len({match[1] for match in matches if match}) > 1:
+            continue
+        take = str.removeprefix if pattern in _SCORES_AT_START else str.removesuffix
+        pairs = zip(rows.captions, matches, strict=True)
+        rows.captions = [take(caption, match[0]) if match else caption for caption, match in pairs]
+        rows.notes["captions with a number at one end (such as '|0'), which is stripped"] += len(rows)
+        return
+    if count := sum(bool(_score(text, _SCORES_AT_END[0])) for text in rows.captions if text[-1].isdigit()):
+        rows.notes["captions that end in a number (such as '|0'), kept"] += count
+
+
+def _score(caption: str, pattern: re.Pattern[str]) -> re.Match[str] | None:
+    """The number at one end of a caption; its group is the sign beside it."""
+    if pattern in _SCORES_AT_START:
+        return pattern.match(caption)
+    match = pattern.search(caption[-_END_LENGTH:])
+    return match if match and len(match[0]) < len(caption) else None
+
+
+def mostly(captions: list[str], test: Callable[[str], object], share: float = _MIN_SHARE) -> bool:
+    """Whether nearly all captions, or another share of them, pass a test; a sample decides first."""
     for texts in (captions[:: max(1, len(captions) // 200)], captions):
-        if sum(map(bool, map(test, texts))) < _MIN_SHARE * len(texts):
+        if sum(map(bool, map(test, texts))) < share * len(texts):
             return False
     return True

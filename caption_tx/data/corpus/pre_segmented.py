@@ -15,6 +15,7 @@ from caption_tx.data.corpus.rows import CaptionRows
 # BosonNLP writes 狗:n, ICTCLAS 狗/n; tags have one to four letters and digits (ude1).
 _TAGGED_WORD = re.compile(r"(.+)[:/][A-Za-z][A-Za-z0-9]{0,3}")
 _CHINESE = re.compile("[\u3400-\u9fff]")
+_HAN = re.compile("[\u3400-\u9fff\uf900-\ufaff]")
 _LATIN_OR_DIGIT = re.compile(r"[A-Za-z0-9]")
 _DOUBLE_SPACE = re.compile(r"\s{2,}")
 _MIN_SHARE = 0.9
@@ -34,6 +35,40 @@ def join_words(words: list[str]) -> str:
             parts.append(" ")
         parts.append(right)
     return "".join(parts)
+
+
+def join_tokens(words: list[str]) -> str:
+    """Joins words to a sentence: with spaces between words unless one of them is Chinese.
+
+    Example:
+        >>> join_tokens(["一只", "狗"]), join_tokens(["a", "dog", ",", "too"])
+        ('一只狗', 'a dog , too')
+    """
+    words = [word.strip() for word in words if word.strip()]
+    return join_words(words) if any(_HAN.search(word) for word in words) else " ".join(words)
+
+
+def are_words(lists: list[list[str]]) -> bool:
+    """Whether the items of lists are single words throughout, so that each list is a caption.
+
+    Lists of captions of a single word are not expected: at least half of the lists need three items.
+    """
+    if 2 * sum(len(items) > 2 for items in lists) < len(lists):
+        return False
+    if len(lists) > 1000 and not are_words(lists[:500]):
+        return False
+    items = [item.strip() for items in lists for item in items]
+    return sum(map(_is_word, items)) >= 0.98 * len(items) and sum(map(weighted_length, items)) <= 3.2 * len(items)
+
+
+def _is_word(text: str) -> bool:
+    return not any(letter.isspace() for letter in text) and len(_HAN.findall(text)) <= 6
+
+
+def weighted_length(text: str) -> float:
+    """The length of a word in Chinese characters; other scripts need about two and a half letters for one."""
+    han = len(_HAN.findall(text))
+    return han + (len(text) - han) / 2.5
 
 
 def _strip_tags(caption: str) -> str | None:

@@ -12,6 +12,7 @@ from typing import Any
 from caption_tx.data.corpus.column_names import SPLIT_NAMES
 from caption_tx.data.corpus.columns import DEFAULT_OPTIONS, Columns, ReadOptions
 from caption_tx.data.corpus.marks import is_unread, rejection
+from caption_tx.data.corpus.missing_values import LONGEST_WORD, stands_for_no_caption, stands_for_no_name
 from caption_tx.errors import CorpusError
 
 IMAGE_HEADERS = ("image", "filename", "file_name", "image_name", "image_id", "file", "img")
@@ -141,7 +142,7 @@ class CaptionRows:
         caption = caption.strip()
         if self.format != "folder":  # whose names come from the disk, spaces included
             image = image.strip()
-        if not image or "\0" in image or not is_valid_unicode(image):
+        if image not in self._interned and not self._is_name(image):
             if image or caption:
                 self.add_error(line, "no image name", "the image name is missing or invalid; add one")
             else:
@@ -150,6 +151,9 @@ class CaptionRows:
             self.skip(line, "no caption")
         elif not is_valid_unicode(caption):
             self.skip(line, "not valid Unicode")
+        elif len(caption) <= LONGEST_WORD and stands_for_no_caption(caption):
+            self.skip(line, f"no caption ({caption!r})")
+            self.notes["captions such as nan, NULL or 无, which stand for a missing one, left out"] += 1
         else:
             if line != self._last_line:
                 self._last_line = line
@@ -160,6 +164,10 @@ class CaptionRows:
             self.machine.append(machine if self.machine_override is None else self.machine_override)
             self.line_numbers.append(line)
             self.list_ids.append(self._list_count if in_list else -1)
+
+    @staticmethod
+    def _is_name(image: str) -> bool:
+        return bool(image) and "\0" not in image and is_valid_unicode(image) and not stands_for_no_name(image)
 
     def lists(self) -> list[list[int]]:
         """The rows of each list of captions."""
