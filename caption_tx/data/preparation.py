@@ -153,7 +153,10 @@ def tokenize_corpus(config: Config, segmented: SegmentedCorpus, log: Callable[[s
         ConfigError: no word is frequent enough.
     """
     if not (segmented.table["split"] == "train").any():
-        raise CorpusError("Nothing is left to train on: no caption with words and a readable image in split 'train'.")
+        raise CorpusError(
+            "Nothing is left to train on: no caption with words and a readable image in split 'train'; if the name of "
+            "the caption file says otherwise, name its split: 'FILE:split=train'."
+        )
     train_rows = segmented.table["split"] == "train"
     stages = sorted(int(stage) for stage in segmented.table.loc[train_rows, "stage"].unique())
     last_words = segmented.select("train", stages[-1])[1]

@@ -38,7 +38,6 @@ class Reader:
         suffixes: files with these suffixes are read as this format if no content is recognized, so that the
             reader can explain what is wrong.
         binary: the reader opens the path itself; no text encoding is detected.
-        split_in_file_name: whether the file name of a release implies the split.
         has_columns: whether `--caption-column` and `--image-column` apply.
     """
 
@@ -47,7 +46,6 @@ class Reader:
     read: Callable[[TextFile, CaptionRows], None]
     suffixes: tuple[str, ...] = ()
     binary: bool = False
-    split_in_file_name: bool = False
     has_columns: bool = True
 
 
@@ -75,13 +73,11 @@ READERS: dict[str, Reader] = {
         'JSON {"images": [{"id", "file_name"}], "annotations": [{"image_id", "caption"}]}',
         lambda head: json_files.is_coco_head(head.text),
         json_files.read_document,
-        split_in_file_name=True,
     ),
     "ai_challenger": Reader(
         'JSON [{"image_id": "x.jpg", "caption": ["..", ..]}, ..]',
         lambda head: json_files.is_list_head(head.text),
         json_files.read_document,
-        split_in_file_name=True,
     ),
     "jsonl": Reader(
         'one {"image_id": "x", "text": ["..", ..]} per line',

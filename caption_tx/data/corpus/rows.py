@@ -74,7 +74,8 @@ class CaptionRows:
         unit: what `line_numbers` count from 1: "line", "entry" (of a JSON list) or "row" (of a table).
         split_override: split of every row, whatever the file says.
         machine_override: origin of every row (True for machine translations), whatever the file says.
-        file_name_split: split in the name of the file; splits inside files take precedence.
+        file_name_split: split in the name of the file or its folder; splits inside files take precedence.
+        is_release: whether the file has the name of a release, whose split is known.
         options: columns and suffixes that the user names.
 
     `splits` contains a split, None (assigned by the seed later) or `UNLISTED`. `skipped` contains
@@ -91,6 +92,7 @@ class CaptionRows:
     split_override: str | None = None
     machine_override: bool | None = None
     file_name_split: str | None = None
+    is_release: bool = False
     options: ReadOptions = DEFAULT_OPTIONS
     embedded_images: bool = False
     images: list[str] = field(default_factory=list)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from caption_tx.config import Source, parse_source
 from caption_tx.data.corpus.caption_values import restore_captions
-from caption_tx.data.corpus.column_names import SPLIT_NAMES
 from caption_tx.data.corpus.columns import DEFAULT_OPTIONS, ReadOptions
 from caption_tx.data.corpus.file_head import FileHead
 from caption_tx.data.corpus.formats import GUIDE, READERS, detect_format, known_formats, likely_formats
@@ -19,14 +18,13 @@ from caption_tx.data.corpus.image_names import count_undecoded, join_prefix, res
 from caption_tx.data.corpus.name_variants import TRIED, FoundNames, find_variants
 from caption_tx.data.corpus.readers import folder
 from caption_tx.data.corpus.rows import CaptionRows
+from caption_tx.data.corpus.splits import is_release_name, split_of_file_name, splits_of_folders
 from caption_tx.data.images.file_names import undecoded_note
 from caption_tx.data.images.sources import open_images
 from caption_tx.data.text.text_files import TextFile, normalize_encoding, read_head
 from caption_tx.errors import CorpusError, ImageError
 
-# captions_val2014.json (COCO), caption_validation_annotations[_20170910].json (AI Challenger)
 _FLOAT_ID = re.compile(r"\d+\.0+")
-_RELEASE_NAME = re.compile(r"captions?_(train|val|validation|test)(?:20\d\d|\w*_annotations(?:_\d{8})?)\.json")
 _OTHER_ANNOTATIONS = re.compile(r"(?:instances|person_keypoints|keypoints|stuff|panoptic|image_info)_.*\.json")
 _IMAGE_SUFFIX = re.compile(rb'\.(?:jpe?g|png|gif|bmp|webp|tiff?)"', re.IGNORECASE)
 _COMPRESSED = "a compressed file (decompress it first)"
@@ -57,10 +55,7 @@ def read_sources(
     """
     located: dict[Path, tuple[Source, Path, str]] = {}
     options = options or DEFAULT_OPTIONS
-    for item in sources:
-        source = Source(str(item)) if isinstance(item, Path) else parse_source(item) if isinstance(item, str) else item
-        if "://" in source.path:
-            raise CorpusError(f"{source.path} is on a remote store; copy it here first: caption files must be local.")
+    for source in _expand_folders(sources, format):
         name = source.format or format
         if name is not None and name not in READERS:
             raise CorpusError(f"Unknown format {name!r}; known formats: {known_formats()}")
@@ -74,10 +69,24 @@ def read_sources(
         located[resolved] = (source, path, name)
     if not located:
         raise CorpusError("No caption source; pass a caption file or its folder.")
-    return [
+    read = [
         (source, _read_in_format(source, path, name, source_options(source, options), source.format or format))
         for source, path, name in located.values()
     ]
+    for (_, rows), split in zip(read, splits_of_folders([path for _, path, _ in located.values()]), strict=True):
+        rows.file_name_split = rows.file_name_split or split
+    return read
+
+
+def _expand_folders(sources: Iterable[str | Path | Source], format: str | None) -> Iterator[Source]:
+    """The sources, and instead of a folder of a Parquet data set its files."""
+    for item in sources:
+        source = Source(str(item)) if isinstance(item, Path) else parse_source(item) if isinstance(item, str) else item
+        if "://" in source.path:
+            raise CorpusError(f"{source.path} is on a remote store; copy it here first: caption files must be local.")
+        is_open = (source.format or format) in (None, "parquet") and "\0" not in source.path
+        files = folder.list_parquet_files(Path(source.path)) if is_open else []
+        yield from [replace(source, path=str(file)) for file in files] or [source]
 
 
 def _read_in_format(source: Source, path: Path, name: str, options: ReadOptions, given: str | None) -> CaptionRows:
@@ -212,9 +221,8 @@ def read_source(source: Source, path: Path, format: str, options: ReadOptions | 
     rows = CaptionRows(str(path), format, file.encoding, split_override=source.split, options=options)
     if source.origin:
         rows.machine_override = source.origin == "machine"
-    release = _RELEASE_NAME.fullmatch(path.name)
-    if reader.split_in_file_name and release:
-        rows.file_name_split = SPLIT_NAMES[release[1]]
+    if format != "folder":
+        rows.file_name_split, rows.is_release = split_of_file_name(path.name), is_release_name(path.name)
     reader.read(file, rows)
     rows.check()
     restore_captions(rows)

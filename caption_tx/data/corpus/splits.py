@@ -3,13 +3,45 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from caption_tx.config import CorpusConfig
+from caption_tx.data.corpus.column_names import SPLIT_NAMES
 from caption_tx.data.corpus.image_names import canonical_name, stem
 from caption_tx.data.corpus.rows import UNLISTED, CaptionRows
 from caption_tx.errors import CorpusError
+
+_RELEASE_NAME = re.compile(r"captions?_(train|val|validation|test)(?:20\d\d|\w*_annotations(?:_\d{8})?)\.json")
+_WORDS = re.compile(r"[A-Za-z]+|[\u4e00-\u9fff]+")
+
+
+def is_release_name(name: str) -> bool:
+    """Whether a file has a name that COCO or AI Challenger gave it."""
+    return _RELEASE_NAME.fullmatch(name) is not None
+
+
+def split_of_file_name(name: str) -> str | None:
+    """The split that the name of a file tells, or None if it tells none or several.
+
+    Example:
+        >>> split_of_file_name("train-00000-of-00002.parquet"), split_of_file_name("my_dev.csv")
+        ('train', 'val')
+    """
+    stem = name.rpartition(".")[0] or name
+    found = {SPLIT_NAMES[word.lower()] for word in _WORDS.findall(stem) if word.lower() in SPLIT_NAMES}
+    return found.pop() if len(found) == 1 else None
+
+
+def splits_of_folders(paths: Sequence[Path]) -> list[str | None]:
+    """The splits that the folders of files tell, as in train/captions.csv and val/captions.csv.
+
+    All files must be in such folders, and in different ones: a folder called "test" alone says nothing.
+    """
+    splits = [SPLIT_NAMES.get(path.absolute().parent.name.lower()) for path in paths]
+    return splits if None not in splits and len(set(splits)) > 1 else [None] * len(paths)
 
 
 @dataclass
@@ -63,10 +95,12 @@ def assign_splits(sources: list[CaptionRows], config: CorpusConfig) -> tuple[dic
             by_file_name.update(rows, (row for row in named if row[0] in remaining))
     file_name_splits = by_file_name.split_of
     if _leaves_no_validation(by_content.split_of, file_name_splits, remaining, config):
-        _note_ignored_file_names(sources, canonical, file_name_splits)
+        _note_file_names(sources, canonical, {image for image, split in file_name_splits.items() if split == "train"})
         file_name_splits = {image: split for image, split in file_name_splits.items() if split != "train"}
         if "test" in {*by_content.split_of.values(), *file_name_splits.values()}:
             config = replace(config, test_fraction=0)
+    else:
+        _note_file_names(sources, canonical, set())
     split_of = by_content.split_of | file_name_splits
     split_of |= _draw_splits(remaining - file_name_splits.keys(), config, set(split_of.values()))
     return (
@@ -88,13 +122,16 @@ def _leaves_no_validation(
     )
 
 
-def _note_ignored_file_names(
-    sources: list[CaptionRows], canonical: dict[str, str], file_name_splits: dict[str, str]
-) -> None:
+def _note_file_names(sources: list[CaptionRows], canonical: dict[str, str], ignored: set[str]) -> None:
+    """Reports the splits that file names tell, except those of releases, and which images do not follow them."""
     for rows in sources:
-        images = {canonical[name] for name in rows.images} & file_name_splits.keys()
+        images = {canonical[name] for name in rows.images} & ignored
         if rows.file_name_split == "train" and images:
             rows.notes["images split by the seed, ignoring 'train' in the file name"] += len(images)
+        elif rows.file_name_split and not rows.is_release and None in rows.splits:
+            rows.notes[f"images in split '{rows.file_name_split}', as the file name says (:split= overrides it)"] = len(
+                {image for image, split in zip(rows.images, rows.splits, strict=True) if split is None}
+            )
 
 
 def _hash_fraction(image: str, seed: int) -> float:

@@ -200,6 +200,19 @@ def embedded_names(file: Any, column: str) -> list[str]:
     return [path if path and path not in ambiguous else row for path, row in zip(paths, rows, strict=True)]
 
 
+def rows_of_shared_names(file: Any, column: str, names: list[str | None]) -> set[int]:
+    """The rows, from 0, whose name belongs to several images, such as a URL that was downloaded twice.
+
+    Args:
+        file: a `pyarrow.parquet.ParquetFile`.
+        column: of the images, see `image_column`.
+        names: of the images, one per row.
+    """
+    known = [name for name in names if name]
+    ambiguous = set() if len(set(known)) == len(known) else _ambiguous(file, column, names)
+    return {row for row, name in enumerate(names) if name in ambiguous}
+
+
 def count_several(file: Any, column: str) -> int:
     """The number of rows with several images in a column of lists."""
     if not _is_image_list(file.schema_arrow.field(column.partition(".")[0]).type):

@@ -6,6 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from caption_tx.config import ORIGINS, SPLITS, Source
+from caption_tx.data.corpus.splits import split_of_file_name
 from caption_tx.data.corpus.table import read_corpus
 from caption_tx.errors import CorpusError
 
@@ -96,12 +97,53 @@ def test_release_name_implies_the_split(write):
     assert list(table.split) == ["train", "val"]
 
 
-@pytest.mark.parametrize("name", ["captions_train.json", "my_caption_train_annotations_20170902.json", "train.json"])
-def test_other_names_imply_no_split(write, name):
-    table = read_corpus(
-        [write_release(write, name, range(50)), write_release(write, VAL, range(50, 60))], test_fraction=0.5
-    )
-    assert set(table.split[:50]) == {"train", "val", "test"}
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        ("captions_train.json", "train"),
+        ("my_caption_train_annotations_20170902.json", "train"),
+        ("train.csv", "train"),
+        ("train-00000-of-00002.parquet", "train"),
+        ("IC_train.jsonl", "train"),
+        ("train_texts.jsonl", "train"),
+        ("train2017.csv", "train"),
+        ("valid.csv", "val"),
+        ("validation-00000-of-00001.parquet", "val"),
+        ("my-dev.tsv", "val"),
+        ("muge.test.jsonl", "test"),
+        ("测试集.csv", "test"),
+        ("captions.csv", None),
+        ("train_val.csv", None),
+        ("pretrained.csv", None),
+        ("latest.csv", None),
+    ],
+)
+def test_split_of_a_file_name(name, split):
+    assert split_of_file_name(name) == split
+
+
+def test_file_names_and_folders_tell_the_split(write):
+    def table(count, start=0):
+        return "image,caption\n" + "".join(f"{index}.jpg,x y\n" for index in range(start, start + count))
+
+    files = [write("train.csv", table(40)), write("dev.csv", table(5, 40)), write("test.csv", table(5, 50))]
+    read = read_corpus(files, val_fraction=0.5, test_fraction=0.3)
+    assert dict(read.split.value_counts()) == {"train": 40, "val": 5, "test": 5}
+    says = "images in split '{}', as the file name says (:split= overrides it)"
+    assert [file["notes"] for file in read.attrs["files"]] == [
+        {says.format("train"): 40},
+        {says.format("val"): 5},
+        {says.format("test"): 5},
+    ]
+    assert set(read_corpus(f"{files[2]}:split=train").split) == {"train"}
+    folders = [write("a/train/captions.csv", table(40)), write("a/valid/captions.csv", table(5, 40))]
+    assert dict(read_corpus(folders, val_fraction=0.5).split.value_counts()) == {"train": 40, "val": 5}
+    alone = write("test/captions.csv", table(40))
+    assert set(read_corpus(alone).split) == {"train", "val", "test"}
+    own = write("train_own.csv", "image,caption,split\n1.jpg,x y,val\n2.jpg,x y,train\n")
+    read = read_corpus(own)
+    assert list(read.split) == ["val", "train"]
+    assert read.attrs["files"][0]["notes"] == {}
 
 
 def test_training_release_alone_is_split_by_the_seed(write):

@@ -130,7 +130,7 @@ def _read(file: TextFile, rows: CaptionRows, lists: dict[Path, str], machine: bo
     split_file = _SPLIT_FILE.fullmatch(file.path.name)
     if split_file and not lists:
         # Flickr30k-CN has a folder per split; its list contains the images of that split only.
-        rows.file_name_split = split_file[2].lower()
+        rows.file_name_split, rows.is_release = split_file[2].lower(), True
         image_list = file.path.parent.parent / "ImageSets" / f"{split_file[1]}.txt"
         members = _read_image_list(image_list) if image_list.is_file() else None
     column, width = _caption_column(file)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -17,6 +18,8 @@ from caption_tx.errors import CorpusError
 
 _TEXT_SUFFIXES = (".txt", ".caption")
 _OTHER_TEXT_SUFFIXES = (".captions", ".cap", ".text", ".description", ".desc", ".prompt", ".md", ".lab", ".tags")
+_TABLE_SUFFIXES = (".parquet", ".csv", ".tsv", ".jsonl", ".xlsx", ".token")
+_SHARD = re.compile(r".+-\d{5}-of-\d{5}.*\.parquet")
 _CERTAIN_ENCODINGS = ("utf-8", "utf-16", "utf-16-le", "utf-16-be")
 
 
@@ -42,6 +45,24 @@ def list_caption_files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
             parent / name for name in names if name.lower().endswith(suffixes) and _stem(name, "") not in images
         ]
     return matches
+
+
+def list_parquet_files(folder: Path) -> list[Path]:
+    """The Parquet files of a data set as Hugging Face stores it: its shards in a folder, or all files in data/.
+
+    Empty for other folders, and if other caption files are beside data/.
+
+    Example:
+        >>> list_parquet_files(Path("coco-cn"))
+        [PosixPath('coco-cn/data/test-00000-of-00001.parquet'), PosixPath('coco-cn/data/train-00000-of-00001.parquet')]
+    """
+    if not os.path.isdir(folder):
+        return []
+    shards = sorted(path for path in folder.glob("*.parquet") if _SHARD.fullmatch(path.name))
+    if len(shards) > 1:
+        return shards
+    others = (path for path in folder.glob("*") if path.suffix.lower() in _TABLE_SUFFIXES)
+    return [] if next(others, None) else sorted((folder / "data").glob("*.parquet"))
 
 
 def has_image_text_pairs(folder: Path) -> bool:

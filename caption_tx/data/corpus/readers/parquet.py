@@ -16,6 +16,7 @@ from caption_tx.data.images.parquet_images import (
     embedded_names,
     has_bytes,
     image_column,
+    rows_of_shared_names,
 )
 from caption_tx.data.text.text_files import TextFile
 from caption_tx.errors import CorpusError
@@ -38,6 +39,7 @@ def read_parquet(file: TextFile, rows: CaptionRows) -> None:
                     "write one image per row."
                 )
             names_of_rows = embedded_names(table, embedded) if embedded else None
+            renamed = {} if embedded else _rename_shared(table, names[0], rows)
             rows.embedded_images = embedded is not None and has_bytes(table, embedded)
             rows.add_notes(columns.notes)
             row_number = 0
@@ -49,12 +51,29 @@ def read_parquet(file: TextFile, rows: CaptionRows) -> None:
                     row_number += 1
                     if names_of_rows is not None:
                         cells = (names_of_rows[row_number - 1], *cells[1:])
+                    elif row_number in renamed:
+                        cells = (renamed[row_number], *cells[1:])
                     add_cells(rows, row_number, cells, columns)
     except (CorpusError, MemoryError):
         raise
     except Exception as error:  # a damaged file raises nearly any exception from inside the decoders
         reason = " ".join(str(error).split())[:200]
         raise CorpusError(f"{file.path} is not a readable Parquet file: {reason}; download it again.") from error
+
+
+def _rename_shared(table: Any, column: str, rows: CaptionRows) -> dict[int, str]:
+    """Row number -> name of the image in that row, for rows whose name in a column belongs to several images."""
+    embedded = image_column(table)
+    if embedded is None or embedded.partition(".")[0] == column.partition(".")[0]:
+        return {}
+    batches = table.iter_batches(_BATCH_ROWS, columns=[column])
+    values = [value for batch in batches for value in batch.column(0).to_pylist()]
+    shared = rows_of_shared_names(table, embedded, [value if isinstance(value, str) else None for value in values])
+    if not shared:
+        return {}
+    rows.notes[f"rows whose {column!r} belongs to several images, named by their row"] += len(shared)
+    names = embedded_names(table, embedded)
+    return {row + 1: names[row] for row in shared}
 
 
 def _select_columns(path: Path, table: Any, options: ReadOptions) -> tuple[Columns, list[str], str | None]:

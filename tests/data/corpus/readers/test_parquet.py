@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from caption_tx.data.corpus.table import read_corpus
+from caption_tx.data.images.sources import open_images
 from caption_tx.errors import CorpusError
 
 
@@ -109,3 +110,35 @@ def test_wide_tables_and_ambiguous_columns(write_parquet):
     with pytest.raises(CorpusError, match=r"y\.parquet: 2 columns could be the caption: caption .*, caption_en"):
         read_corpus(path)
     assert list(read_corpus(path, caption_column=["caption_en"]).caption) == ["a dog"]
+
+
+def test_rows_with_one_url_and_different_images(write_parquet, tmp_path):
+    photo, other, same = b"\xff\xd8one", b"\xff\xd8two", b"\xff\xd8three"
+    columns = {
+        "url": ["http://e.org/a", "http://e.org/a", "http://e.org/b", "http://e.org/b"],
+        "caption": ["一只狗", "两只猫", "一个人", "一个女孩"],
+        "jpg": [photo, other, same, same],
+    }
+    table = read_corpus(write_parquet("x.parquet", columns))
+    assert list(table["image"]) == ["row 1", "row 2", "http://e.org/b", "http://e.org/b"]
+    assert "rows whose 'url' belongs to several images, named by their row" in table.attrs["files"][0]["notes"]
+    images = open_images(str(tmp_path / "x.parquet"))
+    assert [images.read_bytes(name) for name in table["image"]] == [photo, other, same, same]
+
+
+def test_folder_of_a_data_set_stands_for_its_files(write_parquet, tmp_path):
+    (tmp_path / "set" / "data").mkdir(parents=True)
+    (tmp_path / "set" / "README.md").write_text("x")
+    for name, start in (
+        ("train-00000-of-00002", 0),
+        ("train-00001-of-00002", 9),
+        ("validation-00000-of-00001", 18),
+    ):
+        columns = {"image": [f"{start + index}.jpg" for index in range(9)], "caption": ["一只狗"] * 9}
+        write_parquet(f"set/data/{name}.parquet", columns)
+    for folder in ("set", "set/data"):
+        table = read_corpus(tmp_path / folder, test_fraction=0.5)
+        assert dict(table["split"].value_counts()) == {"train": 18, "val": 9}
+        assert len(table.attrs["files"]) == 3
+    (tmp_path / "set" / "captions.csv").write_text("image,caption\na.jpg,two cats\n")
+    assert len(read_corpus(tmp_path / "set")) == 1
