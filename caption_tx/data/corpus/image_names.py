@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from caption_tx.data.images.file_names import decode_name, encoding_of, find_file
+from caption_tx.data.images.file_names import FolderNames, encoding_of, find_file
 from caption_tx.data.images.parquet_images import PARQUET_SUFFIX
 from caption_tx.data.images.suffixes import IMAGE_SUFFIXES
 from caption_tx.data.images.tables import TABLE_SUFFIX
@@ -106,10 +106,11 @@ def _resolve_in_folder(names: list[str], images: str | Path) -> tuple[dict[str, 
     for name in names:
         by_folder.setdefault(posixpath.dirname(name), []).append(name)
     listings: dict[str, set[str]] = {}
+    folder_names = FolderNames(str(images))
 
     def files_in(folder: str) -> set[str]:
         if folder not in listings:
-            listings[folder] = _list_folder(images, folder)
+            listings[folder] = _list_folder(images, folder, folder_names)
         return listings[folder]
 
     resolved, lost = {}, set()
@@ -138,10 +139,10 @@ def _group_by_stem(files: Iterable[str]) -> dict[str, list[str]]:
     return groups
 
 
-def _list_folder(images: str | Path, folder: str) -> set[str]:
+def _list_folder(images: str | Path, folder: str, names: FolderNames) -> set[str]:
     try:
         path = find_file(os.path.join(images, folder))
         below = "/".join(path.split("/")[-len(folder.split("/")) :]) if folder else ""
-        return {posixpath.basename(decode_name(posixpath.join(below, name))) for name in os.listdir(path)}
+        return {posixpath.basename(names.decode(posixpath.join(below, name))) for name in os.listdir(path)}
     except (OSError, ValueError):
         return set()

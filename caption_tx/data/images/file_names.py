@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
+from collections.abc import Callable
+from functools import cached_property
 
 _ENCODINGS = ("gb18030", "big5")
 _ACCENTED_WORD = re.compile("[A-Za-z][\u00c0-\u036f]|[\u00c0-\u024f][A-Za-z]")
+_CHINESE = re.compile("[\u3400-\u9fff]")
 _RARE = re.compile("[\u01dd-\u0217\u021c-\u0258\u025a-\u02b8\u02c0-\u02ff\u0370-\u0373\u0376-\u037d\u03cf-\u03ff]")
 _ALPHABETS = [
     re.compile(f"[{letters}]")
@@ -58,6 +62,77 @@ def decode_name(name: str) -> str:
         part if part.isascii() or (is_decoded(part) and not _is_by_chance(part)) else os.fsencode(part).decode(encoding)
         for part in parts
     )
+
+
+class FolderNames:
+    """The names in a folder and below: a short name that is UTF-8 by chance is read like the others.
+
+    `猫` in GBK is `è` in UTF-8. It is Chinese if other names in the folder are not UTF-8, or if it has no other Latin
+    letters and other names are Chinese. The folder is searched only if such a name occurs.
+
+    Args:
+        root: the folder; a remote one is not searched.
+        list_names: returns all paths below it, for tests; by default the folder is searched.
+
+    Example:
+        >>> FolderNames("photos").decode("è.jpg")  # beside other names in GBK
+        '猫.jpg'
+    """
+
+    def __init__(self, root: str, list_names: Callable[[], list[str]] | None = None) -> None:
+        self._list_names = list_names or (lambda: _walk(root))
+
+    def encoding_of(self, name: str) -> str | None:
+        """The encoding of a path, "gb18030" or "big5"; None if it is UTF-8 or in neither."""
+        if name.isascii() or (own := encoding_of(name)):
+            return None if name.isascii() else own
+        parts = [part for part in name.split("/") if _may_be_chinese(part)]
+        if not parts:
+            return None
+        encoding, has_chinese = self._evidence
+        if encoding == "big5":
+            return encoding if all(_is_big5(part) for part in parts) else None
+        is_alone = has_chinese and all(not re.search("[A-Za-z\u0370-\u07ff]", _stem(part)) for part in parts)
+        return "gb18030" if encoding or is_alone else None
+
+    def decode(self, name: str) -> str:
+        """A path as text, see `decode_name`."""
+        encoding = self.encoding_of(name)
+        if encoding is None or encoding == encoding_of(name):
+            return decode_name(name)
+        parts = name.split("/")
+        return "/".join(os.fsencode(part).decode(encoding) if _may_be_chinese(part) else part for part in parts)
+
+    @cached_property
+    def _evidence(self) -> tuple[str | None, bool]:
+        """The usual encoding of the names that are not UTF-8, and whether other names are Chinese."""
+        names = [name for name in self._list_names() if not name.isascii()]
+        encodings = Counter(filter(None, map(encoding_of, names)))
+        encoding = encodings.most_common(1)[0][0] if encodings else None
+        return encoding, any(_CHINESE.search(name) for name in names)
+
+
+def _walk(root: str) -> list[str]:
+    return [name for _, folders, files in os.walk(root) for name in (*folders, *files)]
+
+
+def _stem(part: str) -> str:
+    return os.path.splitext(part)[0]
+
+
+def _may_be_chinese(part: str) -> bool:
+    """Whether a part of a path that is UTF-8 could be common Chinese letters in GBK; Russian words could not."""
+    if part.isascii() or not is_decoded(part) or not _is_by_chance(part):
+        return False
+    letters = [letter for letter in part if not letter.isascii()]
+    if len(letters) > 1 and all("\u0410" <= letter <= "\u044f" for letter in letters):
+        return False
+    return _is_simplified(os.fsencode(part)) or _is_big5(part)
+
+
+def _is_big5(part: str) -> bool:
+    data = os.fsencode(part)
+    return _decode(data, "big5") is not None and _is_common_big5(data)
 
 
 def undecoded_note(encoding: str) -> str:

@@ -11,7 +11,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from caption_tx.data.images.file_names import decode_name, encoding_of, undecoded_note
+from caption_tx.data.images.file_names import FolderNames, undecoded_note
 from caption_tx.data.images.image_source import ImageSource
 from caption_tx.data.images.parquet_images import PARQUET_SUFFIX, ImageParquet
 from caption_tx.data.images.stores import check_address, file_stamp, is_folder, list_files, read_file
@@ -92,12 +92,12 @@ class ImageFolder(ImageSource):
 
     def _list(self, skip: Callable[[str], bool]) -> Iterator[str]:
         self.unlisted, self._unreadable, self._renamed = {}, Counter(), Counter()
-        suffixes = readable_suffixes()
+        suffixes, names = readable_suffixes(), FolderNames(self.location)
         for name in list_files(self.location, skip, self.unlisted):
             if name.lower().endswith(suffixes):
-                if encoding := encoding_of(name):
+                if encoding := names.encoding_of(name):
                     self._renamed[encoding] += 1
-                yield decode_name(name)
+                yield names.decode(name)
             elif suffix := suffix_of(name):
                 self._unreadable[suffix] += 1
 

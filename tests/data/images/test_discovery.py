@@ -11,7 +11,7 @@ from PIL import Image
 
 from caption_tx.data.images.decoding import decode_image
 from caption_tx.data.images.discovery import STANDARD_INPUT, count_images, find_images, read_standard_input
-from caption_tx.data.images.file_names import decode_name, encoding_of
+from caption_tx.data.images.file_names import FolderNames, decode_name, encoding_of
 from caption_tx.data.images.sources import open_images
 from caption_tx.errors import CaptionTxError, ImageError
 
@@ -238,3 +238,35 @@ def test_file_names_in_other_encodings_are_read(tmp_path, encoding):
 def test_the_encoding_of_a_path(name, encoding):
     written = os.fsdecode(name.encode(encoding or "utf-8"))
     assert (encoding_of(written), decode_name(written)) == (encoding, name)
+
+
+GBK, BIG5 = "gb18030", "big5"
+
+
+def on_disk(name, encoding=GBK):
+    return os.fsdecode(name.encode(encoding))
+
+
+@pytest.mark.parametrize(
+    ("others", "written", "read"),
+    [
+        ([on_disk("狗.jpg")], on_disk("猫.jpg"), "猫.jpg"),  # è in UTF-8
+        ([on_disk("狗.jpg")], on_disk("猫1.jpg"), "猫1.jpg"),
+        (["狗.jpg"], on_disk("猫.jpg"), "猫.jpg"),
+        (["1.jpg"], "è.jpg", "è.jpg"),
+        (["狗.jpg"], "été.jpg", "été.jpg"),
+        ([on_disk("狗.jpg")], "été.jpg", "été.jpg"),
+        ([on_disk("狗.jpg")], "дом.jpg", "дом.jpg"),
+        (["狗.jpg"], "дом.jpg", "дом.jpg"),
+        (["狗.jpg"], "e è.jpg", "e è.jpg"),
+        ([on_disk("狗.jpg")], "狗2.jpg", "狗2.jpg"),
+    ],
+)
+def test_short_names_are_read_like_the_other_names_in_their_folder(tmp_path, others, written, read):
+    names = FolderNames("", lambda: [*others, written])
+    assert names.decode(written) == read
+    assert (names.encoding_of(written) is None) == (written == read)
+    for name in [*others, written]:
+        (tmp_path / name).write_bytes(b"\xff\xd8\xff")
+    assert read in set(open_images(str(tmp_path)).walk())
+    assert open_images(str(tmp_path)).read_bytes(read)

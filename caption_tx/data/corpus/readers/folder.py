@@ -11,7 +11,7 @@ from pathlib import Path
 from caption_tx.data.corpus.caption_values import add_captions
 from caption_tx.data.corpus.image_names import stem
 from caption_tx.data.corpus.rows import CaptionRows
-from caption_tx.data.images.file_names import decode_name, encoding_of, undecoded_note
+from caption_tx.data.images.file_names import FolderNames, undecoded_note
 from caption_tx.data.images.suffixes import explain_unreadable, is_readable, suffix_of
 from caption_tx.data.text.text_files import HEAD_BYTES, TextFile, guess_encoding, read_head
 from caption_tx.errors import CorpusError
@@ -32,6 +32,7 @@ def list_caption_files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
         CorpusError: the folder cannot be listed.
     """
     matches = []
+    folder_names = FolderNames(str(folder))
     for parent in (folder, folder / "TextData"):
         if parent != folder and not parent.is_dir():
             continue
@@ -40,9 +41,11 @@ def list_caption_files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
                 names = sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_file())
         except OSError as error:
             raise _list_error(parent, error) from error
-        images = _images_by_stem(names, "")
+        images = _images_by_stem(names, "", folder_names)
         matches += [
-            parent / name for name in names if name.lower().endswith(suffixes) and _stem(name, "") not in images
+            parent / name
+            for name in names
+            if name.lower().endswith(suffixes) and _stem(name, "", folder_names) not in images
         ]
     return matches
 
@@ -67,9 +70,10 @@ def list_parquet_files(folder: Path) -> list[Path]:
 
 def has_image_text_pairs(folder: Path) -> bool:
     """Whether an image in a folder or below has a text file of the same name."""
+    names = FolderNames(str(folder))
     for prefix, files in _walk(folder):
-        images = _images_by_stem(files, prefix)
-        if any(_stem(text, prefix) in images for text in _text_files(files)):
+        images = _images_by_stem(files, prefix, names)
+        if any(_stem(text, prefix, names) in images for text in _text_files(files)):
             return True
     return False
 
@@ -104,21 +108,22 @@ def _pair_texts_with_images(folder: Path, rows: CaptionRows) -> dict[Path, str]:
     unreadable: Counter[str] = Counter()
     images_with_several = 0
     undecoded: Counter[str] = Counter()
+    decoded = FolderNames(str(folder))
     for prefix, files in _walk(folder):
-        images, texts = _images_by_stem(files, prefix), _text_files(files, rows.options.text_suffix)
+        images, texts = _images_by_stem(files, prefix, decoded), _text_files(files, rows.options.text_suffix)
         image_files = {name: matches[0] for name, matches in images.items() if len(matches) == 1}
-        texts_of = Counter(image_files.get(_stem(name, prefix)) for name in texts)
+        texts_of = Counter(image_files.get(_stem(name, prefix, decoded)) for name in texts)
         images_with_several += sum(count > 1 and image is not None for image, count in texts_of.items())
-        suffixes.update(os.path.splitext(name)[1].lower() for name in texts if _stem(name, prefix) in images)
-        with_text = {image for name in texts for image in images.get(_stem(name, prefix), [])}
+        suffixes.update(os.path.splitext(name)[1].lower() for name in texts if _stem(name, prefix, decoded) in images)
+        with_text = {image for name in texts for image in images.get(_stem(name, prefix, decoded), [])}
         pictures = [name for name in files if suffix_of(name)]
         images_without_text += sum(
-            is_readable(name) and decode_name(prefix + name) not in with_text for name in pictures
+            is_readable(name) and decoded.decode(prefix + name) not in with_text for name in pictures
         )
         unreadable.update(suffix_of(name) for name in pictures if not is_readable(name))
-        undecoded.update(filter(None, (encoding_of(prefix + name) for name in pictures)))
+        undecoded.update(filter(None, (decoded.encoding_of(prefix + name) for name in pictures)))
         for name in texts:
-            matches = images.get(_stem(name, prefix), [])
+            matches = images.get(_stem(name, prefix, decoded), [])
             if len(matches) == 1:
                 image_of[folder / prefix / name] = matches[0]
             else:
@@ -153,19 +158,19 @@ def _list_error(folder: str | Path, error: OSError) -> CorpusError:
     return CorpusError(f"Cannot list the folder {folder}: {error.strerror}.")
 
 
-def _stem(text: str, prefix: str) -> str:
+def _stem(text: str, prefix: str, names: FolderNames) -> str:
     """The path that a text file shares with its image: `dog` for `dog.txt`, `dog.jpg` for `dog.jpg.txt`."""
-    return decode_name(prefix + os.path.splitext(text)[0])
+    return names.decode(prefix + os.path.splitext(text)[0])
 
 
-def _images_by_stem(files: list[str], prefix: str) -> dict[str, list[str]]:
+def _images_by_stem(files: list[str], prefix: str, names: FolderNames) -> dict[str, list[str]]:
     """The image files of each path, with and without their suffix.
 
     Pictures that cannot be read, such as the raw file beside a photograph, count only where no other has the name.
     """
     images: dict[str, list[str]] = {}
     for file in sorted(files, key=lambda file: not is_readable(file)):
-        name = decode_name(prefix + file)
+        name = names.decode(prefix + file)
         if suffix_of(name):
             images[name] = [name]
             if is_readable(name) or stem(name) not in images:
@@ -181,9 +186,10 @@ def _text_files(files: list[str], suffix: str | None = None) -> list[str]:
 def sidecar_suffixes(folder: Path) -> Counter[str]:
     """The suffixes of other files with the name of an image, such as .cap or .json, and how often each occurs."""
     suffixes: Counter[str] = Counter()
+    names = FolderNames(str(folder))
     for prefix, files in _walk(folder):
-        images = _images_by_stem(files, prefix)
-        pairs = ((_stem(name, prefix), os.path.splitext(name)[1]) for name in files)
+        images = _images_by_stem(files, prefix, names)
+        pairs = ((_stem(name, prefix, names), os.path.splitext(name)[1]) for name in files)
         suffixes.update(
             suffix.lower() for name, suffix in pairs if name in images and suffix.lower() in _OTHER_TEXT_SUFFIXES
         )

@@ -164,3 +164,18 @@ def test_unreadable_pictures_are_counted_and_a_raw_file_beside_a_photograph_is_i
     (note,) = notes(table)
     assert note.startswith("3 picture files cannot be read")
     assert "convert .cr2, .jxl, .svg to JPEG or PNG" in note
+
+
+@pytest.mark.parametrize("encodings", [("gbk", "utf-8"), ("gbk", "gbk"), ("utf-8", "gbk")])
+def test_images_and_texts_whose_names_have_different_encodings(tmp_path, encodings):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name, sentence in (("猫", "两只猫"), ("狗", "一只狗"), ("小帽子", "一顶帽子")):
+        for suffix, encoding, content in ((".jpg", encodings[0], "x"), (".txt", encodings[1], sentence)):
+            with open(os.fsencode(folder) + b"/" + f"{name}{suffix}".encode(encoding), "w", encoding="utf-8") as file:
+                file.write(content)
+    table = read_corpus(folder, images=folder)
+    found = dict(zip(table.image, table.caption, strict=True))
+    assert found == {"猫.jpg": "两只猫", "狗.jpg": "一只狗", "小帽子.jpg": "一顶帽子"}
+    expected = 3 if encodings[0] == "gbk" else 0
+    assert sum(count for note, count in notes(table).items() if "not UTF-8" in note) == expected
