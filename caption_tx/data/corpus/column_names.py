@@ -44,6 +44,7 @@ CAPTION_WORDS = (
 """Names for the caption."""
 
 WEAK_CAPTION_WORDS = (
+    "sent", "cap", "narrative",
     "title", "label", "content", "alt", "prompt", "answer", "response", "output", "target", "summary", "reference",
     "references", "conversation", "conversations", "messages",
     "token", "tokens", "words", "标题", "内容", "备注", "標題", "內容", "備註",
@@ -96,6 +97,12 @@ def normalize_name(name: str) -> str:
     """
     name = _CAMEL_CASE.sub("_", unicodedata.normalize("NFKC", name).strip().strip("\"'"))
     return _SEPARATORS.sub("_", _LETTER_BEFORE_DIGIT.sub("_", name.casefold())).strip("_")
+
+
+def without_numbers(name: str) -> str:
+    """A normalized name without its numbers: "s" for "s1" and "s_2"; the name itself if it is only a number."""
+    words = normalize_name(name).split("_")
+    return "_".join(word for word in words if not _NUMBER.fullmatch(word)) or name
 
 
 @lru_cache(maxsize=4096)

@@ -18,6 +18,7 @@ from caption_tx.data.corpus.column_names import (
     caption_key,
     image_rank,
     normalize_name,
+    without_numbers,
 )
 from caption_tx.data.corpus.marks import is_mark
 from caption_tx.data.images.suffixes import IMAGE_SUFFIXES
@@ -200,7 +201,9 @@ def _is_filled(value: object) -> bool:
 def _find_named(names: Sequence[str], wanted: str, place: str, unit: str, option: str) -> tuple[int, ...]:
     """Positions of the columns that the user names; names repeat, and case and spaces around them are ignored."""
     key = wanted.strip().casefold()
-    positions = [position for position, name in enumerate(names) if str(name).strip().strip('"').casefold() == key]
+    plain = [str(name).strip().strip('"').casefold() for name in names]
+    positions = [position for position, name in enumerate(plain) if name == key]
+    positions = positions or [position for position, name in enumerate(plain) if name.endswith(f".{key}")]
     if not positions:
         raise CorpusError(
             f"{place}: no {unit[:-1]} is named '{wanted}' ({option}); the {unit} are "
@@ -263,7 +266,8 @@ def _select_captions(
         texts = [position for position in others if share(values(position), is_text) > 0.5]
         texts = [position for position in texts if not _is_flag(values(position))]
         texts = [position for position in texts if not _is_label(position, texts, values)]
-        groups = {(names[position], 3): [position] for position in texts}
+        for position in texts:  # s1, s2 are one group
+            groups.setdefault((without_numbers(names[position]), 3), []).append(position)
     if len(groups) > 1:
         examples = []
         for positions in groups.values():

@@ -20,10 +20,13 @@ from caption_tx.data.corpus.columns import (
 )
 from caption_tx.data.corpus.file_head import FileHead
 
-SEPARATORS = (",", "\t", ";", "|", "，", "；")
+SEPARATORS = (
+    ",", "\t", "\x1f", "\x01", "\x02", ";", "|||", "||", "|", "，", "；", "@@", "###", "&&", "::", "^", "$", "~", "、",
+)  # fmt: skip
 """Separators of columns that are recognized."""
 
-SEPARATOR_NAMES = {"\t": "tabs", ";": "semicolons", "|": "vertical bars", "，": "'，'", "；": "'；'", ",": "commas"}
+SEPARATOR_NAMES = {"\t": "tabs", ";": "semicolons", "|": "vertical bars", ",": "commas"}
+_UNIT = "\x1f"
 _SEP_LINE = re.compile(r"sep=(.)\s*", re.IGNORECASE | re.DOTALL)
 _TITLE_LINES = 3
 _SAMPLE_ROWS = 50
@@ -61,10 +64,22 @@ class TableLayout:
 def split_cells(line: str, separator: str) -> list[str]:
     """The cells of one line; quotes that are not closed are ordinary characters."""
     try:
+        line = unify_separator(line, separator)
+        separator = csv_delimiter(separator)
         [cells] = csv.reader([line], delimiter=separator, strict=True) if '"' in line else [line.split(separator)]
     except (csv.Error, ValueError):
         cells = line.split(separator)
     return cells
+
+
+def csv_delimiter(separator: str) -> str:
+    """The delimiter for Python's csv module, which takes a single character."""
+    return separator if len(separator) == 1 else _UNIT
+
+
+def unify_separator(line: str, separator: str) -> str:
+    """A line with `csv_delimiter(separator)` for the separator."""
+    return line if len(separator) == 1 else line.replace(separator, _UNIT)
 
 
 def find_sep_line(head: FileHead) -> str | None:
@@ -130,7 +145,7 @@ def _layout_notes(separator: str, lines: int, text: str) -> dict[str, int]:
     return (
         notes
         if separator in ",\t"
-        else {f"columns separated by {SEPARATOR_NAMES.get(separator, separator)}": 1, **notes}
+        else {f"columns separated by {SEPARATOR_NAMES.get(separator, repr(separator))}": 1, **notes}
     )
 
 

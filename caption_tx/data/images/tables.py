@@ -21,6 +21,7 @@ _CHUNK = 4 * 2**20
 _LONGEST_ID = 64 * 1024
 _LENGTH_BITS = 40
 _EXPECTED = "expected rows of id<TAB>base64, or of id<TAB>image id<TAB>caption<TAB>objects<TAB>base64"
+_ID = re.compile(r"[\w.\-/\\]*\d[\w.\-/\\]*", re.ASCII)
 _URL_SAFE_TO_STANDARD = bytes.maketrans(b"-_", b"+/")
 
 
@@ -68,16 +69,20 @@ class ImageTable(ImageSource):
         rows, repeated, malformed = 0, [], []
         image, start, wrapped = b"", 0, 0
         previous: _Row | None = None  # the row that a line without a tab may continue
+        in_quotes = False  # whether a quote before its base64 is open
         for line, row in enumerate(_scan(self.location), 1):
-            if previous is not None and _continues(previous, row):
+            if previous is not None and (_continues(previous, row) or (in_quotes and not row.tabs)):
+                in_quotes = in_quotes and not row.tail.endswith(b'"')
                 if index.get(image, 0) >> _LENGTH_BITS == start:
                     index[image] = start << _LENGTH_BITS | (row.offset + row.length - start)
                 wrapped += previous.tabs > 0
                 previous = row
                 continue
-            columns = row.head.split(b"\t")
-            name = (columns[1] if row.tabs >= 4 and len(columns) > 2 else columns[0]).strip()
+            columns = row.head.split(b"\t", 3)[:3]
+            texts = [column.decode("utf-8", "replace") for column in columns] if row.tabs > 2 else []
+            name = columns[name_column(texts, row.tabs)].strip()
             image, start, previous = name, row.offset, row if row.tabs and name else None
+            in_quotes = row.is_quoted and not row.tail.endswith(b'"')
             if not row.tabs and not name:
                 continue
             rows += 1
@@ -130,7 +135,8 @@ class ImageTable(ImageSource):
 class _Row:
     """A row of a table.
 
-    Its beginning, its number of tabs, offset and length of its last column in the file, its own length, and its end.
+    Its beginning, its number of tabs, offset and length of its last column in the file, its own length, its end, and
+    whether its last column begins with a quote.
     """
 
     head: bytes
@@ -139,6 +145,7 @@ class _Row:
     length: int
     line_length: int
     tail: bytes
+    is_quoted: bool
 
 
 class _Ids:
@@ -155,6 +162,17 @@ _BASE64_LINE = re.compile(rb"[A-Za-z0-9+/_-]+={0,2}\s*")
 _TAIL = 24
 _LONGEST_WRAPPED = 4096
 _IMAGE_ENDS = (b"\xff\xd9", b"IEND\xaeB`\x82")  # JPEG, PNG
+
+
+def name_column(columns: list[str], tabs: int) -> int:
+    """The position of the image's name in a row with a number of tabs: 0, or 1 after OFA's uniq-id.
+
+    Example:
+        >>> name_column(["1", "im7", "a dog"], 4), name_column(["im7", "a dog", "/9j/.."], 2)
+        (1, 0)
+    """
+    has_ids = tabs == 3 and len(columns) > 2 and _ID.fullmatch(columns[1].strip()) is not None
+    return int(has_ids or (tabs >= 4 and len(columns) > 2))
 
 
 def _continues(previous: _Row, row: _Row) -> bool:
@@ -180,7 +198,8 @@ def _scan(path: str) -> Iterator[_Row]:
     def row(end: int) -> _Row:
         begin = head.removeprefix(b"\xef\xbb\xbf")
         end -= tail.endswith(b"\r")
-        return _Row(begin, tabs, column, end - column, end - line, tail.rstrip(b"\r"))
+        is_quoted = tabs > 0 and head[column - line : column - line + 1] == b'"'
+        return _Row(begin, tabs, column, end - column, end - line, tail.rstrip(b"\r"), is_quoted)
 
     with open_file(path) as file:
         while chunk := read_range(file, path, chunk_offset, _CHUNK):
@@ -206,7 +225,7 @@ def _scan(path: str) -> Iterator[_Row]:
 
 def _decode_base64(text: bytes, name: str) -> bytes:
     """Decodes standard or URL-safe base64, with or without padding or a `data:image/...;base64,` prefix."""
-    text = text.translate(None, b" \t\r\n")
+    text = text.translate(None, b' \t\r\n"')
     if text.startswith(b"data:"):
         text = text.partition(b",")[2]
     text = text.rstrip(b"=").translate(_URL_SAFE_TO_STANDARD)

@@ -43,12 +43,40 @@ def test_another_language_is_named(captions, language, expected):
         (CHINESE, "zh"),
         (ENGLISH, "en"),
         (CHINESE * 5 + ENGLISH, "zh"),
-        (["un chien court", "deux chats"], "en"),
+        (["two men", "big dog", "women can run in a van"], "en"),
+        (["a man in a sombrero", "the die is on a table", "Los Angeles at night with a car"], "en"),
         ([], "zh"),
     ],
 )
 def test_captions_of_the_language_are_not_reported(captions, language):
     assert language_warning(captions, language) is None
+
+
+@pytest.mark.parametrize(
+    ("captions", "language", "expected"),
+    [
+        (
+            ["Ein Hund läuft auf dem Gras", "Zwei Katzen schlafen auf einem Sofa"],
+            "en",
+            "100% of captions look German (",
+        ),
+        (["un chien court dans l'herbe", "deux chats dorment sur le lit"], "en", "look French ("),
+        (["un perro corre por la hierba", "dos gatos en el sofá"], "en", "look Spanish ("),
+        (["een hond op het gras", "twee katten slapen op de bank"], "en", "look Dutch ("),
+        (
+            ["Ein Hund läuft auf dem Gras", "Zwei Katzen auf einem Sofa"],
+            "zh",
+            "they look German: only Chinese (zh) and",
+        ),
+        (["yi zhi gou zai caodi shang pao", "liang zhi mao zai shuijiao"], "en", "pinyin ('yi zhi gou"),
+        (["yī zhī gǒu zài pǎo", "liǎng zhī māo", "lǜ sè de shù"], "zh", "look like pinyin: write Chinese characters."),
+        (["犬が草の上を走っている", "二匹の猫が寝ている"], "en", "only Chinese (zh) and English (en)"),
+    ],
+)
+def test_languages_that_are_neither_chinese_nor_english(captions, language, expected):
+    warning = language_warning(captions * 5, language)
+    assert expected in warning
+    assert "--language" not in warning
 
 
 def test_real_captions(shared):

@@ -326,6 +326,40 @@ CASES = {
         [("a.jpg", "a man, asleep"), ("b.jpg", "a cat")],
         "captions with unquoted separators",
     ),
+    "carets": ("x.csv", f"image^caption\na.jpg^{DOG}\nb.jpg^{CAT}\n", ONE, "columns separated by '^'"),
+    "two at signs": ("x.txt", f"a.jpg@@{DOG}\nb.jpg@@{CAT}\n", ONE, "columns separated by '@@'"),
+    "two bars, quoted": ("x.csv", f'image||caption\n"a.jpg"||"{DOG}"\nb.jpg||{CAT}\n', ONE, "separated by '||'"),
+    "two colons": ("x.txt", f"a.jpg::{DOG}\nb.jpg::{CAT}\n", ONE, "separated by '::'"),
+    "control characters": ("x.csv", f"image\x01caption\na.jpg\x01{DOG}\nb.jpg\x01{CAT}\n", ONE, r"separated by '\x01'"),
+    "unit separators": ("x.txt", f"a.jpg\x1f{DOG}\nb.jpg\x1f{CAT}\n", ONE, r"separated by '\x1f'"),
+    "、": ("x.txt", f"a.jpg、{DOG}\nb.jpg、一只、两只\n", [ONE[0], ("b.jpg", "一只、两只")], "separated by '、'"),
+    "tildes": ("x.txt", f"image~caption\na.jpg~{DOG}\nb.jpg~{CAT}\n", ONE, "separated by '~'"),
+    "spaces with a header": ("x.txt", f"image   caption\na.jpg   {DOG}\nb.jpg   {CAT}\n", ONE, "by a space or colon"),
+    # Rows with more columns than others
+    "more captions in some rows": (
+        "x.txt",
+        f"a.jpg\t{DOG}\t{GIRL}\nb.jpg\t{CAT}\nb.jpg\t{DOG}\n",
+        TWO,
+        "rows with more captions in further columns, which are read",
+    ),
+    "more captions in some rows, with a header": (
+        "x.tsv",
+        f"image\tcaption\na.jpg\t{DOG}\t{GIRL}\nb.jpg\t{CAT}\nb.jpg\t{DOG}\n",
+        TWO,
+        "rows with more captions in further columns, which are read",
+    ),
+    "numbered sentences": (
+        "x.csv",
+        f"image,sent1,sent2\na.jpg,{DOG},{GIRL}\nb.jpg,{CAT},{DOG}\n",
+        TWO,
+        "caption columns read (sent1, sent2)",
+    ),
+    "numbered letters": (
+        "x.csv",
+        f"image,s_1,s_2\na.jpg,{DOG},{GIRL}\nb.jpg,{CAT},{DOG}\n",
+        TWO,
+        "caption columns read (s_1, s_2)",
+    ),
     # JSON
     "name to captions": ("x.json", {"a.jpg": [DOG, GIRL], "b.jpg": [CAT, DOG]}, TWO, None),
     "name to caption": ("x.json", {"a.jpg": DOG, "b.jpg": CAT}, ONE, None),
@@ -746,7 +780,7 @@ ERRORS = {
     "languages below names": (
         "x.json",
         {"a.jpg": {"zh": [DOG], "en": ["a dog"]}, "b.jpg": {"zh": [CAT], "en": ["two cats"]}},
-        r"found the keys 'a\.jpg, b\.jpg', with the keys 'zh, en' below; convert it",
+        r"the keys 'a\.jpg, b\.jpg', with the keys 'zh, en' below; name the captions with --caption-column zh",
     ),
     "other keys": (
         "x.json",
@@ -788,7 +822,7 @@ ERRORS = {
         jsonl({"image": "/9j/" + "Zm9v" * 40, "caption": DOG}),
         "line 1: the image itself is in the file, in base64",
     ),
-    "lines of several layouts": ("x.txt", f"a.jpg\t{DOG}\nb.jpg\t{CAT}\t{DOG}\n", "; fix the line"),
+    "lines of several layouts": ("x.txt", f"a.jpg\t{DOG}\nb.jpg\t{CAT}\t17\n", "; fix the line"),
     "old workbook": (
         "x.xls",
         b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600),
@@ -831,6 +865,10 @@ def test_columns_that_the_user_names(write):
     assert rows(read_corpus(lines, caption_column=["zh"])) == ONE
     numbers = write("x.tsv", f"a.jpg\ta dog runs\t{DOG}\nb.jpg\ttwo cats\t{CAT}\n")
     assert rows(read_corpus(numbers, caption_column=["3"])) == ONE
+    nested = {"a.jpg": {"zh": DOG, "en": "a dog runs"}, "b.jpg": {"zh": [CAT], "en": ["two cats"]}}
+    assert rows(read_corpus(write("names.json", nested), caption_column=["zh"])) == ONE
+    entries = [{"image": name, "caption": value} for name, value in nested.items()]
+    assert rows(read_corpus(write("entries.json", entries), caption_column=["zh"])) == ONE
     flickr = write("x.txt", f"a.jpg#0\t{DOG}\n")
     with pytest.raises(CorpusError, match=r"x\.txt has no columns, but --caption-column"):
         read_corpus(flickr, caption_column=["caption"])
@@ -862,6 +900,10 @@ def test_workbook(tmp_path):
     ):
         sheet.append(cells)
     book.create_sheet("其他").append(["more"])
+    second = book.create_sheet("第二批")
+    second.append(["image", "caption"])
+    second.append(["c.jpg", CAT])
+    book.create_sheet("说明", 0).append(["我的数据"])
     book.save(tmp_path / "x.xlsx")
     table = read_corpus(tmp_path / "x.xlsx")
     assert rows(table) == TWO
@@ -870,7 +912,8 @@ def test_workbook(tmp_path):
         "caption columns read (caption_1, caption_2)": 2,
         "columns not read (n)": 1,
         "rows before the header, not read": 1,
-        "sheets not read (其他)": 1,
+        "sheets with captions too, not read (第二批)": 1,
+        "sheets not read (说明, 其他)": 2,
     }
     (tmp_path / "y.xlsx").write_bytes((tmp_path / "x.xlsx").read_bytes()[:-200])
     with pytest.raises(CorpusError, match=r"y\.xlsx.* is not an .xlsx workbook that can be read"):

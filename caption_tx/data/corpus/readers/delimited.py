@@ -7,11 +7,20 @@ import re
 from collections.abc import Iterator
 
 from caption_tx.data.corpus.caption_values import add_captions, add_cells
+from caption_tx.data.corpus.column_names import caption_key, image_rank
+from caption_tx.data.corpus.columns import is_text
 from caption_tx.data.corpus.file_head import FileHead
 from caption_tx.data.corpus.pre_segmented import restore_sentences
-from caption_tx.data.corpus.readers.ofa import is_base64
+from caption_tx.data.corpus.readers.ofa import is_base64, is_image_line
 from caption_tx.data.corpus.rows import CAPTION_HEADERS, IMAGE_HEADERS, CaptionRows
-from caption_tx.data.corpus.table_layout import SEPARATORS, TableLayout, find_contents, find_header
+from caption_tx.data.corpus.table_layout import (
+    SEPARATORS,
+    TableLayout,
+    csv_delimiter,
+    find_contents,
+    find_header,
+    unify_separator,
+)
 from caption_tx.data.images.suffixes import IMAGE_SUFFIXES
 from caption_tx.data.text.text_files import TextFile
 from caption_tx.errors import CorpusError
@@ -20,6 +29,7 @@ _COMMAS = tuple(separator for separator in SEPARATORS if separator != "\t")
 _NAMED_LINE = re.compile(
     rf"(\S.*?(?:{'|'.join(map(re.escape, IMAGE_SUFFIXES))}))(?:\s*[:：=]\s*|\s+)(\S.*)", re.IGNORECASE | re.DOTALL
 )
+_FURTHER = "rows with more captions in further columns, which are read"
 _RULE = re.compile(":?-{2,}:?")
 _QUOTE_ADVICE = (
     "enclose captions that contain the separator or a quote in double quotes, and write a quote inside as two"
@@ -71,6 +81,11 @@ def read_tsv(file: TextFile, rows: CaptionRows) -> None:
 def _require_header(file: TextFile, rows: CaptionRows, separators: tuple[str, ...]) -> TableLayout:
     head = FileHead.read(file.path, file.encoding, rows.options)
     layout = find_header(head, separators)
+    if layout is None and head.mostly(is_image_line):
+        raise CorpusError(
+            f"{file.path} has images in base64, but no captions before them in a layout that is known; read it with "
+            f"--images {file.path} and pass the file of captions, or write the columns id, caption and image."
+        )
     if layout is None:
         start = head.lines[0].strip()[:80] if head.lines else ""
         raise CorpusError(
@@ -129,10 +144,17 @@ def _read_rows(file: TextFile, rows: CaptionRows, layout: TableLayout, quoting: 
                 f"{len(cells)} fields, but the header has {len(header)}; quote captions that contain the separator",
             )
             continue
+        further: list[str] = []
+        if len(cells) > len(header) and separator == "\t" and all(map(is_text, cells[len(header) - 1 :])):
+            cells, further = cells[: len(header)], cells[len(header) :]
+            rows.notes[_FURTHER] += 1
         if len(cells) > len(header):
             cells = [*cells[: len(header) - 1], separator.join(cells[len(header) - 1 :])]
             rows.notes["captions with unquoted separators"] += 1
-        add_cells(rows, line_number, cells + [""] * (len(header) - len(cells)), layout.columns)
+        cells += [""] * (len(header) - len(cells))
+        add_cells(rows, line_number, cells, layout.columns)
+        for caption in further:
+            add_cells(rows, line_number, [*cells[:-1], caption], layout.columns)
 
 
 def _join_name(cells: list[str], rows: CaptionRows, layout: TableLayout) -> list[str]:
@@ -146,7 +168,7 @@ def _join_name(cells: list[str], rows: CaptionRows, layout: TableLayout) -> list
 
 
 def _parse_rows(
-    lines: Iterator[tuple[int, str]], delimiter: str, quoting: int
+    lines: Iterator[tuple[int, str]], separator: str, quoting: int
 ) -> Iterator[tuple[int, list[str] | str]]:
     """Yields (number of the first line, cells) of every row; for an invalid row the reason instead of cells.
 
@@ -159,9 +181,9 @@ def _parse_rows(
         nonlocal last
         for line_number, line in lines:
             last = line_number
-            yield line
+            yield unify_separator(line, separator)
 
-    reader = csv.reader(texts(), delimiter=delimiter, quoting=quoting, strict=True)
+    reader = csv.reader(texts(), delimiter=csv_delimiter(separator), quoting=quoting, strict=True)
     while True:
         lines_before = reader.line_num
         try:
@@ -210,6 +232,10 @@ def _read_pairs(file: TextFile, rows: CaptionRows, image: int) -> None:
             cells = cells[:2]
         if not line.strip():
             rows.skip(line_number, "blank line")
+        elif len(cells) > 2 and all(map(is_text, (cell for at, cell in enumerate(cells) if at != image))):
+            rows.notes[_FURTHER] += 1
+            for caption in (cell for at, cell in enumerate(cells) if at != image):
+                add_captions(rows, [cells[image]], caption, line_number, None)
         elif len(cells) != 2:
             rows.add_error(
                 line_number,
@@ -220,12 +246,18 @@ def _read_pairs(file: TextFile, rows: CaptionRows, image: int) -> None:
             add_captions(rows, [cells[image]], cells[1 - image], line_number, None)
 
 
+def _is_spaced_header(line: str) -> bool:
+    """Whether a line is `image caption`."""
+    words = re.split(r"[\s:：=]+", line.strip())
+    return len(words) == 2 and image_rank(words[0]) is not None and caption_key(words[1]) is not None
+
+
 def _read_named_lines(file: TextFile, rows: CaptionRows) -> None:
     """Reads `NAME.jpg caption` or `NAME.jpg: caption`."""
     rows.options.require_no_columns(file.path)
     for line_number, line in file.lines(rows.add_error):
         match = _NAMED_LINE.fullmatch(line.strip())
-        if not line.strip():
+        if not line.strip() or (line_number == 1 and _is_spaced_header(line)):
             rows.skip(line_number, "blank line")
         elif match:
             add_captions(rows, [match[1]], match[2], line_number, None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import zipfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def is_workbook(path: Path, data: bytes) -> bool:
 
 
 def read_excel(file: TextFile, rows: CaptionRows) -> None:
-    """Reads the first sheet of an .xlsx workbook, whose header names image and caption.
+    """Reads the first sheet of an .xlsx workbook whose header names image and caption.
 
     Raises:
         CorpusError: the workbook has another format or is damaged, openpyxl is not installed, or no header is found.
@@ -55,10 +56,17 @@ def read_excel(file: TextFile, rows: CaptionRows) -> None:
     except Exception as error:  # a damaged or foreign file raises nearly any exception
         raise CorpusError(f"{file.path} is not an .xlsx workbook that can be read; {_ADVICE}.") from error
     try:
-        sheet, *others = workbook.worksheets
-        _read_sheet(file.path, sheet.iter_rows(values_only=True), rows)
-        if others:
-            rows.notes[f"sheets not read ({', '.join(other.title for other in others)[:200]})"] = len(others)
+        sheets = workbook.worksheets
+        read = next((sheet for sheet in sheets if _has_captions(file.path, sheet, rows.options)), sheets[0])
+        _read_sheet(file.path, read.iter_rows(values_only=True), rows)
+        for kind in ("with captions too, not read", "not read"):
+            names = [
+                sheet.title
+                for sheet in sheets
+                if sheet is not read and _has_captions(file.path, sheet, rows.options) == (kind != "not read")
+            ]
+            if names:
+                rows.notes[f"sheets {kind} ({', '.join(names)[:200]})"] = len(names)
     except (CorpusError, MemoryError):
         raise
     except Exception as error:
@@ -75,24 +83,49 @@ def _text(value: Any) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
-def _read_sheet(path: Path, sheet: Iterator[tuple[Any, ...]], rows: CaptionRows) -> None:
-    table = ((number, [_text(value) for value in row]) for number, row in enumerate(sheet, 1))
-    head = [row for row, _ in zip(table, range(_SAMPLE_ROWS), strict=False)]
+@dataclass(frozen=True)
+class _Header:
+    """The row with the names of the columns, how many filled rows are above it, and the columns that are read."""
+
+    row: int
+    rows_above: int
+    columns: Columns
+
+
+def _has_captions(path: Path, sheet: Any, options: ReadOptions) -> bool:
+    rows = itertools.islice(sheet.iter_rows(values_only=True), _SAMPLE_ROWS)
+    head = [(number, [_text(value) for value in row]) for number, row in enumerate(rows, 1)]
+    try:
+        return _header_of(path, head, options) is not None
+    except CorpusError:  # several columns could be the caption
+        return True
+
+
+def _header_of(path: Path, head: list[tuple[int, list[str]]], options: ReadOptions) -> _Header | None:
     filled = [(number, cells) for number, cells in head if any(cell.strip() for cell in cells)]
     for index, (number, header) in enumerate(filled[:_TITLE_ROWS]):
-        columns = _columns(path, number, header, [cells for _, cells in filled[index + 1 :]], rows.options)
-        if columns is not None and is_header(header, columns, rows.options, index == 0):
-            break
-    else:
-        found = ", ".join(cell for cell in filled[0][1] if cell)[:80] if filled else "no rows"
+        columns = _columns(path, number, header, [cells for _, cells in filled[index + 1 :]], options)
+        if columns is not None and is_header(header, columns, options, index == 0):
+            return _Header(number, index, columns)
+    return None
+
+
+def _read_sheet(path: Path, sheet: Iterator[tuple[Any, ...]], rows: CaptionRows) -> None:
+    table = ((number, [_text(value) for value in row]) for number, row in enumerate(sheet, 1))
+    head = list(itertools.islice(table, _SAMPLE_ROWS))
+    header = _header_of(path, head, rows.options)
+    if header is None:
+        filled = [cells for _, cells in head if any(cell.strip() for cell in cells)]
+        found = ", ".join(cell for cell in filled[0] if cell)[:80] if filled else "no rows"
         raise CorpusError(
-            f"{path}, row 1: expected a header with 'image' and 'caption' in the first sheet, found {found!r}; add a "
+            f"{path}, row 1: expected a header with 'image' and 'caption' in one of the sheets, found {found!r}; add a "
             "header, or name the columns with --image-column and --caption-column."
         )
-    rows.add_notes(columns.notes | ({"rows before the header, not read": index} if index else {}))
-    for row_number, cells in itertools.chain((item for item in head if item[0] > number), table):
+    above = {"rows before the header, not read": header.rows_above} if header.rows_above else {}
+    rows.add_notes(header.columns.notes | above)
+    for row_number, cells in itertools.chain((item for item in head if item[0] > header.row), table):
         if any(cell.strip() for cell in cells):
-            add_cells(rows, row_number, cells, columns)
+            add_cells(rows, row_number, cells, header.columns)
         else:
             rows.skip(row_number, "blank line")
 

@@ -96,6 +96,9 @@ class _DocumentReader:
             found = f"the keys {', '.join(map(str, document))[:80]!r}"
             if inner := next((value for value in document.values() if isinstance(value, dict) and value), None):
                 found += f", with the keys {', '.join(map(str, inner))[:80]!r} below"
+                if texts := [str(key) for key, value in inner.items() if is_text(value)]:
+                    found += f"; name the captions with --caption-column {texts[0]}, or"
+                    return CorpusError(f"{self._path}: expected {_LAYOUTS}, found {found} convert it to one of these.")
         elif isinstance(document, list) and document:
             found = f"a list of {str(document[0])[:80]!r}"
         else:
