@@ -14,7 +14,7 @@ from caption_tx.data.images.decoding import MAX_BYTES, check_length
 from caption_tx.data.images.forms import NamedImage
 from caption_tx.data.images.parquet_images import PARQUET_SUFFIX, ImageParquet
 from caption_tx.data.images.sources import open_images
-from caption_tx.data.images.stores import check_address, is_remote
+from caption_tx.data.images.stores import ARCHIVE_SUFFIXES, check_address, explain_file, is_remote
 from caption_tx.data.images.suffixes import IMAGE_SUFFIXES
 from caption_tx.data.images.tables import TABLE_SUFFIX, ImageTable
 from caption_tx.errors import CaptionTxError
@@ -82,6 +82,8 @@ def _open(path: str, report: Callable[[str], None], stdin: BinaryIO | None) -> I
         # A missing remote image is reported when it is read.
         return iter([path]) if path.lower().endswith(IMAGE_SUFFIXES) else _walk(path, report)
     path = str(Path(path))
+    if path.lower().endswith(ARCHIVE_SUFFIXES) and (advice := explain_file(path)):
+        raise CaptionTxError(advice)
     if os.path.isdir(path) or (path.endswith((TABLE_SUFFIX, PARQUET_SUFFIX)) and os.path.isfile(path)):
         return _walk(path, report)
     if os.path.exists(path):

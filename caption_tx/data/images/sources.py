@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterator
 from caption_tx.data.images.file_names import FolderNames, undecoded_note
 from caption_tx.data.images.image_source import ImageSource
 from caption_tx.data.images.parquet_images import PARQUET_SUFFIX, ImageParquet
-from caption_tx.data.images.stores import check_address, file_stamp, is_folder, list_files, read_file
+from caption_tx.data.images.stores import check_address, explain_file, file_stamp, is_folder, list_files, read_file
 from caption_tx.data.images.suffixes import explain_unreadable, readable_suffixes, suffix_of
 from caption_tx.data.images.tables import TABLE_SUFFIX, ImageTable
+from caption_tx.errors import ImageError
 
 
 def open_images(location: str) -> ImageSource:
@@ -28,7 +29,8 @@ def open_images(location: str) -> ImageSource:
         location: a path, local or on a remote store that TensorFlow supports (`gs://...`). With "" a name is a path.
 
     Raises:
-        ImageError: the TSV file does not begin with a row that has a tab, or the location is a web address.
+        ImageError: the TSV file does not begin with a row that has a tab, or the location is a web address, an archive
+            or another file.
 
     Example:
         >>> images = open_images("photos")
@@ -39,6 +41,8 @@ def open_images(location: str) -> ImageSource:
         return ImageTable(location)
     if location.endswith(PARQUET_SUFFIX) and not is_folder(location):
         return ImageParquet(location)
+    if advice := explain_file(location):
+        raise ImageError(advice)
     return ImageFolder(location)
 
 

@@ -16,6 +16,8 @@ from caption_tx.data.images.decoding import read_bytes as read_local
 from caption_tx.data.images.file_names import find_file
 from caption_tx.errors import ImageError, MissingImageError
 
+ARCHIVE_SUFFIXES = (".zip", ".tar.gz", ".tar.bz2", ".tar.xz", ".tgz", ".tar", ".7z", ".rar")
+
 
 def is_remote(path: str) -> bool:
     """Whether the path is on a remote store, which TensorFlow reads."""
@@ -30,6 +32,29 @@ def check_address(path: str) -> None:
     """
     if path.lower().startswith(("http://", "https://", "ftp://")):
         raise ImageError(f"{path} is a web address; download it first and pass the file or its folder.")
+
+
+def explain_file(path: str, tables: tuple[str, ...] = ()) -> str | None:
+    """What to do about a local file that is neither a folder of images nor a table of them; None for other paths.
+
+    Args:
+        path: of the folder.
+        tables: suffixes of the files that contain images.
+
+    Example:
+        >>> explain_file("photos.zip")
+        'photos.zip is an archive; unpack it (`unzip photos.zip -d photos`) and pass the folder.'
+    """
+    if is_remote(path) or path.endswith(tables) or not os.path.isfile(path):
+        return None
+    name = os.path.basename(path).lower()
+    if found := next((suffix for suffix in ARCHIVE_SUFFIXES if name.endswith(suffix)), None):
+        target = path[: -len(found)]
+        command = {".zip": f"unzip {path} -d {target}", ".7z": f"7z x {path}", ".rar": f"unrar x {path}"}.get(
+            found, f"mkdir {target} && tar -xf {path} -C {target}"
+        )
+        return f"{path} is an archive; unpack it (`{command}`) and pass the folder."
+    return f"{path} is a file, not a folder of images; pass the folder of the images."
 
 
 def is_folder(path: str) -> bool:

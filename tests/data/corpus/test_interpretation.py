@@ -948,6 +948,12 @@ def test_text_files_of_two_suffixes(write, tmp_path):
     ):
         read_corpus(folder)
     assert rows(read_corpus(folder, text_suffix=".cap")) == ONE
+    write("pics/a.txt", DOG)
+    message = (
+        r"no image has a \.caps file of the same name \(--text-suffix\); text files beside images: \.cap \(2\), \.txt"
+    )
+    with pytest.raises(CorpusError, match=message):
+        read_corpus(folder, text_suffix="caps")
 
 
 def test_folders_with_several_or_foreign_files(write, tmp_path):

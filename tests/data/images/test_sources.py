@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from caption_tx.cli.settings import require_images
+from caption_tx.config import Config, CorpusConfig
 from caption_tx.data.images.decoding import MAX_BYTES, content_hash
+from caption_tx.data.images.discovery import find_images
 from caption_tx.data.images.sources import ImageFolder, open_images
-from caption_tx.errors import ImageError, MissingImageError
+from caption_tx.errors import CaptionTxError, ConfigError, ImageError, MissingImageError
 
 
 def make_image(number: int, kind: str = "PNG") -> bytes:
@@ -207,3 +210,27 @@ def test_a_subfolder_that_cannot_be_listed_is_left_out_and_reported(tmp_path, mo
     assert images.unlisted == {"closed": "Permission denied"}
     assert len(images.names()) == 3
     assert images.unlisted == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        (
+            "photos.zip",
+            r"photos\.zip is an archive; unpack it \(`unzip .*photos\.zip -d .*photos`\) and pass the folder",
+        ),
+        ("photos.tar.gz", r"is an archive; unpack it \(`mkdir .*photos && tar -xf .*photos\.tar\.gz -C .*photos`\)"),
+        ("photos.RAR", "is an archive; unpack it"),
+        ("captions.csv", r"captions\.csv is a file, not a folder of images; pass the folder"),
+    ],
+)
+def test_files_that_are_no_folder_of_images(tmp_path, name, advice):
+    (tmp_path / name).write_bytes(b"PK\x03\x04")
+    with pytest.raises(ImageError, match=advice):
+        open_images(str(tmp_path / name))
+    config = Config(corpus=CorpusConfig(sources=("x.csv",), images=str(tmp_path / name)))
+    with pytest.raises(ConfigError, match=f"--images: .*{advice}"):
+        require_images(config)
+    if name != "captions.csv":
+        with pytest.raises(CaptionTxError, match=advice):
+            find_images([tmp_path / name])

@@ -81,6 +81,12 @@ def has_image_text_pairs(folder: Path) -> bool:
 def read_folder(file: TextFile, rows: CaptionRows) -> None:
     """Reads text files next to images of the same name, a caption per line; line numbers count per file."""
     image_of = _pair_texts_with_images(file.path, rows)
+    if not image_of and (suffix := rows.options.text_suffix):
+        found = ", ".join(f"{name} ({count})" for name, count in sidecar_suffixes(file.path, True).most_common())
+        raise CorpusError(
+            f"{file.path}: no image has a .{suffix.lstrip('.')} file of the same name (--text-suffix); "
+            + (f"text files beside images: {found}." if found else "there are no text files beside images.")
+        )
     encodings = {text: file.encoding for text in image_of} if file.encoding else _guess_encodings(image_of)
     for text, image in image_of.items():
         rows.start_file(str(text))
@@ -183,16 +189,18 @@ def _text_files(files: list[str], suffix: str | None = None) -> list[str]:
     return [file for file in files if file.lower().endswith(suffixes)]
 
 
-def sidecar_suffixes(folder: Path) -> Counter[str]:
-    """The suffixes of other files with the name of an image, such as .cap or .json, and how often each occurs."""
+def sidecar_suffixes(folder: Path, with_usual: bool = False) -> Counter[str]:
+    """The suffixes of other text files with the name of an image, such as .cap, and how often each occurs.
+
+    `with_usual` includes the suffixes that are read without `--text-suffix`.
+    """
+    wanted = (*_OTHER_TEXT_SUFFIXES, *(_TEXT_SUFFIXES if with_usual else ()))
     suffixes: Counter[str] = Counter()
     names = FolderNames(str(folder))
     for prefix, files in _walk(folder):
         images = _images_by_stem(files, prefix, names)
         pairs = ((_stem(name, prefix, names), os.path.splitext(name)[1]) for name in files)
-        suffixes.update(
-            suffix.lower() for name, suffix in pairs if name in images and suffix.lower() in _OTHER_TEXT_SUFFIXES
-        )
+        suffixes.update(suffix.lower() for name, suffix in pairs if name in images and suffix.lower() in wanted)
     return suffixes
 
 
