@@ -84,7 +84,7 @@ def run(arguments: argparse.Namespace) -> None:
         require_images(config)
     system = arguments.predictions if arguments.bundle is None else _load(arguments)
     try:
-        evaluation = evaluate(system, config, arguments.out, options, decoding, _progress_bar)
+        evaluation = evaluate(system, config, arguments.out, options, decoding, _progress_bar, warn)
     except KeyboardInterrupt:
         if arguments.bundle is not None:
             warn(f"Interrupted; {arguments.out / PREDICTIONS} is valid. Run the same command again to resume.")

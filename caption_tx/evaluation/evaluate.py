@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from caption_tx.config import Config, DecodingOptions, EvaluationOptions
+from caption_tx.data.checks.language import reading_notes
 from caption_tx.data.corpus.table import captions_by_image, read_table
 from caption_tx.errors import CaptionTxError, CorpusError
 from caption_tx.evaluation.image_ids import load_annotated_ids
@@ -41,6 +42,7 @@ def evaluate(
     options: EvaluationOptions | None = None,
     decoding: DecodingOptions | None = None,
     progress: Progress = no_progress,
+    report: Callable[[str], None] = lambda text: None,
 ) -> Evaluation:
     """Scores a captioner, or the predictions of any system, on a split; writes `scores.json` and `gallery.html`.
 
@@ -52,6 +54,7 @@ def evaluate(
         out: folder for the results, created if missing.
         decoding: how the captioner decodes; ignored for a file.
         progress: wraps the images being captioned, for example in a progress bar.
+        report: called with each line about what is read differently from how it is written; also in `scores.json`.
 
     Example:
         >>> config = Config(corpus=CorpusConfig(sources=("captions.csv",), images="photos/"))
@@ -68,7 +71,10 @@ def evaluate(
     out, source = Path(out), config.corpus
     table = read_table(source)
     out.mkdir(parents=True, exist_ok=True)
-    facts = {"corpus": {"sources": list(source.sources), "images": source.images}}
+    is_file = isinstance(system, (str, Path))
+    notes = reading_notes(table, config.text.language if is_file else system.bundle.text.language)
+    _report_all(notes, report)
+    facts = {"corpus": {"sources": list(source.sources), "images": source.images, "notes": notes}}
     if isinstance(system, (str, Path)):
         evaluation = score_predictions(system, table, config.text.language, options)
     else:
@@ -85,14 +91,26 @@ def evaluate(
             "converted": {} if convert is None else {"nfkc": text.nfkc, "script": text.script},
         }
         if options.map_images:
-            from caption_tx.evaluation.attention.map_health import measure_map_health
-
-            captions = evaluation.predictions.captions
-            health = measure_map_health(system, captions, source.images, options.cache, options.map_images)
-            evaluation = replace(evaluation, map_health=health)
+            evaluation = _add_map_health(evaluation, system, source.images, options)
     evaluation = replace(evaluation, facts=facts)
     _write(evaluation, out, source.images, options)
     return evaluation
+
+
+def _report_all(notes: list[str], report: Callable[[str], None]) -> None:
+    for note in notes:
+        report(note)
+
+
+def _add_map_health(
+    evaluation: Evaluation, captioner: ImageCaptioner, images: str, options: EvaluationOptions
+) -> Evaluation:
+    from caption_tx.evaluation.attention.map_health import measure_map_health
+
+    captions = evaluation.predictions.captions
+    return replace(
+        evaluation, map_health=measure_map_health(captioner, captions, images, options.cache, options.map_images)
+    )
 
 
 def _write(evaluation: Evaluation, out: Path, images: str, options: EvaluationOptions) -> None:

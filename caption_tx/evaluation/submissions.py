@@ -1,10 +1,12 @@
 """Reads predictions from files of caption_tx and of challenges, without TensorFlow.
 
 caption_tx      .jsonl, .csv, .parquet of `caption --out`; only the best caption of each image counts
-table           .csv, .tsv, .txt: image and caption, with or without a header
+table           .csv, .tsv, .txt: image and caption, with or without a header, as caption files have them
 AI Challenger   .json: [{"image_id": "name without suffix", "caption": ".."}, ..]
 COCO results    .json: [{"image_id": 123, "caption": ".."}, ..]
 mapping         .json: {"x.jpg": "..", ..}
+
+Columns and keys have the names that caption files may have (`data/corpus/column_names.py`).
 """
 
 from __future__ import annotations
@@ -13,12 +15,18 @@ import csv
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from caption_tx.data.corpus.rows import CAPTION_HEADERS, IMAGE_HEADERS, find_columns, to_image_name
+from caption_tx.data.corpus.column_names import CAPTION_WORDS, caption_key, image_rank
+from caption_tx.data.corpus.columns import Columns, is_image_name
+from caption_tx.data.corpus.file_head import FileHead
+from caption_tx.data.corpus.readers.delimited import UnclosedQuoteError, parse_rows
+from caption_tx.data.corpus.rows import to_image_name
+from caption_tx.data.corpus.table_layout import SEPARATORS, TableLayout, find_contents, find_header
 from caption_tx.data.text.text_files import TextFile, find_undecoded_byte
-from caption_tx.errors import CaptionTxError
+from caption_tx.errors import CaptionTxError, CorpusError
 from caption_tx.escaping import unescape_formula
 from caption_tx.evaluation.image_ids import ImageIds
 from caption_tx.inference.predictions import COLUMNS
@@ -99,7 +107,7 @@ def read_submission(
 
 def _image_of(path: Path, row_number: int, row: Mapping[str, Any]) -> str | int:
     """The image of a row that has an image and either one caption or an error."""
-    image = _first_value(row, IMAGE_HEADERS)
+    image = row.get(_image_key(tuple(row)))
     if to_image_name(image) is None or not (isinstance(_caption_of(row), str) or row.get("error")):
         raise CaptionTxError(
             f'{path}, row {row_number}: expected {{"image_id": .., "caption": ".."}}, found {str(row)[:100]}; '
@@ -109,12 +117,23 @@ def _image_of(path: Path, row_number: int, row: Mapping[str, Any]) -> str | int:
 
 
 def _caption_of(row: Mapping[str, Any]) -> Any:
-    caption = _first_value(row, CAPTION_HEADERS)
+    caption = row.get(_caption_key(tuple(row)))
     return caption[0] if isinstance(caption, list) and len(caption) == 1 else caption
 
 
-def _first_value(row: Mapping[str, Any], columns: tuple[str, ...]) -> Any:
-    return next((row[column] for column in columns if column in row), None)
+@lru_cache(maxsize=64)
+def _image_key(keys: tuple[str, ...]) -> str:
+    """The key with the most certain name for the image."""
+    ranked = [(rank, key) for key in keys if (rank := image_rank(key)) is not None]
+    return min(ranked)[1] if ranked else "id"
+
+
+@lru_cache(maxsize=64)
+def _caption_key(keys: tuple[str, ...]) -> str:
+    """The key with the most certain name for the caption."""
+    found = [(*name, key) for key in keys if (name := caption_key(key))]
+    order = {word: index for index, word in enumerate(CAPTION_WORDS)}
+    return min((rank, order.get(name, len(order)), key) for name, rank, key in found)[2] if found else "caption"
 
 
 def _add(predictions: Predictions, name: str, path: Path, row_number: int, row: Mapping[str, Any]) -> None:
@@ -170,8 +189,8 @@ def _json_document(path: Path) -> Iterator[_Row]:
         raise CaptionTxError(f"{path} is not valid JSON: {error}; write the file again.") from error
     if find_undecoded_byte(text) is not None:
         raise CaptionTxError(f"{path} has bytes in no known encoding; save it as UTF-8.")
-    if isinstance(document, dict) and document and all(isinstance(value, str) for value in document.values()):
-        document = [{"image": image, "caption": caption} for image, caption in document.items()]
+    if isinstance(document, dict):
+        document = _list_of(document)
     if not isinstance(document, list):
         keys = f" with the keys {', '.join(map(str, document))[:80]}" if isinstance(document, dict) else ""
         raise CaptionTxError(
@@ -180,6 +199,22 @@ def _json_document(path: Path) -> Iterator[_Row]:
         )
     for row_number, row in enumerate(document, 1):
         yield row_number, _check_row(path, row_number, row)
+
+
+def _list_of(document: dict[str, Any]) -> Any:
+    """The rows of {"x.jpg": ".."}, {"x.jpg": [".."]}, {"x.jpg": {"caption": ".."}} or {"predictions": [{..}, ..]}."""
+    values = list(document.values())
+    if values and all(isinstance(value, (str, dict)) or _is_text_list(value) for value in values):
+        return [
+            {"image": image, **(value if isinstance(value, dict) else {"caption": value})}
+            for image, value in document.items()
+        ]
+    lists = [value for value in values if isinstance(value, list) and value and isinstance(value[0], dict)]
+    return lists[0] if len(lists) == 1 and "images" not in document else document
+
+
+def _is_text_list(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(item, str) for item in value)
 
 
 def _check_row(path: Path, row_number: int, row: Any) -> dict[str, Any]:
@@ -191,44 +226,61 @@ def _check_row(path: Path, row_number: int, row: Any) -> dict[str, Any]:
 
 
 def _table_rows(path: Path) -> Iterator[_Row]:
-    """Rows of a table; without a header that names image and caption, these are the first two columns."""
-    lines = _lines(path)
-    first = next(lines, None)
-    if first is None:
-        return
-    has_tabs = path.suffix.lower() == ".tsv" or (path.suffix.lower() == ".txt" and "\t" in first[1])
+    """Rows of a table; without a header or names of images, image and caption are the first two columns."""
+    layout = _layout_of(path)
+    header = [name.strip().strip('"').lower() for name in layout.header]
     # TSV files are rarely quoted, and quotes around a caption are punctuation, which is not scored.
-    quoting, delimiter = (csv.QUOTE_NONE, "\t") if has_tabs else (csv.QUOTE_MINIMAL, ",")
-
-    def texts() -> Iterator[str]:
-        yield first[1]
-        for _, line in lines:
-            yield line
-
-    header: list[str] | None = None
-    reader = csv.reader(texts(), delimiter=delimiter, quoting=quoting)
+    quoting = csv.QUOTE_NONE if layout.separator == "\t" else csv.QUOTE_MINIMAL
+    lines_before = layout.skipped_lines + layout.has_header
     try:
-        for row_number, cells in enumerate(reader, 1):
+        for row_number, (_, cells) in enumerate(parse_rows(_lines(path), layout.separator, quoting), 1):
+            if isinstance(cells, str):
+                raise CaptionTxError(f"{path}, row {row_number}: {cells}; fix the row.")
             if not any(cell.strip() for cell in cells):
                 continue
-            if header is None:
-                header = [cell.strip().strip('"').lower() for cell in cells]
-                if {"image", "caption"} <= find_columns(cells).keys():
-                    continue
-                header = ["image", "caption"]
-            if len(header) == 2 and len(cells) > 2:
-                cells = [cells[0], delimiter.join(cells[1:])]  # an unquoted caption with commas
+            if lines_before:
+                lines_before -= 1
+                continue
+            if layout.caption_is_last and len(cells) > len(header):  # an unquoted caption with separators
+                cells = [*cells[: len(header) - 1], layout.separator.join(cells[len(header) - 1 :])]
             if len(cells) != len(header):
+                names = "image, caption" if not layout.has_header else ", ".join(header)
                 raise CaptionTxError(
-                    f"{path}, row {row_number}: {len(cells)} fields, expected {len(header)} ({', '.join(header)}); "
+                    f"{path}, row {row_number}: {len(cells)} fields, expected {len(header)} ({names}); "
                     "put captions that contain the separator in double quotes."
                 )
             if header == list(COLUMNS):  # of `caption --out`
                 cells = list(map(unescape_formula, cells))
+            image, caption = cells[layout.columns.image], cells[layout.columns.captions[0]]
             row = dict(zip(header, cells, strict=True))
-            yield row_number, row | {"image": row["image"].strip().strip('"')} if "image" in row else row
-    except csv.Error as error:
-        raise CaptionTxError(f"{path}, row {reader.line_num}: {error}; fix the row.") from error
+            yield row_number, row | {"image": image.strip().strip('"'), "caption": caption}
+    except UnclosedQuoteError as error:
+        line, reason = error.args
+        raise CaptionTxError(f"{path}, line {line}: {reason}; close the quotation mark.") from error
+
+
+def _layout_of(path: Path) -> TableLayout:
+    """The separator and the columns of a table of predictions, as a caption file's are found.
+
+    Raises:
+        CaptionTxError: several columns could be the caption.
+    """
+    try:
+        head = FileHead.read(path)
+        layout = find_header(head) or find_contents(head)
+    except CorpusError as error:
+        if "could be the caption" not in str(error):
+            raise
+        raise CaptionTxError(f"{str(error).partition('; choose')[0]}; keep one caption per image.") from error
+    if layout is None:
+        first = head.lines[0] if head.lines else ""
+        named = (sign for sign in ("\t", *SEPARATORS) if sign in first and is_image_name(first.partition(sign)[0]))
+        separator = next(named, "\t" if "\t" in first else ",")
+        return TableLayout(separator, ["1", "2"], Columns(0, (1,)), has_header=False)
+    if len(layout.columns.captions) > 1:
+        names = ", ".join(layout.header[position] for position in layout.columns.captions)
+        raise CaptionTxError(f"{path} has several captions of each image ({names}); keep one.")
+    return layout
 
 
 def _parquet_rows(path: Path) -> Iterator[_Row]:

@@ -15,8 +15,7 @@ import pandas as pd
 
 from caption_tx.bundle import Bundle, load_bundle, save_bundle
 from caption_tx.config import Config, DecodingOptions
-from caption_tx.data.checks.language import language_warning
-from caption_tx.data.corpus.summary import format_notes
+from caption_tx.data.checks.language import reading_notes
 from caption_tx.data.corpus.table import read_table
 from caption_tx.data.features.backbone import dequantize
 from caption_tx.data.features.cache import explain_damage
@@ -87,14 +86,6 @@ def train(config: Config, workdir: str | Path, log: Callable[[str], None] = prin
         return _train(RunContext(config, Path(workdir), distribution, log if distribution.is_chief else _discard))
 
 
-def _report_reading(config: Config, table: pd.DataFrame, log: Callable[[str], None]) -> None:
-    """Logs what was read differently from how it is written, and captions in another language."""
-    for note in format_notes(table):
-        log(note)
-    if warning := language_warning(table["caption"], config.text.language):
-        log(warning)
-
-
 def _discard(text: str) -> None:
     """The log of all workers but the chief."""
 
@@ -106,7 +97,8 @@ def _train(run: RunContext) -> Bundle:
 
     table = read_table(config.corpus)
     _check_corpus(config, table)
-    _report_reading(config, table, log)
+    for note in reading_notes(table, config.text.language):
+        log(note)
     inputs = prepare_inputs(run, table)
     text = copy_user_dictionary(config.text, run.workdir) if distribution.is_chief else config.text
     segmenter = Segmenter(config.text)

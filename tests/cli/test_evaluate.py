@@ -215,3 +215,20 @@ def test_errors_are_one_line(run, arguments, message, tmp_path):
 def test_another_language_than_the_bundle_is_rejected(run, bundle, corpus, tmp_path):
     code, _, errors = run("--bundle", bundle, "--images", corpus, "--language", "zh", "--out", tmp_path)
     assert (code, "writes 'en' captions; remove --language zh" in errors) == (1, True)
+
+
+def test_what_is_read_differently_is_reported(write_predictions, tmp_path, capsys):
+    source = tmp_path / "captions.csv"
+    source.write_text("image;caption;split\n005.png;1. a dog 2. it runs;test\n006.png;1. a cat 2. it naps;test\n")
+    predictions = write_predictions("005.png", "006.png")
+    command = ["evaluate", str(source), "--predictions", str(predictions), "--language", "en", "--out", str(tmp_path)]
+    assert main([*command, "--json", "--gallery-images", "0"]) == 0
+    printed, errors = capsys.readouterr()
+    notes = json.loads(printed)["corpus"]["notes"]
+    assert notes == [
+        f"{source}: columns separated by semicolons: 1",
+        f"{source}: cells with several numbered captions: 2",
+    ]
+    assert [line.removeprefix("caption-tx: ") for line in errors.splitlines()] == notes
+    assert main([*command[:5], "zh", "--out", str(tmp_path)]) == 0
+    assert "100% of captions are not Chinese" in capsys.readouterr()[1]

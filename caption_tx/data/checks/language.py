@@ -1,4 +1,4 @@
-"""Warn about captions in another language than the configured one. No TensorFlow."""
+"""Notes about a corpus before it is used, and captions in another language than the configured one. No TensorFlow."""
 
 from __future__ import annotations
 
@@ -6,8 +6,13 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from caption_tx.data.checks.caption_problems import caption_problems
+from caption_tx.data.corpus.summary import format_notes
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MIN_SHARE = 0.2
 """A smaller share of captions in another script is not worth a warning; `corpus --check` lists them."""
@@ -44,6 +49,17 @@ _SYLLABLE = (
 )
 _PINYIN = re.compile(rf"{_SYLLABLE}{{1,4}}")
 _MIN_FOREIGN, _MIN_PINYIN = 0.3, 0.85
+
+
+def reading_notes(table: pd.DataFrame, language: str) -> list[str]:
+    """What to say before a corpus is used: what was read differently from how it is written, and a wrong language.
+
+    Args:
+        table: of `read_corpus`.
+        language: "zh" or "en".
+    """
+    warning = language_warning(table["caption"], language)
+    return [*format_notes(table), *([warning] if warning else [])]
 
 
 def language_warning(captions: Sequence[str], language: str) -> str | None:

@@ -15,10 +15,6 @@ from caption_tx.data.corpus.marks import is_unread, rejection
 from caption_tx.data.corpus.missing_values import LONGEST_WORD, stands_for_no_caption, stands_for_no_name
 from caption_tx.errors import CorpusError
 
-IMAGE_HEADERS = ("image", "filename", "file_name", "image_name", "image_id", "file", "img")
-CAPTION_HEADERS = ("caption", "text", "comment", "description", "sentence", "captions", "texts")
-SPLIT_HEADERS = ("split", "subset", "partition")
-
 MAX_ERROR_RATE = 0.1
 """A file with a larger share of invalid lines is damaged or has another layout, and is rejected."""
 
@@ -36,22 +32,6 @@ class UnknownSplitError(Exception):
 def is_valid_unicode(text: str) -> bool:
     """False for unpaired surrogates: JSON can contain them, but they cannot be encoded."""
     return text.isascii() or _SURROGATES.search(text) is None
-
-
-def find_columns(names: list[str]) -> dict[str, int]:
-    """Finds the columns "image", "caption" and "split" in a header.
-
-    Example:
-        >>> find_columns(["id", "file_name", "text"])
-        {'image': 1, 'caption': 2}
-    """
-    names = [name.strip().strip('"').lower() for name in names]
-    positions = {}
-    for column, aliases in (("image", IMAGE_HEADERS), ("caption", CAPTION_HEADERS), ("split", SPLIT_HEADERS)):
-        position = next((names.index(alias) for alias in aliases if alias in names), None)
-        if position is not None:
-            positions[column] = position
-    return positions
 
 
 def to_image_name(value: Any) -> str | None:

@@ -13,7 +13,7 @@ import keras
 
 from caption_tx.bundle import Bundle, load_bundle, recover_bundle, save_bundle
 from caption_tx.config import Config, TuningConfig, from_dict, load_config, to_dict
-from caption_tx.data.corpus.summary import format_notes
+from caption_tx.data.checks.language import reading_notes
 from caption_tx.data.corpus.table import read_table
 from caption_tx.data.features.cache import FeatureCache, explain_damage
 from caption_tx.data.features.corpus_features import encode_splits
@@ -133,7 +133,7 @@ def _load_run(
     config: Config, bundle: Bundle, cache_folder: str, log: Callable[[str], None], backbone_weights: str | None
 ) -> _FinishedRun:
     table = read_table(config.corpus)
-    for note in format_notes(table):
+    for note in reading_notes(table, bundle.text.language):
         log(note)
     backbone = bundle.load_backbone(backbone_weights or _weights_file(config))
     cache = encode_splits(config, cache_folder, backbone, table, TRAINING_SPLITS, log)

@@ -7,12 +7,12 @@ import re
 from collections.abc import Iterator
 
 from caption_tx.data.corpus.caption_values import add_captions, add_cells
-from caption_tx.data.corpus.column_names import caption_key, image_rank
+from caption_tx.data.corpus.column_names import IMAGE_WORDS, caption_key, image_rank, normalize_name
 from caption_tx.data.corpus.columns import is_text
 from caption_tx.data.corpus.file_head import FileHead
 from caption_tx.data.corpus.pre_segmented import restore_sentences
 from caption_tx.data.corpus.readers.ofa import is_base64, is_image_line
-from caption_tx.data.corpus.rows import CAPTION_HEADERS, IMAGE_HEADERS, CaptionRows
+from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.corpus.table_layout import (
     SEPARATORS,
     TableLayout,
@@ -64,7 +64,7 @@ def _is_base64_column(head: FileHead, layout: TableLayout) -> bool:
 # --- CSV and TSV
 
 
-class _UnclosedQuoteError(Exception):
+class UnclosedQuoteError(Exception):
     """A quote is not closed in its line; the arguments are the line number and the reason."""
 
 
@@ -103,7 +103,7 @@ def _read_table(file: TextFile, rows: CaptionRows, layout: TableLayout) -> None:
     """
     try:
         _read_rows(file, rows, layout, csv.QUOTE_MINIMAL)
-    except _UnclosedQuoteError as error:
+    except UnclosedQuoteError as error:
         if layout.separator != "\t":
             line, reason = error.args
             raise CorpusError(f"{file.path}, line {line}: {reason}; {_QUOTE_ADVICE}.") from None
@@ -116,9 +116,9 @@ def _read_rows(file: TextFile, rows: CaptionRows, layout: TableLayout, quoting: 
     header, separator = layout.header, layout.separator
     quoted_tsv = separator == "\t" and quoting == csv.QUOTE_MINIMAL
     lines_before = layout.skipped_lines + layout.has_header
-    for line_number, cells in _parse_rows(file.lines(rows.add_error), separator, quoting):
+    for line_number, cells in parse_rows(file.lines(rows.add_error), separator, quoting):
         if quoted_tsv and (isinstance(cells, str) or any("\n" in cell for cell in cells)):
-            raise _UnclosedQuoteError(line_number, cells)
+            raise UnclosedQuoteError(line_number, cells)
         if isinstance(cells, str):
             rows.add_error(line_number, cells, f"{cells}; {_QUOTE_ADVICE}")
             continue
@@ -167,13 +167,16 @@ def _join_name(cells: list[str], rows: CaptionRows, layout: TableLayout) -> list
     return [*cells[:first], layout.separator.join(cells[first : first + count]), *cells[first + count :]]
 
 
-def _parse_rows(
-    lines: Iterator[tuple[int, str]], separator: str, quoting: int
-) -> Iterator[tuple[int, list[str] | str]]:
+def parse_rows(lines: Iterator[tuple[int, str]], separator: str, quoting: int) -> Iterator[tuple[int, list[str] | str]]:
     """Yields (number of the first line, cells) of every row; for an invalid row the reason instead of cells.
 
+    Args:
+        lines: (number, text).
+        separator: of any length.
+        quoting: a constant of Python's csv module.
+
     Raises:
-        _UnclosedQuoteError: a quote is never closed.
+        UnclosedQuoteError: a quote is never closed.
     """
     last = 0
 
@@ -194,7 +197,7 @@ def _parse_rows(
             # The reader continues with the next line, so an error within one line costs that line only.
             row = str(error)
             if reader.line_num - lines_before > 1 or "end of data" in row:
-                raise _UnclosedQuoteError(last - (reader.line_num - lines_before) + 1, row) from error
+                raise UnclosedQuoteError(last - (reader.line_num - lines_before) + 1, row) from error
         yield last - (reader.line_num - lines_before) + 1, row
 
 
@@ -207,7 +210,7 @@ def is_pair_line(line: str) -> bool:
     texts = [cell.strip() for cell in cells]
     if len(cells) != 2 or not all(texts) or is_base64(cells[1]):
         return False
-    return not any(text.lower() in (*IMAGE_HEADERS, *CAPTION_HEADERS) for text in texts)
+    return not any(normalize_name(text) in IMAGE_WORDS or (caption_key(text) or ("", 1))[1] == 0 for text in texts)
 
 
 def read_pairs(file: TextFile, rows: CaptionRows) -> None:

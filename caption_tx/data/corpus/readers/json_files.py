@@ -7,12 +7,12 @@ import re
 from typing import Any
 
 from caption_tx.data.corpus.caption_values import add_captions, image_names
-from caption_tx.data.corpus.column_names import SPLIT_NAMES, caption_key, normalize_name
+from caption_tx.data.corpus.column_names import IMAGE_WORDS, SPLIT_NAMES, caption_key, normalize_name
 from caption_tx.data.corpus.columns import is_image_name, is_text, share
 from caption_tx.data.corpus.file_head import FileHead
 from caption_tx.data.corpus.readers.coco import add_coco, add_karpathy, is_coco, is_karpathy, require_captions
 from caption_tx.data.corpus.readers.json_entries import ENTRY, EntryReader, names_image
-from caption_tx.data.corpus.rows import IMAGE_HEADERS, CaptionRows
+from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.text.text_files import TextFile, find_undecoded_byte
 from caption_tx.errors import CorpusError
 
@@ -171,7 +171,7 @@ class _DocumentReader:
         values = list(node.values())
         by_name = sum(map(_is_name_key, node)) >= 0.8 * len(node)
         captions = sum(map(self._is_caption, values)) >= 0.8 * len(values)
-        known = any(normalize_name(str(key)) in (*_ABOUT_THE_FILE, *IMAGE_HEADERS) for key in node)
+        known = any(normalize_name(str(key)) in (*_ABOUT_THE_FILE, *IMAGE_WORDS) for key in node)
         entries = all(isinstance(value, dict) for value in values)
         if not captions or not (
             by_name
@@ -299,7 +299,7 @@ def _parse(line: str) -> Any:
 
 def is_list_head(head: str) -> bool:
     """Whether a file starts with a list of entries that name an image."""
-    keys = [f'"{name}"' for name in IMAGE_HEADERS]
+    keys = [f'"{name}"' for name in IMAGE_WORDS]
     return head.lstrip().startswith("[") and '"caption' in head and any(key in head for key in keys)
 
 
