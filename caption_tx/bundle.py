@@ -32,7 +32,7 @@ from caption_tx.bundle_files import (
     digest,
     read_config,
 )
-from caption_tx.config import BackboneConfig, TextConfig, to_dict
+from caption_tx.config import POOL_NAMES, BackboneConfig, TextConfig, to_dict
 from caption_tx.data.features.backbone import WEIGHTS_ENV_VAR, Backbone
 from caption_tx.data.text.segmentation import Segmenter, read_user_dictionary
 from caption_tx.data.text.tokenizer import Tokenizer
@@ -52,7 +52,7 @@ class Bundle:
         text: how captions were segmented.
         backbone: the frozen image encoder.
         backbone_key: `Backbone.key` of the features that the captioner was trained on.
-        facts: metrics of the training run, for information only.
+        facts: metrics of the training run, for information only, except for `pool`.
     """
 
     captioner: Captioner
@@ -61,6 +61,25 @@ class Bundle:
     backbone: BackboneConfig
     backbone_key: dict[str, Any]
     facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def pool(self) -> str:
+        """The pooling of attention maps that was chosen after training, by boxes or the deletion check; else "mean"."""
+        attention = self.facts.get("attention")
+        pool = attention.get("pool") if isinstance(attention, dict) else None
+        return pool if pool in POOL_NAMES else POOL_NAMES[0]
+
+    @property
+    def map_accuracy(self) -> dict[str, float]:
+        """How often the highest point of a word's map is in its boxes, in [0, 1], for the measured kinds of words."""
+        attention = self.facts.get("attention")
+        words = attention.get("words") if isinstance(attention, dict) else None
+        found = {}
+        for kind, values in words.items() if isinstance(words, dict) else ():
+            value = values.get("pointing") if isinstance(values, dict) else None
+            if isinstance(value, (int, float)) and 0 <= value <= 1:
+                found[kind] = float(value)
+        return found
 
     def digest(self) -> str:
         """SHA-256 of everything that determines the captions: settings, weights, vocabulary, language, backbone."""

@@ -34,7 +34,7 @@ BESIDE_EACH_OTHER = {"errors", "files", "assets", "threads", "figure_files", "es
 """The exception: small modules on the lowest level may import each other."""
 
 INSIDE = {
-    "data": [{"images", "text", "scenes"}, {"corpus"}, {"features", "checks"}, {"preparation", "batches"}],
+    "data": [{"images", "text", "scenes"}, {"corpus"}, {"features", "checks", "boxes"}, {"preparation", "batches"}],
     "inference": [
         {"search", "drawing"},
         {"attention"},

@@ -328,3 +328,16 @@ def test_a_kill_between_the_two_renames_is_repaired(bundle, folder, tmp_path, ru
     assert run_forked(KILLED_BETWEEN_RENAMES, copy).returncode == -signal.SIGKILL
     save_bundle(bundle, copy)
     assert os.listdir(copy.parent) == ["bundle"]
+
+
+def test_the_pooling_is_among_the_facts_and_the_mean_without_one(bundle):
+    assert bundle.pool == "mean"
+    assert dataclasses.replace(bundle, facts={"attention": {"pool": "rollout"}}).pool == "rollout"
+    for facts in ({"attention": "rollout"}, {"attention": {"pool": "sum"}}, {"attention": {"pool": ["mean"]}}):
+        assert dataclasses.replace(bundle, facts=facts).pool == "mean"
+
+
+def test_the_accuracy_of_maps_is_among_the_facts(bundle):
+    assert bundle.map_accuracy == {}
+    words = {"people": {"pointing": 0.9, "mass": 0.6}, "scene": {"pointing": 2}, "other": "0.5", "animals": {}}
+    assert dataclasses.replace(bundle, facts={"attention": {"words": words}}).map_accuracy == {"people": 0.9}

@@ -57,6 +57,7 @@ def add_parser(commands: Any) -> None:
     add_settings(captions, "evaluation", ("cache", "batch_size", "retry_failed"))
     add_backbone_weights(captions)
     add_settings(parser.add_argument_group("search"), "decoding")
+    add_settings(parser.add_argument_group("attention"), "evaluation", ("boxes", "box_words"))
     output = parser.add_argument_group("output")
     output.add_argument(
         "--out",
@@ -106,6 +107,7 @@ def _check_system(arguments: argparse.Namespace, options: EvaluationOptions, dec
             ("--cache", options.cache),
             ("--backbone-weights", arguments.backbone_weights),
             ("--retry-failed", options.retry_failed),
+            ("--boxes", options.boxes),
         ):
             if value:
                 raise ConfigError(f"{flag} needs --bundle; remove it or --predictions.")

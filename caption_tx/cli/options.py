@@ -12,6 +12,7 @@ from typing import Any
 from caption_tx.assets import SHIPPED_BUNDLES
 from caption_tx.config import (
     BackboneConfig,
+    BoxesConfig,
     CorpusConfig,
     DecodingOptions,
     EvaluationOptions,
@@ -29,6 +30,7 @@ SECTIONS: dict[str, type] = {
     "backbone": BackboneConfig,
     "model": ModelConfig,
     "training": TrainingConfig,
+    "boxes": BoxesConfig,
     "tuning": TuningConfig,
     "decoding": DecodingOptions,
     "evaluation": EvaluationOptions,

@@ -40,6 +40,7 @@ def add_parser(commands: Any) -> None:
     training = parser.add_argument_group("training")
     add_settings(training, "training", ("epochs", "stage_epochs", "mix_stages", "batch_size", "accumulation_steps"))
     add_settings(training, "training", ("learning_rate", "precision", "seed"))
+    add_settings(parser.add_argument_group("boxes"), "boxes")
     add_settings(parser.add_argument_group("validation"), "training", ("monitor", "score_every", "sample_images"))
     workers = parser.add_argument_group("several machines")
     workers.add_argument("--ray", metavar="ADDRESS", help=f"train on a {RAY_HELP}; requires --workers")

@@ -2,6 +2,7 @@
 
 from caption_tx.config.attention import HEATMAP_ALPHA, HEATMAP_CMAP, POOL_NAMES, ExplanationOptions
 from caption_tx.config.backbone import STORAGES, BackboneConfig
+from caption_tx.config.boxes import BoxesConfig
 from caption_tx.config.corpus import (
     CAPTION_FORMATS,
     CAPTION_PROBLEMS,
@@ -37,6 +38,7 @@ __all__ = [
     "SPLITS",
     "STORAGES",
     "BackboneConfig",
+    "BoxesConfig",
     "Config",
     "CorpusConfig",
     "DecodingOptions",

@@ -41,12 +41,13 @@ class ExplanationOptions:
     words_only: bool = setting(False, "leave out the end token and punctuation", flag="--words-only")
     layer: int | None = setting(None, "one layer, counted from 0; -1 is the last", flag="--layer", unset="all")
     head: int | None = setting(None, "one head, counted from 0; -1 is the last", flag="--head", unset="all")
-    pool: str = setting(
-        "mean",
+    pool: str | None = setting(
+        None,
         "how to combine layers and heads; spread selects the head whose maps differ most between words, "
         "rollout follows attention through all layers",
         flag="--pool",
         choices=POOL_NAMES,
+        unset="the bundle's, chosen after training; mean in older bundles",
     )
     scale_per_word: bool = setting(False, "give each map its own color scale", flag="--scale-per-word")
     alpha: float = setting(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from caption_tx.config.fields import NOT_NEGATIVE, POSITIVE, setting, validate
+from caption_tx.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,23 @@ class EvaluationOptions:
         flag="--cache",
         metavar="DIR",
     )
+    boxes: tuple[str, ...] = setting(
+        (),
+        "compare attention maps with these boxes, which people drew around objects: JSON Lines, Flickr30k Entities, "
+        "COCO instances, LabelMe or VIA",
+        flag="--boxes",
+        metavar="FILE",
+    )
+    box_words: str | None = setting(
+        None,
+        "word list for boxes with names in another language: a word, a tab and the names it stands for per line",
+        flag="--box-words",
+        metavar="FILE",
+    )
     batch_size: int = setting(64, "images to caption at once", flag="--batch-size", bounds=POSITIVE)
     retry_failed: bool = setting(False, "try again to read images that could not be read before", flag="--retry-failed")
 
     def __post_init__(self) -> None:
         validate(self)
+        if self.box_words is not None and not self.boxes:
+            raise ConfigError("box_words (--box-words) requires boxes (--boxes).")

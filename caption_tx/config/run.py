@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from caption_tx.config.backbone import BackboneConfig
+from caption_tx.config.boxes import BoxesConfig
 from caption_tx.config.corpus import CorpusConfig
 from caption_tx.config.model import ModelConfig
 from caption_tx.config.text import TextConfig
@@ -21,7 +22,14 @@ class Config:
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    boxes: BoxesConfig = field(default_factory=BoxesConfig)
 
     def __post_init__(self) -> None:
         if self.model.freeze_embeddings and self.text.word_vectors is None:
             raise ConfigError("model.freeze_embeddings requires word vectors; set text.word_vectors.")
+        if outside := [layer for layer in self.boxes.layers if not 0 <= layer < self.model.num_layers]:
+            raise ConfigError(
+                f"boxes.layers names layer {outside[0]}, but the model has {self.model.num_layers} layers."
+            )
+        if self.boxes.heads > self.model.num_heads:
+            raise ConfigError(f"boxes.heads is {self.boxes.heads}, but the model has {self.model.num_heads} heads.")

@@ -133,7 +133,8 @@ def fingerprint(tokenizer: Tokenizer, parts: Mapping[int | str, PackedCaptions |
         if packed is None:
             continue
         digest.update("\n".join(packed.images).encode("utf-8", "surrogatepass"))
-        for array in (packed.caption_splits, packed.tokens.row_splits, packed.tokens.values, packed.weights):
+        targets = () if packed.targets is None else (packed.targets.indices, packed.targets.coverage)
+        for array in (*targets, packed.caption_splits, packed.tokens.row_splits, packed.tokens.values, packed.weights):
             digest.update(np.ascontiguousarray(array))
     return digest.hexdigest()
 

@@ -31,7 +31,7 @@ from caption_tx.files import write_atomically
 if TYPE_CHECKING:
     from caption_tx.inference.captioner import ImageCaptioner
 
-PREDICTIONS, SCORES, GALLERY = "predictions.jsonl", "scores.json", "gallery.html"
+PREDICTIONS, SCORES, GALLERY, BOXES = "predictions.jsonl", "scores.json", "gallery.html", "boxes.html"
 """Files in the output folder of `evaluate`."""
 
 
@@ -45,6 +45,8 @@ def evaluate(
     report: Callable[[str], None] = lambda text: None,
 ) -> Evaluation:
     """Scores a captioner, or the predictions of any system, on a split; writes `scores.json` and `gallery.html`.
+
+    With `options.boxes`, it also writes `boxes.html`, photographs with boxes and attention maps.
 
     A captioner first captions the split into `predictions.jsonl`; calling it again resumes a killed run.
 
@@ -80,9 +82,8 @@ def evaluate(
     else:
         names = list(captions_by_image(table, options.split, "human"))
         images = SplitImages(source.images, options.cache, options.batch_size)
-        path = out / PREDICTIONS
+        path, text = out / PREDICTIONS, system.bundle.text
         counts = caption_split(system, names, path, decoding, images, options.retry_failed, progress)
-        text = system.bundle.text
         convert = reference_converter(text)
         evaluation = replace(score_predictions(path, table, text.language, options, convert), counts=counts)
         facts |= {
@@ -90,8 +91,7 @@ def evaluate(
             "options": asdict(decoding),
             "converted": {} if convert is None else {"nfkc": text.nfkc, "script": text.script},
         }
-        if options.map_images:
-            evaluation = _add_map_health(evaluation, system, source.images, options)
+        evaluation = _measure_maps(system, table, source.images, options, evaluation)
     evaluation = replace(evaluation, facts=facts)
     _write(evaluation, out, source.images, options)
     return evaluation
@@ -102,20 +102,30 @@ def _report_all(notes: list[str], report: Callable[[str], None]) -> None:
         report(note)
 
 
-def _add_map_health(
-    evaluation: Evaluation, captioner: ImageCaptioner, images: str, options: EvaluationOptions
+def _measure_maps(
+    captioner: ImageCaptioner, table: pd.DataFrame, images: str, options: EvaluationOptions, evaluation: Evaluation
 ) -> Evaluation:
-    from caption_tx.evaluation.attention.map_health import measure_map_health
-
+    """Adds the health of the attention maps, and their agreement with boxes, if the options ask for them."""
     captions = evaluation.predictions.captions
-    return replace(
-        evaluation, map_health=measure_map_health(captioner, captions, images, options.cache, options.map_images)
-    )
+    if options.map_images:
+        from caption_tx.evaluation.attention.map_health import measure_map_health
+
+        health = measure_map_health(captioner, captions, images, options.cache, options.map_images)
+        evaluation = replace(evaluation, map_health=health)
+    if options.boxes:
+        from caption_tx.evaluation.attention.box_evaluation import SplitCaptions, evaluate_boxes
+
+        training = table["image"][table["split"] == "train"].unique().tolist()
+        split = SplitCaptions(training, captions_by_image(table, options.split, "human"), captions)
+        evaluation = replace(evaluation, boxes=evaluate_boxes(captioner, split, images, options))
+    return evaluation
 
 
 def _write(evaluation: Evaluation, out: Path, images: str, options: EvaluationOptions) -> None:
     report = json.dumps(evaluation.to_dict(), ensure_ascii=False, indent=1)
     write_atomically(out / SCORES, report + "\n")
+    if evaluation.boxes is not None and evaluation.boxes.gallery:
+        write_atomically(out / BOXES, evaluation.boxes.gallery)
     if options.gallery_images:
         from caption_tx.data.images.sources import open_images
         from caption_tx.evaluation.gallery import gallery_page

@@ -16,6 +16,7 @@ from caption_tx.evaluation.scores import CaptionStatistics, Scores
 from caption_tx.evaluation.submissions import Predictions
 
 if TYPE_CHECKING:
+    from caption_tx.evaluation.attention.box_evaluation import BoxEvaluation
     from caption_tx.evaluation.split_captions import SplitCounts
     from caption_tx.inference.attention.health import MapHealth
 
@@ -40,6 +41,7 @@ class Evaluation:
         references: of the scored images, as they were compared with the predictions.
         human_baseline: scores of human captions by unit and metric, see `scores.score_humans`; None if not requested.
         map_health: measurements of the attention maps; None if not requested.
+        boxes: comparison of the attention maps with boxes; None if not requested.
         counts: images that were captioned, skipped and unreadable; None for a file of another system.
         facts: what produced the predictions: corpus, bundle, decoding options.
     """
@@ -51,6 +53,7 @@ class Evaluation:
     scores: Scores
     human_baseline: dict[str, dict[str, float]] | None = None
     map_health: MapHealth | None = None
+    boxes: BoxEvaluation | None = None
     counts: SplitCounts | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
 
@@ -85,6 +88,7 @@ class Evaluation:
             "predictions": {"file": str(self.path), "sha256": hashlib.sha256(self.path.read_bytes()).hexdigest()},
             **self.facts,
             **({} if self.map_health is None else {"attention": self.map_health.to_dict()}),
+            **({} if self.boxes is None else {"boxes": self.boxes.to_dict()}),
             "protocol": {"text": DESCRIPTION[self.scores.language], **METHOD},
             **self.scores.to_dict(),
             **({} if self.human_baseline is None else {"people": self.human_baseline}),
@@ -121,6 +125,8 @@ def format_evaluation(evaluation: Evaluation) -> str:
     if evaluation.map_health is not None:
         lines.append(f"Attention maps of {evaluation.map_health.captions:,} captions:")
         lines += [f"  {warning}" for warning in evaluation.map_health.warnings() or ["No problems found."]]
+    if evaluation.boxes is not None:
+        lines.append(evaluation.boxes.text())
     return "\n".join(lines)
 
 

@@ -108,10 +108,11 @@ def _captions_from_cache(
     captioner: ImageCaptioner, names: Sequence[str], decoding: DecodingOptions, cache: FeatureCache
 ) -> Iterator[tuple[str, list[Caption]]]:
     from caption_tx.data.features.backbone import dequantize
+    from caption_tx.data.features.cache import content_hashes
     from caption_tx.inference.search.decode import FULL_BATCH_SIZE, decode
 
     bundle, segmenter = captioner.bundle, captioner.segmenter
-    hashes = _content_hashes(cache) if decoding.temperature > 0 and names else {}
+    hashes = content_hashes(cache) if decoding.temperature > 0 and names else {}
     for start in range(0, len(names), _LOADED_AT_ONCE):
         loaded = names[start : start + _LOADED_AT_ONCE]
         features = cache.load(loaded)
@@ -122,16 +123,3 @@ def _captions_from_cache(
             seeds = [int(hashes[name][:16], 16) for name in batch] if hashes else None
             captions = decode(bundle.captioner, activations, bundle.tokenizer, decoding, seeds, segmenter)
             yield from zip(batch, captions, strict=True)
-
-
-def _content_hashes(cache: FeatureCache) -> dict[str, str]:
-    """The content hash of every image in the cache."""
-    from caption_tx.data.features.cache import read_manifest
-
-    hashes = {}
-    for shard, names in cache.shards.items():
-        entries = read_manifest(cache, shard)["images"]
-        for name in names:
-            entry = entries[name]
-            hashes[name] = entry if isinstance(entry, str) else entry[0]  # older caches store the hash alone
-    return hashes

@@ -19,7 +19,7 @@ from caption_tx.figure_files import FIGURE_SUFFIXES, save_figure
 from caption_tx.inference.attention.health import MapHealth, measure_health
 from caption_tx.inference.attention.map_files import write_output
 from caption_tx.inference.attention.maps import AttentionMaps
-from caption_tx.inference.attention.pooling import MapSelection
+from caption_tx.inference.attention.pooling import MapSelection, select_maps
 from caption_tx.inference.drawing.style import HeatmapStyle
 
 if TYPE_CHECKING:
@@ -55,8 +55,9 @@ def _suffix(options: ExplanationOptions) -> str:
     return "" if options.out is None else options.out.suffix.lower()
 
 
-def _selection(options: ExplanationOptions) -> MapSelection:
-    return MapSelection(options.layer, options.head, options.pool)
+def _selection(options: ExplanationOptions, default: str) -> MapSelection:
+    """The maps to show; `default` is the pooling of the bundle."""
+    return select_maps(options.layer, options.head, options.pool, default)
 
 
 def _style(options: ExplanationOptions) -> HeatmapStyle:
@@ -166,7 +167,7 @@ def _check_selection(captioner: ImageCaptioner, options: ExplanationOptions) -> 
 
     settings = captioner.bundle.captioner.settings
     shape = (settings.num_layers, settings.num_heads, 1, 1)
-    _selection(options).pooled(np.ones((*shape, 1)), np.ones(shape))
+    _selection(options, captioner.bundle.pool).pooled(np.ones((*shape, 1)), np.ones(shape))
     color_map(_style(options))
 
 
@@ -227,7 +228,7 @@ def _write(
     options: ExplanationOptions, explained: Sequence[AttentionMaps], health: MapHealth | None, problems: Sequence[str]
 ) -> None:
     """Write `options.out` in the format of its suffix."""
-    out, suffix, maps, selection = options.out, _suffix(options), explained[0], _selection(options)
+    out, suffix, maps, selection = options.out, _suffix(options), explained[0], _selection(options, explained[0].pool)
     style = {name: getattr(_style(options), name) for name in ("alpha", "cmap", "common_scale", "smooth")}
     if suffix in RAW_MAPS:
         write_output(out, maps.to_npz() if suffix == ".npz" else maps.to_json())

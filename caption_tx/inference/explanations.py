@@ -137,6 +137,8 @@ def explain_targets(
             self_scores=passed.self_attention_scores,
             unknown=tuple(token_id == tokenizer.unk_token_id for token_id in target.token_ids),
             language=tokenizer.language,
+            pool=bundle.pool,
+            accuracy=bundle.map_accuracy,
         )
         explained[row] = target.merge_display_words(maps)
     return explained

@@ -35,6 +35,8 @@ from caption_tx.evaluation.protocol import reference_converter
 from caption_tx.locks import lock_folder
 from caption_tx.model.captioner import Captioner
 from caption_tx.threads import parallel_chunks
+from caption_tx.training.box_loss import BoxLoss
+from caption_tx.training.boxes import StartBoxes, with_targets
 from caption_tx.training.callbacks import (
     CaptionMetrics,
     CaptionScorer,
@@ -49,6 +51,7 @@ from caption_tx.training.curves import CurvesPlot
 from caption_tx.training.distribution import make_distribution
 from caption_tx.training.inputs import TrainingInputs, cache_folder, prepare_inputs
 from caption_tx.training.keras_patches import patched
+from caption_tx.training.map_choice import MAX_BOX_IMAGES, measure_maps
 from caption_tx.training.objective import MaskedLoss, TokenAccuracy, TokenLoss
 from caption_tx.training.optimizer import make_adam
 from caption_tx.training.run import RunContext, copy_user_dictionary, open_workdir, report_left_out
@@ -108,18 +111,20 @@ def _train(run: RunContext) -> Bundle:
     del table
     if distribution.is_chief:
         report_left_out(segmented.left_out, run.workdir / "left_out.csv", log)
-    data = tokenize_corpus(config, segmented, log)
+    data = with_targets(run, inputs, tokenize_corpus(config, segmented, log))
 
     model = _build_model(run, inputs, data)
     stages = _plan(config, data)
     _compile_model(run, model, stages)
 
-    def save(facts: dict[str, Any]) -> None:
+    validation = segmented.references("val", MAX_BOX_IMAGES)
+
+    def save(facts: dict[str, Any], measured: bool = False) -> None:
         bundle_text = replace(text, word_vectors=None)  # the vectors are in the bundle's embedding
         bundle = Bundle(
             model.captioner, data.tokenizer, bundle_text, inputs.backbone.config, inputs.backbone.key, facts
         )
-        save_bundle(bundle, run.workdir / "bundle")
+        save_bundle(measure_maps(run, bundle, inputs, validation) if measured else bundle, run.workdir / "bundle")
 
     history = RunHistory(
         _monitor(config, data), config.training.patience, stages[-1].begin, config.training.monitor != "loss"
@@ -174,7 +179,8 @@ def _build_model(run: RunContext, inputs: TrainingInputs, data: TrainingData) ->
         shape = inputs.backbone.feature_shape
         captioner = make_captioner(data.tokenizer.vocabulary_size, shape, config.model, precision, vectors)
         backbone = None if inputs.cache is not None else inputs.backbone
-        model = model_class(captioner, backbone, config.training.accumulation_steps, chunks)
+        box_loss = BoxLoss.from_config(config.boxes)
+        model = model_class(captioner, backbone, config.training.accumulation_steps, chunks, box_loss)
     entropy = captioner.token_output.adapt(data.label_counts)
     log(f"Before training, expect a loss near the marginal entropy: {entropy}.")
     captioner.summary(print_fn=lambda text, **_: log(text))
@@ -227,6 +233,8 @@ def _make_callbacks(
     """The callbacks in their order: metrics, checkpoint, then those that read the history."""
     history, workdir = checkpoint.history, run.workdir
     callbacks: list[keras.callbacks.Callback] = [] if metrics is None else [metrics]
+    if run.config.boxes.sources:
+        callbacks.append(StartBoxes(run.config.boxes.from_epoch))
     callbacks.append(checkpoint)
     if run.distribution.is_chief:
         callbacks += [CsvLog(history, workdir / "log.csv"), CurvesPlot(history, workdir / "curves.png")]
@@ -312,7 +320,7 @@ def _fit_stages(
         )
 
 
-def _finish(run: RunContext, checkpoint: RunCheckpoint, save: Callable[[dict[str, Any]], None]) -> Bundle:
+def _finish(run: RunContext, checkpoint: RunCheckpoint, save: Callable[[dict[str, Any], bool], None]) -> Bundle:
     """Saves the bundle of the best epoch, and loads it in every worker."""
     history = checkpoint.history
     if history.best_epoch is None:
@@ -321,7 +329,7 @@ def _finish(run: RunContext, checkpoint: RunCheckpoint, save: Callable[[dict[str
     best = history.epochs[history.best_epoch]
     bundle = run.workdir / "bundle"
     if run.distribution.is_chief:
-        save(best)
+        save(best, True)
     run.distribution.barrier()
     value = f"{history.monitor} {best[history.monitor]:.4f}"
     run.log(f"Best epoch {history.best_epoch + 1}: {value}. The bundle is in {bundle}.")

@@ -15,6 +15,7 @@ from caption_tx.data.text.word_vectors import WordVectors
 from caption_tx.model.captioner import Captioner
 from caption_tx.model.settings import CaptionerSettings
 from caption_tx.threads import has_fast_bfloat16
+from caption_tx.training.box_loss import BoxLoss, BoxMass
 
 
 def resolve_precision() -> str:
@@ -65,6 +66,7 @@ class TrainingModel(keras.Model):
         accumulation_steps: a batch is computed in this many parts, one after another.
         parallel_chunks: a batch, or part, is divided into this many chunks that are computed side by side (see
             `threads.configure_threads`).
+        box_loss: keeps attention inside the boxes of words; batches then have `coverage` among the inputs.
     """
 
     def __init__(
@@ -73,12 +75,17 @@ class TrainingModel(keras.Model):
         backbone: Backbone | None = None,
         accumulation_steps: int = 1,
         parallel_chunks: int = 1,
+        box_loss: BoxLoss | None = None,
     ) -> None:
         super().__init__(name="training", dtype=captioner.dtype_policy)
         self.captioner = captioner
         self._encode = None if backbone is None else backbone.network
         self._storage = None if backbone is None else backbone.config.storage
         self._accumulation_steps, self._parallel_chunks = accumulation_steps, parallel_chunks
+        self._box_loss = box_loss
+        if box_loss is not None:
+            self.box_mass = BoxMass()
+            self.box_scale = tf.Variable(1.0, trainable=False, name="box_scale")  # 0 before the first epoch with boxes
 
     def build(self, input_shape: Any = None) -> None:
         self.built = True
@@ -88,12 +95,13 @@ class TrainingModel(keras.Model):
         super().compile(*args, **kwargs)
         self.optimizer.build(self.trainable_variables)
 
-    def call(self, inputs: dict[str, Any], training: bool | None = None) -> Any:
+    def call(self, inputs: dict[str, Any], training: bool | None = None, return_attention_scores: bool = False) -> Any:
         """Predicts logits (B, T, V) from packed captions and the images they describe.
 
         Args:
             inputs: `token_ids`, `positions` and `segment_ids` int (B, T), and either `features` as stored (B, h, w, C)
                 or `images` uint8 (B, H, W, 3).
+            return_attention_scores: also return the cross-attention scores, float32 (B, L, N, T, S).
         """
         inputs = dict(inputs)
         if "images" in inputs:
@@ -103,7 +111,22 @@ class TrainingModel(keras.Model):
             images = tf.pad(images, [[0, tf.maximum(0, 1 - rows)], [0, 0], [0, 0], [0, 0]])
             inputs["features"] = quantize(self._encode(images, training=False)[:rows], self._storage)  # (B, h, w, C)
         inputs["features"] = dequantize(inputs["features"])
-        return self.captioner(inputs, training=training)
+        return self.captioner(inputs, training=training, return_attention_scores=return_attention_scores)
+
+    def _loss_sum(self, inputs: dict[str, Any], labels: tf.Tensor, weights: tf.Tensor, training: bool) -> tf.Tensor:
+        """The weighted sum of the losses of part of a batch, whose metrics are updated."""
+        if self._box_loss is None:
+            logits = self(inputs, training=training)  # (B, T, V)
+            loss = self.loss.sum(labels, logits, weights)
+        else:
+            inputs = dict(inputs)
+            coverage = inputs.pop("coverage")  # (B, T, S)
+            logits, scores = self(inputs, training=training, return_attention_scores=True)
+            outside, inside, count = self._box_loss(scores, coverage, weights)
+            self.box_mass.add(inside, count)
+            loss = self.loss.sum(labels, logits, weights) + self.box_scale * outside
+        self.compute_metrics(inputs, labels, logits, weights)
+        return loss
 
     def _map_chunks(self, begin: tf.Tensor, end: tf.Tensor, compute: Callable[..., Any], data: Any) -> list[Any]:
         """Calls `compute` on each chunk of the rows from `begin` to `end`.
@@ -128,13 +151,11 @@ class TrainingModel(keras.Model):
         def chunk_gradients(inputs: Any, labels: tf.Tensor, weights: tf.Tensor) -> list[tf.Tensor]:
             """The loss and gradients of a chunk, weighted by its share of the batch."""
             with tf.GradientTape() as tape:
-                logits = self(inputs, training=True)  # (B, T, V)
-                loss = tf.math.divide_no_nan(self.loss.sum(labels, logits, weights), count)
+                loss = tf.math.divide_no_nan(self._loss_sum(inputs, labels, weights, training=True), count)
                 scaled = self.optimizer.scale_loss(loss)
             # With a single cell the attention weights get no gradient.
             zero = tf.UnconnectedGradients.ZERO
             gradients = tape.gradient(scaled, [variable.value for variable in variables], unconnected_gradients=zero)
-            self.compute_metrics(inputs, labels, logits, weights)
             return [loss, *map(tf.convert_to_tensor, gradients)]
 
         def step(begin: tf.Tensor, end: tf.Tensor) -> list[tf.Tensor]:
@@ -162,9 +183,7 @@ class TrainingModel(keras.Model):
         rows = tf.shape(data[1])[0]
 
         def chunk_loss(inputs: Any, labels: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-            logits = self(inputs, training=False)  # (B, T, V)
-            self.compute_metrics(inputs, labels, logits, weights)
-            return self.loss.sum(labels, logits, weights)
+            return self._loss_sum(inputs, labels, weights, training=False)
 
         own = tf.add_n(self._map_chunks(tf.constant(0), rows, chunk_loss, data))
         total, count = all_reduce_sum([own, tf.reduce_sum(data[2])])

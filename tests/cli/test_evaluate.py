@@ -217,6 +217,38 @@ def test_another_language_than_the_bundle_is_rejected(run, bundle, corpus, tmp_p
     assert (code, "writes 'en' captions; remove --language zh" in errors) == (1, True)
 
 
+def test_maps_are_compared_with_boxes(run, bundle, corpus, tmp_path):
+    lines = [
+        json.dumps(
+            {"image": f"{index:03d}", "boxes": [{"label": letter, "box": [0, 0, 0.5, 1]} for letter in "abcdefghi"]}
+        )
+        for index in range(COUNT)
+    ]
+    (tmp_path / "boxes.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    command = ["--images", corpus, "--bundle", bundle, "--out", tmp_path / "out", "--map-images", 3]
+    code, out, _ = run(*command, "--boxes", tmp_path / "boxes.jsonl")
+    assert code == 0
+    for text in (f"{9 * COUNT} boxes of {COUNT} images", "pointing game", "Gaussian", "F1_all", "Deletion check"):
+        assert text in out
+    boxes = json.loads((tmp_path / "out" / "scores.json").read_text(encoding="utf-8"))["boxes"]
+    group = boxes["grounding"]["groups"][0]
+    assert group["area"] == pytest.approx(0.5)
+    assert {score["maps"] for score in group["scores"]} >= {"uniform", "word prior", "mean", "layer 0 head 0"}
+    assert boxes["deletion"]["cover"] == "cells"
+    page = (tmp_path / "out" / "boxes.html").read_text(encoding="utf-8")
+    assert page.count("<article") == boxes["grounding"]["images"] == COUNT - 4  # three for training, one unreadable
+    assert page.count("data:image/jpeg") >= COUNT - 4
+
+
+def test_boxes_need_a_bundle_and_word_lists_need_boxes(run, tmp_path, corpus):
+    predictions = tmp_path / "x.jsonl"
+    predictions.write_text("{}")
+    code, _, error = run("--predictions", predictions, "--out", tmp_path, "--boxes", "b.jsonl")
+    assert (code, error) == (1, "caption-tx: --boxes needs --bundle; remove it or --predictions.\n")
+    code, _, error = run("--predictions", predictions, "--out", tmp_path, "--box-words", "w.tsv")
+    assert (code, error) == (1, "caption-tx: box_words (--box-words) requires boxes (--boxes).\n")
+
+
 def test_what_is_read_differently_is_reported(write_predictions, tmp_path, capsys):
     source = tmp_path / "captions.csv"
     source.write_text("image;caption;split\n005.png;1. a dog 2. it runs;test\n006.png;1. a cat 2. it naps;test\n")

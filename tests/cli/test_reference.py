@@ -26,7 +26,7 @@ def test_every_command_and_option_is_documented():
 
 def test_every_setting_is_documented():
     text = PATH.read_text(encoding="utf-8").split("\n## config.toml\n")[1]
-    for section in ("corpus", "text", "backbone", "model", "training"):
+    for section in ("corpus", "text", "backbone", "model", "training", "boxes"):
         table = text.split(f"\n[{section}]\n")[1]
         for name in settings_of(SECTIONS[section]):
             assert f"\n{name} = " in table or f"\n# {name} = " in table

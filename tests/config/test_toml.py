@@ -7,6 +7,7 @@ import pytest
 
 from caption_tx.config import (
     BackboneConfig,
+    BoxesConfig,
     Config,
     CorpusConfig,
     ModelConfig,
@@ -33,6 +34,7 @@ OTHER = Config(
         sample_count=0,
         sample_temperatures=(0.0, 0.7), seed=3,
     ),
+    BoxesConfig(("框.jsonl",), "词.tsv", 0.5, (1, 4), 1, True, 2),
 )  # fmt: skip
 
 
@@ -82,7 +84,7 @@ def test_commented_settings_can_be_uncommented(write):
     [
         ({"modell": {}}, "Unknown setting 'modell'. Did you mean 'model'?"),
         ({"model": {"layers": 3}}, "Unknown setting 'model.layers'. Did you mean 'num_layers'?"),
-        ({"zzz": {}}, "Unknown setting 'zzz'. Known: corpus, text, backbone, model, training."),
+        ({"zzz": {}}, "Unknown setting 'zzz'. Known: corpus, text, backbone, model, training, boxes."),
     ],
 )
 def test_error_suggests_closest_setting(values, message):

@@ -1,6 +1,7 @@
 """Small complete runs: learning, resuming killed runs, and what a run rejects."""
 
 import dataclasses
+import json
 import os
 import re
 import signal
@@ -11,7 +12,17 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from caption_tx.config import Config, CorpusConfig, ModelConfig, TextConfig, TrainingConfig, dump_config
+from caption_tx.bundle import load_bundle
+from caption_tx.config import (
+    POOL_NAMES,
+    BoxesConfig,
+    Config,
+    CorpusConfig,
+    ModelConfig,
+    TextConfig,
+    TrainingConfig,
+    dump_config,
+)
 from caption_tx.data.features.backbone import dequantize
 from caption_tx.data.images.decoding import read_image
 from caption_tx.errors import CaptionTxError, ConfigError, CorpusError
@@ -110,6 +121,13 @@ def test_the_log_reports_parameters_vocabulary_and_the_best_epoch(complete, log)
     text = "\n".join(log)
     for part in ("Total params", "Vocabulary: ", "train: 32 images, 64 captions", "Best epoch "):
         assert part in text
+
+
+def test_the_deletion_check_chooses_the_pooling_without_boxes(complete, log):
+    _, bundle = complete
+    assert bundle.facts["attention"]["pool"] == bundle.pool
+    assert "by covering what words attended to" in bundle.facts["attention"]["measured_on"]
+    assert any(line.startswith(f"Attention maps are pooled by {bundle.pool}, measured on") for line in log)
 
 
 def test_the_bundle_is_of_the_best_epoch_and_names_colors(complete, corpus, backbone):
@@ -420,3 +438,59 @@ def test_what_is_read_differently_is_logged_before_images_are_read(tmp_path):
         train(config, tmp_path / "run", lines.append)
     assert f"{path}: caption columns read (caption_1, caption_2): 2" in lines
     assert "warning: 100% of captions are not Chinese ('a dog', ..); pass --language en." in lines
+
+
+@pytest.fixture(scope="module")
+def halves(tmp_path_factory):
+    """40 images of one color in the left or right half, a box around it, and captions that name the color."""
+    folder = tmp_path_factory.mktemp("halves")
+    random = np.random.default_rng(0)
+    lines, boxes = ["image\tcaption\tsplit"], []
+    for index in range(40):
+        word, color = list(COLORS.items())[index % 4]
+        left = 16 * int(random.integers(2))
+        pixels = np.clip(128 + random.normal(0, 12, (32, 32, 3)), 0, 255).astype(np.uint8)
+        pixels[:, left : left + 16] = color
+        Image.fromarray(pixels).save(folder / f"{index}.png")
+        lines.append(f"{index}.png\t一张{word}的图片\t{'val' if index >= 32 else 'train'}")
+        box = {"label": word, "box": [left / 32, 0, left / 32 + 0.5, 1]}
+        boxes.append(json.dumps({"image": f"{index}.png", "boxes": [box]}, ensure_ascii=False))
+    (folder / "captions.tsv").write_text("\n".join(lines), encoding="utf-8")
+    (folder / "boxes.jsonl").write_text("\n".join(boxes), encoding="utf-8")
+    return folder
+
+
+def test_boxes_keep_the_attention_of_their_words_inside(halves, make_config, tmp_path):
+    config = make_config(halves / "captions.tsv", flips=True, cache=None)
+    config = dataclasses.replace(
+        config,
+        corpus=dataclasses.replace(config.corpus, images=str(halves)),
+        boxes=BoxesConfig((str(halves / "boxes.jsonl"),), weight=5.0, from_epoch=1),
+    )
+    lines = []
+    train(config, tmp_path, lines.append)
+    assert "Boxes: 40 boxes of 40 images." in lines
+    assert any("32 of 32 images have boxes, and 32 words of their captions name one" in line for line in lines)
+    bundle = load_bundle(tmp_path / "bundle")
+    assert bundle.pool in POOL_NAMES
+    assert bundle.facts["attention"]["measured_on"] == "the boxes of 8 validation images"
+    assert bundle.facts["attention"]["words"]["all"]["mass"] > 0.8
+    epochs = history(tmp_path)
+    assert epochs["val_box_mass"][0] < 0.7 and epochs["val_box_mass"][3] > 0.9
+    outside = epochs["loss"] - epochs["token_loss"]
+    assert outside[0] == pytest.approx(0, abs=1e-5) and outside[1] > 0.1, "boxes count from epoch 2"
+    with pytest.raises(ConfigError, match=r"boxes.weight \(5.0, now 2.0\)"):
+        train(dataclasses.replace(config, boxes=dataclasses.replace(config.boxes, weight=2.0)), tmp_path, quiet)
+
+
+def test_boxes_that_no_word_names_are_rejected(halves, make_config, tmp_path):
+    (tmp_path / "boxes.jsonl").write_text(
+        json.dumps({"image": "0.png", "boxes": [{"label": "dog", "box": [0, 0, 1, 1]}]})
+    )
+    config = dataclasses.replace(
+        make_config(halves / "captions.tsv", cache=None),
+        corpus=CorpusConfig((str(halves / "captions.tsv"),), images=str(halves)),
+        boxes=BoxesConfig((str(tmp_path / "boxes.jsonl"),)),
+    )
+    with pytest.raises(ConfigError, match="No word of a training caption names a box"):
+        train(config, tmp_path / "run", quiet)

@@ -31,6 +31,8 @@ def packed_batches(
 ) -> tf.data.Dataset:
     """Rows -> (inputs, labels (B, T), sample_weight (B, T)) with `features` or `images` among the inputs.
 
+    With `packed.targets`, the inputs have `coverage`, uint8 (B, T, S): where to attend when a label is predicted.
+
     Rows are sorted by length within a window of a few batches, so that there is little padding. The batches of a
     window are then shuffled.
 
@@ -58,11 +60,15 @@ def packed_batches(
         return tf.data.Dataset.range(parts).map(take_part)
 
     pack = row_packer(packed)
+    coverage = None if packed.targets is None else tf.constant(packed.targets.coverage)
 
     def finish(batch: dict[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
         # A part is as long as the whole batch: all devices then compute the same shapes.
         length = batch["longest"] if "longest" in batch else longest_row(batch)
-        return _to_training_inputs(batch, pack(batch["row"], length), uncounted_labels)
+        tokens = pack(batch["row"], length)
+        if coverage is not None:
+            tokens["coverage"] = _coverage_of(batch, tokens.pop("target_indices"), coverage)
+        return _to_training_inputs(batch, tokens, uncounted_labels)
 
     window = batch_size * WINDOW_BATCHES if shuffle_seed is not None else batch_size
     dataset = rows.batch(window).flat_map(lambda rows: _cut_window(rows, row_lengths, batch_size))
@@ -74,6 +80,12 @@ def packed_batches(
     batches = math.ceil(len(packed.images) / batch_size) * parts
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(batches)).prefetch(PREFETCH_BATCHES * parts)
     return without_tuning(dataset)
+
+
+def _coverage_of(batch: dict[str, tf.Tensor], indices: tf.Tensor, coverage: tf.Tensor) -> tf.Tensor:
+    """uint8 (B, T, S): the coverage of targets (B, T) under the augmentation of each row."""
+    augmentations = tf.broadcast_to(batch["augmentation"][:, None], tf.shape(indices))
+    return tf.gather_nd(coverage, tf.stack([indices, augmentations], axis=-1))
 
 
 def _cut_window(window: dict[str, tf.Tensor], row_lengths: tf.Tensor, batch_size: int) -> tf.data.Dataset:

@@ -13,6 +13,20 @@ from caption_tx.data.text.tokenizer import TokenLists
 
 
 @dataclass(frozen=True)
+class AttentionTargets:
+    """The cells that words should attend to, for the words that name boxes.
+
+    Attributes:
+        indices: int32, one for each of the packed tokens: its row of `coverage`; 0 for a token without boxes.
+        coverage: uint8 (rows, augmentations, S), the share of each cell that the boxes cover, times 255. Row 0 is 0,
+            and so are augmentations that do not show the boxes.
+    """
+
+    indices: np.ndarray
+    coverage: np.ndarray
+
+
+@dataclass(frozen=True)
 class PackedCaptions:
     """The tokenized captions of n images, grouped by image.
 
@@ -21,12 +35,14 @@ class PackedCaptions:
         caption_splits: int64 (n+1,); image i owns captions `caption_splits[i]` to `caption_splits[i+1]` of `tokens`.
         tokens: the token_ids of each caption, from its start token to its end token.
         weights: float32 (captions,), the loss weight of each caption.
+        targets: where words should attend; None without boxes.
     """
 
     images: tuple[str, ...]
     caption_splits: np.ndarray
     tokens: TokenLists
     weights: np.ndarray
+    targets: AttentionTargets | None = None
 
     def row_lengths(self) -> np.ndarray:
         """Tokens of each image's row, int32 (n,): the last token of each caption is a label but no input."""
@@ -53,12 +69,13 @@ def row_packer(packed: PackedCaptions) -> Callable[[tf.Tensor, tf.Tensor], dict[
     """Returns a graph function that lays out the rows of a batch, so that only the tokens stay in memory.
 
     The function takes image indices (B,) and the length T, and returns tensors (B, T): `token_ids`, `labels`,
-    `positions` that restart with every caption, `segment_ids` that number the captions from 1 (0 is padding), and
-    `weights`.
+    `positions` that restart with every caption, `segment_ids` that number the captions from 1 (0 is padding),
+    `weights`, and with targets `target_indices`, the row of their coverage for each label.
     """
     caption_splits, token_splits = tf.constant(packed.caption_splits), tf.constant(packed.tokens.row_splits)
     values, weights = tf.constant(packed.tokens.values, tf.int32), tf.constant(packed.weights)
     row_lengths = tf.constant(packed.row_lengths())
+    targets = None if packed.targets is None else tf.constant(packed.targets.indices, tf.int32)
 
     def pack(rows: tf.Tensor, length: tf.Tensor) -> dict[str, tf.Tensor]:
         captions = tf.ragged.range(tf.gather(caption_splits, rows), tf.gather(caption_splits, rows + 1))
@@ -73,6 +90,8 @@ def row_packer(packed: PackedCaptions) -> Callable[[tf.Tensor, tf.Tensor], dict[
             "segment_ids": tf.cast(tf.repeat(segments, lengths), tf.int32),
             "weights": tf.repeat(tf.gather(weights, captions.values), lengths),
         }
+        if targets is not None:
+            flat["target_indices"] = tf.gather(targets, indices + 1)
         splits = tf.concat([[0], tf.cumsum(tf.gather(row_lengths, rows))], axis=0)
         return {name: _pad(part, splits, length) for name, part in flat.items()}  # (B, T)
 

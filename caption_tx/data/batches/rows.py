@@ -52,7 +52,9 @@ class RowOptions:
 
 
 def cached_rows(cache: FeatureCache, packed: PackedCaptions, options: RowOptions) -> tf.data.Dataset:
-    """Rows {row, features (h, w, C) as stored} of the images that have captions; `row` indexes `packed.images`.
+    """Rows {row, features (h, w, C) as stored, augmentation} of the images that have captions.
+
+    `row` indexes `packed.images`, and `augmentation` is the index of the variant that `features` belong to.
 
     With several workers, rows also have `mine`, and those of other workers have blank features. A worker reads every
     world_size-th shard and opens no other, if each worker gets at least `SHARDS_PER_WORKER`. Otherwise it reads all
@@ -69,7 +71,8 @@ def cached_rows(cache: FeatureCache, packed: PackedCaptions, options: RowOptions
         return _with_random(rows, options).map(choose_augmentation, num_parallel_calls=count_cores())
 
     def choose_augmentation(row: dict[str, tf.Tensor], number: tf.Tensor) -> dict[str, tf.Tensor]:
-        return row | {"features": row["features"][_draw_augmentation(options, number)]}
+        augmentation = _draw_augmentation(options, number)
+        return row | {"features": row["features"][augmentation], "augmentation": augmentation}
 
     if not in_memory:
         dataset = augment_rows(dataset)  # before the shuffle, whose buffer then holds one variant of each image
@@ -162,7 +165,7 @@ def image_rows(
     options: RowOptions,
     report: Callable[[str], None] = print,
 ) -> tf.data.Dataset:
-    """Rows {row, images uint8 (H, W, 3), readable}, read from the image files.
+    """Rows {row, images uint8 (H, W, 3), readable, augmentation}, read from the image files.
 
     An unreadable image becomes a black row whose captions do not count, so that an epoch has as many rows as there
     are images; `report` gets its error once. With several workers, rows also have `mine`: a worker reads every
@@ -188,14 +191,15 @@ def image_rows(
         if options.world_size == 1:
             return load_mine(row, number)
         mine = tf.equal(row % options.world_size, options.rank)
-        others = {"row": row, "images": blank, "readable": tf.constant(False)}
+        others = {"row": row, "images": blank, "readable": tf.constant(False), "augmentation": tf.constant(0)}
         return tf.cond(mine, lambda: load_mine(row, number), lambda: others) | {"mine": mine}
 
     def load_mine(row: tf.Tensor, number: tf.Tensor) -> dict[str, tf.Tensor]:
-        arguments = [row, _draw_augmentation(options, number)]
-        image, readable = tf.numpy_function(read, arguments, (tf.uint8, tf.bool))
+        augmentation = _draw_augmentation(options, number)
+        image, readable = tf.numpy_function(read, [row, augmentation], (tf.uint8, tf.bool))
         image = tf.ensure_shape(image, (image_size, image_size, 3))
-        return {"row": row, "images": image, "readable": tf.ensure_shape(readable, ())}
+        readable = tf.ensure_shape(readable, ())
+        return {"row": row, "images": image, "readable": readable, "augmentation": augmentation}
 
     return _with_random(dataset, options).map(load, num_parallel_calls=count_cores())
 

@@ -268,3 +268,18 @@ def _resolve_duplicates(cache: FeatureCache, images: dict[str, tuple[str, ...]],
         failed |= read_json(os.path.join(cache.folder, file))
     failed = {name: reason for name, reason in failed.items() if name not in seen}
     return replace(cache, shards=shards, failed=failed, duplicates=duplicates)
+
+
+def content_hashes(cache: FeatureCache) -> dict[str, str]:
+    """The content hash of the file of every image in a cache.
+
+    Raises:
+        CacheError: the manifest of a shard is damaged or missing.
+    """
+    hashes = {}
+    for shard, names in cache.shards.items():
+        entries = read_manifest(cache, shard)["images"]
+        for name in names:
+            entry = entries[name]
+            hashes[name] = entry if isinstance(entry, str) else entry[0]  # older caches store the hash alone
+    return hashes

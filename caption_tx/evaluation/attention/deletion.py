@@ -26,7 +26,7 @@ from caption_tx.data.images.reader import read_named_image
 from caption_tx.data.images.sources import open_images
 from caption_tx.errors import CaptionTxError, ConfigError, ImageError
 from caption_tx.evaluation.attention.cells import cell_centers, highest_cells
-from caption_tx.evaluation.attention.covers import cover_features, cover_pixels, is_content_word
+from caption_tx.evaluation.attention.covers import cover_features, cover_pixels
 from caption_tx.evaluation.attention.deletion_report import Deletion, DeletionScore
 from caption_tx.evaluation.attention.selections import pooled_selections, selection_name
 from caption_tx.evaluation.intervals import ratio_interval
@@ -36,6 +36,7 @@ from caption_tx.inference.attention.teacher_forcing import (
     caption_log_probabilities,
     teacher_forced_pass,
 )
+from caption_tx.inference.attention.word_kinds import is_content_word
 from caption_tx.inference.captioner import ImageCaptioner
 
 COVERS = ("pixels", "cells")

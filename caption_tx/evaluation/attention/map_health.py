@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from caption_tx.data.features.backbone import dequantize
-from caption_tx.data.features.cache import open_cache
-from caption_tx.data.features.extraction import extract_features
 from caption_tx.errors import CaptionTxError
+from caption_tx.evaluation.attention.features import EvaluatedImages
 from caption_tx.inference.attention.health import MapHealth, measure_health
 from caption_tx.inference.attention.teacher_forcing import teacher_forced_pass
 
@@ -37,12 +35,8 @@ def measure_map_health(
     indices = np.unique(np.linspace(0, len(names) - 1, min(limit, len(names))).astype(int))
     segmented = {names[index]: captioner.segmenter.segment(captions[names[index]])[:max_words] for index in indices}
     words = {name: caption for name, caption in segmented.items() if caption}
-    store = None if cache is None else open_cache(cache, bundle.backbone_key)
-    if store is not None and store.images.issuperset(words):
-        features = np.asarray(dequantize(store.load(list(words))))
-    else:
-        extracted = extract_features(captioner.backbone, images, words)
-        words, features = {name: words[name] for name in extracted.names}, np.asarray(dequantize(extracted.features))
+    loaded, features = EvaluatedImages(captioner, images, cache).load(list(words))
+    words = {name: words[name] for name in loaded}
     if not words:
         raise CaptionTxError("Cannot measure attention maps: no readable image has a caption with words.")
     token_lists = bundle.tokenizer.tokenize(list(words.values()))

@@ -5,16 +5,18 @@ Letters: L layers, N heads, T tokens, W shown words, h/w feature grid.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from caption_tx.config import LANGUAGES, POOL_NAMES
 from caption_tx.errors import CaptionTxError
 from caption_tx.inference.attention.map_files import encode_json, encode_npz, read_npz, write_output
-from caption_tx.inference.attention.pooling import AXES, MapSelection, unit_of_heads
+from caption_tx.inference.attention.pooling import AXES, select_maps, unit_of_heads
+from caption_tx.inference.attention.word_kinds import is_content_word
 from caption_tx.inference.attention.words import (
     END_LABEL,
     END_TOKEN,
@@ -46,6 +48,9 @@ class AttentionMaps:
             the log-probability is that of the unknown token.
         shown: W words for figures and pages, each of one or more tokens; by default every token is a word.
         language: language of the caption, "zh", "en" or "".
+        pool: the pooling of maps and figures unless another is requested.
+        accuracy: kinds of words -> how often the highest point of their maps is on the object, as measured for the
+            bundle; empty if it was not. `pool` and `accuracy` are not saved to NPZ or JSON.
 
     Raises:
         CaptionTxError: the shapes do not match, or a score is not finite.
@@ -67,6 +72,8 @@ class AttentionMaps:
     unknown: tuple[bool, ...] = ()
     shown: tuple[ShownWord, ...] = ()
     language: str = ""
+    pool: str = POOL_NAMES[0]
+    accuracy: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         words = tuple(str(word) for word in self.words)
@@ -125,6 +132,12 @@ class AttentionMaps:
         """Whether any token of a shown word is out of vocabulary."""
         return any(self.unknown[position] for position in word.tokens)
 
+    def is_function(self, word: ShownWord) -> bool:
+        """Whether a shown word, such as "of" or the end token, names nothing that an image can show."""
+        texts = [self.words[position] for position in word.tokens]
+        known = self.language in LANGUAGES
+        return all(text == END_TOKEN or (known and not is_content_word(text.lower(), self.language)) for text in texts)
+
     @property
     def shown_log_probabilities(self) -> np.ndarray:
         """(W,) log-probabilities of the shown words, each the sum over its tokens."""
@@ -171,9 +184,12 @@ class AttentionMaps:
             raise CaptionTxError(f"The caption {self.caption!r} of '{self.image}' has no words to show.")
         return replace(self, shown=shown)
 
-    def pooled(self, layer: int | None = None, head: int | None = None, pool: str = "mean") -> np.ndarray:
-        """(W, h, w) maps of the shown words; arguments and errors as for `pooling.MapSelection`."""
-        maps = MapSelection(layer, head, pool).pooled(self.scores, self.self_scores)  # (T, h, w)
+    def pooled(self, layer: int | None = None, head: int | None = None, pool: str | None = None) -> np.ndarray:
+        """(W, h, w) maps of the shown words; arguments and errors as for `pooling.MapSelection`.
+
+        Without a pooling, all layers and heads are pooled as the bundle says, and selected ones by their mean.
+        """
+        maps = select_maps(layer, head, pool, self.pool).pooled(self.scores, self.self_scores)  # (T, h, w)
         return np.stack([maps[list(word.tokens)].mean(axis=0) for word in self.shown])
 
     def picture_or_error(self, image: np.ndarray | None = None) -> np.ndarray:
@@ -192,7 +208,7 @@ class AttentionMaps:
         image: np.ndarray | None = None,
         layer: int | None = None,
         head: int | None = None,
-        pool: str = "mean",
+        pool: str | None = None,
         *,
         caption: str | None = None,
         columns: int | None = None,
@@ -204,7 +220,7 @@ class AttentionMaps:
             image: (H, W, 3) uint8 RGB to draw on; `picture` by default.
             layer: one layer, see `pooling.MapSelection`.
             head: one head, see `pooling.MapSelection`.
-            pool: a pooling, see `pooling.MapSelection`.
+            pool: a pooling, see `pooling.MapSelection`; None for the bundle's.
             caption: text at the top; this object's caption by default.
             columns: cells per row; by default chosen from the shape of the image.
             style: fields of `HeatmapStyle`, such as `alpha`, `cmap` or `common_scale`.
@@ -253,7 +269,7 @@ class AttentionMaps:
         image: np.ndarray | None = None,
         layer: int | None = None,
         head: int | None = None,
-        pool: str = "mean",
+        pool: str | None = None,
         **style: Any,
     ) -> list[Image.Image]:
         """Frames of an animation word by word; arguments and errors as for `figure`."""
@@ -267,8 +283,8 @@ class AttentionMaps:
             self._style(layer, head, pool, style),
         )
 
-    def _style(self, layer: int | None, head: int | None, pool: str, style: dict[str, Any]) -> HeatmapStyle:
-        unit = MapSelection(layer, head, pool).unit(self.scores)
+    def _style(self, layer: int | None, head: int | None, pool: str | None, style: dict[str, Any]) -> HeatmapStyle:
+        unit = select_maps(layer, head, pool, self.pool).unit(self.scores)
         return HeatmapStyle(**({"unit": unit} | style))
 
     def to_npz(self) -> bytes:

@@ -181,6 +181,18 @@ class MapSelection:
 ALL_HEADS = MapSelection()
 
 
+def select_maps(layer: int | None, head: int | None, pool: str | None, default: str) -> MapSelection:
+    """A selection whose pooling may be open: all layers and heads then have the default, and selected ones the mean.
+
+    Example:
+        >>> select_maps(None, 2, None, "rollout").pool
+        'mean'
+    """
+    if pool is None:
+        pool = default if layer is None and head is None else POOL_NAMES[0]
+    return MapSelection(layer, head, pool)
+
+
 def unit_of_heads(scores: np.ndarray) -> str:
     """Label of the color bar that the maps of all layers and heads share."""
     return f"attention per cell (sum over cells = 1, {_uniform(scores)})"

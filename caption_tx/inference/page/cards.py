@@ -60,8 +60,8 @@ def card_data(maps: AttentionMaps, end_label: str) -> dict[str, Any]:
 
     Returns:
         "shape": [L, N, T, h, w]. "words": per shown word its text, token positions, probability and
-        log-probability, and whether it is unknown or the end token. "scores" and "rollout": quantized maps, see
-        `quantize_maps`; "rollout" is None without self-attention. "most_divergent": [layer, head] of the most
+        log-probability, and whether it is unknown, a function word or the end token. "scores" and "rollout": quantized
+        maps, see `quantize_maps`; "rollout" is None without self-attention. "most_divergent": [layer, head] of the most
         divergent head for each choice of sliders, at [layer + 1][head + 1], where index 0 means all of them.
     """
     layers, heads, tokens, h, w = maps.scores.shape
@@ -73,6 +73,7 @@ def card_data(maps: AttentionMaps, end_label: str) -> dict[str, Any]:
                 "end": word.text == END_TOKEN,
                 "tokens": list(word.tokens),
                 "unknown": maps.is_unknown(word),
+                "function": maps.is_function(word),
                 "log_probability": round(min(value, 0.0), 4),
                 "probability": round(float(np.exp(min(value, 0.0))), 4),
             }

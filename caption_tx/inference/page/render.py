@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,7 +27,7 @@ _FIRST_EAST_ASIAN = 0x2E80
 
 def render_page(
     explained: Sequence[AttentionMaps],
-    selection: MapSelection = ALL_HEADS,
+    selection: MapSelection | None = None,
     style: HeatmapStyle = DEFAULT_STYLE,
     *,
     typed: bool = False,
@@ -42,7 +42,8 @@ def render_page(
 
     Args:
         explained: maps of one model, each with its picture.
-        selection: layers, heads and pooling shown first; the reader can change them.
+        selection: layers, heads and pooling shown first, which the reader can change; by default all layers and heads
+            with the pooling of the bundle.
         style: opacity, color map and scale shown first. The page always interpolates between cells.
         typed: the captions were typed by a person, which the page then says.
         language: UI language, "zh" or "en"; by default the language of the captions.
@@ -62,6 +63,7 @@ def render_page(
         maps = captioner.explain("dog.jpg")
         Path("dog.html").write_text(render_page([maps], MapSelection(layer=-1)), encoding="utf-8")
     """
+    selection = selection or MapSelection(pool=explained[0].pool if explained else ALL_HEADS.pool)
     _check(explained, selection)
     language = language or ("zh" if explained[0].language == "zh" else "en")
     strings = ui_strings(language)
@@ -79,9 +81,20 @@ def render_page(
         pools=[name for name in POOL_NAMES if has_rollout or name != ROLLOUT],
         typed=typed,
         words=[word for card in cards for word in card.words],
+        accuracy=accuracy_text(explained[0].accuracy, strings),
         warnings=[] if health is None else health.warnings(language),
         problems=problems,
     )
+
+
+def accuracy_text(accuracy: Mapping[str, float], strings: dict[str, Any]) -> str:
+    """How far maps can be trusted for each kind of word, in one sentence; empty if it was not measured."""
+    kinds = [
+        strings["accuracy_of"].format(kind=label, share=f"{100 * accuracy[kind]:.0f}%")
+        for kind, label in strings["kinds"].items()
+        if kind in accuracy
+    ]
+    return strings["accuracy"].format(kinds=strings["list_comma"].join(kinds)) if kinds else ""
 
 
 def page_data(

@@ -66,3 +66,11 @@ def test_without_punctuation(scores):
     np.testing.assert_array_equal(without.pooled(1, 2)[1], scores[1, 2, 4])
     with pytest.raises(CaptionTxError, match="no words to show"):
         AttentionMaps(scores[:, :, :2], ("。", END_TOKEN), np.zeros(2)).without_punctuation()
+
+
+def test_the_pooling_of_the_bundle_is_the_default_for_all_layers_and_heads(make_maps):
+    maps = make_maps(pool="rollout")
+    np.testing.assert_array_equal(maps.pooled(), make_maps().pooled(pool="rollout"))
+    np.testing.assert_array_equal(maps.pooled(layer=0), make_maps().pooled(layer=0, pool="mean"))
+    np.testing.assert_array_equal(maps.pooled(head=1), make_maps().pooled(head=1, pool="mean"))
+    assert not np.array_equal(maps.pooled(), maps.pooled(pool="mean"))

@@ -9,6 +9,9 @@ import pytest
 from caption_tx.inference.attention.words import END_TOKEN
 from caption_tx.inference.page.render import render_page
 
+FUNCTION_STRENGTH = 0.4
+"""Opacity of the maps of function words, as a share of the others' (`page.js`)."""
+
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _OPACITIES = """([card, rows, columns]) => {
   const canvas = document.querySelectorAll('.card')[card].querySelector('.stage canvas');
@@ -41,6 +44,8 @@ class BrowserPage:
     def drawn_map(self, card=0, grid=(3, 5)):
         """(h, w) shares of the color scale in [0, 1] at the cell centers, read back from the pixels."""
         max_opacity = int(self.input_value("#opacity")) / 100
+        if self.locator(".card").nth(card).locator(".word.shown.function").count():
+            max_opacity *= FUNCTION_STRENGTH
         return (self.opacities(card, grid) / 255 / max_opacity) ** 2  # opacity is proportional to the square root
 
     def photo_digest(self, card=0):

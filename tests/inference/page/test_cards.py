@@ -32,6 +32,7 @@ def test_words(make_maps):
     words = card_data(make_maps(), "(end)")["words"]
     assert [word["tokens"] for word in words] == [[0], [1], [2], [3]]
     assert [word["unknown"] for word in words] == [False, True, False, False]
+    assert [word["function"] for word in words] == [True, False, False, True]
     assert words[0]["log_probability"] == -3
     assert words[0]["probability"] == pytest.approx(np.exp(-3), abs=1e-4)
     assert (words[-1]["text"], words[-1]["end"]) == ("(end)", True)

@@ -220,3 +220,13 @@ def test_light_and_dark(page):
         return page.evaluate(r"getComputedStyle(document.body).backgroundColor.match(/\d+/g).map(Number)")
 
     assert min(paper("light")) > 200 > 60 > max(paper("dark"))
+
+
+def test_the_maps_of_function_words_are_faint(page):
+    page.select_option("#scale", "own")
+    opacity = int(page.input_value("#opacity")) / 100
+    for word, strength in ((0, 0.4), (2, 1)):
+        page.word(word).hover()
+        assert page.opacities(grid=(30, 50)).max() / 255 == pytest.approx(opacity * strength, abs=0.03)
+    page.word(0).focus()
+    assert "names nothing visible" in page.locator(".status").first.inner_text()

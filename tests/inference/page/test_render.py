@@ -125,3 +125,13 @@ def test_initial_settings(make_maps):
 def test_errors(make_maps, changes, options, message):
     with pytest.raises(CaptionTxError, match=message):
         render_page([make_maps(**change) for change in changes], **options)
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [("en", "91% of the words for people, 57% of the words for clothing"), ("zh", "人 91%、衣物 57%")],
+)
+def test_the_page_says_how_far_maps_can_be_trusted(make_maps, language, text):
+    maps = make_maps(accuracy={"clothing": 0.571, "people": 0.908, "all": 0.8, "bodyparts": 0.2})
+    assert text in render_page([maps], language=language)
+    assert 'id="accuracy"' not in render_page([make_maps()], language=language)

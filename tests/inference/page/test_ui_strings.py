@@ -53,6 +53,7 @@ def test_every_string_is_used():
     template, script = read_template("page.html.j2") + read_template("card.html.j2"), read_template("page.js")
     strings = ui_strings("en")
     computed = {f"pool_{name}" for name in ("mean", "max", "spread", "rollout")} | {"script", "end"}
+    computed |= {"accuracy", "accuracy_of", "list_comma", "kinds"}
     assert [key for key in strings if f"t.{key}" not in template and key not in computed] == []
     computed = {"play", "pause", "play_of", "pause_of", "maximum_common", "maximum_own"}
     assert [key for key in strings["script"] if f"strings.{key}" not in script and key not in computed] == []

@@ -4,7 +4,7 @@
   const data = JSON.parse(document.getElementById("data").textContent);
   const settings = Object.assign({}, data.settings);
   const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
-  const FADE_MS = 180, WORD_MS = 1100, HEATMAP_SIDE = 336;
+  const FADE_MS = 180, WORD_MS = 1100, HEATMAP_SIDE = 336, FUNCTION_STRENGTH = 0.4;
   const decodeBase64 = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
   const colors = decodeBase64(data.colors);
   const $ = (id) => document.getElementById(id);
@@ -78,6 +78,7 @@
       this.name = element.querySelector("h2").textContent;
       this.words = [...element.querySelectorAll(".word")];
       this.shares = new Float32Array(this.h * this.w);
+      this.strength = 1;
       this.shown = this.pinned = this.timer = this.frame = null;
       this.listen(element);
       this.refresh();
@@ -141,6 +142,7 @@
       this.shown = word;
       this.words.forEach((button, i) => button.classList.toggle("shown", i === word));
       this.stage.classList.toggle("active", word !== null);
+      this.strength = word !== null && this.image.words[word].function ? FUNCTION_STRENGTH : 1;
       this.updateStatus();
       this.fade(word === null ? new Float32Array(this.h * this.w) : this.sharesOf(word));
     }
@@ -163,6 +165,7 @@
       const unknown = word.unknown ? strings.status_unknown : "";
       const values = { confidence: percent(word.probability), unknown, region, share: percent(share) };
       this.status.append(text, fill(strings.status, values));
+      if (word.function) this.status.append(strings.status_function);
     }
 
     // Recomputes all maps after a change of settings and redraws the shown word without fading.
@@ -219,13 +222,16 @@
       pixels[offset] = colors[color];
       pixels[offset + 1] = colors[color + 1];
       pixels[offset + 2] = colors[color + 2];
-      pixels[offset + 3] = Math.round(2.55 * settings.opacity * Math.sqrt(Math.min(1, Math.max(0, share))));
+      pixels[offset + 3] = Math.round(2.55 * settings.opacity * this.strength * Math.sqrt(Math.min(1, Math.max(0, share))));
     }
 
     drawBar() {
+      const strength = this.strength;
+      this.strength = 1;
       const context = this.bar.getContext("2d"), pixels = context.createImageData(256, 1);
       for (let x = 0; x < 256; x++) this.paint(pixels.data, 4 * x, x / 255);
       context.putImageData(pixels, 0, 0);
+      this.strength = strength;
     }
   }
 

@@ -1,0 +1,276 @@
+"""Do boxes in training make attention maps agree with the boxes that people draw, and what do captions lose?
+
+COMMAND
+    python experiments/box_supervision.py --data DIR --workdir runs/boxes --cache runs/features [--language zh]
+        [--variants none w1 ..] [--seeds 0 1 2] [--epochs 32] [--backbone-weights FILE]
+
+`flickr8k.py` describes DIR, which also has `boxes/boxes.train.jsonl.gz`, `boxes/boxes.val.jsonl.gz` and, for Chinese,
+`boxes/nouns.tsv`. Each variant of the recipe is trained with each seed. Its captions by beam search of
+width 3 are scored on the validation split, and the maps of the human captions are compared with the boxes. Finished
+runs are skipped, and the table has all runs in the workdir.
+
+"evidence" trains without human boxes: the boxes of a word are the cells whose removal makes it less likely, according
+to the run "none" of the same seed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from flickr8k import add_arguments, base_config, evaluate_bundle, make_log
+
+from caption_tx.config import Config, DecodingOptions
+from caption_tx.inference.attention.pooling import MapSelection
+from caption_tx.threads import configure_threads
+
+BEAM = DecodingOptions(beam_width=3)
+POWERS = (2, 3)
+
+
+@dataclass(frozen=True)
+class Sharpened(MapSelection):
+    """A pooled map at a lower temperature: its cells to a power, scaled to sum to 1."""
+
+    power: float = 1.0
+
+    def pooled(self, scores: np.ndarray, self_scores: np.ndarray | None = None) -> np.ndarray:
+        maps = super().pooled(scores, self_scores).astype(np.float64) ** self.power
+        return maps / maps.sum(axis=(1, 2), keepdims=True)
+
+
+def boxes(**changes: Any) -> Callable[[Config], Config]:
+    """A variant with boxes and these settings of them."""
+    return lambda config: replace(config, boxes=replace(config.boxes, **changes))
+
+
+def without_boxes(**changes: Any) -> Callable[[Config], Config]:
+    """A variant without boxes and with these settings of the model."""
+    return lambda config: replace(
+        config, boxes=replace(config.boxes, sources=(), words=None), model=replace(config.model, **changes)
+    )
+
+
+VARIANTS: dict[str, Callable[[Config], Config]] = {
+    "none": without_boxes(),
+    "w0.1": boxes(weight=0.1),
+    "w0.3": boxes(weight=0.3),
+    "w1": boxes(weight=1.0),
+    "w3": boxes(weight=3.0),
+    "w10": boxes(weight=10.0),
+    "w1 last layer": boxes(weight=1.0, layers=(3,)),
+    "w1 last two layers": boxes(weight=1.0, layers=(2, 3)),
+    "w1 half the heads": boxes(weight=1.0, heads=2),
+    "w1 each head": boxes(weight=1.0, each_head=True),
+    "w0.3 each head": boxes(weight=0.3, each_head=True),
+    "w1 from half": boxes(weight=1.0, from_epoch=-1),
+    "none, 2 heads": without_boxes(num_heads=2),
+    "none, 1 head": without_boxes(num_heads=1),
+    "evidence": boxes(weight=0.3),
+}
+"""Name -> change of the recipe's settings; `from_epoch` -1 stands for half of the epochs."""
+
+
+def recipe(arguments: argparse.Namespace) -> Config:
+    """The recipe of the language with the boxes of the training and validation images."""
+    folder, language = arguments.data / "boxes", arguments.language
+    first = ("flickr8kzhb.caption.txt",) if language == "zh" else ()
+    config = base_config(arguments, language, first)
+    training = replace(
+        config.training,
+        stage_epochs=(max(1, arguments.epochs * 5 // 8),) if first else (),
+        mix_stages=bool(first),
+        crops=arguments.crops,
+        precision=arguments.precision,
+        patience=arguments.epochs,
+        batch_size=arguments.batch_size,
+        learning_rate=arguments.learning_rate,
+        tensorboard=False,
+        sample_count=0,
+    )
+    model = replace(config.model, num_layers=4, **({} if language == "zh" else {"dropout": 0.2}))
+    sources = (str(folder / "boxes.train.jsonl.gz"), str(folder / "boxes.val.jsonl.gz"))
+    words = str(folder / "nouns.tsv") if language == "zh" else None
+    return replace(config, model=model, training=training, boxes=replace(config.boxes, sources=sources, words=words))
+
+
+def measure_maps(bundle: Any, config: Config, human: Config) -> Any:
+    """The grounding of the maps of human captions of the validation split in the human boxes of `human`."""
+    from caption_tx.data.boxes.readers import read_boxes
+    from caption_tx.data.boxes.words import BoxWords, read_box_words
+    from caption_tx.data.corpus.table import captions_by_image, read_table
+    from caption_tx.evaluation.attention.box_grounding import measure_box_grounding
+    from caption_tx.evaluation.attention.features import EvaluatedImages
+    from caption_tx.evaluation.attention.phrases import BoxReferences
+    from caption_tx.evaluation.attention.selections import layer_selections, pooled_selections, selection_name
+    from caption_tx.inference.captioner import ImageCaptioner
+
+    captions = captions_by_image(read_table(config.corpus), "val", "human")
+    table = read_boxes(human.boxes.sources)
+    found = table.match(captions)
+    training = [items for name, items in table.images.items() if name not in found]
+    words = BoxWords() if human.boxes.words is None else read_box_words(human.boxes.words)
+    captioner = ImageCaptioner(bundle)
+    measured = [*pooled_selections(), *layer_selections(bundle.captioner.settings.num_layers)]
+    selections = {selection_name(item): item for item in measured}
+    for power in POWERS:
+        selections |= {f"{pool}^{power}": Sharpened(pool=pool, power=power) for pool in ("mean", "rollout")}
+    images = EvaluatedImages(captioner, config.corpus.images, config.training.cache)
+    return measure_box_grounding(captioner, images, captions, BoxReferences(found, words, training), selections)
+
+
+def run_variant(name: str, seed: int, human: Config, arguments: argparse.Namespace, log: Callable[[str], None]) -> None:
+    """Trains and measures one variant with one seed, unless its result is there."""
+    from caption_tx.evaluation.metrics import METRICS
+    from caption_tx.training.fit import train
+
+    folder = arguments.workdir / f"{human.text.language}-{name.replace(' ', '-').replace(',', '')}-{seed}"
+    result = folder / "result.json"
+    if result.exists():
+        return
+    config = VARIANTS[name](replace(human, training=replace(human.training, seed=seed)))
+    if config.boxes.from_epoch < 0:
+        config = replace(config, boxes=replace(config.boxes, from_epoch=arguments.epochs // 2))
+    if name == "evidence":
+        teacher = arguments.workdir / f"{human.text.language}-none-{seed}" / "bundle"
+        evidence = write_evidence(teacher, config, folder, log)
+        config = replace(config, boxes=replace(config.boxes, sources=(str(evidence),), words=None))
+    start = time.perf_counter()
+    bundle = train(config, folder, log)
+    seconds = time.perf_counter() - start
+    scores = evaluate_bundle(bundle, config, folder, BEAM).scores
+    grounding = measure_maps(bundle, config, human)
+    facts = {name: scores[name] for name in METRICS} | {
+        "variant": name, "language": human.text.language, "seed": seed, "seconds": round(seconds),
+        "distinct": scores.statistics.distinct, "val_token_loss": bundle.facts["val_token_loss"],
+        "grounding": grounding.to_dict(),
+    }  # fmt: skip
+    result.write_text(json.dumps(facts, ensure_ascii=False), encoding="utf-8")
+    log(f"{folder.name}: {seconds:.0f} s\n{summarize(arguments.workdir).to_string(float_format='%.3f')}")
+
+
+def write_evidence(teacher: Path, config: Config, folder: Path, log: Callable[[str], None]) -> Path:
+    """Boxes of the training captions' content words: the cells that lower the word's log-probability most if covered.
+
+    Every block of 3x3 cells is covered in turn, and a cell gets the mean drop of the blocks that contain it. The cells
+    with at least half of the largest drop are the word's boxes.
+    """
+    from caption_tx.bundle import load_bundle
+    from caption_tx.data.corpus.table import captions_by_image, read_table
+    from caption_tx.evaluation.attention.features import EvaluatedImages
+    from caption_tx.inference.attention.word_kinds import is_content_word
+    from caption_tx.inference.captioner import ImageCaptioner
+
+    path = folder / "evidence.jsonl"
+    if path.exists():
+        return path
+    folder.mkdir(parents=True, exist_ok=True)
+    captioner = ImageCaptioner(load_bundle(teacher))
+    captions = captions_by_image(read_table(config.corpus), "train", "human")
+    images = EvaluatedImages(captioner, config.corpus.images, config.training.cache)
+    segment, language = captioner.bundle.segmenter().segment, captioner.bundle.text.language
+    lines = []
+    for names, features in images.batches(list(captions)):
+        rows, words = [], []
+        for row, name in enumerate(names):
+            for text in captions[name]:
+                rows.append(row)
+                words.append(segment(text)[: captioner.bundle.captioner.max_length - 1])
+        drops = evidence_maps(captioner, features, rows, words)
+        for row, name in enumerate(names):
+            found: dict[str, list[np.ndarray]] = {}
+            for own, caption, drop in zip(rows, words, drops, strict=True):
+                for word, values in zip(caption, drop, strict=False) if own == row else ():
+                    if is_content_word(word, language):
+                        found.setdefault(word, []).append(values)
+            lines.append(json.dumps({"image": name, "boxes": list(_cell_boxes(found))}, ensure_ascii=False))
+        log(f"evidence of {len(lines):,} images")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def evidence_maps(captioner: Any, features: np.ndarray, rows: list[int], words: list[list[str]]) -> list[np.ndarray]:
+    """For each caption (T, h, w): how much less likely each token is without a cell, in nats; at least 0."""
+    from caption_tx.inference.attention.teacher_forcing import caption_log_probabilities
+
+    model, tokens = captioner.bundle.captioner, captioner.bundle.tokenizer.tokenize(words)
+    h, w = features.shape[1:3]
+    mean = features.mean(axis=(1, 2))
+    before = caption_log_probabilities(model, features, tokens, rows, 512)
+    sums = [np.zeros((len(values), h, w)) for values in before]
+    counts = np.zeros((h, w))
+    for y in range(max(1, h - 2)):
+        for x in range(max(1, w - 2)):
+            block = slice(y, y + 3), slice(x, x + 3)
+            covered = features.copy()
+            covered[:, block[0], block[1]] = mean[:, None, None]
+            counts[block] += 1
+            after = caption_log_probabilities(model, covered, tokens, rows, 512)
+            for total, old, new in zip(sums, before, after, strict=True):
+                total[:, block[0], block[1]] += (old - new)[:, None, None]
+    return [np.maximum(total / counts, 0) for total in sums]
+
+
+def _cell_boxes(found: dict[str, list[np.ndarray]]) -> Any:
+    """One box for each cell with at least half of the largest drop of a word, if its removal matters at all."""
+    for word, maps in found.items():
+        drop = np.mean(maps, axis=0)
+        if drop.max() < 0.05:
+            continue
+        h, w = drop.shape
+        for y, x in np.argwhere(drop >= drop.max() / 2).tolist():
+            yield {"label": word, "box": [x / w, y / h, (x + 1) / w, (y + 1) / h]}
+
+
+def summarize(workdir: Path) -> pd.DataFrame:
+    """One row for each variant: means over its seeds, and standard deviations of CIDEr, pointing game and mass."""
+    rows = []
+    for path in sorted(workdir.glob("*/result.json")):
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        row = {key: facts[key] for key in ("language", "variant", "bleu4", "cider", "distinct", "val_token_loss")}
+        for group in facts["grounding"]["groups"]:
+            if group["name"] not in ("all", "objects under a quarter"):
+                continue
+            size = "small " if group["name"] != "all" else ""
+            for score in group["scores"]:
+                if score["maps"] in ("mean", "max", "spread", "rollout", "mean^2", "rollout^2", "layer 3 mean"):
+                    row |= {f"{size}{score['maps']} pointing": score["pointing"]["value"]}
+                    row |= {f"{size}{score['maps']} mass": score["mass"]["value"]}
+        rows.append(row)
+    table = pd.DataFrame(rows).groupby(["language", "variant"], sort=False)
+    means = table.mean()
+    means.insert(0, "seeds", table.size())
+    spread = table[["cider", "small mean pointing", "small mean mass"]].std().add_suffix(" sd")
+    return pd.concat([means, spread], axis=1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_arguments(parser, 32)
+    parser.add_argument("--language", choices=("zh", "en"), default="zh")
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=["none", "w1"])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--crops", type=int, default=4)
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--learning-rate", type=float, default=5e-4)
+    parser.add_argument("--precision", default="mixed_bfloat16", help="default: %(default)s")
+    arguments = parser.parse_args()
+    configure_threads()
+    log, config = make_log(), recipe(arguments)
+    for seed in arguments.seeds:
+        for name in arguments.variants:
+            run_variant(name, seed, config, arguments, log)
+    table = summarize(arguments.workdir)
+    table.to_csv(arguments.workdir / "table.csv")
+    print(table.T.to_string(float_format="%.3f"))
+
+
+if __name__ == "__main__":
+    main()
