@@ -65,10 +65,11 @@ def is_joined(text: str, position: int) -> bool:
 
 def needs_space(before: str, after: str) -> bool:
     """Whether Chinese captions have a space between two words, of which both are Latin, Cyrillic or similar."""
-    return _is_written_with_spaces(before[-1]) and _is_written_with_spaces(after[0])
+    return is_written_with_spaces(before[-1]) and is_written_with_spaces(after[0])
 
 
-def _is_written_with_spaces(character: str) -> bool:
+def is_written_with_spaces(character: str) -> bool:
+    """Whether words of the character's script, such as Latin, are separated by spaces; so are numbers."""
     if character < "\u2e80":
         return True
     return re.match(_WORD_CHARACTER, character) is not None and not _FULL_WIDTH_DIGIT.match(character)

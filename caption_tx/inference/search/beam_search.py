@@ -11,7 +11,14 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from caption_tx.inference.search.logits import NEGATIVE_INFINITY, adjust_log_probs, argmax
-from caption_tx.inference.search.spec import SearchInputs, SearchResult, SearchSpec, gather_hypotheses, set_position
+from caption_tx.inference.search.spec import (
+    SearchInputs,
+    SearchResult,
+    SearchSpec,
+    batch_size_of,
+    gather_hypotheses,
+    set_position,
+)
 from caption_tx.model.captioner import Captioner
 
 
@@ -53,7 +60,8 @@ def beam_search(captioner: Captioner, spec: SearchSpec, features: tf.Tensor, inp
     among themselves. An image is done once none of its hypotheses can enter the finished captions, so the result
     equals that of a search over all P steps.
     """
-    shape = (spec.batch_size, spec.num_hypotheses, spec.length)
+    batch_size = batch_size_of(features)
+    shape = (batch_size, spec.num_hypotheses, spec.length)
     constants = _Constants(
         keys_values=captioner.keys_values(features, training=False),
         own_ancestors=tf.broadcast_to(tf.range(spec.num_hypotheses)[:, None], shape),
@@ -71,22 +79,21 @@ def beam_search(captioner: Captioner, spec: SearchSpec, features: tf.Tensor, inp
     may_end = _hypotheses_that_may_end(spec)
     truncated_total = tf.where(beams.index == spec.length, beams.total, NEGATIVE_INFINITY)[:, may_end]
     finished_total, finished_token_ids, finished_log_probs = (
-        tf.reshape(part, (spec.batch_size, spec.finished_tracks * spec.n_best, *part.shape[2:]))
-        for part in beams.finished[1:]
+        tf.reshape(part, (-1, spec.finished_tracks * spec.n_best, *part.shape[2:])) for part in beams.finished[1:]
     )
-    is_finished = [tf.ones(finished_total.shape, tf.bool), tf.zeros(truncated_total.shape, tf.bool)]
+    is_finished = [tf.ones_like(finished_total, tf.bool), tf.zeros_like(truncated_total, tf.bool)]
     return SearchResult(
         token_ids=tf.concat([finished_token_ids, beams.token_ids[:, may_end]], axis=1),
         log_probs=tf.concat([finished_log_probs, beams.log_probs[:, may_end]], axis=1),
         total=tf.concat([finished_total, truncated_total], axis=1),
         finished=tf.concat(is_finished, axis=1),
-        near_tie=tf.zeros((spec.batch_size,), tf.bool),
+        near_tie=tf.zeros((batch_size,), tf.bool),
     )
 
 
 def _initial_beams(captioner: Captioner, spec: SearchSpec, inputs: SearchInputs, constants: _Constants) -> _Beams:
     """One live hypothesis per starting track; the others have a total of -inf."""
-    batch_size, num_hypotheses, length = spec.batch_size, spec.num_hypotheses, spec.length
+    batch_size, num_hypotheses, length = batch_size_of(constants.own_ancestors), spec.num_hypotheses, spec.length
     track = tf.range(num_hypotheses) // spec.width
     starts = (tf.range(num_hypotheses) % spec.width == 0) & ((inputs.first_track < 0) | (track == inputs.first_track))
     rows = batch_size * spec.finished_tracks
@@ -153,13 +160,13 @@ def _keep_finished(
         ended_total: float32 (B, G), totals with the end token.
         ended_log_probs: float32 (B, G, P), log-probabilities with the end token.
     """
-    rows, may_end = spec.batch_size * spec.finished_tracks, _hypotheses_that_may_end(spec)
+    may_end = _hypotheses_that_may_end(spec)
     score = ended_total / tf.cast(beams.index + 1, tf.float32) ** inputs.length_penalty
-    token_ids = set_position(beams.token_ids, beams.index, tf.fill(ended_total.shape, spec.end_token_id))
+    token_ids = set_position(beams.token_ids, beams.index, tf.fill(tf.shape(ended_total), spec.end_token_id))
     merged = []
     for old, new in zip(beams.finished, (score, ended_total, token_ids, ended_log_probs), strict=True):
         new = new[:, may_end]
-        new = tf.reshape(new, (rows, spec.width, *new.shape[2:]))
+        new = tf.reshape(new, (-1, spec.width, *new.shape[2:]))
         merged.append(tf.concat([old, new], axis=1))  # (B * tracks, n_best + width, ..)
     _, best = tf.math.top_k(merged[0], spec.n_best)
     return _Finished(*(gather_hypotheses(part, best) for part in merged))
@@ -168,9 +175,9 @@ def _keep_finished(
 def _cannot_improve(spec: SearchSpec, inputs: SearchInputs, total: tf.Tensor, finished: _Finished) -> tf.Tensor:
     """Boolean (B,), whether no unfinished hypothesis can score higher than the worst finished caption kept."""
     # A total only decreases as tokens are added, and its divisor is largest for the longest caption.
-    upper_bound = tf.reduce_max(tf.reshape(total, (spec.batch_size * spec.finished_tracks, -1)), axis=-1)
+    upper_bound = tf.reduce_max(tf.reshape(total, (-1, spec.num_hypotheses // spec.finished_tracks)), axis=-1)
     upper_bound /= tf.cast(spec.length, tf.float32) ** inputs.length_penalty
-    is_settled = tf.reshape(finished.score[:, -1] >= upper_bound, (spec.batch_size, spec.finished_tracks))
+    is_settled = tf.reshape(finished.score[:, -1] >= upper_bound, (-1, spec.finished_tracks))
     return tf.reduce_all(is_settled, axis=-1)
 
 
@@ -230,7 +237,7 @@ def _select_per_group(spec: SearchSpec, inputs: SearchInputs, tracks: list[tf.Te
         tracks: per group float32 (B, width, V), the totals of all continuations.
     """
     vocabulary_size = tracks[0].shape[-1]
-    counts = tf.zeros((spec.batch_size, 1, vocabulary_size))  # how often earlier groups selected each token
+    counts = tf.zeros((batch_size_of(tracks[0]), 1, vocabulary_size))  # how often earlier groups selected each token
     selected = []
     for track, totals in enumerate(tracks):
         penalized = totals - inputs.diversity_penalty * counts if spec.diverse else totals
@@ -246,20 +253,20 @@ def _select_per_group(spec: SearchSpec, inputs: SearchInputs, tracks: list[tf.Te
 def _top_candidates(values: tf.Tensor, count: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """The `count` highest of (B, W, V) values: the values, their rows in W and their tokens, (B, count) each."""
     # Two small selections are faster than one among all W * V.
-    batch_size, rows, vocabulary_size = values.shape
+    _, rows, vocabulary_size = values.shape
     if rows == 1 and count == 1:
         token_id, best, _ = argmax(values)
         return best, tf.zeros_like(token_id), token_id
     # Rank 2, because XLA sorts the whole vocabulary for any other rank.
     per_row = min(count, vocabulary_size)
     best, token_ids = tf.math.top_k(tf.reshape(values, (-1, vocabulary_size)), per_row)
-    best, indices = tf.math.top_k(tf.reshape(best, (batch_size, -1)), count)
-    token_ids = tf.gather(tf.reshape(token_ids, (batch_size, -1)), indices, batch_dims=1)
+    best, indices = tf.math.top_k(tf.reshape(best, (-1, rows * per_row)), count)
+    token_ids = tf.gather(tf.reshape(token_ids, (-1, rows * per_row)), indices, batch_dims=1)
     return best, indices // per_row, token_ids
 
 
 def _gather_parent_tokens(array: tf.Tensor, parent: tf.Tensor, token_ids: tf.Tensor) -> tf.Tensor:
     """(B, G, V) at rows (B, M) and tokens (B, M) -> (B, M)."""
     vocabulary_size = array.shape[-1]
-    flat = tf.reshape(array, (array.shape[0], -1))
+    flat = tf.reshape(array, (-1, array.shape[1] * vocabulary_size))
     return tf.gather(flat, parent * vocabulary_size + token_ids, batch_dims=1)

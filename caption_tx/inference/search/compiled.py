@@ -13,8 +13,10 @@ from caption_tx.inference.search.spec import SearchInputs, SearchResult, SearchS
 from caption_tx.model.captioner import Captioner
 
 
-def compile_search(captioner: Captioner, spec: SearchSpec) -> Callable[[tf.Tensor, SearchInputs], SearchResult]:
-    """Compile a search with this captioner. Later changes of its weights take effect.
+def compile_search(
+    captioner: Captioner, spec: SearchSpec, batch_size: int
+) -> Callable[[tf.Tensor, SearchInputs], SearchResult]:
+    """Compile a search of `batch_size` images with this captioner. Later changes of its weights take effect.
 
     Returns:
         A function of features (B, h, w, C) and the other inputs.
@@ -25,9 +27,9 @@ def compile_search(captioner: Captioner, spec: SearchSpec) -> Callable[[tf.Tenso
     def search(features: tf.Tensor, inputs: SearchInputs) -> SearchResult:
         return run(captioner_ref(), spec, features, inputs)
 
-    random_bits_shape = (spec.batch_size, spec.num_hypotheses, spec.length if spec.sampled else 0, 2)
+    random_bits_shape = (batch_size, spec.num_hypotheses, spec.length if spec.sampled else 0, 2)
     signature = [
-        tf.TensorSpec((spec.batch_size, *captioner.settings.feature_shape), tf.float32),
+        tf.TensorSpec((batch_size, *captioner.settings.feature_shape), tf.float32),
         SearchInputs(
             num_images=tf.TensorSpec((), tf.int32),
             suppressed=tf.TensorSpec((captioner.vocabulary_size,), tf.bool),
@@ -41,7 +43,7 @@ def compile_search(captioner: Captioner, spec: SearchSpec) -> Callable[[tf.Tenso
             repetition_penalty=tf.TensorSpec((), tf.float32),
             length_penalty=tf.TensorSpec((), tf.float32),
             diversity_penalty=tf.TensorSpec((), tf.float32),
-            random_bits=tf.TensorSpec(random_bits_shape, tf.uint32),
+            random_numbers=tf.TensorSpec(random_bits_shape, tf.uint32),
         ),
     ]
     search = tf.function(search, input_signature=signature, autograph=False, jit_compile=True)

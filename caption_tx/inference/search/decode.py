@@ -17,7 +17,7 @@ from caption_tx.data.text.tokenizer import Tokenizer
 from caption_tx.inference.search.compiled import compile_search
 from caption_tx.inference.search.constraints import Constraints, resolve_constraints
 from caption_tx.inference.search.ranking import FoundCaption, rank_captions
-from caption_tx.inference.search.spec import SearchInputs, SearchSpec
+from caption_tx.inference.search.spec import SearchInputs, SearchResult, SearchSpec
 from caption_tx.model.captioner import Captioner
 
 BATCH_SIZES = (1, 4, 16, 32)
@@ -156,7 +156,16 @@ def _make_caption(found: FoundCaption, rank: int, tokenizer: Tokenizer) -> Capti
     )
 
 
-_COMPILED: WeakKeyDictionary[Captioner, dict[SearchSpec, Callable]] = WeakKeyDictionary()
+@dataclass(frozen=True)
+class _CompiledSearch:
+    """A search of `batch_size` images; `run` takes their features and the other inputs."""
+
+    spec: SearchSpec
+    batch_size: int
+    run: Callable[[tf.Tensor, SearchInputs], SearchResult]
+
+
+_COMPILED: WeakKeyDictionary[Captioner, dict[tuple[SearchSpec, int], _CompiledSearch]] = WeakKeyDictionary()
 
 
 class _Search:
@@ -177,33 +186,40 @@ class _Search:
         """
         step = BATCH_SIZES[-1]
         chunks = [slice(start, min(start + step, len(features))) for start in range(0, len(features), step)]
-        specs = [self._spec(chunk.stop - chunk.start) for chunk in chunks]
+        spec = self._spec()
+        searches = [self._compile(spec, chunk.stop - chunk.start) for chunk in chunks]
 
-        def run(spec: SearchSpec, chunk: slice) -> list[tuple]:
-            return self._run_chunk(spec, features[chunk], row_seeds[chunk])
+        def run(search: _CompiledSearch, chunk: slice) -> list[tuple]:
+            return self._run_chunk(search, features[chunk], row_seeds[chunk])
 
         if len(chunks) == 1 or NUM_THREADS == 1:
-            results = map(run, specs, chunks)
+            results = map(run, searches, chunks)
         else:
             with ThreadPoolExecutor(NUM_THREADS) as pool:
-                results = list(pool.map(run, specs, chunks))
+                results = list(pool.map(run, searches, chunks))
         return [image for chunk in results for image in chunk]
 
-    def _run_chunk(self, spec: SearchSpec, features: tf.Tensor, row_seeds: Sequence[int]) -> list[tuple]:
+    def _run_chunk(self, search: _CompiledSearch, features: tf.Tensor, row_seeds: Sequence[int]) -> list[tuple]:
         num_images = len(features)
-        if num_images < spec.batch_size:
-            padding = tf.zeros((spec.batch_size - num_images, *features.shape[1:]))
+        if num_images < search.batch_size:
+            padding = tf.zeros((search.batch_size - num_images, *features.shape[1:]))
             features = tf.concat([features, padding], axis=0)
-        result = self.compiled[spec](features, self._inputs(spec, row_seeds))
-        return [(spec, *image) for image in zip(*(part.numpy()[:num_images] for part in result), strict=True)]
+        result = search.run(features, self._inputs(search, row_seeds))
+        return [(search.spec, *image) for image in zip(*(part.numpy()[:num_images] for part in result), strict=True)]
 
-    def _spec(self, num_images: int) -> SearchSpec:
-        """The spec for a number of images; its search is compiled when this returns."""
+    def _compile(self, spec: SearchSpec, num_images: int) -> _CompiledSearch:
+        """The compiled search for a number of images."""
+        batch_size = next(size for size in BATCH_SIZES if size >= num_images)
+        if (spec, batch_size) not in self.compiled:
+            run = compile_search(self.captioner, spec, batch_size)
+            self.compiled[spec, batch_size] = _CompiledSearch(spec, batch_size, run)
+        return self.compiled[spec, batch_size]
+
+    def _spec(self) -> SearchSpec:
         options, tokenizer, forced = self.options, self.tokenizer, self.constraints.forced
         beam = options.beam_width > 1
         width = options.beam_width // options.beam_groups if beam else options.samples
-        spec = SearchSpec(
-            batch_size=next(size for size in BATCH_SIZES if size >= num_images),
+        return SearchSpec(
             length=self.constraints.length,
             start_token_id=tokenizer.start_token_id,
             end_token_id=tokenizer.end_token_id,
@@ -220,18 +236,16 @@ class _Search:
             diverse=options.beam_groups > 1,
             no_repeat_ngram=options.no_repeat_ngram,
         )
-        if spec not in self.compiled:
-            self.compiled[spec] = compile_search(self.captioner, spec)
-        return spec
 
-    def _inputs(self, spec: SearchSpec, row_seeds: Sequence[int]) -> SearchInputs:
+    def _inputs(self, search: _CompiledSearch, row_seeds: Sequence[int]) -> SearchInputs:
+        spec = search.spec
         options, constraints, num_images = self.options, self.constraints, len(row_seeds)
         suppressed = np.zeros(self.tokenizer.vocabulary_size, bool)
         suppressed[[*self.tokenizer.suppress_tokens, *constraints.suppressed]] = True
         prefix = np.zeros(spec.length, np.int32)
         prefix[: len(constraints.prefix)] = constraints.prefix
         length = spec.length if spec.sampled else 0
-        random_bits = np.zeros((spec.batch_size, spec.num_hypotheses, length, 2), np.uint32)
+        random_bits = np.zeros((search.batch_size, spec.num_hypotheses, length, 2), np.uint32)
         if spec.sampled:
             bits = _random_bits(options.seed, row_seeds, spec.num_hypotheses, self.captioner.max_length)
             random_bits[:num_images] = bits[:, :, : spec.length]
@@ -248,7 +262,7 @@ class _Search:
             repetition_penalty=np.float32(options.repetition_penalty),
             length_penalty=np.float32(options.length_penalty),
             diversity_penalty=np.float32(options.diversity_penalty),
-            random_bits=random_bits,
+            random_numbers=random_bits,
         )
 
 

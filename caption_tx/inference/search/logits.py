@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from caption_tx.inference.search.spec import SearchInputs, SearchSpec
+from caption_tx.inference.search.spec import SearchInputs, SearchSpec, batch_size_of
 
 NEGATIVE_INFINITY = -np.inf
 """The log-probability of a suppressed token."""
@@ -29,7 +29,7 @@ def adjust_log_probs(
     is_end = tf.range(vocabulary_size) == spec.end_token_id
     adjusted = log_probs
     if spec.repetition_penalty:
-        written = tf.broadcast_to(tf.range(spec.length) < index, token_ids.shape)  # (B, G, P)
+        written = tf.broadcast_to(tf.range(spec.length) < index, tf.shape(token_ids))  # (B, G, P)
         present = token_mask(token_ids, written, vocabulary_size)
         adjusted = tf.where(present, adjusted * inputs.repetition_penalty, adjusted)
     suppressed = inputs.suppressed | (is_end & (index < inputs.min_length))
@@ -59,12 +59,12 @@ def repeated_ngram_mask(token_ids: tf.Tensor, index: tf.Tensor, size: int, vocab
     """
     num_starts = token_ids.shape[-1] - size + 1
     if num_starts < 1:
-        return tf.zeros((*token_ids.shape[:2], vocabulary_size), tf.bool)
+        return tf.zeros((batch_size_of(token_ids), token_ids.shape[1], vocabulary_size), tf.bool)
     matches = tf.range(num_starts) + size <= index  # the n-gram lies within the caption so far
     for offset in range(size - 1):
         latest = tf.gather(token_ids, tf.maximum(index - (size - 1) + offset, 0), axis=-1)
         matches &= token_ids[..., offset : offset + num_starts] == latest[..., None]
-    matches = tf.broadcast_to(matches, (*token_ids.shape[:2], num_starts))
+    matches = tf.broadcast_to(matches, (batch_size_of(token_ids), token_ids.shape[1], num_starts))
     return token_mask(token_ids[..., size - 1 :], matches, vocabulary_size)
 
 
@@ -146,7 +146,7 @@ def keep_top_p(probs: tf.Tensor, p: tf.Tensor, temperature: tf.Tensor) -> tuple[
     return tf.where(kept, probs, 0.0), border | (_is_near(probs, below, temperature) & is_borderline(kept))
 
 
-def _mix(bits: tf.Tensor) -> tf.Tensor:
+def mix(bits: tf.Tensor) -> tf.Tensor:
     """A bijective hash of 32 bits in which every output bit depends on all input bits (MurmurHash3's finalizer)."""
     for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
         bits = tf.bitwise.bitwise_xor(bits, tf.bitwise.right_shift(bits, tf.constant(shift, tf.uint32)))
@@ -154,15 +154,23 @@ def _mix(bits: tf.Tensor) -> tf.Tensor:
     return tf.bitwise.bitwise_xor(bits, tf.bitwise.right_shift(bits, tf.constant(16, tf.uint32)))
 
 
-def gumbel_noise(random_bits: tf.Tensor, vocabulary_size: int) -> tf.Tensor:
-    """Standard Gumbel noise (.., V), a pure function of the random bits, uint32 (.., 2).
+def _exponential(uniform: tf.Tensor) -> tf.Tensor:
+    """-log(1 - uniform) for float32 in (0, 1), exact near 0 also where log1p is computed as log(1 + x)."""
+    series = uniform * (1 + uniform * (1 / 2 + uniform * (1 / 3 + uniform / 4)))
+    return tf.where(uniform < 0.01, series, -tf.math.log(1 - uniform))
+
+
+def gumbel_noise(random_numbers: tf.Tensor, vocabulary_size: int) -> tf.Tensor:
+    """Standard Gumbel noise (.., V), a pure function of random bits, uint32 (.., 2), or of uniforms, float32 (.., V).
 
     The argmax of log-probabilities plus this noise is a sample from the distribution (Gumbel 1954). Rounding errors
     in the logits change it only if the two highest sums nearly tie. Inverting the cumulative distribution instead
     would be sensitive at the border of every two tokens.
     """
+    if random_numbers.dtype == tf.float32:
+        return -tf.math.log(_exponential(random_numbers))
     indices = tf.cast(tf.range(vocabulary_size), tf.uint32) * tf.constant(0x9E3779B9, tf.uint32)
-    bits = _mix(tf.bitwise.bitwise_xor(_mix(indices + random_bits[..., :1]), random_bits[..., 1:]))
+    bits = mix(tf.bitwise.bitwise_xor(mix(indices + random_numbers[..., :1]), random_numbers[..., 1:]))
     # Uniform in (0, 1) with the finest resolution near 0, where the highest noise comes from.
     uniform = tf.minimum((tf.cast(bits, tf.float32) + 0.5) * 2.0**-32, 1 - 2.0**-24)
     return -tf.math.log(-tf.math.log1p(-uniform))

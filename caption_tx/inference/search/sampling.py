@@ -15,7 +15,14 @@ from caption_tx.inference.search.logits import (
     keep_top_k,
     keep_top_p,
 )
-from caption_tx.inference.search.spec import SearchInputs, SearchResult, SearchSpec, gather_tokens, set_position
+from caption_tx.inference.search.spec import (
+    SearchInputs,
+    SearchResult,
+    SearchSpec,
+    batch_size_of,
+    gather_tokens,
+    set_position,
+)
 from caption_tx.model.captioner import Captioner
 
 COMPACTION_BATCH_SIZE = 32
@@ -38,25 +45,26 @@ class _Images(NamedTuple):
     """What stays the same for every image during a search."""
 
     keys_values: list[tuple[tf.Tensor, tf.Tensor]]
-    random_bits: tf.Tensor
+    random_numbers: tf.Tensor
 
 
 def run_sampling(captioner: Captioner, spec: SearchSpec, features: tf.Tensor, inputs: SearchInputs) -> SearchResult:
     """Run greedy search or sampling, in which the hypotheses of an image are independent.
 
     Sampled captions vary widely in length. Once at most a quarter of a large batch is unfinished, these images continue
-    in a smaller batch (see experiments/benchmark_decoding.py for the gain).
+    in a smaller batch (see experiments/benchmark_decoding.py for the gain). Without a fixed batch size they do not.
     """
-    shape = (spec.batch_size, spec.num_hypotheses)
-    images = _Images(captioner.keys_values(features, training=False), inputs.random_bits)
+    batch_size = batch_size_of(features)
+    shape = (batch_size, spec.num_hypotheses)
+    images = _Images(captioner.keys_values(features, training=False), inputs.random_numbers)
     captions = _Captions(
         token_id=tf.fill(shape, spec.start_token_id),
-        finished=tf.broadcast_to(tf.range(spec.batch_size)[:, None] >= inputs.num_images, shape),
+        finished=tf.broadcast_to(tf.range(batch_size)[:, None] >= inputs.num_images, shape),
         near_tie=tf.zeros(shape, tf.bool),
         token_ids=tf.fill((*shape, spec.length), spec.pad_token_id),
         log_probs=tf.zeros((*shape, spec.length)),
         total=tf.zeros(shape),
-        cache=captioner.empty_cache(spec.batch_size, spec.length, spec.num_hypotheses),
+        cache=captioner.empty_cache(batch_size, spec.length, spec.num_hypotheses),
     )
 
     def extend(max_unfinished: int, index: tf.Tensor, images: _Images, captions: _Captions) -> tuple:
@@ -71,8 +79,8 @@ def run_sampling(captioner: Captioner, spec: SearchSpec, features: tf.Tensor, in
 
         return tf.while_loop(should_continue, step, (index, captions))
 
-    compact = spec.sampled and spec.batch_size >= COMPACTION_BATCH_SIZE
-    max_unfinished = spec.batch_size // 4 if compact else 0
+    compact = spec.sampled and isinstance(batch_size, int) and batch_size >= COMPACTION_BATCH_SIZE
+    max_unfinished = batch_size // 4 if compact else 0
     index, captions = extend(max_unfinished, tf.constant(0), images, captions)
     *results, _ = captions
     if compact:
@@ -100,7 +108,7 @@ def _step(
     logits, cache = captioner.step(captions.token_id, index, images.keys_values, captions.cache)
     log_probs = logits - tf.reduce_logsumexp(logits, axis=-1, keepdims=True)
     adjusted = adjust_log_probs(spec, inputs, log_probs, token_ids, index)
-    token_id, near_tie = _select(spec, inputs, adjusted, index, images.random_bits)
+    token_id, near_tie = _select(spec, inputs, adjusted, index, images.random_numbers)
     in_prefix = index < inputs.prefix_length
     token_id = tf.where(in_prefix, inputs.prefix[index], token_id)
     log_prob = gather_tokens(log_probs, token_id)
@@ -117,7 +125,7 @@ def _step(
 
 
 def _select(
-    spec: SearchSpec, inputs: SearchInputs, log_probs: tf.Tensor, index: tf.Tensor, random_bits: tf.Tensor
+    spec: SearchSpec, inputs: SearchInputs, log_probs: tf.Tensor, index: tf.Tensor, random_numbers: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Select a token from log-probabilities (B, G, V).
 
@@ -127,21 +135,21 @@ def _select(
     if not spec.sampled:
         token_id, _, near_tie = argmax(log_probs, TIE_MARGIN)
         return token_id, near_tie
-    temperature = inputs.temperature
+    temperature, margin = inputs.temperature, TIE_MARGIN / inputs.temperature
     log_probs /= temperature
-    noisy = log_probs + gumbel_noise(tf.gather(random_bits, index, axis=2), log_probs.shape[-1])
+    noisy = log_probs + gumbel_noise(tf.gather(random_numbers, index, axis=2), log_probs.shape[-1])
     if not spec.top_k and not spec.top_p:
-        token_id, _, near_tie = argmax(noisy, TIE_MARGIN / temperature)
+        token_id, _, near_tie = argmax(noisy, margin)
         return token_id, near_tie
-    kept, border = tf.nn.softmax(log_probs), tf.zeros(log_probs.shape, tf.bool)
+    kept, border = tf.nn.softmax(log_probs), tf.zeros_like(log_probs, tf.bool)
     if spec.top_k:
         kept, border = keep_top_k(kept, inputs.top_k, temperature)
     if spec.top_p:
         kept, top_p_border = keep_top_p(kept, inputs.top_p, temperature)
         border |= top_p_border
-    token_id, highest, near_tie = argmax(tf.where(kept > 0, noisy, NEGATIVE_INFINITY), TIE_MARGIN / temperature)
-    rival = tf.reduce_max(tf.where(border, noisy, NEGATIVE_INFINITY), axis=-1)
-    return token_id, near_tie | (rival > highest - TIE_MARGIN / temperature)
+    token_id, highest, near_tie = argmax(tf.where(kept > 0, noisy, NEGATIVE_INFINITY), margin)
+    rival = tf.reduce_max(tf.where(border, noisy, NEGATIVE_INFINITY), axis=-1, keepdims=True)
+    return token_id, near_tie | (rival > highest[..., None] - margin)[..., 0]
 
 
 def _is_unfinished(finished: tf.Tensor) -> tf.Tensor:

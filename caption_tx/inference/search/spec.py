@@ -21,7 +21,7 @@ class SearchSpec:
     number of them: 0 in the first track, all of them in the last.
 
     Attributes:
-        batch_size: B. length: P, the most tokens in a caption.
+        length: P, the most tokens in a caption.
         start_token_id, end_token_id, pad_token_id: the special tokens.
         width: hypotheses per track. tracks: 1, the number of beam groups, or the number of forced words plus one.
         beam: beam search; otherwise greedy search or sampling.
@@ -31,7 +31,6 @@ class SearchSpec:
         no_repeat_ngram: n-gram size, or 0.
     """
 
-    batch_size: int
     length: int
     start_token_id: int
     end_token_id: int
@@ -62,12 +61,15 @@ class SearchSpec:
 class SearchInputs(NamedTuple):
     """The run-time inputs of a search besides the features. They are scalars unless a shape is given.
 
+    In sampling, temperature, top_k and top_p may also be arrays (B, 1, 1).
+
     Attributes:
         num_images: images in the batch; the remaining rows are padding.
         suppressed: boolean (V,), tokens that are never generated.
         prefix: int (P,), whose first `prefix_length` tokens start every caption.
         first_track: the track that the search starts in, or -1 for all.
-        random_bits: uint32 (B, G, P, 2), the random bits of every hypothesis and position; P is 0 without sampling.
+        random_numbers: uint32 (B, G, P, 2), the random bits of every hypothesis and position; P is 0 without sampling.
+            For targets without unsigned integers: float32 (B, G, P, V), uniform in (0, 1).
     """
 
     num_images: tf.Tensor
@@ -82,7 +84,7 @@ class SearchInputs(NamedTuple):
     repetition_penalty: tf.Tensor
     length_penalty: tf.Tensor
     diversity_penalty: tf.Tensor
-    random_bits: tf.Tensor
+    random_numbers: tf.Tensor
 
 
 class SearchResult(NamedTuple):
@@ -101,6 +103,11 @@ class SearchResult(NamedTuple):
     total: tf.Tensor
     finished: tf.Tensor
     near_tie: tf.Tensor
+
+
+def batch_size_of(array: tf.Tensor) -> int | tf.Tensor:
+    """B of an array (B, ..): a number if it is known when the graph is built, otherwise a scalar."""
+    return tf.shape(array)[0] if array.shape[0] is None else array.shape[0]
 
 
 def gather_hypotheses(array: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
