@@ -9,11 +9,12 @@ __version__ = "0.1.0"
 
 _MODULES = {
     "AttentionMaps": "caption_tx.inference.attention.maps",
-    "Caption": "caption_tx.inference.search.decode",
+    "Caption": "caption_tx.inference.search.caption",
     "CaptionTxError": "caption_tx.errors",
     "Config": "caption_tx.config",
     "DecodingOptions": "caption_tx.config",
     "ImageCaptioner": "caption_tx.inference.captioner",
+    "export_captioner": "caption_tx.export.exporting",
     "load": "caption_tx.inference.captioner",
     "load_config": "caption_tx.config",
     "read_corpus": "caption_tx.data.corpus.table",

@@ -18,7 +18,7 @@ from caption_tx.evaluation.attention.grounding_report import Grounding
 from caption_tx.evaluation.attention.selections import pooled_selections
 from caption_tx.figure_files import save_figure
 from caption_tx.inference.captioner import ImageCaptioner
-from caption_tx.inference.search.decode import Caption
+from caption_tx.inference.search.caption import Caption
 from caption_tx.training.fit import train
 
 COUNTS = {"train": 1600, "val": 100, "test": 300}

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from caption_tx.cores import count_cores
+
 MAX_CHUNKS = 4
 """Most parallel chunks of a batch: each needs gradients of its own, and its matrix products must stay large."""
 
@@ -24,11 +26,6 @@ Parallel chunks were measured on two cores only.
 _VARIABLES = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 
 _chunks = 1
-
-
-def count_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def choose_chunks(cores: int, threads_are_set: bool = False, has_gpu: bool = False) -> int:

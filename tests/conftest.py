@@ -119,7 +119,8 @@ def run_forked(start_forked):
 @pytest.fixture
 def parallel_chunks(monkeypatch) -> int:
     """Parallel chunks of a process that this test starts, and whose threads are not configured."""
-    from caption_tx.threads import choose_chunks, count_cores
+    from caption_tx.cores import count_cores
+    from caption_tx.threads import choose_chunks
 
     for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
         monkeypatch.delenv(name, raising=False)

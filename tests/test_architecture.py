@@ -16,12 +16,13 @@ MODULES = {
 TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
 
 ORDER = [
-    {"errors", "files", "assets", "threads", "figure_files", "escaping", "locks"},
+    {"errors", "files", "assets", "cores", "threads", "figure_files", "escaping", "locks"},
     {"config"},
     {"data", "model"},
     {"bundle_files"},
     {"bundle"},
     {"inference"},
+    {"lite"},
     {"evaluation"},
     {"training"},
     {"export", "serve", "demo"},
@@ -30,7 +31,7 @@ ORDER = [
 ]
 """Packages and modules, lowest first. Each may import what is on lower levels and itself, and nothing beside it."""
 
-BESIDE_EACH_OTHER = {"errors", "files", "assets", "threads", "figure_files", "escaping", "locks"}
+BESIDE_EACH_OTHER = {"errors", "files", "assets", "cores", "threads", "figure_files", "escaping", "locks"}
 """The exception: small modules on the lowest level may import each other."""
 
 INSIDE = {
@@ -39,13 +40,14 @@ INSIDE = {
         {"search", "drawing"},
         {"attention"},
         {"page", "explanations"},
+        {"base_captioner"},
         {"captioner"},
         {"predictions", "prediction_file", "caption_files", "explanation_files"},
     ],
 }
 """The order inside two packages. Here modules on one level may import each other."""
 
-RE_EXPORT = {"caption_tx", "caption_tx.config", "caption_tx.evaluation"}
+RE_EXPORT = {"caption_tx", "caption_tx.config", "caption_tx.evaluation", "caption_tx.lite"}
 """The only `__init__` modules that contain more than a docstring; `evaluation.score` is used in notebooks."""
 
 MAX_MODULE_LINES, MAX_FUNCTION_LINES, MAX_PARAMETERS = 350, 60, 7
@@ -222,7 +224,8 @@ LIGHT_MODULES = [
     *(f"caption_tx.data.text.{name}" for name in ("segmentation", "word_lists", "vocabulary")),
     *(f"caption_tx.training.ray.{name}" for name in ("cluster", "jobs")),
     *(f"caption_tx.evaluation.{name}" for name in ("scores", "evaluate", "gallery")),
-    *(f"caption_tx.inference.{name}" for name in ("predictions", "prediction_file")),
+    *(f"caption_tx.inference.{name}" for name in ("predictions", "prediction_file", "base_captioner")),
+    "caption_tx.lite",
     *(f"caption_tx.inference.attention.{name}" for name in ("maps", "health", "map_files")),
 ]
 """Modules that import neither TensorFlow nor another slow package, so that commands start and fail fast."""

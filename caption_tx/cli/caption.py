@@ -10,18 +10,18 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from caption_tx.cli.bundles import load_captioner
 from caption_tx.cli.options import IMAGES_HELP, add_batch_size, add_bundle, add_command, add_settings
 from caption_tx.cli.output import echo, warn
 from caption_tx.cli.settings import decoding_options
-from caption_tx.cli.startup import start_tensorflow
 from caption_tx.config import DecodingOptions
 from caption_tx.errors import CaptionTxError, ConfigError, ImageError
 from caption_tx.escaping import one_line, printable
 
 if TYPE_CHECKING:
     from caption_tx.data.images.forms import NamedImage
-    from caption_tx.inference.captioner import ImageCaptioner
-    from caption_tx.inference.search.decode import Caption
+    from caption_tx.inference.base_captioner import BaseCaptioner
+    from caption_tx.inference.search.caption import Caption
 
 
 def add_parser(commands: Any) -> None:
@@ -61,17 +61,15 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.batch_size < 1:
         raise ConfigError(f"--batch-size must be at least 1 image, got {arguments.batch_size}.")
     from caption_tx.data.images.discovery import find_images
-    from caption_tx.inference.prediction_file import check_output_path
 
     if arguments.out is not None:
+        from caption_tx.inference.prediction_file import check_output_path
+
         check_output_path(arguments.out)
     elif arguments.retry_failed:
         raise ConfigError("--retry-failed needs the file to complete; name it with --out.")
     images = find_images(arguments.images, warn)
-    start_tensorflow()
-    from caption_tx.inference.captioner import load
-
-    captioner = load(arguments.bundle, arguments.backbone_weights)
+    captioner = load_captioner(arguments, options)
     if arguments.out is None:
         _print_captions(captioner.captions(images, options, arguments.batch_size), arguments.json)
     else:
@@ -106,7 +104,7 @@ def _print_captions(results: Iterator[tuple[str, list[Caption] | ImageError]], a
 
 
 def _write_captions(
-    arguments: argparse.Namespace, captioner: ImageCaptioner, images: Iterator[NamedImage], options: DecodingOptions
+    arguments: argparse.Namespace, captioner: BaseCaptioner, images: Iterator[NamedImage], options: DecodingOptions
 ) -> None:
     """Append captions to the file with a progress bar, and print the counts."""
     from tqdm import tqdm

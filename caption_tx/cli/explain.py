@@ -7,10 +7,10 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from caption_tx.cli.bundles import load_captioner
 from caption_tx.cli.options import add_bundle, add_command, add_settings
 from caption_tx.cli.output import echo, warn
 from caption_tx.cli.settings import explanation_options
-from caption_tx.cli.startup import start_tensorflow
 from caption_tx.escaping import one_line, printable
 
 if TYPE_CHECKING:
@@ -58,10 +58,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     check_output(options)
     images = find_images(arguments.images, warn)
-    start_tensorflow()
-    from caption_tx.inference.captioner import load
-
-    captioner = load(arguments.bundle, arguments.backbone_weights)
+    captioner = load_captioner(arguments, options.decoding)
     tables: list[dict[str, Any]] = []
 
     def show(name: str, maps: AttentionMaps) -> None:

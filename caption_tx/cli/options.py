@@ -17,6 +17,7 @@ from caption_tx.config import (
     DecodingOptions,
     EvaluationOptions,
     ExplanationOptions,
+    ExportOptions,
     ModelConfig,
     TextConfig,
     TrainingConfig,
@@ -35,6 +36,7 @@ SECTIONS: dict[str, type] = {
     "decoding": DecodingOptions,
     "evaluation": EvaluationOptions,
     "explanation": ExplanationOptions,
+    "export": ExportOptions,
 }
 """Classes whose fields become options. What the parser returns has one attribute "section.name" for each of them."""
 
@@ -167,7 +169,10 @@ def add_config(parser: Any) -> None:
 def add_bundle(parser: Any) -> None:
     """`--bundle` with a default, and `--backbone-weights`."""
     parser.add_argument(
-        "--bundle", default=SHIPPED_BUNDLES[0], metavar="DIR", help=f"{BUNDLE_HELP} (default: %(default)s)"
+        "--bundle",
+        default=SHIPPED_BUNDLES[0],
+        metavar="DIR|FILE",
+        help=f"{BUNDLE_HELP}; or a LiteRT file of `caption-tx export` (default: %(default)s)",
     )
     add_backbone_weights(parser)
 

@@ -14,6 +14,7 @@ from caption_tx.config import (
     DecodingOptions,
     EvaluationOptions,
     ExplanationOptions,
+    ExportOptions,
     TuningConfig,
     from_dict,
     load_config,
@@ -106,6 +107,15 @@ def explanation_options(arguments: argparse.Namespace) -> ExplanationOptions:
     return ExplanationOptions(
         **given_settings(arguments, "explanation"), decoding=decoding_options(arguments), out=arguments.out
     )
+
+
+def export_options(arguments: argparse.Namespace) -> ExportOptions:
+    """The options of `caption-tx export`.
+
+    Raises:
+        ConfigError: a value is out of range, or options are incompatible.
+    """
+    return ExportOptions(**given_settings(arguments, "export"))
 
 
 def tuning_config(arguments: argparse.Namespace) -> TuningConfig:

@@ -14,6 +14,7 @@ from caption_tx.config.corpus import (
 )
 from caption_tx.config.decoding import DecodingOptions
 from caption_tx.config.evaluation import EvaluationOptions
+from caption_tx.config.export import EXPORT_PRECISIONS, EXPORT_TARGETS, ExportOptions
 from caption_tx.config.keywords import make_options, split_keywords
 from caption_tx.config.model import NORM_ORDERS, ModelConfig
 from caption_tx.config.run import Config
@@ -26,6 +27,8 @@ __all__ = [
     "CAPTION_FORMATS",
     "CAPTION_PROBLEMS",
     "COMPRESSIONS",
+    "EXPORT_PRECISIONS",
+    "EXPORT_TARGETS",
     "HEATMAP_ALPHA",
     "HEATMAP_CMAP",
     "LANGUAGES",
@@ -44,6 +47,7 @@ __all__ = [
     "DecodingOptions",
     "EvaluationOptions",
     "ExplanationOptions",
+    "ExportOptions",
     "ModelConfig",
     "Source",
     "TextConfig",

@@ -9,8 +9,6 @@ import typing
 from pathlib import Path
 from typing import Any, TypeVar
 
-import tomli_w
-
 from caption_tx.config.fields import Setting, check, settings_of, suggestion
 from caption_tx.config.run import Config
 from caption_tx.errors import ConfigError
@@ -99,6 +97,8 @@ def _assignment(item: Setting, value: Any) -> str:
     if value is None:
         placeholder = f'"{item.metavar}"' if item.type is str else item.metavar
         return f"# {item.name} = {placeholder}"
+    import tomli_w  # here, because only `config.toml` needs it
+
     return tomli_w.dumps({item.name: list(value) if item.is_tuple else value}).rstrip("\n")
 
 

@@ -15,7 +15,7 @@ from caption_tx.inference.prediction_file import PredictionFile
 if TYPE_CHECKING:
     from caption_tx.data.features.cache import FeatureCache
     from caption_tx.inference.captioner import ImageCaptioner
-    from caption_tx.inference.search.decode import Caption
+    from caption_tx.inference.search.caption import Caption
 
 _LOADED_AT_ONCE = 1024
 """Images whose features are loaded from a cache together; each load reads whole shards."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from caption_tx.config import DecodingOptions
 from caption_tx.data.images.forms import ImageLike, name_images
 from caption_tx.errors import ImageError
-from caption_tx.inference.captioner import ImageCaptioner
+from caption_tx.inference.base_captioner import BaseCaptioner
 from caption_tx.inference.prediction_file import PredictionFile
 
 
@@ -31,7 +31,7 @@ class CaptionCounts:
 
 
 def caption_to_file(
-    captioner: ImageCaptioner,
+    captioner: BaseCaptioner,
     images: Iterable[ImageLike] | ImageLike,
     path: str | Path,
     options: DecodingOptions | None = None,

@@ -23,7 +23,7 @@ from caption_tx.inference.attention.pooling import MapSelection, select_maps
 from caption_tx.inference.drawing.style import HeatmapStyle
 
 if TYPE_CHECKING:
-    from caption_tx.inference.captioner import ImageCaptioner
+    from caption_tx.inference.base_captioner import BaseCaptioner
 
 ANIMATIONS, RAW_MAPS, PAGE = (".gif", ".webp"), (".npz", ".json"), ".html"
 SUFFIXES = (*FIGURE_SUFFIXES, *ANIMATIONS, PAGE, *RAW_MAPS)
@@ -78,7 +78,7 @@ class ExplanationReport:
 
 
 def explain_images(
-    captioner: ImageCaptioner,
+    captioner: BaseCaptioner,
     images: Iterable[ImageLike] | ImageLike,
     options: ExplanationOptions,
     on_maps: Callable[[str, AttentionMaps], None] | None = None,
@@ -161,24 +161,23 @@ def _limit_images(images: Iterable[NamedImage], options: ExplanationOptions) -> 
     return limited
 
 
-def _check_selection(captioner: ImageCaptioner, options: ExplanationOptions) -> None:
+def _check_selection(captioner: BaseCaptioner, options: ExplanationOptions) -> None:
     """Reject a missing layer or head and an invalid style before any image is read."""
     from caption_tx.inference.drawing.overlay import color_map
 
-    settings = captioner.bundle.captioner.settings
-    shape = (settings.num_layers, settings.num_heads, 1, 1)
-    _selection(options, captioner.bundle.pool).pooled(np.ones((*shape, 1)), np.ones(shape))
+    shape = (*captioner.attention_shape, 1, 1)
+    _selection(options, captioner.pool).pooled(np.ones((*shape, 1)), np.ones(shape))
     color_map(_style(options))
 
 
-def _check_words(captioner: ImageCaptioner, options: ExplanationOptions) -> None:
+def _check_words(captioner: BaseCaptioner, options: ExplanationOptions) -> None:
     """Reject words to merge or to draw that the given caption, or any caption, does not have."""
     from caption_tx.inference.explanations import TargetCaption
 
-    limit = captioner.bundle.captioner.max_length
+    limit = captioner.max_length
     count, description = min(limit, options.decoding.max_length or limit), "captions have at most"
     if options.caption is not None:
-        maps = TargetCaption.from_text(options.caption, captioner.bundle, captioner.segmenter).preview()
+        maps = TargetCaption.from_text(options.caption, captioner.tokenizer, captioner.segmenter, limit).preview()
         count, description = len(_arrange_words(maps, options, merged := set()).shown), "the caption shows"
         _check_merged(options, merged)
     position = options.heads_of
@@ -203,7 +202,7 @@ def _check_merged(options: ExplanationOptions, merged: set[str]) -> None:
 
 
 def _explanations(
-    captioner: ImageCaptioner,
+    captioner: BaseCaptioner,
     images: Iterable[NamedImage],
     options: ExplanationOptions,
     problems: list[str],

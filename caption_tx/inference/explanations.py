@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
-import tensorflow as tf
 
-from caption_tx.bundle import Bundle
 from caption_tx.data.images.decoding import decode_image, resize
 from caption_tx.data.images.forms import NamedImage, image_name
 from caption_tx.data.images.sources import open_images
 from caption_tx.data.text.segmentation import Segmenter
+from caption_tx.data.text.token_words import TokenWords
 from caption_tx.errors import CaptionTxError, ImageError
 from caption_tx.escaping import printable
 from caption_tx.inference.attention.maps import AttentionMaps
-from caption_tx.inference.attention.teacher_forcing import teacher_forced_pass
+from caption_tx.inference.attention.teacher_forcing import TeacherForced
 from caption_tx.inference.attention.words import END_TOKEN, hyphenated_words
-from caption_tx.inference.search.decode import Caption
+from caption_tx.inference.search.caption import Caption
 
 PHOTO_SIZE = 640
 """Pixels. The longer side of the photograph that maps are drawn on is at most this long."""
@@ -49,8 +48,8 @@ class TargetCaption:
         return cls(caption.token_ids, (*caption.words, *end), caption.text)
 
     @classmethod
-    def from_text(cls, text: str, bundle: Bundle, segmenter: Segmenter) -> TargetCaption:
-        """A caption that a person typed.
+    def from_text(cls, text: str, tokenizer: TokenWords, segmenter: Segmenter, max_length: int) -> TargetCaption:
+        """A caption that a person typed, for a model that reads at most `max_length` tokens.
 
         Raises:
             CaptionTxError: it contains no words, or more than the model's limit.
@@ -58,11 +57,11 @@ class TargetCaption:
         words = segmenter.segment(text)
         if not words:
             raise CaptionTxError(f"The caption {text!r} contains no words to explain.")
-        limit = bundle.captioner.max_length - 1
+        limit = max_length - 1
         if len(words) > limit:
             raise CaptionTxError(f"The caption {text[:60]!r} has {len(words)} words; the model's limit is {limit}.")
-        [token_ids] = bundle.tokenizer.tokenize([words])
-        return cls(token_ids[1:].tolist(), (*words, END_TOKEN), text, hyphenated_words(text))
+        token_ids = [*tokenizer.look_up(words), tokenizer.end_token_id]
+        return cls(token_ids, (*words, END_TOKEN), text, hyphenated_words(text))
 
     def preview(self) -> AttentionMaps:
         """Uniform maps on a single cell, which have the same words as the maps of any image."""
@@ -112,19 +111,24 @@ def load_image(image: NamedImage, size: int) -> LoadedImage:
 
 
 def explain_targets(
-    bundle: Bundle, features: tf.Tensor, images: Sequence[LoadedImage], targets: Mapping[int, TargetCaption]
+    tokenizer: TokenWords,
+    images: Sequence[LoadedImage],
+    targets: Mapping[int, TargetCaption],
+    run: Callable[[list[list[int]], list[int]], list[TeacherForced]],
+    pool: str,
+    accuracy: Mapping[str, float],
 ) -> dict[int, AttentionMaps]:
-    """Run one teacher-forced pass over captions and collect their attention maps.
+    """Run a teacher-forced pass over captions and collect their attention maps.
 
     Args:
-        features: float (B, h, w, C) of the images.
         targets: index of an image -> its caption. Images without a target are skipped.
+        run: makes the pass for token lists with the start token, and the index of the image of each.
+        pool, accuracy: of the maps, see `AttentionMaps`.
     """
     if not targets:
         return {}
-    tokenizer = bundle.tokenizer
     token_lists = [[tokenizer.start_token_id, *target.token_ids] for target in targets.values()]
-    passes = teacher_forced_pass(bundle.captioner, features, token_lists, list(targets))
+    passes = run(token_lists, list(targets))
     explained = {}
     for (row, target), passed in zip(targets.items(), passes, strict=True):
         maps = AttentionMaps(
@@ -137,8 +141,20 @@ def explain_targets(
             self_scores=passed.self_attention_scores,
             unknown=tuple(token_id == tokenizer.unk_token_id for token_id in target.token_ids),
             language=tokenizer.language,
-            pool=bundle.pool,
-            accuracy=bundle.map_accuracy,
+            pool=pool,
+            accuracy=accuracy,
         )
         explained[row] = target.merge_display_words(maps)
     return explained
+
+
+def list_maps(
+    images: Sequence[LoadedImage], maps: Mapping[int, AttentionMaps], rank: int
+) -> list[AttentionMaps | CaptionTxError]:
+    """The maps of each image, or an error if the search found too few captions for a target."""
+    return [
+        maps[row]
+        if row in maps
+        else CaptionTxError(f"The search found fewer than {rank + 1} captions of {image.name}; use a lower rank.")
+        for row, image in enumerate(images)
+    ]

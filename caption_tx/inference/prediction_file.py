@@ -33,7 +33,7 @@ from caption_tx.inference.predictions import (
 
 if TYPE_CHECKING:
     from caption_tx.data.images.forms import NamedImage
-    from caption_tx.inference.search.decode import Caption
+    from caption_tx.inference.search.caption import Caption
 
 _LOCK_TIMEOUT = 0.2
 """Seconds to wait for the lock, which covers a run that is just ending."""

@@ -32,7 +32,7 @@ from caption_tx.errors import CaptionTxError, ConfigError, ImageError
 from caption_tx.escaping import escape_formula, printable, unescape_formula
 
 if TYPE_CHECKING:
-    from caption_tx.inference.search.decode import Caption
+    from caption_tx.inference.search.caption import Caption
 
 COLUMNS = ("image", "rank", "caption", "words", "log_probability", "score", "confidence", "finished", "error")
 SUFFIXES = (".jsonl", ".csv", ".parquet")

@@ -10,7 +10,7 @@ from caption_tx.errors import CaptionTxError, ImageError
 from caption_tx.evaluation.image_ids import load_annotated_ids
 from caption_tx.evaluation.submissions import read_submission
 from caption_tx.inference.prediction_file import PredictionFile
-from caption_tx.inference.search.decode import Caption
+from caption_tx.inference.search.caption import Caption
 
 NAMES = ["a1.jpg", "b2.jpg", "c3.jpg"]
 CAPTIONS = {"a1.jpg": "一只狗", "b2.jpg": "two dogs, one ball", "c3.jpg": ""}

@@ -14,7 +14,7 @@ from caption_tx.errors import CaptionTxError, ImageError
 from caption_tx.inference import prediction_file
 from caption_tx.inference.prediction_file import PredictionFile
 from caption_tx.inference.predictions import read_predictions
-from caption_tx.inference.search.decode import Caption
+from caption_tx.inference.search.caption import Caption
 
 RUN = {"temperature": 0.5}
 BROKEN = ImageError("bad.jpg is broken.")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from caption_tx.errors import CaptionTxError, ConfigError, ImageError
 from caption_tx.inference.prediction_file import PredictionFile
 from caption_tx.inference.predictions import COLUMNS, confidence, make_rows, read_predictions
-from caption_tx.inference.search.decode import Caption
+from caption_tx.inference.search.caption import Caption
 
 RUN = {"bundle": "a" * 64, "temperature": 0.5, "force_words": ("猫",)}
 

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from caption_tx.cores import count_cores
 from caption_tx.data.batches.packing import PackedCaptions, row_packer
-from caption_tx.threads import count_cores, without_tuning
+from caption_tx.threads import without_tuning
 
 WINDOW_BATCHES = 16
 """Batches cut from one window of rows sorted by length: 3% of a batch is padding, and 6% with 8 of them."""

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
+from caption_tx.cores import count_cores
 from caption_tx.data.batches.packing import PackedCaptions
 from caption_tx.data.features.cache import FeatureCache
 from caption_tx.data.images.augmentation import augment
 from caption_tx.data.images.image_source import ImageSource
 from caption_tx.errors import ImageError
-from caption_tx.threads import count_cores
 
 SHUFFLE_ROWS = 4096
 """Size of the shuffle buffer when features do not fit in memory: 50 KB a row for a 7x7x1024 cache."""

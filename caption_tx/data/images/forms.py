@@ -10,7 +10,8 @@ from typing import Any, BinaryIO, Protocol
 import numpy as np
 from PIL import Image
 
-from caption_tx.data.images.decoding import MAX_BYTES, check_length
+from caption_tx.data.images.decoding import MAX_BYTES, check_length, decode_image, resize
+from caption_tx.data.images.image_source import ImageSource
 from caption_tx.data.images.sources import open_images
 from caption_tx.errors import ImageError
 from caption_tx.escaping import printable
@@ -187,3 +188,18 @@ def _kind(value: Any) -> str:
     kind = type(value)
     name = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__.partition('.')[0]}.{kind.__name__}"
     return f"a value of type {printable(name)}"
+
+
+def read_named_image(image: NamedImage, source: ImageSource, size: int) -> tuple[str, np.ndarray]:
+    """Reads an image: (hex content hash, uint8 (size, size, 3)).
+
+    Raises:
+        ImageError: it cannot be read.
+    """
+    if not isinstance(image, tuple):
+        return source.read_image(str(image), size)
+    name, data = image
+    if isinstance(data, ImageError):
+        raise data
+    content, decoded = decode_image(data, name, size)
+    return content, resize(decoded, size)

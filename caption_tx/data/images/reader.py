@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from caption_tx.data.images.decoding import decode_image, resize
-from caption_tx.data.images.forms import ImageLike, NamedImage, image_name, name_images
+from caption_tx.cores import count_cores
+from caption_tx.data.images.forms import ImageLike, NamedImage, image_name, name_images, read_named_image
 from caption_tx.data.images.image_source import ImageSource
 from caption_tx.data.images.prefetching import prefetch
 from caption_tx.data.images.stores import is_remote
 from caption_tx.errors import ImageError
-from caption_tx.threads import count_cores, without_tuning
+from caption_tx.threads import without_tuning
 
 REMOTE_READERS = 32
 """Threads that read from a remote store. More than the cores, because they mostly wait."""
@@ -41,21 +41,6 @@ class ImageBatch:
     errors: dict[int, ImageError]
     contents: list[str]
     pixels: np.ndarray
-
-
-def read_named_image(image: NamedImage, source: ImageSource, size: int) -> tuple[str, np.ndarray]:
-    """Reads an image: (hex content hash, uint8 (size, size, 3)).
-
-    Raises:
-        ImageError: it cannot be read.
-    """
-    if not isinstance(image, tuple):
-        return source.read_image(str(image), size)
-    name, data = image
-    if isinstance(data, ImageError):
-        raise data
-    content, decoded = decode_image(data, name, size)
-    return content, resize(decoded, size)
 
 
 def _make_batch(

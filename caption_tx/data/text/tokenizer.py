@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from caption_tx.data.text.segmentation import detokenize
+from caption_tx.data.text.token_words import TokenWords
 from caption_tx.data.text.vocabulary import (
     END,
     OPEN_BOX,
@@ -59,7 +59,7 @@ class TokenLists(Sequence[np.ndarray]):
         return iter(np.split(self.values, self.row_splits[1:-1]) if len(self) else [])
 
 
-class Tokenizer:
+class Tokenizer(TokenWords):
     """Converts the words of captions to token_ids and back.
 
     Args:
@@ -69,7 +69,6 @@ class Tokenizer:
     Attributes:
         layer: the `keras.layers.TextVectorization`, for use in a graph. Its input is words separated by single
             spaces, and its padding token is "". A space inside a word is written as `OPEN_BOX`.
-        suppress_tokens: ids that captions must not contain and decoding must not generate.
 
     Example:
         >>> tokenizer = Tokenizer([*SPECIAL_TOKENS, "a", "dog"], language="en")
@@ -82,18 +81,8 @@ class Tokenizer:
         ValueError: the vocabulary lacks a special token, repeats a word, or contains an invalid word.
     """
 
-    pad_token_id = PAD
-    unk_token_id = UNK
-    start_token_id = START
-    end_token_id = END
-    suppress_tokens = (PAD, UNK, START)
-
     def __init__(self, vocabulary: Sequence[str], language: str) -> None:
-        self.vocabulary = tuple(str(word) for word in vocabulary)
-        self.language = language
-        error = find_vocabulary_error(self.vocabulary)
-        if error:
-            raise ValueError(f"Vocabulary, token {error[0]}: {error[1]}.")
+        super().__init__(vocabulary, language)
         self.layer = keras.layers.TextVectorization(
             standardize=None,
             split="whitespace",
@@ -101,11 +90,6 @@ class Tokenizer:
             vocabulary=["", *map(_mark_spaces, self.vocabulary[1:])],
             name="tokenizer",
         )
-
-    @property
-    def vocabulary_size(self) -> int:
-        """V, including the special tokens."""
-        return len(self.vocabulary)
 
     def _lookup(self, words: Sequence[str]) -> np.ndarray:
         """Returns the id of each distinct word, int32 (len(words),), with one call of the layer."""
@@ -143,26 +127,6 @@ class Tokenizer:
             block = _enclose(word_ids, full_lengths[rows], lengths[rows])
             values[row_splits[start] : row_splits[start] + len(block)] = block
         return TokenLists(values, row_splits, int((lengths < full_lengths).sum()))
-
-    def to_words(self, token_ids: Iterable[int]) -> list[str]:
-        """Returns the words of one caption up to END, without special tokens.
-
-        Raises:
-            ValueError: an id is outside [0, V).
-        """
-        words = []
-        for token_id in np.asarray(list(token_ids), dtype=np.int64).tolist():
-            if not 0 <= token_id < self.vocabulary_size:
-                raise ValueError(f"Token id {token_id} is not in [0, {self.vocabulary_size}).")
-            if token_id == END:
-                break
-            if token_id >= len(SPECIAL_TOKENS):
-                words.append(self.vocabulary[token_id])
-        return words
-
-    def detokenize(self, token_ids: Iterable[int]) -> str:
-        """Returns one caption as text; Chinese has no spaces between words."""
-        return detokenize(self.to_words(token_ids), self.language)
 
     def count_tokens(self, token_lists: Iterable[np.ndarray]) -> np.ndarray:
         """Counts how often each token is a label, that is, any token but START; int64 (V,)."""

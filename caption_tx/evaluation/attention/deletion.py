@@ -21,8 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from caption_tx.data.images.forms import ImageLike, image_name, name_image
-from caption_tx.data.images.reader import read_named_image
+from caption_tx.data.images.forms import ImageLike, image_name, name_image, read_named_image
 from caption_tx.data.images.sources import open_images
 from caption_tx.errors import CaptionTxError, ConfigError, ImageError
 from caption_tx.evaluation.attention.cells import cell_centers, highest_cells

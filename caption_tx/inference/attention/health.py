@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
-from einops import einsum
 
 from caption_tx.errors import CaptionTxError
 from caption_tx.inference.attention.health_warnings import check_language, warning_text
@@ -258,7 +257,7 @@ class _Totals:
         maps = np.concatenate([flat, flat.mean(axis=0, keepdims=True)])  # (K, T, h, w)
         row_sum_error = np.abs(maps.sum(axis=(2, 3)) - 1).max(axis=1)
         distance = np.abs(np.diff(maps, axis=1)).sum(axis=(2, 3)) / 2  # (K, T - 1)
-        center = einsum(maps, center_window(h, w), "k t h w, h w -> k t") / 0.25
+        center = np.einsum("kthw,hw->kt", maps, center_window(h, w)) / 0.25
         self.row_sum_error = np.maximum(self.row_sum_error, row_sum_error)
         self.entropy += entropy(maps).sum(axis=1) / math.log(h * w)
         self.same += (distance <= SAME_MAP_DISTANCE).sum(axis=1)

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from einops import einsum, rearrange, reduce
 
 from caption_tx.config import POOL_NAMES
 from caption_tx.errors import CaptionTxError
@@ -68,8 +67,8 @@ def _most_divergent_maps(scores: np.ndarray) -> np.ndarray:
 
 
 POOLINGS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "mean": lambda scores: reduce(scores, "layer head token row column -> token row column", "mean"),
-    "max": lambda scores: reduce(scores, "layer head token row column -> token row column", "max"),
+    "mean": lambda scores: scores.mean(axis=(0, 1)),
+    "max": lambda scores: scores.max(axis=(0, 1)),
     "spread": _most_divergent_maps,
 }
 """Functions that reduce (layers, heads, T, h, w) to (T, h, w), by name. `rollout` also needs self-attention."""
@@ -104,11 +103,11 @@ def rollout(scores: np.ndarray, self_scores: np.ndarray) -> np.ndarray:
     mixture, results = np.zeros((tokens, h * w)), []
     for layer in range(layers):
         own = self_scores[layer].mean(axis=0)  # (T, T)
-        cross = rearrange(scores[layer].mean(axis=0), "t h w -> t (h w)")  # (T, S)
-        mixture = (mixture + einsum(own, mixture, "t u, u s -> t s")) / 2
+        cross = scores[layer].mean(axis=0).reshape(tokens, h * w)  # (T, S)
+        mixture = (mixture + own @ mixture) / 2
         mixture = (mixture + cross) / 2
         results.append(mixture / (1 - 0.5 ** (layer + 1)))
-    return rearrange(results, "l t (h w) -> l t h w", h=h, w=w).astype(scores.dtype)
+    return np.reshape(results, (layers, tokens, h, w)).astype(scores.dtype)
 
 
 @dataclass(frozen=True)

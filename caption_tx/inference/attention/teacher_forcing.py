@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from einops import rearrange
 
 from caption_tx.errors import CaptionTxError
 
@@ -54,6 +53,7 @@ def teacher_forced_pass(
     Raises:
         CaptionTxError: a caption is empty, or longer than the model's maximum length.
     """
+    from einops import rearrange
     from keras import ops
 
     h, w = np.shape(features)[1:3]

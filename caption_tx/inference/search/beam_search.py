@@ -10,15 +10,9 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from caption_tx.inference.search.arrays import batch_size_of, gather_hypotheses, set_position
 from caption_tx.inference.search.logits import NEGATIVE_INFINITY, adjust_log_probs, argmax
-from caption_tx.inference.search.spec import (
-    SearchInputs,
-    SearchResult,
-    SearchSpec,
-    batch_size_of,
-    gather_hypotheses,
-    set_position,
-)
+from caption_tx.inference.search.spec import SearchInputs, SearchResult, SearchSpec
 from caption_tx.model.captioner import Captioner
 
 

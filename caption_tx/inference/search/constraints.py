@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from caption_tx.config import DecodingOptions
 from caption_tx.data.text.segmentation import Segmenter
-from caption_tx.data.text.tokenizer import Tokenizer
+from caption_tx.data.text.token_words import TokenWords
 from caption_tx.errors import ConfigError
 
 
@@ -22,7 +22,7 @@ class Constraints:
 
 
 def resolve_constraints(
-    options: DecodingOptions, max_length: int, tokenizer: Tokenizer, segmenter: Segmenter | None
+    options: DecodingOptions, max_length: int, tokenizer: TokenWords, segmenter: Segmenter | None
 ) -> Constraints:
     """Translate the options for a model.
 
@@ -54,17 +54,16 @@ def resolve_constraints(
     return Constraints(length, prefix, suppressed, forced)
 
 
-def _token_ids(words: Sequence[str], tokenizer: Tokenizer, option: str) -> list[int]:
+def _token_ids(words: Sequence[str], tokenizer: TokenWords, option: str) -> list[int]:
     """Look words up; a ConfigError names those that are out of vocabulary."""
-    [marked] = tokenizer.tokenize([words])
-    token_ids = marked[1:-1].tolist()
+    token_ids = tokenizer.look_up(words)
     unknown = [word for word, token_id in zip(words, token_ids, strict=True) if token_id == tokenizer.unk_token_id]
     if unknown:
         raise ConfigError(f"{option}: {', '.join(map(repr, unknown))} not in the model's vocabulary; use known words.")
     return token_ids
 
 
-def _prefix_token_ids(text: str, tokenizer: Tokenizer, segmenter: Segmenter | None) -> list[int]:
+def _prefix_token_ids(text: str, tokenizer: TokenWords, segmenter: Segmenter | None) -> list[int]:
     if not text:
         return []
     words = text.split() if segmenter is None else segmenter.segment(text)
@@ -74,7 +73,7 @@ def _prefix_token_ids(text: str, tokenizer: Tokenizer, segmenter: Segmenter | No
 
 
 def _single_token_ids(
-    texts: Sequence[str], tokenizer: Tokenizer, segmenter: Segmenter | None, option: str
+    texts: Sequence[str], tokenizer: TokenWords, segmenter: Segmenter | None, option: str
 ) -> list[int]:
     """The token id of each text, which must be one word, either as written or after segmentation."""
     if not texts:

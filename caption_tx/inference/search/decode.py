@@ -14,9 +14,11 @@ import tensorflow as tf
 from caption_tx.config import DecodingOptions
 from caption_tx.data.text.segmentation import Segmenter
 from caption_tx.data.text.tokenizer import Tokenizer
+from caption_tx.inference.search.caption import Caption, make_caption
 from caption_tx.inference.search.compiled import compile_search
 from caption_tx.inference.search.constraints import Constraints, resolve_constraints
-from caption_tx.inference.search.ranking import FoundCaption, rank_captions
+from caption_tx.inference.search.randomness import draw_bits
+from caption_tx.inference.search.ranking import rank_captions
 from caption_tx.inference.search.spec import SearchInputs, SearchResult, SearchSpec
 from caption_tx.model.captioner import Captioner
 
@@ -28,36 +30,6 @@ NUM_THREADS = min(os.cpu_count() or 1, 8)
 
 FULL_BATCH_SIZE = BATCH_SIZES[-1] * NUM_THREADS
 """Images that keep all threads busy."""
-
-
-@dataclass(frozen=True)
-class Caption:
-    """A generated caption.
-
-    Attributes:
-        text: the detokenized caption. words: its words.
-        token_ids: the generated tokens, including the prefix and, if finished, the end token.
-        log_probabilities: the model's natural log-probability of each token at temperature 1, <= 0.
-        finished: False if the caption was truncated at the length limit.
-        rank: its index among the captions of its image, 0 for the best.
-        score: log-probability (with the repetition penalty, if any) / length**length_penalty, <= 0. Captions are
-            ranked by it unless `consensus` is set.
-        expected_utility: with `consensus`, the value in [0, 1] that captions are ranked by; otherwise None.
-    """
-
-    text: str
-    words: tuple[str, ...]
-    token_ids: tuple[int, ...]
-    log_probabilities: tuple[float, ...]
-    finished: bool
-    rank: int
-    score: float
-    expected_utility: float | None = None
-
-    @property
-    def log_probability(self) -> float:
-        """The natural log-probability of the whole caption."""
-        return float(sum(self.log_probabilities))
 
 
 def decode(
@@ -110,7 +82,7 @@ def decode(
             alone = slice(row, row + 1)
             [(spec, *result, _)] = search.run(features[alone], row_seeds[alone])
         found = rank_captions(spec, options, tokenizer.end_token_id, tuple(result))
-        captions.append([_make_caption(item, rank, tokenizer) for rank, item in enumerate(found)])
+        captions.append([make_caption(item, rank, tokenizer) for rank, item in enumerate(found)])
     return captions
 
 
@@ -141,19 +113,6 @@ def sample_token_ids(
             [row[: row.index(end_token_id) + 1] if ended else row for row, ended in zip(rows, finished, strict=True)]
         )
     return sampled
-
-
-def _make_caption(found: FoundCaption, rank: int, tokenizer: Tokenizer) -> Caption:
-    return Caption(
-        text=tokenizer.detokenize(found.token_ids),
-        words=tuple(tokenizer.to_words(found.token_ids)),
-        token_ids=found.token_ids,
-        log_probabilities=found.log_probs,
-        finished=found.finished,
-        rank=rank,
-        score=found.score,
-        expected_utility=found.expected_utility,
-    )
 
 
 @dataclass(frozen=True)
@@ -247,7 +206,7 @@ class _Search:
         length = spec.length if spec.sampled else 0
         random_bits = np.zeros((search.batch_size, spec.num_hypotheses, length, 2), np.uint32)
         if spec.sampled:
-            bits = _random_bits(options.seed, row_seeds, spec.num_hypotheses, self.captioner.max_length)
+            bits = draw_bits(options.seed, row_seeds, spec.num_hypotheses, self.captioner.max_length)
             random_bits[:num_images] = bits[:, :, : spec.length]
         return SearchInputs(
             num_images=np.int32(num_images),
@@ -269,14 +228,3 @@ class _Search:
 def _first_track(constraints: Constraints) -> int:
     """With forced words, the track for as many of them as the prefix contains; otherwise -1 for all tracks."""
     return len(set(constraints.prefix) & set(constraints.forced)) if constraints.forced else -1
-
-
-def _random_bits(seed: int, row_seeds: Sequence[int], samples: int, max_length: int) -> np.ndarray:
-    """Random bits, uint32 (B, samples, max_length, 2).
-
-    An image's bits depend only on its row seed and `seed`; a sample's bits do not depend on the number of samples.
-    """
-    # Convert directly to uint64: through float, integers above 2**53 would lose digits.
-    keys = np.array([[seed, row_seed] for row_seed in row_seeds], np.uint64)
-    bits = np.stack([np.random.Philox(key=key).random_raw(samples * max_length) for key in keys])
-    return bits.view(np.uint32).reshape(len(keys), samples, max_length, 2)

@@ -8,7 +8,8 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from caption_tx.inference.search.spec import SearchInputs, SearchSpec, batch_size_of
+from caption_tx.inference.search.arrays import batch_size_of
+from caption_tx.inference.search.spec import SearchInputs, SearchSpec
 
 NEGATIVE_INFINITY = -np.inf
 """The log-probability of a suppressed token."""

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from caption_tx.inference.search.arrays import batch_size_of, gather_tokens, set_position
 from caption_tx.inference.search.logits import (
     NEGATIVE_INFINITY,
     TIE_MARGIN,
@@ -15,14 +16,7 @@ from caption_tx.inference.search.logits import (
     keep_top_k,
     keep_top_p,
 )
-from caption_tx.inference.search.spec import (
-    SearchInputs,
-    SearchResult,
-    SearchSpec,
-    batch_size_of,
-    gather_tokens,
-    set_position,
-)
+from caption_tx.inference.search.spec import SearchInputs, SearchResult, SearchSpec
 from caption_tx.model.captioner import Captioner
 
 COMPACTION_BATCH_SIZE = 32

@@ -1,4 +1,4 @@
-"""The static shape, the inputs and the result of a compiled search.
+"""The static shape, the inputs and the result of a search. No TensorFlow.
 
 Shape letters here: B images, G hypotheses that are extended at once for each image, M captions returned for each
 image, P positions, V vocabulary_size. The hypotheses of an image share its cross-attention keys and values.
@@ -7,9 +7,10 @@ image, P positions, V vocabulary_size. The hypotheses of an image share its cros
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import tensorflow as tf
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 
 @dataclass(frozen=True)
@@ -103,23 +104,3 @@ class SearchResult(NamedTuple):
     total: tf.Tensor
     finished: tf.Tensor
     near_tie: tf.Tensor
-
-
-def batch_size_of(array: tf.Tensor) -> int | tf.Tensor:
-    """B of an array (B, ..): a number if it is known when the graph is built, otherwise a scalar."""
-    return tf.shape(array)[0] if array.shape[0] is None else array.shape[0]
-
-
-def gather_hypotheses(array: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
-    """Select hypotheses: (B, G, ..) at int (B, M) -> (B, M, ..)."""
-    return tf.gather(array, indices, axis=1, batch_dims=1)
-
-
-def gather_tokens(array: tf.Tensor, token_ids: tf.Tensor) -> tf.Tensor:
-    """Select one token per hypothesis: (B, G, V) at int (B, G) -> (B, G)."""
-    return tf.gather(array, token_ids, axis=2, batch_dims=2)
-
-
-def set_position(array: tf.Tensor, index: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
-    """Return (B, G, P) with position `index` replaced by (B, G) values."""
-    return tf.where(tf.range(array.shape[-1]) == index, values[..., None], array)

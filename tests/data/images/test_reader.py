@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
+from caption_tx.cores import count_cores
 from caption_tx.data.images.decoding import read_image
 from caption_tx.data.images.reader import REMOTE_READERS, read_image_batches, reader_threads
 from caption_tx.data.images.sources import open_images
-from caption_tx.threads import count_cores
 
 
 @pytest.fixture(scope="module")

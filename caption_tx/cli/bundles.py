@@ -1,0 +1,62 @@
+"""Loads what captions images: a bundle with TensorFlow, or an exported file, which starts much faster."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from caption_tx.cli.output import warn
+from caption_tx.cli.startup import start_tensorflow
+from caption_tx.config import DecodingOptions
+from caption_tx.errors import CaptionTxError, ConfigError
+
+if TYPE_CHECKING:
+    from caption_tx.inference.base_captioner import BaseCaptioner
+    from caption_tx.lite.captioner import LiteCaptioner
+
+
+def load_captioner(arguments: argparse.Namespace, options: DecodingOptions) -> BaseCaptioner:
+    """The captioner that `--bundle` names: an exported file, the cached export of a bundle, or the bundle.
+
+    A cached export is used if it supports the options.
+
+    Raises:
+        BundleError: a file is missing or damaged.
+        ConfigError: the exported file does not support an option.
+    """
+    from caption_tx.lite.exported_file import FILE, SUFFIX
+
+    bundle = Path(arguments.bundle)
+    if bundle.suffix == SUFFIX or (bundle / FILE).is_file():
+        if arguments.backbone_weights is not None:
+            raise ConfigError("An exported file contains its backbone; remove --backbone-weights.")
+        return _load_exported(bundle if bundle.suffix == SUFFIX else bundle / FILE, options)
+    if (cached := _load_cached(arguments.bundle, options)) is not None:
+        return cached
+    start_tensorflow()
+    from caption_tx.inference.captioner import load
+
+    return load(arguments.bundle, arguments.backbone_weights)
+
+
+def _load_exported(path: Path, options: DecodingOptions) -> LiteCaptioner:
+    from caption_tx.lite.captioner import load
+
+    captioner = load(path)
+    captioner.check(options)
+    return captioner
+
+
+def _load_cached(bundle: str, options: DecodingOptions) -> LiteCaptioner | None:
+    """The cached export of a bundle, or None if there is none that can be used."""
+    from caption_tx.lite.exported_file import bundle_path, cached_export
+
+    path = cached_export(bundle_path(bundle))
+    if path is None or not path.is_file():
+        return None
+    try:
+        return _load_exported(path, options)
+    except CaptionTxError as error:
+        warn(f"the cached export is not used: {error}")
+        return None

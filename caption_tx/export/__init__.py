@@ -1,0 +1,1 @@
+"""Export of bundles: a SavedModel for servers and a LiteRT file for phones and for starting fast."""

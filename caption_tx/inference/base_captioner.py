@@ -1,0 +1,255 @@
+"""What captioners have in common, whether they run a bundle in TensorFlow or an exported file. No TensorFlow."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+from caption_tx.config import DecodingOptions, make_options
+from caption_tx.data.images.forms import ImageLike, NamedImage, image_name, is_one_image, name_image, name_images
+from caption_tx.data.images.image_source import ImageSource
+from caption_tx.data.images.sources import open_images
+from caption_tx.data.text.segmentation import Segmenter
+from caption_tx.data.text.token_words import TokenWords
+from caption_tx.errors import CaptionTxError, ConfigError, ImageError
+from caption_tx.escaping import printable
+from caption_tx.inference.attention.maps import AttentionMaps
+from caption_tx.inference.explanations import LoadedImage, TargetCaption, load_image
+from caption_tx.inference.search.caption import Caption
+
+T = TypeVar("T")
+
+
+def require_captions(image: str, captions: list[Caption]) -> list[Caption]:
+    """The captions of an image; none is an error, since no output could show it."""
+    if not captions:
+        raise CaptionTxError(
+            f"The search found no caption of '{printable(image)}'; use less strict options, or another bundle if the "
+            "options are the defaults: its weights overflow."
+        )
+    return captions
+
+
+def _result(result: T | CaptionTxError) -> T:
+    """A result, or raises the error in its place."""
+    if isinstance(result, CaptionTxError):
+        raise result
+    return result
+
+
+class BaseCaptioner(ABC):
+    """Captions images and shows where the model looked.
+
+    Attributes:
+        name: of the bundle or file, for reports.
+        digest: SHA-256 of everything that determines the captions.
+        tokenizer: the words of the model.
+        segmenter: splits typed captions and prefixes into words.
+        image_size: side in pixels of the images that the model reads.
+        max_length: the most tokens in a caption.
+        attention_shape: numbers of layers and heads.
+    """
+
+    name: str
+    digest: str
+    tokenizer: TokenWords
+    segmenter: Segmenter
+    image_size: int
+    max_length: int
+    attention_shape: tuple[int, int]
+
+    @abstractmethod
+    def _captions(
+        self, images: Iterable[NamedImage], options: DecodingOptions | None, batch_size: int, source: ImageSource
+    ) -> Generator[tuple[str, list[Caption] | ImageError]]:
+        """See `captions`."""
+
+    @abstractmethod
+    def _caption_one(self, image: NamedImage, options: DecodingOptions) -> list[Caption]:
+        """The captions of one image, best first."""
+
+    @abstractmethod
+    def _explain_batch(
+        self, images: Sequence[LoadedImage], target: TargetCaption | None, rank: int, options: DecodingOptions
+    ) -> list[AttentionMaps | CaptionTxError]:
+        """The maps of each image, or an error if the search found too few captions."""
+
+    def captions(
+        self,
+        images: Iterable[ImageLike] | ImageLike,
+        options: DecodingOptions | None = None,
+        batch_size: int = 64,
+        location: str | Path | ImageSource = "",
+    ) -> Generator[tuple[str, list[Caption] | ImageError]]:
+        """Caption any number of images, in order.
+
+        Files are read, and the next images encoded, during the search.
+
+        Args:
+            images: images in any form of `ImageLike`, or a mapping of names to images. A generator is read lazily. An
+                image without a name is called "image 1", "image 2" and so on, by its position.
+            location: where names are found, as for `open_images`: a folder or a TSV file, local or remote. By default a
+                name is a path, or `TABLE.tsv/ID`.
+
+        Yields:
+            The name of each image with its captions, best first, or with the error if it cannot be read.
+
+        Raises:
+            ConfigError: an option is out of range.
+            ImageError: `images` is a text instead of a list, or an array is not an image.
+            CaptionTxError: the search found no caption of an image.
+
+        Example:
+            >>> for name, captions in captioner.captions(["photo.jpg", "dog.jpg"], DecodingOptions(beam_width=4)):
+            ...     print(name, len(captions))
+            photo.jpg 1
+            dog.jpg 1
+        """
+        if batch_size < 1:
+            raise ConfigError(f"batch_size must be at least 1 image, got {batch_size}.")
+        source = location if isinstance(location, ImageSource) else open_images(str(location))
+        return self._captions(name_images(images), options, batch_size, source)
+
+    def n_best(self, image: ImageLike | Iterable[ImageLike], **options: Any) -> list[Caption] | list[list[Caption]]:
+        """The best captions of one image, best first; for several images, a list of them.
+
+        The content of an image seeds its samples: a file, its bytes and the open file give the same captions, and so do
+        an array, a tensor and a PIL image of the same pixels.
+
+        Args:
+            image: one image in a form of `ImageLike`: a path, bytes, an open file, a PIL image, a uint8 array (H, W, 3)
+                or (H, W), or a tensor. Or several: a list, a generator, or an array (B, H, W, 3).
+            options: fields of `DecodingOptions`.
+
+        Raises:
+            ImageError: an image cannot be read.
+            ConfigError: an option is unknown or out of range, or contains an unknown word.
+            CaptionTxError: the search found no caption.
+
+        Example:
+            >>> captions = captioner.n_best("photo.jpg", beam_width=4, n_best=2)
+            >>> len(captions), captions[0].log_probability >= captions[1].log_probability
+            (2, True)
+        """
+        options = make_options(DecodingOptions, options)
+        if not is_one_image(image):
+            return [_result(captions) for _, captions in self.captions(image, options)]
+        image = name_image(image)
+        return require_captions(image_name(image), self._caption_one(image, options))
+
+    def caption(self, image: ImageLike | Iterable[ImageLike], **options: Any) -> Caption | list[Caption]:
+        """The best caption of one image, or a list with that of each of several images.
+
+        Arguments and errors as for `n_best`.
+
+        Example:
+            >>> caption = captioner.caption("photo.jpg", temperature=0.5)
+            >>> with open("photo.jpg", "rb") as file:
+            ...     caption == captioner.caption(file.read(), temperature=0.5)
+            True
+        """
+        best = self.n_best(image, **options)
+        return best[0] if is_one_image(image) else [captions[0] for captions in best]
+
+    def explain(
+        self,
+        image: ImageLike | Iterable[ImageLike],
+        caption: Caption | str | None = None,
+        rank: int = 0,
+        **options: Any,
+    ) -> AttentionMaps | list[AttentionMaps]:
+        """Where the model looked for every word of a caption of one image; for several images, a list.
+
+        Args:
+            image: as for `n_best`.
+            caption: a generated caption, a typed text, or None to generate one. Typed words that are out of
+                vocabulary become the unknown token; `AttentionMaps.unknown` marks them.
+            rank: which of the generated captions to explain, 0 for the best.
+            options: fields of `DecodingOptions`.
+
+        Raises:
+            ImageError: an image cannot be read.
+            ConfigError: an option is unknown or out of range, or was passed together with a caption.
+            CaptionTxError: the caption contains no words or more than the model's limit, or the search found too few
+                captions for `rank`.
+
+        Example:
+            >>> maps = captioner.explain("photo.jpg")
+            >>> maps.figure().savefig("attention.png")
+            >>> maps.pooled(pool="rollout").shape == (len(maps.titles), *maps.grid)
+            True
+        """
+        if caption is not None and (options or rank):
+            extra = [*options, *(["rank"] if rank else [])]
+            raise ConfigError(f"Options of the search do not apply to a given caption; remove {', '.join(extra)}.")
+        if rank > 0:
+            options = {"n_best": rank + 1} | options
+        options = make_options(DecodingOptions, options)
+        if not is_one_image(image):
+            return [_result(maps) for _, maps in self.explanations(image, caption, rank, options)]
+        [(_, result)] = self.explanations([name_image(image)], caption, rank, options)
+        return _result(result)
+
+    def explanations(
+        self,
+        images: Iterable[ImageLike] | ImageLike,
+        caption: Caption | str | None = None,
+        rank: int = 0,
+        options: DecodingOptions | None = None,
+        batch_size: int = 16,
+    ) -> Generator[tuple[str, AttentionMaps | CaptionTxError]]:
+        """`explain` for any number of images, in order.
+
+        Args:
+            images: as for `captions`.
+            caption: the same caption for all images, or None to generate one for each.
+            rank, options: as for `explain`; `options.n_best` must exceed `rank`.
+            batch_size: images that are searched together.
+
+        Yields:
+            The name of each image with its attention maps, or with the error if it cannot be explained.
+
+        Raises:
+            ConfigError: an option is out of range.
+            ImageError: `images` is a text instead of a list, or an array is not an image.
+            CaptionTxError: the given caption cannot be explained.
+
+        Example:
+            >>> dict(captioner.explanations(["photo.jpg", "gone.jpg"]))["gone.jpg"]
+            ImageError('gone.jpg cannot be read: No such file or directory.')
+        """
+        options = options or DecodingOptions()
+        if rank < 0 or (caption is None and rank >= options.n_best):
+            raise ConfigError(f"rank must be from 0 to n_best - 1 = {options.n_best - 1}, got {rank}.")
+        return self._explanations(name_images(images), self._target(caption), rank, options, batch_size)
+
+    def _explanations(
+        self,
+        images: Iterator[NamedImage],
+        target: TargetCaption | None,
+        rank: int,
+        options: DecodingOptions,
+        batch_size: int,
+    ) -> Generator[tuple[str, AttentionMaps | CaptionTxError]]:
+        size = self.image_size
+        while batch := list(islice(images, batch_size)):
+            loaded: dict[int, LoadedImage] = {}
+            results: dict[int, AttentionMaps | CaptionTxError] = {}
+            for row, image in enumerate(batch):
+                try:
+                    loaded[row] = load_image(image, size)
+                except ImageError as error:
+                    results[row] = error
+            if loaded:
+                explained = self._explain_batch(list(loaded.values()), target, rank, options)
+                results |= zip(loaded, explained, strict=True)
+            for row, image in enumerate(batch):
+                yield image_name(image), results[row]
+
+    def _target(self, caption: Caption | str | None) -> TargetCaption | None:
+        if isinstance(caption, str):
+            return TargetCaption.from_text(caption, self.tokenizer, self.segmenter, self.max_length)
+        return None if caption is None else TargetCaption.from_search(caption)

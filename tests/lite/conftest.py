@@ -1,0 +1,38 @@
+"""A tiny exported file."""
+
+import pytest
+
+pytest.importorskip("ai_edge_litert")
+
+
+@pytest.fixture(scope="module")
+def captioner(bundle):
+    """The bundle in TensorFlow."""
+    import caption_tx
+
+    return caption_tx.load(bundle)
+
+
+@pytest.fixture(scope="module")
+def exported(captioner, tmp_path_factory):
+    """The report of its export, with a beam width of 3."""
+    from caption_tx.config import ExportOptions
+    from caption_tx.export.exporting import export_captioner
+
+    folder = tmp_path_factory.mktemp("export")
+    return export_captioner(captioner, folder / "tiny.tflite", ExportOptions(beam_width=3))
+
+
+@pytest.fixture(scope="module")
+def lite(exported):
+    """The exported file."""
+    import caption_tx.lite
+
+    return caption_tx.lite.load(exported.path)
+
+
+@pytest.fixture(scope="module")
+def files(write_pictures, tmp_path_factory):
+    """Pictures of the size of the backbone, so that reading them rounds nothing."""
+    folder = tmp_path_factory.mktemp("pictures")
+    return [str(folder / name) for name in write_pictures(folder, 5, size=(32, 32))]
