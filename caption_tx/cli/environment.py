@@ -1,4 +1,4 @@
-"""What the environment of a process makes impossible, in one line: too little memory, or a locale without UTF-8."""
+"""What the environment makes impossible, in one line: too little memory, a locale without UTF-8, a missing package."""
 
 from __future__ import annotations
 
@@ -44,4 +44,7 @@ def explain_environment(error: BaseException) -> str | None:
         if linker or isinstance(cause, MemoryError):
             return "There is too little memory; close other programs or raise the limit of memory (`ulimit -v`)."
         cause = cause.__cause__ or cause.__context__
+    if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("caption_tx"):
+        package = error.name.partition(".")[0]
+        return f"This needs the package {package}, which is not installed; install it with `pip install {package}`."
     return None

@@ -22,12 +22,11 @@ def add_parser(commands: Any) -> None:
         commands,
         "export",
         run,
-        usage="BUNDLE --out PATH",
+        usage="BUNDLE --out PATH|--cache",
         summary="write a SavedModel for servers or a LiteRT file for phones",
         description="Exports a bundle as a SavedModel, or as a LiteRT file, with which `caption` and `explain` start "
         "in less than a second. The export is run and compared with the bundle before it is kept.",
-        example="caption-tx export flickr8k-zh --to litert --out phone/captioner.tflite\n"
-        "caption-tx export flickr8k-zh --to litert --cache",
+        example="caption-tx export flickr8k-zh --to litert --out phone/captioner.tflite",
     )
     parser.add_argument("bundle", metavar="BUNDLE", help=BUNDLE_HELP)
     add_settings(parser, "export", ("to", "precision", "beam_width", "parts"))

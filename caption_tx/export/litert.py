@@ -102,7 +102,8 @@ def part_functions(graphs: CaptionGraphs) -> dict[str, Callable]:
             for kind in ("memory", "cache")
         )
         logits, past = model.step(token_id[None, None], index, keys_values, past)
-        suppressed = graphs.inputs(logits).suppressed
+        is_end = tf.range(model.vocabulary_size) == graphs.tokenizer.end_token_id
+        suppressed = graphs.inputs(logits).suppressed | (is_end & (index < 1))  # a caption has a word
         return {"log_probs": tf.nn.log_softmax(tf.where(suppressed, -1e9, logits[0, 0]))} | _name_layers("cache", past)
 
     state = {

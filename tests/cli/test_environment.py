@@ -38,6 +38,9 @@ def test_a_memory_error_is_explained_also_as_a_cause():
     except ImportError as error:
         assert "too little memory" in explain_environment(error)
     assert explain_environment(ImportError("No module named 'x'")) is None
+    missing = ModuleNotFoundError("No module named 'jieba.posseg'", name="jieba.posseg")
+    assert explain_environment(missing).endswith("install it with `pip install jieba`.")
+    assert explain_environment(ModuleNotFoundError("No module named 'caption_tx.x'", name="caption_tx.x")) is None
 
 
 def test_a_locale_without_utf8_is_one_line_that_says_what_to_set(tmp_path):

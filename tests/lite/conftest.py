@@ -2,7 +2,20 @@
 
 import pytest
 
-pytest.importorskip("ai_edge_litert")
+
+@pytest.fixture(scope="module")
+def bundle(make_captioner, tokenizer, backbone, backbone_config, tmp_path_factory):
+    """A bundle with a single layer, because converting takes seconds per layer."""
+    from caption_tx.bundle import Bundle, save_bundle
+    from caption_tx.config import TextConfig
+    from caption_tx.data.features.backbone import WEIGHTS_ENV_VAR
+
+    folder = tmp_path_factory.mktemp("small") / "bundle"
+    model = make_captioner(seed=3, feature_shape=backbone.feature_shape, num_layers=1)
+    save_bundle(Bundle(model, tokenizer, TextConfig(language="en"), backbone.config, backbone.key), folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(WEIGHTS_ENV_VAR, backbone_config.weights)
+        yield str(folder)
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +33,7 @@ def exported(captioner, tmp_path_factory):
     from caption_tx.export.exporting import export_captioner
 
     folder = tmp_path_factory.mktemp("export")
-    return export_captioner(captioner, folder / "tiny.tflite", ExportOptions(beam_width=3))
+    return export_captioner(captioner, folder / "tiny.tflite", ExportOptions(beam_width=3, parts=True))
 
 
 @pytest.fixture(scope="module")
