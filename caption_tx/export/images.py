@@ -5,12 +5,19 @@ It reads JPEG, PNG, GIF and BMP. The pixels differ from Pillow's by at most 1 of
 
 from __future__ import annotations
 
+import numpy as np
 import tensorflow as tf
 
 from caption_tx.data.images.decoding import MAX_PIXELS
 
-_EXIF_BYTES = 1 << 16
-"""The EXIF data of a JPEG is within one segment, near the start of the file."""
+_HEAD_BYTES = 1 << 18
+"""Where EXIF data is searched. It is a segment of at most 64 KB, near the start of the file."""
+
+_MAX_SEGMENTS, _MAX_ENTRIES = 256, 512
+"""Limits of the search, so that a damaged file takes no longer than others."""
+
+_PADDING = 16
+"""Zeros after the data, so that numbers can be read at its end."""
 
 _JPEG, _PNG, _BMP, _GIF = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"GIF"
 
@@ -99,45 +106,40 @@ def _turn_upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
 
 def exif_orientation(data: tf.Tensor) -> tf.Tensor:
     """The EXIF orientation of a JPEG, string () -> int32 () from 1 to 8; 1 if there is none or it is damaged."""
-    head = tf.cast(tf.io.decode_raw(tf.strings.substr(data, 0, 4 * _EXIF_BYTES, unit="BYTE"), tf.uint8), tf.int32)
-    head = tf.concat([head, tf.zeros(16, tf.int32)], axis=0)
-    limit = tf.size(head) - 16
-
-    def byte(position: tf.Tensor) -> tf.Tensor:
-        return head[tf.clip_by_value(position, 0, limit)]
+    head = tf.cast(tf.io.decode_raw(tf.strings.substr(data, 0, _HEAD_BYTES, unit="BYTE"), tf.uint8), tf.int32)
+    head = tf.concat([head, tf.zeros(_PADDING, tf.int32)], axis=0)
+    limit = tf.size(head) - _PADDING
 
     def is_other_segment(position: tf.Tensor) -> tf.Tensor:
-        marker = byte(position + 1)
-        text = [byte(position + 4 + index) == letter for index, letter in enumerate(b"Exif\0\0")]
-        is_exif = (marker == 0xE1) & tf.reduce_all(tf.stack(text))
-        return (byte(position) == 0xFF) & (marker != 0xDA) & (position < limit) & ~is_exif
+        start = tf.gather(head, tf.minimum(position, limit) + tf.range(10))
+        is_exif = (start[1] == 0xE1) & tf.reduce_all(start[4:] == list(b"Exif\0\0"))
+        return (start[0] == 0xFF) & (start[1] != 0xDA) & (position < limit) & ~is_exif
 
     def next_segment(position: tf.Tensor) -> tuple[tf.Tensor]:
-        is_fill = byte(position + 1) == 0xFF
-        length = 2 + 256 * byte(position + 2) + byte(position + 3)
-        return (position + tf.where(is_fill, 1, length),)
+        start = tf.gather(head, position + tf.range(4))
+        is_fill = start[1] == 0xFF
+        return (position + tf.where(is_fill, 1, 2 + 256 * start[2] + start[3]),)
 
-    [position] = tf.while_loop(is_other_segment, next_segment, [tf.constant(2)])
-    is_exif = (position < limit) & (byte(position) == 0xFF) & (byte(position + 1) == 0xE1)
-    orientation = tf.cond(is_exif, lambda: _tiff_orientation(byte, position + 10), lambda: tf.constant(1))
+    (position,) = tf.while_loop(is_other_segment, next_segment, (tf.constant(2),), maximum_iterations=_MAX_SEGMENTS)
+    position = tf.minimum(position, limit)
+    is_exif = tf.reduce_all(tf.gather(head, position + 4 + tf.range(6)) == list(b"Exif\0\0"))
+    orientation = tf.cond(is_exif, lambda: _tiff_orientation(head[position + 10 :]), lambda: tf.constant(1))
     return tf.where((orientation >= 1) & (orientation <= 8), orientation, 1)
 
 
-def _tiff_orientation(byte: object, start: tf.Tensor) -> tf.Tensor:
-    """The value of tag 0x0112 in the first directory of the TIFF data at byte `start`, or 1."""
-    little = byte(start) == ord("I")
+def _tiff_orientation(tiff: tf.Tensor) -> tf.Tensor:
+    """The value of tag 0x0112 in the first directory of TIFF data, int32 (bytes,) -> int32 (), or 1."""
+    little, last = tiff[0] == ord("I"), tf.size(tiff) - 4
 
-    def number(position: tf.Tensor, count: int) -> tf.Tensor:
-        values = [byte(position + index) for index in range(count)]
-        forward = sum(value * 256 ** (count - 1 - index) for index, value in enumerate(values))
-        backward = sum(value * 256**index for index, value in enumerate(values))
-        return tf.where(little, backward, forward)
+    def numbers(positions: tf.Tensor, count: int) -> tf.Tensor:
+        """Unsigned integers of `count` bytes."""
+        parts = tf.gather(tiff, tf.clip_by_value(positions, 0, last)[..., None] + tf.range(count))
+        powers = 256 ** np.arange(count, dtype=np.int64)
+        return tf.reduce_sum(tf.cast(parts, tf.int64) * tf.where(little, powers, powers[::-1]), axis=-1)
 
-    directory = start + tf.clip_by_value(number(start + 4, 4), 0, _EXIF_BYTES)
-    count = number(directory, 2)
-
-    def is_other_entry(entry: tf.Tensor) -> tf.Tensor:
-        return (entry < count) & (number(directory + 2 + 12 * entry, 2) != 0x0112)
-
-    [entry] = tf.while_loop(is_other_entry, lambda entry: (entry + 1,), [tf.constant(0)])
-    return tf.where(entry < count, number(directory + 2 + 12 * entry + 8, 2), 1)
+    directory = tf.cast(tf.minimum(numbers(tf.constant(4), 4), _HEAD_BYTES), tf.int32)
+    entries = directory + 2 + 12 * tf.range(_MAX_ENTRIES)
+    exists = tf.range(_MAX_ENTRIES, dtype=tf.int64) < numbers(directory, 2)
+    found = exists & (entries <= last) & (numbers(entries, 2) == 0x0112)
+    value = tf.cast(numbers(entries[tf.argmax(found)] + 8, 2), tf.int32)
+    return tf.where(tf.reduce_any(found), value, 1)

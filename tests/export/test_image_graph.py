@@ -1,6 +1,7 @@
 """The graph that decodes image files gives the pixels of Pillow, up to rounding."""
 
 import io
+import time
 
 import numpy as np
 import pytest
@@ -84,12 +85,19 @@ def test_exif_orientation_is_applied(decode, byte_order):
         assert np.abs(actual - expected(data)).max() <= 2
 
 
-def test_damaged_exif_data_is_ignored():
+def test_damaged_exif_data_is_ignored_quickly():
     whole = encode(picture(20, 20), "JPEG", exif=Image.Exif().tobytes())
     start = whole.index(b"Exif\0\0") + 6
     for value in (b"", b"II*\0\xff\xff\xff\xff", b"MM\0*\0\0\0\x08\xff\xff", bytes(20)):
         damaged = whole[:start] + value + whole[start + len(value) :]
         assert int(exif_orientation(tf.constant(damaged))) == 1
+    endless = b"\xff\xd8" + b"\xff\xe0\0\0" * 100_000
+    orientation = tf.function(exif_orientation, input_signature=[tf.TensorSpec((), tf.string)], autograph=False)
+    orientation(tf.constant(whole))
+    start = time.process_time()
+    for data in (endless, b"\xff\xd8" + b"\xff" * 300_000, whole[:24], b"\xff\xd8\xff\xe1"):
+        assert int(orientation(tf.constant(data))) == 1
+    assert time.process_time() - start < 2
 
 
 def test_unreadable_images_do_not_affect_the_others(decode):
