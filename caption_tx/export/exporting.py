@@ -201,6 +201,8 @@ def _write_description(
         "heads": settings.num_heads,
         "max_length": captioner.max_length,
         "beam_width": options.beam_width,
+        "pool": captioner.pool,
+        "map_accuracy": dict(captioner.map_accuracy),
         "tokens": {
             "padding": tokenizer.pad_token_id,
             "start": tokenizer.start_token_id,

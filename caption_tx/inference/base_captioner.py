@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -51,6 +51,8 @@ class BaseCaptioner(ABC):
         image_size: side in pixels of the images that the model reads.
         max_length: the most tokens in a caption.
         attention_shape: numbers of layers and heads.
+        pool: the pooling of attention maps unless another is requested.
+        map_accuracy: kinds of words -> how often the highest point of their maps is on the object; {} if unknown.
     """
 
     name: str
@@ -60,6 +62,8 @@ class BaseCaptioner(ABC):
     image_size: int
     max_length: int
     attention_shape: tuple[int, int]
+    pool: str
+    map_accuracy: Mapping[str, float]
 
     @abstractmethod
     def _captions(

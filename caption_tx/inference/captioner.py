@@ -93,6 +93,16 @@ class ImageCaptioner(BaseCaptioner):
         settings = self.bundle.captioner.settings
         return settings.num_layers, settings.num_heads
 
+    @property
+    def pool(self) -> str:
+        """The bundle's pooling of attention maps."""
+        return self.bundle.pool
+
+    @property
+    def map_accuracy(self) -> dict[str, float]:
+        """See `Bundle.map_accuracy`."""
+        return self.bundle.map_accuracy
+
     @cached_property
     def digest(self) -> str:
         """See `Bundle.digest`."""
@@ -193,4 +203,5 @@ class ImageCaptioner(BaseCaptioner):
         def run(token_lists: list[list[int]], rows: list[int]) -> list[TeacherForced]:
             return teacher_forced_pass(self.bundle.captioner, features, token_lists, rows)
 
-        return list_maps(images, explain_targets(self.tokenizer, images, targets, run), rank)
+        maps = explain_targets(self.tokenizer, images, targets, run, self.pool, self.map_accuracy)
+        return list_maps(images, maps, rank)

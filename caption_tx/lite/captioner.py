@@ -66,6 +66,7 @@ class LiteCaptioner(BaseCaptioner):
         self.tokenizer = read_vocabulary(Path(path).with_name(VOCABULARY), description.text.language)
         self.image_size, self.max_length = description.image_size, description.max_length
         self.attention_shape = (description.layers, description.heads)
+        self.pool, self.map_accuracy = description.pool, description.map_accuracy
         # The captions of a float32 export are those of its bundle, so that either may resume a file of the other.
         self.digest = description.bundle_digest
         if description.precision != "float32":
@@ -138,7 +139,8 @@ class LiteCaptioner(BaseCaptioner):
             pairs = zip(token_lists, rows, strict=True)
             return [self._explain(images[row].pixels, token_ids[1:]) for token_ids, row in pairs]
 
-        return list_maps(images, explain_targets(self.tokenizer, images, targets, run), rank)
+        maps = explain_targets(self.tokenizer, images, targets, run, self.pool, self.map_accuracy)
+        return list_maps(images, maps, rank)
 
     def _explain(self, pixels: np.ndarray, token_ids: list[int]) -> TeacherForced:
         """The attention of a caption of T tokens."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from caption_tx.assets import bundle_folder
-from caption_tx.config import TextConfig, from_dict
+from caption_tx.config import POOL_NAMES, TextConfig, from_dict
 from caption_tx.data.text.token_words import TokenWords
 from caption_tx.errors import BundleError
 from caption_tx.escaping import one_line
@@ -45,6 +45,7 @@ class ExportDescription:
         image_size: side of the images in pixels.
         grid: (h, w). layers, heads, max_length: of the model; max_length is P.
         beam_width: hypotheses of the signature `beam`.
+        pool, map_accuracy: of attention maps, see `Bundle`.
         vocabulary_sha256: digest of the vocabulary.
         files: name of the other files -> digest.
     """
@@ -60,6 +61,8 @@ class ExportDescription:
     heads: int
     max_length: int
     beam_width: int
+    pool: str
+    map_accuracy: dict[str, float]
     files: dict[str, str]
 
 
@@ -84,9 +87,10 @@ def read_description(path: str | Path) -> ExportDescription:
         grid_height, grid_width = (int(value) for value in values["grid"])
         sizes = {name: int(values[name]) for name in ("image_size", "layers", "heads", "max_length", "beam_width")}
         description = ExportDescription(
-            **{name: str(values[name]) for name in ("file", "sha256", "bundle_digest", "precision")},
+            **{name: str(values[name]) for name in ("file", "sha256", "bundle_digest", "precision", "pool")},
             text=from_dict(TextConfig, values["text"]),
             grid=(grid_height, grid_width),
+            map_accuracy={str(name): float(value) for name, value in values["map_accuracy"].items()},
             files={str(name): str(value) for name, value in values["files"].items()},
             **sizes,
         )
@@ -95,7 +99,8 @@ def read_description(path: str | Path) -> ExportDescription:
             f"{path.with_name(DESCRIPTION)} is damaged ({type(error).__name__}: {one_line(str(error))}); export the "
             "bundle again."
         ) from error
-    if min(sizes.values()) < 1 or set(description.files) - {VOCABULARY, DICTIONARY}:
+    is_known = description.pool in POOL_NAMES
+    if not is_known or min(sizes.values()) < 1 or set(description.files) - {VOCABULARY, DICTIONARY}:
         raise BundleError(f"{path.with_name(DESCRIPTION)} has values that no export has; export the bundle again.")
     for name, expected in {path.name: description.sha256, **description.files}.items():
         if file_digest(path.with_name(name)) != expected:
