@@ -106,19 +106,32 @@ def add_cells(rows: CaptionRows, line: int, cells: Sequence[Any], columns: Colum
         cells: text, or values of other types.
         columns: which cells are read.
     """
+    image = cells[columns.image]
+    if columns.fills_down:
+        image = _fill_down(rows, cells, columns)
     try:
         split = None if columns.split is None else rows.parse_split(line, cells[columns.split])
     except UnknownSplitError:
         return
     if rows.is_rejected(columns, cells, line):
         return
-    name = image_names(cells[columns.image])
+    name = image_names(image)
     values = [cells[position] for position in columns.captions]
     # Some images have fewer captions than others: only an image without any is reported.
     for value in [value for value in values if not _is_blank(value)] or values[:1]:
         if isinstance(value, str) and "\n" in value.strip():
             rows.notes["multi-line captions"] += 1
         add_captions(rows, name or [""], value, line, split)
+
+
+def _fill_down(rows: CaptionRows, cells: Sequence[Any], columns: Columns) -> Any:
+    """The image cell of a row, or the one above if it is empty and the row has a caption."""
+    if not _is_blank(cells[columns.image]):
+        rows.image_above = cells[columns.image]
+    elif any(not _is_blank(cells[position]) for position in columns.captions):
+        rows.notes["rows without an image name, read as captions of the image above"] += 1
+        return rows.image_above
+    return cells[columns.image]
 
 
 def _is_blank(value: Any) -> bool:

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 
 from caption_tx.data.corpus.rows import CaptionRows, is_valid_unicode
 from caption_tx.data.images.suffixes import IMAGE_SUFFIXES
@@ -15,7 +16,7 @@ from caption_tx.errors import CorpusError
 _MIN_SHARE = 0.9
 _NUMBERED_IMAGE = re.compile(rf"(.+(?:{'|'.join(map(re.escape, IMAGE_SUFFIXES))}))#\d{{1,2}}", re.IGNORECASE)
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
-_QUOTES = ("''", "``", "“”", "‘’", "＂＂", '""')
+_QUOTES = ("''", "``", "“”", "‘’", "「」", "『』", "《》", "＂＂", '""')
 _SHORTENED_ID = re.compile(r"[+-]?\d(?:[.,]\d+)?[eE]\+\d{2,3}")
 _MARKER = (
     r"(?:<\|?/?(?:s|start|end|sos|eos|bos|pad|begin|cls|startoftext|endoftext|start_of_text|end_of_text)\|?>"
@@ -25,7 +26,12 @@ _MARKERS_AT_START = re.compile(rf"^(?:{_MARKER}\s*)+", re.IGNORECASE)
 _MARKERS_AT_END = re.compile(rf"(?:\s*{_MARKER})+$", re.IGNORECASE)
 _UNKNOWN = re.compile(r"<unk>|\[unk\]", re.IGNORECASE)
 _END_LENGTH = 24
+_LIST_NUMBER = re.compile(r"(\d{1,7})(?:[.、)）:：]\s*|\s+)(?=[^\W\d])")
+_SEVERAL_NAMES = re.compile(rf"(?:{'|'.join(map(re.escape, IMAGE_SUFFIXES))})\s*[,;|，；、 ]\s*\S", re.IGNORECASE)
+_INVISIBLE = "\u200b\u200e\u200f\u2060\ufeff"
+_REMOVE_INVISIBLE = dict.fromkeys(map(ord, _INVISIBLE))
 _SCORES_AT_END = (
+    re.compile(r"\s*([(（\[【])[^()（）\[\]【】\d]{0,12}[-+]?(?:[01]?\.\d+|\d{1,3}(?:\.\d+)?%)\s*[)）\]】]$"),
     re.compile(r"\s*([|#@^~])\s*[-+]?\d{1,6}(?:\.\d+)?%?$"),
     re.compile(r"(?<!\d)\s*([:：;；,，(（\[])\s*[-+]?(?:[01]?\.\d+|1)\s*[)）\]]?$"),
     re.compile(r"(\s)\s*(?:[01]?\.\d+|\d{1,2})$"),
@@ -51,7 +57,9 @@ def repair_cells(rows: CaptionRows) -> None:
         rows.images = _strip_quotes(rows, rows.images, "image names")
         rows.captions = _strip_quotes(rows, rows.captions, "captions")
     _strip_numbers(rows)
+    _note_odd_names(rows)
     _decode_entities(rows)
+    _remove_invisible(rows)
     _strip_markers(rows)
     _strip_scores(rows)
 
@@ -99,6 +107,27 @@ def _strip_numbers(rows: CaptionRows) -> None:
     rows.notes["numbers stripped from image names (#0)"] += len(names)
 
 
+def _note_odd_names(rows: CaptionRows) -> None:
+    """Counts image names that look like several, or that begin with the number of their line."""
+    names = (name for name in set(rows.images) if name.count(".") > 1)
+    if several := sum(_SEVERAL_NAMES.search(name) is not None for name in names):
+        rows.notes["image names that look like several names, kept as one"] += several
+    matches = [_LIST_NUMBER.match(name) for name in rows.images[:1000]]
+    numbers = [int(match[1]) for match in matches if match]
+    if len(numbers) == len(matches) > 1 and all(second - first == 1 for first, second in pairwise(numbers)):
+        rows.notes["image names that begin with the numbers of a list (such as '1. '), kept"] += len(rows)
+
+
+def _remove_invisible(rows: CaptionRows) -> None:
+    """Removes zero-width characters, which web pages and editors leave in text, and which no word has."""
+    if not any(sign in caption for caption in ["\0".join(rows.captions)] for sign in _INVISIBLE):
+        return
+    for row, caption in enumerate(rows.captions):
+        if not caption.isascii() and (text := caption.translate(_REMOVE_INVISIBLE).strip()) and text != caption:
+            rows.captions[row] = text
+            rows.notes["captions with invisible characters, which are removed"] += 1
+
+
 def _decode_entities(rows: CaptionRows) -> None:
     """Decodes HTML entities such as `&amp;`, whose `;` separates nothing."""
     for row, caption in enumerate(rows.captions):
@@ -139,7 +168,7 @@ def _strip_scores(rows: CaptionRows) -> None:
         rows.captions = [take(caption, match[0]) if match else caption for caption, match in pairs]
         rows.notes["captions with a number at one end (such as '|0'), which is stripped"] += len(rows)
         return
-    if count := sum(bool(_score(text, _SCORES_AT_END[0])) for text in rows.captions if text[-1].isdigit()):
+    if count := sum(bool(_score(text, _SCORES_AT_END[1])) for text in rows.captions if text[-1].isdigit()):
         rows.notes["captions that end in a number (such as '|0'), kept"] += count
 
 

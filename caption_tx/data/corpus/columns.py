@@ -29,7 +29,8 @@ _URL = re.compile(r"\w+://\S+|www\.\S+")
 _NAME_WITHOUT_SUFFIX = re.compile(r"[\w.\-/\\]*\d[\w.\-/\\]*", re.ASCII)
 _MAX_SHOWN = 12
 _BOOLEANS = ("true", "false", "yes", "no", "t", "f", "y", "n", "是", "否", "有", "无", "√", "×")
-_LABEL_LENGTH = 4
+_LABEL_LENGTH, _LONGEST_MARK = 4, 6
+_MIN_EMPTY = 0.3
 _QUOTES = "'`\"“”‘’＂"
 
 Values = Callable[[int], list[Any]]
@@ -78,6 +79,7 @@ class Columns:
         split: position of the split, or None.
         rejected: position of each mark that rejects a caption, and its name.
         notes: what is worth reporting about the choice, with counts.
+        fills_down: whether an empty image cell means the image above, as in merged cells.
     """
 
     image: int
@@ -85,6 +87,7 @@ class Columns:
     split: int | None = None
     rejected: tuple[tuple[int, str], ...] = ()
     notes: dict[str, int] = field(default_factory=dict)
+    fills_down: bool = False
 
 
 def is_image_name(value: object) -> bool:
@@ -151,7 +154,7 @@ def select_columns(
     rejected = [
         (position, name)
         for position, name in enumerate(map(normalize_name, names))
-        if is_mark(name) and position != split
+        if is_mark(name) and position != split and _typical_length(values(position)) <= _LONGEST_MARK
     ]
     notes: dict[str, int] = {}
     if len(captions) == 1 and _are_swapped(image, captions[0], values, options):
@@ -172,7 +175,13 @@ def select_columns(
     unread = [position for position in unread if str(names[position]).strip() or any(map(_is_filled, values(position)))]
     if unread:
         notes[f"{plural} not read ({_join(names, unread)})"] = len(unread)
-    return Columns(image, captions, split, tuple(rejected), notes)
+    return Columns(image, captions, split, tuple(rejected), notes, _fills_down(values(image)))
+
+
+def _fills_down(values: Sequence[Any]) -> bool:
+    """Whether many image names are left out below the first: rows of one image whose cells are merged."""
+    empty = sum(not _is_filled(value) for value in values)
+    return bool(empty) and _is_filled(values[0]) and empty >= _MIN_EMPTY * len(values)
 
 
 def _are_swapped(image: int, caption: int, values: Values, options: ReadOptions) -> bool:

@@ -49,7 +49,7 @@ class _Separator:
 
 
 def _literal(*texts: str, **settings: float | bool) -> list[_Separator]:
-    return [_Separator(f"'{text}'", re.escape(text), (text,), **settings) for text in texts]
+    return [_Separator(repr(text), re.escape(text), (text,), **settings) for text in texts]
 
 
 # Rarely part of a caption, so that half of the cells are enough: the others have one caption.
@@ -66,10 +66,16 @@ _SEPARATORS = [
     _Separator("line breaks", "\n", ("\n",), 0.9, 0.5),
     _Separator("';'", "[;；]", (";", "；"), 0.9, 0.5),
     *_literal("~", min_share=0.9, reported_share=0.5),
+    *_literal(" - ", "->", "→", "\u3000", "\t", min_share=0.9, reported_share=0.5, needs_sentences=True),
     *_literal("/", min_share=0.9, reported_share=0.5, needs_sentences=True),
 ]
 # Between the items of a list in brackets only.
 _LIST_SEPARATORS = [_Separator("','", "[,，]", (",", "，")), *_literal("、")]
+_SIGNS = re.compile(
+    "["
+    + re.escape("".join({start.strip(" ")[0] for item in (*_SEPARATORS, *_LIST_SEPARATORS) for start in item.starts}))
+    + "]"
+)
 
 
 @dataclass(frozen=True)
@@ -143,13 +149,22 @@ def split_captions(rows: CaptionRows) -> None:
     if mostly(rows.captions, _inside_brackets):
         _split_lists(rows)
         return
-    text = "\0".join(rows.captions)
     if _split_quoted(rows) or _split_numbered(rows):
         return
-    for separator in _SEPARATORS:
-        if any(start in text for start in separator.starts) and _split_at(rows, separator):
-            return
-    _report_kept(rows, text)
+    present = _separators_in(rows, _SEPARATORS)
+    if not any(_split_at(rows, separator) for separator in present):
+        _report_kept(rows, present)
+
+
+def _separators_in(rows: CaptionRows, separators: list[_Separator]) -> list[_Separator]:
+    """The separators that occur; one pass finds their first characters."""
+    text = "\0".join(rows.captions)
+    signs = set(_SIGNS.findall(text))
+    return [
+        separator
+        for separator in separators
+        if any(start.strip(" ")[0] in signs and start in text for start in separator.starts)
+    ]
 
 
 def _inside_brackets(caption: str) -> str:
@@ -168,12 +183,8 @@ def _split_lists(rows: CaptionRows) -> None:
     cells = [_inside_brackets(caption) or caption for caption in rows.captions]
     rows.notes["captions in brackets, which are stripped"] += len(cells)
     rows.captions = cells
-    text = "\0".join(cells)
-    if _split_quoted(rows) or _split_numbered(rows):
-        return
-    for separator in (*_SEPARATORS, *_LIST_SEPARATORS):
-        if any(start in text for start in separator.starts) and _split_at(rows, separator):
-            return
+    if not _split_quoted(rows) and not _split_numbered(rows):
+        any(_split_at(rows, separator) for separator in _separators_in(rows, [*_SEPARATORS, *_LIST_SEPARATORS]))
 
 
 def _split_quoted(rows: CaptionRows) -> bool:
@@ -219,9 +230,15 @@ def _split_numbered(rows: CaptionRows) -> bool:
 
 
 def _numberings_of(rows: CaptionRows) -> list[_Numbering]:
-    """The numberings with which some caption could begin."""
-    letters = {caption[0] for caption in rows.captions}
-    return [numbering for numbering in _NUMBERINGS if not letters.isdisjoint(numbering.first)]
+    """The numberings with which some caption could begin. Many captions begin with 一, but few with 一、."""
+    starts = {caption[:2] for caption in rows.captions}
+    letters = {start[0] for start in starts}
+    return [
+        numbering
+        for numbering in _NUMBERINGS
+        if not letters.isdisjoint(numbering.first)
+        and (numbering.first != "一" or any(map(numbering.marker.match, starts)))
+    ]
 
 
 def _split_at(rows: CaptionRows, separator: _Separator) -> bool:
@@ -258,17 +275,18 @@ def _are_sentences(parts: list[list[str]]) -> bool:
     return lengths[len(lengths) // 2] >= _MIN_SENTENCE
 
 
-def _report_kept(rows: CaptionRows, text: str) -> None:
+def _report_kept(rows: CaptionRows, separators: list[_Separator]) -> None:
     """Counts cells that look like several captions in a column whose other cells do not."""
-    for separator in _SEPARATORS:
-        if not any(start in text for start in separator.starts):
-            continue
-        joined = [caption for caption in rows.captions if _is_joined(caption, separator)]
+    for separator in separators:
+        found = {caption for start in separator.starts for caption in rows.captions if start in caption}
+        joined = [caption for caption in rows.captions if caption in found and len(separator.split(caption)) > 1]
         is_worth = joined and len(joined) >= separator.reported_share * len(rows)
         is_certain = separator.reported_share == 0
         if is_worth and (is_certain or _are_sentences([separator.split(item) for item in joined])):
             rows.notes[f"captions that look like several, separated by {separator.name}, kept as one"] += len(joined)
             return
     numberings = _numberings_of(rows)
-    if numbered := sum(any(len(item.split(caption)) > 1 for item in numberings) for caption in rows.captions):
+    letters = set("".join(numbering.first for numbering in numberings))
+    candidates = [caption for caption in rows.captions if caption[0] in letters]
+    if numbered := sum(any(len(item.split(caption)) > 1 for item in numberings) for caption in candidates):
         rows.notes["captions that look like several, numbered, kept as one"] += numbered

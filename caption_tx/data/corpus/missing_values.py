@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 # fmt: off
-_WORDS = frozenset((
+MISSING_WORDS = frozenset((
     "nan", "null", "none", "nil", "na", "n/a", "n.a.", "<na>", "<null>", "(null)", "[null]", "\\n", "undefined", "-nan",
     "#n/a", "#na", "#value!", "#ref!", "#name?", "#null!", "#div/0!", "#num!", "#error!", "missing", "empty",
     "no caption", "no description", "tbd", "todo", "[]", "{}", "''", '""', "-", "--", "---", "/",
     "无", "無", "空", "暂无", "暫無", "缺失", "没有", "无描述", "暂无描述", "没有描述", "無描述", "无标注", "未标注",
 ))
 # fmt: on
-LONGEST_WORD = max(map(len, _WORDS))
+"""In lower case."""
+
+LONGEST_WORD = max(map(len, MISSING_WORDS))
 """Longer texts stand for themselves."""
 
 _NOT_NAMES = frozenset(("nan", "null", "none", "<na>", "#n/a", "n/a", "undefined", "#ref!", "#value!"))
-
-
-def stands_for_no_caption(caption: str) -> bool:
-    """Whether a caption is a word for a missing value.
-
-    Example:
-        >>> stands_for_no_caption("NaN"), stands_for_no_caption("#N/A"), stands_for_no_caption("none of the dogs")
-        (True, True, False)
-    """
-    return caption.lower() in _WORDS
 
 
 def stands_for_no_name(name: str) -> bool:

@@ -14,13 +14,14 @@ from caption_tx.data.images.suffixes import suffix_of
 
 TRIED = (
     "backslashes, URLs, percent signs, case, spaces, Unicode form, full-width forms, invisible signs, folder, suffix, "
-    "leading zeros"
+    "leading zeros, numbers of a list"
 )
 
 _FULL_WIDTH = {ord("／"): "/", ord("＼"): "\\"}
 _INVISIBLE = re.compile("[\xad\u200b-\u200f\u2060\ufeff]")
 _DASHES = re.compile("[\u2010-\u2015\u2212]")
 _NUMBER = re.compile(r"(coco_(?:train|val|test)20\d\d_)?0*(\d+)(?:\.0)?", re.ASCII)
+_LIST_NUMBER = re.compile(r"^\d{1,7}(?:[.、)）:：]\s*|\s+)(?=[^\W\d])")
 _Key = Callable[[str], object]
 
 
@@ -99,7 +100,20 @@ def find_variants(
         missing = [name for name in missing if name not in found.files and name not in found.ambiguous]
     _reject_shared(found, set(present), plain)
     found.ignored.update({name: _differences(name, file) for name, file in found.files.items()})
+    _find_without_list_numbers(found, missing, files, root)
     return found
+
+
+def _find_without_list_numbers(found: FoundNames, missing: Sequence[str], files: list[str], root: str) -> None:
+    """Finds the files of names in a numbered list, such as `1. a.jpg`."""
+    numbered = {name: short for name in missing if (short := _LIST_NUMBER.sub("", name)) != name}
+    if not numbered:
+        return
+    inner = find_variants(set(numbered.values()), files, root=root)
+    for name, short in numbered.items():
+        if file := inner.files.get(short):
+            found.files[name] = file
+            found.ignored[name] = ("the number before it", *(() if short == file else inner.ignored[short]))
 
 
 def _reject_shared(found: FoundNames, present: set[str], plain: Callable[[str], str]) -> None:

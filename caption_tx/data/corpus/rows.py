@@ -12,7 +12,7 @@ from typing import Any
 from caption_tx.data.corpus.column_names import SPLIT_NAMES
 from caption_tx.data.corpus.columns import DEFAULT_OPTIONS, Columns, ReadOptions
 from caption_tx.data.corpus.marks import is_unread, rejection
-from caption_tx.data.corpus.missing_values import LONGEST_WORD, stands_for_no_caption, stands_for_no_name
+from caption_tx.data.corpus.missing_values import LONGEST_WORD, MISSING_WORDS, stands_for_no_name
 from caption_tx.errors import CorpusError
 
 MAX_ERROR_RATE = 0.1
@@ -62,7 +62,7 @@ class CaptionRows:
     (file, line number, reason). `notes` counts what was read differently from how it is written,
     and `other_marks` values of status columns that reject nothing. `list_ids` has a
     number for captions that are items of one list, and -1 for others. `embedded_images` says that the file itself
-    contains the images.
+    contains the images. `image_above` is the last image cell of a table with merged cells.
     """
 
     source: str
@@ -75,6 +75,7 @@ class CaptionRows:
     is_release: bool = False
     options: ReadOptions = DEFAULT_OPTIONS
     embedded_images: bool = False
+    image_above: Any = None
     images: list[str] = field(default_factory=list)
     captions: list[str] = field(default_factory=list)
     splits: list[str | None] = field(default_factory=list)
@@ -133,7 +134,7 @@ class CaptionRows:
             self.skip(line, "no caption")
         elif not is_valid_unicode(caption):
             self.skip(line, "not valid Unicode")
-        elif len(caption) <= LONGEST_WORD and stands_for_no_caption(caption):
+        elif len(caption) <= LONGEST_WORD and caption.lower() in MISSING_WORDS:
             self.skip(line, f"no caption ({caption!r})")
             self.notes["captions such as nan, NULL or 无, which stand for a missing one, left out"] += 1
         else:

@@ -360,6 +360,46 @@ CASES = {
         TWO,
         "caption columns read (s_1, s_2)",
     ),
+    # Cells
+    "merged cells": (
+        "x.csv",
+        f"id,image,caption\n1,a.jpg,{DOG}\n,,{GIRL}\n2,b.jpg,{CAT}\n,,{DOG}\n",
+        TWO,
+        "rows without an image name, read as captions of the image above",
+    ),
+    "merged cells below a rejected caption": (
+        "x.csv",
+        f"image,caption,rejected\na.jpg,{DOG},\nb.jpg,坏,1\n,{CAT},\n",
+        ONE,
+        "captions marked as rejected, left out",
+    ),
+    "chosen and rejected": (
+        "x.jsonl",
+        jsonl(
+            {"image": "a.jpg", "chosen": DOG, "rejected": CAT},
+            {"image": "b.jpg", "chosen": CAT, "rejected": DOG},
+        ),
+        ONE,
+        "keys not read (rejected)",
+    ),
+    "invisible characters": (
+        "x.csv",
+        f"image,caption\na.jpg,\u200b{DOG}\u200b\nb.jpg,\ufeff{CAT[:2]}\u2060{CAT[2:]}\n",
+        ONE,
+        "captions with invisible characters, which are removed",
+    ),
+    "several names in a cell": (
+        "x.csv",
+        f"image,caption\na.jpg|c.jpg,{DOG}\nb.jpg,{CAT}\n",
+        [("a.jpg|c.jpg", DOG), ONE[1]],
+        "image names that look like several names, kept as one",
+    ),
+    "a numbered list": (
+        "x.txt",
+        f"1. a.jpg {DOG}\n2. b.jpg {CAT}\n",
+        [("1. a.jpg", DOG), ("2. b.jpg", CAT)],
+        "image names that begin with the numbers of a list (such as '1. '), kept",
+    ),
     # JSON
     "name to captions": ("x.json", {"a.jpg": [DOG, GIRL], "b.jpg": [CAT, DOG]}, TWO, None),
     "name to caption": ("x.json", {"a.jpg": DOG, "b.jpg": CAT}, ONE, None),

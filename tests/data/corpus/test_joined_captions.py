@@ -47,6 +47,9 @@ def read(write, cells):
         (f"{DOG}@@{GIRL}", f"{CAT}@@{DOG}"),
         (f"• {DOG} • {GIRL}", f"• {CAT} • {DOG}"),
         (f"{DOG}；{GIRL}", f"{CAT}；{DOG}"),
+        (f"{DOG} - {GIRL}", f"{CAT} - {DOG}"),
+        (f"{DOG}->{GIRL}", f"{CAT}->{DOG}"),
+        (f"{DOG}\u3000{GIRL}", f"{CAT}\u3000{DOG}"),
     ],
 )
 def test_cells_are_split(write, cells):
@@ -103,6 +106,8 @@ def test_single_cells_that_look_like_several_are_counted(write, cell, note):
         ("第一个人在跑", "第一名", "第二个人在跳", "一、二、三只狗"),
         ("A man and a dog", "A. Smith", "a cat"),
         ("photo 1", "a cat", "room 2", "two dogs"),
+        ("a black - white dog", "a T - shirt"),
+        ("the sign says (50%)", "a cat", "a dog"),
         (f"{DOG}，{GIRL}。", f"{CAT}，{DOG}。"),
     ],
 )
@@ -152,6 +157,7 @@ def test_lists_of_words_beside_lists_of_captions(write):
         ((f"{DOG} | 0.93", f"{CAT} | 0.5"), "number at one end"),
         ((f"{DOG} (0.93)", f"{CAT} (0.5)"), "number at one end"),
         ((f"{DOG} 0.93", f"{CAT} 0.5"), "number at one end"),
+        ((f"{DOG}（置信度：0.93）", f"{CAT}（置信度：93%）"), "number at one end"),
         ((f"{DOG}#0", f"{CAT}#1"), "number at one end"),
         ((f"0.93|{DOG}", f"0.5|{CAT}"), "number at one end"),
         ((f"('{DOG}', 0.93)", f"('{CAT}', 0.5)"), "scores of captions, not read"),

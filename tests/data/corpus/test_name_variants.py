@@ -144,3 +144,11 @@ def test_ids_that_a_spreadsheet_turned_into_floats(write, tmp_path):
     assert list(table.image) == ["1.jpg", "20.jpg"]
     assert table.attrs["files"][0]["notes"]["image ids that end in .0 read as whole numbers"] == 2
     assert list(read_corpus(write("b.csv", "image_id,caption\n1.0,一只狗\n2.5,一只猫\n")).image) == ["1.0", "2.5"]
+
+
+def test_numbers_of_a_list_are_ignored():
+    found = find_variants(["1. a.jpg", "2、B.jpg", "3) a.jpg", "4 c.jpg", "5. 6.jpg"], ["a.jpg", "b.jpg", "5. 6.jpg"])
+    assert found.files == {"1. a.jpg": "a.jpg", "2、B.jpg": "b.jpg", "3) a.jpg": "a.jpg", "5. 6.jpg": "5. 6.jpg"}
+    assert found.ignored["1. a.jpg"] == ("the number before it",)
+    assert found.ignored["2、B.jpg"] == ("the number before it", "case")
+    assert find_variants(["1. a.jpg"], ["2. a.jpg"]).files == {}

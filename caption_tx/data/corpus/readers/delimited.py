@@ -160,8 +160,10 @@ def _read_rows(file: TextFile, rows: CaptionRows, layout: TableLayout, quoting: 
 def _join_name(cells: list[str], rows: CaptionRows, layout: TableLayout) -> list[str]:
     """The cells of a row with its image name in one, if separators in the name made the row wider."""
     first, count = layout.columns.image, len(cells) - len(layout.header) + 1
+    if count < 2 or not layout.caption_is_last:
+        return cells
     parts = [cell.strip().lower().endswith(IMAGE_SUFFIXES) for cell in cells[first : first + count]]
-    if count < 2 or not layout.caption_is_last or not parts[-1] or any(parts[:-1]):
+    if not parts[-1] or any(parts[:-1]):
         return cells
     rows.notes["image names with unquoted separators"] += 1
     return [*cells[:first], layout.separator.join(cells[first : first + count]), *cells[first + count :]]
@@ -178,13 +180,13 @@ def parse_rows(lines: Iterator[tuple[int, str]], separator: str, quoting: int) -
     Raises:
         UnclosedQuoteError: a quote is never closed.
     """
-    last = 0
+    last, is_single = 0, len(separator) == 1
 
     def texts() -> Iterator[str]:
         nonlocal last
         for line_number, line in lines:
             last = line_number
-            yield unify_separator(line, separator)
+            yield line if is_single else unify_separator(line, separator)
 
     reader = csv.reader(texts(), delimiter=csv_delimiter(separator), quoting=quoting, strict=True)
     while True:
