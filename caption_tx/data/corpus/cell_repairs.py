@@ -26,7 +26,7 @@ _MARKERS_AT_START = re.compile(rf"^(?:{_MARKER}\s*)+", re.IGNORECASE)
 _MARKERS_AT_END = re.compile(rf"(?:\s*{_MARKER})+$", re.IGNORECASE)
 _UNKNOWN = re.compile(r"<unk>|\[unk\]", re.IGNORECASE)
 _END_LENGTH = 24
-_LIST_NUMBER = re.compile(r"(\d{1,7})(?:[.、)）:：]\s*|\s+)(?=[^\W\d])")
+_LIST_NUMBER = re.compile(r"(\d{1,7})(?:\.\s+|[、)）:：]\s*|\s+)(?=[^\W\d].*\.\w)")
 _SEVERAL_NAMES = re.compile(rf"(?:{'|'.join(map(re.escape, IMAGE_SUFFIXES))})\s*[,;|，；、 ]\s*\S", re.IGNORECASE)
 _INVISIBLE = "\u200b\u200e\u200f\u2060\ufeff"
 _REMOVE_INVISIBLE = dict.fromkeys(map(ord, _INVISIBLE))
@@ -34,7 +34,7 @@ _SCORES_AT_END = (
     re.compile(r"\s*([(（\[【])[^()（）\[\]【】\d]{0,12}[-+]?(?:[01]?\.\d+|\d{1,3}(?:\.\d+)?%)\s*[)）\]】]$"),
     re.compile(r"\s*([|#@^~])\s*[-+]?\d{1,6}(?:\.\d+)?%?$"),
     re.compile(r"(?<!\d)\s*([:：;；,，(（\[])\s*[-+]?(?:[01]?\.\d+|1)\s*[)）\]]?$"),
-    re.compile(r"(\s)\s*(?:[01]?\.\d+|\d{1,2})$"),
+    re.compile(r"(\s)\s*[01]?\.\d+$"),
 )
 _SCORES_AT_START = (
     re.compile(r"[-+]?\d{1,6}(?:\.\d+)?%?\s*([|@^~])\s*(?=\S)"),

@@ -21,7 +21,7 @@ _FULL_WIDTH = {ord("／"): "/", ord("＼"): "\\"}
 _INVISIBLE = re.compile("[\xad\u200b-\u200f\u2060\ufeff]")
 _DASHES = re.compile("[\u2010-\u2015\u2212]")
 _NUMBER = re.compile(r"(coco_(?:train|val|test)20\d\d_)?0*(\d+)(?:\.0)?", re.ASCII)
-_LIST_NUMBER = re.compile(r"^\d{1,7}(?:[.、)）:：]\s*|\s+)(?=[^\W\d])")
+_LIST_NUMBER = re.compile(r"^\d{1,7}(?:\.\s+|[、)）:：]\s*|\s+)(?=[^\W\d].*\.\w)")
 _Key = Callable[[str], object]
 
 

@@ -394,6 +394,12 @@ CASES = {
         [("a.jpg|c.jpg", DOG), ONE[1]],
         "image names that look like several names, kept as one",
     ),
+    "numbers as names": (
+        "x.csv",
+        f"image,caption\n1.jpg,{DOG}\n2.jpg,{CAT}\n3.jpg,{GIRL}\n",
+        [("1.jpg", DOG), ("2.jpg", CAT), ("3.jpg", GIRL)],
+        None,
+    ),
     "a numbered list": (
         "x.txt",
         f"1. a.jpg {DOG}\n2. b.jpg {CAT}\n",

@@ -106,6 +106,7 @@ def test_single_cells_that_look_like_several_are_counted(write, cell, note):
         ("第一个人在跑", "第一名", "第二个人在跳", "一、二、三只狗"),
         ("A man and a dog", "A. Smith", "a cat"),
         ("photo 1", "a cat", "room 2", "two dogs"),
+        ("a photo 1", "a photo 2", "a room 3"),
         ("a black - white dog", "a T - shirt"),
         ("the sign says (50%)", "a cat", "a dog"),
         (f"{DOG}，{GIRL}。", f"{CAT}，{DOG}。"),
