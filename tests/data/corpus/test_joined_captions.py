@@ -193,3 +193,14 @@ def test_missing_values_in_json_and_in_names(write):
     table = read_corpus(write("x.jsonl", "\n".join(lines)))
     assert len(table) == 20
     assert [item[1:] for item in table.attrs["skipped"]] == [(1, "no caption"), (22, "no image name")]
+
+
+def test_real_corpora_are_read_as_they_are_written(shared):
+    data = shared / "data"
+    for name in ("flickr8kzhc.caption.txt", "flickr8kenc.caption.txt"):
+        table = read_corpus(data / "flickr8k" / name)
+        assert len(table) == 35_000
+        assert table.attrs["files"][0]["notes"] == {}
+        assert table.attrs["skipped"] == []
+    table = read_corpus(data / "ai_challenger" / "caption_validation_annotations.json")
+    assert (len(table), table.attrs["files"][0]["notes"]) == (1500, {"keys not read (url)": 1})
