@@ -31,7 +31,7 @@ _SEVERAL_NAMES = re.compile(rf"(?:{'|'.join(map(re.escape, IMAGE_SUFFIXES))})\s*
 _INVISIBLE = "\u200b\u200e\u200f\u2060\ufeff"
 _REMOVE_INVISIBLE = dict.fromkeys(map(ord, _INVISIBLE))
 _SCORES_AT_END = (
-    re.compile(r"\s*([(（\[【])[^()（）\[\]【】\d]{0,12}[-+]?(?:[01]?\.\d+|\d{1,3}(?:\.\d+)?%)\s*[)）\]】]$"),
+    re.compile(r"\s*([(（\[【])[^()（）\[\]【】\d]{0,12}[-+]?(?:[01]?\.\d+|\d{1,3}(?:\.\d+)?%|\d{1,2})\s*[)）\]】]$"),
     re.compile(r"\s*([|#@^~])\s*[-+]?\d{1,6}(?:\.\d+)?%?$"),
     re.compile(r"(?<!\d)\s*([:：;；,，(（\[])\s*[-+]?(?:[01]?\.\d+|1)\s*[)）\]]?$"),
     re.compile(r"(\s)\s*[01]?\.\d+$"),

@@ -17,8 +17,9 @@ from caption_tx.data.corpus.rows import CaptionRows
 _BULLETS = re.compile(r"^[-*•·–—]\s+")
 _MIN_SENTENCE = 4
 _CHINESE_NUMBERS = "零一二三四五六七八九十"
+_ROMAN_NUMBERS = ("i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x")
 _OUTER = (("[", "]"), ("{", "}"), ("【", "】"))
-_QUOTES = ("“”", "‘’", "「」", "『』", '""', "''", "``", "＂＂")
+_QUOTES = ("[]", "【】", "{}", "（）", "“”", "‘’", "「」", "『』", '""', "''", "``", "＂＂")
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ _SEPARATORS = [
     _Separator("line breaks", "\n", ("\n",), 0.9, 0.5),
     _Separator("';'", "[;；]", (";", "；"), 0.9, 0.5),
     *_literal("~", min_share=0.9, reported_share=0.5),
-    *_literal(" - ", "->", "→", "\u3000", "\t", min_share=0.9, reported_share=0.5, needs_sentences=True),
+    *_literal(" - ", "->", "→", "\u3000", "\t", "、", min_share=0.9, reported_share=0.5, needs_sentences=True),
     *_literal("/", min_share=0.9, reported_share=0.5, needs_sentences=True),
 ]
 # Between the items of a list in brackets only.
@@ -107,6 +108,15 @@ class _Numbering:
         return [piece for piece in (piece.strip(" \t\n;；|/") for piece in pieces) if piece]
 
 
+def _value(number: str) -> int:
+    """The number that digits, or one of 一 to 十, stand for."""
+    return _CHINESE_NUMBERS.index(number) if number in _CHINESE_NUMBERS else int(number)
+
+
+def _roman(number: str) -> int:
+    return _ROMAN_NUMBERS.index(number.lower()) + 1
+
+
 def _signs(first: str, last: str) -> _Numbering:
     """Numbers that are one character, such as ①."""
     return _Numbering(re.compile(rf"([{first}-{last}])[.、:：]?\s*"), first, lambda sign: ord(sign) - ord(first) + 1)
@@ -132,10 +142,12 @@ _NUMBERINGS = [
     _numbering("第", _HAN_DIGITS, r"[句条个]?[、:：]\s*", "第", _CHINESE_NUMBERS.index),
     _numbering(
         r"(?:^|(?<=\W)|(?<=[\u3400-\u9fff]))(?i:captions?|sent|sentence|desc|description|text|描述|句子?|说明|标注)\s?[#_]?",
-        _DIGITS,
+        rf"{_DIGITS}|{_HAN_DIGITS}",
         r"\s?[:：]\s*",
         "cCsSdDtT描句说标",
+        _value,
     ),
+    _numbering(r"(?:^|(?<=\s))[(（]?", "(?i:viii|iii|vii|iv|vi|ix|ii|i|v|x)", r"[.)）、]\s+", "iI(（", _roman),
     _numbering(
         rf"{_START}[(（]?", "[A-Ea-e]", r"(?:[、)）:：]|\.(?=\s))\s*", "Aa(（", lambda letter: ord(letter.lower()) - 96
     ),
@@ -192,14 +204,14 @@ def _split_quoted(rows: CaptionRows) -> bool:
     for opening, closing in _QUOTES:
         if not rows.captions[0].startswith(opening) and not rows.captions[-1].startswith(opening):
             continue
-        item = rf"{opening}([^{opening}{closing}]+){closing}"
+        item = rf"{re.escape(opening)}([^{re.escape(opening + closing)}]+){re.escape(closing)}"
         cell = re.compile(rf"\s*{item}(?:\s*[,，;；、|/]?\s*{item})*\s*")
         if not mostly(rows.captions, cell.fullmatch):
             continue
         items = [re.findall(item, caption) if cell.fullmatch(caption) else [caption] for caption in rows.captions]
         if sum(len(found) > 1 for found in items) < 0.5 * len(items):
             continue
-        _replace(rows, items, f"in quotes ({opening}..{closing})")
+        _replace(rows, items, f"in {opening}..{closing}")
         return True
     return False
 

@@ -49,6 +49,9 @@ def read(write, cells):
         (f"{DOG}；{GIRL}", f"{CAT}；{DOG}"),
         (f"{DOG} - {GIRL}", f"{CAT} - {DOG}"),
         (f"{DOG}->{GIRL}", f"{CAT}->{DOG}"),
+        (f"{DOG}、{GIRL}", f"{CAT}、{DOG}"),
+        (f"[{DOG}] [{GIRL}]", f"[{CAT}] [{DOG}]"),
+        (f"描述一：{DOG}描述二：{GIRL}", f"描述一：{CAT} 描述二：{DOG}"),
         (f"{DOG}\u3000{GIRL}", f"{CAT}\u3000{DOG}"),
     ],
 )
@@ -65,6 +68,7 @@ def test_cells_are_split(write, cells):
         ("(a) a dog runs (b) it is brown", "(a) two cats (b) they sleep"),
         ("#1 a dog runs #2 it is brown", "#1 two cats #2 they sleep"),
         ("Caption 1: a dog runs Caption 2: it is brown", "Caption 1: two cats Caption 2: they sleep"),
+        ("i. a dog runs ii. it is brown", "I. two cats II. they sleep"),
         ("a dog runs // it is brown", "two cats // they sleep"),
         ("a dog runs<SEP>it is brown", "two cats<SEP>they sleep"),
     ],
@@ -110,6 +114,8 @@ def test_single_cells_that_look_like_several_are_counted(write, cell, note):
         ("a black - white dog", "a T - shirt"),
         ("the sign says (50%)", "a cat", "a dog"),
         (f"{DOG}，{GIRL}。", f"{CAT}，{DOG}。"),
+        ("桌上有苹果、香蕉", "红、黄、蓝", "一只狗、一只猫在跑"),
+        ("I. M. Pei built it", "a dog in a van", "x. y"),
     ],
 )
 def test_ordinary_captions_stay(write, cells):
@@ -160,6 +166,7 @@ def test_lists_of_words_beside_lists_of_captions(write):
         ((f"{DOG} 0.93", f"{CAT} 0.5"), "number at one end"),
         ((f"{DOG}（置信度：0.93）", f"{CAT}（置信度：93%）"), "number at one end"),
         ((f"{DOG}#0", f"{CAT}#1"), "number at one end"),
+        ((f"{DOG}(1)", f"{CAT}(2)"), "number at one end"),
         ((f"0.93|{DOG}", f"0.5|{CAT}"), "number at one end"),
         ((f"('{DOG}', 0.93)", f"('{CAT}', 0.5)"), "scores of captions, not read"),
     ],
