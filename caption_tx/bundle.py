@@ -32,8 +32,9 @@ from caption_tx.bundle_files import (
     digest,
     read_config,
 )
-from caption_tx.config import POOL_NAMES, BackboneConfig, TextConfig, to_dict
-from caption_tx.data.features.backbone import WEIGHTS_ENV_VAR, Backbone
+from caption_tx.config import NAMED_WEIGHTS, POOL_NAMES, BackboneConfig, TextConfig, to_dict
+from caption_tx.data.features.backbone import Backbone
+from caption_tx.data.features.weights import WEIGHTS_ENV_VAR
 from caption_tx.data.text.segmentation import Segmenter, read_user_dictionary
 from caption_tx.data.text.tokenizer import Tokenizer
 from caption_tx.errors import BundleError, ConfigError
@@ -100,15 +101,15 @@ class Bundle:
         A path in `backbone.weights` is never opened, since a bundle may come from someone else.
 
         Args:
-            weights: file with the backbone's weights; by default "scenes" or "imagenet", which the environment variable
-                `WEIGHTS_ENV_VAR` replaces.
+            weights: file with the backbone's weights; by default "scenes" or "imagenet", of which the
+                environment variable `WEIGHTS_ENV_VAR` replaces the last.
 
         Raises:
             BundleError: the weights differ from those of the training.
             ConfigError: the weights cannot be loaded.
         """
         own = self.backbone.weights
-        is_path = own not in ("imagenet", "scenes")
+        is_path = own not in NAMED_WEIGHTS
         hint = ""
         if weights is None and is_path:
             name = one_line(re.split(r"[/\\]", own)[-1])[:80]

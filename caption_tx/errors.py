@@ -13,6 +13,10 @@ class ConfigError(CaptionTxError):
     """A setting is unknown, has the wrong type or is out of range, or options are incompatible."""
 
 
+class DownloadError(ConfigError):
+    """Weights cannot be downloaded, and no other source of them is named."""
+
+
 class CorpusError(CaptionTxError):
     """A caption file does not match its layout."""
 

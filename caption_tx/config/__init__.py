@@ -1,7 +1,7 @@
 """Every setting and its default, declared once. Loads no TensorFlow."""
 
 from caption_tx.config.attention import HEATMAP_ALPHA, HEATMAP_CMAP, POOL_NAMES, ExplanationOptions
-from caption_tx.config.backbone import STORAGES, BackboneConfig
+from caption_tx.config.backbone import NAMED_WEIGHTS, STORAGES, BackboneConfig
 from caption_tx.config.boxes import BoxesConfig
 from caption_tx.config.corpus import (
     CAPTION_FORMATS,
@@ -33,6 +33,7 @@ __all__ = [
     "HEATMAP_CMAP",
     "LANGUAGES",
     "MONITORS",
+    "NAMED_WEIGHTS",
     "NORM_ORDERS",
     "ORIGINS",
     "POOL_NAMES",

@@ -9,6 +9,9 @@ from caption_tx.config.fields import Bounds, check, setting, validate
 STORAGES = ("uint8", "float16", "float32")
 """Number formats of stored features. 8 bits are for activations in [0, 6] only."""
 
+NAMED_WEIGHTS = ("imagenet", "scenes")
+"""Values of `backbone.weights` that are not files: a download by Keras, and the weights that ship."""
+
 
 @dataclass(frozen=True)
 class BackboneConfig:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from caption_tx.bundle import Bundle, load_bundle, save_bundle
-from caption_tx.config import Config, DecodingOptions
+from caption_tx.config import NAMED_WEIGHTS, Config, DecodingOptions
 from caption_tx.data.checks.language import reading_notes
 from caption_tx.data.corpus.table import read_table
 from caption_tx.data.features.backbone import dequantize
@@ -333,6 +333,6 @@ def _finish(run: RunContext, checkpoint: RunCheckpoint, save: Callable[[dict[str
     run.distribution.barrier()
     value = f"{history.monitor} {best[history.monitor]:.4f}"
     run.log(f"Best epoch {history.best_epoch + 1}: {value}. The bundle is in {bundle}.")
-    if (weights := run.config.backbone.weights) not in ("imagenet", "scenes"):
+    if (weights := run.config.backbone.weights) not in NAMED_WEIGHTS:
         run.log(f"The bundle does not contain the backbone; use it with --backbone-weights {weights}.")
     return load_bundle(bundle)

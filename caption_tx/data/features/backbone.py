@@ -4,34 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
-import sys
-import warnings
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from importlib.resources import as_file
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from caption_tx.assets import asset
 from caption_tx.config import BackboneConfig
-from caption_tx.data.features.networks import (
-    NETWORKS_WITH_ALPHA,
-    CutNetwork,
-    copy_weights,
-    cut_network,
-    input_scaling,
-    make_network,
-)
-from caption_tx.errors import ConfigError
+from caption_tx.data.features.networks import cut_network, input_scaling
+from caption_tx.data.features.weights import load_weights
 
-WEIGHTS_ENV_VAR = "CAPTION_TX_BACKBONE_WEIGHTS"
-"""Environment variable with the path of a weights file that replaces the download of "imagenet"."""
-
-SCENE_WEIGHTS = "scene_mobilenet_0_25.weights.h5"
 RELU6_SCALE = 6.0 / 255.0
 """Step between two of the 256 levels that store the range [0, 6] of a ReLU6."""
 
@@ -95,7 +79,7 @@ class Backbone:
     def _build(self, config: BackboneConfig, weights: str | None) -> None:
         cut = cut_network(config)
         self.config = config = cut.config
-        _load_weights(cut, weights or config.weights)
+        load_weights(cut, weights or config.weights)
         cut.features.trainable = False
         self.scaling = input_scaling(cut)
         images = keras.Input((config.image_size, config.image_size, 3), dtype="float32")
@@ -145,64 +129,3 @@ class Backbone:
             return quantize(self.network(tf.cast(images, tf.float32), training=False), self.config.storage)[:count]
 
         return encode
-
-
-def _load_weights(cut: CutNetwork, weights: str) -> None:
-    config = cut.config
-    if weights == "imagenet":
-        weights = os.environ.get(WEIGHTS_ENV_VAR, weights)
-    if weights == "imagenet":
-        try:
-            with contextlib.redirect_stdout(sys.stderr):  # Keras prints the progress; captions go to stdout
-                full = make_network(config, with_top=len(cut.full.output_shape) == 2, weights="imagenet")
-        except Exception as error:
-            raise ConfigError(
-                f"Keras could not download the ImageNet weights ({_first_line(error)}); without internet, name a "
-                f"weights file with --backbone-weights or the environment variable {WEIGHTS_ENV_VAR}."
-            ) from error
-        copy_weights(full, cut.full)
-    elif weights == "scenes":
-        with as_file(asset(SCENE_WEIGHTS)) as path:
-            _load_file(cut, str(path))
-    else:
-        _load_file(cut, weights)
-    for layer in cut.features.layers:
-        for variable in layer.weights:
-            if variable.name.endswith("kernel") and not np.any(variable.numpy()):
-                raise ConfigError(
-                    f"The weights {weights} are all zeros for layer '{layer.name}', which feature_layer "
-                    f"'{config.feature_layer}' needs; use other weights or an earlier layer."
-                )
-
-
-def _load_file(cut: CutNetwork, path: str) -> None:
-    """Loads the weights of the full network, or of its part up to the feature layer."""
-    if not os.path.isfile(path):
-        raise ConfigError(
-            f"There are no backbone weights at '{path}'; name a file with --backbone-weights or the environment "
-            f"variable {WEIGHTS_ENV_VAR}, or use 'imagenet' to let Keras download them."
-        )
-    config = cut.config
-    try:
-        _load_strictly(cut.full, path)
-    except Exception as error:
-        try:
-            _load_strictly(cut.features, path)
-        except Exception:
-            alpha = f" with alpha {config.alpha}" if config.name in NETWORKS_WITH_ALPHA else ""
-            raise ConfigError(
-                f"The weights in {path} do not fit {config.name}{alpha} up to '{config.feature_layer}', with its "
-                f"classifier or without it: {_first_line(error)}"
-            ) from error
-
-
-def _load_strictly(network: keras.Model, path: str) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", UserWarning)  # Keras only warns of layers without weights in the file
-        network.load_weights(path)
-
-
-def _first_line(error: Exception) -> str:
-    """First line of an error message. Keras appends a list of layers."""
-    lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__

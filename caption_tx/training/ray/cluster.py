@@ -10,7 +10,7 @@ import socket
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from caption_tx.config import Config
+from caption_tx.config import NAMED_WEIGHTS, Config
 from caption_tx.errors import CaptionTxError, ConfigError
 
 TASK_CPUS = 4
@@ -139,7 +139,7 @@ def absolute_paths(config: Config) -> Config:
         return path if not path or "://" in path else os.path.join(os.getcwd(), path)
 
     corpus, text, backbone, training = config.corpus, config.text, config.backbone, config.training
-    weights = backbone.weights if backbone.weights in ("imagenet", "scenes") else absolute(backbone.weights)
+    weights = backbone.weights if backbone.weights in NAMED_WEIGHTS else absolute(backbone.weights)
     return dataclasses.replace(
         config,
         corpus=dataclasses.replace(
@@ -157,7 +157,7 @@ def absolute_paths(config: Config) -> Config:
 
 def environment_for_workers() -> dict[str, str]:
     """The environment variables that workers need from this process."""
-    from caption_tx.data.features.backbone import WEIGHTS_ENV_VAR
+    from caption_tx.data.features.weights import WEIGHTS_ENV_VAR
 
     weights = os.environ.get(WEIGHTS_ENV_VAR)
     return {WEIGHTS_ENV_VAR: os.path.abspath(weights)} if weights else {}

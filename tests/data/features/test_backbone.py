@@ -12,11 +12,11 @@ from caption_tx.config import STORAGES, BackboneConfig
 from caption_tx.data.features.backbone import (
     RELU6_SCALE,
     STORAGE_KEYS,
-    WEIGHTS_ENV_VAR,
     Backbone,
     dequantize,
     quantize,
 )
+from caption_tx.data.features.weights import WEIGHTS_ENV_VAR
 from caption_tx.data.images.decoding import read_image
 from caption_tx.errors import ConfigError
 
@@ -162,7 +162,8 @@ def test_keras_prints_the_download_progress_to_stderr(backbone_config, monkeypat
         raise OSError("no network\nat all")
 
     monkeypatch.delenv(WEIGHTS_ENV_VAR, raising=False)
-    monkeypatch.setattr("caption_tx.data.features.backbone.make_network", download)
+    monkeypatch.setattr("caption_tx.data.features.weights.make_network", download)
+    monkeypatch.setattr("caption_tx.data.features.weights._require_answer", lambda: None)
     with pytest.raises(
         ConfigError, match=r"could not download the ImageNet weights \(no network\).*--backbone-weights"
     ):

@@ -1,0 +1,133 @@
+"""Where the weights of a backbone come from, and what happens where Keras cannot download them."""
+
+import socket
+import time
+import urllib.request
+
+import h5py
+import keras
+import numpy as np
+import pytest
+from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
+
+from caption_tx.config import BackboneConfig
+from caption_tx.data.features import weights
+from caption_tx.data.features.backbone import Backbone
+from caption_tx.data.features.eight_bit import save_eight_bit
+from caption_tx.errors import ConfigError, DownloadError
+
+SMALL = BackboneConfig(alpha=0.25, image_size=32)
+
+
+@pytest.fixture
+def keras_home(tmp_path, monkeypatch):
+    """An empty cache of Keras."""
+    monkeypatch.delenv(weights.WEIGHTS_ENV_VAR, raising=False)
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    return tmp_path / "keras"
+
+
+@pytest.fixture
+def silent_server():
+    """The address of a server that accepts connections and never answers, like one behind a firewall."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_a_server_that_does_not_answer_is_given_up(keras_home, monkeypatch, silent_server):
+    monkeypatch.setattr(weights, "SERVER", silent_server)
+    monkeypatch.setattr(weights, "ANSWER_SECONDS", 0.5)
+    start = time.perf_counter()
+    with pytest.raises(DownloadError, match=r"could not download .*(timed out|did not answer).*--backbone-weights"):
+        Backbone(SMALL)
+    assert time.perf_counter() - start < 20
+
+
+def test_a_server_that_refuses_connections_is_reported(keras_home, monkeypatch):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        monkeypatch.setattr(weights, "SERVER", f"http://127.0.0.1:{closed.getsockname()[1]}")
+        with pytest.raises(DownloadError, match="refused"):
+            Backbone(SMALL)
+
+
+def test_a_download_that_stalls_fails(keras_home, monkeypatch, silent_server):
+    def stall(*_, **__):
+        urllib.request.urlopen(silent_server).read()  # as Keras does, without a timeout
+
+    monkeypatch.setattr(weights, "_require_answer", lambda: None)
+    monkeypatch.setattr(weights, "make_network", stall)
+    monkeypatch.setattr(weights, "STALL_SECONDS", 0.3)
+    with pytest.raises(DownloadError, match="timed out"):
+        Backbone(SMALL)
+    assert socket.getdefaulttimeout() is None
+
+
+def test_cached_weights_need_no_server(keras_home, monkeypatch):
+    cached = keras_home / "models" / "mobilenet_2_5_224_tf_no_top.weights.h5"
+    cached.parent.mkdir(parents=True)
+    network = keras.applications.MobileNet(input_shape=(32, 32, 3), alpha=0.25, include_top=False, weights=None)
+    network.save_weights(cached)
+    monkeypatch.setattr(weights, "SERVER", "http://127.0.0.1:1")
+
+    def from_cache(config, with_top, weights):
+        network.load_weights(cached)
+        return network
+
+    monkeypatch.setattr(weights, "make_network", from_cache)
+    assert Backbone(SMALL).feature_shape == (1, 1, 256)
+    cached.write_bytes(cached.read_bytes()[:5000])  # a download that was cut off
+    with pytest.raises(ConfigError, match=r"cut off: delete mobilenet\* there") as raised:
+        Backbone(SMALL)
+    assert not isinstance(raised.value, DownloadError)
+
+
+@pytest.mark.parametrize(
+    ("config", "found"),
+    [
+        (BackboneConfig("ResNet50", weights="scenes"), "ResNet50"),
+        (BackboneConfig(alpha=0.5, weights="scenes"), "MobileNet with alpha 0.5"),
+        (BackboneConfig(weights="scenes"), "MobileNet with alpha 1"),
+    ],
+)
+def test_weights_that_ship_are_for_one_network(config, found):
+    with pytest.raises(
+        ConfigError, match=rf"The weights '{config.weights}' are .*, not of {found}; use --backbone Mob"
+    ):
+        Backbone(config)
+
+
+@pytest.mark.parametrize("name", ["new.weights.h5", "new.h5", "new.hdf5", "new", "old.h5", "old.weights.h5", "old"])
+def test_the_format_of_a_file_is_recognized_by_its_contents(tmp_path, name):
+    full = keras.applications.MobileNet(input_shape=(32, 32, 3), alpha=0.25, include_top=False, weights=None)
+    full.get_layer("conv1_bn").gamma.assign(np.arange(8))
+    saved = tmp_path / ("saved.h5" if name.startswith("old") else "saved.weights.h5")
+    if name.startswith("old"):
+        with h5py.File(saved, "w") as file:
+            save_weights_to_hdf5_group(file, full)
+    else:
+        full.save_weights(saved)
+    saved.rename(tmp_path / name)
+    backbone = Backbone(BackboneConfig(alpha=0.25, image_size=32, weights=str(tmp_path / name)))
+    np.testing.assert_array_equal(backbone.network.layers[-1].get_layer("conv1_bn").gamma, np.arange(8))
+
+
+def test_a_file_in_8_bits_loads_like_any_other(tmp_path):
+    full = keras.applications.MobileNet(input_shape=(32, 32, 3), alpha=0.25, include_top=False, weights=None)
+    cut = keras.Model(full.input, full.get_layer("conv_pw_12_relu").output)
+    path = str(tmp_path / "small.weights.h5")
+    save_eight_bit(cut, path)
+    config = BackboneConfig(alpha=0.25, image_size=32, weights=path)
+    backbone = Backbone(config)
+    assert backbone.config.storage == "uint8" and backbone.digest == Backbone(config).digest
+    np.testing.assert_allclose(
+        np.asarray(backbone.network.layers[-1].get_weights()[0]), cut.get_weights()[0], atol=1e-7
+    )  # the first kernel is small, so it is exact
+    with pytest.raises(ConfigError, match=r"do not fit MobileNet with alpha 0.5 up to 'conv_pw_12_relu'.*conv1/kernel"):
+        Backbone(BackboneConfig(alpha=0.5, image_size=32, weights=path))
+    with pytest.raises(ConfigError, match=r"up to 'conv_pw_13_relu'.*'conv_dw_13/kernel' is missing"):
+        Backbone(BackboneConfig(alpha=0.25, image_size=32, feature_layer="conv_pw_13_relu", weights=path))
