@@ -61,6 +61,11 @@ def base_config(arguments: argparse.Namespace, language: str, first_stages: tupl
     )
 
 
+def recipe_model(arguments: argparse.Namespace) -> ModelConfig:
+    """The decoder of the shipped bundles: four layers, or with `--small` three narrower ones."""
+    return ModelConfig(num_layers=3, intermediate_dim=768) if arguments.small else ModelConfig(num_layers=4)
+
+
 def make_log() -> Callable[[str], None]:
     """A function that prints a text with the seconds since the log was made."""
     start = time.perf_counter()
@@ -139,6 +144,12 @@ def run(
     add_arguments(parser, epochs)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--precision", default="mixed_bfloat16", help="default: %(default)s")
+    parser.add_argument("--small", action="store_true", help="the smaller decoder of the bundles of at most 8 MB")
+    default = TrainingConfig()
+    parser.add_argument("--batch-size", type=int, default=default.batch_size, help="default: %(default)s")
+    parser.add_argument("--learning-rate", type=float, default=default.learning_rate, help="default: %(default)s")
     arguments = parser.parse_args()
     configure_threads()
-    run_seeds(recipe(arguments), arguments, decoding, tuning)
+    config = recipe(arguments)
+    training = replace(config.training, batch_size=arguments.batch_size, learning_rate=arguments.learning_rate)
+    run_seeds(replace(config, training=training), arguments, decoding, tuning)

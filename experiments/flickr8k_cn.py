@@ -40,7 +40,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 
-from flickr8k import base_config, run
+from flickr8k import base_config, recipe_model, run
 
 from caption_tx.config import Config, DecodingOptions
 
@@ -57,7 +57,7 @@ def recipe(arguments: argparse.Namespace) -> Config:
         crops=4,
         precision=arguments.precision,
     )
-    return replace(config, model=replace(config.model, num_layers=4), training=training)
+    return replace(config, model=recipe_model(arguments), training=training)
 
 
 if __name__ == "__main__":

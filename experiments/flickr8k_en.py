@@ -41,7 +41,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 
-from flickr8k import base_config, run
+from flickr8k import base_config, recipe_model, run
 
 from caption_tx.config import Config, DecodingOptions, TuningConfig
 
@@ -53,7 +53,7 @@ def recipe(arguments: argparse.Namespace) -> Config:
     """More epochs and layers than the defaults, because English captions are longer and still improve after 14."""
     config = base_config(arguments, "en")
     training = replace(config.training, crops=4, precision=arguments.precision)
-    return replace(config, model=replace(config.model, num_layers=4, dropout=0.2), training=training)
+    return replace(config, model=replace(recipe_model(arguments), dropout=0.2), training=training)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,14 @@
 """Turns a finished run on Flickr8k into a bundle in `assets/`: float16 weights, and a model card with scores.
 
 COMMAND   python experiments/ship_bundle.py flickr8k-zh --run runs/flickr8k-zh/seed-0
+          python experiments/ship_bundle.py flickr8k-zh-small --run runs/flickr8k-zh-small/seed-0
 HARDWARE  2 cores (AMD EPYC), no GPU
 TIME      not recorded; three searches over 1,000 images
 RESULT    assets/flickr8k-zh/, replaced as a whole or not at all
 
-The scores are those of the rounded weights on the validation split. The bundle does not contain the backbone; Keras
-downloads it as `imagenet`, and the run must have used the same weights. A run that its recipe has not scored is
-rejected as unfinished.
+The scores are those of the rounded weights on the validation split. The bundle does not contain the backbone: Keras
+downloads it as `imagenet`, or it ships as `photos`, for the bundles whose names end in `-small`. The run must have used
+the same weights. A run that its recipe has not scored is rejected as unfinished.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import flickr8k_en
 from flickr8k import evaluate_bundle
 
 from caption_tx.assets import SHIPPED_BUNDLES
-from caption_tx.config import Config, DecodingOptions, load_config
+from caption_tx.config import BackboneConfig, Config, DecodingOptions, load_config
 from caption_tx.evaluation.metrics import METRICS, TITLES
 
 if TYPE_CHECKING:
@@ -34,7 +35,9 @@ if TYPE_CHECKING:
     from caption_tx.evaluation.report import Evaluation
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
-MAX_BYTES = 12_000_000
+MAX_BYTES = {"imagenet": 12_000_000, "photos": 8_000_000}
+"""Of a bundle, by the weights of its backbone."""
+
 IMAGENET_DIGEST = "9b569e7c7754ab013e57ae12e131977c706d6bae2db2610b2282a22aac6f7c76"
 """`Backbone.digest` of the ImageNet MobileNet 1.0/224 up to conv_pw_12."""
 
@@ -86,8 +89,7 @@ caption-tx explain photo.jpg --bundle {name} --out photo.html
 
 ## Model
 A Transformer decoder with {layers} layers and hidden_dim {hidden_dim} ({weights:,} weights, stored as float16) on
-Keras's frozen ImageNet MobileNet 1.0/224. The backbone is not in this folder: Keras downloads it at first use, or you
-name a file with `--backbone-weights FILE`. Trained with the settings of `experiments/{script}`, seed {seed}.{tuned}
+{backbone} Trained with the settings of `experiments/{script}`, seed {seed}.{tuned}
 
 ## Training data
 {data}
@@ -119,6 +121,17 @@ it matters to them, for surveillance, or for decisions about anyone.
 """
 
 
+BACKBONES = {
+    "imagenet": """\
+Keras's frozen ImageNet MobileNet 1.0/224. The backbone is not in this folder: Keras downloads it at first use, or you
+name a file with `--backbone-weights FILE`.""",
+    "photos": """\
+the frozen MobileNet 1.0/224 that ships with caption_tx, so nothing has to be downloaded. It was trained by
+`experiments/train_photo_backbone.py` to predict the features of Keras's ImageNet MobileNet, on 10,000 photographs
+without captions.""",
+}
+"""What the decoder is on, by the weights of the backbone."""
+
 TUNED = """
 Cross-entropy training was followed by {epochs} epochs of fine-tuning with a CIDEr reward, so word probabilities are
 less calibrated."""
@@ -140,18 +153,21 @@ def main() -> None:
     arguments = parser.parse_args()
 
     from caption_tx.bundle import load_bundle
+    from caption_tx.data.features.backbone import Backbone
 
     config = load_config(arguments.run / "config.toml")
     tuned, folder = arguments.run / "tuned" / "bundle", arguments.assets / arguments.name
     bundle = load_bundle(tuned if tuned.exists() else arguments.run / "bundle")
     language = bundle.text.language
-    if not arguments.name.endswith(language):
+    if arguments.name not in (f"flickr8k-{language}", f"flickr8k-{language}-small"):
         raise SystemExit(f"The run writes '{language}' captions, so it cannot become {arguments.name}.")
     if not (arguments.run / "scores.json").exists():
         raise SystemExit(f"{arguments.run} has no scores.json: the run is not finished; run its recipe again.")
-    if bundle.backbone_key["weights_sha256"] != IMAGENET_DIGEST:
-        raise SystemExit(f"{arguments.run} was trained with another backbone than Keras's ImageNet MobileNet.")
-    bundle.backbone = replace(bundle.backbone, weights="imagenet")
+    weights = "photos" if arguments.name.endswith("-small") else "imagenet"
+    expected = Backbone(BackboneConfig(weights=weights)).digest if weights == "photos" else IMAGENET_DIGEST
+    if bundle.backbone_key["weights_sha256"] != expected:
+        raise SystemExit(f"{arguments.run} was trained with another backbone than '{weights}'.")
+    bundle.backbone = replace(bundle.backbone, weights=weights)
     temporary = Path(tempfile.mkdtemp(dir=arguments.assets, prefix=f".{arguments.name}.")) / arguments.name
     try:
         write_bundle(bundle, temporary, arguments.run, config)
@@ -176,9 +192,16 @@ def write_bundle(bundle: Bundle, folder: Path, run: Path, config: Config) -> Non
     card = model_card(shipped, folder.name, config.training.seed, evaluations)
     (folder / "README.md").write_text(card, encoding="utf-8")
     size = sum(path.stat().st_size for path in folder.iterdir())
-    if size > MAX_BYTES:
-        raise SystemExit(f"{folder} has {size:,} bytes, more than {MAX_BYTES:,}.")
+    if size > (limit := MAX_BYTES[bundle.backbone.weights]):
+        raise SystemExit(f"{folder} has {size:,} bytes, more than {limit:,}.")
     print(f"{folder}: {size:,} bytes\n{card}")
+
+
+def rows_of_card(name: str) -> list[str]:
+    """The scores on the card of another bundle, as rows that name it."""
+    card = (ASSETS / name / "README.md").read_text(encoding="utf-8")
+    rows = [line for line in card.splitlines() if line.startswith(("| greedy", "| `"))]
+    return [f"| [{name}](../{name}/README.md), {row.removeprefix('| ')}" for row in rows]
 
 
 def model_card(bundle: Bundle, name: str, seed: int, evaluations: dict[str, Evaluation]) -> str:
@@ -190,6 +213,8 @@ def model_card(bundle: Bundle, name: str, seed: int, evaluations: dict[str, Eval
         cells = [f"`{flags}`" if flags else "greedy", *(f"{scores[metric]:.1f}" for metric in METRICS)]
         cells += [f"{scores.statistics.distinct:,}", f"{scores.statistics.copied:.0%}"]
         rows.append(f"| {' | '.join(cells)} |")
+    if name.endswith("-small"):
+        rows += rows_of_card(name.removesuffix("-small"))
     statistics, baseline = evaluation.scores.statistics, evaluation.human_baseline["words"]
     return CARD.format(
         name=name,
@@ -198,6 +223,7 @@ def model_card(bundle: Bundle, name: str, seed: int, evaluations: dict[str, Eval
         layers=settings.num_layers,
         hidden_dim=settings.hidden_dim,
         weights=bundle.captioner.count_params(),
+        backbone=BACKBONES[bundle.backbone.weights],
         script=recipe.script,
         seed=seed,
         tuned=TUNED.format(epochs=bundle.facts["tuning"]["epoch"]) if "tuning" in bundle.facts else "",
