@@ -8,7 +8,7 @@ def bundle(make_captioner, tokenizer, backbone, backbone_config, tmp_path_factor
     """A bundle with a single layer, because converting takes seconds per layer."""
     from caption_tx.bundle import Bundle, save_bundle
     from caption_tx.config import TextConfig
-    from caption_tx.data.features.backbone import WEIGHTS_ENV_VAR
+    from caption_tx.data.features.weights import WEIGHTS_ENV_VAR
 
     folder = tmp_path_factory.mktemp("small") / "bundle"
     model = make_captioner(seed=3, feature_shape=backbone.feature_shape, num_layers=1)
