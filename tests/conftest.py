@@ -237,6 +237,21 @@ def bundle(make_captioner, tokenizer, backbone, backbone_config, tmp_path_factor
 
 
 @pytest.fixture(scope="module")
+def one_layer_bundle(make_captioner, tokenizer, backbone, backbone_config, tmp_path_factory):
+    """A bundle like `bundle` with a single layer, because exporting takes seconds per layer."""
+    from caption_tx.bundle import Bundle, save_bundle
+    from caption_tx.config import TextConfig
+    from caption_tx.data.features.weights import WEIGHTS_ENV_VAR
+
+    folder = tmp_path_factory.mktemp("small") / "bundle"
+    model = make_captioner(seed=3, feature_shape=backbone.feature_shape, num_layers=1)
+    save_bundle(Bundle(model, tokenizer, TextConfig(language="en"), backbone.config, backbone.key), folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(WEIGHTS_ENV_VAR, backbone_config.weights)
+        yield str(folder)
+
+
+@pytest.fixture(scope="module")
 def loaded_once():
     """The commands of a module share one loaded bundle; each would build its graphs again."""
     from caption_tx.inference import captioner as captioning

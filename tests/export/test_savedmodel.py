@@ -29,8 +29,8 @@ print(json.dumps([text.decode() for text in outputs["text"].numpy()]))
 
 
 @pytest.fixture(scope="module")
-def captioner(bundle):
-    return caption_tx.load(bundle)
+def captioner(one_layer_bundle):
+    return caption_tx.load(one_layer_bundle)
 
 
 @pytest.fixture(scope="module")

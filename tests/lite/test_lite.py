@@ -247,11 +247,11 @@ def test_what_a_file_cannot_do_is_rejected_before_images_are_read(exported, run_
 
 
 def test_the_cached_export_of_a_bundle_is_used_until_the_bundle_changes(
-    exported, bundle, files, expected, run_python, tmp_path, monkeypatch
+    exported, one_layer_bundle, files, expected, run_python, tmp_path, monkeypatch
 ):
     monkeypatch.setenv(CACHE_ENV_VAR, str(tmp_path / "cache"))
     copy = tmp_path / "bundle"
-    shutil.copytree(bundle, copy)
+    shutil.copytree(one_layer_bundle, copy)
     path = cached_export(copy)
     path.parent.mkdir(parents=True)
     for name in ("export.json", "vocabulary.txt"):
