@@ -106,10 +106,10 @@ def _export_saved_model(captioner: ImageCaptioner, out: Path, options: ExportOpt
         raise ConfigError(f"{out} exists and is not a SavedModel; choose another folder.")
     with _temporary_folder(out) as folder:
         write_saved_model(captioner, folder, options.beam_width)
-        verification = verify(captioner, saved_model_captions(folder, captioner), options)
-        require_agreement(verification, options, out)
         with without_warnings():
             loaded = tf.saved_model.load(str(folder))
+        verification = verify(captioner, saved_model_captions(loaded, captioner), options)
+        require_agreement(verification, options, out)
         signatures = {
             name: {
                 "inputs": _describe_specs(function.structured_input_signature[1]),

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -133,13 +134,17 @@ class CaptionGraphs:
         return Explanation(tf.where(is_token, log_probs, 0.0), tf.where(mask, cross, 0.0), tf.where(mask, own, 0.0))
 
 
-def trackable(functions: dict[str, Any], variables: list[tf.Variable]) -> tf.Module:
-    """A module with these functions that holds the variables, without Keras."""
+def save_functions(functions: dict[str, Callable], variables: list[tf.Variable], folder: str | Path) -> None:
+    """Write a SavedModel with a signature for each `tf.function`; it holds the variables, without Keras."""
     module = tf.Module()
     module.exported_variables = variables
-    for name, function in functions.items():
-        setattr(module, name, function)
-    return module
+    with without_warnings():
+        tf.saved_model.save(
+            module,
+            str(folder),
+            signatures={name: function.get_concrete_function() for name, function in functions.items()},
+            options=tf.saved_model.SaveOptions(experimental_custom_gradients=False),
+        )
 
 
 @contextlib.contextmanager

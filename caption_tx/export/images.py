@@ -1,6 +1,6 @@
 """Image files -> pixels as a TensorFlow graph that follows `data.images.decoding`.
 
-It reads JPEG, PNG, GIF and BMP. The pixels differ from Pillow's by at most 1 of 255 for most images.
+It reads JPEG, PNG, GIF and BMP. Few pixels differ from Pillow's, most of them by 1 of 255.
 """
 
 from __future__ import annotations
@@ -50,8 +50,21 @@ def _decode(data: tf.Tensor, size: int) -> tf.Tensor:
         default=lambda: _decode_other(data),
         exclusive=False,
     )
-    resized = tf.image.resize(image, (size, size), antialias=True)
-    return tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8)
+    return _resize(image, size)
+
+
+def _resize(image: tf.Tensor, size: int) -> tf.Tensor:
+    """(H, W, 3) -> uint8 (size, size, 3) with Pillow's antialiased bilinear filter, which rounds after each pass."""
+    height, width = (tf.cast(side, tf.float32) for side in tf.unstack(tf.shape(image)[:2]))
+    taps_vertical, taps_horizontal = (tf.maximum(side / size, 1.0) for side in (height, width))
+    horizontal_first = height * taps_horizontal + size * taps_vertical
+    vertical_first = width * taps_vertical + size * taps_horizontal
+    # Pillow 13 starts with the vertical pass if that is much cheaper. The factor was found by trying sizes.
+    is_vertical_first = (height > size) & (vertical_first < 0.893 * horizontal_first)
+    between = tf.where(is_vertical_first, (size, tf.shape(image)[1]), (tf.shape(image)[0], size))
+    for shape in (between, (size, size)):
+        image = tf.floor(tf.image.resize(image, shape, antialias=True) + 0.5)  # tf.round would round halves to even
+    return tf.cast(tf.clip_by_value(image, 0, 255), tf.uint8)
 
 
 def _starts_with(data: tf.Tensor, prefix: bytes) -> tf.Tensor:

@@ -11,7 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from caption_tx.export.graphs import CaptionGraphs, trackable, without_warnings
+from caption_tx.export.graphs import CaptionGraphs, save_functions, without_warnings
 from caption_tx.inference.search.spec import SearchResult
 
 
@@ -22,12 +22,7 @@ def convert(functions: dict[str, Callable], variables: list[tf.Variable], precis
         precision: of the weights: "float32", "float16" or "int8".
     """
     with tempfile.TemporaryDirectory() as folder, without_warnings():
-        tf.saved_model.save(
-            trackable(functions, variables),
-            folder,
-            signatures={name: function.get_concrete_function() for name, function in functions.items()},
-            options=tf.saved_model.SaveOptions(experimental_custom_gradients=False),
-        )
+        save_functions(functions, variables, folder)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=list(functions))
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
         if precision != "float32":

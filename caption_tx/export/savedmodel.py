@@ -13,7 +13,7 @@ import tensorflow as tf
 from caption_tx.data.text.scripts import is_written_with_spaces
 from caption_tx.data.text.tokenizer import Tokenizer
 from caption_tx.data.text.vocabulary import END, SPECIAL_TOKENS
-from caption_tx.export.graphs import CaptionGraphs, trackable, without_warnings
+from caption_tx.export.graphs import CaptionGraphs, save_functions
 from caption_tx.export.images import decode_images
 from caption_tx.inference.captioner import ImageCaptioner
 from caption_tx.inference.search.logits import mix
@@ -50,14 +50,7 @@ def write_saved_model(captioner: ImageCaptioner, folder: Path, beam_width: int) 
         name: tf.function(function, input_signature=signature, autograph=False)
         for name, (function, signature) in specs.items()
     }
-    module = trackable(functions, [*graphs.variables, *signatures.variables])
-    with without_warnings():
-        tf.saved_model.save(
-            module,
-            str(folder),
-            signatures={name: function.get_concrete_function() for name, function in functions.items()},
-            options=tf.saved_model.SaveOptions(experimental_custom_gradients=False),
-        )
+    save_functions(functions, graphs.variables, folder)
 
 
 class _Signatures:
@@ -66,7 +59,6 @@ class _Signatures:
     def __init__(self, graphs: CaptionGraphs, beam_width: int) -> None:
         self.graphs, self.beam_width = graphs, beam_width
         self._detokenize = Detokenizer(graphs.tokenizer)
-        self.variables: list[tf.Variable] = []
 
     def greedy(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         """Greedy captions."""

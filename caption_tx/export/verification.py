@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -17,7 +18,6 @@ from caption_tx.data.images.forms import NamedImage, image_name
 from caption_tx.data.images.sources import open_images
 from caption_tx.data.scenes.rendering import render_scene
 from caption_tx.errors import CaptionTxError, ConfigError, ImageError
-from caption_tx.export.graphs import without_warnings
 from caption_tx.inference.captioner import ImageCaptioner
 from caption_tx.inference.search.caption import Caption
 from caption_tx.inference.search.cider import cider_d, count_ngrams, ngram_vectors
@@ -140,10 +140,9 @@ def _cider(
     ]
 
 
-def saved_model_captions(folder: Path, captioner: ImageCaptioner) -> CaptionImages:
-    """Greedy captions of a SavedModel."""
-    with without_warnings():
-        function = tf.saved_model.load(str(folder)).signatures["serving_default"]
+def saved_model_captions(loaded: Any, captioner: ImageCaptioner) -> CaptionImages:
+    """Greedy captions of a SavedModel, as `tf.saved_model.load` returns it."""
+    function = loaded.signatures["serving_default"]
     tokenizer = captioner.tokenizer
 
     def run(images: Sequence[NamedImage]) -> Iterator[tuple[str, list[Caption] | ImageError]]:

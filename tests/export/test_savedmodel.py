@@ -137,6 +137,7 @@ def test_too_little_agreement_and_other_folders_are_rejected(captioner, tmp_path
     with pytest.raises(ConfigError, match="is not a SavedModel; choose another folder"):
         export_captioner(captioner, tmp_path / "mine", ExportOptions(to="savedmodel"))
     monkeypatch.setattr(exporting, "write_saved_model", lambda *_: None)
+    monkeypatch.setattr(exporting.tf.saved_model, "load", lambda *_: None)
     monkeypatch.setattr(exporting, "saved_model_captions", lambda *_: _wrong_captions(captioner))
     with pytest.raises(CaptionTxError, match=r"was not written: 0 of 16 captions of rendered scenes are equal"):
         export_captioner(captioner, tmp_path / "wrong", ExportOptions(to="savedmodel"))
