@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from caption_tx.data.corpus.missing_values import MISSING_WORDS
+
 _HAN = "\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"
 _HAN_LETTER = re.compile(f"[{_HAN}]")
 # The long-vowel mark and the middle dot are excluded, because Chinese text uses them too.
@@ -23,12 +25,10 @@ _ORDINARY = {
 }
 
 # fmt: off
-_PLACEHOLDERS = frozenset((
-    "caption", "description", "empty", "example", "image", "n/a", "na", "nan", "nil", "no caption", "no description",
-    "no_caption", "none", "not available", "null", "picture", "placeholder", "sample", "tbd", "test", "text", "todo",
-    "undefined", "unknown", "untitled", "xxx", "无", "無", "空", "暂无", "暫無", "没有", "无标题", "無標題", "未知",
-    "待定", "待标注", "测试", "图片", "描述",
-))
+_PLACEHOLDERS = MISSING_WORDS | {
+    "caption", "description", "example", "image", "no_caption", "not available", "picture", "placeholder", "sample",
+    "test", "text", "unknown", "untitled", "xxx", "无标题", "無標題", "未知", "待定", "待标注", "测试", "图片", "描述",
+}
 # fmt: on
 _SURROUNDING_PUNCTUATION = " .。!！?？-<>()[]（）【】\"'“”‘’"
 _DAMAGED = re.compile("\ufffd|ï¿½|â€|Ã[^A-Za-zÀ-ÿ\\s]|锟斤拷")

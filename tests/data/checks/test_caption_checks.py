@@ -18,7 +18,7 @@ def test_a_caption_counts_for_each_of_its_problems(corpus, check, counts_by_kind
 def test_each_problem_is_reported_with_its_line(corpus, check):
     examples = {
         "no_letters": ["🐶🐱", "。。。"],
-        "placeholder": ["无"],
+        "placeholder": ["未知", "无。"],
         "damaged_text": ["锟斤拷锟斤拷"],
         "html": ["<b>一只狗</b>在跑"],
         "url": ["一只狗www.taobao.com"],
@@ -48,7 +48,7 @@ def test_each_problem_is_reported_with_its_line(corpus, check):
 def test_warnings_about_captions(corpus, check, counts_by_kind):
     table = corpus(
         ("a.jpg", "一只狗在ＡＢＣ跑"),
-        ("a.jpg", "一只\u200b狗在\ue000跑"),
+        ("a.jpg", "一只\u202b狗在\ue000跑"),
         ("b.jpg", "狗。"),
         ("b.jpg", "狗" + "在草地上跑" * 2 + "一个女人看着它们和三个男人"),
         ("c.jpg", "一只狗在跑"),
@@ -58,7 +58,7 @@ def test_warnings_about_captions(corpus, check, counts_by_kind):
     report = check(table, max_length=10, text={"drop_words_with_digits": True})
     counts = {"full_width": 1, "control_characters": 1, "one_word": 1, "too_long": 1, "duplicate_caption": 1}
     assert counts_by_kind(report) == counts | {"no_letters": 1, "empty_split": 1}
-    assert report["findings"]["control_characters"]["examples"][0]["detail"] == "U+200B U+E000"
+    assert report["findings"]["control_characters"]["examples"][0]["detail"] == "U+202B U+E000"
     assert "U+200B U+E000  一只?狗在?跑" in format_report(report)
     assert report["findings"]["too_long"]["examples"][0]["detail"].endswith(" words")
     assert report["findings"]["duplicate_caption"]["examples"][0]["line"] == 7
