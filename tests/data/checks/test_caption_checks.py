@@ -59,7 +59,7 @@ def test_warnings_about_captions(corpus, check, counts_by_kind):
     counts = {"full_width": 1, "control_characters": 1, "one_word": 1, "too_long": 1, "duplicate_caption": 1}
     assert counts_by_kind(report) == counts | {"no_letters": 1, "empty_split": 1}
     assert report["findings"]["control_characters"]["examples"][0]["detail"] == "U+202B U+E000"
-    assert "U+200B U+E000  一只?狗在?跑" in format_report(report)
+    assert "U+202B U+E000  一只?狗在?跑" in format_report(report)
     assert report["findings"]["too_long"]["examples"][0]["detail"].endswith(" words")
     assert report["findings"]["duplicate_caption"]["examples"][0]["line"] == 7
     assert "full_width" not in counts_by_kind(check(table, text={"nfkc": True}))
