@@ -1,6 +1,6 @@
 """Saves and loads a bundle: a folder with everything that captioning needs, and nothing that can run code.
 
-config.json          settings, the backbone's key, checksums of the other files
+config.json          settings, the default search, the backbone's key, checksums of the other files
 vocabulary.txt       one token per line
 model.weights.h5     the captioner's weights
 user_dictionary.txt  only if captions were segmented with one
@@ -22,25 +22,19 @@ import numpy as np
 
 from caption_tx import __version__
 from caption_tx.assets import bundle_folder
-from caption_tx.bundle_files import (
-    CONFIG,
-    DICTIONARY,
-    FORMAT,
-    VOCABULARY,
-    WEIGHTS,
-    check_files,
-    digest,
-    read_config,
-)
-from caption_tx.config import NAMED_WEIGHTS, POOL_NAMES, BackboneConfig, TextConfig, to_dict
+from caption_tx.bundle_config import CONFIG, DICTIONARY, FORMAT, VOCABULARY, WEIGHTS, parse_config, read_config
+from caption_tx.bundle_files import check_files, digest
+from caption_tx.config import NAMED_WEIGHTS, POOL_NAMES, BackboneConfig, DecodingOptions, TextConfig, to_dict
 from caption_tx.data.features.backbone import Backbone
 from caption_tx.data.features.weights import WEIGHTS_ENV_VAR
 from caption_tx.data.text.segmentation import Segmenter, read_user_dictionary
 from caption_tx.data.text.tokenizer import Tokenizer
 from caption_tx.errors import BundleError, ConfigError
 from caption_tx.escaping import one_line
-from caption_tx.files import atomic_write, explain_failed_write, find_leftovers, temporary_name
+from caption_tx.files import atomic_write, explain_failed_write, find_leftovers, temporary_name, write_atomically
 from caption_tx.model.captioner import Captioner
+
+_GREEDY = DecodingOptions()
 
 
 @dataclass
@@ -54,6 +48,7 @@ class Bundle:
         backbone: the frozen image encoder.
         backbone_key: `Backbone.key` of the features that the captioner was trained on.
         facts: metrics of the training run, for information only, except for `pool`.
+        decoding: the search that captions are made with unless other options are given; greedy by default.
     """
 
     captioner: Captioner
@@ -62,6 +57,7 @@ class Bundle:
     backbone: BackboneConfig
     backbone_key: dict[str, Any]
     facts: dict[str, Any] = field(default_factory=dict)
+    decoding: DecodingOptions = field(default_factory=DecodingOptions)
 
     @property
     def pool(self) -> str:
@@ -170,11 +166,17 @@ def _write(bundle: Bundle, folder: Path, half: bool) -> None:
         "backbone": to_dict(bundle.backbone),
         "backbone_key": bundle.backbone_key,
         "captioner": asdict(bundle.captioner.settings),
+        **_decoding_section(bundle.decoding),
         "facts": bundle.facts,
         "files": {path.name: digest(path, path.stat().st_size) for path in sorted(folder.iterdir())},
     }
     (folder / CONFIG).write_text(json.dumps(config, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     read_config(folder)  # such as facts that are too large to be loaded again
+
+
+def _decoding_section(decoding: DecodingOptions) -> dict[str, Any]:
+    """The section of config.json with the default search, which bundles with greedy search do not have."""
+    return {} if decoding == _GREEDY else {"decoding": to_dict(decoding)}
 
 
 def save_bundle(bundle: Bundle, folder: str | Path, half: bool = False) -> None:
@@ -206,6 +208,32 @@ def save_bundle(bundle: Bundle, folder: str | Path, half: bool = False) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
+def store_search(folder: str | Path, decoding: DecodingOptions) -> None:
+    """Makes a search the default of a bundle on disk. Only config.json is written; all other files stay the same.
+
+    Raises:
+        BundleError: there is no valid bundle, or the search does not fit its captioner.
+    """
+    folder = _bundle_folder(folder)
+    read_config(folder)
+    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    section = _decoding_section(decoding)
+    values: dict[str, Any] = {}
+    for name, value in config.items():
+        if name != "decoding":
+            values |= {name: value} | (section if name == "captioner" else {})
+    parse_config(values)
+    write_atomically(folder / CONFIG, json.dumps(values, indent=1, ensure_ascii=False) + "\n")
+
+
+def stored_search(folder: str | Path, default: DecodingOptions = _GREEDY) -> DecodingOptions:
+    """The default search of a bundle on disk, or `default` if there is no valid bundle."""
+    try:
+        return read_config(_bundle_folder(folder)).decoding
+    except BundleError:
+        return default
+
+
 def recover_bundle(folder: str | Path, locked: bool = False) -> None:
     """Restores a bundle whose replacement was killed between two renames, and removes what killed processes left.
 
@@ -222,6 +250,13 @@ def recover_bundle(folder: str | Path, locked: bool = False) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
+def _bundle_folder(folder: str | Path) -> Path:
+    """The folder of a bundle that is named by its folder, that of its run, or the name of a shipped bundle."""
+    folder = bundle_folder(folder)
+    is_run = not (folder / CONFIG).is_file() and (folder / "bundle" / CONFIG).is_file()
+    return folder / "bundle" if is_run else folder
+
+
 def load_bundle(folder: str | Path) -> Bundle:
     """Loads and verifies a bundle from a folder, or one of `assets.SHIPPED_BUNDLES` by name.
 
@@ -232,9 +267,7 @@ def load_bundle(folder: str | Path) -> Bundle:
         BundleError: a file is missing or damaged, a setting is unknown or out of range, or a newer caption_tx wrote the
             bundle.
     """
-    folder = bundle_folder(folder)
-    if not (folder / CONFIG).is_file() and (folder / "bundle" / CONFIG).is_file():
-        folder = folder / "bundle"
+    folder = _bundle_folder(folder)
     config = read_config(folder)
     check_files(folder, config)
     text = config.text
@@ -250,4 +283,4 @@ def load_bundle(folder: str | Path) -> Bundle:
         captioner.load_weights(folder / WEIGHTS)
     except Exception as error:
         raise BundleError(f"The weights in {folder / WEIGHTS} cannot be loaded: {one_line(str(error))}") from error
-    return Bundle(captioner, tokenizer, text, config.backbone, config.backbone_key, config.facts)
+    return Bundle(captioner, tokenizer, text, config.backbone, config.backbone_key, config.facts, config.decoding)

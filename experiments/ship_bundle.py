@@ -44,7 +44,11 @@ IMAGENET_DIGEST = "9b569e7c7754ab013e57ae12e131977c706d6bae2db2610b2282a22aac6f7
 
 @dataclass(frozen=True)
 class Recipe:
-    """What the card says about the recipe of a language; the card's scores are those of `searches`, the best last."""
+    """What the card says about the recipe of a language.
+
+    Attributes:
+        searches: those whose scores are on the card; the last is the bundle's default.
+    """
 
     language: str
     script: str
@@ -83,7 +87,7 @@ Describes everyday photographs in one short {language} sentence.
 
 ```sh
 caption-tx caption photo.jpg --bundle {name}
-caption-tx caption photo.jpg --bundle {name} {options}
+caption-tx caption photo.jpg --bundle {name} --beam-width 1    # greedy: faster, scores lower
 caption-tx explain photo.jpg --bundle {name} --out photo.html
 ```
 
@@ -100,7 +104,8 @@ use the bundle for non-commercial research only.
 
 ## Scores
 Validation split, {images:,} images, {unit}, times 100, measured with `caption-tx evaluate`. A human caption scored
-against the other four has BLEU-4 {human_bleu4:.1f} and CIDEr {human_cider:.1f}.
+against the other four has BLEU-4 {human_bleu4:.1f} and CIDEr {human_cider:.1f}. Without search options, captions are
+searched with `{options}`, which this bundle stores as its default.
 
 | search | {titles} | distinct captions | copied from training |
 |---|{rules}---|---|
@@ -168,6 +173,7 @@ def main() -> None:
     if bundle.backbone_key["weights_sha256"] != expected:
         raise SystemExit(f"{arguments.run} was trained with another backbone than '{weights}'.")
     bundle.backbone = replace(bundle.backbone, weights=weights)
+    bundle.decoding = RECIPES[language].searches[-1]
     temporary = Path(tempfile.mkdtemp(dir=arguments.assets, prefix=f".{arguments.name}.")) / arguments.name
     try:
         write_bundle(bundle, temporary, arguments.run, config)
@@ -219,7 +225,7 @@ def model_card(bundle: Bundle, name: str, seed: int, evaluations: dict[str, Eval
     return CARD.format(
         name=name,
         language=recipe.language,
-        options=flags,
+        options=decoding_flags(bundle.decoding),
         layers=settings.num_layers,
         hidden_dim=settings.hidden_dim,
         weights=bundle.captioner.count_params(),

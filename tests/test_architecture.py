@@ -19,6 +19,7 @@ ORDER = [
     {"errors", "files", "assets", "cores", "threads", "figure_files", "escaping", "locks"},
     {"config"},
     {"data", "model"},
+    {"bundle_config"},
     {"bundle_files"},
     {"bundle"},
     {"inference"},

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from caption_tx import assets
-from caption_tx.bundle import Bundle, load_bundle, recover_bundle, save_bundle
+from caption_tx.bundle import Bundle, load_bundle, recover_bundle, save_bundle, store_search, stored_search
 from caption_tx.bundle_files import CONFIG, DICTIONARY, VOCABULARY, WEIGHTS
-from caption_tx.config import TextConfig
+from caption_tx.config import DecodingOptions, TextConfig
 from caption_tx.data.features.weights import WEIGHTS_ENV_VAR
 from caption_tx.data.text.tokenizer import Tokenizer
 from caption_tx.data.text.vocabulary import SPECIAL_TOKENS
@@ -94,6 +94,26 @@ def test_everything_else_is_loaded_too(bundle, folder):
     assert (again.text, again.backbone, again.backbone_key) == (bundle.text, bundle.backbone, bundle.backbone_key)
     assert again.facts == {"val_token_loss": 2.5}
     assert sorted(path.name for path in folder.iterdir()) == sorted([CONFIG, VOCABULARY, WEIGHTS])
+
+
+def test_a_default_search_is_stored_without_touching_the_weights(bundle, folder):
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert "decoding" not in json.loads(before[CONFIG])
+    assert (load_bundle(folder).decoding, stored_search(folder)) == (DecodingOptions(), DecodingOptions())
+    beam = DecodingOptions(beam_width=3, consensus=0.4, suppress_words=("狗",))
+    store_search(folder, beam)
+    loaded = load_bundle(folder)
+    assert (loaded.decoding, stored_search(folder)) == (beam, beam)
+    assert {path.name for path in folder.iterdir() if path.read_bytes() != before[path.name]} == {CONFIG}
+    assert loaded.digest() == bundle.digest()
+    with pytest.raises(BundleError, match=r"decoding\.samples must be at most 64 in a bundle, got 65"):
+        store_search(folder, DecodingOptions(temperature=1.0, samples=65))
+    assert stored_search(folder) == beam
+    store_search(folder, DecodingOptions())
+    assert (folder / CONFIG).read_bytes() == before[CONFIG]
+    assert stored_search(folder / "gone", beam) == beam
+    save_bundle(loaded, folder)
+    assert load_bundle(folder).decoding == beam
 
 
 def test_a_moved_bundle_still_loads(folder, tmp_path):

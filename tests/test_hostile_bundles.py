@@ -17,6 +17,8 @@ import pytest
 
 from caption_tx.bundle import load_bundle
 from caption_tx.bundle_files import CONFIG, DICTIONARY, VOCABULARY, WEIGHTS
+from caption_tx.errors import BundleError
+from caption_tx.inference.captioner import load
 
 Edit = Callable[[Path], None]
 SECRET = "secret.txt"
@@ -71,6 +73,13 @@ VALUES: dict[str, list[Any]] = {
     f"files.{WEIGHTS}": [REMOVED, "0" * 64],
     "format": [0, 2, -1, "1", None, True, 1.0, 10**400, REMOVED],
     "facts": [None, 3, "fast", []],
+    "decoding": [
+        None, 3, "greedy", [], {"beam_width": 0}, {"beam_width": 65}, {"beam_width": 10**9}, {"beam_width": "20"},
+        {"beam_width": None}, {"beam_width": True}, {"samples": 65, "temperature": 1.0}, {"consensus": 0.4},
+        {"beam_width": 3, "temperature": 1}, {"temperature": float("nan")}, {"n_best": 2}, {"max_length": 12},
+        {"min_length": 10**30}, {"beam": 3}, {"__class__": "x"}, {"suppress_words": "狗"}, {"force_words": ["a"]},
+        {"prefix": 3}, {"seed": -1}, {"length_penalty": 1e308},
+    ],
     "caption_tx": [1, None, REMOVED],
     "unknown": [1],
 }  # fmt: skip
@@ -405,6 +414,27 @@ def test_a_hostile_bundle_is_one_error(results, name):
     assert "root:x" not in message
     assert result["outside"] == []
     assert result["cpu"] < MAX_SECONDS  # the wall clock includes the load of this machine
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"beam_width": 65}, "decoding.beam_width must be at most 64 in a bundle, got 65"),
+        ({"beam_width": 0}, "decoding.beam_width must be at least 1, got 0"),
+        ({"beem_width": 3}, "'decoding.beem_width'. Did you mean 'beam_width'"),
+        ({"max_length": 12}, "decoding.max_length must be at most 11 in a bundle, got 12"),
+        ({"consensus": 0.4}, "decoding.consensus requires at least 3 captions"),
+        ({"suppress_words": ["zebra"]}, "decoding.suppress_words: 'zebra' not in the model's vocabulary"),
+        ({"prefix": "zebra " * 10_000}, "decoding.prefix: 'zebra', 'zebra'"),
+        ({"prefix": "a b c d e f a b c d e f"}, "decoding.prefix: 12 words leave no room"),
+    ],
+)
+def test_a_hostile_default_search_is_rejected_by_name(bundle, tmp_path, values, message):
+    folder = shutil.copytree(bundle, tmp_path / "bundle")
+    set_value("decoding", values)(folder)
+    with pytest.raises(BundleError) as caught:
+        load(folder)
+    assert message in str(caught.value) and len(str(caught.value)) < 1000 and "\n" not in str(caught.value)
 
 
 def test_a_dictionary_that_the_bundle_lists_is_loaded(bundle, tmp_path):

@@ -1,5 +1,6 @@
 """The shipped bundles are small, contain no local paths, match their cards and caption photographs."""
 
+import hashlib
 import json
 import re
 
@@ -8,6 +9,7 @@ import pytest
 from caption_tx.assets import SHIPPED_BUNDLES, bundle_folder
 from caption_tx.bundle import load_bundle
 from caption_tx.cli import main
+from caption_tx.config import DecodingOptions
 
 MAX_BYTES = 12_000_000
 WEIGHTS = "mobilenet_1_0_224_no_top_to_conv_pw_12.weights.h5"
@@ -15,6 +17,10 @@ CHINESE = re.compile(r"[一-鿿]{3,}")
 CAPTION_FILES = {"flickr8k-zh": "flickr8kzhc.caption.txt", "flickr8k-en": "flickr8kenc.caption.txt"}
 MIN_CIDER = {"flickr8k-zh": 65, "flickr8k-en": 40}
 """Well below the scores on the cards, since only a quarter of the images is scored here."""
+WEIGHTS_DIGESTS = {
+    "flickr8k-zh": "7e1bfd5eaba53c032506e6bf61aa8ebf958fd4c84b67e188a97d47892939235b",
+    "flickr8k-en": "b49325aed5f1879d061a3a4b13a5001c0530827bddff8ffb3403846bf60103cc",
+}
 
 
 @pytest.mark.parametrize("name", SHIPPED_BUNDLES)
@@ -38,12 +44,24 @@ def test_card_matches_the_bundle(name):
         assert text in card
 
 
+@pytest.mark.parametrize("name", SHIPPED_BUNDLES)
+def test_the_default_search_is_the_best_on_the_card_and_the_weights_are_those_of_the_training(name):
+    card = (bundle_folder(name) / "README.md").read_text("utf-8")
+    searches = re.findall(r"^\| (greedy|`.+?`)" + r" \| (\S+)" * 6, card, re.MULTILINE)
+    flags, *_ = max(searches, key=lambda row: float(row[-1]))
+    beam_width, consensus = re.fullmatch(r"`--beam-width (\d+) --consensus (\S+)`", flags).groups()
+    assert load_bundle(name).decoding == DecodingOptions(beam_width=int(beam_width), consensus=float(consensus))
+    weights = (bundle_folder(name) / "model.weights.h5").read_bytes()
+    assert hashlib.sha256(weights).hexdigest() == WEIGHTS_DIGESTS[name]
+
+
 @pytest.mark.parametrize("command", [["caption"], ["explain", "--json"]])
 def test_chinese_bundle_is_the_default(shared, capsys, command):
     photo = next((shared / "data" / "flickr8k" / "images").iterdir())
     name, *options = command
     assert main([name, str(photo), "--backbone-weights", str(shared / "weights" / WEIGHTS), *options]) == 0
-    assert CHINESE.search(capsys.readouterr().out)
+    printed, errors = capsys.readouterr()
+    assert CHINESE.search(printed) and "search: beam_width 20, consensus 0.4 (the bundle's own)" in errors
 
 
 @pytest.mark.slow

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from caption_tx.cli.output import warn
 from caption_tx.cli.startup import start_tensorflow
-from caption_tx.config import DecodingOptions
 from caption_tx.errors import CaptionTxError, ConfigError
 
 if TYPE_CHECKING:
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from caption_tx.lite.captioner import LiteCaptioner
 
 
-def load_captioner(arguments: argparse.Namespace, options: DecodingOptions) -> BaseCaptioner:
+def load_captioner(arguments: argparse.Namespace, search: Mapping[str, Any]) -> BaseCaptioner:
     """The captioner that `--bundle` names: an exported file, the cached export of a bundle, or the bundle.
 
-    A cached export is used if it supports the options.
+    A cached export is used if it supports the search of the bundle with the given options, which override it.
 
     Raises:
         BundleError: a file is missing or damaged.
@@ -31,8 +31,8 @@ def load_captioner(arguments: argparse.Namespace, options: DecodingOptions) -> B
     if bundle.suffix == SUFFIX or (bundle / FILE).is_file():
         if arguments.backbone_weights is not None:
             raise ConfigError("An exported file contains its backbone; remove --backbone-weights.")
-        return _load_exported(bundle if bundle.suffix == SUFFIX else bundle / FILE, options)
-    if (cached := _load_cached(arguments.bundle, options)) is not None:
+        return _load_exported(bundle if bundle.suffix == SUFFIX else bundle / FILE, search)
+    if (cached := _load_cached(arguments.bundle, search)) is not None:
         return cached
     start_tensorflow()
     from caption_tx.inference.captioner import load
@@ -40,15 +40,15 @@ def load_captioner(arguments: argparse.Namespace, options: DecodingOptions) -> B
     return load(arguments.bundle, arguments.backbone_weights)
 
 
-def _load_exported(path: Path, options: DecodingOptions) -> LiteCaptioner:
+def _load_exported(path: Path, search: Mapping[str, Any]) -> LiteCaptioner:
     from caption_tx.lite.captioner import load
 
     captioner = load(path)
-    captioner.check(options)
+    captioner.check(captioner.search_options(**search))
     return captioner
 
 
-def _load_cached(bundle: str, options: DecodingOptions) -> LiteCaptioner | None:
+def _load_cached(bundle: str, search: Mapping[str, Any]) -> LiteCaptioner | None:
     """The cached export of a bundle, or None if there is none that can be used."""
     from caption_tx.lite.exported_file import bundle_path, cached_export
 
@@ -56,7 +56,9 @@ def _load_cached(bundle: str, options: DecodingOptions) -> LiteCaptioner | None:
     if path is None or not path.is_file():
         return None
     try:
-        return _load_exported(path, options)
+        captioner = _load_exported(path, search)
+        captioner.check(captioner.description.decoding.override(**search))  # what the bundle would do
+        return captioner
     except CaptionTxError as error:
         warn(f"the cached export is not used: {error}")
         return None

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from caption_tx.cli.bundles import load_captioner
 from caption_tx.cli.options import IMAGES_HELP, add_batch_size, add_bundle, add_command, add_settings
-from caption_tx.cli.output import echo, warn
-from caption_tx.cli.settings import decoding_options
+from caption_tx.cli.output import echo, report_search, warn
+from caption_tx.cli.settings import search_overrides
 from caption_tx.config import DecodingOptions
 from caption_tx.errors import CaptionTxError, ConfigError, ImageError
 from caption_tx.escaping import one_line, printable
@@ -57,7 +57,7 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Caption images."""
-    options = decoding_options(arguments)
+    search = search_overrides(arguments)
     if arguments.batch_size < 1:
         raise ConfigError(f"--batch-size must be at least 1 image, got {arguments.batch_size}.")
     from caption_tx.data.images.discovery import find_images
@@ -69,9 +69,11 @@ def run(arguments: argparse.Namespace) -> None:
     elif arguments.retry_failed:
         raise ConfigError("--retry-failed needs the file to complete; name it with --out.")
     images = find_images(arguments.images, warn)
-    captioner = load_captioner(arguments, options)
+    captioner = load_captioner(arguments, search)
+    options = captioner.search_options(**search)
     if arguments.out is None:
         _print_captions(captioner.captions(images, options, arguments.batch_size), arguments.json)
+        report_search(captioner.decoding, options)
     else:
         _write_captions(arguments, captioner, images, options)
 
@@ -133,6 +135,7 @@ def _write_captions(
         raise
     if counts.converted:
         warn(f"{arguments.out} was saved by another program; it is in the format of caption-tx again, with all rows.")
+    report_search(captioner.decoding, options)
     if arguments.json:
         document = {name: getattr(counts, name) for name in ("captioned", "skipped", "failed", "converted")}
         print(json.dumps({"out": printable(str(arguments.out))} | document, ensure_ascii=False))

@@ -18,9 +18,9 @@ from caption_tx.cli.options import (
     add_sources,
 )
 from caption_tx.cli.output import echo, warn
-from caption_tx.cli.settings import decoding_options, evaluation_options, require_images, resolve_config
+from caption_tx.cli.settings import evaluation_options, require_images, resolve_config, search_overrides
 from caption_tx.cli.startup import start_tensorflow
-from caption_tx.config import LANGUAGES, DecodingOptions, EvaluationOptions, TextConfig
+from caption_tx.config import LANGUAGES, EvaluationOptions, TextConfig
 from caption_tx.errors import ConfigError
 
 
@@ -47,7 +47,7 @@ def add_parser(commands: Any) -> None:
         help="score this file: .jsonl, .csv or .parquet from `caption --out`, a table of image and caption, or the "
         "JSON of AI Challenger or COCO",
     )
-    add_settings(captions, "evaluation", ("split", "partial"))
+    add_settings(captions, "evaluation", ("split", "partial", "against"))
     captions.add_argument(
         "--language",
         choices=LANGUAGES,
@@ -66,15 +66,15 @@ def add_parser(commands: Any) -> None:
         metavar="DIR",
         help="folder of predictions.jsonl, scores.json and gallery.html",
     )
-    add_settings(output, "evaluation", ("human", "gallery_images", "map_images"))
+    add_settings(output, "evaluation", ("segmentation", "human", "gallery_images", "map_images"))
     output.add_argument("--json", action="store_true", help="print scores.json instead of a table")
     add_config(parser.add_argument_group("settings"))
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Captions a split of a corpus and scores the captions, or scores a predictions file."""
-    decoding, options = decoding_options(arguments), evaluation_options(arguments)
-    _check_system(arguments, options, decoding)
+    search, options = search_overrides(arguments), evaluation_options(arguments)
+    _check_system(arguments, options, search)
     from caption_tx.evaluation.evaluate import PREDICTIONS, evaluate
     from caption_tx.evaluation.metrics import require_scorers
     from caption_tx.evaluation.report import format_evaluation
@@ -83,7 +83,11 @@ def run(arguments: argparse.Namespace) -> None:
     config = resolve_config(arguments)
     if config.corpus.images or (arguments.bundle is not None and options.cache is None):
         require_images(config)
-    system = arguments.predictions if arguments.bundle is None else _load(arguments)
+    if arguments.bundle is None:
+        system, decoding = arguments.predictions, None
+    else:
+        system = _load(arguments)
+        decoding = system.search_options(**search)
     try:
         evaluation = evaluate(system, config, arguments.out, options, decoding, _progress_bar, warn)
     except KeyboardInterrupt:
@@ -96,12 +100,12 @@ def run(arguments: argparse.Namespace) -> None:
         echo(f"{format_evaluation(evaluation)}\nWrote {arguments.out}.")
 
 
-def _check_system(arguments: argparse.Namespace, options: EvaluationOptions, decoding: DecodingOptions) -> None:
+def _check_system(arguments: argparse.Namespace, options: EvaluationOptions, search: dict[str, Any]) -> None:
     """Rejects incompatible options before anything is read."""
     if (arguments.bundle is None) == (arguments.predictions is None):
         raise ConfigError("Name what to score: either --bundle DIR to caption the split, or --predictions FILE.")
     if arguments.predictions is not None:
-        if decoding != DecodingOptions():
+        if search:
             raise ConfigError("Decoding options need --bundle; a predictions file already has its captions.")
         for flag, value in (
             ("--cache", options.cache),

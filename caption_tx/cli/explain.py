@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from caption_tx.cli.bundles import load_captioner
 from caption_tx.cli.options import add_bundle, add_command, add_settings
-from caption_tx.cli.output import echo, warn
-from caption_tx.cli.settings import explanation_options
+from caption_tx.cli.output import echo, report_search, warn
+from caption_tx.cli.settings import explanation_options, search_overrides
+from caption_tx.config import to_dict
 from caption_tx.escaping import one_line, printable
 
 if TYPE_CHECKING:
@@ -58,7 +60,10 @@ def run(arguments: argparse.Namespace) -> None:
 
     check_output(options)
     images = find_images(arguments.images, warn)
-    captioner = load_captioner(arguments, options.decoding)
+    search = search_overrides(arguments)
+    captioner = load_captioner(arguments, search)
+    if options.caption is None:
+        options = replace(options, decoding=captioner.search_options(**search))
     tables: list[dict[str, Any]] = []
 
     def show(name: str, maps: AttentionMaps) -> None:
@@ -70,11 +75,13 @@ def run(arguments: argparse.Namespace) -> None:
             echo(f"  {title}\t{format_probability(value)}")
 
     report = explain_images(captioner, images, options, None if options.health else show, warn)
+    if options.decoding is not None:
+        report_search(captioner.decoding, options.decoding)
     if arguments.json:
         document: dict[str, Any] = {"images": tables} if report.health is None else {"health": report.health.to_dict()}
-        document |= {"errors": report.problems} | (
-            {} if arguments.out is None else {"out": printable(str(arguments.out))}
-        )
+        document |= {"errors": report.problems}
+        document |= {} if options.decoding is None else {"search": to_dict(options.decoding)}
+        document |= {} if arguments.out is None else {"out": printable(str(arguments.out))}
         print(json.dumps(document, ensure_ascii=False, indent=1))
         return
     if report.health is not None:

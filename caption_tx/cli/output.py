@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from caption_tx.config import DecodingOptions
 from caption_tx.escaping import one_line
 
 
@@ -16,3 +17,10 @@ def echo(text: str) -> None:
 def warn(text: str) -> None:
     """Prints one line on standard error."""
     print(f"caption-tx: {one_line(text)}", file=sys.stderr, flush=True)
+
+
+def report_search(stored: DecodingOptions, used: DecodingOptions) -> None:
+    """Says on standard error how captions were searched if the bundle stores a search."""
+    if stored != DecodingOptions():
+        origin = "the bundle's own" if used == stored else f"instead of the bundle's own, {stored.describe()}"
+        warn(f"search: {used.describe()} ({origin})")

@@ -19,7 +19,7 @@ from caption_tx.config import (
     from_dict,
     load_config,
 )
-from caption_tx.config.fields import settings_of, suggestion
+from caption_tx.config.fields import check_value, settings_of, suggestion
 from caption_tx.errors import ConfigError
 
 
@@ -80,13 +80,18 @@ def _suggest_key(key: str, known: list[str]) -> str:
     return suggestion(key, known)
 
 
-def decoding_options(arguments: argparse.Namespace) -> DecodingOptions:
-    """The search options of a command.
+def search_overrides(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The search options of a command line, which override those that the bundle stores.
 
     Raises:
-        ConfigError: a value is out of range, or options are incompatible.
+        ConfigError: a value is out of range, or options are incompatible whatever the bundle stores.
     """
-    return DecodingOptions(**given_settings(arguments, "decoding"))
+    given, known = given_settings(arguments, "decoding"), settings_of(DecodingOptions)
+    for name, value in given.items():
+        check_value(known[name], value, name)
+    if DecodingOptions.selects(given):
+        DecodingOptions(**given)
+    return given
 
 
 def evaluation_options(arguments: argparse.Namespace) -> EvaluationOptions:
@@ -104,9 +109,10 @@ def explanation_options(arguments: argparse.Namespace) -> ExplanationOptions:
     Raises:
         ConfigError: a value is out of range, or options are incompatible.
     """
-    return ExplanationOptions(
-        **given_settings(arguments, "explanation"), decoding=decoding_options(arguments), out=arguments.out
-    )
+    given, search = given_settings(arguments, "explanation"), search_overrides(arguments)
+    if search and "caption" in given:
+        raise ConfigError("rank and search options do not apply to a given caption; remove them.")
+    return ExplanationOptions(**given, out=arguments.out)
 
 
 def export_options(arguments: argparse.Namespace) -> ExportOptions:

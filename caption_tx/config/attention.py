@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from caption_tx.config.decoding import DecodingOptions
@@ -23,7 +23,8 @@ class ExplanationOptions:
     """What to explain and how to show it.
 
     Attributes:
-        decoding: options of the search, if no caption is given. Its `n_best` is at least `rank` + 1.
+        decoding: options of the search, if no caption is given; None for the bundle's own. Its `n_best` is at least
+            `rank` + 1.
         out: file to write, in a format of `inference.explanation_files.SUFFIXES`, or None.
 
     Raises:
@@ -73,14 +74,16 @@ class ExplanationOptions:
     )
     health: bool = setting(False, "report for every layer and head whether its maps are informative", flag="--health")
 
-    decoding: DecodingOptions = field(default_factory=DecodingOptions)
+    decoding: DecodingOptions | None = None
     out: Path | None = None
 
     def __post_init__(self) -> None:
         validate(self)
         decoding, rank = self.decoding, self.rank
-        if self.caption is not None and (decoding != DecodingOptions() or rank):
+        if self.caption is not None and (decoding is not None or rank):
             raise ConfigError("rank and search options do not apply to a given caption; remove them.")
+        if decoding is None:
+            return
         if rank >= max(decoding.beam_width, decoding.samples):
             raise ConfigError(
                 f"The search finds too few captions for rank {rank}; set beam_width to {rank + 1} or more, or as many "

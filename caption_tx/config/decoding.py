@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, fields
+from typing import Any
 
 from caption_tx.config.fields import NOT_NEGATIVE, POSITIVE, SEED, TEMPERATURE, Bounds, check, setting, validate
+from caption_tx.config.keywords import make_options
 from caption_tx.errors import ConfigError
 
 # Searches compute in float32: the upper bounds of the penalties keep scores far from overflow.
 _MAX_PENALTY = 1e4
+
+_SELECTORS = ("temperature", "beam_width", "samples")
+_KIND = (
+    *_SELECTORS, "top_k", "top_p", "beam_groups", "diversity_penalty", "length_penalty", "n_best", "consensus"
+)  # fmt: skip
+"""Options that select a kind of search, and those that describe it; the others apply to every kind."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +135,35 @@ class DecodingOptions:
         for incompatible, message in [*self._sampling_conflicts(), *self._beam_conflicts(), *self._word_conflicts()]:
             if incompatible:
                 raise ConfigError(message)
+
+    def override(self, **options: Any) -> DecodingOptions:
+        """These options with some replaced.
+
+        A temperature, beam width or number of samples selects another search: the options that describe a kind of
+        search then return to their defaults, unless they are replaced too.
+
+        Raises:
+            ConfigError: an option is unknown, has the wrong type or is out of range, or options are incompatible.
+
+        Example:
+            >>> stored = DecodingOptions(beam_width=20, consensus=0.4)
+            >>> stored.override(n_best=3).describe(), stored.override(beam_width=4).describe()
+            ('beam_width 20, n_best 3, consensus 0.4', 'beam_width 4')
+        """
+        reset = _KIND if self.selects(options) else ()
+        kept = {item.name: getattr(self, item.name) for item in fields(self) if item.name not in reset}
+        return make_options(DecodingOptions, kept | options)
+
+    @staticmethod
+    def selects(options: Collection[str]) -> bool:
+        """Whether options with these names select another search when they override the search of a bundle."""
+        return any(name in options for name in _SELECTORS)
+
+    def describe(self) -> str:
+        """The search in words: its options that differ from greedy search, for example "beam_width 4"."""
+        changed = {item.name: value for item in fields(self) if (value := getattr(self, item.name)) != item.default}
+        texts = [f"{name} {','.join(value) if isinstance(value, tuple) else value}" for name, value in changed.items()]
+        return ", ".join(texts if self.beam_width > 1 or self.temperature > 0 else ["greedy", *texts])
 
     def _sampling_conflicts(self) -> list[tuple[bool, str]]:
         """Incompatible options of sampling and of the number of captions, with the error message of each."""

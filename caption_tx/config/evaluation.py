@@ -7,12 +7,30 @@ from dataclasses import dataclass
 from caption_tx.config.fields import NOT_NEGATIVE, POSITIVE, setting, validate
 from caption_tx.errors import ConfigError
 
+SEGMENTATIONS = ("jieba", "characters", "spaces")
+"""Segmentations that a user can choose; `evaluation/protocol.py` describes them."""
+
 
 @dataclass(frozen=True)
 class EvaluationOptions:
     """What an evaluation scores and writes."""
 
     split: str = setting("test", "split to score", flag="--split", choices=("val", "test"))
+    segmentation: str | None = setting(
+        None,
+        "what is compared: words of jieba, characters, or words that spaces separate in references and captions, as "
+        "in corpora that were published segmented",
+        flag="--segmentation",
+        choices=SEGMENTATIONS,
+        unset="jieba for Chinese with a second row of characters, word boundaries for English",
+    )
+    against: str | None = setting(
+        None,
+        "compare with this predictions file on the same images: differences with intervals of a paired bootstrap, and "
+        "the images that differ most",
+        flag="--against",
+        metavar="FILE",
+    )
     partial: bool = setting(False, "score a predictions file that lacks images of the split", flag="--partial")
     human: bool = setting(False, "also score each image's captions against its other captions", flag="--human")
     gallery_images: int = setting(

@@ -22,7 +22,7 @@ class ExportOptions:
         to: "savedmodel", for servers, or "litert", for phones and for starting without TensorFlow.
         precision: of the weights of a LiteRT file.
         parts: also write the encoder and one step of the decoder as files of their own.
-        beam_width: hypotheses of the beam search in the export.
+        beam_width: hypotheses of the beam search in the export; None for that of the bundle's own search, or 4.
         verify_images: folder with photographs to compare the export with the bundle on; None renders scenes.
         verify_captions: a caption file of these photographs, for CIDEr of the export and of the bundle.
         verify_limit: most images to compare.
@@ -39,11 +39,12 @@ class ExportOptions:
     parts: bool = setting(
         False, "also write the encoder and one step of the decoder, for GPU delegates without loops", flag="--parts"
     )
-    beam_width: int = setting(
-        4,
+    beam_width: int | None = setting(
+        None,
         "number of hypotheses of the exported beam search",
         flag="--beam-width",
         bounds=Bounds(minimum=2, maximum=100),
+        unset="that of the bundle's own search, or 4",
     )
     verify_images: str | None = setting(
         None,

@@ -159,15 +159,25 @@ def validate(config: Any, prefix: str = "", suffix: str = "") -> None:
         ConfigError: a value has the wrong type or is out of range.
     """
     for item in settings_of(type(config)).values():
-        name, value = f"{prefix}{item.name}{suffix}", getattr(config, item.name)
-        if value is None and item.default is None:
-            continue
-        if item.is_tuple:
-            check(isinstance(value, (list, tuple)), name, value, "a list")
-            value = tuple(_checked(part, item, name) for part in value)
-        else:
-            value = _checked(value, item, name)
+        value = check_value(item, getattr(config, item.name), f"{prefix}{item.name}{suffix}")
         object.__setattr__(config, item.name, value)
+
+
+def check_value(item: Setting, value: Any, name: str) -> Any:
+    """The valid value of one setting, with a list as a tuple.
+
+    Args:
+        name: how errors call the setting.
+
+    Raises:
+        ConfigError: the value has the wrong type or is out of range.
+    """
+    if value is None and item.default is None:
+        return None
+    if not item.is_tuple:
+        return _checked(value, item, name)
+    check(isinstance(value, (list, tuple)), name, value, "a list")
+    return tuple(_checked(part, item, name) for part in value)
 
 
 def _checked(value: Any, item: Setting, name: str) -> Any:

@@ -6,7 +6,8 @@ Scores are always computed from a file of predictions, so every number can be re
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -14,18 +15,20 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from caption_tx.config import Config, DecodingOptions, EvaluationOptions
+from caption_tx.config import Config, DecodingOptions, EvaluationOptions, TextConfig
 from caption_tx.data.checks.language import reading_notes
+from caption_tx.data.corpus.pre_segmented import keep_words
 from caption_tx.data.corpus.table import captions_by_image, read_table
 from caption_tx.errors import CaptionTxError, CorpusError
+from caption_tx.evaluation.comparison import compare
 from caption_tx.evaluation.image_ids import load_annotated_ids
 from caption_tx.evaluation.intervals import DEFAULT_BOOTSTRAP, Bootstrap
 from caption_tx.evaluation.metrics import require_scorers
-from caption_tx.evaluation.protocol import reference_converter
+from caption_tx.evaluation.protocol import SPACES, Protocol, reference_converter
 from caption_tx.evaluation.report import Evaluation, name_images
 from caption_tx.evaluation.scores import score, score_humans
 from caption_tx.evaluation.split_captions import Progress, SplitImages, caption_split, no_progress
-from caption_tx.evaluation.submissions import read_submission
+from caption_tx.evaluation.submissions import Predictions, read_submission
 from caption_tx.files import write_atomically
 
 if TYPE_CHECKING:
@@ -54,7 +57,7 @@ def evaluate(
         system: a captioner, or a predictions file in a layout of `submissions`.
         config: the corpus, its images, and the language if `system` is a file.
         out: folder for the results, created if missing.
-        decoding: how the captioner decodes; ignored for a file.
+        decoding: the search of the captions; None for that of the bundle. Ignored for a file.
         progress: wraps the images being captioned, for example in a progress bar.
         report: called with each line about what is read differently from how it is written; also in `scores.json`.
 
@@ -66,35 +69,56 @@ def evaluate(
     Raises:
         ConfigError: pycocoevalcap is missing, or images must be read and `config` names no folder.
         CorpusError: the split has no human captions.
-        CaptionTxError: the predictions file cannot be read, lacks images, or was made with other options.
+        CaptionTxError: a predictions file cannot be read, lacks images, or was made with other options.
     """
     require_scorers()
-    options, decoding = options or EvaluationOptions(), decoding or DecodingOptions()
+    options = options or EvaluationOptions()
     out, source = Path(out), config.corpus
-    table = read_table(source)
-    out.mkdir(parents=True, exist_ok=True)
     is_file = isinstance(system, (str, Path))
+    with keep_words() if options.segmentation == SPACES else nullcontext():
+        table = read_table(source)
+    _human_captions(table, options.split)  # before anything is reported
+    out.mkdir(parents=True, exist_ok=True)
     notes = reading_notes(table, config.text.language if is_file else system.bundle.text.language)
     _report_all(notes, report)
     facts = {"corpus": {"sources": list(source.sources), "images": source.images, "notes": notes}}
-    if isinstance(system, (str, Path)):
+    if is_file:
         evaluation = score_predictions(system, table, config.text.language, options)
     else:
-        names = list(captions_by_image(table, options.split, "human"))
-        images = SplitImages(source.images, options.cache, options.batch_size)
-        path, text = out / PREDICTIONS, system.bundle.text
-        counts = caption_split(system, names, path, decoding, images, options.retry_failed, progress)
-        convert = reference_converter(text)
-        evaluation = replace(score_predictions(path, table, text.language, options, convert), counts=counts)
-        facts |= {
-            "bundle": {"folder": system.name, "digest": system.digest},
-            "options": asdict(decoding),
-            "converted": {} if convert is None else {"nfkc": text.nfkc, "script": text.script},
-        }
-        evaluation = _measure_maps(system, table, source.images, options, evaluation)
-    evaluation = replace(evaluation, facts=facts)
+        path, decoding = out / PREDICTIONS, decoding or system.decoding
+        evaluation = _caption_and_score(system, table, source.images, path, options, decoding, progress)
+    evaluation = replace(evaluation, facts=facts | evaluation.facts)
     _write(evaluation, out, source.images, options)
     return evaluation
+
+
+def _caption_and_score(
+    captioner: ImageCaptioner,
+    table: pd.DataFrame,
+    images: str,
+    path: Path,
+    options: EvaluationOptions,
+    decoding: DecodingOptions,
+    progress: Progress,
+) -> Evaluation:
+    """Captions the split into a file, scores the file and measures the attention maps."""
+    names, text = list(_human_captions(table, options.split)), captioner.bundle.text
+    where = SplitImages(images, options.cache, options.batch_size)
+    counts = caption_split(captioner, names, path, decoding, where, options.retry_failed, progress)
+    evaluation = score_predictions(path, table, text.language, options, text)
+    facts = {
+        "bundle": {"folder": captioner.name, "digest": captioner.digest},
+        "options": asdict(decoding),
+        "converted": {} if reference_converter(text) is None else {"nfkc": text.nfkc, "script": text.script},
+    }
+    evaluation = _measure_maps(captioner, table, images, options, evaluation)
+    return replace(evaluation, counts=counts, search=decoding, facts=facts)
+
+
+def _human_captions(table: pd.DataFrame, split: str) -> dict[str, list[str]]:
+    if not (captions := captions_by_image(table, split, "human")):
+        raise CorpusError(f"Split {split!r} has no human captions to score against; choose another with --split.")
+    return captions
 
 
 def _report_all(notes: list[str], report: Callable[[str], None]) -> None:
@@ -139,45 +163,76 @@ def score_predictions(
     table: pd.DataFrame,
     language: str,
     options: EvaluationOptions | None = None,
-    convert: Callable[[str], str] | None = None,
-    bootstrap: Bootstrap | None = DEFAULT_BOOTSTRAP,
+    text: TextConfig | None = None,
+    bootstrap: Bootstrap = DEFAULT_BOOTSTRAP,
 ) -> Evaluation:
     """Scores a predictions file against the human captions of a split, without writing anything.
 
     Args:
-        table: a corpus, as `read_corpus` returns it. Machine translations are not used as references.
-        convert: converts the characters of references and predictions, see `protocol.reference_converter`.
+        table: a corpus, as `read_corpus` returns it, within `keep_words` if spaces separate the words to score. Machine
+            translations are not used as references.
+        text: how the captioner's training captions were converted, which references and predictions are, too.
 
     Raises:
+        ConfigError: the language does not have the segmentation.
         CorpusError: the split has no human captions.
-        CaptionTxError: as for `read_submission`; or images are missing and `options.partial` is False.
+        CaptionTxError: as for `read_submission`; or images are missing and `options.partial` is False; or no space
+            separates words.
     """
     options = options or EvaluationOptions()
-    split = options.split
-    references = captions_by_image(table, split, "human")
-    if not references:
-        raise CorpusError(f"Split {split!r} has no human captions to score against; choose another with --split.")
-    predictions = read_submission(path, references, partial(load_annotated_ids, table.attrs.get("files", ())))
+    protocol = Protocol(language, options.segmentation or "")
+    references = _human_captions(table, options.split)
+    load_ids = partial(load_annotated_ids, table.attrs.get("files", ()))
+    convert = (protocol.converter(text) if text else None) or str
+    predictions = read_submission(path, references, load_ids)
+    captions = _captions_to_score(path, predictions, protocol, options)
+    references = {name: [convert(caption) for caption in texts] for name, texts in references.items()}
+    if protocol.segmentation == SPACES:
+        _require_spaces("The references", (caption for texts in references.values() for caption in texts))
+    captions = {name: convert(caption) for name, caption in captions.items()}
+    scored = {name: texts for name, texts in references.items() if name in captions}
+    training = [convert(caption) for caption in table["caption"][table["split"] == "train"]]
+    finished = predictions.finished
+    scores = score(captions, scored, protocol, finished=finished, training=training or None, bootstrap=bootstrap)
+    comparison = None
+    if options.against is not None:
+        others = read_submission(options.against, references, load_ids)
+        others = _captions_to_score(options.against, others, protocol, options)
+        others = {name: convert(caption) for name, caption in others.items()}
+        comparison = compare(options.against, captions, others, references, scores, bootstrap)
+    return Evaluation(
+        Path(path),
+        options.split,
+        predictions,
+        scored,
+        scores,
+        human_baseline=score_humans(scored, protocol) if options.human else None,
+        comparison=comparison,
+    )
+
+
+def _captions_to_score(
+    path: str | Path, predictions: Predictions, protocol: Protocol, options: EvaluationOptions
+) -> dict[str, str]:
+    """The captions of a file, with its own words where spaces separate words.
+
+    Raises:
+        CaptionTxError: images are missing, all are unreadable, or no space separates words.
+    """
     if predictions.missing and not options.partial:
         raise CaptionTxError(
-            f"{path} has no caption of {name_images(predictions.missing)} of split {split}; add them, or score the "
-            "other images with --partial."
+            f"{path} has no caption of {name_images(predictions.missing)} of split {options.split}; add them, or score "
+            "the other images with --partial."
         )
-    captions = predictions.captions
-    if not captions:
-        raise CaptionTxError("Nothing to score: none of the images could be read.")
-    references = {name: texts for name, texts in references.items() if name in captions}
-    if convert is not None:
-        references = {name: [convert(text) for text in texts] for name, texts in references.items()}
-        captions = {name: convert(text) for name, text in captions.items()}
-    training = table["caption"][table["split"] == "train"]
-    scores = score(
-        captions,
-        references,
-        language,
-        finished=predictions.finished,
-        training=(training if convert is None else map(convert, training)) if len(training) else None,
-        bootstrap=bootstrap,
-    )
-    baseline = score_humans(references, language) if options.human else None
-    return Evaluation(Path(path), split, predictions, references, scores, baseline)
+    if not predictions.captions:
+        raise CaptionTxError(f"Nothing to score in {path}: none of the images could be read.")
+    if protocol.segmentation != SPACES:
+        return predictions.captions
+    captions = predictions.captions | predictions.words
+    _require_spaces(f"The captions in {path}", captions.values())
+    return captions
+
+
+def _require_spaces(what: str, captions: Iterable[str]) -> None:
+    if not any(len(caption.split()) > 1 for caption in captions):
+        raise CaptionTxError(f"{what} have no spaces between words; score them with --segmentation jieba.")

@@ -140,6 +140,20 @@ def with_intervals(metrics: ImageMetrics, bootstrap: Bootstrap | None) -> dict[s
     }
 
 
+def paired_differences(metrics: ImageMetrics, other: ImageMetrics, bootstrap: Bootstrap) -> dict[str, Interval]:
+    """Scores of the corpus minus those of another system on the same images, times 100, by metric.
+
+    Every resample draws the same images for both systems, so that what makes an image hard for both cancels out.
+    """
+    values = 100 * (metrics.corpus() - other.corpus())
+    differences = _resample(metrics, bootstrap) - _resample(other, bootstrap)  # the seed draws the same images
+    lows, highs = 100 * np.percentile(differences, [2.5, 97.5], axis=0)
+    return {
+        metric: Interval(float(value), float(low), float(high))
+        for metric, value, low, high in zip(METRICS, values, lows, highs, strict=True)
+    }
+
+
 def _resample(metrics: ImageMetrics, bootstrap: Bootstrap) -> np.ndarray:
     """(resamples, 6) scores of resampled images, in the order of `METRICS`."""
     images, random, parts = len(metrics.cider), np.random.default_rng(bootstrap.seed), []

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from caption_tx import __version__
+from caption_tx.config import DecodingOptions
+from caption_tx.evaluation.comparison import LISTED, Comparison
+from caption_tx.evaluation.intervals import Interval
 from caption_tx.evaluation.metrics import METRICS, TITLES
-from caption_tx.evaluation.protocol import DESCRIPTION
 from caption_tx.evaluation.scores import CaptionStatistics, Scores
 from caption_tx.evaluation.submissions import Predictions
 
@@ -29,7 +31,7 @@ METHOD = {
 }
 
 _VERSIONS = ("pycocoevalcap", "jieba", "keras", "tensorflow", "numpy")
-_CELL_WIDTH = 13
+_LABEL_WIDTH, _CELL_WIDTH = 20, 13
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class Evaluation:
         map_health: measurements of the attention maps; None if not requested.
         boxes: comparison of the attention maps with boxes; None if not requested.
         counts: images that were captioned, skipped and unreadable; None for a file of another system.
+        search: how the captions were searched; None for a file of another system.
+        comparison: with another predictions file; None if not requested.
         facts: what produced the predictions: corpus, bundle, decoding options.
     """
 
@@ -55,6 +59,8 @@ class Evaluation:
     map_health: MapHealth | None = None
     boxes: BoxEvaluation | None = None
     counts: SplitCounts | None = None
+    search: DecodingOptions | None = None
+    comparison: Comparison | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -89,9 +95,10 @@ class Evaluation:
             **self.facts,
             **({} if self.map_health is None else {"attention": self.map_health.to_dict()}),
             **({} if self.boxes is None else {"boxes": self.boxes.to_dict()}),
-            "protocol": {"text": DESCRIPTION[self.scores.language], **METHOD},
+            "protocol": {"text": self.scores.protocol.description, **METHOD},
             **self.scores.to_dict(),
             **({} if self.human_baseline is None else {"people": self.human_baseline}),
+            **({} if self.comparison is None else {"against": self.comparison.to_dict()}),
             "unreadable": predictions.unreadable,
             "missing": list(predictions.missing),
             "surplus": list(predictions.unexpected),
@@ -113,15 +120,17 @@ def format_evaluation(evaluation: Evaluation) -> str:
             f"{counts.captioned:,} images captioned, {counts.skipped:,} skipped (already in {evaluation.path}), "
             f"{counts.failed:,} could not be read."
         )
+    if evaluation.search is not None:
+        lines.append(f"Search: {evaluation.search.describe()}.")
     lines.append(_table_row("", TITLES))
     for unit, row in scores.rows.items():
-        lines.append(_table_row(unit, [f"{row[metric].value:.1f}" for metric in METRICS]))
-        if scores.resamples:
-            ends = [f"{row[metric].low:.1f}..{row[metric].high:.1f}" for metric in METRICS]
-            lines.append(_table_row("  95%", ends))
+        lines += _score_rows(scores.labels[unit], row)
     for unit, values in (evaluation.human_baseline or {}).items():
-        lines.append(_table_row(f"human, {unit}", [f"{values[metric]:.1f}" for metric in METRICS]))
+        label = f"human {scores.labels[unit]}"
+        lines.append(_table_row(label, [f"{values[metric]:.1f}" for metric in METRICS]))
     lines += [*format_statistics(scores.statistics), *evaluation.notes]
+    if evaluation.comparison is not None:
+        lines += _format_comparison(evaluation.comparison)
     if evaluation.map_health is not None:
         lines.append(f"Attention maps of {evaluation.map_health.captions:,} captions:")
         lines += [f"  {warning}" for warning in evaluation.map_health.warnings() or ["No problems found."]]
@@ -130,8 +139,36 @@ def format_evaluation(evaluation: Evaluation) -> str:
     return "\n".join(lines)
 
 
+def _score_rows(label: str, row: Mapping[str, Interval], sign: str = "") -> list[str]:
+    """One row of scores by metric, and one of their intervals if there are any."""
+    rows = [_table_row(label, [f"{row[metric].value:{sign}.1f}" for metric in METRICS])]
+    if row[METRICS[0]].low is not None:
+        ends = [f"{row[metric].low:{sign}.1f}..{row[metric].high:{sign}.1f}" for metric in METRICS]
+        rows.append(_table_row("  95%", ends))
+    return rows
+
+
+def _format_comparison(comparison: Comparison) -> list[str]:
+    """The scores of the other system, the differences, and the images that differ most."""
+    images = comparison.scores.statistics.images
+    lines = [f"Compared with {comparison.path} on {images:,} images (paired bootstrap):"]
+    if comparison.left_out:
+        lines.append(f"{name_images(comparison.left_out)} have a caption in one of the files only; not compared.")
+    for unit, row in comparison.differences.items():
+        label = comparison.scores.labels[unit]
+        if comparison.left_out:
+            lines += _score_rows(f"this {label}", comparison.scores.rows[unit])
+        lines += _score_rows(f"other {label}", comparison.other.rows[unit])
+        lines += _score_rows("  difference", row, "+")
+    lines.append(f"Images that differ most in CIDEr ({comparison.scores.protocol.label}):")
+    for image in comparison.images[:LISTED]:
+        lines.append(f"  {image.cider:+8.1f}  {image.image}\t{image.caption or '(no words)'}")
+        lines.append(f"  {'other':>8}  {image.other or '(no words)'}")
+    return lines
+
+
 def _table_row(label: str, cells: Sequence[str]) -> str:
-    return f"{label:<18}" + "".join(f"{cell:>{_CELL_WIDTH}}" for cell in cells)
+    return f"{label:<{_LABEL_WIDTH}}" + "".join(f"{cell:>{_CELL_WIDTH}}" for cell in cells)
 
 
 def format_statistics(statistics: CaptionStatistics) -> list[str]:

@@ -10,8 +10,8 @@ import numpy as np
 
 from caption_tx.errors import CaptionTxError
 from caption_tx.evaluation.intervals import DEFAULT_BOOTSTRAP, Bootstrap, Interval
-from caption_tx.evaluation.metrics import METRICS, measure, require_scorers, with_intervals
-from caption_tx.evaluation.protocol import UNITS, WORDS, join_words, normalize, tokenize_for_scoring
+from caption_tx.evaluation.metrics import METRICS, ImageMetrics, measure, require_scorers, with_intervals
+from caption_tx.evaluation.protocol import Protocol
 
 
 @dataclass(frozen=True)
@@ -43,27 +43,37 @@ class Scores:
     """Scores of one system, times 100.
 
     Attributes:
-        rows: scores by unit ("words"; for Chinese also "characters") and metric, see `METRICS`.
-        by_image: scores of each image in words: "bleu4" (see `sentence_bleu`), "rouge_l" and "cider".
+        protocol: the language, and the segmentation of the first row.
+        rows: scores by unit ("words", "characters") and metric, see `METRICS`. Chinese words of jieba come with a
+            second row of characters.
+        by_image: scores of each image in the first unit: "bleu4" (see `sentence_bleu`), "rouge_l" and "cider".
+        metrics: the metrics of every image by unit, in the order of `by_image`.
         left_out: images that cannot be scored because no reference has a word.
         resamples: of the bootstrap; 0 if there are no intervals.
     """
 
-    language: str
+    protocol: Protocol
     rows: dict[str, dict[str, Interval]]
     statistics: CaptionStatistics
     by_image: dict[str, dict[str, float]] = field(repr=False)
+    metrics: dict[str, ImageMetrics] = field(repr=False, compare=False)
     left_out: tuple[str, ...] = ()
     resamples: int = 0
 
     def __getitem__(self, metric: str) -> float:
-        """The score in words, times 100, for example `scores["cider"]`."""
-        return self.rows[WORDS][metric].value
+        """The score in the first unit, times 100, for example `scores["cider"]`."""
+        return self.rows[self.protocol.unit][metric].value
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The name of each row with its segmentation, by unit."""
+        return {protocol.unit: protocol.label for protocol in (self.protocol, *self.protocol.others())}
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the scores of each image, ready for JSON; the statistics have the key "health"."""
         return {
-            "language": self.language,
+            "language": self.protocol.language,
+            "segmentation": self.protocol.segmentation,
             "rows": {unit: {name: asdict(value) for name, value in row.items()} for unit, row in self.rows.items()},
             "health": asdict(self.statistics),
             "left_out": list(self.left_out),
@@ -74,7 +84,7 @@ class Scores:
 def score(
     hypotheses: Mapping[str, str],
     references: Mapping[str, Sequence[str]],
-    language: str = "zh",
+    language: str | Protocol = "zh",
     *,
     finished: Mapping[str, bool] | None = None,
     training: Iterable[str] | None = None,
@@ -91,10 +101,10 @@ def score(
 
     Args:
         hypotheses: a caption for every image of `references`; "" is allowed and scores 0.
-        language: "zh" or "en".
+        language: "zh" or "en"; or a `Protocol`, which also has a segmentation.
         finished: whether the caption of an image ended before the length limit.
         training: captions of the training split, to find copied captions.
-        characters: score Chinese in characters too.
+        characters: whether words of jieba come with a second row of characters.
         bootstrap: None computes no intervals.
 
     Example:
@@ -106,31 +116,33 @@ def score(
         ConfigError: pycocoevalcap is missing, or the language is unknown.
     """
     require_scorers()
+    protocol = Protocol.of(language)
     _check_same_images(hypotheses, references)
-    targets = {name: tokenized for name, texts in references.items() if (tokenized := _tokenize_all(texts, language))}
+    targets = {name: tokenized for name, texts in references.items() if (tokenized := _tokenize_all(texts, protocol))}
     if not targets:
         raise CaptionTxError("Nothing to score: no image has a reference with a word.")
-    captions = {name: tokenize_for_scoring(hypotheses[name], language) for name in targets}
-    metrics = measure(list(captions.values()), list(targets.values()))
-    rows = {WORDS: with_intervals(metrics, bootstrap)}
-    for unit in UNITS[language][1:] if characters else ():
-        split = [tokenize_for_scoring(hypotheses[name], language, unit) for name in targets]
-        split_targets = [_tokenize_all(references[name], language, unit) for name in targets]
-        rows[unit] = with_intervals(measure(split, split_targets), bootstrap)
+    captions = {name: protocol.tokenize(hypotheses[name]) for name in targets}
+    metrics = {protocol.unit: measure(list(captions.values()), list(targets.values()))}
+    for other in protocol.others() if characters else ():
+        split = [other.tokenize(hypotheses[name]) for name in targets]
+        metrics[other.unit] = measure(split, [_tokenize_all(references[name], other) for name in targets])
     return Scores(
-        language=language,
-        rows=rows,
-        statistics=_statistics(captions, targets, language, finished, training),
+        protocol=protocol,
+        rows={unit: with_intervals(measured, bootstrap) for unit, measured in metrics.items()},
+        statistics=_statistics(captions, targets, protocol, finished, training),
         by_image={
             name: dict(zip(("bleu4", "rouge_l", "cider"), values.tolist(), strict=True))
-            for name, values in zip(targets, 100 * metrics.per_image(), strict=True)
+            for name, values in zip(targets, 100 * metrics[protocol.unit].per_image(), strict=True)
         },
+        metrics=metrics,
         left_out=tuple(name for name in references if name not in targets),
         resamples=0 if bootstrap is None else bootstrap.resamples,
     )
 
 
-def score_humans(references: Mapping[str, Sequence[str]], language: str = "zh") -> dict[str, dict[str, float]]:
+def score_humans(
+    references: Mapping[str, Sequence[str]], language: str | Protocol = "zh"
+) -> dict[str, dict[str, float]]:
     """Scores of human captions by unit and metric: caption k of each image against its others, averaged over k.
 
     Images with a single caption are ignored. A system has one more reference per image than a human caption has
@@ -173,21 +185,21 @@ def _check_same_images(hypotheses: Mapping[str, str], references: Mapping[str, S
         raise CaptionTxError(f"{len(unexpected):,} captions have no references, for example {unexpected[0]!r}.")
 
 
-def _tokenize_all(texts: Iterable[str], language: str, unit: str = WORDS) -> list[list[str]]:
+def _tokenize_all(texts: Iterable[str], protocol: Protocol) -> list[list[str]]:
     """The texts that have a word, tokenized."""
-    return [tokens for text in texts if (tokens := tokenize_for_scoring(text, language, unit))]
+    return [tokens for text in texts if (tokens := protocol.tokenize(text))]
 
 
 def _statistics(
     captions: Mapping[str, Sequence[str]],
     references: Mapping[str, Sequence[Sequence[str]]],
-    language: str,
+    protocol: Protocol,
     finished: Mapping[str, bool] | None,
     training: Iterable[str] | None,
 ) -> CaptionStatistics:
-    texts = [join_words(words, language) for words in captions.values()]
+    texts = [protocol.join(words) for words in captions.values()]
     known_finished = [finished[name] for name in captions if name in finished] if finished else []
-    copies = None if training is None else {normalize(text, language) for text in training}.intersection(texts)
+    copies = None if training is None else {protocol.normalize(text) for text in training}.intersection(texts)
     reference_lengths = [len(words) for tokenized in references.values() for words in tokenized]
     return CaptionStatistics(
         images=len(texts),

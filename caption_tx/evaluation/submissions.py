@@ -44,6 +44,7 @@ class Predictions:
     Attributes:
         captions: may be empty texts.
         finished, log_probabilities: only of images for which the file has them.
+        words: captions with a space between words, of images for which the file lists the words.
         unreadable: image -> the error that the file contains instead of a caption.
         missing: images of the split that are not in the file.
         unexpected: images in the file that are not in the split.
@@ -52,6 +53,7 @@ class Predictions:
     captions: dict[str, str]
     finished: dict[str, bool] = field(default_factory=dict)
     log_probabilities: dict[str, float] = field(default_factory=dict)
+    words: dict[str, str] = field(default_factory=dict)
     unreadable: dict[str, str] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
     unexpected: tuple[str, ...] = ()
@@ -99,6 +101,7 @@ def read_submission(
         predictions.captions,
         predictions.finished,
         predictions.log_probabilities,
+        predictions.words,
         predictions.unreadable,
         missing=tuple(name for name in names if name not in row_numbers),
         unexpected=tuple(unexpected),
@@ -142,6 +145,8 @@ def _add(predictions: Predictions, name: str, path: Path, row_number: int, row: 
         predictions.unreadable[name] = str(row["error"])
         return
     predictions.captions[name] = _caption_of(row)
+    if words := row.get("words"):
+        predictions.words[name] = words if isinstance(words, str) else " ".join(map(str, words))
     if row.get("finished") not in (None, ""):
         predictions.finished[name] = str(row["finished"]).lower() == "true"
     if (value := row.get("log_probability")) not in (None, ""):

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,8 @@ from caption_tx.lite.exported_file import (
 from caption_tx.lite.interpreter import import_interpreter
 
 CARD = "README.md"
+DEFAULT_BEAM_WIDTH = 4
+"""Hypotheses of the exported beam search of a bundle that is searched without a beam."""
 _LICENSE = re.compile(r"licen[cs]|non-commercial", re.IGNORECASE)
 
 
@@ -76,6 +79,9 @@ def export_captioner(captioner: ImageCaptioner, out: str | Path, options: Export
         16 of 16 captions of rendered scenes are equal, similarity 1.000
     """
     options, out = options or ExportOptions(), Path(out)
+    if options.beam_width is None:
+        stored = captioner.decoding.beam_width
+        options = replace(options, beam_width=stored if stored > 1 else DEFAULT_BEAM_WIDTH)
     write = _export_saved_model if options.to == "savedmodel" else _export_litert
     return write(captioner, out, options)
 
@@ -144,7 +150,7 @@ def _export_litert(captioner: ImageCaptioner, out: Path, options: ExportOptions)
         }
         facts = {"file": path.name, "sha256": file_digest(written), "signatures": signatures}
         _write_description(captioner, folder, options, None, facts)
-        verification = verify(captioner, LiteCaptioner(written).captions, options)
+        verification = verify(captioner, partial(LiteCaptioner(written).captions, options=DecodingOptions()), options)
         require_agreement(verification, options, path)
         _write_description(captioner, folder, options, verification, facts)
         files = sorted(folder.iterdir(), key=lambda file: file.name == DESCRIPTION)  # the description last
@@ -209,7 +215,7 @@ def _write_description(
             "end": tokenizer.end_token_id,
             "suppressed": list(tokenizer.suppress_tokens),
         },
-        "decoding": to_dict(DecodingOptions()),
+        "decoding": to_dict(bundle.decoding),
         "files": files,
         "verification": None if verification is None else asdict(verification),
     }

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from caption_tx.config import ExportOptions
+from caption_tx.config import DecodingOptions, ExportOptions
 from caption_tx.data.corpus.table import read_corpus
 from caption_tx.data.images.discovery import find_images
 from caption_tx.data.images.forms import NamedImage, image_name
@@ -86,7 +86,8 @@ def verify(captioner: ImageCaptioner, exported: CaptionImages, options: ExportOp
         CaptionTxError: no image can be read.
     """
     images = verification_images(options)
-    expected = {name: found[0] for name, found in captioner.captions(images) if not isinstance(found, ImageError)}
+    greedy = captioner.captions(images, DecodingOptions())
+    expected = {name: found[0] for name, found in greedy if not isinstance(found, ImageError)}
     actual = {name: found[0] for name, found in exported(images) if not isinstance(found, ImageError)}
     names = [image_name(image) for image in images if image_name(image) in expected.keys() & actual.keys()]
     if not names:

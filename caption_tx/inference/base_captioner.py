@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-from caption_tx.config import DecodingOptions, make_options
+from caption_tx.config import DecodingOptions
 from caption_tx.data.images.forms import ImageLike, NamedImage, image_name, is_one_image, name_image, name_images
 from caption_tx.data.images.image_source import ImageSource
 from caption_tx.data.images.sources import open_images
@@ -43,6 +43,9 @@ def _result(result: T | CaptionTxError) -> T:
 class BaseCaptioner(ABC):
     """Captions images and shows where the model looked.
 
+    Without options, captions are searched with `decoding`. Keywords such as `beam_width=4` override it, see
+    `search_options`; `DecodingOptions` replace it.
+
     Attributes:
         name: of the bundle or file, for reports.
         digest: SHA-256 of everything that determines the captions.
@@ -51,6 +54,7 @@ class BaseCaptioner(ABC):
         image_size: side in pixels of the images that the model reads.
         max_length: the most tokens in a caption.
         attention_shape: numbers of layers and heads.
+        decoding: the default search.
         pool: the pooling of attention maps unless another is requested.
         map_accuracy: kinds of words -> how often the highest point of their maps is on the object; {} if unknown.
     """
@@ -62,6 +66,7 @@ class BaseCaptioner(ABC):
     image_size: int
     max_length: int
     attention_shape: tuple[int, int]
+    decoding: DecodingOptions
     pool: str
     map_accuracy: Mapping[str, float]
 
@@ -81,6 +86,18 @@ class BaseCaptioner(ABC):
     ) -> list[AttentionMaps | CaptionTxError]:
         """The maps of each image, or an error if the search found too few captions."""
 
+    def search_options(self, **options: Any) -> DecodingOptions:
+        """The default search with some options overridden as `DecodingOptions.override` describes.
+
+        Raises:
+            ConfigError: an option is unknown or out of range, or options are incompatible.
+
+        Example:
+            >>> captioner.search_options(beam_width=4).describe()
+            'beam_width 4'
+        """
+        return self.decoding.override(**options)
+
     def captions(
         self,
         images: Iterable[ImageLike] | ImageLike,
@@ -95,6 +112,7 @@ class BaseCaptioner(ABC):
         Args:
             images: images in any form of `ImageLike`, or a mapping of names to images. A generator is read lazily. An
                 image without a name is called "image 1", "image 2" and so on, by its position.
+            options: the search; None for the default.
             location: where names are found, as for `open_images`: a folder or a TSV file, local or remote. By default a
                 name is a path, or `TABLE.tsv/ID`.
 
@@ -126,7 +144,7 @@ class BaseCaptioner(ABC):
         Args:
             image: one image in a form of `ImageLike`: a path, bytes, an open file, a PIL image, a uint8 array (H, W, 3)
                 or (H, W), or a tensor. Or several: a list, a generator, or an array (B, H, W, 3).
-            options: fields of `DecodingOptions`.
+            options: fields of `DecodingOptions`, which override the default search as in `search_options`.
 
         Raises:
             ImageError: an image cannot be read.
@@ -138,7 +156,7 @@ class BaseCaptioner(ABC):
             >>> len(captions), captions[0].log_probability >= captions[1].log_probability
             (2, True)
         """
-        options = make_options(DecodingOptions, options)
+        options = self.search_options(**options)
         if not is_one_image(image):
             return [_result(captions) for _, captions in self.captions(image, options)]
         image = name_image(image)
@@ -172,7 +190,7 @@ class BaseCaptioner(ABC):
             caption: a generated caption, a typed text, or None to generate one. Typed words that are out of
                 vocabulary become the unknown token; `AttentionMaps.unknown` marks them.
             rank: which of the generated captions to explain, 0 for the best.
-            options: fields of `DecodingOptions`.
+            options: fields of `DecodingOptions`, which override the default search as in `search_options`.
 
         Raises:
             ImageError: an image cannot be read.
@@ -191,7 +209,7 @@ class BaseCaptioner(ABC):
             raise ConfigError(f"Options of the search do not apply to a given caption; remove {', '.join(extra)}.")
         if rank > 0:
             options = {"n_best": rank + 1} | options
-        options = make_options(DecodingOptions, options)
+        options = self.search_options(**options)
         if not is_one_image(image):
             return [_result(maps) for _, maps in self.explanations(image, caption, rank, options)]
         [(_, result)] = self.explanations([name_image(image)], caption, rank, options)
@@ -210,7 +228,8 @@ class BaseCaptioner(ABC):
         Args:
             images: as for `captions`.
             caption: the same caption for all images, or None to generate one for each.
-            rank, options: as for `explain`; `options.n_best` must exceed `rank`.
+            rank: as for `explain`; `options.n_best` must exceed it.
+            options: the search; None for the default.
             batch_size: images that are searched together.
 
         Yields:
@@ -225,7 +244,7 @@ class BaseCaptioner(ABC):
             >>> dict(captioner.explanations(["photo.jpg", "gone.jpg"]))["gone.jpg"]
             ImageError('gone.jpg cannot be read: No such file or directory.')
         """
-        options = options or DecodingOptions()
+        options = options or self.decoding
         if rank < 0 or (caption is None and rank >= options.n_best):
             raise ConfigError(f"rank must be from 0 to n_best - 1 = {options.n_best - 1}, got {rank}.")
         return self._explanations(name_images(images), self._target(caption), rank, options, batch_size)

@@ -45,6 +45,7 @@ def caption_to_file(
     Args:
         images: as for `ImageCaptioner.captions`.
         path: ends in .jsonl, .csv or .parquet.
+        options: the search; None for that of the bundle.
         retry_failed: try images again that could not be read before.
         on_progress: called with the number of images that are done, skipped ones included.
 
@@ -57,7 +58,7 @@ def caption_to_file(
         >>> caption_to_file(captioner, ["dog.jpg", "cat.jpg"], "captions.csv", DecodingOptions(beam_width=4))
         CaptionCounts(captioned=2, skipped=0, failed=0, existing=0, converted=False)
     """
-    options, on_progress = options or DecodingOptions(), on_progress or (lambda done: None)
+    options, on_progress = options or captioner.decoding, on_progress or (lambda done: None)
     captioned = failed = 0
     run = {"bundle": captioner.digest, **asdict(options)}
     with (

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 import caption_tx
 from caption_tx.bundle import Bundle, load_bundle
+from caption_tx.bundle_config import brief
 from caption_tx.config import DecodingOptions, ExportOptions, make_options
 from caption_tx.data.features.backbone import Backbone, dequantize
 from caption_tx.data.features.extraction import encode_batches
@@ -22,12 +23,13 @@ from caption_tx.data.images.prefetching import prefetch
 from caption_tx.data.images.sources import open_images
 from caption_tx.data.text.segmentation import Segmenter
 from caption_tx.data.text.tokenizer import Tokenizer
-from caption_tx.errors import CaptionTxError, ImageError
+from caption_tx.errors import BundleError, CaptionTxError, ConfigError, ImageError
 from caption_tx.inference.attention.maps import AttentionMaps
 from caption_tx.inference.attention.teacher_forcing import TeacherForced, teacher_forced_pass
 from caption_tx.inference.base_captioner import BaseCaptioner, require_captions
 from caption_tx.inference.explanations import LoadedImage, TargetCaption, explain_targets, list_maps
 from caption_tx.inference.search.caption import Caption
+from caption_tx.inference.search.constraints import resolve_constraints
 from caption_tx.inference.search.decode import decode
 
 
@@ -39,21 +41,33 @@ def load(bundle: str | Path, backbone_weights: str | None = None) -> ImageCaptio
         backbone_weights: file with the backbone's weights, if the source that the bundle names is not available.
 
     Raises:
-        BundleError: the bundle is missing or damaged.
+        BundleError: the bundle is missing or damaged, or its default search does not fit its vocabulary.
 
     Example:
         >>> captioner = caption_tx.load("runs/mine/bundle")
         >>> captioner.caption("photo.jpg").text
         '一只狗在草地上奔跑'
     """
-    return ImageCaptioner(load_bundle(bundle), backbone_weights, str(bundle))
+    captioner = ImageCaptioner(load_bundle(bundle), backbone_weights, str(bundle))
+    _check_stored_words(captioner)
+    return captioner
+
+
+def _check_stored_words(captioner: ImageCaptioner) -> None:
+    """Look up the words of the bundle's default search, which `load_bundle` does not."""
+    options = captioner.decoding
+    if options.suppress_words or options.force_words or options.prefix:
+        try:
+            resolve_constraints(options, captioner.max_length, captioner.tokenizer, captioner.segmenter)
+        except ConfigError as error:
+            raise BundleError(f"The bundle's default search does not fit its model: decoding.{brief(error)}") from error
 
 
 class ImageCaptioner(BaseCaptioner):
     """Captions images and shows where the model looked. The backbone is loaded at first use.
 
     Attributes:
-        bundle: the trained captioner with its tokenizer and settings.
+        bundle: the trained captioner with its tokenizer, settings and default search.
         name: the bundle's name or folder, for reports.
     """
 
@@ -92,6 +106,11 @@ class ImageCaptioner(BaseCaptioner):
         """Numbers of layers and heads."""
         settings = self.bundle.captioner.settings
         return settings.num_layers, settings.num_heads
+
+    @property
+    def decoding(self) -> DecodingOptions:
+        """The default search of the bundle."""
+        return self.bundle.decoding
 
     @property
     def pool(self) -> str:
@@ -140,12 +159,13 @@ class ImageCaptioner(BaseCaptioner):
         Args:
             features: float (B, h, w, C).
             contents: the hex content hash of each image, which seeds its samples.
+            options: the search; None for that of the bundle.
 
         Returns:
             The captions of each image, best first.
         """
         seeds = [int(content[:16], 16) for content in contents]
-        bundle = self.bundle
+        bundle, options = self.bundle, options or self.decoding
         return decode(bundle.captioner, features, bundle.tokenizer, options, seeds, self.segmenter)
 
     def export(self, out: str | Path, to: str = "litert", **options: Any) -> Any:

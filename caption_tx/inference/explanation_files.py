@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
@@ -88,6 +88,7 @@ def explain_images(
 
     Args:
         images: as for `ImageCaptioner.captions`.
+        options: without `decoding`, captions are searched as the bundle's default.
         on_maps: called with the name and the maps of each image as soon as they are known.
         warn: called with each warning.
 
@@ -101,6 +102,8 @@ def explain_images(
     """
     on_maps, warn = on_maps or (lambda name, maps: None), warn or (lambda text: None)
     check_output(options)
+    if options.caption is None and options.decoding is None:
+        options = replace(options, decoding=captioner.decoding)
     images = name_images(images)
     if options.out is not None:
         images = _limit_images(images, options)
@@ -175,8 +178,9 @@ def _check_words(captioner: BaseCaptioner, options: ExplanationOptions) -> None:
     from caption_tx.inference.explanations import TargetCaption
 
     limit = captioner.max_length
-    count, description = min(limit, options.decoding.max_length or limit), "captions have at most"
-    if options.caption is not None:
+    if options.caption is None:
+        count, description = min(limit, options.decoding.max_length or limit), "captions have at most"
+    else:
         maps = TargetCaption.from_text(options.caption, captioner.tokenizer, captioner.segmenter, limit).preview()
         count, description = len(_arrange_words(maps, options, merged := set()).shown), "the caption shows"
         _check_merged(options, merged)

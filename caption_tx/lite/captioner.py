@@ -67,6 +67,8 @@ class LiteCaptioner(BaseCaptioner):
         self.image_size, self.max_length = description.image_size, description.max_length
         self.attention_shape = (description.layers, description.heads)
         self.pool, self.map_accuracy = description.pool, description.map_accuracy
+        is_supported = not self.unsupported(description.decoding)
+        self.decoding = description.decoding if is_supported else DecodingOptions()
         # The captions of a float32 export are those of its bundle, so that either may resume a file of the other.
         self.digest = description.bundle_digest
         if description.precision != "float32":
@@ -95,7 +97,7 @@ class LiteCaptioner(BaseCaptioner):
         Raises:
             ConfigError: the file does not support an option.
         """
-        options = options or DecodingOptions()
+        options = options or self.decoding
         if unsupported := self.unsupported(options):
             raise ConfigError(
                 f"The exported file {self.name} does not support {', '.join(unsupported)}; caption with the bundle."

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from caption_tx.assets import bundle_folder
-from caption_tx.config import POOL_NAMES, TextConfig, from_dict
+from caption_tx.config import POOL_NAMES, DecodingOptions, TextConfig, from_dict
 from caption_tx.data.text.token_words import TokenWords
 from caption_tx.errors import BundleError
 from caption_tx.escaping import one_line
@@ -45,6 +45,7 @@ class ExportDescription:
         image_size: side of the images in pixels.
         grid: (h, w). layers, heads, max_length: of the model; max_length is P.
         beam_width: hypotheses of the signature `beam`.
+        decoding: the default search of the bundle. The file may not support it, if it has another beam width.
         pool, map_accuracy: of attention maps, see `Bundle`.
         vocabulary_sha256: digest of the vocabulary.
         files: name of the other files -> digest.
@@ -61,6 +62,7 @@ class ExportDescription:
     heads: int
     max_length: int
     beam_width: int
+    decoding: DecodingOptions
     pool: str
     map_accuracy: dict[str, float]
     files: dict[str, str]
@@ -89,6 +91,7 @@ def read_description(path: str | Path) -> ExportDescription:
         description = ExportDescription(
             **{name: str(values[name]) for name in ("file", "sha256", "bundle_digest", "precision", "pool")},
             text=from_dict(TextConfig, values["text"]),
+            decoding=from_dict(DecodingOptions, values["decoding"], "decoding."),
             grid=(grid_height, grid_width),
             map_accuracy={str(name): float(value) for name, value in values["map_accuracy"].items()},
             files={str(name): str(value) for name, value in values["files"].items()},

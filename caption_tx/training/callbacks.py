@@ -14,6 +14,7 @@ import pandas as pd
 
 from caption_tx.config import DecodingOptions
 from caption_tx.data.features.backbone import dequantize
+from caption_tx.data.text.segmentation import Segmenter
 from caption_tx.data.text.tokenizer import Tokenizer
 from caption_tx.errors import CaptionTxError
 from caption_tx.evaluation.scores import Scores, score
@@ -110,6 +111,7 @@ class CaptionScorer:
         references: the captions of each image.
         language: as `score` takes it.
         options: how captions are decoded.
+        segmenter: splits a prefix in the options into words.
     """
 
     captioner: Captioner
@@ -118,13 +120,14 @@ class CaptionScorer:
     references: Mapping[str, Sequence[str]]
     language: str
     options: DecodingOptions = field(default_factory=DecodingOptions)
+    segmenter: Segmenter | None = None
 
     def __call__(self) -> Scores | None:
         """The scores of all images; None if the weights give no captions, since they are not finite."""
         texts: list[str] = []
         for start in range(0, len(self.features), FULL_BATCH_SIZE):
             features = dequantize(self.features[start : start + FULL_BATCH_SIZE])  # (B, h, w, C)
-            captions = decode(self.captioner, features, self.tokenizer, self.options)
+            captions = decode(self.captioner, features, self.tokenizer, self.options, segmenter=self.segmenter)
             if not all(captions):
                 return None
             texts += [best.text for best, *_ in captions]
@@ -177,8 +180,8 @@ class CaptionMetrics(keras.callbacks.Callback):
         statistics = scores.statistics
         self.log(
             f"Epoch {epoch + 1}, scores of {statistics.images:,} validation images: BLEU-4 {scores['bleu4']:.1f}, "
-            f"CIDEr {scores['cider']:.1f}, {statistics.distinct:,} distinct captions, {statistics.mean_length:.2f} "
-            f"words on average (references {statistics.reference_length:.2f})."
+            f"CIDEr {scores['cider']:.1f} ({scores.protocol.label}), {statistics.distinct:,} distinct captions, "
+            f"{statistics.mean_length:.2f} words on average (references {statistics.reference_length:.2f})."
         )
         return [scores["bleu4"], scores["cider"], statistics.distinct]
 

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from caption_tx.bundle import Bundle, load_bundle, save_bundle
+from caption_tx.bundle import Bundle, load_bundle, save_bundle, stored_search
 from caption_tx.config import NAMED_WEIGHTS, Config, DecodingOptions
 from caption_tx.data.checks.language import reading_notes
 from caption_tx.data.corpus.table import read_table
@@ -121,10 +121,17 @@ def _train(run: RunContext) -> Bundle:
 
     def save(facts: dict[str, Any], measured: bool = False) -> None:
         bundle_text = replace(text, word_vectors=None)  # the vectors are in the bundle's embedding
+        folder = run.workdir / "bundle"
         bundle = Bundle(
-            model.captioner, data.tokenizer, bundle_text, inputs.backbone.config, inputs.backbone.key, facts
+            model.captioner,
+            data.tokenizer,
+            bundle_text,
+            inputs.backbone.config,
+            inputs.backbone.key,
+            facts,
+            stored_search(folder),  # a search that was chosen for the run survives more epochs
         )
-        save_bundle(measure_maps(run, bundle, inputs, validation) if measured else bundle, run.workdir / "bundle")
+        save_bundle(measure_maps(run, bundle, inputs, validation) if measured else bundle, folder)
 
     history = RunHistory(
         _monitor(config, data), config.training.patience, stages[-1].begin, config.training.monitor != "loss"

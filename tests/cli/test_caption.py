@@ -12,8 +12,10 @@ import h5py
 import pandas as pd
 import pytest
 
+from caption_tx.bundle import store_search
 from caption_tx.bundle_files import CONFIG, WEIGHTS
 from caption_tx.cli import main
+from caption_tx.config import DecodingOptions
 from caption_tx.inference.prediction_file import PredictionFile
 from caption_tx.inference.predictions import read_predictions
 
@@ -311,3 +313,33 @@ def test_a_missing_caption_is_no_success(bundle, backbone, write_pictures, tmp_p
     assert main(command) == 1
     error = capsys.readouterr().err.splitlines()[-1]
     assert "The search found no caption of '000.png'" in error and "its weights overflow" in error
+
+
+def test_the_search_of_the_bundle_is_followed_and_reported(bundle, photos, tmp_path, capsys):
+    stored = shutil.copytree(bundle, tmp_path / "stored")
+    store_search(stored, DecodingOptions(beam_width=4, consensus=0.3))
+    image = str(photos / "000.png")
+
+    def caption(folder, *options):
+        assert main(["caption", image, "--bundle", str(folder), *options]) == 0
+        return capsys.readouterr()
+
+    plain, errors = caption(bundle)
+    assert errors == ""
+    beam, errors = caption(bundle, "--beam-width", "4", "--consensus", "0.3")
+    assert errors == ""
+    printed, errors = caption(stored)
+    assert (printed, errors) == (beam, "caption-tx: search: beam_width 4, consensus 0.3 (the bundle's own)\n")
+    printed, errors = caption(stored, "--beam-width", "1")
+    assert printed == plain
+    assert errors == "caption-tx: search: greedy (instead of the bundle's own, beam_width 4, consensus 0.3)\n"
+
+    out = tmp_path / "x.jsonl"
+    _, errors = caption(stored, "--out", str(out))
+    assert "search: beam_width 4, consensus 0.3" in errors
+    recorded = json.loads((tmp_path / "x.jsonl.run.json").read_text("utf-8"))["run"]
+    assert (recorded["beam_width"], recorded["consensus"]) == (4, 0.3)
+    assert main(["caption", image, "--bundle", bundle, "--out", str(out)]) == 1
+    assert "made with different options: beam_width (4, now 1), consensus" in capsys.readouterr().err
+    assert main(["caption", image, "--bundle", str(stored), "--top-k", "3"]) == 1
+    assert capsys.readouterr().err == ("caption-tx: top_k and top_p require sampling; set a temperature above 0.\n")

@@ -1,11 +1,14 @@
 """`caption-tx evaluate`: captioning and scoring a split, resuming killed runs, and files of other systems."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 
+from caption_tx.bundle import store_search
 from caption_tx.cli import main
+from caption_tx.config import DecodingOptions
 from caption_tx.data.features.encoding import EncodingOptions, encode_images
 from caption_tx.evaluation.scores import score
 from caption_tx.inference.attention.health import measure_health
@@ -109,7 +112,7 @@ def test_killed_run_resumes_and_prints_the_same_scores(finished_run, corpus, run
     ]
     report = json.loads((out / "scores.json").read_text(encoding="utf-8"))
     words = report["rows"]["words"]
-    line = next(line for line in printed.splitlines() if line.startswith("words"))
+    line = next(line for line in printed.splitlines() if line.startswith("words/english"))
     assert line.split()[1:] == [f"{words[name]['value']:.1f}" for name in words]
     assert f"{report['health']['distinct']} distinct captions" in printed
     assert f"Attention maps of {len(references_of(corpus)[0])} captions:" in printed
@@ -264,3 +267,15 @@ def test_what_is_read_differently_is_reported(write_predictions, tmp_path, capsy
     assert [line.removeprefix("caption-tx: ") for line in errors.splitlines()] == notes
     assert main([*command[:5], "zh", "--out", str(tmp_path)]) == 0
     assert "100% of captions are not Chinese" in capsys.readouterr()[1]
+
+
+def test_the_search_of_the_bundle_is_followed_and_reported(run, bundle, corpus, tmp_path):
+    stored = shutil.copytree(bundle, tmp_path / "stored")
+    store_search(stored, DecodingOptions(beam_width=3))
+    command = ["--bundle", stored, "--images", corpus, "--gallery-images", 0, "--map-images", 0]
+    code, printed, _ = run(*command, "--out", tmp_path / "own")
+    assert (code, "\nSearch: beam_width 3.\n" in printed, "\nwords/english " in printed) == (0, True, True)
+    report = json.loads((tmp_path / "own" / "scores.json").read_text(encoding="utf-8"))
+    assert (report["options"]["beam_width"], report["segmentation"]) == (3, "english")
+    code, printed, _ = run(*command, "--temperature", "0", "--out", tmp_path / "greedy")
+    assert (code, "\nSearch: greedy.\n" in printed) == (0, True)

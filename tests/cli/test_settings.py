@@ -3,8 +3,8 @@
 import pytest
 
 from caption_tx.cli.parser import make_parser
-from caption_tx.cli.settings import decoding_options, parse_shard, resolve_config, tuning_config
-from caption_tx.config import Config, DecodingOptions, TuningConfig
+from caption_tx.cli.settings import parse_shard, resolve_config, search_overrides, tuning_config
+from caption_tx.config import Config, TuningConfig
 from caption_tx.errors import ConfigError
 
 
@@ -50,14 +50,19 @@ def test_every_kind_of_option(resolve):
 def test_no_options_are_the_defaults(resolve):
     assert resolve("a.csv", "--set", "corpus.sources=[]", "--set", "corpus.images=''").training == Config().training
     parse = make_parser().parse_args
-    assert decoding_options(parse(["caption", "a.jpg"])) == DecodingOptions()
+    assert search_overrides(parse(["caption", "a.jpg"])) == {}
     assert tuning_config(parse(["tune", "r", "--workdir", "w"])) == TuningConfig()
 
 
 def test_decoding_and_tuning_options():
     parse = make_parser().parse_args
-    options = decoding_options(parse(["explain", "a.jpg", "--beam-width", "4", "--suppress-words", "狗，猫,车"]))
-    assert options == DecodingOptions(beam_width=4, suppress_words=("狗", "猫", "车"))
+    options = search_overrides(parse(["explain", "a.jpg", "--beam-width", "4", "--suppress-words", "狗，猫,车"]))
+    assert options == {"beam_width": 4, "suppress_words": ["狗", "猫", "车"]}
+    with pytest.raises(ConfigError, match="top_k must be at least 1"):
+        search_overrides(parse(["caption", "a.jpg", "--top-k", "0"]))
+    with pytest.raises(ConfigError, match="beam_width above 1 and a temperature above 0 are incompatible"):
+        search_overrides(parse(["caption", "a.jpg", "--beam-width", "2", "--temperature", "1"]))
+    assert search_overrides(parse(["caption", "a.jpg", "--n-best", "3"])) == {"n_best": 3}  # of the bundle's beam
     options = ["tune", "r", "--workdir", "w", "--samples", "7", "--temperature", "0.7"]
     assert tuning_config(parse(options)) == TuningConfig(samples=7, temperature=0.7)
 

@@ -16,7 +16,7 @@ def test_rank_raises_n_best():
     ("options", "message"),
     [
         ({"rank": -1}, "rank must be at least 0, got -1"),
-        ({"rank": 1}, "set beam_width to 2 or more"),
+        ({"rank": 1, "decoding": DecodingOptions()}, "set beam_width to 2 or more"),
         ({"caption": "狗", "rank": 1}, "do not apply to a given caption"),
         ({"caption": "狗", "decoding": DecodingOptions(beam_width=2)}, "do not apply to a given caption"),
         ({"alpha": 0.0}, r"alpha must be above 0 and at most 1, got 0\.0"),

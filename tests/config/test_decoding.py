@@ -1,5 +1,6 @@
 """Decoding options: ranges, types and incompatible combinations."""
 
+import dataclasses
 import math
 
 import pytest
@@ -100,3 +101,43 @@ def test_lists_of_words_become_tuples():
     options = DecodingOptions(suppress_words=["狗"], force_words=["猫"], beam_width=2)
     assert options == DecodingOptions(suppress_words=("狗",), force_words=("猫",), beam_width=2)
     assert hash(options) == hash(DecodingOptions(suppress_words=("狗",), force_words=("猫",), beam_width=2))
+
+
+STORED = DecodingOptions(beam_width=20, consensus=0.4, no_repeat_ngram=2)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, STORED),
+        ({"consensus": 0.2}, DecodingOptions(beam_width=20, consensus=0.2, no_repeat_ngram=2)),
+        ({"consensus": None}, DecodingOptions(beam_width=20, no_repeat_ngram=2)),
+        ({"n_best": 3, "force_words": ["狗"]}, {"n_best": 3, "force_words": ("狗",)}),
+        ({"beam_groups": 4, "diversity_penalty": 0.5}, {"beam_groups": 4, "diversity_penalty": 0.5}),
+        ({"beam_width": 4}, DecodingOptions(beam_width=4, no_repeat_ngram=2)),
+        ({"beam_width": 1}, DecodingOptions(no_repeat_ngram=2)),
+        ({"temperature": 0}, DecodingOptions(no_repeat_ngram=2)),
+        ({"temperature": 0.7, "top_k": 5}, DecodingOptions(temperature=0.7, top_k=5, no_repeat_ngram=2)),
+        ({"beam_width": 1, "no_repeat_ngram": 0}, DecodingOptions()),
+    ],
+)
+def test_overriding_a_search_keeps_it_unless_another_kind_is_selected(options, expected):
+    expected = dataclasses.replace(STORED, **expected) if isinstance(expected, dict) else expected
+    assert STORED.override(**options) == expected
+
+
+def test_overrides_that_do_not_fit_are_rejected():
+    with pytest.raises(ConfigError, match="top_k and top_p require sampling"):
+        STORED.override(top_k=3)
+    with pytest.raises(ConfigError, match="n_best 21 exceeds"):
+        STORED.override(n_best=21)
+    with pytest.raises(ConfigError, match=r"Unknown option 'beam_with'\. Did you mean 'beam_width'"):
+        STORED.override(beam_with=3)
+
+
+def test_a_search_is_described_by_what_differs_from_greedy_search():
+    assert DecodingOptions().describe() == "greedy"
+    assert STORED.describe() == "beam_width 20, consensus 0.4, no_repeat_ngram 2"
+    assert DecodingOptions(suppress_words=("狗", "猫"), max_length=9).describe() == (
+        "greedy, max_length 9, suppress_words 狗,猫"
+    )

@@ -10,7 +10,7 @@ import sacrebleu
 from caption_tx.errors import CaptionTxError, ConfigError
 from caption_tx.evaluation.intervals import Bootstrap, ratio_interval
 from caption_tx.evaluation.metrics import METRICS, BleuCounts, corpus_bleu, sentence_bleu
-from caption_tx.evaluation.protocol import tokenize_for_scoring
+from caption_tx.evaluation.protocol import Protocol
 from caption_tx.evaluation.scores import score
 
 
@@ -18,10 +18,9 @@ from caption_tx.evaluation.scores import score
 def test_bleu_equals_sacrebleu(make_captions, language, unit):
     hypotheses, references = make_captions(language, 60)
     row = score(hypotheses, references, language, bootstrap=None).rows[unit]
-    spaced = [" ".join(tokenize_for_scoring(text, language, unit)) for text in hypotheses.values()]
-    columns = [
-        [" ".join(tokenize_for_scoring(texts[k], language, unit)) for texts in references.values()] for k in range(3)
-    ]
+    protocol = Protocol(language, "" if unit == "words" else unit)
+    spaced = [" ".join(protocol.tokenize(text)) for text in hypotheses.values()]
+    columns = [[" ".join(protocol.tokenize(texts[k])) for texts in references.values()] for k in range(3)]
     for order in range(1, 5):
         bleu = sacrebleu.BLEU(tokenize="none", smooth_method="none", max_ngram_order=order)
         expected = bleu.corpus_score(spaced, columns).score

@@ -1,6 +1,7 @@
 """Captions of any number of images: in order, read ahead, and the same as for each image alone."""
 
 import base64
+import dataclasses
 import itertools
 import threading
 import time
@@ -260,3 +261,24 @@ def test_wrong_arrays_and_options_are_explained(captioner, folder):
     for call in (captioner.caption, captioner.n_best, captioner.explain):
         with pytest.raises(ConfigError, match=r"Unknown option 'temprature'.* mean 'temperature'"):
             call(folder / "000.png", temprature=1)
+
+
+def test_captions_are_searched_as_the_bundle_says_unless_options_override_it(captioner, folder):
+    beam = DecodingOptions(beam_width=4, consensus=0.3)
+    stored = ImageCaptioner(dataclasses.replace(captioner.bundle, decoding=beam), captioner._backbone_weights)
+    image = str(folder / "004.png")
+    keywords = {"beam_width": 4, "consensus": 0.3}
+    assert captioner.search_options() == DecodingOptions() != stored.search_options() == beam
+    assert stored.n_best(image) == captioner.n_best(image, **keywords)
+    assert stored.n_best(image)[0].expected_utility is not None
+    assert stored.n_best(image, n_best=3) == captioner.n_best(image, n_best=3, **keywords)
+    assert stored.caption(image, beam_width=1) == captioner.caption(image)
+    assert stored.caption(image, temperature=1.0, seed=2) == captioner.caption(image, temperature=1.0, seed=2)
+    [(_, found)] = stored.captions([image])
+    [(_, replaced)] = stored.captions([image], DecodingOptions())
+    assert (found, replaced) == (captioner.n_best(image, **keywords), captioner.n_best(image))
+    assert stored.explain(image, rank=2).caption == captioner.explain(image, rank=2, **keywords).caption
+    [(_, maps)] = stored.explanations([image])
+    assert maps.caption == stored.caption(image).text
+    with pytest.raises(ConfigError, match="top_k and top_p require sampling"):
+        stored.caption(image, top_k=2)

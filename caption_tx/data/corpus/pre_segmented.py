@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 from caption_tx.data.corpus.rows import CaptionRows
 
@@ -20,6 +22,23 @@ _LATIN_OR_DIGIT = re.compile(r"[A-Za-z0-9]")
 _DOUBLE_SPACE = re.compile(r"\s{2,}")
 _MIN_SHARE = 0.9
 _SAMPLE_SIZE = 1000
+_KEEP_WORDS: ContextVar[bool] = ContextVar("keep_words", default=False)
+
+
+@contextmanager
+def keep_words() -> Iterator[None]:
+    """Within it, captions of words are joined with a space between all words, for readers of the words themselves.
+
+    Example:
+        >>> with keep_words():
+        ...     join_words(["一", "只", "狗"])
+        '一 只 狗'
+    """
+    token = _KEEP_WORDS.set(True)
+    try:
+        yield
+    finally:
+        _KEEP_WORDS.reset(token)
 
 
 def join_words(words: list[str]) -> str:
@@ -29,6 +48,8 @@ def join_words(words: list[str]) -> str:
         >>> join_words(["一", "只", "NIKE", "shoes"])
         '一只NIKE shoes'
     """
+    if _KEEP_WORDS.get():
+        return " ".join(words)
     parts = [words[0]] if words else []
     for left, right in itertools.pairwise(words):
         if left and right and _LATIN_OR_DIGIT.match(left[-1]) and _LATIN_OR_DIGIT.match(right[0]):
@@ -90,7 +111,7 @@ def _join_chinese(caption: str) -> str | None:
     chinese = [word for word in words if _CHINESE.search(word)]
     if len(words) < 2 or 2 * len(chinese) < len(words) or sum(map(len, chinese)) > 4 * len(chinese):
         return None
-    return "，".join(join_words(part) for part in parts)
+    return (" " if _KEEP_WORDS.get() else "，").join(join_words(part) for part in parts)
 
 
 def restore_sentences(rows: CaptionRows) -> None:
@@ -104,7 +125,8 @@ def restore_sentences(rows: CaptionRows) -> None:
         if sum(sentence is not None for sentence in sentences) < _MIN_SHARE * len(captions):
             continue
         rows.captions = [new or old for new, old in zip(sentences, captions, strict=True)]
-        rows.notes[note] += sum(bool(sentence) for sentence in sentences)
+        if convert is not _join_chinese or not _KEEP_WORDS.get():
+            rows.notes[note] += sum(bool(sentence) for sentence in sentences)
         return
 
 

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import keras
 
-from caption_tx.bundle import Bundle, load_bundle, recover_bundle, save_bundle
+from caption_tx.bundle import Bundle, load_bundle, recover_bundle, save_bundle, stored_search
 from caption_tx.config import Config, TuningConfig, from_dict, load_config, to_dict
 from caption_tx.data.checks.language import reading_notes
 from caption_tx.data.corpus.table import read_table
@@ -93,7 +93,9 @@ def _tune(finished: _FinishedRun, workdir: Path, tuning: TuningConfig, log: Call
     tuner = Tuner(captioner, bundle.tokenizer, captions, tuning)
 
     def save(facts: dict[str, float]) -> None:
-        save_bundle(replace(bundle, captioner=captioner, facts=bundle.facts | {"tuning": facts}), workdir / "bundle")
+        decoding = stored_search(workdir / "bundle", bundle.decoding)
+        tuned = replace(bundle, captioner=captioner, facts=bundle.facts | {"tuning": facts}, decoding=decoding)
+        save_bundle(tuned, workdir / "bundle")
 
     history = RunHistory("val_cider", patience=tuning.epochs + 1, maximize=True)
     known = fingerprint(bundle.tokenizer, {"tuning": captions.packed})

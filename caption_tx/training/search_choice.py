@@ -1,0 +1,140 @@
+"""Chooses the default search of a trained bundle on the validation split: `choose_search(run)`."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from caption_tx.bundle import Bundle, load_bundle, store_search
+from caption_tx.bundle_config import parse_decoding
+from caption_tx.config import Config, DecodingOptions, load_config, to_dict
+from caption_tx.data.corpus.table import captions_by_image, read_table
+from caption_tx.data.features.corpus_features import encode_splits
+from caption_tx.errors import CaptionTxError, ConfigError
+from caption_tx.evaluation.metrics import require_scorers
+from caption_tx.evaluation.protocol import reference_converter
+from caption_tx.evaluation.scores import Scores
+from caption_tx.locks import lock_folder
+from caption_tx.training.callbacks import CaptionScorer
+
+CANDIDATES = (
+    DecodingOptions(),
+    DecodingOptions(beam_width=3),
+    DecodingOptions(beam_width=20, consensus=0.2),
+    DecodingOptions(beam_width=20, consensus=0.4),
+)
+"""Searches that are measured, the fastest first."""
+
+
+@dataclass(frozen=True)
+class MeasuredSearch:
+    """The scores of a search on validation images, and the seconds per image that searching and scoring took."""
+
+    decoding: DecodingOptions
+    scores: Scores
+    seconds: float
+
+    def __str__(self) -> str:
+        scores = self.scores
+        return (
+            f"{self.decoding.describe()}: BLEU-4 {scores['bleu4']:.1f}, CIDEr {scores['cider']:.1f} "
+            f"({scores.protocol.label}), {scores.statistics.distinct:,} distinct captions, "
+            f"{1000 * self.seconds:.0f} ms per image"
+        )
+
+
+def choose_search(
+    run: str | Path,
+    bundle: str | Path | None = None,
+    candidates: Sequence[DecodingOptions] = (),
+    max_images: int = 1000,
+    log: Callable[[str], None] = print,
+    backbone_weights: str | None = None,
+) -> list[MeasuredSearch]:
+    """Measures searches on the validation split of a finished run, and stores the best as the default of the bundle.
+
+    The best search has the highest CIDEr; of equal ones the first. `CANDIDATES`, the search that the bundle stores and
+    the given candidates compete. Only the bundle's config.json changes.
+
+    Args:
+        run: workdir of the run.
+        bundle: folder of the bundle; by default that of the run. It may be a tuned one.
+        candidates: further searches.
+        max_images: validation images to caption, evenly spaced over the split.
+        log: gets one line for each search, and one about the choice.
+        backbone_weights: file with the backbone's weights, if the path in the run's settings is not valid here.
+
+    Returns:
+        All searches, the best first.
+
+    Raises:
+        ConfigError: the run has no human captions in its validation split, a search does not fit the model, or the
+            scorers are not installed.
+        BundleError: there is no valid bundle, or a candidate has more hypotheses than a bundle may store.
+        CaptionTxError: the bundle cannot generate captions, or another process uses the run.
+
+    Example:
+        >>> [best, *_] = choose_search("runs/mine", candidates=[DecodingOptions(beam_width=8)])
+        >>> caption_tx.load("runs/mine").bundle.decoding == best.decoding
+        True
+    """
+    run = Path(run)
+    require_scorers()
+    if max_images < 1:
+        raise ConfigError(f"max_images must be at least 1, got {max_images}.")
+    folder = Path(bundle) if bundle is not None else run / "bundle"
+    config, loaded = load_config(run / "config.toml"), load_bundle(folder)
+    searches = list(dict.fromkeys([*CANDIDATES, loaded.decoding, *candidates]))
+    for decoding in searches:
+        parse_decoding(to_dict(decoding), loaded.captioner.settings)
+    with lock_folder(run, "uses"):
+        scorer = _make_scorer(run, config, loaded, max_images, log, backbone_weights)
+        measured = []
+        for decoding in searches:
+            start = time.perf_counter()
+            scores = replace(scorer, options=decoding)()
+            if scores is None:
+                raise CaptionTxError(f"The bundle {folder} generates no captions: its weights overflow.")
+            measured.append(MeasuredSearch(decoding, scores, (time.perf_counter() - start) / len(scorer.references)))
+            log(str(measured[-1]))
+        measured.sort(key=lambda search: -search.scores["cider"])
+        store_search(folder, measured[0].decoding)
+    log(f"The default search of {folder} is now: {measured[0].decoding.describe()}.")
+    return measured
+
+
+def _make_scorer(
+    run: Path,
+    config: Config,
+    bundle: Bundle,
+    max_images: int,
+    log: Callable[[str], None],
+    backbone_weights: str | None,
+) -> CaptionScorer:
+    """Scores captions of evenly spaced validation images, whose features are those of the run."""
+    table = read_table(config.corpus)
+    weights = config.backbone.weights
+    backbone = bundle.load_backbone(backbone_weights or (weights if os.path.isfile(weights) else None))
+    cache = encode_splits(config, config.training.cache or str(run / "features"), backbone, table, ("val",), log)
+    references = {
+        name: texts for name, texts in captions_by_image(table, "val", "human").items() if name not in cache.failed
+    }
+    if not references:
+        raise ConfigError(f"{run} has no human captions in split 'val' to choose a search on; add validation data.")
+    names = list(references)
+    indices = np.linspace(0, len(names) - 1, min(max_images, len(names))).round().astype(int)
+    convert = reference_converter(bundle.text) or str
+    chosen = {names[index]: [convert(text) for text in references[names[index]]] for index in indices}
+    return CaptionScorer(
+        bundle.captioner,
+        bundle.tokenizer,
+        cache.load(list(chosen)),
+        chosen,
+        bundle.text.language,
+        segmenter=bundle.segmenter(),
+    )
