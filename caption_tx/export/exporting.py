@@ -73,9 +73,10 @@ def export_captioner(captioner: ImageCaptioner, out: str | Path, options: Export
         CaptionTxError: too few captions are equal; nothing is written.
 
     Example:
-        >>> captioner = caption_tx.load("flickr8k-zh")
-        >>> report = export_captioner(captioner, "phone/captioner.tflite", ExportOptions(precision="float16"))
-        >>> print(report.verification)
+        >>> captioner = caption_tx.load("flickr8k-zh")  # doctest: +SKIP
+        >>> options = ExportOptions(precision="float16")  # doctest: +SKIP
+        >>> report = export_captioner(captioner, "phone/captioner.tflite", options)  # doctest: +SKIP
+        >>> print(report.verification)  # doctest: +SKIP
         16 of 16 captions of rendered scenes are equal, similarity 1.000
     """
     options, out = options or ExportOptions(), Path(out)
