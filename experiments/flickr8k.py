@@ -1,7 +1,9 @@
 """What the experiments on Flickr8k share: the corpus, one training run per seed, and scores on the validation split.
 
 `--data DIR` contains `flickr8kzhc.caption.txt` (human Chinese captions), `flickr8kzhb.caption.txt` (machine
-translations), `flickr8kenc.caption.txt` (English captions), `flickr8ktrain.txt`, `flickr8kval.txt` and `images/`.
+translations), `flickr8kenc.caption.txt` (English captions), `flickr8ktrain.txt`, `flickr8kval.txt` and `images/`. For
+experiments with boxes it also contains `boxes/` with `boxes.train.jsonl.gz` and `boxes.val.jsonl.gz` (Flickr30k
+Entities as JSON Lines) and `nouns.tsv` (Chinese words and the English head nouns they stand for).
 """
 
 from __future__ import annotations
@@ -64,6 +66,14 @@ def base_config(arguments: argparse.Namespace, language: str, first_stages: tupl
 def recipe_model(arguments: argparse.Namespace) -> ModelConfig:
     """The decoder of the shipped bundles: four layers, or with `--small` three narrower ones."""
     return ModelConfig(num_layers=3, intermediate_dim=768) if arguments.small else ModelConfig(num_layers=4)
+
+
+def add_boxes(config: Config, data: Path) -> Config:
+    """The settings with the boxes of the training and validation images, in the folder `boxes` of the data."""
+    folder = data / "boxes"
+    files = tuple(str(folder / f"boxes.{split}.jsonl.gz") for split in ("train", "val"))
+    words = str(folder / "nouns.tsv") if config.text.language == "zh" else None
+    return replace(config, boxes=replace(config.boxes, files=files, word_list=words))
 
 
 def make_log() -> Callable[[str], None]:
@@ -144,6 +154,7 @@ def run(
     add_arguments(parser, epochs)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--precision", default="mixed_bfloat16", help="default: %(default)s")
+    parser.add_argument("--boxes", action="store_true", help="train with the boxes in DIR/boxes (box_supervision.py)")
     parser.add_argument("--small", action="store_true", help="the smaller decoder of the bundles of at most 8 MB")
     default = TrainingConfig()
     parser.add_argument("--batch-size", type=int, default=default.batch_size, help="default: %(default)s")
@@ -151,5 +162,6 @@ def run(
     arguments = parser.parse_args()
     configure_threads()
     config = recipe(arguments)
+    config = add_boxes(config, arguments.data) if arguments.boxes else config
     training = replace(config.training, batch_size=arguments.batch_size, learning_rate=arguments.learning_rate)
     run_seeds(replace(config, training=training), arguments, decoding, tuning)

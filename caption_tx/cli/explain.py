@@ -39,7 +39,8 @@ def add_parser(commands: Any) -> None:
     add_settings(caption, "explanation", ("caption", "rank", "merge", "words_only"))
     add_settings(parser.add_argument_group("search"), "decoding")
     maps = parser.add_argument_group("maps")
-    add_settings(maps, "explanation", ("layer", "head", "pool", "scale_per_word", "alpha", "cmap", "flat", "heads_of"))
+    add_settings(maps, "explanation", ("layer", "head", "pool", "compare", "scale_per_word"))
+    add_settings(maps, "explanation", ("alpha", "cmap", "flat", "heads_of"))
     output = parser.add_argument_group("output")
     output.add_argument(
         "--out",

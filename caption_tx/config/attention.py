@@ -50,6 +50,13 @@ class ExplanationOptions:
         choices=POOL_NAMES,
         unset="the bundle's, chosen after training; mean in older bundles",
     )
+    compare: str | None = setting(
+        None,
+        "show beside the maps of each image those of another bundle for the same caption, or those of another pooling; "
+        "needs a page as output file",
+        flag="--compare",
+        metavar="BUNDLE|POOL",
+    )
     scale_per_word: bool = setting(False, "give each map its own color scale", flag="--scale-per-word")
     alpha: float = setting(
         HEATMAP_ALPHA, "opacity of the strongest attention", flag="--alpha", bounds=Bounds(above=0, maximum=1)

@@ -27,9 +27,11 @@ class Config:
     def __post_init__(self) -> None:
         if self.model.freeze_embeddings and self.text.word_vectors is None:
             raise ConfigError("model.freeze_embeddings requires word vectors; set text.word_vectors.")
-        if outside := [layer for layer in self.boxes.layers if not 0 <= layer < self.model.num_layers]:
+        if outside := [layer for layer in self.boxes.guided_layers if not 0 <= layer < self.model.num_layers]:
             raise ConfigError(
-                f"boxes.layers names layer {outside[0]}, but the model has {self.model.num_layers} layers."
+                f"boxes.guided_layers names layer {outside[0]}, but the model has {self.model.num_layers} layers."
             )
-        if self.boxes.heads > self.model.num_heads:
-            raise ConfigError(f"boxes.heads is {self.boxes.heads}, but the model has {self.model.num_heads} heads.")
+        if self.boxes.guided_heads > self.model.num_heads:
+            raise ConfigError(
+                f"boxes.guided_heads is {self.boxes.guided_heads}, but the model has {self.model.num_heads} heads."
+            )

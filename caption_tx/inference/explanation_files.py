@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -11,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from caption_tx.config import ExplanationOptions
-from caption_tx.data.images.forms import ImageLike, NamedImage, name_images
+from caption_tx.config import POOL_NAMES, ExplanationOptions
+from caption_tx.data.images.forms import ImageLike, NamedImage, image_name, name_images
 from caption_tx.errors import CaptionTxError, ConfigError
 from caption_tx.escaping import printable
 from caption_tx.figure_files import FIGURE_SUFFIXES, save_figure
@@ -48,6 +49,8 @@ def check_output(options: ExplanationOptions) -> None:
         raise ConfigError(f"heads_of draws a figure and needs an output file ({', '.join(FIGURE_SUFFIXES)}).")
     if options.page_language is not None and suffix != PAGE:
         raise ConfigError(f"page_language needs a page as output file ({PAGE}).")
+    if options.compare is not None and suffix != PAGE:
+        raise ConfigError(f"compare needs a page as output file ({PAGE}).")
 
 
 def _suffix(options: ExplanationOptions) -> str:
@@ -104,11 +107,10 @@ def explain_images(
     check_output(options)
     if options.caption is None and options.decoding is None:
         options = replace(options, decoding=captioner.decoding)
-    images = name_images(images)
-    if options.out is not None:
-        images = _limit_images(images, options)
+    images = name_images(images) if options.out is None else _limit_images(name_images(images), options)
     _check_selection(captioner, options)
     _check_words(captioner, options)
+    beside = _comparison(captioner, images, options, warn)
     problems: list[str] = []
     kept: list[AttentionMaps] = []
 
@@ -118,7 +120,7 @@ def explain_images(
             if unknown and index == 0:  # a typed caption, the same for all images
                 warn(f"{', '.join(map(repr, unknown))} not in the model's vocabulary: treated as the unknown word.")
             if options.out is not None:
-                kept.append(maps)
+                kept.extend(beside(name, maps))
             on_maps(name, maps)
             yield maps
 
@@ -137,6 +139,51 @@ def explain_images(
         for text in dict.fromkeys(str(item.message) for item in caught):  # characters without a glyph
             warn(text)
     return ExplanationReport(problems, health if options.health else None)
+
+
+def _comparison(
+    captioner: BaseCaptioner,
+    images: Iterable[NamedImage],
+    options: ExplanationOptions,
+    warn: Callable[[str], None],
+) -> Callable[[str, AttentionMaps], list[AttentionMaps]]:
+    """What a page shows for an image: its maps, and beside them those of `options.compare`, each with a label.
+
+    Raises:
+        BundleError: the other bundle is missing or damaged.
+        ConfigError: it has another number of layers or heads.
+    """
+    compare = options.compare
+    if compare is None:
+        return lambda name, maps: [maps]
+    if compare in POOL_NAMES:
+        own = _selection(options, captioner.pool).pool
+        return lambda name, maps: [_labelled(maps, own, own), _labelled(maps, compare, compare)]
+    from caption_tx.inference.captioner import ImageCaptioner, load
+
+    other, image_of = load(compare), {image_name(image): image for image in images}
+    if isinstance(captioner, ImageCaptioner) and captioner.bundle.backbone_key == other.bundle.backbone_key:
+        other.backbone = captioner.backbone  # its weights may be in a file that only this bundle was loaded with
+    if other.attention_shape != captioner.attention_shape:
+        shapes = ["{} layers of {} heads".format(*item.attention_shape) for item in (captioner, other)]
+        raise ConfigError(f"compare shows models of one shape: {shapes[0]} here, {shapes[1]} in {compare}.")
+    merged: set[str] = set()
+
+    def beside(name: str, maps: AttentionMaps) -> list[AttentionMaps]:
+        own = _labelled(maps, captioner.name, maps.pool)
+        try:
+            same = _arrange_words(other.explain(image_of[name], maps.caption), options, merged)
+        except CaptionTxError as error:  # such as a caption that was cut at the length limit
+            warn(f"{compare} cannot explain the caption of {name}: {error}")
+            return [own]
+        return [own, _labelled(same, other.name, same.pool)]
+
+    return beside
+
+
+def _labelled(maps: AttentionMaps, label: str, pool: str) -> AttentionMaps:
+    """Maps with a label beside the name of their image, and their own pooling."""
+    return replace(maps, image=f"{maps.image} · {printable(os.path.basename(label.rstrip('/')) or label)}", pool=pool)
 
 
 def word_table(name: str, maps: AttentionMaps) -> dict[str, Any]:

@@ -39,9 +39,9 @@ class BoxLoss:
     @classmethod
     def from_config(cls, config: BoxesConfig) -> BoxLoss | None:
         """The loss of a run; None without boxes."""
-        if not config.sources:
+        if not config.files:
             return None
-        return cls(config.weight, config.layers, config.heads, config.each_head)
+        return cls(config.weight, config.guided_layers, config.guided_heads, config.each_head)
 
     def __call__(self, scores: Any, coverage: Any, weights: Any) -> tuple[Any, Any, Any]:
         """Sums over the words of part of a batch.

@@ -40,13 +40,13 @@ def with_targets(run: RunContext, inputs: TrainingInputs, data: TrainingData) ->
         ConfigError: no word of a training caption names a box.
     """
     config, log = run.config.boxes, run.log
-    if not config.sources:
+    if not config.files:
         return data
-    table = read_boxes(config.sources, run.config.corpus.images)
+    table = read_boxes(config.files, run.config.corpus.images)
     log(f"Boxes: {table.summary()}.")
     for note in table.notes:
         log(f"Boxes: {note}.")
-    words = BoxWords() if config.words is None else read_box_words(config.words)
+    words = BoxWords() if config.word_list is None else read_box_words(config.word_list)
     windows = _Windows(run, inputs)
     grid = tuple(inputs.backbone.feature_shape[:2])
     vocabulary = data.tokenizer.vocabulary
@@ -74,7 +74,7 @@ def with_targets(run: RunContext, inputs: TrainingInputs, data: TrainingData) ->
     if not total:
         raise ConfigError(
             "No word of a training caption names a box: compare image names, and the words with the names of the boxes "
-            "(boxes.words, --box-words, for another language)."
+            "(boxes.word_list, --box-words, for another language)."
         )
     return replace(data, train=train, val=val)
 

@@ -20,7 +20,7 @@ from caption_tx.data.boxes.words import BoxWords, read_box_words
 from caption_tx.data.features.backbone import dequantize
 from caption_tx.errors import CaptionTxError, ImageError
 from caption_tx.evaluation.attention.box_grounding import measure_box_grounding
-from caption_tx.evaluation.attention.box_report import ALL, SMALL, BoxGrounding
+from caption_tx.evaluation.attention.box_report import ALL, SMALL, BoxGrounding, MapScores
 from caption_tx.evaluation.attention.deletion import DeletionOptions, measure_deletion
 from caption_tx.evaluation.attention.features import ImageFeatures
 from caption_tx.evaluation.attention.phrases import BoxReferences
@@ -33,6 +33,7 @@ MAX_BOX_IMAGES, MAX_DELETION_IMAGES = 300, 32
 """Validation images that are measured, evenly spaced over the split."""
 
 _DEFAULT = POOL_NAMES[0]
+_TOLERANCE = 0.01
 
 
 class RunFeatures(ImageFeatures):
@@ -58,7 +59,7 @@ def measure_maps(run: RunContext, bundle: Bundle, inputs: TrainingInputs, refere
     captioner.backbone = inputs.backbone
     facts: dict[str, Any] = {}
     with suppress(CaptionTxError):  # too few words with boxes, or no content word
-        if run.config.boxes.sources:
+        if run.config.boxes.files:
             facts = _from_boxes(run, captioner, inputs, references)
         elif references:
             facts = _from_deletion(captioner, inputs, references)
@@ -72,8 +73,8 @@ def _from_boxes(
     run: RunContext, captioner: ImageCaptioner, inputs: TrainingInputs, references: dict[str, list[str]]
 ) -> dict[str, Any]:
     config = run.config.boxes
-    table = read_boxes(config.sources, run.config.corpus.images)
-    words = BoxWords() if config.words is None else read_box_words(config.words)
+    table = read_boxes(config.files, run.config.corpus.images)
+    words = BoxWords() if config.word_list is None else read_box_words(config.word_list)
     boxes = table.match(_spaced(list(references), MAX_BOX_IMAGES))
     selections = {selection.pool: selection for selection in pooled_selections()}
     captions = {name: references[name] for name in boxes}
@@ -95,12 +96,21 @@ def _from_boxes(
 
 
 def best_pool(grounding: BoxGrounding) -> str:
-    """The pooling with the largest sum of pointing game and mass; the default if that is within its interval."""
+    """The pooling with the largest sum of pointing game and mass that is clearly better than the default.
+
+    That is, one score is above the default's interval, and the other is no more than `_TOLERANCE` lower.
+    """
     group = grounding.group(SMALL) or grounding.group(ALL)
     assert group is not None
-    best, default = group.score(grounding.best()), group.score(_DEFAULT)
-    is_clear = best.pointing.value > default.pointing.high or best.mass.value > default.mass.high
-    return best.maps if is_clear else _DEFAULT
+    default = group.score(_DEFAULT)
+
+    def is_better(score: MapScores) -> bool:
+        pairs = ((score.pointing, default.pointing), (score.mass, default.mass))
+        no_worse = all(own.value >= old.value - _TOLERANCE for own, old in pairs)
+        return no_worse and any(own.value > old.high for own, old in pairs)
+
+    better = [score for score in group.scores if score.maps in POOL_NAMES and is_better(score)]
+    return max(better, key=lambda score: score.pointing.value + score.mass.value, default=default).maps
 
 
 def _from_deletion(

@@ -242,6 +242,49 @@ def test_names_of_any_bytes_are_explained(run, photos, tmp_path, suffix):
     assert [item["image"].encode() for item in json.loads(printed)["images"]]
 
 
+def page_images(path):
+    """The data of the cards of a page, and their headings."""
+    text = path.read_text(encoding="utf-8")
+    data = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)[1])
+    return data["images"], re.findall(r"<h2 id=.name-\d+.>(.*?)</h2>", text)
+
+
+def test_two_poolings_of_an_image_are_shown_side_by_side(run, photos, tmp_path):
+    code, _, err = run(photos / "000.png", photos / "001.png", "--compare", "rollout", "--out", tmp_path / "x.html")
+    assert (code, err) == (0, "")
+    images, names = page_images(tmp_path / "x.html")
+    assert names == [f"00{index}.png · {pool}" for index in (0, 1) for pool in ("mean", "rollout")]
+    assert [image["pool"] for image in images] == ["mean", "rollout"] * 2
+
+
+def test_two_bundles_explain_the_same_caption(run, bundle, photos, tmp_path):
+    shutil.copytree(bundle, tmp_path / "other")
+    arguments = [photos / "000.png", "--compare", tmp_path / "other", "--out", tmp_path / "x.html"]
+    code, _, err = run(*arguments)  # this model never ends a caption
+    assert code == 0 and "other cannot explain the caption of" in err and "limit is 10" in err
+    assert page_images(tmp_path / "x.html")[1] == ["000.png · bundle"]
+    code, _, err = run(*arguments, "--caption", "a b c")
+    assert (code, err) == (0, "")
+    images, names = page_images(tmp_path / "x.html")
+    assert len(names) == 2 and names[1] == "000.png · other"
+    assert [word["text"] for word in images[0]["words"]] == [word["text"] for word in images[1]["words"]]
+    assert images[0]["scores"] == images[1]["scores"], "the other bundle is a copy"
+    assert images[0]["pool"] is images[1]["pool"] is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--compare", "max", "--out", "x.png"], "compare needs a page as output file (.html)."),
+        (["--compare", "nowhere", "--out", "x.html"], "nowhere"),
+    ],
+)
+def test_comparisons_that_are_impossible(run, photos, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run(photos / "000.png", *arguments)
+    assert code == 1 and message in err and err.count("\n") == 1
+
+
 def test_the_search_of_the_bundle_is_followed_and_reported(bundle, photos, captioner, tmp_path, capsys):
     stored = shutil.copytree(bundle, tmp_path / "stored")
     store_search(stored, DecodingOptions(beam_width=4))

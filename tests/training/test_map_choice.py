@@ -20,4 +20,5 @@ def test_another_pooling_must_be_clearly_better_than_the_mean():
     assert best_pool(grounding(mean=(0.5, 0.3), rollout=(0.55, 0.35), **others)) == "mean"
     assert best_pool(grounding(mean=(0.5, 0.3), rollout=(0.65, 0.35), **others)) == "rollout"
     assert best_pool(grounding(mean=(0.5, 0.3), rollout=(0.5, 0.45), **others)) == "rollout"
+    assert best_pool(grounding(mean=(0.5, 0.3), rollout=(0.47, 0.6), **others)) == "mean", "its peaks are worse"
     assert best_pool(grounding(mean=(0.9, 0.9), rollout=(0.5, 0.45), **others)) == "mean"

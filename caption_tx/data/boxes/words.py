@@ -1,7 +1,8 @@
 """Finds the boxes that the words of a caption name.
 
-Without a word list a word names the boxes that have it among their names. A word list, a table of two or more columns,
-maps each word to the names it stands for, so that Chinese words find boxes with English names.
+Without a word list a word names the boxes that have it among their names, unless it is a function word: the head of
+"the other" is none. A word list, a table of two or more columns, maps each word to the names it stands for, so that
+Chinese words find boxes with English names.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from caption_tx.data.boxes.table import Box
 from caption_tx.data.text.text_files import TextFile
+from caption_tx.data.text.word_kinds import FUNCTION_WORDS
 from caption_tx.errors import CorpusError
 
 CATEGORIES = ("people", "animals", "clothing", "vehicles", "bodyparts", "instruments", "scene", "other")
@@ -61,8 +63,8 @@ class BoxWords:
         return found
 
     def could_name(self, word: str) -> bool:
-        """Whether the word list has the word; without a list every word could name a box."""
-        return self.entries is None or word.lower() in self.entries
+        """Whether the word list has the word; without a list every content word could name a box."""
+        return self._named(word.lower()) is not None
 
     def category(self, word: str, boxes: Sequence[Box]) -> str:
         """The category of a word: that of the word list, else that of most of its `boxes`."""
@@ -73,7 +75,10 @@ class BoxWords:
         return max(categories, key=categories.count, default="")
 
     def _named(self, word: str) -> NamedBoxes | None:
-        return NamedBoxes(frozenset({word})) if self.entries is None else self.entries.get(word)
+        if self.entries is not None:
+            return self.entries.get(word)
+        is_function = any(word in words for words in FUNCTION_WORDS.values())
+        return None if is_function else NamedBoxes(frozenset({word}))
 
 
 def read_box_words(path: str | Path) -> BoxWords:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -110,12 +110,6 @@ class BoxGrounding:
         """A group of words by its name; None if it has too few words."""
         return next((group for group in self.groups if group.name == name), None)
 
-    def best(self, among: Iterable[str] = POOL_NAMES) -> str:
-        """The pooling with the largest sum of pointing game and mass for small objects, or for all words."""
-        group = self.group(SMALL) or self.groups[0]
-        scores = [group.score(name) for name in among]
-        return max(scores, key=lambda score: score.pointing.value + score.mass.value).maps
-
     def table(self, maps: Sequence[str] | None = None) -> str:
         """Scores as tables for the terminal, with intervals in brackets.
 
@@ -124,8 +118,9 @@ class BoxGrounding:
         """
         lines = []
         for group in self.groups:
-            is_size = group.name in (ALL, SMALL) or group.name.endswith("third")
-            shown = [score for score in group.scores if self._is_shown(score.maps, maps, is_size)]
+            is_main = group.name in (ALL, SMALL)
+            names = ("Gaussian", "word prior", *POOL_NAMES) if maps is None and not is_main else maps
+            shown = [score for score in group.scores if self._is_shown(score.maps, names, is_main)]
             lines.append(
                 f"{group.name}: {group.words:,} words of {self.images:,} images; boxes cover {group.area:.1%} of the "
                 "image"

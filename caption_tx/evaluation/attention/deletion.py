@@ -23,6 +23,7 @@ import numpy as np
 
 from caption_tx.data.images.forms import ImageLike, image_name, name_image, read_named_image
 from caption_tx.data.images.sources import open_images
+from caption_tx.data.text.word_kinds import is_content_word
 from caption_tx.errors import CaptionTxError, ConfigError, ImageError
 from caption_tx.evaluation.attention.cells import cell_centers, highest_cells
 from caption_tx.evaluation.attention.covers import cover_features, cover_pixels
@@ -35,7 +36,6 @@ from caption_tx.inference.attention.teacher_forcing import (
     caption_log_probabilities,
     teacher_forced_pass,
 )
-from caption_tx.inference.attention.word_kinds import is_content_word
 from caption_tx.inference.captioner import ImageCaptioner
 
 COVERS = ("pixels", "cells")

@@ -18,7 +18,7 @@ from caption_tx.data.boxes.words import BoxWords
 WHOLE_IMAGE = 0.999
 """Boxes that cover more of the image than this say nothing about a map."""
 
-_FINE = 112
+_FINE = 56
 """Rows and columns of the grid that stands for the pixels of an image."""
 
 

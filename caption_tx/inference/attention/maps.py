@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from caption_tx.config import LANGUAGES, POOL_NAMES
+from caption_tx.data.text.word_kinds import is_content_word
 from caption_tx.errors import CaptionTxError
 from caption_tx.inference.attention.map_files import encode_json, encode_npz, read_npz, write_output
 from caption_tx.inference.attention.pooling import AXES, select_maps, unit_of_heads
-from caption_tx.inference.attention.word_kinds import is_content_word
 from caption_tx.inference.attention.words import (
     END_LABEL,
     END_TOKEN,

@@ -45,14 +45,17 @@ class Card:
         return self.data["words"]
 
 
-def make_card(maps: AttentionMaps, end_label: str) -> Card:
+def make_card(maps: AttentionMaps, end_label: str, has_own_pool: bool = False) -> Card:
     """The card of one image; its caption's end token is shown as `end_label`.
+
+    With `has_own_pool`, the card keeps the pooling of its maps whatever the reader chooses.
 
     Raises:
         CaptionTxError: the maps have no picture.
     """
+    data = card_data(maps, end_label) | {"pool": maps.pool if has_own_pool else None}
     language = {"zh": "zh-Hans"}.get(maps.language, maps.language)
-    return Card(maps.image, language, *_photo_data_uri(maps.picture_or_error()), card_data(maps, end_label))
+    return Card(maps.image, language, *_photo_data_uri(maps.picture_or_error()), data)
 
 
 def card_data(maps: AttentionMaps, end_label: str) -> dict[str, Any]:

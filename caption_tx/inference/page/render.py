@@ -67,7 +67,7 @@ def render_page(
     _check(explained, selection)
     language = language or ("zh" if explained[0].language == "zh" else "en")
     strings = ui_strings(language)
-    cards = [make_card(maps, strings["end"]) for maps in explained]
+    cards = _make_cards(explained, strings["end"])
     layers, heads = explained[0].scores.shape[:2]
     has_rollout = all(maps.self_scores is not None for maps in explained)
     return _render_template(
@@ -85,6 +85,12 @@ def render_page(
         warnings=[] if health is None else health.warnings(language),
         problems=problems,
     )
+
+
+def _make_cards(explained: Sequence[AttentionMaps], end_label: str) -> list[Card]:
+    """The cards of all images; they keep their own poolings if these differ."""
+    has_own_pools = len({maps.pool for maps in explained}) > 1
+    return [make_card(maps, end_label, has_own_pools) for maps in explained]
 
 
 def accuracy_text(accuracy: Mapping[str, float], strings: dict[str, Any]) -> str:

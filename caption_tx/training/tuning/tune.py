@@ -93,8 +93,9 @@ def _tune(finished: _FinishedRun, workdir: Path, tuning: TuningConfig, log: Call
     tuner = Tuner(captioner, bundle.tokenizer, captions, tuning)
 
     def save(facts: dict[str, float]) -> None:
+        own = {"attention": {"pool": bundle.pool}, "tuning": facts}  # the accuracy of the maps is no longer known
         decoding = stored_search(workdir / "bundle", bundle.decoding)
-        tuned = replace(bundle, captioner=captioner, facts=bundle.facts | {"tuning": facts}, decoding=decoding)
+        tuned = replace(bundle, captioner=captioner, facts=bundle.facts | own, decoding=decoding)
         save_bundle(tuned, workdir / "bundle")
 
     history = RunHistory("val_cider", patience=tuning.epochs + 1, maximize=True)

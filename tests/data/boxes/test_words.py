@@ -19,6 +19,9 @@ def test_without_a_list_words_name_boxes_by_their_names():
     words = BoxWords()
     assert words.find(["A", "Dog", "near", "the", "ship"], BOXES) == {1: (0,), 4: (3,)}
     assert words.category("dog", BOXES[:1]) == "animals"
+    other = [Box(("the",), WHOLE, "people", "the other")]
+    assert words.find(["the", "other"], other) == {}
+    assert words.could_name("dog") and not words.could_name("The")
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,6 @@ def test_maps_beat_every_baseline_and_groups_add_up(grounding):
     assert sum(thirds) == group.words
     assert grounding.group(SMALL).words == group.words, "all objects are small and none is a scene"
     assert grounding.group("people") is None
-    assert grounding.best(("mean",)) == "mean"
 
 
 def test_table_and_json(grounding):
@@ -123,8 +122,8 @@ def test_the_fine_weights_give_the_mass_of_the_map_scaled_to_the_image():
 
     own = np.random.default_rng(0).random((7, 7)).astype(np.float32)
     targets = BoxTargets([Box(("a",), (0.125, 0.25, 0.625, 0.75))], (7, 7))
-    scaled = np.asarray(Image.fromarray(own).resize((112, 112), Image.Resampling.BILINEAR))
-    inside = scaled[28:84, 14:70].sum() / scaled.sum()
+    scaled = np.asarray(Image.fromarray(own).resize((56, 56), Image.Resampling.BILINEAR))
+    inside = scaled[14:42, 7:35].sum() / scaled.sum()
     measured = own.ravel() @ targets.fine_weights((0,)) / (own.ravel() @ fine_total((7, 7)))
     assert measured == pytest.approx(inside, rel=1e-4)
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from caption_tx.data.text.word_kinds import is_content_word
 from caption_tx.errors import ConfigError
 from caption_tx.evaluation.attention.covers import cover_features, cover_pixels
-from caption_tx.inference.attention.word_kinds import is_content_word
 
 
 def test_covers_of_a_worked_example():

@@ -183,7 +183,8 @@ def test_tuning_teaches_captions_that_distinguish_images(run, tuned, config):
     assert history["reward"].iloc[1] < history["reward"].iloc[2]
     best = history.loc[history["val_cider"].idxmax()]
     facts = load_bundle(run / "bundle").facts
-    assert bundle.facts == facts | {"tuning": {"epoch": best["epoch"], **best.drop("epoch")}}
+    measured = {"epoch": best["epoch"], **best.drop("epoch")}
+    assert bundle.facts == facts | {"tuning": measured, "attention": {"pool": load_bundle(run / "bundle").pool}}
     assert (tuned[0] / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert "Epoch 2: CIDEr of sampled captions of training images" in "\n".join(tuned[1])
 

@@ -23,14 +23,15 @@
     const [layers, heads, tokens] = image.shape;
     // Slider value 0 selects all, value k the index k - 1.
     const indices = (value, count) => (value === 0 ? [...Array(count).keys()] : [value - 1]);
-    if (settings.pool === "rollout") return image.rolloutMaps[((settings.layer || layers) - 1) * tokens + token];
+    const pool = image.pool || settings.pool; // an image that is compared has its own
+    if (pool === "rollout") return image.rolloutMaps[((settings.layer || layers) - 1) * tokens + token];
     let selected = [];
     for (const layer of indices(settings.layer, layers)) {
       for (const head of indices(settings.head, heads)) selected.push([layer, head]);
     }
-    if (settings.pool === "spread") selected = [image.most_divergent[settings.layer][settings.head]];
+    if (pool === "spread") selected = [image.most_divergent[settings.layer][settings.head]];
     const maps = selected.map(([layer, head]) => image.maps[(layer * heads + head) * tokens + token]);
-    if (settings.pool === "max") return maps[0].map((_, cell) => Math.max(...maps.map((map) => map[cell])));
+    if (pool === "max") return maps[0].map((_, cell) => Math.max(...maps.map((map) => map[cell])));
     return maps[0].map((_, cell) => maps.reduce((sum, map) => sum + map[cell], 0) / maps.length);
   }
 
@@ -241,7 +242,7 @@
   function updateControls() {
     const isRollout = settings.pool === "rollout";
     $("head").disabled = isRollout;
-    $("pool").disabled = settings.layer > 0 && settings.head > 0 && !isRollout;
+    $("pool").disabled = data.images.some((image) => image.pool) || settings.layer > 0 && settings.head > 0 && !isRollout;
     const layer = settings.layer, head = isRollout ? 0 : settings.head; // rollout uses the mean of all heads
     $("head").value = head;
     const labels = {
