@@ -43,13 +43,13 @@ def expected(data: bytes) -> np.ndarray:
 
 
 FILES = {
-    "JPEG": (encode(picture(61, 47), "JPEG", quality=92), 2),
-    "gray JPEG": (encode(picture(61, 47, "L"), "JPEG"), 2),
+    "JPEG": (encode(picture(61, 47), "JPEG", quality=92), 1),
+    "gray JPEG": (encode(picture(61, 47, "L"), "JPEG"), 1),
     "CMYK JPEG": (encode(picture(61, 47, "CMYK"), "JPEG", quality=95), 4),
-    "progressive JPEG": (encode(picture(161, 97), "JPEG", progressive=True), 2),
-    "large JPEG, half scale": (encode(picture(200, 150), "JPEG", quality=92), 2),
-    "large JPEG, quarter scale": (encode(picture(300, 333), "JPEG", quality=92), 2),
-    "large JPEG, eighth of the scale": (encode(picture(700, 900), "JPEG", quality=92), 2),
+    "progressive JPEG": (encode(picture(161, 97), "JPEG", progressive=True), 1),
+    "large JPEG, half scale": (encode(picture(200, 150), "JPEG", quality=92), 1),
+    "large JPEG, quarter scale": (encode(picture(300, 333), "JPEG", quality=92), 1),
+    "large JPEG, eighth of the scale": (encode(picture(700, 900), "JPEG", quality=92), 1),
     "PNG": (encode(picture(50, 33), "PNG"), 1),
     "PNG with transparency": (encode(picture(50, 33, "RGBA"), "PNG"), 2),
     "gray PNG with transparency": (encode(picture(50, 33, "LA"), "PNG"), 2),
@@ -67,7 +67,7 @@ def test_pixels_are_those_of_pillow_up_to_rounding(decode):
     for (name, (data, tolerance)), actual in zip(FILES.items(), pixels.numpy().astype(int), strict=True):
         difference = np.abs(actual - expected(data))
         assert difference.max() <= tolerance, (name, difference.max())
-        assert difference.mean() < 0.5, (name, difference.mean())
+        assert (difference > 0).mean() < (0.02 if tolerance <= 1 else 0.6), (name, (difference > 0).mean())
 
 
 @pytest.mark.parametrize("byte_order", ["little", "big"])

@@ -217,6 +217,7 @@ def test_caption_prints_and_resumes_files(exported, files, expected, run_python,
     process = run_python(CODE, "caption", *files, "--bundle", exported.path)
     assert process.returncode == 0, process.stderr
     assert [line.split("\t")[1] for line in process.stdout.splitlines()] == expected
+    assert "XNNPACK" not in process.stderr
     command = ["caption", "--bundle", exported.path, "--json", "--out", tmp_path / "captions.jsonl"]
     assert json.loads(run_python(CODE, *command, *files[:2]).stdout)["captioned"] == 2
     counts = json.loads(run_python(CODE, *command, *files).stdout)
