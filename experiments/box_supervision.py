@@ -84,7 +84,7 @@ def boxes(**changes: Any) -> Callable[[Config], Config]:
 def without_boxes(**changes: Any) -> Callable[[Config], Config]:
     """A variant without boxes and with these settings of the model."""
     return lambda config: replace(
-        config, boxes=replace(config.boxes, files=(), word_list=None), model=replace(config.model, **changes)
+        config, boxes=replace(config.boxes, sources=(), word_list=None), model=replace(config.model, **changes)
     )
 
 
@@ -141,7 +141,7 @@ def measure_maps(bundle: Any, config: Config, human: Config) -> Any:
     from caption_tx.inference.captioner import ImageCaptioner
 
     captions = captions_by_image(read_table(config.corpus), "val", "human")
-    table = read_boxes(human.boxes.files)
+    table = read_boxes(human.boxes.sources)
     found = table.match(captions)
     training = [items for name, items in table.images.items() if name not in found]
     words = BoxWords() if human.boxes.word_list is None else read_box_words(human.boxes.word_list)
@@ -169,7 +169,7 @@ def run_variant(name: str, seed: int, human: Config, arguments: argparse.Namespa
     if name == "evidence":
         teacher = arguments.workdir / f"{human.text.language}-none-{seed}" / "bundle"
         evidence = write_evidence(teacher, config, folder, log)
-        config = replace(config, boxes=replace(config.boxes, files=(str(evidence),), word_list=None))
+        config = replace(config, boxes=replace(config.boxes, sources=(str(evidence),), word_list=None))
     start = time.perf_counter()
     bundle = train(config, folder, log)
     seconds = time.perf_counter() - start

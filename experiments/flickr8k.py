@@ -71,9 +71,9 @@ def recipe_model(arguments: argparse.Namespace) -> ModelConfig:
 def add_boxes(config: Config, data: Path) -> Config:
     """The settings with the boxes of the training and validation images, in the folder `boxes` of the data."""
     folder = data / "boxes"
-    files = tuple(str(folder / f"boxes.{split}.jsonl.gz") for split in ("train", "val"))
+    sources = tuple(str(folder / f"boxes.{split}.jsonl.gz") for split in ("train", "val"))
     words = str(folder / "nouns.tsv") if config.text.language == "zh" else None
-    return replace(config, boxes=replace(config.boxes, files=files, word_list=words))
+    return replace(config, boxes=replace(config.boxes, sources=sources, word_list=words))
 
 
 def make_log() -> Callable[[str], None]:

@@ -11,7 +11,7 @@ from caption_tx.config.fields import NOT_NEGATIVE, check, setting, validate
 class BoxesConfig:
     """Boxes of objects in the training images, which guide the attention of the words that name them."""
 
-    files: tuple[str, ...] = setting(
+    sources: tuple[str, ...] = setting(
         (),
         "file or folder of boxes that people drew around objects; attention to a word that names boxes is trained to "
         "stay inside them",
@@ -37,8 +37,8 @@ class BoxesConfig:
     def __post_init__(self) -> None:
         validate(self, "boxes.")
         check(
-            self.word_list is None or bool(self.files),
+            self.word_list is None or bool(self.sources),
             "boxes.word_list",
             self.word_list,
-            "unset without boxes.files (--boxes)",
+            "unset without boxes.sources (--boxes)",
         )

@@ -39,7 +39,7 @@ class BoxLoss:
     @classmethod
     def from_config(cls, config: BoxesConfig) -> BoxLoss | None:
         """The loss of a run; None without boxes."""
-        if not config.files:
+        if not config.sources:
             return None
         return cls(config.weight, config.guided_layers, config.guided_heads, config.each_head)
 

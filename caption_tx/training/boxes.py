@@ -40,9 +40,9 @@ def with_targets(run: RunContext, inputs: TrainingInputs, data: TrainingData) ->
         ConfigError: no word of a training caption names a box.
     """
     config, log = run.config.boxes, run.log
-    if not config.files:
+    if not config.sources:
         return data
-    table = read_boxes(config.files, run.config.corpus.images)
+    table = read_boxes(config.sources, run.config.corpus.images)
     log(f"Boxes: {table.summary()}.")
     for note in table.notes:
         log(f"Boxes: {note}.")

@@ -240,7 +240,7 @@ def _make_callbacks(
     """The callbacks in their order: metrics, checkpoint, then those that read the history."""
     history, workdir = checkpoint.history, run.workdir
     callbacks: list[keras.callbacks.Callback] = [] if metrics is None else [metrics]
-    if run.config.boxes.files:
+    if run.config.boxes.sources:
         callbacks.append(StartBoxes(run.config.boxes.from_epoch))
     callbacks.append(checkpoint)
     if run.distribution.is_chief:

@@ -59,7 +59,7 @@ def measure_maps(run: RunContext, bundle: Bundle, inputs: TrainingInputs, refere
     captioner.backbone = inputs.backbone
     facts: dict[str, Any] = {}
     with suppress(CaptionTxError):  # too few words with boxes, or no content word
-        if run.config.boxes.files:
+        if run.config.boxes.sources:
             facts = _from_boxes(run, captioner, inputs, references)
         elif references:
             facts = _from_deletion(captioner, inputs, references)
@@ -73,7 +73,7 @@ def _from_boxes(
     run: RunContext, captioner: ImageCaptioner, inputs: TrainingInputs, references: dict[str, list[str]]
 ) -> dict[str, Any]:
     config = run.config.boxes
-    table = read_boxes(config.files, run.config.corpus.images)
+    table = read_boxes(config.sources, run.config.corpus.images)
     words = BoxWords() if config.word_list is None else read_box_words(config.word_list)
     boxes = table.match(_spaced(list(references), MAX_BOX_IMAGES))
     selections = {selection.pool: selection for selection in pooled_selections()}
