@@ -116,13 +116,17 @@ class Bundle:
             if not hint:
                 raise
             raise ConfigError(f"{hint}{error}") from error
+        self.check_backbone(backbone, hint)
+        return backbone
+
+    def check_backbone(self, backbone: Backbone, hint: str = "") -> None:
+        """Raises a BundleError, which begins with `hint`, if the captioner was trained on another backbone."""
         differences = [name for name, value in self.backbone_key.items() if backbone.key.get(name) != value]
         if differences:
             raise BundleError(
                 f"{hint}The backbone differs from the one this bundle was trained on in {', '.join(differences)}; name "
                 f"the right weights with --backbone-weights or {WEIGHTS_ENV_VAR}."
             )
-        return backbone
 
 
 def _store_as_float16(path: Path) -> None:

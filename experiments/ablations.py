@@ -92,10 +92,11 @@ MACHINE = ("flickr8kzhb.caption.txt",)
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "none": {},
-    "stages": {"first_stages": MACHINE, "training": {"epochs": 18, "stage_epochs": (6,)}},
+    "stages": {"first_stages": MACHINE, "training": {"epochs": 18, "stage_epochs": (6,), "schedule": "run"}},
+    "stages, own schedules": {"first_stages": MACHINE, "training": {"epochs": 18, "stage_epochs": (6,)}},
     "mixed stages": {
         "first_stages": MACHINE,
-        "training": {"epochs": 22, "stage_epochs": (14,), "mix_stages": True},
+        "training": {"epochs": 22, "stage_epochs": (14,), "mix_stages": True, "schedule": "run"},
     },
     "no flips": {"training": {"flips": False}},
     "crops": {"training": {"crops": 4}},

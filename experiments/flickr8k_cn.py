@@ -53,6 +53,7 @@ def recipe(arguments: argparse.Namespace) -> Config:
     training = replace(
         config.training,
         stage_epochs=(max(1, arguments.epochs * 5 // 8),),
+        schedule="run",
         mix_stages=True,
         crops=4,
         precision=arguments.precision,

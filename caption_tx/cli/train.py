@@ -24,7 +24,8 @@ def add_parser(commands: Any) -> None:
         usage="SOURCE .. --images DIR --workdir DIR",
         summary="train a captioner",
         description="Trains a captioner on image captions. Images are encoded once, and every epoch prints sample "
-        "captions. The trained bundle is WORKDIR/bundle. Repeat the command to resume a killed run.",
+        "captions. The trained bundle is WORKDIR/bundle. Repeat the command to resume a killed run. With fewer than a "
+        "few thousand images, start from a bundle: --init.",
         example="caption-tx train captions.csv --images photos/ --workdir runs/mine",
     )
     add_sources(parser)
@@ -37,8 +38,11 @@ def add_parser(commands: Any) -> None:
     features = parser.add_argument_group("features")
     add_settings(features, "training", ("cache", "cached", "flips", "crops"))
     add_settings(parser.add_argument_group("model"), "model")
+    add_settings(parser.add_argument_group("initialization"), "training", ("init", "keep_words"))
     training = parser.add_argument_group("training")
-    add_settings(training, "training", ("epochs", "stage_epochs", "mix_stages", "batch_size", "accumulation_steps"))
+    add_settings(
+        training, "training", ("epochs", "stage_epochs", "schedule", "mix_stages", "batch_size", "accumulation_steps")
+    )
     add_settings(training, "training", ("learning_rate", "precision", "seed"))
     add_settings(parser.add_argument_group("boxes"), "boxes")
     add_settings(parser.add_argument_group("validation"), "training", ("monitor", "score_every", "sample_images"))

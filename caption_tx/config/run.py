@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from caption_tx.config.backbone import BackboneConfig
 from caption_tx.config.boxes import BoxesConfig
@@ -35,3 +35,7 @@ class Config:
             raise ConfigError(
                 f"boxes.guided_heads is {self.boxes.guided_heads}, but the model has {self.model.num_heads} heads."
             )
+
+    def resolved(self) -> Config:
+        """These settings with values for those that depend on others (`TrainingConfig.resolved`)."""
+        return replace(self, training=self.training.resolved())

@@ -95,7 +95,7 @@ def dump_config(config: Config) -> str:
 def _assignment(item: Setting, value: Any) -> str:
     """`name = value`, commented out if the value is None."""
     if value is None:
-        placeholder = f'"{item.metavar}"' if item.type is str else item.metavar
+        placeholder = f'"{item.metavar}"' if item.type is str else item.metavar or "true"
         return f"# {item.name} = {placeholder}"
     import tomli_w  # here, because only `config.toml` needs it
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from caption_tx.config.fields import (
     ABOVE_ZERO,
@@ -20,18 +21,46 @@ from caption_tx.config.fields import (
 PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
 """Number formats of the decoder's computation; weights, logits and loss are float32 in all of them."""
 
-MONITORS = ("loss", "cider", "bleu4")
-"""What selects the best epoch: the validation loss, or a score of generated captions."""
+SCHEDULES = ("stage", "run")
+"""What the learning rate schedule spans: each stage, or the whole run."""
+
+MONITORS = ("loss", "cider", "bleu4", "last")
+"""What selects the best epoch: the validation loss, a score of generated captions, or nothing: the last one is kept."""
 
 COMPRESSIONS = ("none", "zlib")
 """Compression of the records of a feature cache."""
+
+
+FROM_SCRATCH: dict[str, Any] = {"epochs": 14, "monitor": "loss", "flips": False, "crops": 0}
+"""Values of settings that are unset, for a run that starts from random weights."""
+
+FINE_TUNING: dict[str, Any] = {"epochs": 20, "monitor": "last", "flips": True, "crops": 4}
+"""Values of settings that are unset, for a run that starts from a bundle: experiments/fine_tuning.py."""
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
     """Optimization, augmentation, validation scores and features of one training run."""
 
-    epochs: int = setting(14, "number of epochs, all stages together", flag="--epochs", bounds=POSITIVE)
+    init: str | None = setting(
+        None,
+        "start from the weights of a bundle: a folder, or the name of a shipped bundle",
+        flag="--init",
+        metavar="BUNDLE",
+        unset="random weights",
+    )
+    keep_words: bool = setting(
+        False,
+        "the vocabulary also has all words of the bundle that init names, even if no caption contains them",
+        flag="--keep-words",
+    )
+    epochs: int | None = setting(
+        None,
+        "number of epochs, all stages together",
+        flag="--epochs",
+        bounds=POSITIVE,
+        unset=f"{FROM_SCRATCH['epochs']}, or {FINE_TUNING['epochs']} with init",
+    )
     stage_epochs: tuple[int, ...] = setting(
         (),
         "epochs of each stage except the last",
@@ -39,6 +68,12 @@ class TrainingConfig:
         metavar="N,..",
         bounds=POSITIVE,
         unset="the stages before the last share 3 of 10 epochs",
+    )
+    schedule: str = setting(
+        "stage",
+        "the learning rate warms up and falls to zero once in each stage, or once in the whole run",
+        flag="--schedule",
+        choices=SCHEDULES,
     )
     mix_stages: bool = setting(
         False,
@@ -64,11 +99,13 @@ class TrainingConfig:
         bounds=POSITIVE,
     )
     patience: int = setting(3, "stop after this many epochs without improvement", bounds=POSITIVE)
-    monitor: str = setting(
-        "loss",
-        "what selects the best epoch and stops training; cider and bleu4 require score_every",
+    monitor: str | None = setting(
+        None,
+        "what selects the best epoch and stops training; cider and bleu4 require score_every; last keeps the last "
+        "epoch and never stops early",
         flag="--monitor",
         choices=MONITORS,
+        unset=f"{FROM_SCRATCH['monitor']}, or {FINE_TUNING['monitor']} with init",
     )
     score_every: int = setting(
         0,
@@ -78,12 +115,15 @@ class TrainingConfig:
     )
     score_images: int = setting(200, "number of validation images to caption and score", bounds=POSITIVE)
     score_beam_width: int = setting(1, "beam width of the scored captions; 1 is greedy search", bounds=POSITIVE)
-    flips: bool = setting(False, "also use a mirrored copy of each image", flag="--flips")
-    crops: int = setting(
-        0,
+    flips: bool | None = setting(
+        None, "also use a mirrored copy of each image", flag="--flips", unset="false, or true with init"
+    )
+    crops: int | None = setting(
+        None,
         "also use N random crops of each image, half of them mirrored; requires flips",
         flag="--crops",
         bounds=Bounds(minimum=0, maximum=64),
+        unset=f"{FROM_SCRATCH['crops']}, or {FINE_TUNING['crops']} with init",
     )
     cached: bool = setting(
         True,
@@ -110,8 +150,9 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         validate(self, "training.")
+        values = self._values_of_unset() | {name: value for name, value in vars(self).items() if value is not None}
         check(
-            self.monitor == "loss" or 1 <= self.score_every <= self.patience,
+            values["monitor"] in ("loss", "last") or 1 <= self.score_every <= self.patience,
             "training.score_every",
             self.score_every,
             f"at least 1 and at most training.patience ({self.patience}) if training.monitor is {self.monitor!r}",
@@ -123,9 +164,26 @@ class TrainingConfig:
             f"at most training.batch_size ({self.batch_size})",
         )
         check(
-            sum(self.stage_epochs) < self.epochs,
+            sum(self.stage_epochs) < values["epochs"],
             "training.stage_epochs",
             list(self.stage_epochs),
-            f"less than training.epochs ({self.epochs}) in total, to leave an epoch for the last stage",
+            f"less than training.epochs ({values['epochs']}) in total, to leave an epoch for the last stage",
         )
-        check(not self.crops or self.flips, "training.crops", self.crops, "0 without training.flips")
+        check(not self.keep_words or self.init is not None, "training.keep_words", True, "false without training.init")
+        check(self.init != "", "training.init", self.init, "a folder or the name of a shipped bundle")
+        check(not values["crops"] or values["flips"], "training.crops", values["crops"], "0 without training.flips")
+
+    def _values_of_unset(self) -> dict[str, Any]:
+        values = FROM_SCRATCH if self.init is None else FINE_TUNING
+        return values | ({"crops": 0} if self.flips is False else {})
+
+    def resolved(self) -> TrainingConfig:
+        """These settings with values for `epochs`, `monitor`, `flips` and `crops` if they are unset, which depend on
+        `init`.
+
+        Example:
+            >>> TrainingConfig().resolved().epochs
+            14
+        """
+        unset = {name: value for name, value in self._values_of_unset().items() if getattr(self, name) is None}
+        return replace(self, **unset)

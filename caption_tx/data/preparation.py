@@ -6,7 +6,7 @@ import contextlib
 import ctypes
 import gc
 import hashlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -139,7 +139,9 @@ def fingerprint(tokenizer: Tokenizer, parts: Mapping[int | str, PackedCaptions |
     return digest.hexdigest()
 
 
-def tokenize_corpus(config: Config, segmented: SegmentedCorpus, log: Callable[[str], None]) -> TrainingData:
+def tokenize_corpus(
+    config: Config, segmented: SegmentedCorpus, log: Callable[[str], None], keep_words: Sequence[str] = ()
+) -> TrainingData:
     """Builds the vocabulary from the training split, and packs the captions of each image.
 
     Only the words of the last stage are in the vocabulary, since its captions show what generated captions should be
@@ -148,6 +150,12 @@ def tokenize_corpus(config: Config, segmented: SegmentedCorpus, log: Callable[[s
     If a stage contains both human captions and machine translations, the translations begin with `MACHINE_TOKEN`. The
     token is in no vocabulary, so the model reads it but never predicts it: captions without it are human, and so are
     generated captions.
+
+    Args:
+        config: the settings.
+        segmented: the words of the captions.
+        log: gets lines of text.
+        keep_words: words that the vocabulary has in any case, beyond `text.max_vocabulary_size`.
 
     Raises:
         CorpusError: there is nothing to train on.
@@ -162,6 +170,7 @@ def tokenize_corpus(config: Config, segmented: SegmentedCorpus, log: Callable[[s
     stages = sorted(int(stage) for stage in segmented.table.loc[train_rows, "stage"].unique())
     last_words = segmented.select("train", stages[-1])[1]
     vocabulary = build_vocabulary(last_words, config.text.max_vocabulary_size, config.text.min_frequency)
+    vocabulary = list(dict.fromkeys([*vocabulary, *keep_words]))
     tokenizer = Tokenizer(vocabulary, config.text.language)
     if tokenizer.vocabulary_size == len(SPECIAL_TOKENS):
         raise ConfigError(f"No word occurs {config.text.min_frequency} times; lower text.min_frequency.")

@@ -71,7 +71,8 @@ class RunCheckpoint(keras.callbacks.Callback):
         captioner: the model whose weights are saved.
         history: gets the logs of each epoch.
         path: the file.
-        fingerprint: identifies the captions and the vocabulary; a checkpoint with another one is rejected.
+        fingerprint: identifies the captions, the vocabulary and the initial bundle; a checkpoint with another one is
+            rejected.
         writes: False for a worker that only keeps the history and the best weights in memory.
     """
 
@@ -87,7 +88,7 @@ class RunCheckpoint(keras.callbacks.Callback):
         """Loads the checkpoint, if there is one, into a model whose optimizer is built; returns the epochs done.
 
         Raises:
-            CaptionTxError: the checkpoint is damaged, or belongs to a run on other captions.
+            CaptionTxError: the checkpoint is damaged, or belongs to a run on other captions or from another bundle.
         """
         if not self.path.exists():
             return 0
@@ -104,8 +105,8 @@ class RunCheckpoint(keras.callbacks.Callback):
             ) from error
         if state["fingerprint"] != self.fingerprint:
             raise CaptionTxError(
-                f"{self.path.parent} contains a run on other captions or with another vocabulary; choose another "
-                "workdir."
+                f"{self.path.parent} contains a run on other captions, with another vocabulary or from another initial "
+                "bundle; choose another workdir."
             )
         for variables, kind in ((self.captioner.variables, "model"), (model.optimizer.variables, "optimizer")):
             for variable, value in zip(variables, arrays[kind], strict=True):

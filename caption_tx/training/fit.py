@@ -28,15 +28,13 @@ from caption_tx.data.preparation import (
     tokenize_corpus,
 )
 from caption_tx.data.text.segmentation import Segmenter
-from caption_tx.data.text.word_vectors import read_word_vectors
 from caption_tx.errors import ConfigError
 from caption_tx.evaluation.metrics import require_scorers
 from caption_tx.evaluation.protocol import reference_converter
 from caption_tx.locks import lock_folder
 from caption_tx.model.captioner import Captioner
-from caption_tx.threads import parallel_chunks
-from caption_tx.training.box_loss import BoxLoss
 from caption_tx.training.boxes import StartBoxes, with_targets
+from caption_tx.training.building import build_model, compile_model
 from caption_tx.training.callbacks import (
     CaptionMetrics,
     CaptionScorer,
@@ -49,14 +47,17 @@ from caption_tx.training.callbacks import (
 from caption_tx.training.checkpoint import RunCheckpoint, RunHistory
 from caption_tx.training.curves import CurvesPlot
 from caption_tx.training.distribution import make_distribution
+from caption_tx.training.initialization import (
+    adopt_settings,
+    describe_settings,
+    inherited_search,
+    load_initial_bundle,
+)
 from caption_tx.training.inputs import TrainingInputs, cache_folder, prepare_inputs
-from caption_tx.training.keras_patches import patched
 from caption_tx.training.map_choice import MAX_BOX_IMAGES, measure_maps
-from caption_tx.training.objective import MaskedLoss, TokenAccuracy, TokenLoss
-from caption_tx.training.optimizer import make_adam
 from caption_tx.training.run import RunContext, copy_user_dictionary, open_workdir, report_left_out
-from caption_tx.training.schedule import Stage, learning_rate_schedule, plan_stages
-from caption_tx.training.training_model import TrainingModel, make_captioner
+from caption_tx.training.schedule import Stage, plan_stages
+from caption_tx.training.training_model import TrainingModel
 
 
 def train(config: Config, workdir: str | Path, log: Callable[[str], None] = print) -> Bundle:
@@ -74,7 +75,9 @@ def train(config: Config, workdir: str | Path, log: Callable[[str], None] = prin
         log: gets lines of text about the progress.
 
     Raises:
-        ConfigError: a setting is invalid, or the workdir contains a run with other settings.
+        ConfigError: a setting is invalid or does not fit the bundle that `training.init` names, or the workdir contains
+            a run with other settings.
+        BundleError: `training.init` names no valid bundle, or the backbone is not that of the bundle.
         CorpusError: the captions cannot be read, or there is nothing to train on.
         CacheError: the feature cache was made with other settings.
         CaptionTxError: another process uses the workdir, or another worker was lost.
@@ -83,10 +86,14 @@ def train(config: Config, workdir: str | Path, log: Callable[[str], None] = prin
         >>> config = Config(CorpusConfig(sources=("captions.csv",), images="photos"))
         >>> bundle = train(config, "run")
     """
-    distribution = make_distribution()
+    distribution, workdir, config = make_distribution(), Path(workdir), config.resolved()
+    initial = load_initial_bundle(config, workdir)
+    if initial is not None:
+        config = adopt_settings(config, initial)
     lock = lock_folder(workdir, "uses") if distribution.is_chief else contextlib.nullcontext()
     with distribution.report_lost_workers(), lock:
-        return _train(RunContext(config, Path(workdir), distribution, log if distribution.is_chief else _discard))
+        log = log if distribution.is_chief else _discard
+        return _train(RunContext(config, workdir, distribution, log, initial))
 
 
 def _discard(text: str) -> None:
@@ -102,6 +109,9 @@ def _train(run: RunContext) -> Bundle:
     _check_corpus(config, table)
     for note in reading_notes(table, config.text.language):
         log(note)
+    if run.initial is not None:
+        for line in describe_settings(config, run.initial):
+            log(line)
     inputs = prepare_inputs(run, table)
     text = copy_user_dictionary(config.text, run.workdir) if distribution.is_chief else config.text
     segmenter = Segmenter(config.text)
@@ -111,17 +121,20 @@ def _train(run: RunContext) -> Bundle:
     del table
     if distribution.is_chief:
         report_left_out(segmented.left_out, run.workdir / "left_out.csv", log)
-    data = with_targets(run, inputs, tokenize_corpus(config, segmented, log))
+    keep = run.initial.tokenizer.vocabulary if config.training.keep_words else ()
+    data = with_targets(run, inputs, tokenize_corpus(config, segmented, log, keep))
 
-    model = _build_model(run, inputs, data)
+    model = build_model(run, inputs, data)
     stages = _plan(config, data)
-    _compile_model(run, model, stages)
+    compile_model(run, model, stages)
 
     validation = segmented.references("val", MAX_BOX_IMAGES)
 
     def save(facts: dict[str, Any], measured: bool = False) -> None:
         bundle_text = replace(text, word_vectors=None)  # the vectors are in the bundle's embedding
-        folder = run.workdir / "bundle"
+        folder, default = run.workdir / "bundle", DecodingOptions()
+        if run.initial is not None:
+            facts, default = facts | {"init": config.training.init}, inherited_search(run.initial)
         bundle = Bundle(
             model.captioner,
             data.tokenizer,
@@ -129,16 +142,15 @@ def _train(run: RunContext) -> Bundle:
             inputs.backbone.config,
             inputs.backbone.key,
             facts,
-            stored_search(folder),  # a search that was chosen for the run survives more epochs
+            stored_search(folder, default),  # a search that was chosen for the run survives more epochs
         )
         save_bundle(measure_maps(run, bundle, inputs, validation) if measured else bundle, folder)
 
     history = RunHistory(
         _monitor(config, data), config.training.patience, stages[-1].begin, config.training.monitor != "loss"
     )
-    checkpoint = RunCheckpoint(
-        model.captioner, history, run.workdir / "checkpoint.npz", data.fingerprint, distribution.is_chief
-    )
+    known = data.fingerprint if run.initial is None else f"{data.fingerprint} {run.initial.digest()}"
+    checkpoint = RunCheckpoint(model.captioner, history, run.workdir / "checkpoint.npz", known, distribution.is_chief)
     _restore(run, checkpoint, model)
     callbacks = _make_callbacks(run, checkpoint, save, _metrics(run, model.captioner, inputs, data, segmented))
     if distribution.is_chief and (samples := _sample_captions(run, model.captioner, inputs, data, segmented)):
@@ -168,51 +180,15 @@ def _check_corpus(config: Config, table: pd.DataFrame) -> None:
         raise ConfigError(f"training.sample_images names '{unknown[0]}', which is not in the corpus.")
 
 
-def _build_model(run: RunContext, inputs: TrainingInputs, data: TrainingData) -> TrainingModel:
-    """The model to train, its log prior adapted to the training labels."""
-    config, distribution, log = run.config, run.distribution, run.log
-    vectors = None
-    if config.text.word_vectors is not None:
-        vectors = read_word_vectors(config.text.word_vectors, data.tokenizer.vocabulary)
-        log(vectors.summary(data.label_counts))
-        distribution.assert_same("word vectors", vectors.digest)
-    distribution.assert_same("captions and images", data.fingerprint)
-    rows_per_worker = math.ceil(config.training.batch_size / distribution.world_size)
-    chunks = 1 if distribution.num_devices > 1 else min(parallel_chunks(), rows_per_worker)
-    precision = config.training.precision
-    log(f"Computing in {precision}" + (f", each batch in {chunks} parallel chunks." if chunks > 1 else "."))
-    model_class = patched(TrainingModel, distribution)
-    with distribution.strategy.scope():
-        shape = inputs.backbone.feature_shape
-        captioner = make_captioner(data.tokenizer.vocabulary_size, shape, config.model, precision, vectors)
-        backbone = None if inputs.cache is not None else inputs.backbone
-        box_loss = BoxLoss.from_config(config.boxes)
-        model = model_class(captioner, backbone, config.training.accumulation_steps, chunks, box_loss)
-    entropy = captioner.token_output.adapt(data.label_counts)
-    log(f"Before training, expect a loss near the marginal entropy: {entropy}.")
-    captioner.summary(print_fn=lambda text, **_: log(text))
-    return model
-
-
 def _plan(config: Config, data: TrainingData) -> list[Stage]:
     steps = {stage: math.ceil(len(packed.images) / config.training.batch_size) for stage, packed in data.train.items()}
     return plan_stages(config.training, steps)
 
 
-def _compile_model(run: RunContext, model: TrainingModel, stages: Sequence[Stage]) -> None:
-    training = run.config.training
-    with run.distribution.strategy.scope():
-        schedule = learning_rate_schedule(training, stages)
-        model.compile(
-            make_adam(schedule, training.clip_norm, run.distribution),
-            MaskedLoss(training.label_smoothing),
-            weighted_metrics=[TokenLoss(), TokenAccuracy()],
-            jit_compile=False,
-        )
-
-
 def _monitor(config: Config, data: TrainingData) -> str:
-    """Name of the metric that compares epochs."""
+    """Name of the metric that compares epochs; "epoch", their number, if the last is kept."""
+    if config.training.monitor == "last":
+        return "epoch"
     if config.training.monitor != "loss":
         return f"val_{config.training.monitor}"
     return "token_loss" if data.val is None else "val_token_loss"
@@ -338,8 +314,10 @@ def _finish(run: RunContext, checkpoint: RunCheckpoint, save: Callable[[dict[str
     if run.distribution.is_chief:
         save(best, True)
     run.distribution.barrier()
-    value = f"{history.monitor} {best[history.monitor]:.4f}"
-    run.log(f"Best epoch {history.best_epoch + 1}: {value}. The bundle is in {bundle}.")
+    which, metric = "Best", history.monitor
+    if metric == "epoch":
+        which, metric = "Last", "val_token_loss" if "val_token_loss" in best else "token_loss"
+    run.log(f"{which} epoch {history.best_epoch + 1}: {metric} {best[metric]:.4f}. The bundle is in {bundle}.")
     if (weights := run.config.backbone.weights) not in NAMED_WEIGHTS:
         run.log(f"The bundle does not contain the backbone; use it with --backbone-weights {weights}.")
     return load_bundle(bundle)

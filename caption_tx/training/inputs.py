@@ -78,6 +78,7 @@ def prepare_inputs(run: RunContext, table: pd.DataFrame) -> TrainingInputs:
 
     Raises:
         ConfigError: the backbone cannot be loaded.
+        BundleError: it is not the backbone of the bundle that the run starts from.
         CacheError: the feature cache was made with other settings, or is damaged.
     """
     config, distribution = run.config, run.distribution
@@ -86,6 +87,8 @@ def prepare_inputs(run: RunContext, table: pd.DataFrame) -> TrainingInputs:
     # Without a cache the backbone is part of the model that is trained.
     with contextlib.nullcontext() if config.training.cached else distribution.strategy.scope():
         backbone = Backbone(config.backbone)
+    if run.initial is not None:
+        run.initial.check_backbone(backbone, f"{config.training.init}: ")
     if not config.training.cached:
         unreadable = find_unreadable(images, names, backbone.config.image_size, run.log)
         return TrainingInputs(images, backbone, None, unreadable)

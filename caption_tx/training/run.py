@@ -8,14 +8,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from caption_tx.bundle import recover_bundle
-from caption_tx.config import Config, TextConfig, dump_config, load_config, parse_source, to_dict
+from caption_tx.bundle import Bundle, recover_bundle
+from caption_tx.config import Config, TextConfig, TrainingConfig, dump_config, load_config, parse_source, to_dict
 from caption_tx.errors import ConfigError
 from caption_tx.escaping import escape_formula
 from caption_tx.files import remove_leftovers, write_atomically
 from caption_tx.training.distribution import Distribution
 from caption_tx.training.schedule import plan_stages
 from caption_tx.training.training_model import resolve_precision
+
+_OLDER = Config(training=TrainingConfig(schedule="run"))
+"""The values of settings that a config.toml of an older version lacks."""
 
 
 @dataclass(frozen=True)
@@ -27,12 +30,14 @@ class RunContext:
         workdir: folder of the run.
         distribution: the devices and workers.
         log: gets lines of text; silent on all workers but the chief.
+        initial: the bundle that a new run starts from; None for random weights.
     """
 
     config: Config
     workdir: Path
     distribution: Distribution
     log: Callable[[str], None]
+    initial: Bundle | None = None
 
 
 def open_workdir(run: RunContext) -> RunContext:
@@ -53,7 +58,7 @@ def open_workdir(run: RunContext) -> RunContext:
         claim_workdir(run.config, run.workdir, run.log)
     distribution.barrier()
     # A resumed run keeps its precision, even on another processor.
-    training = load_config(run.workdir / "config.toml").training
+    training = load_config(run.workdir / "config.toml", _OLDER).training
     if distribution.is_distributed:
         if training.precision == "mixed_float16":
             raise ConfigError(
@@ -76,8 +81,8 @@ def claim_workdir(config: Config, workdir: Path, log: Callable[[str], None] = pr
         ConfigError: the workdir contains a run with other settings.
     """
     workdir.mkdir(parents=True, exist_ok=True)
-    path = workdir / "config.toml"
-    existing = load_config(path) if path.exists() and (workdir / "checkpoint.npz").exists() else None
+    config, path = config.resolved(), workdir / "config.toml"
+    existing = load_config(path, _OLDER) if path.exists() and (workdir / "checkpoint.npz").exists() else None
     if existing is None:
         precision = resolve_precision() if config.training.precision == "auto" else config.training.precision
         write_atomically(path, dump_config(replace(config, training=replace(config.training, precision=precision))))
@@ -86,6 +91,8 @@ def claim_workdir(config: Config, workdir: Path, log: Callable[[str], None] = pr
     precision = existing.training.precision if config.training.precision == "auto" else config.training.precision
     resolved = replace(config, training=replace(config.training, precision=precision))
     resolved = _with_planned_stages(resolved, existing)
+    if len(_stages(existing)) == 1:  # both schedules are the same
+        resolved = replace(resolved, training=replace(resolved.training, schedule=existing.training.schedule))
     before, now = existing.training.epochs, resolved.training.epochs
     changed = describe_differences(existing, resolved)
     if now < before or changed.keys() - {"training.epochs", "training.patience"}:
@@ -106,12 +113,15 @@ def _with_planned_stages(config: Config, existing: Config) -> Config:
     """The settings with the epochs of the earlier stages of the run, which do not change when it gets more epochs."""
     if config.training.stage_epochs:
         return config
-    stages = {parse_source(source).stage for source in existing.corpus.sources} or {1}
-    planned = plan_stages(existing.training, dict.fromkeys(stages, 1))
+    planned = plan_stages(existing.training, dict.fromkeys(_stages(existing), 1))
     epochs = tuple(stage.end - stage.begin for stage in planned[:-1])
     if sum(epochs) >= config.training.epochs:
         return config
     return replace(config, training=replace(config.training, stage_epochs=epochs))
+
+
+def _stages(config: Config) -> set[int]:
+    return {parse_source(source).stage for source in config.corpus.sources} or {1}
 
 
 def describe_differences(before: Config, now: Config) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
@@ -55,10 +56,56 @@ def plan_stages(config: TrainingConfig, steps: Mapping[int, int]) -> list[Stage]
     return [Stage(stage, begin, end, steps[stage]) for stage, begin, end in zip(stages, [0, *ends], ends, strict=False)]
 
 
-def learning_rate_schedule(config: TrainingConfig, stages: Sequence[Stage]) -> keras.optimizers.schedules.CosineDecay:
-    """Linear warm-up to `learning_rate`, then a cosine to zero at the last step (Loshchilov and Hutter 2017)."""
-    total = sum((stage.end - stage.begin) * stage.steps for stage in stages)
-    warmup = min(round(config.warmup_epochs * stages[0].steps), total - 1)
+@keras.saving.register_keras_serializable("caption_tx")
+class StagedSchedule(keras.optimizers.schedules.LearningRateSchedule):
+    """One schedule after another.
+
+    Args:
+        begins: the first step of each schedule, ascending from 0.
+        schedules: each counts steps from its own begin.
+    """
+
+    def __init__(
+        self, begins: Sequence[int], schedules: Sequence[keras.optimizers.schedules.LearningRateSchedule]
+    ) -> None:
+        super().__init__()
+        self.begins, self.schedules = list(begins), list(schedules)
+
+    def __call__(self, step: Any) -> Any:
+        step = keras.ops.cast(step, "float32")
+        rate = self.schedules[0](step)
+        for begin, schedule in zip(self.begins[1:], self.schedules[1:], strict=True):
+            rate = keras.ops.where(step >= begin, schedule(keras.ops.maximum(step - begin, 0.0)), rate)
+        return rate
+
+    def get_config(self) -> dict[str, Any]:
+        serialized = [keras.optimizers.schedules.serialize(schedule) for schedule in self.schedules]
+        return {"begins": self.begins, "schedules": serialized}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> StagedSchedule:
+        schedules = [keras.optimizers.schedules.deserialize(item) for item in config["schedules"]]
+        return cls(config["begins"], schedules)
+
+
+def learning_rate_schedule(
+    config: TrainingConfig, stages: Sequence[Stage]
+) -> keras.optimizers.schedules.LearningRateSchedule:
+    """Linear warm-up to `learning_rate`, then a cosine to zero (Loshchilov and Hutter 2017).
+
+    The cosine ends with the last step of each stage, or with the last step of the run if `config.schedule` is "run".
+    """
+    steps = [(stage.end - stage.begin) * stage.steps for stage in stages]
+    if config.schedule == "run" or len(stages) == 1:
+        return _cosine(config, stages[0].steps, sum(steps))
+    begins = np.cumsum([0, *steps[:-1]]).tolist()
+    return StagedSchedule(
+        begins, [_cosine(config, stage.steps, total) for stage, total in zip(stages, steps, strict=True)]
+    )
+
+
+def _cosine(config: TrainingConfig, steps_per_epoch: int, total: int) -> keras.optimizers.schedules.CosineDecay:
+    warmup = min(round(config.warmup_epochs * steps_per_epoch), total - 1)
     return keras.optimizers.schedules.CosineDecay(
         initial_learning_rate=0.0 if warmup else config.learning_rate,
         decay_steps=total - warmup,

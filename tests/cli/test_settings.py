@@ -31,7 +31,7 @@ def test_options_override_set_overrides_file_overrides_defaults(resolve, tmp_pat
     assignments = ["--set", "training.batch_size=5", "--set", "training.seed=6", "--set", "text.script=simplified"]
     config = resolve("a.csv", "--config", str(path), *assignments, "--seed", "7")
     assert config.corpus.sources == ("a.csv",)
-    training = config.training
+    training = config.training.resolved()
     assert (training.epochs, training.batch_size, training.seed, training.patience) == (1, 5, 7, 3)
     assert (config.model.num_layers, config.text.script) == (4, "simplified")
 

@@ -26,7 +26,7 @@ OTHER = Config(
     BackboneConfig("MobileNetV2", 0.25, "conv_pw_5_relu", 64, "w.h5", "float16"),
     ModelConfig(22, 17, 5, 2, 11, 0.1, 0.2, 0.0, {"pre": "post", "post": "pre"}[ModelConfig().norm_order], False, True),
     TrainingConfig(
-        epochs=3, stage_epochs=(1, 1), mix_stages=True, batch_size=5,
+        init="b", keep_words=True, epochs=3, stage_epochs=(1, 1), schedule="run", mix_stages=True, batch_size=5,
         learning_rate=1e-3, warmup_epochs=0.5, label_smoothing=0.0, clip_norm=2.0,
         precision="mixed_bfloat16", accumulation_steps=2, patience=1,
         monitor="bleu4", score_every=1, score_images=7, score_beam_width=3,

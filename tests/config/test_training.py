@@ -5,6 +5,7 @@ import math
 import pytest
 
 from caption_tx.config import TrainingConfig
+from caption_tx.config.training import FINE_TUNING
 from caption_tx.errors import ConfigError
 
 
@@ -19,3 +20,30 @@ def test_sample_temperatures_are_those_of_decoding(value):
 def test_last_stage_has_an_epoch():
     with pytest.raises(ConfigError, match=r"stage_epochs must be less than training\.epochs \(5\)"):
         TrainingConfig(epochs=5, stage_epochs=(3, 2))
+
+
+def test_unset_settings_depend_on_the_start_of_a_run():
+    def values(**settings):
+        training = TrainingConfig(**settings).resolved()
+        assert training.resolved() == training
+        return training.epochs, training.monitor, training.flips, training.crops
+
+    assert values() == (14, "loss", False, 0)
+    assert values(flips=True) == (14, "loss", True, 0)
+    assert values(init="b") == (FINE_TUNING["epochs"], "last", True, 4)
+    assert values(init="b", flips=False, epochs=9) == (9, "last", False, 0)
+    assert values(init="b", epochs=7, crops=1, monitor="loss") == (7, "loss", True, 1)
+    with pytest.raises(ConfigError, match=r"score_every must be at least 1 and .* if training.monitor is 'cider'"):
+        TrainingConfig(init="b", monitor="cider")
+
+
+@pytest.mark.parametrize("settings", [{"crops": 2}, {"init": "b", "flips": False, "crops": 2}])
+def test_crops_require_flips(settings):
+    with pytest.raises(ConfigError, match=r"training\.crops must be 0 without training\.flips"):
+        TrainingConfig(**settings)
+
+
+def test_stages_must_leave_an_epoch_of_the_default():
+    assert TrainingConfig(init="b", stage_epochs=(FINE_TUNING["epochs"] - 1,)).stage_epochs
+    with pytest.raises(ConfigError, match=r"less than training\.epochs \(14\)"):
+        TrainingConfig(stage_epochs=(14,))

@@ -4,9 +4,11 @@ import dataclasses
 import json
 import os
 import re
+import shutil
 import signal
 import sys
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -25,7 +27,7 @@ from caption_tx.config import (
 )
 from caption_tx.data.features.backbone import dequantize
 from caption_tx.data.images.decoding import read_image
-from caption_tx.errors import CaptionTxError, ConfigError, CorpusError
+from caption_tx.errors import BundleError, CaptionTxError, ConfigError, CorpusError
 from caption_tx.inference.search.decode import decode
 from caption_tx.training import fit
 from caption_tx.training.checkpoint import RunCheckpoint
@@ -260,6 +262,80 @@ def test_a_killed_run_resumes_and_ends_like_an_uninterrupted_one(
     assert abs(resumed["val_token_loss"].iloc[-1] - uninterrupted["val_token_loss"].iloc[-1]) < 0.1
 
 
+def test_a_run_is_fine_tuned_interrupted_resumed_and_fine_tuned_again(complete, make_config, tmp_path, monkeypatch):
+    """On the same images with other captions, some of them longer than those of the first run."""
+    old, lines = complete[1], ["image\tcaption\tsplit"]
+    for index in range(40):
+        word, split = list(COLORS)[index % 4], "val" if index >= 32 else "train"
+        lines += [
+            f"{index}.png\t{word}图片\t{split}",
+            f"{index}.png\t这是一张画面整个都是{word}{'的' * 9}照片\t{split}",
+        ]
+    source, first, again, log = tmp_path / "captions.tsv", tmp_path / "first", tmp_path / "again", []
+    source.write_text("\n".join(lines), encoding="utf-8")
+    model = ModelConfig(max_length=20, dropout=0.0, attention_dropout=0.0, feature_dropout=0.0)
+    config = make_config(source, init=str(complete[0]), keep_words=True, epochs=2, flips=False)
+    config = dataclasses.replace(config, model=model)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        interrupt(patch, at_epoch=1)
+        train(config, first, log.append)
+    with np.load(first / "checkpoint.npz") as stored:
+        trained = stored["model0"]
+    begun, starts = history(first), []
+
+    def on_train_begin(self, logs=None):
+        starts.append(self.captioner.variables[0].numpy())
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunCheckpoint, "on_train_begin", on_train_begin)
+        bundle = train(config, first, log.append)
+    np.testing.assert_array_equal(starts, [trained])  # not the bundle's again
+    epochs = history(first)
+    pd.testing.assert_frame_equal(epochs[:1], begun)
+    assert epochs["epoch"].tolist() == [1, 2]
+    assert epochs["val_token_loss"][0] < history(complete[0])["val_token_loss"][0]
+    text = "\n".join(log)
+    assert f"Starting from the bundle {complete[0]}: MobileNet, 1 layers, hidden_dim 32" in text
+    assert "8 positions are added for longer captions." in text
+    assert f"Resuming after epoch 1 of the run in {first}." in text
+    assert set(old.tokenizer.vocabulary) < set(bundle.tokenizer.vocabulary)
+    assert bundle.captioner.settings.num_layers == 1 and bundle.captioner.max_length == 20
+    assert bundle.facts["init"] == str(complete[0]) and bundle.facts["epoch"] == 2
+    assert "Last epoch 2: val_token_loss " in text
+
+    second = dataclasses.replace(config, training=dataclasses.replace(config.training, init=str(first / "bundle")))
+    with pytest.raises(ConfigError, match="which this run would replace"):
+        train(second, first, quiet)
+    log.clear()
+    train(second, again, log.append)
+    words = bundle.tokenizer.vocabulary_size - 4
+    assert f"{words} of {words} words are shared with the bundle" in "\n".join(log)
+    assert history(again)["val_token_loss"][0] < epochs["val_token_loss"][0]
+    shutil.rmtree(first / "bundle")
+    shutil.copytree(again / "bundle", first / "bundle")
+    with pytest.raises(CaptionTxError, match="from another initial bundle"):
+        train(second, again, quiet)
+
+
+def test_another_backbone_than_that_of_the_bundle_is_rejected_before_encoding(complete, make_config, tmp_path):
+    config = make_config(init=str(complete[0]), cache=str(tmp_path / "features"))
+    resnet = dataclasses.replace(config, backbone=dataclasses.replace(config.backbone, name="MobileNetV2"))
+    with pytest.raises(ConfigError, match=r"backbone\.name is 'MobileNetV2', but the bundle .* with 'MobileNet'"):
+        train(resnet, tmp_path / "run", quiet)
+    backbone = dataclasses.replace(config.backbone, weights=_other_weights(tmp_path))
+    other = dataclasses.replace(config, backbone=backbone)
+    with pytest.raises(BundleError, match=r"complete.*weights_sha256"):
+        train(other, tmp_path / "run", quiet)
+    assert not (tmp_path / "features").exists()
+
+
+def _other_weights(folder):
+    network = keras.applications.MobileNet(input_shape=(32, 32, 3), alpha=0.25, include_top=False, weights=None)
+    network.save_weights(folder / "other.weights.h5")
+    return str(folder / "other.weights.h5")
+
+
 def interrupt(patch, at_epoch):
     """Makes `train` raise KeyboardInterrupt at the begin of the epoch."""
 
@@ -324,7 +400,7 @@ def test_unreadable_images_are_left_out_and_named(make_config, corpus, tmp_path,
         def stop(*_):
             raise StopError
 
-        monkeypatch.setattr(fit, "_build_model", stop)
+        monkeypatch.setattr(fit, "build_model", stop)
         with pytest.raises(StopError):
             train(make_config(source, epochs=1), tmp_path / "run", log.append)
     else:

@@ -84,6 +84,29 @@ def test_earlier_stages_keep_their_epochs(tmp_path):
             claim_workdir(other, tmp_path)
 
 
+def without_schedule(workdir):
+    """Makes the settings of a run those of an older version, which had one schedule for the whole run."""
+    path = workdir / "config.toml"
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("schedule")]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    (workdir / "checkpoint.npz").touch()
+
+
+@pytest.mark.parametrize("stages", [1, 2])
+def test_a_run_of_an_older_version_keeps_its_schedule(tmp_path, stages):
+    sources = tuple(f"{stage}.txt:stage={stage}" for stage in range(1, stages + 1))
+    new, old = (Config(CorpusConfig(sources), training=TrainingConfig(schedule=name)) for name in ("stage", "run"))
+    claim_workdir(new, tmp_path)
+    without_schedule(tmp_path)
+    run = RunContext(old, tmp_path, Distribution(SimpleNamespace(num_replicas_in_sync=1)), str)
+    assert open_workdir(run).config.training.schedule == "run"
+    if stages == 1:
+        claim_workdir(new, tmp_path)
+    else:
+        with pytest.raises(ConfigError, match=r"training\.schedule \(run, now stage\)"):
+            claim_workdir(new, tmp_path)
+
+
 @pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
 def test_loss_scaling_is_rejected_on_several_devices(tmp_path, precision):
     log = []

@@ -26,7 +26,7 @@ _LOGGED_NAMES = 10
 
 def encoding_options(config: Config, **changes: Any) -> EncodingOptions:
     """The `EncodingOptions` of a configuration, with changes such as `rank` and `world_size`."""
-    training = config.training
+    training = config.training.resolved()
     return EncodingOptions(training.flips, training.crops, training.compression, **changes)
 
 

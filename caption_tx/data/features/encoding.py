@@ -153,8 +153,13 @@ def _open_or_create(folder: str, backbone: Backbone, options: EncodingOptions) -
             write_json(header, {"key": backbone.key} | settings)
     cache = open_cache(folder, backbone.key)
     if cache.num_augmentations < options.num_augmentations:
-        lacking = "mirror images" if cache.num_augmentations == 1 else f"{options.crops} random crops of each image"
-        raise CacheError(f"The feature cache {folder} does not contain {lacking}; choose another folder with --cache.")
+        lacking, without = f"{options.crops} random crops of each image", f"crops={max(0, cache.num_augmentations - 2)}"
+        if cache.num_augmentations == 1:
+            lacking, without = "mirror images", "flips=false"
+        raise CacheError(
+            f"The feature cache {folder} does not contain {lacking}; choose another folder with --cache, or train "
+            f"without them: --set training.{without}."
+        )
     return cache
 
 

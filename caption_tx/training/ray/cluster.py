@@ -10,6 +10,7 @@ import socket
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from caption_tx.assets import SHIPPED_BUNDLES
 from caption_tx.config import NAMED_WEIGHTS, Config
 from caption_tx.errors import CaptionTxError, ConfigError
 
@@ -151,7 +152,11 @@ def absolute_paths(config: Config) -> Config:
             word_vectors=text.word_vectors and absolute(text.word_vectors),
         ),
         backbone=dataclasses.replace(backbone, weights=weights),
-        training=dataclasses.replace(training, cache=training.cache and absolute(training.cache)),
+        training=dataclasses.replace(
+            training,
+            cache=training.cache and absolute(training.cache),
+            init=training.init if training.init in SHIPPED_BUNDLES else training.init and absolute(training.init),
+        ),
     )
 
 

@@ -72,7 +72,7 @@ def tune(
     """
     run, workdir, tuning = _run_folder(Path(run)), Path(workdir), tuning or TuningConfig()
     require_scorers()
-    config, bundle = load_config(run / "config.toml"), load_bundle(run / "bundle")
+    config, bundle = load_config(run / "config.toml").resolved(), load_bundle(run / "bundle")
     if not config.training.cached:
         raise ConfigError(f"{run} was trained without a feature cache, which tuning needs; train it with a cache.")
     with lock_folder(workdir, "uses"):
