@@ -10,6 +10,24 @@ DIR contains `ai_challenger/` (AI Challenger 2017: `caption_train_annotations.js
 `flickr8k/` as `flickr8k.py` describes it. Each run trains on the first photographs of a shuffled order, and is scored
 on all validation photographs, which also select its epoch. Several processes with the same command share the work: each
 takes the next run that no other has begun. `--only report` prints the finished runs.
+
+HARDWARE  an H100, shared by 13 processes; "default": one core of an AMD EPYC processor
+TIME      2 to 4 minutes per run on the GPU, 6 minutes for "default"
+
+RESULT    one seed each; jieba words, times 100; beam 3; the epoch with the lowest loss
+
+    start    variant                          photographs  epoch   loss  CIDEr  BLEU-4  distinct
+    init     default                                1,000     15  1.536   80.3    31.5       261
+             40 epochs, crops                       1,000     18  1.545   80.9    31.7       244
+             40 epochs, crops, dropout 0.4          1,000     26  1.530   76.0    30.2       263
+             40 epochs, crops, lr 1e-3              1,000     13  1.551   67.7    28.8       240
+             lr 2e-4                                1,000     20  1.596   75.0    31.0       244
+             new words from the mean                1,000     16  1.553   60.2    25.4       258
+             new words at random                    1,000     17  1.545   75.9    30.7       259
+             40 epochs, crops                         300     12  1.564   67.0    29.3       231
+             40 epochs, crops                         100     15  1.503   65.6    28.4       239
+    scratch  40 epochs, crops                         300     40  1.713   56.8    26.3       205
+             40 epochs, crops                         100     40  1.866      -       -         -
 """
 
 from __future__ import annotations
@@ -47,6 +65,7 @@ SEARCHES = {
 VARIANTS: dict[str, dict[str, Any]] = {
     "default": {},
     "10 epochs": {"training": {"epochs": 10}},
+    "last epoch": {"training": {"monitor": "last"}},
     "40 epochs": {"training": {"epochs": 40}},
     "80 epochs": {"training": {"epochs": 80}},
     "lr 1e-4": {"training": {"learning_rate": 1e-4}},
@@ -167,6 +186,7 @@ def make_config(arguments: argparse.Namespace, start: str, name: str, size: int,
         epochs=34 if stages else 20,
         stage_epochs=(14,) if stages else (),
         patience=1000,
+        monitor="loss",
         flips=True,
         crops=0,
         sample_count=0,
