@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +16,15 @@ if TYPE_CHECKING:
     from caption_tx.lite.captioner import LiteCaptioner
 
 
+MAX_BEAM_IMAGES = 300
+"""Beam search of more images is faster in TensorFlow, which searches batches, although it starts 10 seconds later."""
+
+
 def load_captioner(arguments: argparse.Namespace, search: Mapping[str, Any]) -> BaseCaptioner:
     """The captioner that `--bundle` names: an exported file, the cached export of a bundle, or the bundle.
 
-    A cached export is used if it supports the search of the bundle with the given options, which override it.
+    A cached export is used if it supports the search of the bundle with the given options, which override it, and is
+    not slower.
 
     Raises:
         BundleError: a file is missing or damaged.
@@ -32,7 +37,7 @@ def load_captioner(arguments: argparse.Namespace, search: Mapping[str, Any]) -> 
         if arguments.backbone_weights is not None:
             raise ConfigError("An exported file contains its backbone; remove --backbone-weights.")
         return _load_exported(bundle if bundle.suffix == SUFFIX else bundle / FILE, search)
-    if (cached := _load_cached(arguments.bundle, search)) is not None:
+    if (cached := _load_cached(arguments.bundle, search, arguments.images)) is not None:
         return cached
     start_tensorflow()
     from caption_tx.inference.captioner import load
@@ -48,8 +53,9 @@ def _load_exported(path: Path, search: Mapping[str, Any]) -> LiteCaptioner:
     return captioner
 
 
-def _load_cached(bundle: str, search: Mapping[str, Any]) -> LiteCaptioner | None:
+def _load_cached(bundle: str, search: Mapping[str, Any], images: Sequence[str]) -> LiteCaptioner | None:
     """The cached export of a bundle, or None if there is none that can be used."""
+    from caption_tx.data.images.discovery import count_images
     from caption_tx.lite.exported_file import bundle_path, cached_export
 
     path = cached_export(bundle_path(bundle))
@@ -57,8 +63,10 @@ def _load_cached(bundle: str, search: Mapping[str, Any]) -> LiteCaptioner | None
         return None
     try:
         captioner = _load_exported(path, search)
-        captioner.check(captioner.description.decoding.override(**search))  # what the bundle would do
-        return captioner
+        options = captioner.description.decoding.override(**search)  # what the bundle would do
+        captioner.check(options)
+        is_large = options.beam_width > 1 and (count_images(images) or 0) > MAX_BEAM_IMAGES
+        return None if is_large else captioner
     except CaptionTxError as error:
         warn(f"the cached export is not used: {error}")
         return None
