@@ -3,34 +3,46 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import Any
+
+from caption_tx.startup import silence_tensorflow, silenced_stderr
 
 __version__ = "0.1.0"
 
 _MODULES = {
-    "AttentionMaps": "caption_tx.inference.attention.maps",
+    "AttentionMaps": "caption_tx.inference.page.display",
     "Caption": "caption_tx.inference.search.caption",
     "CaptionTxError": "caption_tx.errors",
+    "check_corpus": "caption_tx.api.corpora",
     "Config": "caption_tx.config",
     "DecodingOptions": "caption_tx.config",
+    "evaluate": "caption_tx.api.corpora",
+    "features": "caption_tx.api.corpora",
     "ImageCaptioner": "caption_tx.inference.captioner",
     "export_captioner": "caption_tx.export.exporting",
     "load": "caption_tx.inference.captioner",
     "load_config": "caption_tx.config",
     "read_corpus": "caption_tx.data.corpus.table",
+    "Run": "caption_tx.api.runs",
     "TuningConfig": "caption_tx.config",
-    "train": "caption_tx.training.fit",
-    "tune": "caption_tx.training.tuning.tune",
+    "train": "caption_tx.api.runs",
+    "tune": "caption_tx.api.runs",
 }
 
 __all__ = sorted([*_MODULES, "__version__"])
+
+silence_tensorflow()
 
 
 def __getattr__(name: str) -> Any:
     """Imports a public name on first use, since TensorFlow takes seconds to load."""
     if name not in _MODULES:
         raise AttributeError(f"module 'caption_tx' has no attribute '{name}'")
-    return getattr(importlib.import_module(_MODULES[name]), name)
+    if "tensorflow" in sys.modules:
+        return getattr(importlib.import_module(_MODULES[name]), name)
+    with silenced_stderr():
+        return getattr(importlib.import_module(_MODULES[name]), name)
 
 
 def __dir__() -> list[str]:

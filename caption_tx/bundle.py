@@ -37,7 +37,7 @@ from caption_tx.model.captioner import Captioner
 _GREEDY = DecodingOptions()
 
 
-@dataclass
+@dataclass(repr=False)
 class Bundle:
     """A trained captioner with its tokenizer and the description of its backbone.
 
@@ -58,6 +58,11 @@ class Bundle:
     backbone_key: dict[str, Any]
     facts: dict[str, Any] = field(default_factory=dict)
     decoding: DecodingOptions = field(default_factory=DecodingOptions)
+
+    def __repr__(self) -> str:
+        words, backbone = self.tokenizer.vocabulary_size, self.backbone
+        size = f" at {backbone.image_size} pixels" if backbone.image_size else ""
+        return f"Bundle(language '{self.text.language}', {words:,} tokens, backbone {backbone.name}{size})"
 
     @property
     def pool(self) -> str:
@@ -236,6 +241,20 @@ def stored_search(folder: str | Path, default: DecodingOptions = _GREEDY) -> Dec
         return read_config(_bundle_folder(folder)).decoding
     except BundleError:
         return default
+
+
+def is_saved(folder: str | Path, captioner: Captioner, facts: dict[str, Any]) -> bool:
+    """Whether a bundle has these weights and facts, and the measured facts about its maps.
+
+    Saving it again could change its checksums, since the file of weights has the names of layers.
+    """
+    try:
+        saved = load_bundle(folder)
+    except BundleError:
+        return False
+    weights, own = saved.captioner.get_weights(), captioner.get_weights()
+    same = len(weights) == len(own) and all(map(np.array_equal, weights, own))
+    return same and saved.facts == {"attention": saved.facts.get("attention")} | facts
 
 
 def recover_bundle(folder: str | Path, locked: bool = False) -> None:

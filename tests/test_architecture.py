@@ -26,6 +26,7 @@ ORDER = [
     {"lite"},
     {"evaluation"},
     {"training"},
+    {"api"},
     {"export", "serve", "demo"},
     {"cli"},
     {"__main__"},
@@ -220,7 +221,7 @@ for name in {names}:
 
 LIGHT_MODULES = [
     "caption_tx",
-    *(f"caption_tx.{name}" for name in ("config", "errors", "assets", "files", "cli")),
+    *(f"caption_tx.{name}" for name in ("config", "errors", "assets", "files", "cli", "startup", "api.corpora")),
     *(f"caption_tx.data.{name}" for name in ("corpus.table", "checks.corpus_checks", "images.decoding")),
     *(f"caption_tx.data.text.{name}" for name in ("segmentation", "word_lists", "vocabulary")),
     *(f"caption_tx.training.ray.{name}" for name in ("cluster", "jobs")),

@@ -75,7 +75,7 @@ def test_validation_photographs_are_captioned(shared, name):
     table = read_corpus(folder / CAPTION_FILES[name])
     references = dict(list(captions_by_image(table, "val", "human").items())[::4])
     captioner = load(name, str(shared / "weights" / WEIGHTS))
-    results = captioner.captions(references, location=str(folder / "images"))
+    results = captioner.captions(list(references), location=str(folder / "images"))
     captions = {image: best.text for image, (best, *_) in results}
     scores = score(captions, references, language=name[-2:])
     assert scores["cider"] > MIN_CIDER[name] and scores.statistics.distinct > 100

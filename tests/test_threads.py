@@ -63,7 +63,8 @@ def test_the_train_command_configures_threads_before_it_trains(monkeypatch, tmp_
     calls = []
     monkeypatch.setenv("TF_CONFIG", tf_config)
     monkeypatch.setattr(threads, "configure_threads", lambda: calls.append("threads"))
-    monkeypatch.setattr("caption_tx.training.fit.train", lambda config, workdir, log: calls.append("train"))
+    monkeypatch.setattr("caption_tx.api.runs.train_captioner", lambda *values: calls.append("train"))
+    monkeypatch.setattr("caption_tx.api.runs.Run", lambda workdir: None)
     assert main(["train", "captions.txt", "--images", str(tmp_path), "--workdir", "w"]) == 0
     assert calls == ["threads", "train"]
 

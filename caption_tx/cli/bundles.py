@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from caption_tx.cli.output import warn
-from caption_tx.cli.startup import start_tensorflow
 from caption_tx.errors import CaptionTxError, ConfigError
+from caption_tx.startup import start_tensorflow
 
 if TYPE_CHECKING:
     from caption_tx.inference.base_captioner import BaseCaptioner

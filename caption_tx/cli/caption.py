@@ -109,7 +109,7 @@ def _write_captions(
     arguments: argparse.Namespace, captioner: BaseCaptioner, images: Iterator[NamedImage], options: DecodingOptions
 ) -> None:
     """Append captions to the file with a progress bar, and print the counts."""
-    from tqdm import tqdm
+    from tqdm.auto import tqdm
 
     from caption_tx.data.images.discovery import count_images
     from caption_tx.inference.caption_files import caption_to_file

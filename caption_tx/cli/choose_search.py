@@ -9,8 +9,8 @@ from typing import Any
 from caption_tx.cli.options import add_backbone_weights, add_command, add_settings
 from caption_tx.cli.output import echo
 from caption_tx.cli.settings import search_overrides
-from caption_tx.cli.startup import start_tensorflow
 from caption_tx.config import DecodingOptions
+from caption_tx.startup import start_tensorflow
 
 
 def add_parser(commands: Any) -> None:

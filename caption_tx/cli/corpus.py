@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from caption_tx.cli.options import READING_OPTIONS, add_command, add_config, add_settings, add_sources
-from caption_tx.cli.settings import require_images, resolve_config
-from caption_tx.cli.startup import start_tensorflow
+from caption_tx.cli.settings import resolve_config
 from caption_tx.errors import ConfigError
+from caption_tx.startup import start_tensorflow
 
 
 def add_parser(commands: Any) -> None:
@@ -49,15 +48,13 @@ def run(arguments: argparse.Namespace) -> None:
     """Prints the statistics of a corpus, and its problems with `--check`."""
     _check_output("--list", arguments.list, (".csv",), arguments.check)
     _check_output("--plot", arguments.plot, (".png", ".svg", ".pdf"), arguments.check)
-    from caption_tx.data.checks.corpus_checks import inspect_corpus
+    from caption_tx import check_corpus
     from caption_tx.data.images.stores import is_remote
 
     config = resolve_config(arguments)
-    if config.corpus.images:
-        require_images(config)
     if arguments.check and is_remote(config.corpus.images):
         start_tensorflow()
-    report = inspect_corpus(config, arguments.check, _progress_bar)
+    report = check_corpus(config=config, check=arguments.check)
     print(report.to_json() if arguments.json else report.to_text())
     if arguments.list is not None:
         report.save_csv(arguments.list)
@@ -76,9 +73,3 @@ def _check_output(option: str, path: Path | None, suffixes: tuple[str, ...], che
         raise ConfigError(f"{option} must end in {', '.join(suffixes)}, got '{path}'.")
     if not path.absolute().parent.is_dir():
         raise ConfigError(f"{option}: the folder '{path.absolute().parent}' does not exist; create it.")
-
-
-def _progress_bar(items: Iterable, total: int, name: str) -> Iterable:
-    from tqdm import tqdm
-
-    return tqdm(items, desc=name, total=total, disable=not total)

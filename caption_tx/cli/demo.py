@@ -8,8 +8,8 @@ from typing import Any
 
 from caption_tx.cli.options import add_command
 from caption_tx.cli.output import echo
-from caption_tx.cli.startup import start_tensorflow
 from caption_tx.config import LANGUAGES
+from caption_tx.startup import start_tensorflow
 
 
 def add_parser(commands: Any) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +17,10 @@ from caption_tx.cli.options import (
     add_sources,
 )
 from caption_tx.cli.output import echo, warn
-from caption_tx.cli.settings import evaluation_options, require_images, resolve_config, search_overrides
-from caption_tx.cli.startup import start_tensorflow
+from caption_tx.cli.settings import evaluation_options, resolve_config, search_overrides
 from caption_tx.config import LANGUAGES, EvaluationOptions, TextConfig
 from caption_tx.errors import ConfigError
+from caption_tx.startup import start_tensorflow
 
 
 def add_parser(commands: Any) -> None:
@@ -75,21 +74,18 @@ def run(arguments: argparse.Namespace) -> None:
     """Captions a split of a corpus and scores the captions, or scores a predictions file."""
     search, options = search_overrides(arguments), evaluation_options(arguments)
     _check_system(arguments, options, search)
-    from caption_tx.evaluation.evaluate import PREDICTIONS, evaluate
+    from caption_tx import evaluate
+    from caption_tx.data.images.sources import require_images
+    from caption_tx.evaluation.evaluate import PREDICTIONS
     from caption_tx.evaluation.metrics import require_scorers
-    from caption_tx.evaluation.report import format_evaluation
 
     require_scorers()  # before the bundle is loaded
     config = resolve_config(arguments)
     if config.corpus.images or (arguments.bundle is not None and options.cache is None):
         require_images(config)
-    if arguments.bundle is None:
-        system, decoding = arguments.predictions, None
-    else:
-        system = _load(arguments)
-        decoding = system.search_options(**search)
+    system = arguments.predictions if arguments.bundle is None else _load(arguments)
     try:
-        evaluation = evaluate(system, config, arguments.out, options, decoding, _progress_bar, warn)
+        evaluation = evaluate(system, out=arguments.out, config=config, evaluation=options, decoding=search, log=warn)
     except KeyboardInterrupt:
         if arguments.bundle is not None:
             warn(f"Interrupted; {arguments.out / PREDICTIONS} is valid. Run the same command again to resume.")
@@ -97,7 +93,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.json:
         echo(json.dumps(evaluation.to_dict(), ensure_ascii=False, indent=1))
     else:
-        echo(f"{format_evaluation(evaluation)}\nWrote {arguments.out}.")
+        echo(f"{evaluation}\nWrote {arguments.out}.")
 
 
 def _check_system(arguments: argparse.Namespace, options: EvaluationOptions, search: dict[str, Any]) -> None:
@@ -128,9 +124,3 @@ def _load(arguments: argparse.Namespace) -> Any:
     if requested not in (None, language):
         raise ConfigError(f"The bundle writes '{language}' captions; remove --language {requested}.")
     return captioner
-
-
-def _progress_bar(items: Iterable[Any], total: int) -> Iterable[Any]:
-    from tqdm import tqdm
-
-    return tqdm(items, total=total, unit="image", desc="captions")

@@ -11,9 +11,9 @@ from typing import Any
 from caption_tx.cli.options import BUNDLE_HELP, add_backbone_weights, add_command, add_settings
 from caption_tx.cli.output import echo
 from caption_tx.cli.settings import export_options
-from caption_tx.cli.startup import silenced_stderr, start_tensorflow
 from caption_tx.errors import ConfigError
 from caption_tx.escaping import one_line, printable
+from caption_tx.startup import silenced_stderr, start_tensorflow
 
 
 def add_parser(commands: Any) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 
 from caption_tx.cli.options import RAY_HELP, READING_OPTIONS, add_command, add_config, add_settings, add_sources
 from caption_tx.cli.output import echo
-from caption_tx.cli.settings import parse_shard, require_images, resolve_config
-from caption_tx.cli.startup import start_tensorflow, start_tensorflow_without_gpus
+from caption_tx.cli.settings import parse_shard, resolve_config
 from caption_tx.errors import CaptionTxError, ConfigError
+from caption_tx.startup import start_tensorflow, start_tensorflow_without_gpus
 
 
 def add_parser(commands: Any) -> None:
@@ -48,8 +48,10 @@ def add_parser(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Encodes images, or merges what several processes encoded."""
     config = resolve_config(arguments)
+    from caption_tx.data.images.sources import require_images
+
     require_images(config)
-    rank, world_size = parse_shard(arguments.shard)
+    parse_shard(arguments.shard)  # before anything is loaded
     if arguments.merge and arguments.shard:
         raise ConfigError("--merge follows the encoding of all parts; leave out --shard.")
     if arguments.ray:
@@ -61,17 +63,19 @@ def run(arguments: argparse.Namespace) -> None:
             if getattr(arguments, name):
                 raise ConfigError(f"--ray {reason}; leave out --{name} or --ray.")
         start_tensorflow_without_gpus()
-    else:
-        start_tensorflow(parallel_chunks=not arguments.merge)
-    from caption_tx.data.features.corpus_features import encode_corpus, merge_corpus
-    from caption_tx.training.ray.jobs import encode_on_ray
+        from caption_tx.training.ray.jobs import encode_on_ray
 
-    if arguments.ray:
         cache = encode_on_ray(config, arguments.ray, arguments.cache, echo)
     elif arguments.merge:
+        start_tensorflow()
+        from caption_tx.data.features.corpus_features import merge_corpus
+
         cache = merge_corpus(config, arguments.cache, echo)
     else:
-        cache = encode_corpus(config, arguments.cache, echo, rank, world_size, arguments.refresh)
+        from caption_tx import features
+
+        shard = parse_shard(arguments.shard)
+        cache = features(config=config, cache=arguments.cache, log=echo, refresh=arguments.refresh, shard=shard)
     echo(f"{cache.folder} contains {len(cache.images):,} images; {len(cache.failed):,} could not be read.")
     if cache.failed and not cache.images:
         raise CaptionTxError("None of the images could be read; check --images.")

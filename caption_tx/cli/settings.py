@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import difflib
-import os
 import tomllib
 from typing import Any
 
@@ -131,19 +130,6 @@ def tuning_config(arguments: argparse.Namespace) -> TuningConfig:
         ConfigError: a value is out of range.
     """
     return TuningConfig(**given_settings(arguments, "tuning"))
-
-
-def require_images(config: Config) -> None:
-    """Raises a ConfigError if there is no image folder, or if it is an archive or another file."""
-    location = config.corpus.images
-    if not location:
-        raise ConfigError("No image folder; name it with --images.")
-    if "://" not in location and not os.path.exists(location):
-        raise ConfigError(f"Image folder '{location}' does not exist; name it with --images.")
-    from caption_tx.data.images.stores import explain_file
-
-    if advice := explain_file(location, (".tsv", ".parquet")):
-        raise ConfigError(f"--images: {advice}")
 
 
 def parse_shard(text: str | None) -> tuple[int, int]:

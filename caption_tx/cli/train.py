@@ -9,10 +9,11 @@ from typing import Any
 
 from caption_tx.cli.options import RAY_HELP, add_command, add_config, add_settings, add_sources
 from caption_tx.cli.output import echo
-from caption_tx.cli.settings import require_images, resolve_config
-from caption_tx.cli.startup import join_workers, start_tensorflow, start_tensorflow_without_gpus
+from caption_tx.cli.settings import resolve_config
+from caption_tx.cli.workers import join_workers
 from caption_tx.config import Config
 from caption_tx.errors import ConfigError
+from caption_tx.startup import start_tensorflow_without_gpus
 
 
 def add_parser(commands: Any) -> None:
@@ -50,22 +51,23 @@ def add_parser(commands: Any) -> None:
     workers.add_argument("--ray", metavar="ADDRESS", help=f"train on a {RAY_HELP}; requires --workers")
     workers.add_argument("--workers", type=int, metavar="N", help="number of worker processes that Ray starts")
     add_config(parser.add_argument_group("settings"))
+    parser.add_argument("--verbose", action="store_true", help="also print the layers of the model")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Trains, or resumes."""
     config = resolve_config(arguments)
+    from caption_tx.data.images.sources import require_images
+
     require_images(config)
     if arguments.ray or arguments.workers is not None:
         _train_on_ray(arguments, config)
         return
     if os.environ.get("TF_CONFIG"):
         join_workers()
-    else:
-        start_tensorflow(parallel_chunks=True)
-    from caption_tx.training.fit import train
+    from caption_tx import train
 
-    train(config, arguments.workdir, echo)
+    train(config=config, workdir=arguments.workdir, log=echo, verbose=arguments.verbose)
 
 
 def _train_on_ray(arguments: argparse.Namespace, config: Config) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 from caption_tx.cli.options import add_backbone_weights, add_command, add_settings
 from caption_tx.cli.output import echo
 from caption_tx.cli.settings import tuning_config
-from caption_tx.cli.startup import start_tensorflow
 
 
 def add_parser(commands: Any) -> None:
@@ -35,7 +34,7 @@ def add_parser(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Tunes, or resumes."""
     config = tuning_config(arguments)
-    start_tensorflow()
-    from caption_tx.training.tuning.tune import tune
+    from caption_tx import tune
 
-    tune(arguments.run_folder, arguments.workdir, config, echo, arguments.backbone_weights)
+    weights = arguments.backbone_weights
+    tune(arguments.run_folder, arguments.workdir, config=config, log=echo, backbone_weights=weights)

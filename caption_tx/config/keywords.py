@@ -7,8 +7,6 @@ import os
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-import numpy as np
-
 from caption_tx.config.fields import settings_of, suggestion
 from caption_tx.errors import ConfigError
 
@@ -78,15 +76,13 @@ def split_keywords(keywords: Mapping[str, Any], sections: Mapping[str, type]) ->
 
 
 def _section_values(name: str, value: Any, cls: type) -> dict[str, Any]:
-    """The settings in a dictionary, or those of an instance that differ from the defaults."""
+    """The settings in a dictionary, or all settings of an instance."""
     if isinstance(value, cls):
-        return {
-            item.name: getattr(value, item.name)
-            for item in settings_of(cls).values()
-            if getattr(value, item.name) != item.default
-        }
+        return {key: getattr(value, key) for key in settings_of(cls)}
+    first, setting = next(iter(settings_of(cls).items()))
+    if setting.is_tuple and isinstance(value, str | os.PathLike | list | tuple):
+        return {first: value if isinstance(value, list | tuple) else [value]}  # boxes="boxes.json"
     if not isinstance(value, Mapping):
-        first = next(iter(settings_of(cls)))
         raise ConfigError(f"{name} must be a dictionary of settings, such as {name}={{'{first}': ..}}, got {value!r}.")
     for key in value:
         if key not in settings_of(cls):
@@ -109,7 +105,7 @@ def plain_value(value: Any) -> Any:
     """A value as settings have it: paths as text, NumPy scalars as numbers of Python."""
     if isinstance(value, os.PathLike):
         return os.fspath(value)
-    if isinstance(value, np.generic):
+    if hasattr(value, "dtype") and getattr(value, "shape", None) == ():
         return value.item()
     if isinstance(value, list | tuple):
         return tuple(map(plain_value, value))

@@ -67,6 +67,10 @@ def load_config(path: str | Path, base: Config | None = None) -> Config:
 
     Raises:
         ConfigError: the file is missing or not valid TOML, or a setting is unknown or invalid.
+
+    Example:
+        >>> caption_tx.load_config("runs/mine/config.toml").training.epochs
+        2
     """
     try:
         values = tomllib.loads(Path(path).read_text(encoding="utf-8"))

@@ -11,12 +11,13 @@ from contextlib import nullcontext
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from caption_tx.config import Config, DecodingOptions, EvaluationOptions, TextConfig
 from caption_tx.data.checks.language import reading_notes
+from caption_tx.data.corpus.memory import Captions
 from caption_tx.data.corpus.pre_segmented import keep_words
 from caption_tx.data.corpus.table import captions_by_image, read_table
 from caption_tx.errors import CaptionTxError, CorpusError
@@ -25,9 +26,9 @@ from caption_tx.evaluation.image_ids import load_annotated_ids
 from caption_tx.evaluation.intervals import DEFAULT_BOOTSTRAP, Bootstrap
 from caption_tx.evaluation.metrics import require_scorers
 from caption_tx.evaluation.protocol import SPACES, Protocol, reference_converter
-from caption_tx.evaluation.report import Evaluation, name_images
+from caption_tx.evaluation.report import Evaluation, file_digest, name_images
 from caption_tx.evaluation.scores import score, score_humans
-from caption_tx.evaluation.split_captions import Progress, SplitImages, caption_split, no_progress
+from caption_tx.evaluation.split_captions import SplitImages, caption_split
 from caption_tx.evaluation.submissions import Predictions, read_submission
 from caption_tx.files import write_atomically
 
@@ -44,8 +45,8 @@ def evaluate(
     out: str | Path,
     options: EvaluationOptions | None = None,
     decoding: DecodingOptions | None = None,
-    progress: Progress = no_progress,
     report: Callable[[str], None] = lambda text: None,
+    captions: Captions | Iterable[Captions] | None = None,
 ) -> Evaluation:
     """Scores a captioner, or the predictions of any system, on a split; writes `scores.json` and `gallery.html`.
 
@@ -58,8 +59,8 @@ def evaluate(
         config: the corpus, its images, and the language if `system` is a file.
         out: folder for the results, created if missing.
         decoding: the search of the captions; None for that of the bundle. Ignored for a file.
-        progress: wraps the images being captioned, for example in a progress bar.
         report: called with each line about what is read differently from how it is written; also in `scores.json`.
+        captions: the captions of the corpus, as `read_corpus` takes them; None for those of `config`.
 
     Example:
         >>> config = Config(corpus=CorpusConfig(sources=("captions.csv",), images="photos/"))
@@ -76,17 +77,18 @@ def evaluate(
     out, source = Path(out), config.corpus
     is_file = isinstance(system, (str, Path))
     with keep_words() if options.segmentation == SPACES else nullcontext():
-        table = read_table(source)
+        table = read_table(source, captions)
     _human_captions(table, options.split)  # before anything is reported
     out.mkdir(parents=True, exist_ok=True)
     notes = reading_notes(table, config.text.language if is_file else system.bundle.text.language)
-    _report_all(notes, report)
+    for note in notes:
+        report(note)
     facts = {"corpus": {"sources": list(source.sources), "images": source.images, "notes": notes}}
     if is_file:
         evaluation = score_predictions(system, table, config.text.language, options)
     else:
         path, decoding = out / PREDICTIONS, decoding or system.decoding
-        evaluation = _caption_and_score(system, table, source.images, path, options, decoding, progress)
+        evaluation = _caption_and_score(system, table, source.images, path, options, decoding)
     evaluation = replace(evaluation, facts=facts | evaluation.facts)
     _write(evaluation, out, source.images, options)
     return evaluation
@@ -99,12 +101,11 @@ def _caption_and_score(
     path: Path,
     options: EvaluationOptions,
     decoding: DecodingOptions,
-    progress: Progress,
 ) -> Evaluation:
     """Captions the split into a file, scores the file and measures the attention maps."""
     names, text = list(_human_captions(table, options.split)), captioner.bundle.text
     where = SplitImages(images, options.cache, options.batch_size)
-    counts = caption_split(captioner, names, path, decoding, where, options.retry_failed, progress)
+    counts = caption_split(captioner, names, path, decoding, where, options.retry_failed, _progress_bar)
     evaluation = score_predictions(path, table, text.language, options, text)
     facts = {
         "bundle": {"folder": captioner.name, "digest": captioner.digest},
@@ -115,15 +116,16 @@ def _caption_and_score(
     return replace(evaluation, counts=counts, search=decoding, facts=facts)
 
 
+def _progress_bar(items: Iterable[Any], total: int) -> Iterable[Any]:
+    from tqdm.auto import tqdm
+
+    return tqdm(items, total=total, unit="image", desc="captions", disable=not total)
+
+
 def _human_captions(table: pd.DataFrame, split: str) -> dict[str, list[str]]:
     if not (captions := captions_by_image(table, split, "human")):
         raise CorpusError(f"Split {split!r} has no human captions to score against; choose another with --split.")
     return captions
-
-
-def _report_all(notes: list[str], report: Callable[[str], None]) -> None:
-    for note in notes:
-        report(note)
 
 
 def _measure_maps(
@@ -202,6 +204,7 @@ def score_predictions(
         comparison = compare(options.against, captions, others, references, scores, bootstrap)
     return Evaluation(
         Path(path),
+        file_digest(path),
         options.split,
         predictions,
         scored,

@@ -34,12 +34,18 @@ _VERSIONS = ("pycocoevalcap", "jieba", "keras", "tensorflow", "numpy")
 _LABEL_WIDTH, _CELL_WIDTH = 20, 13
 
 
-@dataclass(frozen=True)
+def file_digest(path: str | Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+@dataclass(frozen=True, repr=False)
 class Evaluation:
     """Scores of a predictions file.
 
     Attributes:
-        path: the predictions file.
+        path: the predictions file, which may be gone.
+        sha256: of the predictions file.
         references: of the scored images, as they were compared with the predictions.
         human_baseline: scores of human captions by unit and metric, see `scores.score_humans`; None if not requested.
         map_health: measurements of the attention maps; None if not requested.
@@ -51,6 +57,7 @@ class Evaluation:
     """
 
     path: Path
+    sha256: str
     split: str
     predictions: Predictions
     references: dict[str, list[str]]
@@ -62,6 +69,9 @@ class Evaluation:
     search: DecodingOptions | None = None
     comparison: Comparison | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return format_evaluation(self)
 
     @property
     def notes(self) -> list[str]:
@@ -91,7 +101,7 @@ class Evaluation:
             "caption_tx": __version__,
             "versions": {name: version(name) for name in _VERSIONS},
             "split": self.split,
-            "predictions": {"file": str(self.path), "sha256": hashlib.sha256(self.path.read_bytes()).hexdigest()},
+            "predictions": {"file": str(self.path), "sha256": self.sha256},
             **self.facts,
             **({} if self.map_health is None else {"attention": self.map_health.to_dict()}),
             **({} if self.boxes is None else {"boxes": self.boxes.to_dict()}),

@@ -10,7 +10,7 @@ import numpy as np
 
 from caption_tx.errors import CaptionTxError
 from caption_tx.evaluation.intervals import DEFAULT_BOOTSTRAP, Bootstrap, Interval
-from caption_tx.evaluation.metrics import METRICS, ImageMetrics, measure, require_scorers, with_intervals
+from caption_tx.evaluation.metrics import METRICS, TITLES, ImageMetrics, measure, require_scorers, with_intervals
 from caption_tx.evaluation.protocol import Protocol
 
 
@@ -38,7 +38,7 @@ class CaptionStatistics:
     copied: float | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Scores:
     """Scores of one system, times 100.
 
@@ -59,6 +59,11 @@ class Scores:
     metrics: dict[str, ImageMetrics] = field(repr=False, compare=False)
     left_out: tuple[str, ...] = ()
     resamples: int = 0
+
+    def __repr__(self) -> str:
+        titles = dict(zip(METRICS, TITLES, strict=True))
+        values = ", ".join(f"{titles[name]} {value.value:.1f}" for name, value in self.rows[self.protocol.unit].items())
+        return f"Scores('{self.language}', {self.statistics.images:,} images: {values})"
 
     def __getitem__(self, metric: str) -> float:
         """The score in the first unit, times 100, for example `scores["cider"]`."""

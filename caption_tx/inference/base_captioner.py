@@ -18,6 +18,7 @@ from caption_tx.errors import CaptionTxError, ConfigError, ImageError
 from caption_tx.escaping import printable
 from caption_tx.inference.attention.maps import AttentionMaps
 from caption_tx.inference.explanations import LoadedImage, TargetCaption, load_image
+from caption_tx.inference.page import display  # noqa: F401  (adds the display of maps in notebooks)
 from caption_tx.inference.search.caption import Caption
 
 T = TypeVar("T")
@@ -152,9 +153,8 @@ class BaseCaptioner(ABC):
             CaptionTxError: the search found no caption.
 
         Example:
-            >>> captions = captioner.n_best("photo.jpg", beam_width=4, n_best=2)
-            >>> len(captions), captions[0].log_probability >= captions[1].log_probability
-            (2, True)
+            >>> [caption.rank for caption in captioner.n_best("photo.jpg", beam_width=4, n_best=2)]
+            [0, 1]
         """
         options = self.search_options(**options)
         if not is_one_image(image):
@@ -241,8 +241,10 @@ class BaseCaptioner(ABC):
             CaptionTxError: the given caption cannot be explained.
 
         Example:
-            >>> dict(captioner.explanations(["photo.jpg", "gone.jpg"]))["gone.jpg"]
-            ImageError('gone.jpg cannot be read: No such file or directory.')
+            >>> for name, maps in captioner.explanations(["photo.jpg", "gone.jpg"]):
+            ...     print(maps)
+            AttentionMaps('...' of 'photo.jpg', scores (layers, heads, tokens, rows, columns) = (...))
+            gone.jpg cannot be read: No such file or directory.
         """
         options = options or self.decoding
         if rank < 0 or (caption is None and rank >= options.n_best):

@@ -31,6 +31,7 @@ from caption_tx.inference.explanations import LoadedImage, TargetCaption, explai
 from caption_tx.inference.search.caption import Caption
 from caption_tx.inference.search.constraints import resolve_constraints
 from caption_tx.inference.search.decode import decode
+from caption_tx.startup import start_tensorflow
 
 
 def load(bundle: str | Path, backbone_weights: str | None = None) -> ImageCaptioner:
@@ -44,10 +45,11 @@ def load(bundle: str | Path, backbone_weights: str | None = None) -> ImageCaptio
         BundleError: the bundle is missing or damaged, or its default search does not fit its vocabulary.
 
     Example:
-        >>> captioner = caption_tx.load("runs/mine/bundle")
-        >>> captioner.caption("photo.jpg").text
-        '一只狗在草地上奔跑'
+        >>> captioner = caption_tx.load("runs/mine")
+        >>> captioner.caption("photo.jpg")
+        Caption('...', log_probability=-...)
     """
+    start_tensorflow()
     captioner = ImageCaptioner(load_bundle(bundle), backbone_weights, str(bundle))
     _check_stored_words(captioner)
     return captioner
@@ -75,6 +77,9 @@ class ImageCaptioner(BaseCaptioner):
         self.bundle = bundle
         self.name = name
         self._backbone_weights = backbone_weights
+
+    def __repr__(self) -> str:
+        return f"ImageCaptioner('{self.name}', {self.bundle!r})"
 
     @cached_property
     def backbone(self) -> Backbone:

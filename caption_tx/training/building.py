@@ -46,7 +46,9 @@ def build_model(run: RunContext, inputs: TrainingInputs, data: TrainingData) -> 
         model = model_class(captioner, backbone, config.training.accumulation_steps, chunks, box_loss)
     entropy = captioner.token_output.adapt(data.label_counts)
     log(f"Before training, expect a loss near the marginal entropy: {entropy}.")
-    captioner.summary(print_fn=lambda text, **_: log(text))
+    log(f"The captioner has {captioner.count_params():,} parameters.")
+    if run.verbose:
+        captioner.summary(print_fn=lambda text, **_: log(text))
     return model
 
 

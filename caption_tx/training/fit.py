@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from caption_tx.bundle import Bundle, load_bundle, save_bundle, stored_search
+from caption_tx.bundle import Bundle, is_saved, load_bundle, save_bundle, stored_search
 from caption_tx.config import NAMED_WEIGHTS, Config, DecodingOptions
 from caption_tx.data.checks.language import reading_notes
 from caption_tx.data.corpus.table import read_table
@@ -60,7 +60,7 @@ from caption_tx.training.schedule import Stage, plan_stages
 from caption_tx.training.training_model import TrainingModel
 
 
-def train(config: Config, workdir: str | Path, log: Callable[[str], None] = print) -> Bundle:
+def train(config: Config, workdir: str | Path, log: Callable[[str], None] = print, verbose: bool = False) -> Bundle:
     """Trains a captioner, or resumes a run that was stopped; returns the bundle of the best epoch.
 
     The workdir then contains `config.toml`, `log.csv`, `curves.png`, `samples.txt`, `left_out.csv`, `checkpoint.npz`,
@@ -73,6 +73,7 @@ def train(config: Config, workdir: str | Path, log: Callable[[str], None] = prin
         config: the settings.
         workdir: folder of the run.
         log: gets lines of text about the progress.
+        verbose: log the layers of the model too.
 
     Raises:
         ConfigError: a setting is invalid or does not fit the bundle that `training.init` names, or the workdir contains
@@ -93,7 +94,7 @@ def train(config: Config, workdir: str | Path, log: Callable[[str], None] = prin
     lock = lock_folder(workdir, "uses") if distribution.is_chief else contextlib.nullcontext()
     with distribution.report_lost_workers(), lock:
         log = log if distribution.is_chief else _discard
-        return _train(RunContext(config, workdir, distribution, log, initial))
+        return _train(RunContext(config, workdir, distribution, log, initial, verbose))
 
 
 def _discard(text: str) -> None:
@@ -311,7 +312,7 @@ def _finish(run: RunContext, checkpoint: RunCheckpoint, save: Callable[[dict[str
     checkpoint.load_best_weights()
     best = history.epochs[history.best_epoch]
     bundle = run.workdir / "bundle"
-    if run.distribution.is_chief:
+    if run.distribution.is_chief and not is_saved(bundle, checkpoint.captioner, best):
         save(best, True)
     run.distribution.barrier()
     which, metric = "Best", history.monitor

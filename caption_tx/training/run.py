@@ -31,6 +31,7 @@ class RunContext:
         distribution: the devices and workers.
         log: gets lines of text; silent on all workers but the chief.
         initial: the bundle that a new run starts from; None for random weights.
+        verbose: log the layers of the model too.
     """
 
     config: Config
@@ -38,6 +39,7 @@ class RunContext:
     distribution: Distribution
     log: Callable[[str], None]
     initial: Bundle | None = None
+    verbose: bool = False
 
 
 def open_workdir(run: RunContext) -> RunContext:

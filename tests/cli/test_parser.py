@@ -31,6 +31,12 @@ def test_example_parses(name):
     assert make_parser().parse_args(arguments).command == name
 
 
+def test_names_that_look_like_options_follow_a_double_dash():
+    assert make_parser().parse_args(["caption", "--", "--odd", "-x"]).images == ["--odd", "-x"]
+    arguments = make_parser().parse_args(["caption", "a.jpg", "--prefix", "--a b"])  # as argparse reads spaces
+    assert getattr(arguments, "decoding.prefix") == "--a b"
+
+
 def test_every_flag_is_an_option_of_a_command():
     options = {
         (action.dest, flag)
@@ -52,6 +58,13 @@ def test_every_flag_is_an_option_of_a_command():
         (["train", "a", "--workdir", "w", "--language", "fr"], "invalid choice: 'fr'"),
         (["features", "a"], "the following arguments are required: --cache"),
         (["paint"], "invalid choice: 'paint'"),
+        (["trian", "a.csv"], "invalid choice: 'trian'; did you mean 'train'?"),
+        (["xyzzy"], "invalid choice: 'xyzzy' (choose from demo, corpus"),
+        (["explain", "a.jpg", "--pool", "rolout"], "invalid choice: 'rolout'; did you mean 'rollout'?"),
+        (["train", "a", "--workdri", "w"], "caption-tx train: unknown option --workdri; did you mean '--workdir'?"),
+        (["caption", "a.jpg", "--temprature=1"], "unknown option --temprature; did you mean '--temperature'?"),
+        (["caption", "a.jpg", "--xyzzy"], "unknown option --xyzzy (see"),
+        (["--versoin"], "unknown option --versoin; did you mean '--version'?"),
     ],
 )
 def test_wrong_usage_exits_with_2(command, message, capsys):

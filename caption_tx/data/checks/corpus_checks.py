@@ -41,7 +41,7 @@ from caption_tx.errors import CaptionTxError, CorpusError
 from caption_tx.files import write_atomically
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CorpusReport:
     """Statistics of a corpus and, with checks, its problems.
 
@@ -56,6 +56,9 @@ class CorpusReport:
     def to_text(self) -> str:
         """Returns the report as text for a terminal."""
         return format_summary(self.content) if self.findings is None else format_report(self.content)
+
+    def __repr__(self) -> str:
+        return self.to_text()
 
     def to_json(self) -> str:
         """Returns the report as JSON."""
@@ -87,13 +90,16 @@ class CorpusReport:
         return self.findings
 
 
-def inspect_corpus(config: Config, check: bool = False, progress: Progress | None = None) -> CorpusReport:
+def inspect_corpus(
+    config: Config, check: bool = False, progress: Progress | None = None, table: pd.DataFrame | None = None
+) -> CorpusReport:
     """Reads a corpus and reports its statistics, and its problems if `check` is set.
 
     Args:
         config: the corpus, its images (which are only read for checks, and only if set) and its text settings.
         check: whether to look for problems, which decodes every image.
         progress: wraps (iterable, length, name of the items) in a progress bar.
+        table: the captions, if they are read already.
 
     Example:
         >>> config = Config(corpus=CorpusConfig(sources=("captions.csv",), images="photos"))
@@ -103,7 +109,7 @@ def inspect_corpus(config: Config, check: bool = False, progress: Progress | Non
         CorpusError: a caption file cannot be read.
         ImageError: the images cannot be listed.
     """
-    table, segmenter = read_table(config.corpus), Segmenter(config.text)
+    table, segmenter = read_table(config.corpus) if table is None else table, Segmenter(config.text)
     if not check:
         warning = language_warning(table["caption"], config.text.language)
         return CorpusReport({**summarize_corpus(table, segmenter), "language_warning": warning})

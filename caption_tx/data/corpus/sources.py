@@ -15,6 +15,7 @@ from caption_tx.data.corpus.columns import DEFAULT_OPTIONS, ReadOptions
 from caption_tx.data.corpus.file_head import FileHead
 from caption_tx.data.corpus.formats import GUIDE, READERS, detect_format, known_formats, likely_formats
 from caption_tx.data.corpus.image_names import count_undecoded, join_prefix, resolve_image_names
+from caption_tx.data.corpus.memory import CaptionSource, CaptionTable
 from caption_tx.data.corpus.name_variants import TRIED, FoundNames, find_variants
 from caption_tx.data.corpus.readers import folder
 from caption_tx.data.corpus.rows import CaptionRows
@@ -41,12 +42,12 @@ _CAPTION_FILE_SUFFIXES = (".txt", ".csv", ".tsv", ".json", ".jsonl", ".token", "
 
 
 def read_sources(
-    sources: Iterable[str | Path | Source], format: str | None, options: ReadOptions | None = None
+    sources: Iterable[CaptionSource | CaptionTable], format: str | None, options: ReadOptions | None = None
 ) -> list[tuple[Source, CaptionRows]]:
     """Reads every source.
 
     Args:
-        sources: as `read_corpus` takes them.
+        sources: as `list_captions` returns them.
         format: caption format of sources without one; None detects it.
         options: columns and suffixes of sources that name none.
 
@@ -55,7 +56,9 @@ def read_sources(
     """
     located: dict[Path, tuple[Source, Path, str]] = {}
     options = options or DEFAULT_OPTIONS
-    for source in _expand_folders(sources, format):
+    sources = list(sources)
+    tables = [item for item in sources if isinstance(item, CaptionTable)]
+    for source in _expand_folders([item for item in sources if not isinstance(item, CaptionTable)], format):
         name = source.format or format
         if name is not None and name not in READERS:
             raise CorpusError(f"Unknown format {name!r}; known formats: {known_formats()}")
@@ -67,7 +70,7 @@ def read_sources(
         if resolved in located:
             raise CorpusError(f"{path} is given twice; list it once.")
         located[resolved] = (source, path, name)
-    if not located:
+    if not located and not tables:
         raise CorpusError("No caption source; pass a caption file or its folder.")
     read = [
         (source, _read_in_format(source, path, name, source_options(source, options), source.format or format))
@@ -75,7 +78,7 @@ def read_sources(
     ]
     for (_, rows), split in zip(read, splits_of_folders([path for _, path, _ in located.values()]), strict=True):
         rows.file_name_split = rows.file_name_split or split
-    return read
+    return [(Source(table.name), table.read(options)) for table in tables] + read
 
 
 def _expand_folders(sources: Iterable[str | Path | Source], format: str | None) -> Iterator[Source]:

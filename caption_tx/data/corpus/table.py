@@ -11,6 +11,7 @@ import pandas as pd
 
 from caption_tx.config import CorpusConfig, Source, from_dict
 from caption_tx.data.corpus.columns import ReadOptions
+from caption_tx.data.corpus.memory import Captions, list_captions
 from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.corpus.sources import complete_image_names, read_sources
 from caption_tx.data.corpus.splits import assign_splits
@@ -25,7 +26,7 @@ class _SharedList(list):
 
 
 def read_corpus(
-    sources: str | Path | Source | Iterable[str | Path | Source],
+    sources: Captions | Iterable[Captions],
     format: str | None = None,
     val_fraction: float = 0.05,
     test_fraction: float = 0.05,
@@ -41,7 +42,8 @@ def read_corpus(
 
     Args:
         sources: caption files and folders as paths, `Source` objects or strings for `parse_source`
-            ("captions.csv:split=train"). Options of a source override its contents.
+            ("captions.csv:split=train"). Options of a source override its contents. A DataFrame with the columns image,
+            caption and optionally split, or a mapping of image names to captions, is read like a file.
         format: format of sources without one, a name in `config.CAPTION_FORMATS`; None detects it per source.
         val_fraction: fraction of the remaining images for validation, in [0, 1).
         test_fraction: fraction of the remaining images for testing, in [0, 1).
@@ -65,8 +67,11 @@ def read_corpus(
         ConfigError: the options of a source are invalid.
 
     Example:
-        >>> table = read_corpus(["captions.csv", "extra.jsonl:weight=0.5"], images="photos")
-        >>> table[["image", "caption", "split"]].head()
+        >>> table = caption_tx.read_corpus("captions.csv:weight=0.5", images="photos")
+        >>> list(table.columns[:3]), table["split"].unique().tolist()
+        (['image', 'caption', 'split'], ['train', 'val', 'test'])
+        >>> caption_tx.read_corpus({"cat.jpg": ["一只猫", "猫在睡觉"]})["caption"].tolist()
+        ['一只猫', '猫在睡觉']
     """
     try:
         settings = {"val_fraction": val_fraction, "test_fraction": test_fraction, "split_seed": split_seed}
@@ -74,7 +79,7 @@ def read_corpus(
     except ConfigError as error:
         raise CorpusError(str(error)) from error
     options = ReadOptions(config.caption_column, config.image_column, config.text_suffix, config.keep_rejected)
-    rows_of = read_sources([sources] if isinstance(sources, (str, Path, Source)) else sources, format, options)
+    rows_of = read_sources(list_captions(sources), format, options)
     complete_image_names(rows_of, images)
     return _to_table(rows_of, config)
 
@@ -94,11 +99,13 @@ def _to_table(rows_of: list[tuple[Source, CaptionRows]], config: CorpusConfig) -
     return table
 
 
-def read_table(config: CorpusConfig) -> pd.DataFrame:
-    """Reads the captions that the settings name; see `read_corpus` for the table and the errors."""
+def read_table(config: CorpusConfig, captions: Captions | Iterable[Captions] | None = None) -> pd.DataFrame:
+    """Reads the captions that the settings name, or others; see `read_corpus` for the table and the errors."""
     names = ("val_fraction", "test_fraction", "split_seed", "caption_column", "image_column", "text_suffix")
     settings = {name: getattr(config, name) for name in (*names, "keep_rejected")}
-    return read_corpus(config.sources, format=config.format, images=config.images or None, **settings)
+    return read_corpus(
+        config.sources if captions is None else captions, format=config.format, images=config.images or None, **settings
+    )
 
 
 def _to_frame(source: Source, rows: CaptionRows, split_of: dict[str, str]) -> pd.DataFrame:

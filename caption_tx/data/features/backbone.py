@@ -91,6 +91,9 @@ class Backbone:
         self.feature_shape: tuple[int, int, int] = tuple(self.network.output_shape[1:])
         self._weighted = cut.features
 
+    def __repr__(self) -> str:
+        return f"Backbone('{self.config.name}', {self.config.image_size} pixels, features {self.feature_shape})"
+
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the weights in use. It does not depend on the file they were loaded from."""

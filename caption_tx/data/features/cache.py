@@ -30,7 +30,7 @@ _MANIFEST_READERS = 16
 """Threads that read manifests. On a remote store they mostly wait."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FeatureCache:
     """An open cache.
 
@@ -57,6 +57,9 @@ class FeatureCache:
     duplicates: dict[str, tuple[str, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"FeatureCache('{self.folder}', {len(self.images):,} images, features {self.feature_shape})"
 
     @property
     def feature_shape(self) -> tuple[int, int, int]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from caption_tx.config import SPLITS, Config
 from caption_tx.data.corpus.summary import format_notes
@@ -51,10 +51,16 @@ def encode_corpus(
         ConfigError, CorpusError, CacheError: as `train`.
     """
     options = encoding_options(config, rank=rank, world_size=world_size, refresh=refresh)
-    table = read_table(config.corpus)
+    return encode_table(config, str(folder), read_table(config.corpus), log, options)
+
+
+def encode_table(
+    config: Config, folder: str, table: pd.DataFrame, log: Callable[[str], None], options: EncodingOptions
+) -> FeatureCache:
+    """`encode_corpus` of captions that `read_corpus` has returned."""
     for note in format_notes(table):
         log(note)
-    return encode_splits(config, str(folder), Backbone(config.backbone), table, SPLITS, log, options)
+    return encode_splits(config, folder, Backbone(config.backbone), table, SPLITS, log, options)
 
 
 def encode_splits(

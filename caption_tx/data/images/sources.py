@@ -6,18 +6,39 @@ An image's name is its path relative to the folder, with "/", or its id in the t
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 
+from caption_tx.config import Config
 from caption_tx.data.images.file_names import FolderNames, undecoded_note
 from caption_tx.data.images.image_source import ImageSource
 from caption_tx.data.images.parquet_images import PARQUET_SUFFIX, ImageParquet
-from caption_tx.data.images.stores import check_address, explain_file, file_stamp, is_folder, list_files, read_file
+from caption_tx.data.images.stores import (
+    check_address,
+    explain_file,
+    file_stamp,
+    is_folder,
+    is_remote,
+    list_files,
+    read_file,
+)
 from caption_tx.data.images.suffixes import explain_unreadable, readable_suffixes, suffix_of
 from caption_tx.data.images.tables import TABLE_SUFFIX, ImageTable
-from caption_tx.errors import ImageError
+from caption_tx.errors import ConfigError, ImageError
+
+
+def require_images(config: Config) -> None:
+    """Raises a ConfigError if there is no image folder, or if it is an archive or another file."""
+    location = config.corpus.images
+    if not location:
+        raise ConfigError("No image folder; name it with --images.")
+    if not is_remote(location) and not os.path.exists(location):
+        raise ConfigError(f"Image folder '{location}' does not exist; name it with --images.")
+    if advice := explain_file(location, (TABLE_SUFFIX, PARQUET_SUFFIX)):
+        raise ConfigError(f"--images: {advice}")
 
 
 def open_images(location: str) -> ImageSource:

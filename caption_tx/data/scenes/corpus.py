@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from PIL import Image, PngImagePlugin
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from caption_tx.config import SPLITS
 from caption_tx.data.scenes.captions import check_language, scene_captions

@@ -81,6 +81,9 @@ class Tokenizer(TokenWords):
         ValueError: the vocabulary lacks a special token, repeats a word, or contains an invalid word.
     """
 
+    def __repr__(self) -> str:
+        return f"Tokenizer({self.vocabulary_size:,} tokens, language '{self.language}')"
+
     def __init__(self, vocabulary: Sequence[str], language: str) -> None:
         super().__init__(vocabulary, language)
         self.layer = keras.layers.TextVectorization(

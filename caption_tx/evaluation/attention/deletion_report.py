@@ -29,7 +29,7 @@ class DeletionScore:
     win_rate: Interval
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Deletion:
     """The result of `measure_deletion`.
 
@@ -50,6 +50,9 @@ class Deletion:
     center: Interval
     scores: tuple[DeletionScore, ...]
     failed: Mapping[str, str]
+
+    def __repr__(self) -> str:
+        return self.table()
 
     def table(self) -> str:
         """All scores as a table for the terminal, with intervals in brackets."""

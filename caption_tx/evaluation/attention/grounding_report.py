@@ -53,7 +53,7 @@ class MapScore:
     shuffled_mass_ratio: Interval
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Grounding:
     """The result of `measure_grounding`; `scores` are ordered by selection and then by class of words."""
 
@@ -62,6 +62,9 @@ class Grounding:
     tolerance: int
     classes: tuple[ClassBaseline, ...]
     scores: tuple[MapScore, ...]
+
+    def __repr__(self) -> str:
+        return self.table()
 
     def best(self, word_class: str = "shape", among: Iterable[str] = POOL_NAMES) -> MapScore:
         """The score with the highest pointing game of a class of words, among the named selections.

@@ -5,6 +5,7 @@ Letters: L layers, N heads, T tokens, W shown words, h/w feature grid.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from caption_tx.config import LANGUAGES, POOL_NAMES
+from caption_tx.config import LANGUAGES, POOL_NAMES, make_options
 from caption_tx.data.text.word_kinds import is_content_word
 from caption_tx.errors import CaptionTxError
 from caption_tx.inference.attention.map_files import encode_json, encode_npz, read_npz, write_output
@@ -29,10 +30,11 @@ from caption_tx.inference.drawing.style import HeatmapStyle
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from PIL import Image
+
+    from caption_tx.inference.drawing.animation import Animation
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class AttentionMaps:
     """Where the model looked for each token of one caption of one image.
 
@@ -56,10 +58,10 @@ class AttentionMaps:
         CaptionTxError: the shapes do not match, or a score is not finite.
 
     Example:
-
-        maps = caption_tx.load("my-run/bundle").explain("dog.jpg")
-        maps.pooled(layer=-1).shape  # (W, h, w)
-        maps.figure(alpha=0.6).savefig("dog.png")
+        >>> maps = captioner.explain("photo.jpg")
+        >>> maps.pooled(layer=-1).shape == (len(maps.titles), *maps.grid)
+        True
+        >>> maps.figure(alpha=0.6).savefig("maps.png")
     """
 
     scores: np.ndarray
@@ -116,6 +118,22 @@ class AttentionMaps:
             )
         if not np.isfinite(scores).all():
             raise CaptionTxError(f"The attention scores of '{self.image}' contain values that are not finite.")
+
+    def __repr__(self) -> str:
+        shape = "(layers, heads, tokens, rows, columns)"
+        return f"AttentionMaps({self.caption!r} of {self.image!r}, scores {shape} = {self.scores.shape})"
+
+    def _repr_png_(self) -> bytes | None:
+        """The figure, for a notebook; None if there is no picture to draw on, or no font."""
+        if self.picture is None:
+            return None
+        try:
+            figure = self.figure()
+        except CaptionTxError:
+            return None
+        stream = io.BytesIO()
+        figure.savefig(stream, format="png")
+        return stream.getvalue()
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -261,7 +279,7 @@ class AttentionMaps:
         scores = self.scores[:, :, list(self.shown[position].tokens)].mean(axis=2)  # (L, N, h, w)
         style = {"unit": unit_of_heads(self.scores)} | style
         return attention_heads_figure(
-            self.picture_or_error(image), scores, self.titles[position], HeatmapStyle(**style)
+            self.picture_or_error(image), scores, self.titles[position], make_options(HeatmapStyle, style)
         )
 
     def animation(
@@ -271,8 +289,12 @@ class AttentionMaps:
         head: int | None = None,
         pool: str | None = None,
         **style: Any,
-    ) -> list[Image.Image]:
-        """Frames of an animation word by word; arguments and errors as for `figure`."""
+    ) -> Animation:
+        """Frames of an animation word by word; arguments and errors as for `figure`.
+
+        Example:
+            >>> maps.animation().save("attention.gif", seconds=0.5)
+        """
         from caption_tx.inference.drawing.animation import animation_frames
 
         return animation_frames(
@@ -285,7 +307,7 @@ class AttentionMaps:
 
     def _style(self, layer: int | None, head: int | None, pool: str | None, style: dict[str, Any]) -> HeatmapStyle:
         unit = select_maps(layer, head, pool, self.pool).unit(self.scores)
-        return HeatmapStyle(**({"unit": unit} | style))
+        return make_options(HeatmapStyle, {"unit": unit} | style)
 
     def to_npz(self) -> bytes:
         """Everything except `picture` as a compressed NPZ; see `map_files.encode_npz`."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from caption_tx.errors import CaptionTxError
+from caption_tx.files import write_atomically
 from caption_tx.inference.drawing.fonts import choose_font
 from caption_tx.inference.drawing.overlay import (
     check_maps,
@@ -66,6 +69,39 @@ def _word_boxes(words: Sequence[str], font: ImageFont.FreeTypeFont, max_width: i
         boxes.append(_WordBox(x, line, width))
         x += width
     return boxes
+
+
+class Animation(list[Image.Image]):
+    """The frames of an animation, which a notebook plays.
+
+    Example:
+        >>> animation = maps.animation()
+        >>> animation.save("dog.webp")
+    """
+
+    def __repr__(self) -> str:
+        width, height = self[0].size
+        return f"Animation({len(self)} frames of {width}x{height} pixels)"
+
+    def save(self, path: str | Path, seconds: float = 1.0) -> None:
+        """Writes a GIF or WebP file.
+
+        Args:
+            path: its suffix is the format.
+            seconds: time per word, 0.02 to 60.
+
+        Raises:
+            CaptionTxError: the format is unknown, the time is out of range, or the file cannot be written.
+        """
+        data = encode_animation(self, Path(path).suffix.lower().removeprefix("."), seconds)
+        try:
+            write_atomically(path, data)
+        except OSError as error:
+            raise CaptionTxError(f"Cannot write {path}: {error.strerror}.") from error
+
+    def _repr_html_(self) -> str:
+        data = base64.b64encode(encode_animation(self, "webp")).decode()
+        return f'<img alt="The caption word by word" src="data:image/webp;base64,{data}">'
 
 
 @dataclass(frozen=True)
@@ -140,7 +176,7 @@ def animation_frames(
     titles: Sequence[str],
     log_probabilities: np.ndarray,
     style: HeatmapStyle = DEFAULT_STYLE,
-) -> list[Image.Image]:
+) -> Animation:
     """The photograph with its caption, then one frame per word with the word's heatmap.
 
     Args:
@@ -177,7 +213,7 @@ def animation_frames(
         probability = format_probability(float(log_probabilities[index]))
         layout.draw_footer(draw, probability, maximum if style.common_scale else 1.0)
         frames.append(frame)
-    return frames
+    return Animation(frames)
 
 
 def encode_animation(frames: Sequence[Image.Image], file_format: str, seconds: float = 1.0) -> bytes:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from caption_tx.data.text.token_words import TokenWords
+from caption_tx.inference.search.caption_html import caption_html
 from caption_tx.inference.search.ranking import FoundCaption
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Caption:
     """A generated caption.
 
@@ -31,6 +32,15 @@ class Caption:
     rank: int
     score: float
     expected_utility: float | None = None
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        return f"Caption({self.text!r}, log_probability={self.log_probability:.2f})"
+
+    def _repr_html_(self) -> str:
+        return caption_html(self.text, self.words, self.log_probabilities)
 
     @property
     def log_probability(self) -> float:

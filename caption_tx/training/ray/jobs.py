@@ -53,7 +53,7 @@ def encode_on_ray(config: Config, address: str, folder: str | Path, log: Callabl
         CorpusError, CacheError: as `encode_corpus`.
         CaptionTxError: the cluster cannot be reached, or a task was lost more than `MAX_RETRIES` times.
     """
-    from tqdm import tqdm
+    from tqdm.auto import tqdm
 
     from caption_tx.data.corpus.table import read_table
     from caption_tx.data.features.corpus_features import merge_corpus

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import tensorflow as tf
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from caption_tx.config import TuningConfig
 from caption_tx.data.batches.packing import PackedCaptions, pack_captions

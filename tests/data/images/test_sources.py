@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from caption_tx.cli.settings import require_images
 from caption_tx.config import Config, CorpusConfig
 from caption_tx.data.images.decoding import MAX_BYTES, content_hash
 from caption_tx.data.images.discovery import find_images
-from caption_tx.data.images.sources import ImageFolder, open_images
+from caption_tx.data.images.sources import ImageFolder, open_images, require_images
 from caption_tx.errors import CaptionTxError, ConfigError, ImageError, MissingImageError
 
 

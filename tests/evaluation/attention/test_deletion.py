@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -67,3 +68,13 @@ def test_images_of_any_size_are_read(tmp_path, color_captioner):
     options = DeletionOptions("cells")
     result = measure_deletion(color_captioner, {str(tmp_path / "a.png"): ["a red circle"]}, options)
     assert (result.images, result.words) == (1, 2)
+
+
+def test_images_may_be_arrays_or_bytes(tmp_path, color_captioner):
+    photo = Image.new("RGB", (60, 300), (214, 36, 40))
+    photo.save(tmp_path / "a.png")
+    options = DeletionOptions("cells")
+    forms = [np.asarray(photo), (tmp_path / "a.png").read_bytes(), photo, ("gone", tmp_path / "gone.png")]
+    result = measure_deletion(color_captioner, [(form, ["a red circle"]) for form in forms], options)
+    assert (result.images, result.words, list(result.failed)) == (3, 6, ["gone"])
+    assert repr(result) == result.table()

@@ -63,3 +63,10 @@ def test_single_scenes_and_captions_without_objects_are_rejected(scenes, color_c
         measure_grounding(color_captioner, files.images, first, captions)
     with pytest.raises(CaptionTxError, match="are the captions in 'en'"):
         measure_grounding(color_captioner, files.images, objects, {name: ["a dog"] for name in objects})
+
+
+def test_images_may_be_a_mapping(scenes, color_captioner, grounding):
+    files, objects, captions = scenes
+    images = {name: (files.images / name).read_bytes() for name in objects}
+    result = measure_grounding(color_captioner, images, objects, captions)
+    assert result.scores == grounding.scores and repr(result) == grounding.table()

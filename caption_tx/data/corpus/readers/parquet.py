@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from caption_tx.data.corpus.caption_values import add_cells
 from caption_tx.data.corpus.column_names import could_be_image, image_rank
@@ -27,16 +27,20 @@ _SAMPLE_ROWS = 50
 
 def read_parquet(file: TextFile, rows: CaptionRows) -> None:
     """Reads columns named as in a CSV file; a caption may be a list of strings. Image bytes are never loaded."""
+    read_parquet_rows(file.path, file.path, rows)
+
+
+def read_parquet_rows(source: Path | BinaryIO, path: Path, rows: CaptionRows) -> None:
+    """Reads a Parquet file, or one in memory, whose name in messages is `path`."""
     import pyarrow.parquet
 
     rows.unit = "row"
     try:
-        with pyarrow.parquet.ParquetFile(file.path) as table:
-            columns, names, embedded = _select_columns(file.path, table, rows.options)
+        with pyarrow.parquet.ParquetFile(source) as table:
+            columns, names, embedded = _select_columns(path, table, rows.options)
             if embedded and (several := count_several(table, embedded)):
                 raise CorpusError(
-                    f"{file.path}: {several:,} rows have several images in the column {embedded!r}; "
-                    "write one image per row."
+                    f"{path}: {several:,} rows have several images in the column {embedded!r}; write one image per row."
                 )
             names_of_rows = embedded_names(table, embedded) if embedded else None
             renamed = {} if embedded else _rename_shared(table, names[0], rows)
@@ -58,7 +62,7 @@ def read_parquet(file: TextFile, rows: CaptionRows) -> None:
         raise
     except Exception as error:  # a damaged file raises nearly any exception from inside the decoders
         reason = " ".join(str(error).split())[:200]
-        raise CorpusError(f"{file.path} is not a readable Parquet file: {reason}; download it again.") from error
+        raise CorpusError(f"{path} is not a readable Parquet file: {reason}; download it again.") from error
 
 
 def _rename_shared(table: Any, column: str, rows: CaptionRows) -> dict[int, str]:

@@ -1,0 +1,69 @@
+"""Training and tuning from Python: resumable, with captions in memory, and with the same results as the command."""
+
+import shutil
+
+import pandas as pd
+import pytest
+
+import caption_tx
+from caption_tx.cli import main
+from caption_tx.errors import ConfigError
+
+
+def quiet(text):
+    pass
+
+
+def test_a_run_has_history_captioner_and_bundle(run, scenes):
+    frame, images = scenes
+    assert run.history["epoch"].tolist() == [1, 2] and run.history["val_loss"].notna().all()
+    assert run.bundle_path == run.workdir / "bundle"
+    name = frame["image"][0]
+    assert run.captioner.caption(images / name, temperature=0.5).words
+    assert caption_tx.load(run.bundle_path).digest == run.captioner.digest
+    best = run.history["val_token_loss"].min()
+    assert repr(run) == f"Run('{run.workdir}', 2 epochs, best val_token_loss {best:.4g} after epoch 2)"
+    assert run.left_out.empty and run.config.training.epochs == 2
+    assert caption_tx.Run(run.workdir) == run
+
+
+def test_captions_in_memory_are_saved_and_the_run_resumes(run, scenes, small, tmp_path):
+    frame, images = scenes
+    workdir = tmp_path / "run"
+    shutil.copytree(run.workdir, workdir)
+    config = (workdir / "config.toml").read_text().replace(str(run.workdir), str(workdir))
+    (workdir / "config.toml").write_text(config)
+    lines = []
+    more = caption_tx.train(frame, images, workdir=workdir, log=lines.append, verbose=True, **(small | {"epochs": 3}))
+    assert any("Layer (type)" in line for line in lines)
+    assert len(more.history) == 3 and any("Resuming after epoch 2" in line for line in lines)
+    pd.testing.assert_frame_equal(more.history[:2], run.history)
+    pd.testing.assert_frame_equal(pd.read_parquet(workdir / "captions.parquet"), frame)
+    with pytest.raises(ConfigError, match="contains a run with other captions"):
+        caption_tx.train(frame[1:], images, workdir=workdir, log=quiet, **(small | {"epochs": 3}))
+    with pytest.raises(ConfigError, match=r"contains a run with other settings: text\.min_frequency"):
+        caption_tx.train(frame, images, workdir=workdir, log=quiet, **(small | {"min_frequency": 2}))
+    pd.testing.assert_frame_equal(pd.read_parquet(workdir / "captions.parquet"), frame)
+
+
+def test_the_command_resumes_a_run_of_python(run, capsys):
+    assert main(["train", "--config", str(run.workdir / "config.toml"), "--workdir", str(run.workdir)]) == 0
+    assert "Best epoch 2" in capsys.readouterr().out
+
+
+def test_a_folder_without_a_run_is_an_error(tmp_path):
+    with pytest.raises(ConfigError, match="contains no finished training run"):
+        caption_tx.Run(tmp_path)
+
+
+def test_missing_images_are_reported_before_anything_is_written(scenes, tmp_path):
+    with pytest.raises(ConfigError, match="Image folder 'gone' does not exist"):
+        caption_tx.train(scenes[0], "gone", workdir=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_misspelled_settings_of_tuning_are_explained(run, tmp_path):
+    with pytest.raises(ConfigError, match=r"Unknown option 'epoch'\. Did you mean 'epochs'"):
+        caption_tx.tune(run, tmp_path / "tuned", epoch=1)
+    with pytest.raises(ConfigError, match="either as config or as keywords; remove epochs"):
+        caption_tx.tune(run, tmp_path / "tuned", config=caption_tx.TuningConfig(), epochs=1)
