@@ -8,7 +8,7 @@ from pathlib import Path
 
 from caption_tx.errors import CaptionTxError
 
-SHIPPED_BUNDLES = ("flickr8k-zh", "flickr8k-en")
+SHIPPED_BUNDLES = ("flickr8k-zh", "flickr8k-en", "flickr8k-zh-small")
 """Names of the trained bundles among the assets. `experiments/ship_bundle.py` makes them."""
 
 

@@ -102,7 +102,7 @@ class Bundle:
         A path in `backbone.weights` is never opened, since a bundle may come from someone else.
 
         Args:
-            weights: file with the backbone's weights; by default "scenes" or "imagenet", of which the
+            weights: file with the backbone's weights; by default "scenes", "photos" or "imagenet", of which the
                 environment variable `WEIGHTS_ENV_VAR` replaces the last.
 
         Raises:

@@ -6,10 +6,24 @@ sometimes blended with another photograph, as Beyer et al. (2021, "A good teache
 weight of the teacher is copied. The result is `conv_pw_12_relu` of the student, in 8 bits.
 
 COMMAND
-    python experiments/train_photo_backbone.py --flickr8k DIR --more DIR .. --out runs/photo [--teacher-weights FILE]
+    python experiments/train_photo_backbone.py --flickr8k DIR --more DIR DIR --out runs/photo --minutes 4.5 \\
+        --batch-size 256 --learning-rate 4e-3 --check-every 12 [--teacher-weights FILE]
 
 `flickr8k.py` describes the first folder; of its photographs only those of the training split are trained on. The others
-contain any photographs.
+contain any photographs. With the defaults it trains for 170 minutes on a CPU, in batches of 32.
+
+HARDWARE  an NVIDIA H100, shared with twelve other processes
+TIME      4.6 minutes of training: 24 epochs of 10,000 photographs (6,000 of the training split of Flickr8k, 3,000 of
+          COCO, 1,000 of AI Challenger), 20 of them on small views. On two cores of an Intel Xeon, shared with other
+          work, an epoch takes about 9 minutes on small views and 17 on full ones, so 24 epochs take 4 hours. Parts of
+          a step of 32 small views on one core: augmentation 0.09 s, teacher 0.29 s, student forwards and backwards
+          1.75 s, losses and optimizer 1.2 s. With alpha 0.5 a step takes 2.8 s instead of 3.3 s.
+RESULT    cosine similarity with the teacher's features 0.8855 on the 1,000 validation photographs, in 8 bits as in
+          float32. It was 0.694 after 12 epochs, when the averages of the norms lagged behind; on augmented training
+          photographs it rose from 0.855 to 0.882. It still rises slowly. The file has 2.5 MB. Encoding takes as long as
+          with the teacher, which has the same layers. Caption scores are in README.md.
+
+Narrower students (`--alpha 0.5`, `--alpha 0.75`) have not been trained; they are hardly faster to train.
 """
 
 from __future__ import annotations
@@ -287,7 +301,7 @@ def distill(distiller: Distiller, images: np.ndarray, budget: Budget, check: Che
         )
         epoch += len(history.epoch)
         logs = {name: values[-1] for name, values in history.history.items()}
-    check.measure(epoch, logs)
+    check.measure(epoch - 1, logs)
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from caption_tx.config.fields import Bounds, check, setting, validate
 STORAGES = ("uint8", "float16", "float32")
 """Number formats of stored features. 8 bits are for activations in [0, 6] only."""
 
-NAMED_WEIGHTS = ("imagenet", "scenes")
+NAMED_WEIGHTS = ("imagenet", "scenes", "photos")
 """Values of `backbone.weights` that are not files: a download by Keras, and the weights that ship."""
 
 
@@ -35,7 +35,7 @@ class BackboneConfig:
     )
     weights: str = setting(
         "imagenet",
-        "'imagenet' (downloaded by Keras), 'scenes' (the small MobileNet of this package), or a weights file",
+        "'imagenet' (downloaded by Keras), 'photos' or 'scenes' (ship with this package), or a weights file",
         flag="--backbone-weights",
         metavar="WEIGHTS",
     )

@@ -32,6 +32,7 @@ WEIGHTS_ENV_VAR = "CAPTION_TX_BACKBONE_WEIGHTS"
 
 SHIPPED_WEIGHTS = {
     "scenes": ("scene_mobilenet_0_25.weights.h5", 0.25),
+    "photos": ("photo_mobilenet.weights.h5", 1.0),
 }
 """Name of weights that ship -> their file among the assets, and the alpha of their MobileNet."""
 
@@ -106,7 +107,8 @@ def _download(cut: CutNetwork) -> keras.Model:
             ) from error
         raise DownloadError(
             f"Keras could not download the ImageNet weights ({reason}); without internet, name a weights file with "
-            f"--backbone-weights or the environment variable {WEIGHTS_ENV_VAR}."
+            f"--backbone-weights or the environment variable {WEIGHTS_ENV_VAR}, or use what ships: "
+            "`--backbone-weights photos` to train, the bundle flickr8k-zh-small to caption."
         ) from error
 
 
@@ -148,7 +150,7 @@ def _load_file(cut: CutNetwork, path: str) -> None:
     if not os.path.isfile(path):
         raise ConfigError(
             f"There are no backbone weights at '{path}'; name a file with --backbone-weights or the environment "
-            f"variable {WEIGHTS_ENV_VAR}, or use 'imagenet' to let Keras download them."
+            f"variable {WEIGHTS_ENV_VAR}, use 'imagenet' to let Keras download them, or 'photos', which ship."
         )
     config = cut.config
     try:

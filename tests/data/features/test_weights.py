@@ -42,7 +42,9 @@ def test_a_server_that_does_not_answer_is_given_up(keras_home, monkeypatch, sile
     monkeypatch.setattr(weights, "SERVER", silent_server)
     monkeypatch.setattr(weights, "ANSWER_SECONDS", 0.5)
     start = time.perf_counter()
-    with pytest.raises(DownloadError, match=r"could not download .*(timed out|did not answer).*--backbone-weights"):
+    with pytest.raises(
+        DownloadError, match=r"could not download .*(timed out|did not answer).*--backbone-weights photos"
+    ):
         Backbone(SMALL)
     assert time.perf_counter() - start < 20
 
@@ -89,8 +91,8 @@ def test_cached_weights_need_no_server(keras_home, monkeypatch):
 @pytest.mark.parametrize(
     ("config", "found"),
     [
-        (BackboneConfig("ResNet50", weights="scenes"), "ResNet50"),
-        (BackboneConfig(alpha=0.5, weights="scenes"), "MobileNet with alpha 0.5"),
+        (BackboneConfig("ResNet50", weights="photos"), "ResNet50"),
+        (BackboneConfig(alpha=0.5, weights="photos"), "MobileNet with alpha 0.5"),
         (BackboneConfig(weights="scenes"), "MobileNet with alpha 1"),
     ],
 )
