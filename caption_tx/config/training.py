@@ -31,10 +31,10 @@ COMPRESSIONS = ("none", "zlib")
 """Compression of the records of a feature cache."""
 
 
-FROM_SCRATCH: dict[str, Any] = {"epochs": 14, "monitor": "loss", "flips": False, "crops": 0}
+FROM_SCRATCH: dict[str, Any] = {"epochs": 14, "patience": 3, "flips": False, "crops": 0}
 """Values of settings that are unset, for a run that starts from random weights."""
 
-FINE_TUNING: dict[str, Any] = {"epochs": 20, "monitor": "last", "flips": True, "crops": 4}
+FINE_TUNING: dict[str, Any] = {"epochs": 20, "flips": True, "crops": 4}
 """Values of settings that are unset, for a run that starts from a bundle: experiments/fine_tuning.py."""
 
 
@@ -98,14 +98,18 @@ class TrainingConfig:
         flag="--accumulation-steps",
         bounds=POSITIVE,
     )
-    patience: int = setting(3, "stop after this many epochs without improvement", bounds=POSITIVE)
-    monitor: str | None = setting(
+    patience: int | None = setting(
         None,
+        "stop after this many epochs without improvement",
+        bounds=POSITIVE,
+        unset=f"{FROM_SCRATCH['patience']}, or all epochs with init",
+    )
+    monitor: str = setting(
+        "loss",
         "what selects the best epoch and stops training; cider and bleu4 require score_every; last keeps the last "
         "epoch and never stops early",
         flag="--monitor",
         choices=MONITORS,
-        unset=f"{FROM_SCRATCH['monitor']}, or {FINE_TUNING['monitor']} with init",
     )
     score_every: int = setting(
         0,
@@ -152,10 +156,10 @@ class TrainingConfig:
         validate(self, "training.")
         values = self._values_of_unset() | {name: value for name, value in vars(self).items() if value is not None}
         check(
-            values["monitor"] in ("loss", "last") or 1 <= self.score_every <= self.patience,
+            self.monitor in ("loss", "last") or 1 <= self.score_every <= values["patience"],
             "training.score_every",
             self.score_every,
-            f"at least 1 and at most training.patience ({self.patience}) if training.monitor is {self.monitor!r}",
+            f"at least 1 and at most training.patience ({values['patience']}) if training.monitor is {self.monitor!r}",
         )
         check(
             self.accumulation_steps <= self.batch_size,
@@ -174,11 +178,14 @@ class TrainingConfig:
         check(not values["crops"] or values["flips"], "training.crops", values["crops"], "0 without training.flips")
 
     def _values_of_unset(self) -> dict[str, Any]:
-        values = FROM_SCRATCH if self.init is None else FINE_TUNING
-        return values | ({"crops": 0} if self.flips is False else {})
+        if self.init is None:
+            return FROM_SCRATCH
+        # Early stopping would end a run before its learning rate has fallen.
+        epochs = self.epochs or FINE_TUNING["epochs"]
+        return FINE_TUNING | {"epochs": epochs, "patience": epochs} | ({"crops": 0} if self.flips is False else {})
 
     def resolved(self) -> TrainingConfig:
-        """These settings with values for `epochs`, `monitor`, `flips` and `crops` if they are unset, which depend on
+        """These settings with values for `epochs`, `patience`, `flips` and `crops` if they are unset, which depend on
         `init`.
 
         Example:

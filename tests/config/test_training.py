@@ -26,15 +26,14 @@ def test_unset_settings_depend_on_the_start_of_a_run():
     def values(**settings):
         training = TrainingConfig(**settings).resolved()
         assert training.resolved() == training
-        return training.epochs, training.monitor, training.flips, training.crops
+        return training.epochs, training.patience, training.flips, training.crops
 
-    assert values() == (14, "loss", False, 0)
-    assert values(flips=True) == (14, "loss", True, 0)
-    assert values(init="b") == (FINE_TUNING["epochs"], "last", True, 4)
-    assert values(init="b", flips=False, epochs=9) == (9, "last", False, 0)
-    assert values(init="b", epochs=7, crops=1, monitor="loss") == (7, "loss", True, 1)
-    with pytest.raises(ConfigError, match=r"score_every must be at least 1 and .* if training.monitor is 'cider'"):
-        TrainingConfig(init="b", monitor="cider")
+    assert values() == (14, 3, False, 0)
+    assert values(flips=True, patience=5) == (14, 5, True, 0)
+    assert values(init="b") == (FINE_TUNING["epochs"], FINE_TUNING["epochs"], True, 4)
+    assert values(init="b", flips=False, epochs=9) == (9, 9, False, 0)
+    assert values(init="b", epochs=7, crops=1, patience=2) == (7, 2, True, 1)
+    assert TrainingConfig(init="b", epochs=9, monitor="cider", score_every=5).score_every == 5
 
 
 @pytest.mark.parametrize("settings", [{"crops": 2}, {"init": "b", "flips": False, "crops": 2}])

@@ -274,7 +274,7 @@ def test_a_run_is_fine_tuned_interrupted_resumed_and_fine_tuned_again(complete, 
     source, first, again, log = tmp_path / "captions.tsv", tmp_path / "first", tmp_path / "again", []
     source.write_text("\n".join(lines), encoding="utf-8")
     model = ModelConfig(max_length=20, dropout=0.0, attention_dropout=0.0, feature_dropout=0.0)
-    config = make_config(source, init=str(complete[0]), keep_words=True, epochs=2, flips=False)
+    config = make_config(source, init=str(complete[0]), keep_words=True, epochs=2, flips=False, monitor="last")
     config = dataclasses.replace(config, model=model)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
