@@ -108,11 +108,7 @@ def _train(run: RunContext) -> Bundle:
 
     table = read_table(config.corpus)
     _check_corpus(config, table)
-    for note in reading_notes(table, config.text.language):
-        log(note)
-    if run.initial is not None:
-        for line in describe_settings(config, run.initial):
-            log(line)
+    _log_start(run, table)
     inputs = prepare_inputs(run, table)
     text = copy_user_dictionary(config.text, run.workdir) if distribution.is_chief else config.text
     segmenter = Segmenter(config.text)
@@ -164,6 +160,13 @@ def _train(run: RunContext) -> Bundle:
     with explain_damage(cache_folder(run)):
         _fit_stages(run, model, inputs, data, stages, history, callbacks)
     return _finish(run, checkpoint, save)
+
+
+def _log_start(run: RunContext, table: pd.DataFrame) -> None:
+    """Logs what was read differently from how it is written, and the bundle that the run starts from."""
+    notes = list(reading_notes(table, run.config.text.language))
+    for note in [*notes, *([] if run.initial is None else describe_settings(run.config, run.initial))]:
+        run.log(note)
 
 
 def _check_corpus(config: Config, table: pd.DataFrame) -> None:
