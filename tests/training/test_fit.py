@@ -121,7 +121,7 @@ def test_the_workdir_contains_all_files_of_a_run(complete):
 
 def test_the_log_reports_parameters_vocabulary_and_the_best_epoch(complete, log):
     text = "\n".join(log)
-    for part in ("Total params", "Vocabulary: ", "train: 32 images, 64 captions", "Best epoch "):
+    for part in ("The captioner has ", "Vocabulary: ", "train: 32 images, 64 captions", "Best epoch "):
         assert part in text
 
 
