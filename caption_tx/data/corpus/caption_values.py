@@ -11,7 +11,7 @@ from typing import Any
 from caption_tx.data.corpus.cell_repairs import mostly, repair_cells
 from caption_tx.data.corpus.columns import Columns, is_name_like
 from caption_tx.data.corpus.joined_captions import split_captions
-from caption_tx.data.corpus.pre_segmented import are_words, join_tokens, weighted_length
+from caption_tx.data.corpus.pre_segmented import are_words, holds_words, join_tokens, restore_tagged, weighted_length
 from caption_tx.data.corpus.rows import CaptionRows, UnknownSplitError, to_image_name
 
 _ARRAY = re.compile(r"(?:np\.|numpy\.)?array\((.*?)(?:,\s*dtype=[^)]*)?\)", re.DOTALL)
@@ -220,8 +220,15 @@ def _texts_of(rows: CaptionRows, item: Any) -> Iterator[str]:
     elif isinstance(item, str):
         yield item
     elif isinstance(item, (list, tuple)) and all(isinstance(word, str) for word in item):
-        rows.notes[WORDS_JOINED] += 1
-        yield join_tokens(list(item))
+        if len(item) < 2 or holds_words(item):
+            rows.notes.update([WORDS_JOINED] if len(item) > 1 else [])
+            yield join_tokens(list(item))
+        else:
+            rows.notes["lists inside lists or objects, whose items are read as captions"] += 1
+            yield from item
+    elif isinstance(item, (list, tuple)) and item:
+        for inner in item:
+            yield from _texts_of(rows, inner)
     else:
         raise NotTextError(item)
 
@@ -241,6 +248,7 @@ def restore_captions(rows: CaptionRows) -> None:
     if mostly(rows.captions, is_name_like):
         rows.notes["captions that are file names, URLs or ids (--caption-column names another column)"] += len(rows)
     elif rows.format != "ofa":
+        restore_tagged(rows)
         split_captions(rows)
     _join_lists(rows)
 

@@ -9,7 +9,9 @@ from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
 
+from caption_tx.data.corpus.markup import strip_markup
 from caption_tx.data.corpus.rows import CaptionRows, is_valid_unicode
+from caption_tx.data.corpus.table_ends import drop_totals
 from caption_tx.data.images.suffixes import IMAGE_SUFFIXES
 from caption_tx.errors import CorpusError
 
@@ -53,6 +55,8 @@ def repair_cells(rows: CaptionRows) -> None:
     """
     rows.note_other_marks()
     _require_names(rows)
+    if rows.format in ("csv", "tsv", "excel", "pairs", "parquet"):
+        drop_totals(rows)
     if rows.format != "folder":
         rows.images = _strip_quotes(rows, rows.images, "image names")
         rows.captions = _strip_quotes(rows, rows.captions, "captions")
@@ -61,6 +65,7 @@ def repair_cells(rows: CaptionRows) -> None:
     _decode_entities(rows)
     _remove_invisible(rows)
     _strip_markers(rows)
+    strip_markup(rows)
     _strip_scores(rows)
 
 

@@ -154,7 +154,7 @@ def select_columns(
     rejected = [
         (position, name)
         for position, name in enumerate(map(normalize_name, names))
-        if is_mark(name) and position != split and _typical_length(values(position)) <= _LONGEST_MARK
+        if is_mark(name) and position not in (split, *captions) and _typical_length(values(position)) <= _LONGEST_MARK
     ]
     notes: dict[str, int] = {}
     if len(captions) == 1 and _are_swapped(image, captions[0], values, options):
@@ -229,7 +229,7 @@ def _select_image(names: Sequence[str], values: Values, options: ReadOptions, pl
     candidates = [position for _, position in ranked]
     if len(candidates) > 1:
         # A column of file names is better than a column of numbers or URLs with a better name.
-        files = [position for position in candidates if share(values(position), _is_file_name) > 0.5]
+        files = [position for position in candidates if share(values(position), is_file_name) > 0.5]
         urls = [position for position in candidates if share(values(position), is_image_name) > 0.5]
         return (files or urls or candidates)[0]
     if not candidates:
@@ -239,13 +239,14 @@ def _select_image(names: Sequence[str], values: Values, options: ReadOptions, pl
             for position in range(len(names))
             if position not in captions and share(values(position), is_image_name) >= 0.5
         ]
-        candidates.sort(key=lambda position: share(values(position), _is_file_name) < 0.5)  # file names before URLs
+        candidates.sort(key=lambda position: share(values(position), is_file_name) < 0.5)  # file names before URLs
     if not candidates:
         candidates = [position for position, name in enumerate(names) if normalize_name(name) == "id"]
     return candidates[0] if candidates else None
 
 
-def _is_file_name(value: object) -> bool:
+def is_file_name(value: object) -> bool:
+    """Whether a value is a file name with an image suffix, and no URL."""
     return is_image_name(value) and "://" not in str(value)
 
 

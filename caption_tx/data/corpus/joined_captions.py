@@ -61,14 +61,16 @@ _CERTAIN = [
 _SEPARATORS = [
     *_CERTAIN,
     _Separator("'<br>'", r"(?i:\s*</?br\s*/?>\s*)+", ("<",), 0.9),
-    _Separator("'<p>'", r"(?i:\s*</?(?:p|li|div)>\s*)+", ("<",), 0.9),
+    _Separator("'<p>'", r"(?i:\s*</?(?:p|li|div|item|caption|sentence)>\s*)+", ("<",), 0.9),
     _Separator("'\\n'", r"\\r\\n|\\n", ("\\n",), 0.9),
-    *_literal("//", "##", "|", min_share=0.9, reported_share=0.05),
+    _Separator("'//'", r"(?<!:)//", ("//",), 0.9, 0.05),  # not that of a URL
+    *_literal("##", "|", min_share=0.9, reported_share=0.05),
     _Separator("line breaks", "\n", ("\n",), 0.9, 0.5),
     _Separator("';'", "[;；]", (";", "；"), 0.9, 0.5),
     *_literal("~", min_share=0.9, reported_share=0.5),
     *_literal(" - ", "->", "→", "\u3000", "\t", "、", min_share=0.9, reported_share=0.5, needs_sentences=True),
-    *_literal("/", min_share=0.9, reported_share=0.5, needs_sentences=True),
+    # Not that of a tag or a URL.
+    _Separator("'/'", r"(?<![<:/])/(?![>/])", ("/",), 0.9, 0.5, needs_sentences=True),
 ]
 # Between the items of a list in brackets only.
 _LIST_SEPARATORS = [_Separator("','", "[,，]", (",", "，")), *_literal("、")]

@@ -9,7 +9,7 @@ _UNKNOWN = ("", "none", "nan", "null", "-")
 # fmt: off
 _REJECTING = (
     "reject", "rejecting", "refused", "declined", "denied", "discard", "delete", "removed", "remove", "fail", "failed",
-    "not approved", "not_approved", "unapproved", "disapproved", "not accepted",
+    "ignore", "ignored", "skip", "skipped", "not approved", "not_approved", "unapproved", "disapproved", "not accepted",
     "废弃", "已废弃", "作废", "丢弃", "不通过", "未通过", "审核不通过", "审核未通过", "驳回", "已驳回", "拒绝",
     "已拒绝", "不合格", "无效", "删除", "已删除", "不可用", "廢棄", "不通過",
     "未通過", "拒絕", "無效", "刪除", "駁回", "退回",
@@ -19,7 +19,12 @@ _REJECTING = (
 
 def is_mark(name: str) -> bool:
     """Whether a column of this normalized name can mark captions as rejected."""
-    return name in REJECTED_WHEN_TRUE or name in REJECTED_WHEN_FALSE or name in STATUS_WORDS
+    return name in REJECTED_WHEN_TRUE or name in REJECTED_WHEN_FALSE or _is_status(name)
+
+
+def _is_status(name: str) -> bool:
+    """Whether a column says what became of a caption; Prodigy calls it answer, MTurk AssignmentStatus."""
+    return name in STATUS_WORDS or name == "answer" or name.endswith("_status")
 
 
 def rejection(name: str, value: object) -> str | None:
@@ -35,9 +40,7 @@ def rejection(name: str, value: object) -> str | None:
         return f"marked as {word}"
     if name in REJECTED_WHEN_FALSE and (text in _FALSE or text in _REJECTING):
         return f"marked as not {word}"
-    if name in STATUS_WORDS and (
-        text in REJECTED_WHEN_TRUE or f"is_{text}" in REJECTED_WHEN_TRUE or text in _REJECTING
-    ):
+    if _is_status(name) and (text in REJECTED_WHEN_TRUE or f"is_{text}" in REJECTED_WHEN_TRUE or text in _REJECTING):
         return f"marked as {text}"
     return None
 
@@ -45,4 +48,4 @@ def rejection(name: str, value: object) -> str | None:
 def is_unread(name: str, value: object) -> bool:
     """Whether a status is none that rejects, so that the caption is kept and the value reported."""
     text = "" if value is None else str(value).strip().lower()
-    return name in STATUS_WORDS and text not in _UNKNOWN and rejection(name, value) is None
+    return _is_status(name) and text not in _UNKNOWN and rejection(name, value) is None

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 
 from caption_tx.data.corpus.rows import CaptionRows
 
-# BosonNLP writes 狗:n, ICTCLAS 狗/n; tags have one to four letters and digits (ude1).
-_TAGGED_WORD = re.compile(r"(.+)[:/][A-Za-z][A-Za-z0-9]{0,3}")
+# BosonNLP writes 狗:n, ICTCLAS 狗/n, LTP 狗_n; tags have one to four letters and digits (ude1).
+_TAGGED_WORD = re.compile(r"(.+)[:/_#][A-Za-z][A-Za-z0-9]{0,3}")
+_LONGEST_MEAN = (2.6, 4.5)
 _CHINESE = re.compile("[\u3400-\u9fff]")
 _HAN = re.compile("[\u3400-\u9fff\uf900-\ufaff]")
 _LATIN_OR_DIGIT = re.compile(r"[A-Za-z0-9]")
@@ -86,6 +87,18 @@ def _is_word(text: str) -> bool:
     return not any(letter.isspace() for letter in text) and len(_HAN.findall(text)) <= 6
 
 
+def holds_words(items: Sequence[str]) -> bool:
+    """Whether a list inside a list or an object is one caption as words, not several captions.
+
+    Example:
+        >>> holds_words(["一只", "狗", "在", "跑"]), holds_words(["一只狗在草地上跑", "两只猫在睡觉"])
+        (True, False)
+    """
+    words = [item.strip() for item in items if item.strip()]
+    mean = sum(map(weighted_length, words)) / max(1, len(words))
+    return all(map(_is_word, words)) and mean <= _LONGEST_MEAN[len(words) > 2]
+
+
 def weighted_length(text: str) -> float:
     """The length of a word in Chinese characters; other scripts need about two and a half letters for one."""
     han = len(_HAN.findall(text))
@@ -116,8 +129,17 @@ def _join_chinese(caption: str) -> str | None:
 
 def restore_sentences(rows: CaptionRows) -> None:
     """Strips part-of-speech tags or joins words if nearly all captions have them; counts them in `rows.notes`."""
+    if not restore_tagged(rows):
+        _convert(rows, ((_join_chinese, "pre-segmented captions joined"),))
+
+
+def restore_tagged(rows: CaptionRows) -> bool:
+    """Strips part-of-speech tags if nearly all words of nearly all captions have one; whether they had."""
+    return _convert(rows, ((_strip_tags, "part-of-speech tags stripped"),))
+
+
+def _convert(rows: CaptionRows, conversions: Sequence[tuple[Callable[[str], str | None], str]]) -> bool:
     captions = rows.captions
-    conversions = ((_strip_tags, "part-of-speech tags stripped"), (_join_chinese, "pre-segmented captions joined"))
     for convert, note in conversions:
         if not _sample_matches(convert, captions[:: max(1, len(captions) // _SAMPLE_SIZE)]):
             continue
@@ -127,7 +149,8 @@ def restore_sentences(rows: CaptionRows) -> None:
         rows.captions = [new or old for new, old in zip(sentences, captions, strict=True)]
         if convert is not _join_chinese or not _KEEP_WORDS.get():
             rows.notes[note] += sum(bool(sentence) for sentence in sentences)
-        return
+        return True
+    return False
 
 
 def _sample_matches(convert: Callable[[str], str | None], captions: list[str]) -> bool:

@@ -62,7 +62,8 @@ class CaptionRows:
     (file, line number, reason). `notes` counts what was read differently from how it is written,
     and `other_marks` values of status columns that reject nothing. `list_ids` has a
     number for captions that are items of one list, and -1 for others. `embedded_images` says that the file itself
-    contains the images. `image_above` is the last image cell of a table with merged cells.
+    contains the images. `other_names` has, by place, the name that a line has for its image and another one that it
+    could have. `image_above` is the last image cell of a table with merged cells.
     """
 
     source: str
@@ -85,6 +86,7 @@ class CaptionRows:
     skipped: list[tuple[str, int, str]] = field(default_factory=list)
     notes: Counter = field(default_factory=Counter)
     other_marks: dict[str, Counter] = field(default_factory=dict)
+    other_names: dict[str, dict[int, tuple[str, str]]] = field(default_factory=dict)
     _file: str = ""
     _interned: dict[str, str] = field(default_factory=dict)
     _line_count: int = 0
@@ -189,6 +191,10 @@ class CaptionRows:
         for name, values in self.other_marks.items():
             shown = ", ".join(list(values)[:10])[:100]
             self.notes[f"values of {name!r} that reject nothing, not read ({shown})"] = values.total()
+
+    def add_other_name(self, place: str, line: int, name: str, other: str) -> None:
+        """Records that a line names its image in two ways, of which `name`, from a place such as a key, is read."""
+        self.other_names.setdefault(place, {})[line] = (name, other)
 
     def add_notes(self, notes: dict[str, int]) -> None:
         """Adds notes about the file as a whole; repeating them does not add up."""

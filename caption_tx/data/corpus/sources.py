@@ -16,6 +16,7 @@ from caption_tx.data.corpus.file_head import FileHead
 from caption_tx.data.corpus.formats import GUIDE, READERS, detect_format, known_formats, likely_formats
 from caption_tx.data.corpus.image_names import count_undecoded, join_prefix, resolve_image_names
 from caption_tx.data.corpus.memory import CaptionSource, CaptionTable
+from caption_tx.data.corpus.name_choice import choose_names
 from caption_tx.data.corpus.name_variants import TRIED, FoundNames, find_variants
 from caption_tx.data.corpus.readers import folder
 from caption_tx.data.corpus.rows import CaptionRows
@@ -235,6 +236,7 @@ def read_source(source: Source, path: Path, format: str, options: ReadOptions | 
 def complete_image_names(sources: list[tuple[Source, CaptionRows]], images: str | Path | None) -> None:
     """Replaces image names by their names in the image folder, so that they agree between sources."""
     for source, rows in sources:
+        choose_names(rows, images)
         _restore_integers(rows)
         prefix = source.images or _embedded_prefix(rows, images)
         names = {name: join_prefix(prefix, name) for name in dict.fromkeys(rows.images)}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from caption_tx.data.corpus.caption_values import add_captions, image_names, join_tokens
-from caption_tx.data.corpus.column_names import normalize_name
-from caption_tx.data.corpus.columns import Columns
+from caption_tx.data.corpus.column_names import caption_key, normalize_name
+from caption_tx.data.corpus.columns import Columns, select_columns
 from caption_tx.data.corpus.image_names import join_prefix
 from caption_tx.data.corpus.marks import is_mark
 from caption_tx.data.corpus.rows import CaptionRows, UnknownSplitError, to_image_name
@@ -18,6 +19,12 @@ _OTHER_ANNOTATIONS = {
     "keypoints": "keypoints", "segmentation": "object instances", "bbox": "object instances",
     "segments_info": "panoptic segments", "category_id": "object categories",
 }  # fmt: skip
+_SAMPLE = 1000
+_NO_CAPTIONS = (
+    "image_id", "id", "area", "bbox", "iscrowd", "category_id", "segmentation", "text_detected", "license", "tokens",
+    "tokenized_caption", "tokenized", "keypoints", "num_keypoints",
+)  # fmt: skip
+_CAPTION_KEYS = ("caption", "captions", "text", "sentence", "description")
 _FILE_KEYS = ("file_name", "filename", "image", "path", "name")
 
 
@@ -69,6 +76,7 @@ def add_coco(path: Path, node: dict[str, Any], rows: CaptionRows, number: int, s
     """
     annotations = node["annotations"]
     require_captions(path, annotations)
+    keys = _caption_keys(path, annotations, rows)
     file_of = {}
     for image in _items(node["images"]):
         image_id = to_image_name(image.get("id", image.get("image_id"))) if isinstance(image, dict) else None
@@ -77,7 +85,7 @@ def add_coco(path: Path, node: dict[str, Any], rows: CaptionRows, number: int, s
             file_of[image_id] = name
     for entry_number, entry in enumerate(annotations, number + 1):
         image_id = to_image_name(entry.get("image_id")) if isinstance(entry, dict) else None
-        caption = _caption_of(entry, rows) if isinstance(entry, dict) else None
+        caption = _caption_of(entry, keys) if isinstance(entry, dict) else None
         if image_id is None or not isinstance(caption, (str, list)):
             message = f'expected {{"image_id": .., "caption": ".."}}, found {str(entry)[:80]!r}; fix the entry'
             rows.add_error(entry_number, "not an annotation", message)
@@ -89,10 +97,30 @@ def add_coco(path: Path, node: dict[str, Any], rows: CaptionRows, number: int, s
     return len(annotations)
 
 
-def _caption_of(entry: dict[str, Any], rows: CaptionRows) -> Any:
-    keys = rows.options.caption_columns or ("caption", "captions", "text", "sentence", "description")
+def _caption_keys(path: Path, annotations: list[Any], rows: CaptionRows) -> tuple[str, ...]:
+    """The keys of annotations that are read: those that the user names or that are numbered, else the first present.
+
+    Raises:
+        CorpusError: several keys could be the caption, or none has the name that the user gives.
+    """
+    sample = [entry for entry in annotations[:_SAMPLE] if isinstance(entry, dict)]
+    names = dict.fromkeys(key for entry in sample for key in entry if key not in _NO_CAPTIONS)
+    captions = [name for name in names if caption_key(name)]
+    if rows.options.caption_columns or any(sum(bool(entry.get(key)) for key in captions) > 1 for entry in sample):
+        keys = ["image_id", *names]
+        options = replace(rows.options, image_column="image_id")
+        columns = select_columns(keys, lambda at: [entry.get(keys[at]) for entry in sample], options, str(path), "key")
+        if columns is not None:
+            rows.add_notes(columns.notes)
+            return tuple(keys[at] for at in columns.captions)
+    elif unread := [name for name in names if name not in captions and not is_mark(normalize_name(name))]:
+        rows.add_notes({f"keys not read ({', '.join(unread)[:200]})": len(unread)})
+    return tuple(dict.fromkeys((*_CAPTION_KEYS, *captions)))
+
+
+def _caption_of(entry: dict[str, Any], keys: tuple[str, ...]) -> Any:
     values = [entry[key] for key in keys if entry.get(key) is not None]
-    return values if rows.options.caption_columns and len(values) > 1 else values[0] if values else None
+    return values if len(values) > 1 and keys[: len(_CAPTION_KEYS)] != _CAPTION_KEYS else (values or [None])[0]
 
 
 def _marks(entry: dict[str, Any]) -> tuple[Columns, list[Any]]:

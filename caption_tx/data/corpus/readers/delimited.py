@@ -13,6 +13,7 @@ from caption_tx.data.corpus.file_head import FileHead
 from caption_tx.data.corpus.pre_segmented import restore_sentences
 from caption_tx.data.corpus.readers.ofa import is_base64, is_image_line
 from caption_tx.data.corpus.rows import CaptionRows
+from caption_tx.data.corpus.table_ends import RepeatedHeaders
 from caption_tx.data.corpus.table_layout import (
     SEPARATORS,
     TableLayout,
@@ -116,6 +117,7 @@ def _read_rows(file: TextFile, rows: CaptionRows, layout: TableLayout, quoting: 
     header, separator = layout.header, layout.separator
     quoted_tsv = separator == "\t" and quoting == csv.QUOTE_MINIMAL
     lines_before = layout.skipped_lines + layout.has_header
+    headers = RepeatedHeaders(header, rows)
     for line_number, cells in parse_rows(file.lines(rows.add_error), separator, quoting):
         if quoted_tsv and (isinstance(cells, str) or any("\n" in cell for cell in cells)):
             raise UnclosedQuoteError(line_number, cells)
@@ -131,6 +133,10 @@ def _read_rows(file: TextFile, rows: CaptionRows, layout: TableLayout, quoting: 
         if separator == "|" and all(_RULE.fullmatch(cell.strip()) for cell in cells if cell.strip()):
             rows.skip(line_number, "blank line")  # the line below the header of a Markdown table
             continue
+        if layout.has_header and headers.is_header(cells):
+            rows.skip(line_number, "blank line")
+            continue
+        cells = headers.reorder(cells)
         extra = cells[len(header) :]
         if len(extra) <= layout.num_unnamed or not any(cell.strip() for cell in extra):
             if any(cell.strip() for cell in extra):

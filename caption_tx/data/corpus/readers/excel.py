@@ -12,6 +12,7 @@ from typing import Any
 from caption_tx.data.corpus.caption_values import add_cells
 from caption_tx.data.corpus.columns import Columns, ReadOptions, select_columns
 from caption_tx.data.corpus.rows import CaptionRows
+from caption_tx.data.corpus.table_ends import RepeatedHeaders
 from caption_tx.data.corpus.table_layout import is_header
 from caption_tx.data.text.text_files import TextFile
 from caption_tx.errors import CorpusError
@@ -123,8 +124,10 @@ def _read_sheet(path: Path, sheet: Iterator[tuple[Any, ...]], rows: CaptionRows)
         )
     above = {"rows before the header, not read": header.rows_above} if header.rows_above else {}
     rows.add_notes(header.columns.notes | above)
+    headers = RepeatedHeaders(next(cells for number, cells in head if number == header.row), rows)
     for row_number, cells in itertools.chain((item for item in head if item[0] > header.row), table):
-        if any(cell.strip() for cell in cells):
+        if any(cell.strip() for cell in cells) and not headers.is_header(cells):
+            cells = headers.reorder(cells)
             add_cells(rows, row_number, cells, header.columns)
         else:
             rows.skip(row_number, "blank line")

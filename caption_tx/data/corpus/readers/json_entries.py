@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from typing import Any
 
 from caption_tx.data.corpus.caption_values import add_captions, image_names
 from caption_tx.data.corpus.column_names import caption_key, image_rank, normalize_name
-from caption_tx.data.corpus.columns import DEFAULT_OPTIONS, Columns, select_columns
+from caption_tx.data.corpus.columns import DEFAULT_OPTIONS, Columns, is_file_name, select_columns
 from caption_tx.data.corpus.rows import CaptionRows, UnknownSplitError
 from caption_tx.errors import CorpusError
 
 ENTRY = '{"image_id": "x.jpg", "caption": ["..", ..]}'
 _CONVERSATION_KEYS = ("conversations", "conversation", "messages")
 _IMAGE_TAG = re.compile(r"<img>(.*?)</img>", re.DOTALL)
+_INSIDE = "image names read from the key "
 _MAX_SAMPLES = 50
 _MAX_SIGNATURES = 1000
 
@@ -30,6 +32,7 @@ class EntryReader:
         self.rows = rows
         self._sample = [_expand(entry) for entry in sample[:_MAX_SAMPLES] if isinstance(entry, dict)]
         self._columns: dict[tuple[str, ...], Columns | None] = {}
+        self.prefers_key = False
 
     def columns_of(self, entry: dict[str, Any]) -> Columns | None:
         """The keys of an expanded entry that are read, or None if it has no image or no caption.
@@ -47,6 +50,17 @@ class EntryReader:
                 keys, lambda position: [other[keys[position]] for other in alike], self.rows.options, place, "key"
             )
         return self._columns[keys]
+
+    def _name_in(self, entry: dict[str, Any]) -> str | None:
+        """The image that an expanded entry names itself, if it names one."""
+        columns = self.columns_of(entry) if names_image(entry) else None
+        names = image_names(list(entry.values())[columns.image]) if columns else None
+        return names[0] if names and len(names) == 1 else None
+
+    def share_name(self, entries: list[Any]) -> bool:
+        """Whether all entries, at least two, name the same image, which is then none."""
+        names = {self._name_in(_expand(entry)) for entry in entries if isinstance(entry, dict)}
+        return len(entries) > 1 and len(names) == 1 and None not in names
 
     def _is_rare(self, entry: dict[str, Any]) -> bool:
         """Whether fewer than one entry in ten of the sample has the keys of an entry."""
@@ -71,8 +85,17 @@ class EntryReader:
         """
         rows = self.rows
         expanded = _expand(entry) if isinstance(entry, dict) else None
-        if expanded is not None and image is not None and not names_image(expanded):
-            expanded = {"image": image, **expanded}
+        other: str | None = None
+        if expanded is not None and image is not None:
+            inner = self._name_in(expanded)
+            if inner is None:
+                expanded = {"image": image, **expanded}
+            elif self.prefers_key or is_file_name(image) or not is_file_name(inner):
+                # A path to the same file says more than its name.
+                is_same = posixpath.basename(inner) == posixpath.basename(image) and "://" not in inner
+                image, other = (inner, image) if is_same else (image, inner)
+            else:
+                image, other = inner, image
         try:
             columns = self.columns_of(expanded) if expanded else None
         except CorpusError as error:
@@ -85,6 +108,9 @@ class EntryReader:
             return
         cells = list(expanded.values())
         images = image_names(cells[columns.image])
+        if other is not None and image is not None:
+            images = [image]
+            rows.add_other_name("the keys" if image != self._name_in(expanded) else "the entries", number, image, other)
         if images is None:
             message = f"expected {ENTRY}, found {str(entry)[:80]!r}; fix the entry"
             rows.add_error(number, "not an entry of image and captions", message)
@@ -95,7 +121,8 @@ class EntryReader:
             return
         if rows.is_rejected(columns, cells, number):
             return
-        rows.add_notes(columns.notes)
+        from_key = other is not None and image != self._name_in(expanded)
+        rows.add_notes({text: count for text, count in columns.notes.items() if not (from_key and _INSIDE in text)})
         if len(images) > 1:
             rows.notes["captions of several images, read for each of them"] += 1
         values = [cells[position] for position in columns.captions]

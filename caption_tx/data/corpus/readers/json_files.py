@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from typing import Any
 
 from caption_tx.data.corpus.caption_values import add_captions, image_names
@@ -12,6 +13,7 @@ from caption_tx.data.corpus.columns import is_image_name, is_text, share
 from caption_tx.data.corpus.file_head import FileHead
 from caption_tx.data.corpus.readers.coco import add_coco, add_karpathy, is_coco, is_karpathy, require_captions
 from caption_tx.data.corpus.readers.json_entries import ENTRY, EntryReader, names_image
+from caption_tx.data.corpus.readers.literals import AS_PYTHON, parse_literal
 from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.text.text_files import TextFile, find_undecoded_byte
 from caption_tx.errors import CorpusError
@@ -35,16 +37,20 @@ def read_document(file: TextFile, rows: CaptionRows) -> None:
     """
     rows.unit = "entry"
     reader = _DocumentReader(file, rows)
-    document = _load(file)
+    document = _load(file, rows)
     if not reader.read(document, "", None):
         raise reader.unknown(document)
 
 
-def _load(file: TextFile) -> Any:
+def _load(file: TextFile, rows: CaptionRows) -> Any:
     text = file.text()
     try:
         return json.loads(text, object_hook=_drop_tokens)
     except (ValueError, RecursionError) as error:
+        with suppress(ValueError, RecursionError):
+            document, is_python = parse_literal(text)
+            rows.notes.update([AS_PYTHON] if is_python else [])
+            return document
         byte = find_undecoded_byte(text)
         reason = error if byte is None else f"{error}; it is {file.decode_error(byte)}"
         raise CorpusError(f"{file.path} is not valid JSON: {reason}; fix or download the file again.") from error
@@ -181,6 +187,7 @@ class _DocumentReader:
             return False
         samples = [{"image": "", **value} for value in values[:50] if isinstance(value, dict)]
         reader = EntryReader(self._rows, samples)
+        reader.prefers_key = reader.share_name(values)
         for name, value in node.items():
             self._number += 1
             entry = value if isinstance(value, dict) else {"caption": value}
@@ -275,7 +282,8 @@ def read_jsonl(file: TextFile, rows: CaptionRows) -> None:
             rows.skip(line_number, "blank line")
             continue
         try:
-            entry = json.loads(line)
+            entry, is_python = parse_literal(line)
+            rows.notes.update([AS_PYTHON] if is_python else [])
         except (ValueError, RecursionError) as error:
             rows.add_error(line_number, "not valid JSON", f"not valid JSON ({str(error)[:80]}); fix the line")
             continue
@@ -289,7 +297,7 @@ def read_jsonl(file: TextFile, rows: CaptionRows) -> None:
 
 def _parse(line: str) -> Any:
     try:
-        return json.loads(line)
+        return parse_literal(line)[0]
     except (ValueError, RecursionError):
         return None
 
@@ -317,7 +325,7 @@ def is_karpathy_head(head: str) -> bool:
 
 def is_json_head(head: str) -> bool:
     """Whether a file starts like a JSON document."""
-    return re.match(r'\s*(?:\{\s*["}]|\[\s*[\[{\]])', head) is not None
+    return re.match(r"\s*(?:\{\s*[\"'}]|\[\s*[\[{\]])", head) is not None
 
 
 def is_jsonl(head: FileHead) -> bool:

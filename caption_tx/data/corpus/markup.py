@@ -1,0 +1,95 @@
+"""Markup that models and programs write into captions: reasoning, grounding boxes, escapes and Python's bytes."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable
+from urllib.parse import unquote
+
+from caption_tx.data.corpus.rows import CaptionRows, is_valid_unicode
+
+_THOUGHT = re.compile(r"<(think|thinking|reasoning)>.*?</\1>\s*", re.IGNORECASE | re.DOTALL)
+_BOX = re.compile(
+    r"<(box|quad|bbox|poly|point)>[^<]*</\1>|<\|(box|quad)_start\|>[^<]*<\|\2_end\|>"
+    r"|</?object>|<patch_index_\d+>|<loc_?\d+>|<seg_?\d+>",
+    re.IGNORECASE,
+)
+_TAG = re.compile(
+    r"</?(?:ref|phrase|grounding|answer|obj|delim|output|response)>|<\|[a-z_]{2,30}\|>|\[/?(?:INST|CAP)\]",
+    re.IGNORECASE,
+)
+_UNICODE_ESCAPE = re.compile(r"\\u[0-9a-fA-F]{4}|\\U[0-9a-fA-F]{8}|\\x[0-9a-fA-F]{2}")
+_PERCENT = re.compile(r"(?:%[0-9A-Fa-f]{2}){2}")
+_EXCEL_ESCAPE = re.compile("_x([0-9A-F]{4})_")
+_BYTES = re.compile(r"b('.*'|\".*\")", re.DOTALL)
+
+
+def strip_markup(rows: CaptionRows) -> None:
+    """Strips what models write around captions, and decodes escapes; `rows.notes` counts both."""
+    steps: tuple[tuple[str, Callable[[str], str], str], ...] = (
+        ("<", _without_thoughts, "captions after a model's reasoning (<think>), which is left out"),
+        ("<[", _without_tags, "captions with a model's markup (such as <ref> and <box>), which is stripped"),
+        ("b", _decode_bytes, "captions written as Python bytes (b'..'), decoded"),
+        ("\\", _decode_unicode, "captions with escapes (such as \\u4e00), decoded"),
+        ("%", _decode_percent, "captions with percent signs (such as %E4%B8%80), decoded"),
+        ("_", _decode_excel, "captions with escapes of a spreadsheet (such as _x000D_), decoded"),
+    )
+    text = "\0".join(rows.captions)
+    for signs, convert, note in steps:
+        if not any(sign in text for sign in signs):
+            continue
+        for row, caption in enumerate(rows.captions):
+            if any(sign in caption for sign in signs):
+                new = convert(caption).strip()
+                if new and new != caption and is_valid_unicode(new):
+                    rows.captions[row] = new
+                    rows.notes[note] += 1
+
+
+def _without_thoughts(caption: str) -> str:
+    return _THOUGHT.sub("", caption) if "</" in caption else caption
+
+
+def _without_tags(caption: str) -> str:
+    text = _TAG.sub("", _BOX.sub("", caption))
+    return caption if text == caption else re.sub(r"  +", " ", text)
+
+
+def _decode_bytes(caption: str) -> str:
+    if not _BYTES.fullmatch(caption):
+        return caption
+    try:
+        return ast.literal_eval(caption).decode("utf-8")
+    except (ValueError, SyntaxError, AttributeError, UnicodeError):
+        return caption
+
+
+def _decode_unicode(caption: str) -> str:
+    if not _UNICODE_ESCAPE.search(caption):
+        return caption
+    runs = re.compile(rf"(?:{_UNICODE_ESCAPE.pattern})+")
+
+    def decode(match: re.Match[str]) -> str:
+        text = match[0].encode("ascii").decode("unicode_escape")
+        try:
+            if "\\x" in match[0]:  # the bytes of UTF-8
+                return text.encode("latin-1").decode("utf-8")
+            return text.encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeError:
+            return match[0]
+
+    return runs.sub(decode, caption)
+
+
+def _decode_percent(caption: str) -> str:
+    if "://" in caption or not _PERCENT.search(caption):
+        return caption
+    try:
+        return unquote(caption, errors="strict")
+    except UnicodeError:
+        return caption
+
+
+def _decode_excel(caption: str) -> str:
+    return _EXCEL_ESCAPE.sub(lambda match: chr(int(match[1], 16)), caption).replace("\r\n", "\n").replace("\r", "\n")

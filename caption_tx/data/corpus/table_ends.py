@@ -1,0 +1,100 @@
+"""Lines of a table that are no data: headers of files that were joined, and totals at the end."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from caption_tx.data.corpus.column_names import CAPTION_WORDS, IMAGE_WORDS, SPLIT_WORDS, normalize_name
+from caption_tx.data.corpus.rows import CaptionRows
+from caption_tx.data.images.suffixes import suffix_of
+
+_NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?%?")
+_TOTALS = (
+    "total", "totals", "sum", "count", "subtotal", "grand total", "average", "mean", "rows", "合计", "总计", "小计",
+    "共计", "总数", "总和", "数量", "合計", "總計", "平均", "平均值", "汇总",
+)  # fmt: skip
+_MAX_FOOTERS = 3
+_WORDS = frozenset((*IMAGE_WORDS, *CAPTION_WORDS, *SPLIT_WORDS))
+
+
+class RepeatedHeaders:
+    """Finds headers in the middle of a table, and brings the cells below one in other order into the first order.
+
+    Args:
+        header: the names of the columns.
+        rows: whose notes count the headers.
+
+    Example:
+        >>> headers = RepeatedHeaders(["image", "caption"], rows)
+        >>> headers.is_header(["caption", "image"]), headers.reorder(["a dog", "x.jpg"])
+        (True, ['x.jpg', 'a dog'])
+    """
+
+    def __init__(self, header: Sequence[str], rows: CaptionRows) -> None:
+        self._names = [normalize_name(name) for name in header]
+        self._roles = [_role(name) for name in self._names]
+        self._rows, self._order = rows, list(range(len(header)))
+        self._first = {*_WORDS, *(_plain(name) for name in header)}
+
+    def is_header(self, cells: Sequence[str]) -> bool:
+        """Whether cells are the header again, in the same or another order, or with other names for the columns."""
+        if len(cells) < 2 or _plain(cells[0]) not in self._first:
+            return False
+        names = [normalize_name(cell) for cell in cells[: len(self._names)]]
+        if len(names) != len(self._names):
+            return False
+        roles = [_role(name) for name in names]
+        if sorted(names) == sorted(self._names):
+            found, wanted = names, self._names
+        elif None not in roles and len(set(roles)) == len(roles) and sorted(roles) == sorted(map(str, self._roles)):
+            found, wanted = roles, self._roles
+        else:
+            return False
+        if len(set(found)) == len(found):
+            self._order = [found.index(name) for name in wanted]
+        is_moved = self._order != list(range(len(found)))
+        how = ", with its columns in another order, which are read by their names" if is_moved else ""
+        self._rows.notes[f"headers in the middle of the table{how}"] += 1
+        return True
+
+    def reorder(self, cells: list[str]) -> list[str]:
+        """The cells of a row in the order of the first header."""
+        if self._order == sorted(self._order) or len(cells) < len(self._order):
+            return cells
+        return [*(cells[position] for position in self._order), *cells[len(self._order) :]]
+
+
+def _plain(cell: str) -> str:
+    return cell.strip().strip('"').lower()
+
+
+def _role(name: str) -> str | None:
+    groups = {"image": IMAGE_WORDS, "caption": CAPTION_WORDS, "split": SPLIT_WORDS}
+    return next((role for role, words in groups.items() if name in words), None)
+
+
+def drop_totals(rows: CaptionRows) -> None:
+    """Leaves out totals such as `合计,3` in the last rows of a table; `rows.notes` counts them."""
+    found = 0
+    while found < min(_MAX_FOOTERS, len(rows) - 1) and _is_total(rows, len(rows) - 1 - found):
+        found += 1
+    if not found:
+        return
+    start = len(rows) - found
+    for row in range(start, start + found):
+        rows.skip(rows.line_numbers[row], "a total, not a caption")
+    shown = f"{rows.images[start]},{rows.captions[start]}"
+    for column in (rows.images, rows.captions, rows.splits, rows.machine, rows.line_numbers, rows.list_ids):
+        del column[start:]
+    rows.notes[f"rows at the end that are totals (such as {shown!r}), left out"] = found
+
+
+def _is_total(rows: CaptionRows, row: int) -> bool:
+    """Whether a row has a number for a caption, and an image name that is a word for a total or unlike the others."""
+    if not _NUMBER.fullmatch(rows.captions[row]) or suffix_of(rows.images[row]):
+        return False
+    if rows.images[row].strip().lower().strip(":：") in _TOTALS:
+        return True
+    others = rows.images[:row][-200:]
+    return len(others) > 2 and all(map(suffix_of, others)) and not rows.images[row].isdecimal()

@@ -1,0 +1,301 @@
+"""Captions as annotation tools, models and programs export them: the right captions, and a note."""
+
+import json
+
+import pytest
+
+from caption_tx.data.corpus.table import read_corpus
+from caption_tx.errors import CorpusError
+
+DOG, CAT, GIRL = "一只狗在草地上跑", "两只猫在睡觉", "一个女孩在跳舞"
+ONE = [("a.jpg", DOG), ("b.jpg", CAT)]
+TWO = [("a.jpg", DOG), ("a.jpg", GIRL), ("b.jpg", CAT), ("b.jpg", DOG)]
+THREE = [*ONE, ("c.jpg", GIRL)]
+ENGLISH = [("a.jpg", "a dog on the grass"), ("b.jpg", "two cats")]
+
+
+def jsonl(*entries):
+    return "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
+
+
+def table(first, second):
+    return f"image,caption\na.jpg,{first}\nb.jpg,{second}\n"
+
+
+def escape(text):
+    return text.encode("unicode_escape").decode()
+
+
+def percent(text):
+    return "".join(f"%{byte:02X}" for byte in text.encode())
+
+
+INSIDE = "lists inside lists or objects"
+CASES = {
+    # Lists one level deeper
+    "object with a list": (
+        "x.jsonl",
+        jsonl(
+            {"image": "a.jpg", "caption": {"text": [DOG, GIRL]}},
+            {"image": "b.jpg", "caption": {"text": [CAT, DOG]}},
+        ),
+        TWO,
+        INSIDE,
+    ),
+    "list of objects with lists": (
+        "x.jsonl",
+        jsonl(
+            {"image": "a.jpg", "captions": [{"text": [DOG, GIRL]}]},
+            {"image": "b.jpg", "captions": [{"text": [CAT, DOG]}]},
+        ),
+        TWO,
+        INSIDE,
+    ),
+    "list in a list": (
+        "x.json",
+        [{"image_id": "a.jpg", "caption": [[DOG, GIRL]]}, {"image_id": "b.jpg", "caption": [[CAT, DOG]]}],
+        TWO,
+        INSIDE,
+    ),
+    "list in a list, English": (
+        "x.jsonl",
+        jsonl(
+            {"image": "a.jpg", "caption": [["a dog runs", "a dog plays"]]},
+            {"image": "b.jpg", "caption": [["two cats", "cats asleep"]]},
+        ),
+        [("a.jpg", "a dog runs"), ("a.jpg", "a dog plays"), ("b.jpg", "two cats"), ("b.jpg", "cats asleep")],
+        INSIDE,
+    ),
+    "words in an object": (
+        "x.jsonl",
+        jsonl(
+            {"image": "a.jpg", "caption": {"text": ["一只", "狗", "在", "草地", "上", "跑"]}},
+            {"image": "b.jpg", "caption": {"text": ["两只", "猫", "在", "睡觉"]}},
+        ),
+        ONE,
+        "captions joined from lists of words",
+    ),
+    # URLs and tags are no separators
+    "URL": (
+        "x.csv",
+        table(f"{DOG} http://t.cn/A1", f"{CAT} https://t.cn/A2"),
+        [("a.jpg", f"{DOG} http://t.cn/A1"), ("b.jpg", f"{CAT} https://t.cn/A2")],
+        None,
+    ),
+    "URLs, some separated": ("x.csv", table(f"{DOG}//{GIRL}", f"{CAT}//{DOG}"), TWO, "separated by '//'"),
+    "thoughts": (
+        "x.csv",
+        table(f"<think>图里有狗。</think>{DOG}", f"<think>猫？</think>\t{CAT}"),
+        ONE,
+        "captions after a model's reasoning (<think>), which is left out",
+    ),
+    "boxes": (
+        "x.csv",
+        table('"<ref>一只狗</ref><box>(12,34),(56,78)</box>在草地上跑"', '"<ref>两只猫</ref><box>(1,2)</box>在睡觉"'),
+        ONE,
+        "captions with a model's markup (such as <ref> and <box>), which is stripped",
+    ),
+    "phrases": (
+        "x.csv",
+        table("<phrase>a dog</phrase> on the grass", "<phrase>two cats</phrase><object><patch_index_0044></object>"),
+        ENGLISH,
+        "model's markup",
+    ),
+    "items": (
+        "x.csv",
+        table(f"<item>{DOG}</item><item>{GIRL}</item>", f"<item>{CAT}</item><item>{DOG}</item>"),
+        TWO,
+        "separated by '<p>'",
+    ),
+    # Part-of-speech tags
+    "tags of LTP": (
+        "x.txt",
+        "a.jpg\t一只_m 狗_n 在_p 草地_n 上_f 跑_v\nb.jpg\t两只_m 猫_n 在_p 睡觉_v\n",
+        ONE,
+        "part-of-speech tags stripped",
+    ),
+    "tags in CSV": (
+        "x.csv",
+        table("一只/m 狗/n 在/p 草地/n 上/f 跑/v", "两只/m 猫/n 在/p 睡觉/v"),
+        ONE,
+        "part-of-speech tags stripped",
+    ),
+    # Escapes
+    "bytes": ("x.csv", table("b'a dog on the grass'", "b'two cats'"), ENGLISH, "written as Python bytes"),
+    "bytes of Chinese": ("x.csv", table(DOG.encode(), CAT.encode()), ONE, "written as Python bytes"),
+    "code points": ("x.csv", table(escape(DOG), escape(CAT)), ONE, "captions with escapes (such as \\u4e00), decoded"),
+    "percent signs": ("x.csv", table(percent(DOG), percent(CAT)), ONE, "captions with percent signs"),
+    "a real percent sign": (
+        "x.csv",
+        table("a sign says 50% off", "two cats"),
+        [("a.jpg", "a sign says 50% off"), ("b.jpg", "two cats")],
+        None,
+    ),
+    # Objects by image name
+    "URLs inside": (
+        "x.json",
+        {
+            "a.jpg": {"captions": [DOG, GIRL], "url": "http://x/550"},
+            "b.jpg": {"captions": [CAT, DOG], "url": "http://x/551"},
+        },
+        TWO,
+        "image names read from the keys (such as 'a.jpg'), not from the entries ('http://x/550')",
+    ),
+    "one URL": (
+        "x.json",
+        {"a": {"caption": DOG, "url": "http://x"}, "b": {"caption": CAT, "url": "http://x"}},
+        [("a", DOG), ("b", CAT)],
+        "image names read from the keys",
+    ),
+    "ids inside": ("x.json", {"a.jpg": {"caption": DOG, "id": 9}, "b.jpg": {"caption": CAT, "id": 8}}, ONE, "the keys"),
+    "file names inside": (
+        "x.json",
+        {"1": {"caption": DOG, "file_name": "a.jpg"}, "2": {"caption": CAT, "file_name": "b.jpg"}},
+        ONE,
+        "image names read from the entries (such as 'a.jpg'), not from the keys ('1')",
+    ),
+    "paths inside": (
+        "x.json",
+        {"a.jpg": {"caption": DOG, "path": "in/a.jpg"}, "b.jpg": {"caption": CAT, "path": "in/b.jpg"}},
+        [("in/a.jpg", DOG), ("in/b.jpg", CAT)],
+        "the entries",
+    ),
+    # Python instead of JSON
+    "Python lines": (
+        "x.txt",
+        f"{{'image': 'a.jpg', 'caption': '{DOG}'}}\n{{'image': 'b.jpg', 'caption': '{CAT}', 'more': None}}\n",
+        ONE,
+        "written as Python instead of JSON",
+    ),
+    "JSON lines with commas": (
+        "x.txt",
+        f'{{"image": "a.jpg", "caption": "{DOG}"}},\n{{"image": "b.jpg", "caption": "{CAT}"}},\n',
+        ONE,
+        None,
+    ),
+    "Python list": (
+        "x.txt",
+        f"[{{'image': 'a.jpg', 'caption': '{DOG}'}}, {{'image': 'b.jpg', 'caption': '{CAT}'}}]",
+        ONE,
+        "written as Python instead of JSON",
+    ),
+    "Python map": ("x.json", f"{{'a.jpg': ['{DOG}'], 'b.jpg': ['{CAT}']}}", ONE, "written as Python instead of JSON"),
+    # Lines of a table that are no data
+    "header again": ("x.csv", f"{table(DOG, CAT)}image,caption\nc.jpg,{GIRL}\n", THREE, "headers in the middle"),
+    "header in Chinese again": (
+        "x.tsv",
+        f"图片名\t描述\na.jpg\t{DOG}\nb.jpg\t{CAT}\n图片名\t描述\nc.jpg\t{GIRL}\n",
+        THREE,
+        "headers in the middle of the table",
+    ),
+    "header in another order": (
+        "x.csv",
+        f"{table(DOG, CAT)}caption,image\n{GIRL},c.jpg\n",
+        THREE,
+        "headers in the middle of the table, with its columns in another order, which are read by their names",
+    ),
+    "header with other names": ("x.csv", f"{table(DOG, CAT)}text,file_name\n{GIRL},c.jpg\n", THREE, "another order"),
+    "a caption like a header": (
+        "x.csv",
+        f"image,caption\na.jpg,caption\nb.jpg,{CAT}\n",
+        [("a.jpg", "caption"), ("b.jpg", CAT)],
+        None,
+    ),
+    "total": (
+        "x.csv",
+        f"{table(DOG, CAT)}合计,3\n",
+        ONE,
+        "rows at the end that are totals (such as '合计,3'), left out",
+    ),
+    "grand total": ("x.tsv", f"image\tcaption\na.jpg\t{DOG}\nb.jpg\t{CAT}\nTotal:\t2\n", ONE, "totals"),
+    "a number as a caption": (
+        "x.csv",
+        f"image,caption\na,{DOG}\nb,3\n",
+        [("a", DOG), ("b", "3")],
+        None,
+    ),
+    # Marks
+    "Prodigy": (
+        "x.jsonl",
+        jsonl(
+            {"image": "a.jpg", "caption": DOG, "answer": "accept"},
+            {"image": "c.jpg", "caption": CAT, "answer": "reject"},
+            {"image": "d.jpg", "caption": CAT, "answer": "ignore"},
+            {"image": "b.jpg", "caption": CAT, "answer": "accept"},
+        ),
+        ONE,
+        "captions marked as ignore, left out",
+    ),
+    "MTurk": (
+        "x.csv",
+        f"AssignmentStatus,Input.image_url,Answer.caption\nApproved,a.jpg,{DOG}\nRejected,c.jpg,{CAT}\n"
+        f"Submitted,b.jpg,{CAT}\n",
+        ONE,
+        "captions marked as rejected, left out",
+    ),
+    "Toloka": (
+        "x.tsv",
+        f"INPUT:image\tOUTPUT:caption\tASSIGNMENT:status\na.jpg\t{DOG}\tAPPROVED\nc.jpg\t{CAT}\tREJECTED\n"
+        f"b.jpg\t{CAT}\tAPPROVED\n",
+        ONE,
+        "captions marked as rejected, left out",
+    ),
+    "answers that are captions": (
+        "x.jsonl",
+        jsonl({"image": "a.jpg", "answer": "a dog on the grass"}, {"image": "b.jpg", "answer": "two cats"}),
+        ENGLISH,
+        "captions read from the key 'answer'",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_exported_files(write, name):
+    file, content, expected, note = CASES[name]
+    read = read_corpus(write(file, content))
+    notes = read.attrs["files"][0]["notes"]
+    assert list(zip(read["image"], read["caption"], strict=True)) == expected
+    assert any(note in text for text in notes) if note else not notes, notes
+    assert all(notes.values()), notes
+
+
+def test_names_that_have_files_are_read(write, tmp_path):
+    from PIL import Image
+
+    for name in ("1.jpg", "2.jpg"):
+        Image.new("RGB", (8, 8)).save(tmp_path / name)
+    entries = {"1": {"caption": DOG, "file_name": "x1.jpg"}, "2": {"caption": CAT, "file_name": "x2.jpg"}}
+    read = read_corpus(write("x.json", entries), images=tmp_path)
+    assert list(read["image"]) == ["1.jpg", "2.jpg"]
+    assert "image names read from the keys (such as '1'), not from the entries ('x1.jpg')" in str(read.attrs["files"])
+
+
+def test_one_name_for_all_captions_is_reported(write):
+    read = read_corpus(write("x.csv", f"image,caption\nu,{DOG}\nu,{CAT}\nu,{GIRL}\n"))
+    assert "captions, all of one image ('u'; " in str(read.attrs["files"])
+
+
+COCO = {
+    "images": [{"id": 1, "file_name": "a.jpg"}, {"id": 2, "file_name": "b.jpg"}],
+    "annotations": [
+        {"image_id": 1, "id": 7, "caption": "a dog on the grass", "caption_zh": DOG, "worker": 5},
+        {"image_id": 2, "id": 8, "caption": "two cats", "caption_zh": CAT, "worker": 6},
+    ],
+}
+
+
+def test_coco_with_captions_in_two_languages(write):
+    path = write("x.json", COCO)
+    with pytest.raises(CorpusError, match=r"2 keys could be the caption: caption .*caption_zh .*--caption-column"):
+        read_corpus(path)
+    for column, expected in (("caption_zh", ONE), ("caption", ENGLISH)):
+        read = read_corpus(path, caption_column=[column])
+        assert list(zip(read["image"], read["caption"], strict=True)) == expected
+        assert "keys not read (" in str(read.attrs["files"]) and "worker" in str(read.attrs["files"])
+
+
+def test_coco_names_keys_that_are_not_read(write):
+    annotations = [{"image_id": 1, "caption": DOG, "mood": "x"}, {"image_id": 2, "text": CAT}]
+    read = read_corpus(write("x.json", COCO | {"annotations": annotations}))
+    assert list(zip(read["image"], read["caption"], strict=True)) == ONE
+    assert read.attrs["files"][0]["notes"] == {"keys not read (mood)": 1}
