@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from caption_tx.data.corpus.columns import is_file_name
 from caption_tx.data.corpus.image_names import resolve_image_names
 from caption_tx.data.corpus.name_variants import find_variants
 from caption_tx.data.corpus.rows import CaptionRows
@@ -25,11 +26,13 @@ def choose_names(rows: CaptionRows, images: str | Path | None) -> None:
             ]
             read, others = others, read
             place = "the entries" if place == "the keys" else "the keys"
+        if place == "the entries" and not any(map(is_file_name, others)):  # ids of entries are no images
+            continue
         unread = "the entries" if place == "the keys" else "the keys"
-        rows.notes[f"image names read from {place} (such as {read[0]!r}), not from {unread} ({others[0]!r})"] = len(
-            read
-        )
-    if len(set(rows.images)) == 1 and len(set(rows.line_numbers)) >= _MIN_LINES:
+        note = f"image names read from {place} (such as {read[0]!r}), not from {unread} ({others[0]!r})"
+        rows.notes[note] = len(read)
+    is_one = len(set(rows.images)) == 1 and len(set(rows.line_numbers)) >= _MIN_LINES
+    if is_one and not is_file_name(rows.images[0]):
         rows.notes[f"captions, all of one image ({rows.images[0]!r}; --image-column names another column)"] = len(rows)
 
 

@@ -152,7 +152,7 @@ CASES = {
         "x.json",
         {"1": {"caption": DOG, "file_name": "a.jpg"}, "2": {"caption": CAT, "file_name": "b.jpg"}},
         ONE,
-        "image names read from the entries (such as 'a.jpg'), not from the keys ('1')",
+        None,
     ),
     "paths inside": (
         "x.json",
