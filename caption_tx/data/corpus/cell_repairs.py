@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
 
-from caption_tx.data.corpus.markup import strip_markup
+from caption_tx.data.corpus.markup import repair_names, strip_markup
 from caption_tx.data.corpus.rows import CaptionRows, is_valid_unicode
 from caption_tx.data.corpus.table_ends import drop_totals
 from caption_tx.data.images.suffixes import IMAGE_SUFFIXES
@@ -60,6 +60,7 @@ def repair_cells(rows: CaptionRows) -> None:
     if rows.format != "folder":
         rows.images = _strip_quotes(rows, rows.images, "image names")
         rows.captions = _strip_quotes(rows, rows.captions, "captions")
+        repair_names(rows)
     _strip_numbers(rows)
     _note_odd_names(rows)
     _decode_entities(rows)

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from urllib.parse import unquote
 
 from caption_tx.data.corpus.rows import CaptionRows, is_valid_unicode
+from caption_tx.data.images.suffixes import suffix_of
+from caption_tx.errors import CorpusError
 
 _THOUGHT = re.compile(r"<(think|thinking|reasoning)>.*?</\1>\s*", re.IGNORECASE | re.DOTALL)
 _BOX = re.compile(
@@ -22,6 +24,7 @@ _TAG = re.compile(
 _UNICODE_ESCAPE = re.compile(r"\\u[0-9a-fA-F]{4}|\\U[0-9a-fA-F]{8}|\\x[0-9a-fA-F]{2}")
 _PERCENT = re.compile(r"(?:%[0-9A-Fa-f]{2}){2}")
 _EXCEL_ESCAPE = re.compile("_x([0-9A-F]{4})_")
+_OBJECT = re.compile(r"<[\w.]+ .*(?:object )?at 0x[0-9A-Fa-f]+>|<PIL\.")
 _BYTES = re.compile(r"b('.*'|\".*\")", re.DOTALL)
 
 
@@ -45,6 +48,47 @@ def strip_markup(rows: CaptionRows) -> None:
                 if new and new != caption and is_valid_unicode(new):
                     rows.captions[row] = new
                     rows.notes[note] += 1
+
+
+def repair_names(rows: CaptionRows) -> None:
+    """Reads image names in formulas, Markdown, dictionaries, or after the apostrophe of a spreadsheet.
+
+    Raises:
+        CorpusError: the names are descriptions of objects in memory instead of names.
+    """
+    changed = {}
+    for name in dict.fromkeys(rows.images):
+        if name[0] == "<" and _OBJECT.match(name):
+            raise CorpusError(
+                f"{rows.source}: the image names are objects of Python ({name[:50]!r}); save the images as files and "
+                "write their names."
+            )
+        if name[0] in "=!{'[" and (new := _inner_name(name)) and new != name:
+            changed[name] = new
+    if changed:
+        rows.images = [changed.get(name, name) for name in rows.images]
+        first, new = next(iter(changed.items()))
+        rows.notes[f"image names in formulas, Markdown or objects (such as {first[:60]!r}, read as {new!r})"] = len(
+            changed
+        )
+
+
+def _inner_name(name: str) -> str:
+    """The image name in `="x"`, `=HYPERLINK("x","y")`, `![](x)`, `[x](x)`, `{'path': 'x'}` or `'x`, or ""."""
+    if match := re.fullmatch(r'="([^"]+)"', name):
+        return match[1]
+    if match := re.fullmatch(r'=(?:HYPERLINK|IMAGE)\("([^"]+)"(?:[,;]\s*"?([^")]*)"?)?.*\)', name, re.IGNORECASE):
+        return match[2] if match[2] and suffix_of(match[2]) and "://" in match[1] else match[1]
+    if match := re.fullmatch(r"!?\[[^\]]*\]\(([^()]+)\)", name):
+        return match[1].split(' "')[0].strip("<> ")
+    if name[0] == "{":
+        try:
+            value = ast.literal_eval(name.replace("null", "None"))
+        except (ValueError, SyntaxError):
+            return ""
+        value = value.get("path") or value.get("file_name") if isinstance(value, dict) else None
+        return value if isinstance(value, str) else ""
+    return name[1:] if name[0] == "'" and name[-1] != "'" and (suffix_of(name) or name[1:].isdecimal()) else ""
 
 
 def _without_thoughts(caption: str) -> str:

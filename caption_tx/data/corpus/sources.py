@@ -10,6 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from caption_tx.config import Source, parse_source
+from caption_tx.data.corpus.beside import (
+    beside_prefix,
+    list_metadata_files,
+    read_split_lists,
+    require_different_images,
+)
 from caption_tx.data.corpus.caption_values import restore_captions
 from caption_tx.data.corpus.columns import DEFAULT_OPTIONS, ReadOptions
 from caption_tx.data.corpus.file_head import FileHead
@@ -90,6 +96,8 @@ def _expand_folders(sources: Iterable[str | Path | Source], format: str | None) 
             raise CorpusError(f"{source.path} is on a remote store; copy it here first: caption files must be local.")
         is_open = (source.format or format) in (None, "parquet") and "\0" not in source.path
         files = folder.list_parquet_files(Path(source.path)) if is_open else []
+        if not files and source.format is None and format is None and "\0" not in source.path:
+            files = list_metadata_files(Path(source.path))
         yield from [replace(source, path=str(file)) for file in files] or [source]
 
 
@@ -230,6 +238,8 @@ def read_source(source: Source, path: Path, format: str, options: ReadOptions | 
     reader.read(file, rows)
     rows.check()
     restore_captions(rows)
+    if format not in ("folder", "flickr8k", "coco_cn", "ofa", "karpathy"):
+        read_split_lists(rows)
     return rows
 
 
@@ -238,9 +248,10 @@ def complete_image_names(sources: list[tuple[Source, CaptionRows]], images: str 
     for source, rows in sources:
         choose_names(rows, images)
         _restore_integers(rows)
-        prefix = source.images or _embedded_prefix(rows, images)
+        prefix = source.images or _embedded_prefix(rows, images) or beside_prefix(rows, images)
         names = {name: join_prefix(prefix, name) for name in dict.fromkeys(rows.images)}
         rows.images = [names[name] for name in rows.images]
+    require_different_images([rows for _, rows in sources])
     names = list(dict.fromkeys(name for _, rows in sources for name in rows.images))
     completed, missing = resolve_image_names(names, images)
     found = _find_files([completed.get(name, name) for name in names], missing, images)

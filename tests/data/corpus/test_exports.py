@@ -214,6 +214,22 @@ CASES = {
         [("a", DOG), ("b", "3")],
         None,
     ),
+    # Names
+    "formulas": ("x.csv", 'image,caption\n"=""a.jpg""",' + DOG + '\n"=""b.jpg""",' + CAT + "\n", ONE, "in formulas"),
+    "links": (
+        "x.csv",
+        'image,caption\n"=HYPERLINK(""http://x/a.jpg"",""a.jpg"")",' + DOG + '\n"=HYPERLINK(""b.jpg"")",' + CAT + "\n",
+        ONE,
+        "image names in formulas",
+    ),
+    "Markdown": ("x.csv", f"image,caption\n![](a.jpg),{DOG}\n![cat](b.jpg),{CAT}\n", ONE, "Markdown"),
+    "apostrophes": ("x.csv", f"image,caption\n'a.jpg,{DOG}\n'b.jpg,{CAT}\n", ONE, "image names in"),
+    "objects": (
+        "x.csv",
+        f"image,text\n\"{{'bytes': None, 'path': 'a.jpg'}}\",{DOG}\n\"{{'bytes': None, 'path': 'b.jpg'}}\",{CAT}\n",
+        ONE,
+        "read as 'a.jpg'",
+    ),
     # Marks
     "Prodigy": (
         "x.jsonl",
@@ -299,3 +315,40 @@ def test_coco_names_keys_that_are_not_read(write):
     read = read_corpus(write("x.json", COCO | {"annotations": annotations}))
     assert list(zip(read["image"], read["caption"], strict=True)) == ONE
     assert read.attrs["files"][0]["notes"] == {"keys not read (mood)": 1}
+
+
+def test_objects_in_memory_are_no_names(write):
+    text = f"image,text\n<PIL.JpegImageFile image mode=RGB size=9x7 at 0x7F0>,{DOG}\n"
+    with pytest.raises(CorpusError, match="the image names are objects of Python"):
+        read_corpus(write("x.csv", text))
+
+
+def test_split_lists_beside_a_file(write):
+    write("train.txt", "a.jpg\n")
+    write("val.txt", "b\n")
+    write("test.txt", "c.jpg\n")
+    read = read_corpus(write("captions.csv", f"{table(DOG, CAT)}c.jpg,{GIRL}\n"))
+    assert list(read["split"]) == ["train", "val", "test"]
+    note = "images with the splits of the lists beside the file (train.txt, val.txt, test.txt)"
+    assert read.attrs["files"][0]["notes"] == {note: 3}
+    write("val.txt", "a.jpg\n")
+    with pytest.raises(CorpusError, match=r"val.txt: a is also listed for train"):
+        read_corpus(write("captions.csv", table(DOG, CAT)))
+
+
+def test_lists_of_other_images_are_ignored(write):
+    write("train.txt", "p.jpg\nq.jpg\n")
+    assert not read_corpus(write("captions.csv", table(DOG, CAT))).attrs["files"][0]["notes"]
+
+
+def test_metadata_files_name_the_images_beside_them(write, tmp_path):
+    from PIL import Image
+
+    for folder, caption in (("train", DOG), ("test", CAT)):
+        write(f"d/{folder}/metadata.csv", f"file_name,text\n1.jpg,{caption}\n")
+        Image.new("RGB", (8, 8)).save(tmp_path / "d" / folder / "1.jpg")
+    read = read_corpus(tmp_path / "d", images=tmp_path / "d")
+    found = set(zip(read["image"], read["caption"], read["split"], strict=True))
+    assert found == {("train/1.jpg", DOG, "train"), ("test/1.jpg", CAT, "test")}
+    with pytest.raises(CorpusError, match=r"both name 1.jpg, which would be one image; pass --images"):
+        read_corpus(tmp_path / "d")

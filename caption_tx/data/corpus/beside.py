@@ -1,0 +1,99 @@
+"""Caption files in folders of classes or splits, whose names mean the images beside them, and lists of splits."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from caption_tx.data.corpus.image_names import stem
+from caption_tx.data.corpus.rows import UNLISTED, CaptionRows
+from caption_tx.data.text.text_files import TextFile
+from caption_tx.errors import CorpusError
+
+_METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
+_LISTS = {
+    "train": ("train",), "val": ("val", "valid", "validation", "dev"), "test": ("test",),
+}  # fmt: skip
+_LIST_SUFFIXES = (".txt", ".lst")
+_SAMPLE = 20
+_MAX_LIST = 50_000_000
+
+
+def list_metadata_files(folder: Path) -> list[Path]:
+    """The metadata files of the folders in a folder, as Hugging Face's imagefolder has them; [] if one is beside them.
+
+    Example:
+        >>> list_metadata_files(Path("animals"))
+        [PosixPath('animals/cats/metadata.csv'), PosixPath('animals/dogs/metadata.csv')]
+    """
+    if not os.path.isdir(folder) or any(os.path.isfile(folder / name) for name in _METADATA):
+        return []
+    return sorted(file for name in _METADATA for file in folder.glob(f"*/{name}"))
+
+
+def beside_prefix(rows: CaptionRows, images: str | Path | None) -> str:
+    """The folder of a caption file below the image folder, if its names mean the files beside it; else ""."""
+    file = Path(rows.source)
+    if images is None or not Path(images).is_dir() or not rows.images or os.path.isdir(file):
+        return ""
+    parent, root = file.resolve().parent, Path(images).resolve()
+    if parent == root or not parent.is_relative_to(root):
+        return ""
+    names = list(dict.fromkeys(rows.images))[:_SAMPLE]
+    is_metadata = file.name in _METADATA
+    found = sum(os.path.isfile(parent / name) for name in names)
+    if 2 * found <= len(names) or (not is_metadata and any(os.path.isfile(root / name) for name in names)):
+        return ""
+    prefix = parent.relative_to(root).as_posix()
+    rows.notes[f"image names that mean the files beside the caption file ({prefix}/)"] = len(set(rows.images))
+    return prefix
+
+
+def require_different_images(sources: list[CaptionRows]) -> None:
+    """Rejects metadata files of different folders that use the same names for images that are not beside them.
+
+    Raises:
+        CorpusError: two of them share a name.
+    """
+    owner: dict[str, str] = {}
+    for rows in sources:
+        if Path(rows.source).name in _METADATA:
+            for name in dict.fromkeys(rows.images):
+                if owner.setdefault(name, rows.source) != rows.source:
+                    raise CorpusError(
+                        f"{rows.source} and {owner[name]} both name {name}, which would be one image; pass --images "
+                        "with the folder that contains both files, or name each one's folder as 'FILE:images=FOLDER'."
+                    )
+
+
+def read_split_lists(rows: CaptionRows) -> None:
+    """Reads train.txt, val.txt and test.txt beside a caption file, if they list its images and it names no splits.
+
+    Images in no list are left out if there are several lists.
+
+    Raises:
+        CorpusError: an image is in two lists.
+    """
+    file = Path(rows.source)
+    if os.path.isdir(file) or any(rows.splits) or rows.split_override or rows.file_name_split or not rows.images:
+        return
+    known = {stem(name) for name in rows.images}
+    split_of: dict[str, str] = {}
+    files = []
+    for split, words in _LISTS.items():
+        paths = (file.with_name(word + suffix) for word in words for suffix in _LIST_SUFFIXES)
+        path = next((path for path in paths if path != file and path.is_file()), None)
+        if path is None or path.stat().st_size > _MAX_LIST:
+            continue
+        lines = [line.strip() for _, line in TextFile.open(path).lines(lambda *_: None) if line.strip()]
+        names = [stem(line) for line in lines]
+        if not names or 10 * sum(name in known for name in names) < 9 * len(names):
+            continue
+        files.append(path.name)
+        for name in names:
+            if split_of.setdefault(name, split) != split:
+                raise CorpusError(f"{path}: {name} is also listed for {split_of[name]}; remove it from one list.")
+    if files:
+        other = UNLISTED if len(files) > 1 else None
+        rows.splits = [split_of.get(stem(name), other) for name in rows.images]
+        rows.notes[f"images with the splits of the lists beside the file ({', '.join(files)})"] = len(split_of)
