@@ -8,6 +8,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from caption_tx.data.text.dictionary_forms import rewrite_forms, word_of
+
 NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?", re.ASCII)
 
 _COMMENT = re.compile(r"\s*(?:#+(?:\s|$)|//)")
@@ -54,8 +56,9 @@ def split_lines(text: str, tags: frozenset[str]) -> tuple[list[Line], list[str]]
     """
     if (items := _parse_json(text)) is not None:
         return items, ["Read as JSON."]
-    lines, comments, hashes, with_commas, notes = [], [], [], [], []
-    for number, written in enumerate(re.split("\r\n?|\n", text), 1):
+    lines, comments, hashes, with_commas = [], [], [], []
+    numbered, notes = rewrite_forms(re.split("\r\n?|\n", text), _COMMENT.match)
+    for number, written in numbered:
         if _COMMENT.match(written):
             comments.append(f"line {number} {written.strip()[:40]!r}")
             continue
@@ -111,7 +114,11 @@ def _parse_json(text: str) -> list[Line] | None:
         value = json.loads(text)
     except (ValueError, RecursionError):
         return None
+    if isinstance(value, dict) and word_of(value) is not None and len(value) > 1:
+        return None  # one line of JSON Lines
     items = list(value.items()) if isinstance(value, dict) else [(item, None) for item in value]
+    if items and all(word_of(item) for item, _ in items):
+        return [Line(1, tuple((word_of(item) or "").split())) for item, _ in items]
     lines, position = [], 0
     for word, frequency in items:
         is_frequency = frequency is None or (isinstance(frequency, int) and not isinstance(frequency, bool))

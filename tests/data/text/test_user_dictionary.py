@@ -206,7 +206,7 @@ def test_lines_that_can_be_read_in_two_ways_are_reported(tmp_path):
         ("狗 10000000000\n".encode(), r"words\.txt, line 1: expected 'word"),
         ("狗\n".encode() * 20 + b"\xff\xfe\xff\n", r"words\.txt: line 21 is not UTF-8; save it as UTF-8"),
         (b"\xff\xff\xff\n", r"words\.txt: its encoding was not recognized; save it as UTF-8"),
-        (b'[{"word": "a"}]', r"words\.txt: it is JSON; expected a list of words .* found \{"),
+        (b'[{"id": "a"}]', r"words\.txt: it is JSON; expected a list of words .* found \{"),
         (b'{"a": "b"}', r"words\.txt: it is JSON; expected .* frequencies, found \{"),
         ("狗,0\n".encode(), r"words\.txt, line 1: expected 'word"),
         (b"PK\x03\x04\0\0\0\n", r"words\.txt: it is not a text file"),
@@ -231,3 +231,43 @@ def test_the_matcher_prefers_the_longest_entry():
         ("new york", True),
     ]
     assert EntryMatcher([]).split("狗") == [("狗", False)]
+
+
+FORMS = {
+    "- 红色T恤\n- leap motion\n": ([("红色T恤", None), ("leap motion", None)], "without the marks of a list"),
+    "1. 红色T恤\n2. 让·雷诺\n": ([("红色T恤", None), ("让·雷诺", None)], "without the numbers of a list"),
+    '"红色T恤"\n“草莓奶盖”\n': ([("红色T恤", None), ("草莓奶盖", None)], "without quotes"),
+    "红色T恤,leap motion,草莓奶盖\n": ([("红色T恤", None), ("leap motion", None), ("草莓奶盖", None)], "on one line"),
+    "红色T恤、草莓奶盖": ([("红色T恤", None), ("草莓奶盖", None)], "as a list of words on one line"),
+    "红色T恤/n\n让·雷诺/nr\n": ([("红色T恤", None), ("让·雷诺", None)], "as 'word/tag'"),
+    "红色T恤|100|n\n草莓奶盖|50|n\n": ([("红色T恤", 100), ("草莓奶盖", 50)], "as 'word|frequency|tag'"),
+    "100 红色T恤\n50 草莓奶盖\n": ([("红色T恤", 100), ("草莓奶盖", 50)], "as 'frequency word'"),
+    "100,红色T恤\n50,草莓奶盖\n": ([("红色T恤", 100), ("草莓奶盖", 50)], "as 'frequency word'"),
+    "红色T恤: 100\n草莓奶盖：50\n": ([("红色T恤", 100), ("草莓奶盖", 50)], "as 'word: frequency'"),
+    "红色T恤 hong se t xu 100\n草莓奶盖 cao mei nai gai 50\n": ([("红色T恤", 100), ("草莓奶盖", 50)], "without pinyin"),
+    '{"word": "红色T恤", "freq": 9}\n{"word": "奶盖"}\n': ([("红色T恤", 9), ("奶盖", None)], "as JSON Lines"),
+    '[{"word": "红色T恤", "freq": 9}, {"word": "奶盖"}]': ([("红色T恤", 9), ("奶盖", None)], "Read as JSON"),
+    "红色T恤=红T恤\n草莓奶盖 => 奶盖\n": (
+        [("红色T恤", None), ("红T恤", None), ("草莓奶盖", None), ("奶盖", None)],
+        "as synonyms",
+    ),
+    "# x\n---\nname: mine\n...\n红色T恤\thong se t xu\t100\n奶盖\tnai gai\t5\n": (
+        [("红色T恤", 100), ("奶盖", 5)],
+        "header of a Rime dictionary: lines 2 to 4",
+    ),
+    ",word,count\n0,红色T恤,1200\n1,leap motion,30\n": (
+        [("红色T恤", 1200), ("leap motion", 30)],
+        "without the index of a table",
+    ),
+    "7 up\n红色T恤\n": ([("7 up", None), ("红色T恤", None)], None),
+}
+
+
+@pytest.mark.parametrize("text", FORMS)
+def test_other_forms_of_dictionaries(tmp_path, text):
+    expected, note = FORMS[text]
+    path = tmp_path / "words.txt"
+    path.write_text(text, encoding="utf-8")
+    dictionary = read_user_dictionary(path)
+    assert [(entry.word, entry.frequency) for entry in dictionary.entries] == expected
+    assert any(note in text for text in dictionary.notes) if note else not dictionary.notes, dictionary.notes
