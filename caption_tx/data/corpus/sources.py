@@ -162,6 +162,8 @@ def _find_in_folder(path: Path, format: str | None, encoding: str | None, option
     foreign = [file.name for file in files if _OTHER_ANNOTATIONS.match(file.name)]
     certain = [file for file in matches if formats[file] != "json" or _IMAGE_SUFFIX.search(read_head(file))]
     matches = certain or (matches if not foreign else [])
+    if matches and not certain and format is None and folder.has_image_text_pairs(path):
+        return path, "folder"  # the JSON files are settings or statistics
     if not matches and format:
         matches = [file for file in formats if file.suffix.lower() in READERS[format].suffixes]
     if len(matches) > 1:

@@ -10,6 +10,7 @@ import io
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -261,6 +262,8 @@ class TextFile:
                         advice = "fix the line or name the encoding"
                         if self.encoding != "gb18030":
                             advice += f" ('{self.source or self.path}:encoding=gb18030')"
+                        if self._is_utf8(line):
+                            advice = f"the line is UTF-8 and others are {self.encoding.upper()}: save all as UTF-8"
                         on_error(line_number, self.decode_error(byte), f"{self.decode_error(byte)}; {advice}")
         except (OSError, UnicodeError) as error:
             if isinstance(error, OSError):
@@ -284,6 +287,19 @@ class TextFile:
     def decode_error(self, byte: int) -> str:
         """A short message about a byte that could not be decoded."""
         return f"not {self.encoding.upper()} (byte 0x{byte:02x})"
+
+    def _is_utf8(self, line: str) -> bool:
+        """Whether a line that does not decode is UTF-8 in a file of another encoding."""
+        with suppress(UnicodeError):
+            if self.encoding not in ("utf-8", "ascii"):
+                pieces = re.split(f"({_MARKS.pattern})", line)
+                data = b"".join(
+                    bytes([ord(piece) - 0xDC00]) if _MARKS.fullmatch(piece) else piece.encode(self.encoding)
+                    for piece in pieces
+                )
+                data.decode("utf-8")
+                return True
+        return False
 
     def _open(self) -> io.TextIOWrapper:
         return io.TextIOWrapper(self.path.open("rb"), encoding=self.encoding, errors=_MARK, newline=None)

@@ -125,6 +125,12 @@ CASES = {
     "bytes of Chinese": ("x.csv", table(DOG.encode(), CAT.encode()), ONE, "written as Python bytes"),
     "code points": ("x.csv", table(escape(DOG), escape(CAT)), ONE, "captions with escapes (such as \\u4e00), decoded"),
     "percent signs": ("x.csv", table(percent(DOG), percent(CAT)), ONE, "captions with percent signs"),
+    "carriage returns": (
+        "x.csv",
+        table(f"{DOG}_x000D_", f"_x000D_{CAT}"),
+        ONE,
+        "captions with escapes of a spreadsheet (such as _x000D_), decoded",
+    ),
     "a real percent sign": (
         "x.csv",
         table("a sign says 50% off", "two cats"),
@@ -229,6 +235,22 @@ CASES = {
         f"image,text\n\"{{'bytes': None, 'path': 'a.jpg'}}\",{DOG}\n\"{{'bytes': None, 'path': 'b.jpg'}}\",{CAT}\n",
         ONE,
         "read as 'a.jpg'",
+    ),
+    "messages": (
+        "x.jsonl",
+        jsonl(
+            *(
+                {
+                    "messages": [
+                        {"role": "user", "content": [{"type": "image_url", "image_url": {"url": name}}]},
+                        {"role": "assistant", "content": caption},
+                    ]
+                }
+                for name, caption in ONE
+            )
+        ),
+        ONE,
+        "captions read from the first answer of conversations",
     ),
     # Marks
     "Prodigy": (
@@ -352,3 +374,22 @@ def test_metadata_files_name_the_images_beside_them(write, tmp_path):
     assert found == {("train/1.jpg", DOG, "train"), ("test/1.jpg", CAT, "test")}
     with pytest.raises(CorpusError, match=r"both name 1.jpg, which would be one image; pass --images"):
         read_corpus(tmp_path / "d")
+
+
+def test_settings_beside_images_are_no_captions(write, tmp_path):
+    from PIL import Image
+
+    for name, caption in ONE:
+        Image.new("RGB", (8, 8)).save(tmp_path / name)
+        write(name.replace(".jpg", ".txt"), caption)
+    write("config.json", {"lr": 1, "steps": 5})
+    read = read_corpus(tmp_path)
+    assert list(zip(read["image"], read["caption"], strict=True)) == ONE
+    assert read.attrs["files"][0]["notes"] == {"JSON files beside the images, not read (config.json)": 1}
+
+
+def test_mixed_encodings_are_named(write):
+    lines = [f"{at}.jpg,{DOG}{at}\n" for at in range(40)]
+    data = b"image,caption\n" + "".join(lines[:20]).encode("gb18030") + f"x.jpg,{CAT}狗\n".encode() * 20
+    with pytest.raises(CorpusError, match=r"line \d+: .*the line is UTF-8 and others are GB18030"):
+        read_corpus(write("x.csv", data))

@@ -117,6 +117,9 @@ def _pair_texts_with_images(folder: Path, rows: CaptionRows) -> dict[Path, str]:
     decoded = FolderNames(str(folder))
     for prefix, files in _walk(folder):
         images, texts = _images_by_stem(files, prefix, decoded), _text_files(files, rows.options.text_suffix)
+        foreign = [name for name in files if name.endswith(".json") and _stem(name, prefix, decoded) not in images]
+        if foreign and not prefix:
+            rows.notes[f"JSON files beside the images, not read ({', '.join(foreign)[:100]})"] = len(foreign)
         image_files = {name: matches[0] for name, matches in images.items() if len(matches) == 1}
         texts_of = Counter(image_files.get(_stem(name, prefix, decoded)) for name in texts)
         images_with_several += sum(count > 1 and image is not None for image, count in texts_of.items())

@@ -178,7 +178,12 @@ def _is_language_key(key: str) -> bool:
 
 
 def _image_of_conversation(turns: list[Any]) -> str | None:
-    """The image that a question names in `<img>`."""
-    texts = (turn.get("value", turn.get("content")) for turn in turns if isinstance(turn, dict))
+    """The image that a question names in `<img>`, or has among the parts of its content."""
+    texts = [turn.get("value", turn.get("content")) for turn in turns if isinstance(turn, dict)]
+    for part in (part for text in texts if isinstance(text, list) for part in text if isinstance(part, dict)):
+        image = next((part[key] for key in ("image_url", "image", "path", "url") if part.get(key)), None)
+        image = image.get("url") if isinstance(image, dict) else image
+        if isinstance(image, str):
+            return image.removeprefix("file://")
     matches = (_IMAGE_TAG.search(text) for text in texts if isinstance(text, str))
     return next((match[1].strip() for match in matches if match), None)
