@@ -227,6 +227,11 @@ def _select_image(names: Sequence[str], values: Values, options: ReadOptions, pl
     ranks = {position: image_rank(name) for position, name in enumerate(names)}
     ranked = sorted((rank, position) for position, rank in ranks.items() if rank is not None)
     candidates = [position for _, position in ranked]
+    if candidates and all(share(values(at), _is_url) > 0.5 for at in candidates):
+        # Names of downloaded files are better than the URLs that they come from.
+        others = [at for at, name in enumerate(names) if at not in candidates and not caption_key(name)]
+        if files := [at for at in others if share(values(at), is_file_name) > 0.9]:
+            return files[0]
     if len(candidates) > 1:
         # A column of file names is better than a column of numbers or URLs with a better name.
         files = [position for position in candidates if share(values(position), is_file_name) > 0.5]
@@ -243,6 +248,10 @@ def _select_image(names: Sequence[str], values: Values, options: ReadOptions, pl
     if not candidates:
         candidates = [position for position, name in enumerate(names) if normalize_name(name) == "id"]
     return candidates[0] if candidates else None
+
+
+def _is_url(value: object) -> bool:
+    return "://" in str(value)
 
 
 def is_file_name(value: object) -> bool:

@@ -252,6 +252,12 @@ CASES = {
         ONE,
         "captions read from the first answer of conversations",
     ),
+    "files beside URLs": (
+        "x.csv",
+        f"dir,url,caption\na.jpg,https://x/1.jpg,{DOG}\nb.jpg,https://x/2.jpg,{CAT}\n",
+        ONE,
+        "image names read from the column 'dir'",
+    ),
     # Marks
     "Prodigy": (
         "x.jsonl",
