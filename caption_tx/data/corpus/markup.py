@@ -21,6 +21,7 @@ _TAG = re.compile(
     r"</?(?:ref|phrase|grounding|answer|obj|delim|output|response)>|<\|[a-z_]{2,30}\|>|\[/?(?:INST|CAP)\]",
     re.IGNORECASE,
 )
+_WRAPPED = re.compile(r"<(p|div|span|li|item|caption|sentence|td|b|i|em|strong)>([^<]+)</\1>", re.IGNORECASE)
 _UNICODE_ESCAPE = re.compile(r"\\u[0-9a-fA-F]{4}|\\U[0-9a-fA-F]{8}|\\x[0-9a-fA-F]{2}")
 _PERCENT = re.compile(r"(?:%[0-9A-Fa-f]{2}){2}")
 _EXCEL_ESCAPE = re.compile("_x([0-9A-F]{4})_")
@@ -97,6 +98,8 @@ def _without_thoughts(caption: str) -> str:
 
 def _without_tags(caption: str) -> str:
     text = _TAG.sub("", _BOX.sub("", caption))
+    if match := _WRAPPED.fullmatch(text.strip()):
+        text = match[2]
     return caption if text == caption else re.sub(r"  +", " ", text)
 
 

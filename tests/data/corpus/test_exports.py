@@ -107,6 +107,7 @@ CASES = {
         TWO,
         "separated by '<p>'",
     ),
+    "a paragraph": ("x.csv", table(f"<p>{DOG}</p>", f"<p>{CAT}</p>"), ONE, "markup"),
     # Part-of-speech tags
     "tags of LTP": (
         "x.txt",
