@@ -63,7 +63,7 @@ class Scores:
     def __repr__(self) -> str:
         titles = dict(zip(METRICS, TITLES, strict=True))
         values = ", ".join(f"{titles[name]} {value.value:.1f}" for name, value in self.rows[self.protocol.unit].items())
-        return f"Scores('{self.language}', {self.statistics.images:,} images: {values})"
+        return f"Scores('{self.protocol.language}', {self.statistics.images:,} images: {values})"
 
     def __getitem__(self, metric: str) -> float:
         """The score in the first unit, times 100, for example `scores["cider"]`."""
