@@ -102,7 +102,7 @@ def check_corpus(
         ImageError: the images cannot be listed.
 
     Example:
-        >>> report = caption_tx.check_corpus({"a.jpg": ["<b>a cat</b>", "a dog"]}, language="en")
+        >>> report = caption_tx.check_corpus({"a.jpg": ["a <b>white</b> cat", "a dog"]}, language="en")
         >>> report.content["summary"]["problems"]
         ['html']
     """
