@@ -18,7 +18,7 @@ DOCS = [
     *sorted((ROOT / "assets").rglob("*.md")),
 ]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-LINK = re.compile(r"!?\[(?:[^\]]|\n)*?\]\(([^)\s]+)\)")
+LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 SHELL_OPERATORS = {"|", "&&", ";", "<", ">", "||"}
 
 
