@@ -7,6 +7,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from caption_tx.errors import CaptionTxError
+from caption_tx.hub import download_bundle, is_address
 
 SHIPPED_BUNDLES = ("flickr8k-zh", "flickr8k-en", "flickr8k-zh-small")
 """Names of the trained bundles among the assets. `experiments/ship_bundle.py` makes them."""
@@ -26,11 +27,16 @@ def asset(name: str) -> Traversable:
 
 
 def bundle_folder(bundle: str | Path) -> Path:
-    """The folder of a bundle: of a shipped one if `bundle` is its name, otherwise `bundle` itself.
+    """The folder of a bundle: of a shipped one by its name, a downloaded one by its address, or `bundle` itself.
 
     The name of a shipped bundle takes precedence over a folder. Write `./flickr8k-zh` or `Path("flickr8k-zh")` for
-    the folder.
+    the folder. An address is `hf://user/name` or, for a tag, branch or commit, `hf://user/name@v1`.
+
+    Raises:
+        BundleError: the address cannot be read.
     """
+    if is_address(bundle):
+        return download_bundle(bundle)
     if isinstance(bundle, str) and bundle in SHIPPED_BUNDLES:
         return Path(str(asset(bundle)))
     return Path(bundle)

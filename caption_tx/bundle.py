@@ -223,7 +223,7 @@ def store_search(folder: str | Path, decoding: DecodingOptions) -> None:
     Raises:
         BundleError: there is no valid bundle, or the search does not fit its captioner.
     """
-    folder = _bundle_folder(folder)
+    folder = bundle_path(folder)
     read_config(folder)
     config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     section = _decoding_section(decoding)
@@ -238,7 +238,7 @@ def store_search(folder: str | Path, decoding: DecodingOptions) -> None:
 def stored_search(folder: str | Path, default: DecodingOptions = _GREEDY) -> DecodingOptions:
     """The default search of a bundle on disk, or `default` if there is no valid bundle."""
     try:
-        return read_config(_bundle_folder(folder)).decoding
+        return read_config(bundle_path(folder)).decoding
     except BundleError:
         return default
 
@@ -273,15 +273,15 @@ def recover_bundle(folder: str | Path, locked: bool = False) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _bundle_folder(folder: str | Path) -> Path:
-    """The folder of a bundle that is named by its folder, that of its run, or the name of a shipped bundle."""
+def bundle_path(folder: str | Path) -> Path:
+    """The folder of a bundle that is named by its folder, that of its run, or as `assets.bundle_folder` takes it."""
     folder = bundle_folder(folder)
     is_run = not (folder / CONFIG).is_file() and (folder / "bundle" / CONFIG).is_file()
     return folder / "bundle" if is_run else folder
 
 
 def load_bundle(folder: str | Path) -> Bundle:
-    """Loads and verifies a bundle from a folder, or one of `assets.SHIPPED_BUNDLES` by name.
+    """Loads and verifies a bundle from a folder, from the Hub, or one of `assets.SHIPPED_BUNDLES` by name.
 
     The folder of a training run stands for the bundle in it. Everything is validated before a layer is created, and no
     file outside the folder is opened. The captioner computes in float32, whatever the precision policy of the process.
@@ -290,7 +290,7 @@ def load_bundle(folder: str | Path) -> Bundle:
         BundleError: a file is missing or damaged, a setting is unknown or out of range, or a newer caption_tx wrote the
             bundle.
     """
-    folder = _bundle_folder(folder)
+    folder = bundle_path(folder)
     config = read_config(folder)
     check_files(folder, config)
     text = config.text

@@ -16,7 +16,7 @@ MODULES = {
 TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
 
 ORDER = [
-    {"errors", "files", "assets", "cores", "threads", "figure_files", "escaping", "locks", "startup"},
+    {"errors", "files", "assets", "cores", "threads", "figure_files", "escaping", "hub", "locks", "startup"},
     {"config"},
     {"data", "model"},
     {"bundle_config"},
@@ -33,7 +33,18 @@ ORDER = [
 ]
 """Packages and modules, lowest first. Each may import what is on lower levels and itself, and nothing beside it."""
 
-BESIDE_EACH_OTHER = {"errors", "files", "assets", "cores", "threads", "figure_files", "escaping", "locks", "startup"}
+BESIDE_EACH_OTHER = {
+    "errors",
+    "files",
+    "assets",
+    "cores",
+    "threads",
+    "figure_files",
+    "escaping",
+    "hub",
+    "locks",
+    "startup",
+}
 """The exception: small modules on the lowest level may import each other."""
 
 INSIDE = {

@@ -40,7 +40,10 @@ SECTIONS: dict[str, type] = {
 }
 """Classes whose fields become options. What the parser returns has one attribute "section.name" for each of them."""
 
-BUNDLE_HELP = f"folder of a bundle or of a training run, or the name of a shipped bundle: {', '.join(SHIPPED_BUNDLES)}"
+BUNDLE_HELP = (
+    f"folder of a bundle or of a training run, the name of a shipped bundle ({', '.join(SHIPPED_BUNDLES)}), or an "
+    "address on the Hugging Face Hub such as hf://user/name"
+)
 RAY_HELP = "Ray cluster: host:6379, ray://host:10001, auto (the one on this machine), or local (start one here)"
 
 IMAGES_HELP = (

@@ -38,11 +38,12 @@ def load(bundle: str | Path, backbone_weights: str | None = None) -> ImageCaptio
     """Load a bundle.
 
     Args:
-        bundle: name of a shipped bundle, or a folder.
+        bundle: name of a shipped bundle, a folder, or an address on the Hugging Face Hub such as `hf://user/name`.
         backbone_weights: file with the backbone's weights, if the source that the bundle names is not available.
 
     Raises:
         BundleError: the bundle is missing or damaged, or its default search does not fit its vocabulary.
+        ConfigError: the package `huggingface_hub`, which addresses need, is not installed.
 
     Example:
         >>> captioner = caption_tx.load("runs/mine")
