@@ -6,13 +6,17 @@ import importlib
 import sys
 from typing import Any
 
-from caption_tx.startup import silence_tensorflow, silenced_stderr
+from caption_tx.startup import silence_tensorflow, silence_tqdm, silenced_stderr
 
 __version__ = "0.1.0"
 
 _MODULES = {
     "AttentionMaps": "caption_tx.inference.page.display",
+    "Backbone": "caption_tx.data.features.backbone",
     "Caption": "caption_tx.inference.search.caption",
+    "caption_batches": "caption_tx.data.batches.in_memory",
+    "Captioner": "caption_tx.model.captioner",
+    "CaptionerSettings": "caption_tx.model.settings",
     "CaptionTxError": "caption_tx.errors",
     "check_corpus": "caption_tx.api.corpora",
     "Config": "caption_tx.config",
@@ -23,8 +27,15 @@ _MODULES = {
     "export_captioner": "caption_tx.export.exporting",
     "load": "caption_tx.inference.captioner",
     "load_config": "caption_tx.config",
+    "MaskedLoss": "caption_tx.training.objective",
+    "push_to_hub": "caption_tx.api.sharing",
     "read_corpus": "caption_tx.data.corpus.table",
     "Run": "caption_tx.api.runs",
+    "SampleCaptions": "caption_tx.training.callbacks",
+    "SampleImages": "caption_tx.training.callbacks",
+    "TokenAccuracy": "caption_tx.training.objective",
+    "Tokenizer": "caption_tx.data.text.tokenizer",
+    "TokenLoss": "caption_tx.training.objective",
     "TuningConfig": "caption_tx.config",
     "train": "caption_tx.api.runs",
     "tune": "caption_tx.api.runs",
@@ -33,6 +44,7 @@ _MODULES = {
 __all__ = sorted([*_MODULES, "__version__"])
 
 silence_tensorflow()
+silence_tqdm()
 
 
 def __getattr__(name: str) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -23,6 +24,11 @@ def silence_tensorflow() -> None:
     """Turns the log lines of TensorFlow off, unless the user asked for them. It reads this when it is imported."""
     if not is_verbose():
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def silence_tqdm() -> None:
+    """Turns off the advice of tqdm to install ipywidgets: without them, its bars in notebooks are text."""
+    warnings.filterwarnings("ignore", "IProgress not found")
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import keras
 import pandas as pd
 
 from caption_tx.api.settings import resolve_request
@@ -104,6 +105,7 @@ def train(
     config: Config | None = None,
     log: Callable[[str], None] = print,
     verbose: bool = False,
+    callbacks: Iterable[keras.callbacks.Callback] = (),
     **settings: Any,
 ) -> Run:
     """Trains a captioner, or resumes a run that was stopped.
@@ -119,6 +121,8 @@ def train(
         config: settings to start from, such as those of `caption_tx.load_config`.
         log: gets lines of text about the progress.
         verbose: also log the layers of the model.
+        callbacks: Keras callbacks, called after those of the run. `callback.model.captioner` is the captioner, and one
+            that sets `callback.model.stop_training` ends the run; call `train` again to resume it.
         settings: settings of `config.toml` by name, such as `language`, `epochs` or `num_layers`; those of a section
             also as a dictionary, such as `backbone={"name": "ResNet50"}`.
 
@@ -134,13 +138,23 @@ def train(
         >>> run.bundle_path.name
         'bundle'
     """
+    callbacks = _check_callbacks(callbacks)
     request = resolve_request(captions, images, config, settings)
     require_images(request.config)
     if not os.environ.get("TF_CONFIG"):  # workers start TensorFlow together
         start_tensorflow(parallel_chunks=True)
     workdir = Path(workdir)
-    train_captioner(request.save_captions(workdir), workdir, log, verbose)
+    train_captioner(request.save_captions(workdir), workdir, log, verbose, callbacks)
     return Run(workdir)
+
+
+def _check_callbacks(callbacks: Iterable[keras.callbacks.Callback]) -> list[keras.callbacks.Callback]:
+    several = [callbacks] if isinstance(callbacks, keras.callbacks.Callback) else list(callbacks)
+    for callback in several:
+        if not isinstance(callback, keras.callbacks.Callback):
+            what = callback.__name__ if isinstance(callback, type) else type(callback).__name__
+            raise ConfigError(f"callbacks must be instances of keras.callbacks.Callback, got {what}.")
+    return several
 
 
 def tune(

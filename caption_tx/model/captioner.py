@@ -27,17 +27,22 @@ def segment_mask(segment_ids: Any) -> Any:
     return ops.logical_and(same_segment, order[None, :, None] >= order[None, None, :])[:, None]  # (B, 1, T, T)
 
 
+@keras.saving.register_keras_serializable("caption_tx")
 class Captioner(keras.Model):
     """A stack of decoder blocks that attend to an image's features. The constructor builds it.
 
     Example:
-        >>> settings = CaptionerSettings(5000, (7, 7, 1024), 256, 1024, num_layers=2, num_heads=4, max_length=50)
-        >>> captioner = Captioner(settings)
-        >>> logits = captioner({"features": features, "token_ids": .., "positions": .., "segment_ids": ..})  # (B, T, V)
+        >>> settings = caption_tx.CaptionerSettings(50, (2, 3, 8), 16, 32, num_layers=2, num_heads=4, max_length=20)
+        >>> captioner = caption_tx.Captioner(settings)
+        >>> ids = np.ones((2, 6), np.int32)
+        >>> tokens = {"token_ids": ids, "positions": ids, "segment_ids": ids}
+        >>> captioner({"features": np.zeros((2, 2, 3, 8), np.float32), **tokens}).shape  # (B, T, V)
+        TensorShape([2, 6, 50])
     """
 
     def __init__(self, settings: CaptionerSettings, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.supports_jit = False  # in `fit`: batches have many lengths, and XLA would compile each
         self.settings = settings
         self.vocabulary_size, self.max_length = settings.vocabulary_size, settings.max_length
         self.num_heads, self.tie_embeddings = settings.num_heads, settings.tie_embeddings

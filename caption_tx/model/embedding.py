@@ -17,6 +17,7 @@ def embedding_initializer() -> keras.initializers.Initializer:
     return keras.initializers.RandomNormal(stddev=EMBEDDING_STDDEV)
 
 
+@keras.saving.register_keras_serializable("caption_tx")
 class TokenAndPositionEmbedding(keras.layers.Layer):
     """Learned token embeddings, scaled by sqrt(D), plus learned position embeddings.
 

@@ -31,6 +31,7 @@ def gelu(x: Any) -> tuple[Any, Any]:
     return ops.cast(z * gate, x.dtype), gradient
 
 
+@keras.saving.register_keras_serializable("caption_tx")
 class Dense(keras.layers.Dense):
     """Keras's dense layer without activation, as one matrix product into which TensorFlow fuses the bias.
 
@@ -60,6 +61,7 @@ def _affine(rows: Any, kernel: Any, bias: Any) -> tuple[Any, Any]:
     return ops.add(ops.matmul(rows, kernel), bias), gradient
 
 
+@keras.saving.register_keras_serializable("caption_tx")
 class LayerNormalization(keras.layers.LayerNormalization):
     """Keras's layer normalization over the last axis (Ba et al. 2016), computed in float32."""
 
@@ -92,6 +94,7 @@ def _normalize(rows: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
     return normalize(rows, gamma, beta)
 
 
+@keras.saving.register_keras_serializable("caption_tx")
 class Dropout(keras.layers.Layer):
     """Dropout (Srivastava et al. 2014) that decides each entry by 8 random bits.
 

@@ -59,6 +59,7 @@ def _attend_step(query: Any, key: Any, value: Any, mask: Any = None) -> Any:
     return rearrange(ops.matmul(ops.cast(scores, value.dtype), value), "b n g k -> b g (n k)")
 
 
+@keras.saving.register_keras_serializable("caption_tx")
 class ImageMemory(keras.layers.Layer):
     """Features (B, h, w, C) -> memory (B, S, D): projected, normalized, plus row and column embeddings."""
 
@@ -90,6 +91,7 @@ class ImageMemory(keras.layers.Layer):
         return super().get_config() | {"hidden_dim": self.hidden_dim, "dropout": self.rate}
 
 
+@keras.saving.register_keras_serializable("caption_tx")
 class CausalSelfAttention(keras.layers.Layer):
     """Self-attention under a mask that lets a position attend to its segment up to itself (see `segment_mask`)."""
 
@@ -133,6 +135,7 @@ class CausalSelfAttention(keras.layers.Layer):
         return super().get_config() | config
 
 
+@keras.saving.register_keras_serializable("caption_tx")
 class CrossAttention(keras.layers.Layer):
     """Attention from every token to the image's cells. Keys and values are computed once per image."""
 
@@ -169,6 +172,7 @@ class CrossAttention(keras.layers.Layer):
         return super().get_config() | config
 
 
+@keras.saving.register_keras_serializable("caption_tx")
 class FeedForward(keras.layers.Layer):
     """Two dense layers with a GELU in between; (B, T, D) -> (B, T, D)."""
 
@@ -189,6 +193,7 @@ class FeedForward(keras.layers.Layer):
         return super().get_config() | {"hidden_dim": self.hidden_dim, "intermediate_dim": self.intermediate_dim}
 
 
+@keras.saving.register_keras_serializable("caption_tx")
 class DecoderBlock(keras.layers.Layer):
     """Causal self-attention, cross-attention and feed-forward, each a residual branch.
 

@@ -54,6 +54,7 @@ def entropies(counts: np.ndarray) -> Entropies:
     return Entropies(float(np.log(len(frequencies))), float(-(nonzero * np.log(nonzero)).sum()))
 
 
+@keras.saving.register_keras_serializable("caption_tx")
 class TokenOutput(keras.layers.Layer):
     """Hidden states (B, T, D) -> float32 logits (B, T, V).
 

@@ -31,18 +31,36 @@ class SampleImages:
     Attributes:
         names: names of the images.
         features: float (B, h, w, C).
-        references: one true caption of each image, with its origin.
+        references: one true caption of each image, perhaps with its origin; "" for none. Empty if there are none.
     """
 
     names: Sequence[str]
     features: np.ndarray
-    references: Sequence[str]
+    references: Sequence[str] = ()
 
 
 class SampleCaptions(keras.callbacks.Callback):
     """Captions a few images at several temperatures after every epoch, logs the captions and adds them to a file.
 
-    The callback comes after the checkpoint. `complete` adds what a run did not write that was killed between the two.
+    It works in any `fit` that trains the captioner. In a run it comes after the checkpoint, and `complete` adds what
+    a run did not write that was killed between the two.
+
+    Args:
+        captioner: the model, or a part of the model, that is trained.
+        tokenizer: has the vocabulary of the captioner.
+        images: what to caption.
+        temperatures: of the samples; 0 is greedy search.
+        path: text file; None to write none.
+        log: gets the text of each epoch.
+
+    Example:
+        >>> images = caption_tx.SampleImages(["dog.jpg"], features)
+        >>> samples = caption_tx.SampleCaptions(captioner, tokenizer, images, log=lines.append)
+        >>> history = captioner.fit(batches, epochs=1, shuffle=False, callbacks=[samples], verbose=0)
+        >>> print(lines[-1])
+        Epoch 1, sample captions:
+          dog.jpg
+            temperature 0 ...
     """
 
     def __init__(
@@ -50,13 +68,14 @@ class SampleCaptions(keras.callbacks.Callback):
         captioner: Captioner,
         tokenizer: Tokenizer,
         images: SampleImages,
-        temperatures: Sequence[float],
-        path: Path,
-        log: Callable[[str], None],
+        temperatures: Sequence[float] = (0.0, 0.5, 1.0),
+        path: str | Path | None = None,
+        log: Callable[[str], None] = print,
     ) -> None:
         super().__init__()
         self.captioner, self.tokenizer, self.images = captioner, tokenizer, images
-        self.temperatures, self.path, self.log = temperatures, path, log
+        self.temperatures, self.log = temperatures, log
+        self.path = None if path is None else Path(path)
 
     def complete(self, epochs: int) -> None:
         """Makes the file of a resumed run contain each of its epochs once, given the weights after the last one."""
@@ -65,7 +84,7 @@ class SampleCaptions(keras.callbacks.Callback):
 
     def _sections(self, epochs: int) -> dict[str, str]:
         """The complete text of each of the first epochs in the file: number -> text."""
-        text = self.path.read_text(encoding="utf-8") if self.path.exists() else ""
+        text = self.path.read_text(encoding="utf-8") if self.path is not None and self.path.exists() else ""
         _, *parts = re.split(r"^Epoch (\d+), sample captions:\n", text, flags=re.MULTILINE)
         sections = dict(zip(parts[::2], parts[1::2], strict=True))
         return {
@@ -90,14 +109,16 @@ class SampleCaptions(keras.callbacks.Callback):
             ]
             for temperature in self.temperatures
         }
-        for row, (name, reference) in enumerate(zip(self.images.names, self.images.references, strict=True)):
-            lines.append(f"  {name}   ({reference})")
+        references = self.images.references or [""] * len(self.images.names)
+        for row, (name, reference) in enumerate(zip(self.images.names, references, strict=True)):
+            lines.append(f"  {name}   ({reference})" if reference else f"  {name}")
             for temperature, captions in by_temperature.items():
                 text = captions[row].text or "(no words)"
                 lines.append(f"    temperature {temperature:<4g} {text}{'' if captions[row].finished else ' ...'}")
         text = "\n".join(lines)
         self.log(text)
-        write_atomically(self.path, "".join(self._sections(epoch).values()) + text + "\n")
+        if self.path is not None:
+            write_atomically(self.path, "".join(self._sections(epoch).values()) + text + "\n")
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,13 @@ from caption_tx.training.schedule import Stage, plan_stages
 from caption_tx.training.training_model import TrainingModel
 
 
-def train(config: Config, workdir: str | Path, log: Callable[[str], None] = print, verbose: bool = False) -> Bundle:
+def train(
+    config: Config,
+    workdir: str | Path,
+    log: Callable[[str], None] = print,
+    verbose: bool = False,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> Bundle:
     """Trains a captioner, or resumes a run that was stopped; returns the bundle of the best epoch.
 
     The workdir then contains `config.toml`, `log.csv`, `curves.png`, `samples.txt`, `left_out.csv`, `checkpoint.npz`,
@@ -74,6 +80,7 @@ def train(config: Config, workdir: str | Path, log: Callable[[str], None] = prin
         workdir: folder of the run.
         log: gets lines of text about the progress.
         verbose: log the layers of the model too.
+        callbacks: further Keras callbacks, which run after those of the run; their `model.captioner` is the captioner.
 
     Raises:
         ConfigError: a setting is invalid or does not fit the bundle that `training.init` names, or the workdir contains
@@ -94,7 +101,7 @@ def train(config: Config, workdir: str | Path, log: Callable[[str], None] = prin
     lock = lock_folder(workdir, "uses") if distribution.is_chief else contextlib.nullcontext()
     with distribution.report_lost_workers(), lock:
         log = log if distribution.is_chief else _discard
-        return _train(RunContext(config, workdir, distribution, log, initial, verbose))
+        return _train(RunContext(config, workdir, distribution, log, initial, verbose, tuple(callbacks)))
 
 
 def _discard(text: str) -> None:
@@ -155,6 +162,7 @@ def _train(run: RunContext) -> Bundle:
         samples.complete(len(history.epochs))
     if config.training.tensorboard and distribution.is_chief:
         callbacks.append(keras.callbacks.TensorBoard(run.workdir / "tensorboard", write_graph=False))
+    callbacks += run.callbacks
     del segmented
     release_memory()
     with explain_damage(cache_folder(run)):
@@ -294,6 +302,8 @@ def _fit_stages(
         begin = max(epochs_done, stage.begin)
         if begin >= stage.end or history.stopped:
             continue
+        if model.stop_training:  # by a callback of the user, whose wish holds for all stages
+            break
         if len(stages) > 1:
             run.log(f"Stage {stage.stage}: epochs {stage.begin + 1} to {stage.end}.")
         model.fit(

@@ -46,14 +46,23 @@ def token_losses(labels: Any, logits: Any, label_smoothing: float = 0.0) -> Any:
     return ops.reshape(cross_entropy(rows), ops.shape(labels))  # (B, T)
 
 
+@keras.saving.register_keras_serializable("caption_tx")
 class MaskedLoss(keras.losses.Loss):
-    """Mean of `token_losses` over the labels of a batch, weighted by sample weight."""
+    """Mean of `token_losses` over the labels of a batch, weighted by sample weight.
+
+    Example:
+        >>> loss = caption_tx.MaskedLoss(label_smoothing=0.1)
+        >>> labels, logits = np.array([[1, 0]]), np.zeros((1, 2, 4), np.float32)
+        >>> round(float(loss(labels, logits, sample_weight=np.array([[1.0, 0.0]]))), 3)  # the log of 4
+        1.386
+    """
 
     def __init__(self, label_smoothing: float = 0.0, name: str = "masked_loss") -> None:
         super().__init__(name=name, reduction="mean_with_sample_weight")
         self.label_smoothing = label_smoothing
 
     def call(self, labels: Any, logits: Any) -> Any:
+        """The loss of every label: int (B, T), float (B, T, V) -> float32 (B, T)."""
         return token_losses(labels, logits, self.label_smoothing)
 
     def sum(self, labels: Any, logits: Any, weights: Any) -> Any:
@@ -62,6 +71,7 @@ class MaskedLoss(keras.losses.Loss):
         return ops.sum(losses * ops.cast(weights, losses.dtype))
 
     def get_config(self) -> dict[str, Any]:
+        """The arguments of the constructor."""
         return {"label_smoothing": self.label_smoothing, "name": self.name}
 
 
@@ -87,6 +97,7 @@ class TokenMean(keras.metrics.Mean):
         return {"name": self.name}
 
 
+@keras.saving.register_keras_serializable("caption_tx")
 class TokenLoss(TokenMean):
     """Cross-entropy per counted label, in nats, without label smoothing."""
 
@@ -101,6 +112,7 @@ def token_hits(labels: Any, logits: Any) -> Any:
     return ops.reshape(ops.cast(hits, "float32"), ops.shape(labels))
 
 
+@keras.saving.register_keras_serializable("caption_tx")
 class TokenAccuracy(TokenMean):
     """Fraction of counted labels that are the likeliest token, in [0, 1]."""
 

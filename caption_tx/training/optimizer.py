@@ -11,6 +11,7 @@ from caption_tx.errors import CaptionTxError
 from caption_tx.training.distribution import Distribution
 
 
+@keras.saving.register_keras_serializable("caption_tx")
 class FusedAdam(keras.optimizers.Adam):
     """Keras's Adam (Kingma and Ba 2015) through TensorFlow's fused kernel; updates agree up to rounding.
 

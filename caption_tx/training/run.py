@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import keras
 import pandas as pd
 
 from caption_tx.bundle import Bundle, recover_bundle
@@ -32,6 +33,7 @@ class RunContext:
         log: gets lines of text; silent on all workers but the chief.
         initial: the bundle that a new run starts from; None for random weights.
         verbose: log the layers of the model too.
+        callbacks: further Keras callbacks, from the user.
     """
 
     config: Config
@@ -40,6 +42,7 @@ class RunContext:
     log: Callable[[str], None]
     initial: Bundle | None = None
     verbose: bool = False
+    callbacks: tuple[keras.callbacks.Callback, ...] = ()
 
 
 def open_workdir(run: RunContext) -> RunContext:

@@ -67,7 +67,7 @@ class Backbone:
         ConfigError: the network or the layer does not exist, or the weights are missing or do not fit.
 
     Example:
-        >>> backbone = Backbone(BackboneConfig())  # MobileNet with ImageNet weights
+        >>> backbone = caption_tx.Backbone(BackboneConfig(weights="photos"))  # a MobileNet whose weights ship
         >>> backbone.encode(np.zeros((2, 224, 224, 3), np.uint8)).shape
         TensorShape([2, 7, 7, 1024])
     """

@@ -71,7 +71,7 @@ class Tokenizer(TokenWords):
             spaces, and its padding token is "". A space inside a word is written as `OPEN_BOX`.
 
     Example:
-        >>> tokenizer = Tokenizer([*SPECIAL_TOKENS, "a", "dog"], language="en")
+        >>> tokenizer = caption_tx.Tokenizer([*SPECIAL_TOKENS, "a", "dog"], language="en")
         >>> tokenizer.tokenize([["a", "dog"]])[0].tolist()
         [2, 4, 5, 3]
         >>> tokenizer.detokenize([2, 4, 5, 3])
