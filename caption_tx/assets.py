@@ -26,11 +26,13 @@ def asset(name: str) -> Traversable:
 
 
 def bundle_folder(bundle: str | Path) -> Path:
-    """The folder of a bundle: of a shipped one if `bundle` is its name, otherwise `bundle` itself.
+    """The folder of a bundle that is named by its folder, by the workdir of its run, or as a shipped bundle.
 
     The name of a shipped bundle takes precedence over a folder. Write `./flickr8k-zh` or `Path("flickr8k-zh")` for
     the folder.
     """
     if isinstance(bundle, str) and bundle in SHIPPED_BUNDLES:
         return Path(str(asset(bundle)))
-    return Path(bundle)
+    folder = Path(bundle)
+    is_run = not (folder / "config.json").is_file() and (folder / "bundle" / "config.json").is_file()
+    return folder / "bundle" if is_run else folder

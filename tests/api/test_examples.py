@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 import caption_tx
-from caption_tx.assets import SHIPPED_BUNDLES
+from caption_tx.assets import SHIPPED_BUNDLES, bundle_folder
 
 GUIDE = Path(__file__).resolve().parents[2] / "assets" / "docs" / "python.md"
 FENCE = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -38,7 +38,7 @@ def names(workplace, run, small, monkeypatch):
     monkeypatch.chdir(workplace)
     monkeypatch.setattr(
         "caption_tx.bundle.bundle_folder",
-        lambda folder: run.bundle_path if folder in SHIPPED_BUNDLES else Path(folder),
+        lambda folder: bundle_folder(run.bundle_path if folder in SHIPPED_BUNDLES else folder),
     )
     lines = []
     original = caption_tx.train
