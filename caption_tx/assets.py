@@ -27,7 +27,7 @@ def asset(name: str) -> Traversable:
 
 
 def bundle_folder(bundle: str | Path) -> Path:
-    """The folder of a bundle: of a shipped one by its name, a downloaded one by its address, or `bundle` itself.
+    """The folder of a bundle: a folder, the workdir of its run, a shipped one by its name, or an address.
 
     The name of a shipped bundle takes precedence over a folder. Write `./flickr8k-zh` or `Path("flickr8k-zh")` for
     the folder. An address is `hf://user/name` or, for a tag, branch or commit, `hf://user/name@v1`.
@@ -39,4 +39,6 @@ def bundle_folder(bundle: str | Path) -> Path:
         return download_bundle(bundle)
     if isinstance(bundle, str) and bundle in SHIPPED_BUNDLES:
         return Path(str(asset(bundle)))
-    return Path(bundle)
+    folder = Path(bundle)
+    is_run = not (folder / "config.json").is_file() and (folder / "bundle" / "config.json").is_file()
+    return folder / "bundle" if is_run else folder

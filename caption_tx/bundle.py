@@ -31,7 +31,7 @@ from caption_tx.data.text.segmentation import Segmenter, read_user_dictionary
 from caption_tx.data.text.tokenizer import Tokenizer
 from caption_tx.errors import BundleError, ConfigError
 from caption_tx.escaping import one_line
-from caption_tx.files import atomic_write, explain_failed_write, find_leftovers, temporary_name, write_atomically
+from caption_tx.files import atomic_folder, atomic_write, explain_failed_write, find_leftovers, write_atomically
 from caption_tx.model.captioner import Captioner
 
 _GREEDY = DecodingOptions()
@@ -202,19 +202,8 @@ def save_bundle(bundle: Bundle, folder: str | Path, half: bool = False) -> None:
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     recover_bundle(folder)
-    temporary, old = (folder.with_name(temporary_name(folder.name, kind)) for kind in ("tmp", "old"))
-    shutil.rmtree(temporary, ignore_errors=True)
-    with explain_failed_write(folder):
-        temporary.mkdir()
-        try:
-            _write(bundle, temporary, half)
-        except BaseException:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise
-    if folder.exists():
-        os.rename(folder, old)
-    os.rename(temporary, folder)
-    shutil.rmtree(old, ignore_errors=True)
+    with explain_failed_write(folder), atomic_folder(folder) as temporary:
+        _write(bundle, temporary, half)
 
 
 def store_search(folder: str | Path, decoding: DecodingOptions) -> None:
@@ -223,7 +212,7 @@ def store_search(folder: str | Path, decoding: DecodingOptions) -> None:
     Raises:
         BundleError: there is no valid bundle, or the search does not fit its captioner.
     """
-    folder = bundle_path(folder)
+    folder = bundle_folder(folder)
     read_config(folder)
     config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     section = _decoding_section(decoding)
@@ -238,7 +227,7 @@ def store_search(folder: str | Path, decoding: DecodingOptions) -> None:
 def stored_search(folder: str | Path, default: DecodingOptions = _GREEDY) -> DecodingOptions:
     """The default search of a bundle on disk, or `default` if there is no valid bundle."""
     try:
-        return read_config(bundle_path(folder)).decoding
+        return read_config(bundle_folder(folder)).decoding
     except BundleError:
         return default
 
@@ -273,13 +262,6 @@ def recover_bundle(folder: str | Path, locked: bool = False) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def bundle_path(folder: str | Path) -> Path:
-    """The folder of a bundle that is named by its folder, that of its run, or as `assets.bundle_folder` takes it."""
-    folder = bundle_folder(folder)
-    is_run = not (folder / CONFIG).is_file() and (folder / "bundle" / CONFIG).is_file()
-    return folder / "bundle" if is_run else folder
-
-
 def load_bundle(folder: str | Path) -> Bundle:
     """Loads and verifies a bundle from a folder, from the Hub, or one of `assets.SHIPPED_BUNDLES` by name.
 
@@ -290,7 +272,7 @@ def load_bundle(folder: str | Path) -> Bundle:
         BundleError: a file is missing or damaged, a setting is unknown or out of range, or a newer caption_tx wrote the
             bundle.
     """
-    folder = bundle_path(folder)
+    folder = bundle_folder(folder)
     config = read_config(folder)
     check_files(folder, config)
     text = config.text

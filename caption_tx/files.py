@@ -6,6 +6,7 @@ import errno
 import functools
 import os
 import re
+import shutil
 import socket
 import stat
 import tempfile
@@ -106,6 +107,33 @@ def atomic_write(path: str | Path, permissions: int = 0o644) -> Iterator[BinaryI
             with suppress(FileNotFoundError):
                 os.unlink(temporary)
             raise
+
+
+@contextmanager
+def temporary_folder(path: str | Path) -> Iterator[Path]:
+    """An empty folder beside `path`, which is removed at the end."""
+    path = Path(path)
+    folder = path.with_name(temporary_name(path.name))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def atomic_folder(path: str | Path) -> Iterator[Path]:
+    """An empty folder that replaces `path` at the end of the block; if the block fails, `path` stays unchanged."""
+    path = Path(path)
+    with temporary_folder(path) as folder:
+        yield folder
+        old = path.with_name(temporary_name(path.name, "old"))
+        if path.exists():
+            os.rename(path, old)
+        os.rename(folder, path)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 @contextmanager

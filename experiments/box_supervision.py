@@ -132,7 +132,7 @@ def recipe(arguments: argparse.Namespace) -> Config:
 def measure_maps(bundle: Any, config: Config, human: Config) -> Any:
     """The grounding of the maps of human captions of the validation split in the human boxes of `human`."""
     from caption_tx.data.boxes.readers import read_boxes
-    from caption_tx.data.boxes.words import BoxWords, read_box_words
+    from caption_tx.data.boxes.words import read_box_words
     from caption_tx.data.corpus.table import captions_by_image, read_table
     from caption_tx.evaluation.attention.box_grounding import measure_box_grounding
     from caption_tx.evaluation.attention.features import EvaluatedImages
@@ -144,7 +144,7 @@ def measure_maps(bundle: Any, config: Config, human: Config) -> Any:
     table = read_boxes(human.boxes.sources)
     found = table.match(captions)
     training = [items for name, items in table.images.items() if name not in found]
-    words = BoxWords() if human.boxes.word_list is None else read_box_words(human.boxes.word_list)
+    words = read_box_words(human.boxes.word_list)
     captioner = ImageCaptioner(bundle)
     measured = [*pooled_selections(), *layer_selections(bundle.captioner.settings.num_layers)]
     selections = {selection_name(item): item for item in measured}

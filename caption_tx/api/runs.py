@@ -21,6 +21,7 @@ from caption_tx.errors import ConfigError
 from caption_tx.inference.captioner import ImageCaptioner
 from caption_tx.startup import start_tensorflow
 from caption_tx.training.fit import train as train_captioner
+from caption_tx.training.run import weights_file
 from caption_tx.training.tuning.tune import tune as tune_captioner
 
 
@@ -77,14 +78,9 @@ class Run:
     @cached_property
     def captioner(self) -> ImageCaptioner:
         """The captioner of the best epoch."""
-        weights = self._backbone_weights()
+        settings = self.workdir / "config.toml"  # a tuning has none
+        weights = weights_file(load_config(settings)) if settings.exists() else None
         return ImageCaptioner(load_bundle(self.bundle_path), weights, str(self.bundle_path))
-
-    def _backbone_weights(self) -> str | None:
-        """The weights file of the backbone that the settings of the run name, if it is on this machine."""
-        path = self.workdir / "config.toml"
-        weights = load_config(path).backbone.weights if path.exists() else ""
-        return weights if os.path.isfile(weights) else None
 
     def __repr__(self) -> str:
         history = self.history

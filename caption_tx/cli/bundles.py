@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from caption_tx.assets import bundle_folder
 from caption_tx.cli.output import warn
 from caption_tx.errors import CaptionTxError, ConfigError
 from caption_tx.startup import start_tensorflow
@@ -56,9 +57,9 @@ def _load_exported(path: Path, search: Mapping[str, Any]) -> LiteCaptioner:
 def _load_cached(bundle: str, search: Mapping[str, Any], images: Sequence[str]) -> LiteCaptioner | None:
     """The cached export of a bundle, or None if there is none that can be used."""
     from caption_tx.data.images.discovery import count_images
-    from caption_tx.lite.exported_file import bundle_path, cached_export
+    from caption_tx.lite.exported_file import cached_export
 
-    path = cached_export(bundle_path(bundle))
+    path = cached_export(bundle_folder(bundle))
     if path is None or not path.is_file():
         return None
     try:

@@ -9,7 +9,7 @@ from typing import Any
 from caption_tx.cli.options import add_backbone_weights, add_command, add_settings
 from caption_tx.cli.output import echo
 from caption_tx.cli.settings import search_overrides
-from caption_tx.config import DecodingOptions
+from caption_tx.config import SEARCH_IMAGES, DecodingOptions
 from caption_tx.startup import start_tensorflow
 
 
@@ -30,7 +30,11 @@ def add_parser(commands: Any) -> None:
         "--bundle", type=Path, metavar="DIR", help="bundle to change, for example a tuned one (default: that of RUN)"
     )
     parser.add_argument(
-        "--max-images", type=int, default=1000, metavar="N", help="validation images to caption (default: %(default)s)"
+        "--max-images",
+        type=int,
+        default=SEARCH_IMAGES,
+        metavar="N",
+        help="validation images to caption (default: %(default)s)",
     )
     add_backbone_weights(parser)
     add_settings(parser.add_argument_group("one more search to measure"), "decoding")

@@ -12,7 +12,7 @@ from caption_tx.config.corpus import (
     Source,
     parse_source,
 )
-from caption_tx.config.decoding import DecodingOptions
+from caption_tx.config.decoding import SEARCH_IMAGES, DecodingOptions
 from caption_tx.config.evaluation import EvaluationOptions
 from caption_tx.config.export import EXPORT_PRECISIONS, EXPORT_TARGETS, ExportOptions
 from caption_tx.config.keywords import make_options, split_keywords
@@ -39,6 +39,7 @@ __all__ = [
     "POOL_NAMES",
     "PRECISIONS",
     "SCRIPTS",
+    "SEARCH_IMAGES",
     "SPLITS",
     "STORAGES",
     "BackboneConfig",

@@ -11,6 +11,9 @@ from caption_tx.config.fields import NOT_NEGATIVE, POSITIVE, SEED, TEMPERATURE, 
 from caption_tx.config.keywords import make_options
 from caption_tx.errors import ConfigError
 
+SEARCH_IMAGES = 1000
+"""Validation images on which the searches of a bundle are compared."""
+
 # Searches compute in float32: the upper bounds of the penalties keep scores far from overflow.
 _MAX_PENALTY = 1e4
 

@@ -60,9 +60,7 @@ class SegmentedCorpus:
         captions: dict[str, list[str]] = {}
         for name, caption in zip(rows["image"], rows["caption"], strict=True):
             captions.setdefault(name, []).append(caption)
-        names = list(captions)
-        indices = np.linspace(0, len(names) - 1, min(max_images, len(names))).round().astype(int)
-        return {names[index]: captions[names[index]] for index in indices}
+        return {name: captions[name] for name in corpus.evenly_spaced(captions, max_images)}
 
 
 def segment_corpus(

@@ -1,26 +1,18 @@
-"""An HTML gallery of an evaluation: images, captions, references and scores on one page, without TensorFlow.
-
-The page embeds its images and loads nothing from the network, which its Content-Security-Policy enforces.
-"""
+"""An HTML gallery of an evaluation: images, captions, references and scores on one page, without TensorFlow."""
 
 from __future__ import annotations
 
-import base64
-import io
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Any
 
 from caption_tx.data.images.image_source import ImageSource
 from caption_tx.errors import ImageError
 from caption_tx.evaluation.metrics import METRICS, TITLES
+from caption_tx.evaluation.pages import picture_url, render_page
 from caption_tx.evaluation.report import Evaluation, format_statistics
-from caption_tx.inference.page.policy import content_security_policy
 
 THUMBNAIL_SIZE = 320
 """Longest side of an image on the page, in pixels."""
-
-_JPEG_QUALITY = 75
 
 
 @dataclass(frozen=True)
@@ -50,25 +42,12 @@ def gallery_page(evaluation: Evaluation, images: ImageSource | None = None, limi
 
     If an image cannot be read, its entry shows the error instead.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-    from markupsafe import Markup
-
-    folder = files("caption_tx.evaluation") / "templates"
-    style, script = (folder.joinpath(name).read_text(encoding="utf-8") for name in ("gallery.css", "gallery.js"))
-    environment = Environment(
-        loader=PackageLoader("caption_tx.evaluation"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     entries = [_entry(evaluation, name, images) for name in worst_first(evaluation)[:limit]]
     scores = evaluation.scores
-    return environment.get_template("gallery.html").render(
-        policy=content_security_policy(style, script),
-        style=Markup(style),  # not escaped: they are files of this package, and the policy contains their digests
-        script=Markup(script),
-        title=title or f"{evaluation.path.name}, split {evaluation.split}",
+    return render_page(
+        "gallery.html",
+        title or f"{evaluation.path.name}, split {evaluation.split}",
+        "gallery.js",
         language=scores.protocol.language,
         labels=scores.labels,
         titles=TITLES,
@@ -108,8 +87,5 @@ def _entry(evaluation: Evaluation, name: str, images: ImageSource | None) -> Ent
     except ImageError as error:
         return Entry(**values, problem=str(error))
     image.thumbnail((THUMBNAIL_SIZE, THUMBNAIL_SIZE))
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=_JPEG_QUALITY, optimize=True)
-    data = base64.b64encode(buffer.getvalue()).decode()
     width, height = image.size
-    return Entry(**values, thumbnail=f"data:image/jpeg;base64,{data}", width=width, height=height)
+    return Entry(**values, thumbnail=picture_url(image), width=width, height=height)

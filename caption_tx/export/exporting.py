@@ -6,8 +6,6 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,13 +14,14 @@ from typing import Any
 import tensorflow as tf
 
 from caption_tx import __version__
+from caption_tx.assets import bundle_folder
 from caption_tx.config import DecodingOptions, ExportOptions, to_dict
 from caption_tx.errors import ConfigError
 from caption_tx.export.graphs import CaptionGraphs, without_warnings
 from caption_tx.export.litert import caption_functions, convert, part_functions
 from caption_tx.export.savedmodel import write_saved_model
 from caption_tx.export.verification import Verification, require_agreement, saved_model_captions, verify
-from caption_tx.files import temporary_name
+from caption_tx.files import atomic_folder, temporary_folder
 from caption_tx.inference.captioner import ImageCaptioner
 from caption_tx.lite.captioner import LiteCaptioner
 from caption_tx.lite.exported_file import (
@@ -32,7 +31,6 @@ from caption_tx.lite.exported_file import (
     FORMAT,
     SUFFIX,
     VOCABULARY,
-    bundle_path,
     cached_export,
     file_digest,
 )
@@ -102,7 +100,7 @@ def export_to_cache(
     options = options or ExportOptions()
     if options.to != "litert" or options.precision != "float32":
         raise ConfigError("The cache holds LiteRT files in float32, whose captions are those of the bundle.")
-    path = cached_export(bundle_path(bundle))
+    path = cached_export(bundle_folder(bundle))
     if path is None:
         raise ConfigError(f"{bundle} is not the folder of a bundle.")
     return export_captioner(captioner, path, options)
@@ -111,7 +109,7 @@ def export_to_cache(
 def _export_saved_model(captioner: ImageCaptioner, out: Path, options: ExportOptions) -> ExportReport:
     if out.exists() and not (out / "saved_model.pb").is_file() and (not out.is_dir() or any(out.iterdir())):
         raise ConfigError(f"{out} exists and is not a SavedModel; choose another folder.")
-    with _temporary_folder(out) as folder:
+    with atomic_folder(out) as folder:
         write_saved_model(captioner, folder, options.beam_width)
         with without_warnings():
             loaded = tf.saved_model.load(str(folder))
@@ -125,7 +123,6 @@ def _export_saved_model(captioner: ImageCaptioner, out: Path, options: ExportOpt
             for name, function in loaded.signatures.items()
         }
         _write_description(captioner, folder, options, verification, {"signatures": signatures})
-        _replace_folder(folder, out)
     return _report(captioner, out, [path for path in out.rglob("*") if path.is_file()], verification)
 
 
@@ -134,7 +131,7 @@ def _export_litert(captioner: ImageCaptioner, out: Path, options: ExportOptions)
     _check_neighbors(path)
     import_interpreter()  # now, rather than after the conversion
     graphs = CaptionGraphs(captioner)
-    with _temporary_folder(path) as folder:
+    with temporary_folder(path) as folder:
         functions = caption_functions(graphs, options.beam_width)
         written = folder / path.name
         written.write_bytes(convert(functions, graphs.variables, options.precision))
@@ -231,7 +228,7 @@ def _describe_specs(specs: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def read_license(captioner: ImageCaptioner) -> str:
     """The paragraph of the bundle's card that says how it may be used, or ""."""
     try:
-        text = (bundle_path(captioner.name) / CARD).read_text(encoding="utf-8")
+        text = (bundle_folder(captioner.name) / CARD).read_text(encoding="utf-8")
     except OSError:
         return ""
     paragraphs = (" ".join(part.split()) for part in re.split(r"\n\s*\n", text))
@@ -240,24 +237,3 @@ def read_license(captioner: ImageCaptioner) -> str:
 
 def _report(captioner: ImageCaptioner, path: Path, files: list[Path], verification: Verification) -> ExportReport:
     return ExportReport(path, sum(file.stat().st_size for file in files), verification, read_license(captioner))
-
-
-@contextmanager
-def _temporary_folder(out: Path) -> Iterator[Path]:
-    """A folder beside `out`, removed at the end, so that a failed export leaves nothing and replaces nothing."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    folder = out.with_name(temporary_name(out.name))
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _replace_folder(folder: Path, out: Path) -> None:
-    old = out.with_name(temporary_name(out.name, "old"))
-    if out.exists():
-        os.rename(out, old)
-    os.rename(folder, out)
-    shutil.rmtree(old, ignore_errors=True)

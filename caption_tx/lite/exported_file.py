@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from caption_tx.assets import bundle_folder
 from caption_tx.config import POOL_NAMES, DecodingOptions, TextConfig, from_dict
 from caption_tx.data.text.token_words import TokenWords
 from caption_tx.errors import BundleError
@@ -160,12 +159,6 @@ def cache_folder() -> Path:
         return Path(folder)
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "caption_tx" / "exports"
-
-
-def bundle_path(bundle: str | Path) -> Path:
-    """The folder that contains a bundle's files, also for the folder of a training run."""
-    folder = bundle_folder(bundle)
-    return folder if (folder / "config.json").is_file() else folder / "bundle"
 
 
 def cached_export(bundle: Path) -> Path | None:

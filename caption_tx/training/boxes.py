@@ -11,7 +11,7 @@ import keras
 from caption_tx.data.batches.box_targets import BoxGrid, add_targets
 from caption_tx.data.batches.packing import PackedCaptions
 from caption_tx.data.boxes.readers import read_boxes
-from caption_tx.data.boxes.words import BoxWords, read_box_words
+from caption_tx.data.boxes.words import read_box_words
 from caption_tx.data.features.cache import content_hashes
 from caption_tx.data.images.augmentation import Window, augmentation_window
 from caption_tx.data.images.decoding import content_hash
@@ -46,7 +46,7 @@ def with_targets(run: RunContext, inputs: TrainingInputs, data: TrainingData) ->
     log(f"Boxes: {table.summary()}.")
     for note in table.notes:
         log(f"Boxes: {note}.")
-    words = BoxWords() if config.word_list is None else read_box_words(config.word_list)
+    words = read_box_words(config.word_list)
     windows = _Windows(run, inputs)
     grid = tuple(inputs.backbone.feature_shape[:2])
     vocabulary = data.tokenizer.vocabulary

@@ -6,7 +6,7 @@ check decides: the pooling whose cells matter most to a word. `mean` stays the d
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -16,12 +16,13 @@ import numpy as np
 from caption_tx.bundle import Bundle
 from caption_tx.config import POOL_NAMES
 from caption_tx.data.boxes.readers import read_boxes
-from caption_tx.data.boxes.words import BoxWords, read_box_words
+from caption_tx.data.boxes.words import read_box_words
+from caption_tx.data.corpus.table import evenly_spaced
 from caption_tx.data.features.backbone import dequantize
-from caption_tx.errors import CaptionTxError, ImageError
+from caption_tx.errors import CaptionTxError
 from caption_tx.evaluation.attention.box_grounding import measure_box_grounding
 from caption_tx.evaluation.attention.box_report import ALL, SMALL, BoxGrounding, MapScores
-from caption_tx.evaluation.attention.deletion import DeletionOptions, measure_deletion
+from caption_tx.evaluation.attention.deletion import check_deletion
 from caption_tx.evaluation.attention.features import ImageFeatures
 from caption_tx.evaluation.attention.phrases import BoxReferences
 from caption_tx.evaluation.attention.selections import pooled_selections
@@ -74,8 +75,8 @@ def _from_boxes(
 ) -> dict[str, Any]:
     config = run.config.boxes
     table = read_boxes(config.sources, run.config.corpus.images)
-    words = BoxWords() if config.word_list is None else read_box_words(config.word_list)
-    boxes = table.match(_spaced(list(references), MAX_BOX_IMAGES))
+    words = read_box_words(config.word_list)
+    boxes = table.match(evenly_spaced(references, MAX_BOX_IMAGES))
     selections = {selection.pool: selection for selection in pooled_selections()}
     captions = {name: references[name] for name in boxes}
     grounding = measure_box_grounding(captioner, RunFeatures(inputs), captions, BoxReferences(boxes, words), selections)
@@ -116,14 +117,7 @@ def best_pool(grounding: BoxGrounding) -> str:
 def _from_deletion(
     captioner: ImageCaptioner, inputs: TrainingInputs, references: dict[str, list[str]]
 ) -> dict[str, Any]:
-    names = _spaced(list(references), MAX_DELETION_IMAGES)
-
-    def pairs() -> Iterator[tuple[Any, Sequence[str]]]:
-        for name in names:
-            with suppress(ImageError):
-                yield (name, inputs.images.read_bytes(name)), references[name][:1]
-
-    deletion = measure_deletion(captioner, pairs(), DeletionOptions("cells"))
+    deletion = check_deletion(captioner, references, inputs.images, MAX_DELETION_IMAGES)
     best = max(deletion.scores, key=lambda score: score.over_random.value)
     [default] = [score for score in deletion.scores if score.selection == _DEFAULT]
     is_clear = best.over_random.value > (default.over_random.high or 0)
@@ -131,8 +125,3 @@ def _from_deletion(
         "pool": best.selection if is_clear else _DEFAULT,
         "measured_on": f"{deletion.images:,} validation images, by covering what words attended to",
     }
-
-
-def _spaced(names: list[str], limit: int) -> list[str]:
-    """At most `limit` names, evenly spaced."""
-    return [names[index] for index in np.unique(np.linspace(0, len(names) - 1, min(limit, len(names))).astype(int))]

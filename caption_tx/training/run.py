@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -141,6 +142,12 @@ def describe_differences(before: Config, now: Config) -> dict[str, str]:
         for name in dict.fromkeys([*tables[0], *tables[1]])
         if tables[0].get(name) != tables[1].get(name)
     }
+
+
+def weights_file(config: Config) -> str | None:
+    """The weights file that the user's settings name, if it exists on this machine. A bundle cannot name one."""
+    weights = config.backbone.weights
+    return weights if os.path.isfile(weights) else None
 
 
 def copy_user_dictionary(text: TextConfig, workdir: Path) -> TextConfig:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from caption_tx.bundle import Bundle, load_bundle, store_search
 from caption_tx.bundle_config import parse_decoding
-from caption_tx.config import Config, DecodingOptions, load_config, to_dict
-from caption_tx.data.corpus.table import captions_by_image, read_table
+from caption_tx.config import SEARCH_IMAGES, Config, DecodingOptions, load_config, to_dict
+from caption_tx.data.corpus.table import captions_by_image, evenly_spaced, read_table
 from caption_tx.data.features.corpus_features import encode_splits
 from caption_tx.errors import CaptionTxError, ConfigError
 from caption_tx.evaluation.metrics import require_scorers
@@ -21,6 +18,7 @@ from caption_tx.evaluation.protocol import reference_converter
 from caption_tx.evaluation.scores import Scores
 from caption_tx.locks import lock_folder
 from caption_tx.training.callbacks import CaptionScorer
+from caption_tx.training.run import weights_file
 
 CANDIDATES = (
     DecodingOptions(),
@@ -52,7 +50,7 @@ def choose_search(
     run: str | Path,
     bundle: str | Path | None = None,
     candidates: Sequence[DecodingOptions] = (),
-    max_images: int = 1000,
+    max_images: int = SEARCH_IMAGES,
     log: Callable[[str], None] = print,
     backbone_weights: str | None = None,
 ) -> list[MeasuredSearch]:
@@ -118,22 +116,20 @@ def _make_scorer(
 ) -> CaptionScorer:
     """Scores captions of evenly spaced validation images, whose features are those of the run."""
     table = read_table(config.corpus)
-    weights = config.backbone.weights
-    backbone = bundle.load_backbone(backbone_weights or (weights if os.path.isfile(weights) else None))
+    backbone = bundle.load_backbone(backbone_weights or weights_file(config))
     cache = encode_splits(config, config.training.cache or str(run / "features"), backbone, table, ("val",), log)
     references = {
         name: texts for name, texts in captions_by_image(table, "val", "human").items() if name not in cache.failed
     }
     if not references:
         raise ConfigError(f"{run} has no human captions in split 'val' to choose a search on; add validation data.")
-    names = list(references)
-    indices = np.linspace(0, len(names) - 1, min(max_images, len(names))).round().astype(int)
     convert = reference_converter(bundle.text) or str
-    chosen = {names[index]: [convert(text) for text in references[names[index]]] for index in indices}
+    names = evenly_spaced(references, max_images)
+    chosen = {name: [convert(text) for text in references[name]] for name in names}
     return CaptionScorer(
         bundle.captioner,
         bundle.tokenizer,
-        cache.load(list(chosen)),
+        cache.load(names),
         chosen,
         bundle.text.language,
         segmenter=bundle.segmenter(),

@@ -38,7 +38,7 @@ def names(workplace, run, small, fake_hub, monkeypatch):
     monkeypatch.chdir(workplace)
     monkeypatch.setattr(
         "caption_tx.bundle.bundle_folder",
-        lambda folder: run.bundle_path if folder in SHIPPED_BUNDLES else bundle_folder(folder),
+        lambda folder: bundle_folder(run.bundle_path if folder in SHIPPED_BUNDLES else folder),
     )
     lines = []
     original = caption_tx.train

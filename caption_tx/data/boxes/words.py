@@ -81,12 +81,12 @@ class BoxWords:
         return None if is_function else NamedBoxes(frozenset({word}))
 
 
-def read_box_words(path: str | Path) -> BoxWords:
+def read_box_words(path: str | Path | None) -> BoxWords:
     """Reads a word list: a table with a word and the names it stands for, separated by commas, in each line.
 
     Columns are separated by tabs, or by the first comma of a line. With a header that has the columns `heads` or
     `names`, and `category`, they are read from there; the first column is the word. Blank lines and lines that begin
-    with `#` are skipped.
+    with `#` are skipped. Without a file, a word names the boxes with that name.
 
     Raises:
         CorpusError: the file cannot be read, or a line has no word or no name.
@@ -94,6 +94,8 @@ def read_box_words(path: str | Path) -> BoxWords:
     Example:
         狗	dog,dogs,puppy
     """
+    if path is None:
+        return BoxWords()
     path = Path(path)
     entries: dict[str, NamedBoxes] = {}
     columns: dict[str, int] = {}

@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from caption_tx.data.corpus.column_names import SPLIT_NAMES
 from caption_tx.data.corpus.image_names import stem
 from caption_tx.data.corpus.rows import UNLISTED, CaptionRows
 from caption_tx.data.text.text_files import TextFile
 from caption_tx.errors import CorpusError
 
 _METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
-_LISTS = {
-    "train": ("train",), "val": ("val", "valid", "validation", "dev"), "test": ("test",),
-}  # fmt: skip
 _LIST_SUFFIXES = (".txt", ".lst")
 _SAMPLE = 20
 _MAX_LIST = 50_000_000
@@ -80,10 +78,9 @@ def read_split_lists(rows: CaptionRows) -> None:
     known = {stem(name) for name in rows.images}
     split_of: dict[str, str] = {}
     files = []
-    for split, words in _LISTS.items():
-        paths = (file.with_name(word + suffix) for word in words for suffix in _LIST_SUFFIXES)
-        path = next((path for path in paths if path != file and path.is_file()), None)
-        if path is None or path.stat().st_size > _MAX_LIST:
+    paths = {file.with_name(word + suffix): split for word, split in SPLIT_NAMES.items() for suffix in _LIST_SUFFIXES}
+    for path, split in paths.items():
+        if path == file or not path.is_file() or path.stat().st_size > _MAX_LIST:
             continue
         lines = [line.strip() for _, line in TextFile.open(path).lines(lambda *_: None) if line.strip()]
         names = [stem(line) for line in lines]

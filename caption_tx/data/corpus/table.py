@@ -142,6 +142,17 @@ def machine_references(table: pd.DataFrame) -> pd.Series:
     return (table["origin"] == "machine") & (table["split"] != "train")
 
 
+def evenly_spaced(names: Iterable[str], limit: int) -> list[str]:
+    """At most `limit` names, evenly spaced over all of them and thus the same in every run.
+
+    Example:
+        >>> evenly_spaced("abcde", 3)
+        ['a', 'c', 'e']
+    """
+    names = list(names)
+    return [names[index] for index in np.linspace(0, len(names) - 1, min(limit, len(names))).round().astype(int)]
+
+
 def captions_by_image(table: pd.DataFrame, split: str, origin: str | None = None) -> dict[str, list[str]]:
     """The captions of each image of a split, in table order; `origin` keeps human or machine captions only."""
     selected = table["split"] == split

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from caption_tx.data.boxes.readers import read_boxes
-from caption_tx.data.boxes.words import BoxWords, read_box_words
+from caption_tx.data.boxes.words import read_box_words
 from caption_tx.data.images.sources import open_images
-from caption_tx.errors import CaptionTxError, ImageError
+from caption_tx.errors import CaptionTxError
 from caption_tx.evaluation.attention.box_gallery import box_gallery
 from caption_tx.evaluation.attention.box_grounding import measure_box_grounding
 from caption_tx.evaluation.attention.box_report import BoxGrounding
-from caption_tx.evaluation.attention.deletion import DeletionOptions, measure_deletion
+from caption_tx.evaluation.attention.deletion import check_deletion
 from caption_tx.evaluation.attention.deletion_report import Deletion
 from caption_tx.evaluation.attention.features import EvaluatedImages
 from caption_tx.evaluation.attention.localization import Localization, measure_localization
@@ -89,7 +87,7 @@ def evaluate_boxes(
         CaptionTxError: the captions of the split name no box.
     """
     table = read_boxes(options.boxes, location or None)
-    words = BoxWords() if options.box_words is None else read_box_words(options.box_words)
+    words = read_box_words(options.box_words)
     boxes = table.match(captions.human)
     training = list(table.match(captions.training).values())
     notes = list(table.notes)
@@ -102,30 +100,13 @@ def evaluate_boxes(
     images, references = EvaluatedImages(captioner, location, options.cache), BoxReferences(boxes, words, training)
     grounding = measure_box_grounding(captioner, images, captions.human, references)
     localization = measure_localization(captioner, images, captions.generated, captions.human, references)
-    deletion = _check_deletion(captioner, captions.human, location, options.map_images)
+    deletion = None
+    if options.map_images and location:
+        with suppress(CaptionTxError):  # no content word
+            deletion = check_deletion(captioner, captions.human, open_images(location), options.map_images)
     worst = sorted(grounding.by_image, key=lambda name: grounding.by_image[name])[: options.gallery_images]
     gallery = ""
     if worst and location:
         mass = {name: grounding.by_image[name] for name in worst}
         gallery = box_gallery(captioner, images, open_images(location), captions.human, references, mass)
     return BoxEvaluation(table.summary(), grounding, localization, deletion, tuple(notes), gallery)
-
-
-def _check_deletion(
-    captioner: ImageCaptioner, human: Mapping[str, Sequence[str]], location: str, limit: int
-) -> Deletion | None:
-    """The deletion check on the first human caption of evenly spaced images, whose features are covered."""
-    if not limit or not location:
-        return None
-    names = list(human)
-    names = [names[index] for index in np.unique(np.linspace(0, len(names) - 1, min(limit, len(names))).astype(int))]
-    source = open_images(location)
-
-    def pairs() -> Iterator[tuple[Any, Sequence[str]]]:
-        for name in names:
-            with suppress(ImageError):
-                yield (name, source.read_bytes(name)), human[name][:1]
-
-    with suppress(CaptionTxError):
-        return measure_deletion(captioner, pairs(), DeletionOptions("cells"))
-    return None

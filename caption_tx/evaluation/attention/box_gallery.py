@@ -1,15 +1,9 @@
-"""An HTML page of photographs with boxes and attention maps, the worst first.
-
-The page embeds its images and loads nothing from the network, which its Content-Security-Policy enforces.
-"""
+"""An HTML page of photographs with boxes and attention maps, the worst first."""
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.resources import files
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageOps
@@ -19,20 +13,18 @@ from caption_tx.data.images.image_source import ImageSource
 from caption_tx.errors import ImageError
 from caption_tx.evaluation.attention.features import ImageFeatures
 from caption_tx.evaluation.attention.phrases import BoxReferences, BoxTargets, NamedWord, find_words
+from caption_tx.evaluation.pages import picture_url, render_page
 from caption_tx.inference.attention.pooling import ALL_HEADS, MapSelection
 from caption_tx.inference.attention.teacher_forcing import teacher_forced_pass
 from caption_tx.inference.captioner import ImageCaptioner
 from caption_tx.inference.drawing.overlay import heatmap_rgba
 from caption_tx.inference.drawing.style import DEFAULT_STYLE
-from caption_tx.inference.page.policy import content_security_policy
 
 PICTURE_SIZE = 288
 """Longer side of a picture on the page, in pixels."""
 
 MAX_WORDS = 4
 """Words shown for each image, the worst first."""
-
-_JPEG_QUALITY = 75
 
 
 @dataclass(frozen=True)
@@ -76,25 +68,13 @@ def box_gallery(
         mass: name of each shown image -> mean share of attention inside its boxes; the page is sorted by it.
         selection: the maps to show.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-    from markupsafe import Markup
-
-    style = (files("caption_tx.evaluation") / "templates").joinpath("gallery.css").read_text(encoding="utf-8")
-    environment = Environment(
-        loader=PackageLoader("caption_tx.evaluation"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     entries = {}
     for loaded, values in features.batches(list(mass)):
         for name, image_features in zip(loaded, values, strict=True):
             entries[name] = _entry(captioner, name, image_features, source, captions[name], references, selection)
-    return environment.get_template("boxes.html").render(
-        policy=content_security_policy(style, ""),
-        style=Markup(style),  # not escaped: it is a file of this package, and the policy contains its digest
-        title="Attention maps and boxes",
+    return render_page(
+        "boxes.html",
+        "Attention maps and boxes",
         pool=selection.pool,
         language=captioner.bundle.text.language,
         entries=[
@@ -137,10 +117,7 @@ def _shown(photo: Image.Image, word: NamedWord, attention_map: np.ndarray, targe
     mass = float(flat @ targets.coverage(word.boxes) / flat.sum())
     hit = bool(targets.hits(word.boxes)[flat.argmax()])
     picture = draw_boxes(photo, attention_map, targets.corners(word.boxes))
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=_JPEG_QUALITY, optimize=True)
-    data = base64.b64encode(buffer.getvalue()).decode()
-    return ShownMap(word.word, mass, hit, f"data:image/jpeg;base64,{data}", *picture.size)
+    return ShownMap(word.word, mass, hit, picture_url(picture), *picture.size)
 
 
 def draw_boxes(photo: Image.Image, attention_map: np.ndarray, boxes: Sequence[Corners]) -> Image.Image:

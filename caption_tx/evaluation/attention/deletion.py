@@ -15,13 +15,16 @@ Letters: K covers, M selections of maps, W measured words, h/w feature grid, H/W
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from itertools import islice
 from typing import Any
 
 import numpy as np
 
+from caption_tx.data.corpus.table import evenly_spaced
 from caption_tx.data.images.forms import ImageLike, image_name, name_image, read_named_image
+from caption_tx.data.images.image_source import ImageSource
 from caption_tx.data.images.sources import open_images
 from caption_tx.data.text.word_kinds import is_content_word
 from caption_tx.errors import CaptionTxError, ConfigError, ImageError
@@ -70,6 +73,26 @@ class DeletionOptions:
             raise ConfigError(f"cells must be at least 1, got {self.cells}.")
         if self.random_covers < 1:
             raise ConfigError(f"random_covers must be at least 1, got {self.random_covers}.")
+
+
+def check_deletion(
+    captioner: ImageCaptioner, captions: Mapping[str, Sequence[str]], images: ImageSource, limit: int
+) -> Deletion:
+    """Covers what the words of the first caption of at most `limit` images attended to, in their features.
+
+    Args:
+        captions: name of an image in `images` -> its captions. Unreadable images are left out.
+
+    Raises:
+        CaptionTxError: there is no word to measure.
+    """
+
+    def pairs() -> Iterator[tuple[ImageLike, Sequence[str]]]:
+        for name in evenly_spaced(captions, limit):
+            with suppress(ImageError):
+                yield (name, images.read_bytes(name)), captions[name][:1]
+
+    return measure_deletion(captioner, pairs(), DeletionOptions("cells"))
 
 
 def measure_deletion(

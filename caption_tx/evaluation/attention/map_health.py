@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from caption_tx.data.corpus.table import evenly_spaced
 from caption_tx.errors import CaptionTxError
 from caption_tx.evaluation.attention.features import EvaluatedImages
 from caption_tx.inference.attention.health import MapHealth, measure_health
@@ -31,9 +30,8 @@ def measure_map_health(
     """
     bundle = captioner.bundle
     max_words = bundle.captioner.max_length - 1
-    names = list(captions)
-    indices = np.unique(np.linspace(0, len(names) - 1, min(limit, len(names))).astype(int))
-    segmented = {names[index]: captioner.segmenter.segment(captions[names[index]])[:max_words] for index in indices}
+    names = evenly_spaced(captions, limit)
+    segmented = {name: captioner.segmenter.segment(captions[name])[:max_words] for name in names}
     words = {name: caption for name, caption in segmented.items() if caption}
     loaded, features = EvaluatedImages(captioner, images, cache).load(list(words))
     words = {name: words[name] for name in loaded}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +27,7 @@ from caption_tx.model.captioner import Captioner
 from caption_tx.training.callbacks import CaptionMetrics, CaptionScorer, CsvLog, SaveBest
 from caption_tx.training.checkpoint import RunCheckpoint, RunHistory
 from caption_tx.training.curves import CurvesPlot
+from caption_tx.training.run import weights_file
 from caption_tx.training.tuning.self_critical import Tuner, collect_captions
 
 
@@ -138,17 +138,11 @@ def _load_run(
     table = read_table(config.corpus)
     for note in reading_notes(table, bundle.text.language):
         log(note)
-    backbone = bundle.load_backbone(backbone_weights or _weights_file(config))
+    backbone = bundle.load_backbone(backbone_weights or weights_file(config))
     cache = encode_splits(config, cache_folder, backbone, table, TRAINING_SPLITS, log)
     unreadable = {name: cache.failed[name] for name in table["image"].unique() if name in cache.failed}
     segmented = segment_corpus(table, Segmenter(bundle.text), unreadable, config.corpus.leave_out)
     return _FinishedRun(config, bundle, cache, segmented)
-
-
-def _weights_file(config: Config) -> str | None:
-    """The weights file that the user's settings name, if it exists on this machine. A bundle cannot name one."""
-    weights = config.backbone.weights
-    return weights if os.path.isfile(weights) else None
 
 
 def _run_epochs(

@@ -328,7 +328,7 @@ def test_settings_out_of_range_are_named(setting, value):
 def test_the_command_passes_its_options(monkeypatch, tmp_path):
     calls = []
     monkeypatch.setattr("caption_tx.api.runs.tune_captioner", lambda *values: calls.append(values))
-    monkeypatch.setattr("caption_tx.api.runs.Run", lambda workdir: None)
+    monkeypatch.setattr("caption_tx.api.runs.load_bundle", lambda folder: None)
     main(["tune", str(tmp_path), "--workdir", str(tmp_path / "out"), "--samples", "7", "--temperature", "0.7"])
     run_folder, workdir, tuning, _, weights = calls[0]
     assert (run_folder, workdir, weights) == (tmp_path, tmp_path / "out", None)
