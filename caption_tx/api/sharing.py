@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from caption_tx.api.runs import Run
-from caption_tx.bundle import bundle_path
+from caption_tx.assets import bundle_folder
 from caption_tx.bundle_config import CONFIG, BundleConfig, read_config
 from caption_tx.bundle_files import check_files
 from caption_tx.config import NAMED_WEIGHTS
@@ -54,7 +54,7 @@ def push_to_hub(
     repository, revision = parse_address(repository)
     if revision != "main":
         raise BundleError(f"A bundle is published as the latest version; remove '@{revision}'.")
-    source = bundle_path(folder.bundle_path if isinstance(folder, Run) else folder)
+    source = bundle_folder(folder.bundle_path if isinstance(folder, Run) else folder)
     config = read_config(source)
     check_files(source, config)
     hub, client = hub_client()
