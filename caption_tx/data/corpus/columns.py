@@ -16,6 +16,7 @@ from caption_tx.data.corpus.column_names import (
     SPLIT_NAMES,
     SPLIT_WORDS,
     caption_key,
+    find_named,
     image_rank,
     normalize_name,
     without_numbers,
@@ -207,23 +208,9 @@ def _is_filled(value: object) -> bool:
     return value is not None and bool(str(value).strip())
 
 
-def _find_named(names: Sequence[str], wanted: str, place: str, unit: str, option: str) -> tuple[int, ...]:
-    """Positions of the columns that the user names; names repeat, and case and spaces around them are ignored."""
-    key = wanted.strip().casefold()
-    plain = [str(name).strip().strip('"').casefold() for name in names]
-    positions = [position for position, name in enumerate(plain) if name == key]
-    positions = positions or [position for position, name in enumerate(plain) if name.endswith(f".{key}")]
-    if not positions:
-        raise CorpusError(
-            f"{place}: no {unit[:-1]} is named '{wanted}' ({option}); the {unit} are "
-            f"{', '.join(map(str, names[:_MAX_SHOWN]))[:200]}."
-        )
-    return tuple(positions)
-
-
 def _select_image(names: Sequence[str], values: Values, options: ReadOptions, place: str, plural: str) -> int | None:
     if options.image_column:
-        return _find_named(names, options.image_column, place, plural, "--image-column")[0]
+        return find_named(names, options.image_column, place, plural, "--image-column")[0]
     ranks = {position: image_rank(name) for position, name in enumerate(names)}
     ranked = sorted((rank, position) for position, rank in ranks.items() if rank is not None)
     candidates = [position for _, position in ranked]
@@ -265,7 +252,7 @@ def _select_captions(
     """The positions of the captions, and the rank of their name."""
     place, plural = context
     if options.caption_columns:
-        found = (_find_named(names, name, place, plural, "--caption-column") for name in options.caption_columns)
+        found = (find_named(names, name, place, plural, "--caption-column") for name in options.caption_columns)
         return tuple(position for positions in found for position in positions), 0
     groups: dict[tuple[str, int], list[int]] = {}
     for position, name in enumerate(names):
