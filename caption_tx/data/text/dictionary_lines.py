@@ -15,11 +15,16 @@ NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?", re.ASCII)
 _COMMENT = re.compile(r"\s*(?:#+(?:\s|$)|//)")
 _TRAILING_COMMENT = re.compile(r"\s(?:#+|//+)\s.*$")
 _HASH_WORD = re.compile(r"\s*#\w")
-_WORD_HEADERS = ("word", "words", "term", "entry", "token", "name", "词", "词语", "词条", "单词", "詞", "詞語")
-_FIELD_HEADERS = (
-    "freq", "frequency", "count", "weight", "tag", "pos", "flag", "type", "词频", "频率", "频次", "次数", "权重",
-    "词性", "詞頻", "頻率", "詞性",
+WORD_HEADERS = (
+    "word", "words", "term", "entry", "token", "name", "词", "词语", "词条", "单词", "词汇", "关键词", "名称",
+    "詞", "詞語", "詞彙",
 )  # fmt: skip
+FREQUENCY_HEADERS = (
+    "freq", "frequency", "count", "weight", "词频", "频率", "频次", "次数", "权重", "詞頻", "頻率",
+)  # fmt: skip
+TAG_HEADERS = ("tag", "pos", "flag", "type", "词性", "詞性")
+"""Names of the columns of a table of words."""
+
 _SEPARATOR = re.compile("[,，;\t]")
 
 
@@ -90,7 +95,11 @@ def _note(what: str, lines: Sequence[str], advice: str = "") -> list[str]:
 
 def _is_header(line: str) -> bool:
     cells = [cell.strip().strip('"').lower() for cell in _SEPARATOR.split(line.strip())]
-    return len(cells) > 1 and cells[0] in _WORD_HEADERS and all(cell in _FIELD_HEADERS for cell in cells[1:])
+    return (
+        len(cells) > 1
+        and cells[0] in WORD_HEADERS
+        and all(cell in (*FREQUENCY_HEADERS, *TAG_HEADERS) for cell in cells[1:])
+    )
 
 
 def _split_cells(line: str, tags: frozenset[str]) -> tuple[str, list[str]] | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from caption_tx.data.text.dictionary_files import BINARY_KINDS, read_lines, to_json
 from caption_tx.data.text.dictionary_lines import NUMBER, Line, split_lines
 from caption_tx.data.text.scripts import FOLDED_SIGNS, is_joined
 from caption_tx.data.text.text_files import guess_encoding
@@ -45,7 +46,7 @@ class UserDictionary:
 
     Attributes:
         path: the file.
-        encoding: its encoding.
+        encoding: its encoding, or the kind of a binary file.
         entries: one per line that is not blank.
         notes: how lines that can be read in two ways were read.
     """
@@ -62,7 +63,7 @@ class DictionaryReport:
 
     Attributes:
         path: the file.
-        encoding: its encoding.
+        encoding: its encoding, or the kind of a binary file.
         num_entries: number of different entries, after normalization.
         not_kept: (line number, entry as written, reason) of the others.
         notes: how lines that can be read in two ways were read.
@@ -102,7 +103,8 @@ class DictionaryReport:
 def read_user_dictionary(path: str | Path) -> UserDictionary:
     """Reads a jieba user dictionary: one `word [frequency] [tag]` per line, in any encoding of caption files.
 
-    CSV files, JSON lists and lines with comments are read too; see `split_lines`.
+    CSV files, JSON lists and lines with comments are read too; see `split_lines`. So are Sogou's cell dictionaries
+    (.scel) and Excel workbooks; see `dictionary_files`.
 
     Entries may contain spaces. A number or tag after a word without Chinese characters (`windows 10`, `plan b`) is
     only a frequency or tag if other lines of the file have one beyond doubt; the notes name such lines.
@@ -114,9 +116,16 @@ def read_user_dictionary(path: str | Path) -> UserDictionary:
     Raises:
         ConfigError: the file cannot be read, or a line is malformed.
     """
-    text, encoding = _read_text(Path(path))
     try:
-        lines, notes = split_lines(text, _TAGS)
+        data = Path(path).read_bytes()
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"Cannot read the user dictionary {path}: {getattr(error, 'strerror', error)}.") from error
+    try:
+        if (read := read_lines(Path(path), data)) is not None:
+            lines, notes, encoding = read
+        else:
+            text, encoding = _decode(Path(path), data)
+            lines, notes = split_lines(text, _TAGS)
     except ValueError as error:
         raise ConfigError(f"Cannot read the user dictionary {path}: {error}.") from error
     has_frequencies, tags = _find_fields(lines)
@@ -141,12 +150,20 @@ def read_user_dictionary(path: str | Path) -> UserDictionary:
     return UserDictionary(str(path), encoding, tuple(entries), (*notes, *_unclear_notes(unclear)))
 
 
-def _read_text(path: Path) -> tuple[str, str]:
+def dictionary_as_text(path: str | Path) -> bytes:
+    """The content of a user dictionary for a file that is read without optional packages: a binary one as JSON.
+
+    Raises:
+        ConfigError: the file cannot be read.
+    """
+    dictionary = read_user_dictionary(path)
+    if dictionary.encoding in BINARY_KINDS:
+        return to_json((entry.word, entry.frequency) for entry in dictionary.entries)
+    return Path(path).read_bytes()
+
+
+def _decode(path: Path, data: bytes) -> tuple[str, str]:
     """The text of a file and its encoding."""
-    try:
-        data = path.read_bytes()
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"Cannot read the user dictionary {path}: {getattr(error, 'strerror', error)}.") from error
     # A file of a few words is too short for statistics. A Chinese file that is not UTF-8 is most likely GB18030.
     encoding = guess_encoding(data) or "gb18030"
     try:

@@ -1,13 +1,16 @@
 """User dictionaries: which entries stay whole in captions, how files are read, and the report."""
 
 import dataclasses
+import io
 import pickle
+import struct
+import sys
 
 import pytest
 
 from caption_tx.config import TextConfig
 from caption_tx.data.text.segmentation import Segmenter, detokenize
-from caption_tx.data.text.user_dictionary import EntryMatcher, read_user_dictionary
+from caption_tx.data.text.user_dictionary import EntryMatcher, dictionary_as_text, read_user_dictionary
 from caption_tx.errors import ConfigError
 
 ENTRIES = """leap motion
@@ -271,3 +274,95 @@ def test_other_forms_of_dictionaries(tmp_path, text):
     dictionary = read_user_dictionary(path)
     assert [(entry.word, entry.frequency) for entry in dictionary.entries] == expected
     assert any(note in text for text in dictionary.notes) if note else not dictionary.notes, dictionary.notes
+
+
+def scel(*groups):
+    """A cell dictionary of Sogou: groups of words that sound alike."""
+
+    def text(value):
+        data = value.encode("utf-16-le")
+        return struct.pack("<H", len(data)) + data
+
+    data = b"\x40\x15\x00\x00DCS\x01\x01\x00\x00\x00".ljust(0x124, b"\0") + struct.pack("<I", sum(map(len, groups)))
+    data = data.ljust(0x130, b"\0") + "我的词库".encode("utf-16-le")
+    data = (
+        data.ljust(0x1540, b"\0")
+        + struct.pack("<HH", 2, 0)
+        + b"".join(struct.pack("<H", index) + text(syllable) for index, syllable in enumerate(("hong", "cao")))
+    )
+    for words in groups:
+        data += struct.pack("<HHHH", len(words), 4, 0, 1)
+        data += b"".join(text(word) + struct.pack("<HHII", 10, 7, 0, 0) for word in words)
+    return data + "DELTBL".encode("utf-16-le") + bytes(9)
+
+
+def workbook(*sheets):
+    """A workbook with a sheet per list of rows."""
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    book.remove(book.active)
+    for rows in sheets:
+        sheet = book.create_sheet()
+        for row in rows:
+            sheet.append(row)
+    stream = io.BytesIO()
+    book.save(stream)
+    return stream.getvalue()
+
+
+WORDS = ["红色t恤", "草莓奶盖"]
+BINARY = {
+    "scel": (lambda: scel(["红色t恤", "草莓奶盖"], ["leap motion"]), [*WORDS, "leap motion"], "(SCEL): 3 of 3 entries"),
+    "column": (lambda: workbook([["红色T恤"], ["草莓奶盖"]]), WORDS, "Read from column 1 of the sheet 'Sheet'."),
+    "header": (
+        lambda: workbook(
+            [["序号", "词语", "词频", "备注"], [1, "红色T恤", 500.0, "x"], [2, "草莓奶盖", None, ""]], [["y"]]
+        ),
+        WORDS,
+        "Read from column 2 (词语) and column 3 (词频), not from column 1, 4, of the sheet 'Sheet'. Sheets not",
+    ),
+    "frequencies": (lambda: workbook([["红色T恤", 500], ["草莓奶盖", 3]]), WORDS, "from column 1 and column 2 of the"),
+    "numbers first": (lambda: workbook([[1, "红色T恤"], [2, "草莓奶盖"]]), WORDS, "column 2, not from column 1,"),
+}
+
+
+@pytest.mark.parametrize("name", BINARY)
+def test_binary_dictionaries(segmenter, tmp_path, name):
+    make, words, note = BINARY[name]
+    custom = segmenter(make())
+    report = custom.dictionary_report()
+    assert (report.num_entries, report.not_kept) == (len(words), ())
+    assert note in report.to_text()
+    assert custom.segment(f"一件{words[0]}和{words[1]}") == ["一件", words[0], "和", words[1]]
+    # Bundles contain the words as text, for which no optional package is needed.
+    copy = tmp_path / "copy.txt"
+    copy.write_bytes(dictionary_as_text(tmp_path / "words.txt"))
+    entries = [read_user_dictionary(path).entries for path in (tmp_path / "words.txt", copy)]
+    assert [[(entry.word, entry.frequency) for entry in found] for found in entries] == [
+        [(entry.word, entry.frequency) for entry in entries[0]]
+    ] * 2
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("words.scel", lambda: scel(WORDS)[:-40], "damaged cell dictionary of Sogou"),
+        ("words.scel", lambda: scel(), "without words that can be read; convert it to text"),
+        ("words.bdict", lambda: b"biptbdsw\0\0", r"of another kind \(\.bdict\); convert it to text .* imewlconverter"),
+        ("words.xls", lambda: b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "is not .xlsx; save it as .xlsx"),
+        ("words.xlsx", lambda: workbook([["红色T恤"]])[:-99], "a workbook that cannot be read; save it as CSV UTF-8"),
+        ("words.xlsx", lambda: workbook([[]]), "a workbook without words"),
+        ("words.xlsx", lambda: workbook([["词", "词频"], ["狗", 0]]), "line 2: expected 'word .frequency above 0."),
+    ],
+)
+def test_binary_dictionaries_that_cannot_be_read(tmp_path, file, content, message):
+    (tmp_path / file).write_bytes(content())
+    with pytest.raises(ConfigError, match=f"{file}.*{message}"):
+        read_user_dictionary(tmp_path / file)
+
+
+def test_workbooks_need_openpyxl(tmp_path, monkeypatch):
+    (tmp_path / "words.xlsx").write_bytes(workbook([["狗"]]))
+    monkeypatch.setitem(sys.modules, "openpyxl", None)
+    with pytest.raises(ConfigError, match=r'pip install "caption_tx\[excel\]" to read it, or save it as CSV UTF-8'):
+        read_user_dictionary(tmp_path / "words.xlsx")
