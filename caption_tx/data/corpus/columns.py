@@ -21,6 +21,7 @@ from caption_tx.data.corpus.column_names import (
     normalize_name,
     without_numbers,
 )
+from caption_tx.data.corpus.image_files import ImageFiles, prefer_files
 from caption_tx.data.corpus.marks import is_mark
 from caption_tx.data.images.suffixes import IMAGE_SUFFIXES
 from caption_tx.errors import CorpusError
@@ -47,12 +48,14 @@ class ReadOptions:
         image_column: column or key that holds the image name.
         text_suffix: suffix of the text files beside images.
         keep_rejected: whether to keep captions that are marked as rejected.
+        files: files of the image folder, which a column of image names should name.
     """
 
     caption_columns: tuple[str, ...] = ()
     image_column: str | None = None
     text_suffix: str | None = None
     keep_rejected: bool = False
+    files: ImageFiles | None = field(default=None, compare=False)
 
     def require_no_columns(self, path: object) -> None:
         """Rejects options that name columns, for a layout without columns.
@@ -145,7 +148,8 @@ def select_columns(
         CorpusError: a column that the user names does not exist, or several could be the caption.
     """
     plural = f"{unit}s"
-    image = _select_image(names, values, options, place, plural)
+    by_name = _select_image(names, values, options, place, plural)
+    image = by_name if options.image_column else prefer_files(options.files, names, values, by_name)
     if image is None:
         return None
     captions, rank = _select_captions(names, values, options, image, (place, plural))
@@ -171,6 +175,8 @@ def select_columns(
         notes[f"captions read from the {unit} {names[captions[0]]!r}"] = 1
     if image_rank(names[image]) is None and options.image_column is None and not caption_key(names[image]):
         notes[f"image names read from the {unit} {names[image]!r}"] = 1
+    elif by_name not in (image, *captions):
+        notes[f"image names read from the {unit} {names[image]!r}, since they name files"] = 1
     marks = {position for position, _ in rejected}
     unread = [position for position in range(len(names)) if position not in read | marks]
     unread = [position for position in unread if str(names[position]).strip() or any(map(_is_filled, values(position)))]

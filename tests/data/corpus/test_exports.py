@@ -628,8 +628,83 @@ def test_settings_beside_images_are_no_captions(write, tmp_path):
     assert read.attrs["files"][0]["notes"] == {"JSON files beside the images, not read (config.json)": 1}
 
 
-def test_mixed_encodings_are_named(write):
-    lines = [f"{at}.jpg,{DOG}{at}\n" for at in range(40)]
-    data = b"image,caption\n" + "".join(lines[:20]).encode("gb18030") + f"x.jpg,{CAT}狗\n".encode() * 20
-    with pytest.raises(CorpusError, match=r"line \d+: .*the line is UTF-8 and others are GB18030"):
-        read_corpus(write("x.csv", data))
+@pytest.mark.parametrize(
+    ("encodings", "message"),
+    [
+        (["gb18030"] * 20 + ["utf-8"] * 20, "line 22: not GB18030; the line is UTF-8 and others are GB18030: save all"),
+        (["gb18030", "utf-8"] * 20, "line 3: not GB18030; the line is UTF-8"),
+        (["gb18030"] * 33 + ["utf-8"] * 7, "line 35: not GB18030; the line is UTF-8"),
+        (["utf-8"] * 33 + ["gb18030"] * 7, r"line 35: not UTF-8 .*; fix the line, or name the encoding if all"),
+        (["utf-8"] * 20 + ["big5"] * 20, "line 2: not BIG5; the line is UTF-8 and others are BIG5"),
+    ],
+)
+def test_the_first_line_in_another_encoding_is_named(write, encodings, message):
+    texts = ("一隻狗在草地上跑", "兩隻貓在睡覺", "桌子上有一盤水果", "男人騎自行車")  # some decode in both encodings
+    lines = (f"{at}.jpg,{texts[at % 4]}\n".encode(name) for at, name in enumerate(encodings))
+    with pytest.raises(CorpusError, match=f"x.csv, {message}"):
+        read_corpus(write("x.csv", b"image,caption\n" + b"".join(lines)))
+
+
+def test_few_lines_in_another_encoding_are_left_out(write):
+    lines = [f"{at}.jpg,{DOG}{at}\n".encode("utf-8" if at == 30 else "gb18030") for at in range(40)]
+    read = read_corpus(write("x.csv", b"image,caption\n" + b"".join(lines)))
+    assert len(read) == 39 and [item[1:] for item in read.attrs["skipped"]] == [(32, "UTF-8 in a file in GB18030")]
+
+
+def test_formulas_without_values(tmp_path):
+    openpyxl = pytest.importorskip("openpyxl")
+
+    def read(*rows):
+        book = openpyxl.Workbook()
+        for row in (("image", "caption", "n"), *rows):
+            book.active.append(row)
+        book.save(tmp_path / "x.xlsx")
+        return read_corpus(tmp_path / "x.xlsx")
+
+    found = read(('=HYPERLINK("http://x/1","a.jpg")', f'="{DOG}"', "=1+1"), ("b.jpg", CAT, 1))
+    assert list(zip(found["image"], found["caption"], strict=True)) == ONE
+    assert 'captions in formulas (="..") read as their texts' in found.attrs["files"][0]["notes"]
+    many = [(f"{at}.jpg", f"{DOG}{at}", at) for at in range(20)]
+    found = read(*many, ("z.jpg", "=B2&B3", 1))
+    assert len(found) == 20 and found.attrs["skipped"][0][1:] == (22, "a formula without a stored value")
+    for row, message in (
+        (("a.jpg", '=CONCATENATE("一",B9)', 1), r"row 3: the cell B3 is a formula without a stored value \(=CONC"),
+        (('=C3&".jpg"', DOG, 1), r"row 3: the cell A3 is a formula .*; open the file in Excel or LibreOffice and save"),
+        (('=_xlfn.DISPIMG("ID_1",1)', DOG, 1), r"row 3: the image is pasted into the workbook \(=_xlfn.DISPIMG"),
+    ):
+        with pytest.raises(CorpusError, match=message):
+            read(("b.jpg", CAT, 1), row)
+
+
+def test_formulas_in_csv(write):
+    formula = write("x.csv", table("=A1&B1", '"=VLOOKUP(A1,B:C,2)"'))
+    with pytest.raises(
+        CorpusError, match=r"line 2: the caption is a formula without a value \(=A1&B1\); open the file"
+    ):
+        read_corpus(formula)
+    read = read_corpus(write("x.csv", table(f'"=""{DOG}"""', f"=) {CAT}")))
+    assert list(read["caption"]) == [DOG, f"=) {CAT}"]
+
+
+URLS = (
+    "id,url,caption",
+    "photo_id,image_url,caption",
+    "sku,url,caption",
+    "photo,file_name,caption",
+    "img_id,path,text",
+)
+
+
+@pytest.mark.parametrize("header", [*URLS, "sku,n,caption", None])
+def test_the_column_that_names_files_is_read(write, tmp_path, header):
+    for name in ("0a.jpg", "0b.jpg"):
+        write(f"photos/{name}", b"\xff")
+    rows = [(name, f"http://x/{name}9.jpg", caption) for name, (_, caption) in zip(("0a", "0b"), ONE, strict=True)]
+    lines = "".join("\t".join(row) + "\n" for row in rows)
+    path = write("x.tsv", lines if header is None else header.replace(",", "\t") + "\n" + lines)
+    read = read_corpus(path, images=tmp_path / "photos")
+    assert list(zip(read["image"], read["caption"], strict=True)) == [("0a.jpg", DOG), ("0b.jpg", CAT)]
+    column = "1" if header is None else header.split(",")[0]
+    assert f"image names read from the column '{column}'" in str(read.attrs["files"])
+    if header in URLS[:2]:
+        assert list(read_corpus(path)["image"]) == [url for _, url, _ in rows]
