@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from caption_tx.data.text.dictionary_lines import FREQUENCY_HEADERS, NUMBER, TAG_HEADERS, WORD_HEADERS, Line
+from caption_tx.data.text.dictionary_forms import FREQUENCY_HEADERS, TAG_HEADERS, WORD_HEADERS
+from caption_tx.data.text.dictionary_lines import NUMBER, Line
 
 BINARY_KINDS = ("scel", "xlsx")
 """Kinds of files that are read and are no text."""

@@ -236,6 +236,7 @@ def test_the_matcher_prefers_the_longest_entry():
     assert EntryMatcher([]).split("狗") == [("狗", False)]
 
 
+BOTH = [("红色T恤", None), ("草莓奶盖", None)]
 FORMS = {
     "- 红色T恤\n- leap motion\n": ([("红色T恤", None), ("leap motion", None)], "without the marks of a list"),
     "1. 红色T恤\n2. 让·雷诺\n": ([("红色T恤", None), ("让·雷诺", None)], "without the numbers of a list"),
@@ -262,6 +263,46 @@ FORMS = {
         [("红色T恤", 1200), ("leap motion", 30)],
         "without the index of a table",
     ),
+    # Some lines only
+    "1. 红色T恤\n草莓奶盖\n": (BOTH, "without the numbers of a list: line 1 '1. 红色T恤'."),
+    "红色T恤\n- 草莓奶盖\n": (BOTH, "without the marks of a list"),
+    "红色T恤\n“草莓奶盖”\n": (BOTH, "without quotes"),
+    "【红色T恤】\n《草莓奶盖》\n": (BOTH, "without brackets: line 1 '【红色T恤】' and 1 more."),
+    "红色T恤/n\n草莓奶盖_nz\n": (BOTH, "as 'word/tag'"),
+    "红色T恤 n 100\n草莓奶盖 5\n": ([("红色T恤", 100), ("草莓奶盖", 5)], "as 'word tag frequency'"),
+    "红色T恤。\n草莓奶盖；\n": (BOTH, "without the signs at the end"),
+    "**红色T恤**\n草莓奶盖<br>\n": (BOTH, "without HTML tags"),
+    "1. “红色T恤”\n2. “草莓奶盖”\n": (BOTH, "without quotes"),
+    # Text beside the words
+    "红色T恤：一种衣服\n草莓奶盖：一种饮料\n": (BOTH, "without the text after the colon"),
+    "红色T恤（衣服）\n草莓奶盖（饮料）\n": (BOTH, "without the text in parentheses"),
+    "红色T恤#衣服\n草莓奶盖#饮料\n": (BOTH, "without the text after #"),
+    "红色T恤 100 n 好\n草莓奶盖 5 n 甜\n": ([("红色T恤", 100), ("草莓奶盖", 5)], "without the text after the tag"),
+    "红色T恤\tuserDefine\t9\n草莓奶盖\tuserDefine\t9\n": ([("红色T恤", 9), ("草莓奶盖", 9)], "as 'word tag frequency'"),
+    "草莓奶盖 caomeinaigai\n红鞋 hongxie\n": ([("草莓奶盖", None), ("红鞋", None)], "without pinyin"),
+    "'cao'mei'nai'gai 草莓奶盖\n'hong'xie 红鞋\n": ([("草莓奶盖", None), ("红鞋", None)], "without pinyin"),
+    "草莓奶盖 vip\n红鞋 store\n": ([("草莓奶盖", None), ("红鞋 store", None)], "with a part-of-speech tag: line 1 '草"),
+    # Lists and tables
+    "红色T恤,草莓奶盖\n雪花酥、螺蛳粉\n": (
+        [*BOTH, ("雪花酥", None), ("螺蛳粉", None)],
+        "as a list of words on one line",
+    ),
+    "类别,词,备注\n衣服,红色T恤,x\n饮料,草莓奶盖,\n": (BOTH, "is a header; the words are in its column '词'."),
+    "id,word,freq\n1,红色T恤,9\n2,草莓奶盖,8\n": ([("红色T恤", 9), ("草莓奶盖", 8)], "in its column 'word'"),
+    "| 词 | 词频 |\n|---|---|\n| 红色T恤 | 9 |\n| 草莓奶盖 | 8 |\n": ([("红色T恤", 9), ("草莓奶盖", 8)], "is a header"),
+    "词语\n红色T恤\n草莓奶盖\n": (BOTH, "Line 1 '词语' is a header."),
+    "word\nleap motion\n": ([("word", None), ("leap motion", None)], None),
+    # Python and JSON
+    "['红色T恤', '草莓奶盖']": (BOTH, "Read as Python."),
+    "words = {'红色T恤': 9, '草莓奶盖': 8}": ([("红色T恤", 9), ("草莓奶盖", 8)], "Read as Python."),
+    "('红色T恤', 9)\n('草莓奶盖', 8)\n": ([("红色T恤", 9), ("草莓奶盖", 8)], "as pairs of a word and its frequency"),
+    'jieba.add_word("红色T恤")\njieba.add_word("草莓奶盖", freq=8)\n': (
+        [BOTH[0], ("草莓奶盖", 8)],
+        "as calls of add_word",
+    ),
+    '{"衣服": ["红色T恤"], "饮料": ["草莓奶盖"]}': (BOTH, "with the words below its keys (衣服, 饮料)"),
+    '[["红色T恤", 9], ["草莓奶盖", 8]]': ([("红色T恤", 9), ("草莓奶盖", 8)], "Read as JSON."),
+    '{"红色T恤": {"freq": 9}, "草莓奶盖": {"freq": 8}}': ([("红色T恤", 9), ("草莓奶盖", 8)], "Read as JSON."),
     "7 up\n红色T恤\n": ([("7 up", None), ("红色T恤", None)], None),
 }
 
@@ -274,6 +315,19 @@ def test_other_forms_of_dictionaries(tmp_path, text):
     dictionary = read_user_dictionary(path)
     assert [(entry.word, entry.frequency) for entry in dictionary.entries] == expected
     assert any(note in text for text in dictionary.notes) if note else not dictionary.notes, dictionary.notes
+
+
+def test_entries_with_signs_are_counted_apart(segmenter):
+    entries = "红色T恤 草莓奶盖\n100 雪花酥\nleap motion\nC/C++\n让·雷诺\nПривет мир\nL'Oréal\n100%\n红色T恤（衣服）\n"
+    report = segmenter(entries).dictionary_report()
+    assert report.to_text().endswith(
+        "words.txt: 6 of 9 entries are kept whole; only with their signs and spaces: line 1 '红色T恤 草莓奶盖', "
+        "line 2 '100 雪花酥', line 9 '红色T恤（衣服）'."
+    )
+    assert [item["line"] for item in report.to_dict()["with_signs"]] == [1, 2, 9]
+    assert report.not_kept == ()
+    again = segmenter("红色T恤 5\n草莓奶盖\n红色T恤 7\n").dictionary_report().to_text()
+    assert again.endswith("Given again with another frequency, of which the first counts: line 3 '红色T恤'.")
 
 
 def scel(*groups):
