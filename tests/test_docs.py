@@ -87,7 +87,7 @@ def test_every_command_line_parses(path, arguments):
 
 def test_the_command_lines_cover_every_command():
     used = {arguments[0] for _, arguments in ALL_COMMANDS}
-    commands = "demo corpus features train tune choose-search caption evaluate explain export"
+    commands = "demo corpus features train tune choose-search caption evaluate explain export serve"
     assert used >= set(commands.split())
 
 

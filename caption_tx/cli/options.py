@@ -19,6 +19,7 @@ from caption_tx.config import (
     ExplanationOptions,
     ExportOptions,
     ModelConfig,
+    ServingOptions,
     TextConfig,
     TrainingConfig,
     TuningConfig,
@@ -37,6 +38,7 @@ SECTIONS: dict[str, type] = {
     "evaluation": EvaluationOptions,
     "explanation": ExplanationOptions,
     "export": ExportOptions,
+    "serving": ServingOptions,
 }
 """Classes whose fields become options. What the parser returns has one attribute "section.name" for each of them."""
 

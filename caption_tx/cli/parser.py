@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from caption_tx import __version__
-from caption_tx.cli import caption, choose_search, corpus, demo, evaluate, explain, export, features, train, tune
+from caption_tx.cli import caption, choose_search, corpus, demo, evaluate, explain, export, features, serve, train, tune
 from caption_tx.escaping import one_line
 
-COMMANDS = (demo, corpus, features, train, tune, choose_search, caption, evaluate, explain, export)
+COMMANDS = (demo, corpus, features, train, tune, choose_search, caption, evaluate, explain, export, serve)
 """Modules of the commands, in the order of `--help`."""
 
 

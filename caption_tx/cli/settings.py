@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import difflib
+import os
 import tomllib
 from typing import Any
 
@@ -14,11 +15,13 @@ from caption_tx.config import (
     EvaluationOptions,
     ExplanationOptions,
     ExportOptions,
+    ServingOptions,
     TuningConfig,
     from_dict,
     load_config,
 )
 from caption_tx.config.fields import check_value, settings_of, suggestion
+from caption_tx.config.serving import TOKEN_ENV_VAR
 from caption_tx.errors import ConfigError
 
 
@@ -121,6 +124,18 @@ def export_options(arguments: argparse.Namespace) -> ExportOptions:
         ConfigError: a value is out of range, or options are incompatible.
     """
     return ExportOptions(**given_settings(arguments, "export"))
+
+
+def serving_options(arguments: argparse.Namespace) -> ServingOptions:
+    """The options of `caption-tx serve`; the environment may contain the token.
+
+    Raises:
+        ConfigError: a value is out of range, or options are incompatible.
+    """
+    given = given_settings(arguments, "serving")
+    if "token" not in given and "no_token" not in given and (token := os.environ.get(TOKEN_ENV_VAR)):
+        given["token"] = token
+    return ServingOptions(**given)
 
 
 def tuning_config(arguments: argparse.Namespace) -> TuningConfig:

@@ -63,7 +63,8 @@ def _selection(options: ExplanationOptions, default: str) -> MapSelection:
     return select_maps(options.layer, options.head, options.pool, default)
 
 
-def _style(options: ExplanationOptions) -> HeatmapStyle:
+def heatmap_style(options: ExplanationOptions) -> HeatmapStyle:
+    """How maps are drawn."""
     return HeatmapStyle(options.alpha, options.cmap, not options.scale_per_word, not options.flat)
 
 
@@ -108,7 +109,7 @@ def explain_images(
     if options.caption is None and options.decoding is None:
         options = replace(options, decoding=captioner.decoding)
     images = name_images(images) if options.out is None else _limit_images(name_images(images), options)
-    _check_selection(captioner, options)
+    check_selection(captioner, options)
     _check_words(captioner, options)
     beside = _comparison(captioner, images, options, warn)
     problems: list[str] = []
@@ -172,7 +173,7 @@ def _comparison(
     def beside(name: str, maps: AttentionMaps) -> list[AttentionMaps]:
         own = _labelled(maps, captioner.name, maps.pool)
         try:
-            same = _arrange_words(other.explain(image_of[name], maps.caption), options, merged)
+            same = arrange_words(other.explain(image_of[name], maps.caption), options, merged)
         except CaptionTxError as error:  # such as a caption that was cut at the length limit
             warn(f"{compare} cannot explain the caption of {name}: {error}")
             return [own]
@@ -211,13 +212,17 @@ def _limit_images(images: Iterable[NamedImage], options: ExplanationOptions) -> 
     return limited
 
 
-def _check_selection(captioner: BaseCaptioner, options: ExplanationOptions) -> None:
-    """Reject a missing layer or head and an invalid style before any image is read."""
+def check_selection(captioner: BaseCaptioner, options: ExplanationOptions) -> None:
+    """Reject a missing layer or head and an invalid style before any image is read.
+
+    Raises:
+        ConfigError: there is no such layer, head or color map.
+    """
     from caption_tx.inference.drawing.overlay import color_map
 
     shape = (*captioner.attention_shape, 1, 1)
     _selection(options, captioner.pool).pooled(np.ones((*shape, 1)), np.ones(shape))
-    color_map(_style(options))
+    color_map(heatmap_style(options))
 
 
 def _check_words(captioner: BaseCaptioner, options: ExplanationOptions) -> None:
@@ -229,14 +234,14 @@ def _check_words(captioner: BaseCaptioner, options: ExplanationOptions) -> None:
         count, description = min(limit, options.decoding.max_length or limit), "captions have at most"
     else:
         maps = TargetCaption.from_text(options.caption, captioner.tokenizer, captioner.segmenter, limit).preview()
-        count, description = len(_arrange_words(maps, options, merged := set()).shown), "the caption shows"
+        count, description = len(arrange_words(maps, options, merged := set()).shown), "the caption shows"
         _check_merged(options, merged)
     position = options.heads_of
     if position is not None and not -count <= position < count:
         raise ConfigError(f"heads_of: there is no word {position}; {description} {count}, counted from 0.")
 
 
-def _arrange_words(maps: AttentionMaps, options: ExplanationOptions, merged: set[str]) -> AttentionMaps:
+def arrange_words(maps: AttentionMaps, options: ExplanationOptions, merged: set[str]) -> AttentionMaps:
     """Leave out and merge words; adds the words that were merged to `merged`."""
     if options.words_only:
         maps = maps.without_punctuation()
@@ -265,7 +270,7 @@ def _explanations(
         try:
             if isinstance(result, CaptionTxError):
                 raise result
-            maps = _arrange_words(result, options, merged)
+            maps = arrange_words(result, options, merged)
         except CaptionTxError as error:
             problems.append(printable(str(error)))
             warn(f"skipped: {error}")
@@ -279,7 +284,7 @@ def _write(
 ) -> None:
     """Write `options.out` in the format of its suffix."""
     out, suffix, maps, selection = options.out, _suffix(options), explained[0], _selection(options, explained[0].pool)
-    style = {name: getattr(_style(options), name) for name in ("alpha", "cmap", "common_scale", "smooth")}
+    style = {name: getattr(heatmap_style(options), name) for name in ("alpha", "cmap", "common_scale", "smooth")}
     if suffix in RAW_MAPS:
         write_output(out, maps.to_npz() if suffix == ".npz" else maps.to_json())
     elif suffix == PAGE:
@@ -287,7 +292,13 @@ def _write(
 
         typed, language = options.caption is not None, options.page_language
         page = render_page(
-            explained, selection, _style(options), typed=typed, language=language, health=health, problems=problems
+            explained,
+            selection,
+            heatmap_style(options),
+            typed=typed,
+            language=language,
+            health=health,
+            problems=problems,
         )
         write_output(out, page)
     elif suffix in ANIMATIONS:

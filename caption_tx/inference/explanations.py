@@ -85,16 +85,16 @@ class LoadedImage:
         name: as the user specified it.
         content: hex hash of its content.
         pixels: uint8 (size, size, 3), the input of the backbone.
-        photo: uint8 (H, W, 3), what the maps are drawn on.
+        photo: uint8 (H, W, 3), what the maps are drawn on; None if no maps are drawn.
     """
 
     name: str
     content: str
     pixels: np.ndarray
-    photo: np.ndarray
+    photo: np.ndarray | None
 
 
-def load_image(image: NamedImage, size: int) -> LoadedImage:
+def load_image(image: NamedImage, size: int, with_photo: bool = True) -> LoadedImage:
     """Read an image for a backbone with inputs of `size` pixels.
 
     Raises:
@@ -105,9 +105,12 @@ def load_image(image: NamedImage, size: int) -> LoadedImage:
     if isinstance(data, ImageError):
         raise data
     content, decoded = decode_image(data, name, size)
+    pixels = resize(decoded, size)
+    if not with_photo:
+        return LoadedImage(name, content, pixels, None)
     _, photo = decode_image(data, name, PHOTO_SIZE)
     photo.thumbnail((PHOTO_SIZE, PHOTO_SIZE))
-    return LoadedImage(name, content, resize(decoded, size), np.asarray(photo))
+    return LoadedImage(name, content, pixels, np.asarray(photo))
 
 
 def explain_targets(

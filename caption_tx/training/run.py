@@ -12,6 +12,7 @@ import pandas as pd
 
 from caption_tx.bundle import Bundle, recover_bundle
 from caption_tx.config import Config, TextConfig, TrainingConfig, dump_config, load_config, parse_source, to_dict
+from caption_tx.data.text.user_dictionary import dictionary_as_text
 from caption_tx.errors import ConfigError
 from caption_tx.escaping import escape_formula
 from caption_tx.files import remove_leftovers, write_atomically
@@ -155,7 +156,7 @@ def copy_user_dictionary(text: TextConfig, workdir: Path) -> TextConfig:
     if text.user_dictionary is None:
         return text
     copy = workdir / "user_dictionary.txt"
-    write_atomically(copy, Path(text.user_dictionary).read_bytes())
+    write_atomically(copy, dictionary_as_text(text.user_dictionary))
     return replace(text, user_dictionary=str(copy))
 
 

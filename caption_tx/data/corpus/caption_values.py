@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from caption_tx.data.corpus.cell_repairs import mostly, repair_cells
-from caption_tx.data.corpus.columns import Columns, is_name_like
+from caption_tx.data.corpus.column_names import normalize_name, without_numbers
+from caption_tx.data.corpus.columns import Columns, is_name_like, is_text
 from caption_tx.data.corpus.joined_captions import split_captions
 from caption_tx.data.corpus.pre_segmented import are_words, holds_words, join_tokens, restore_tagged, weighted_length
 from caption_tx.data.corpus.rows import CaptionRows, UnknownSplitError, to_image_name
@@ -208,9 +209,16 @@ def _is_tagged(items: Sequence[Any]) -> bool:
 
 def _texts_of(rows: CaptionRows, item: Any) -> Iterator[str]:
     """The caption in an item of a list: text, an object with text in it, or a list of words."""
-    if isinstance(item, dict) and (key := next((key for key in _TEXT_KEYS if item.get(key)), None)):
+    if isinstance(item, dict) and is_numbered(item):
+        rows.notes[f"captions below numbered keys ({without_numbers(str(next(iter(item))))!r})"] += len(item)
+        for inner in item.values():
+            yield from _texts_of(rows, inner)
+        return
+    if isinstance(item, dict) and (key := _text_key(item)):
         if others := [name for name in item if name != key]:
             rows.notes[f"keys of captions not read ({', '.join(others)[:100]})"] += 1
+        if key not in _TEXT_KEYS:
+            rows.notes[f"captions read from the key {key!r} of objects"] += 1
         item = item[key]
     if isinstance(item, (list, tuple)) and _is_scored(item):
         rows.notes["scores of captions, not read"] += 1
@@ -231,6 +239,26 @@ def _texts_of(rows: CaptionRows, item: Any) -> Iterator[str]:
             yield from _texts_of(rows, inner)
     else:
         raise NotTextError(item)
+
+
+def _text_key(item: dict[str, Any]) -> str | None:
+    """The key of an object that holds its caption: one with a usual name, or the only one with text."""
+    if key := next((key for key in _TEXT_KEYS if item.get(key)), None):
+        return key
+    texts = [str(key) for key, value in item.items() if is_text(value)]
+    return texts[0] if len(texts) == 1 else None
+
+
+def is_numbered(item: dict[str, Any]) -> bool:
+    """Whether the keys of an object number its captions, such as annotator_1 and annotator_2.
+
+    Example:
+        >>> is_numbered({"worker1": "a dog", "worker2": "it runs"}), is_numbered({"text": "a dog", "id_1": "b"})
+        (True, False)
+    """
+    names = {without_numbers(str(key)) for key in item}
+    are_numbered = len(item) > 1 and len(names) == 1 and all(map(is_text, item.values()))
+    return are_numbered and not any(normalize_name(str(key)) in names for key in item)
 
 
 # --- After the whole source is read

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
 
+from caption_tx.data.corpus.formulas import resolve_formulas
 from caption_tx.data.corpus.markup import repair_names, strip_markup
 from caption_tx.data.corpus.rows import CaptionRows, is_valid_unicode
 from caption_tx.data.corpus.table_ends import drop_totals
@@ -60,6 +61,7 @@ def repair_cells(rows: CaptionRows) -> None:
     if rows.format != "folder":
         rows.images = _strip_quotes(rows, rows.images, "image names")
         rows.captions = _strip_quotes(rows, rows.captions, "captions")
+        resolve_formulas(rows)
         repair_names(rows)
     _strip_numbers(rows)
     _note_odd_names(rows)

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from functools import lru_cache
+
+from caption_tx.errors import CorpusError
 
 _CAMEL_CASE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _LETTER_BEFORE_DIGIT = re.compile(r"(?<=[^\W\d_])(?=\d)")
 _SEPARATORS = re.compile(r"[\s_\-./:#()\[\]]+")
+_MAX_SHOWN = 12
 _NUMBER = re.compile(r"\d+(?:st|nd|rd|th)?|[a-e]|one|two|three|four|five|first|second|third|fourth|fifth")
 _CHINESE_NUMBER = re.compile("(?:第?[一二三四五六七八九十]{1,2}[条句个]?)$")
 
@@ -46,7 +50,7 @@ CAPTION_WORDS = (
 WEAK_CAPTION_WORDS = (
     "sent", "cap", "narrative",
     "title", "label", "content", "alt", "prompt", "answer", "response", "output", "target", "summary", "reference",
-    "references", "conversation", "conversations", "messages",
+    "references", "annotation", "annotations", "conversation", "conversations", "messages",
     "token", "tokens", "words", "标题", "内容", "备注", "標題", "內容", "備註",
 )
 """Names for the caption that count only if no other column has a name for it."""
@@ -151,3 +155,26 @@ def image_rank(name: str) -> int | None:
     found = any(word in words for word in ("image", "img", "photo", "picture", "pic", "file", "filename"))
     found = found or any(word in key for word in ("图片", "图像", "照片", "文件名", "圖片", "圖像", "檔名"))
     return len(IMAGE_WORDS) if found else None
+
+
+def find_named(names: Sequence[str], wanted: str, place: str, unit: str, option: str) -> tuple[int, ...]:
+    """Positions of the columns that the user names; names repeat, and case and spaces around them are ignored.
+
+    `zh` also means the keys `caption.zh` and `zh.caption` of nested objects.
+
+    Raises:
+        CorpusError: no column has the name; the message lists those that exist.
+    """
+    key = wanted.strip().casefold()
+    plain = [str(name).strip().strip('"').casefold() for name in names]
+    positions = [position for position, name in enumerate(plain) if name == key]
+    positions = positions or [position for position, name in enumerate(plain) if name.endswith(f".{key}")]
+    below = [position for position, name in enumerate(plain) if name.startswith(f"{key}.")]
+    certain = [position for position in below if (caption_key(plain[position][len(key) :]) or ("", 1))[1] == 0]
+    positions = positions or (certain if option == "--caption-column" else []) or below
+    if not positions:
+        raise CorpusError(
+            f"{place}: no {unit[:-1]} is named '{wanted}' ({option}); the {unit} are "
+            f"{', '.join(map(str, names[:_MAX_SHOWN]))[:200]}."
+        )
+    return tuple(positions)

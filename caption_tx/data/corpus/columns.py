@@ -16,10 +16,12 @@ from caption_tx.data.corpus.column_names import (
     SPLIT_NAMES,
     SPLIT_WORDS,
     caption_key,
+    find_named,
     image_rank,
     normalize_name,
     without_numbers,
 )
+from caption_tx.data.corpus.image_files import ImageFiles, prefer_files
 from caption_tx.data.corpus.marks import is_mark
 from caption_tx.data.images.suffixes import IMAGE_SUFFIXES
 from caption_tx.errors import CorpusError
@@ -46,12 +48,14 @@ class ReadOptions:
         image_column: column or key that holds the image name.
         text_suffix: suffix of the text files beside images.
         keep_rejected: whether to keep captions that are marked as rejected.
+        files: files of the image folder, which a column of image names should name.
     """
 
     caption_columns: tuple[str, ...] = ()
     image_column: str | None = None
     text_suffix: str | None = None
     keep_rejected: bool = False
+    files: ImageFiles | None = field(default=None, compare=False)
 
     def require_no_columns(self, path: object) -> None:
         """Rejects options that name columns, for a layout without columns.
@@ -144,7 +148,8 @@ def select_columns(
         CorpusError: a column that the user names does not exist, or several could be the caption.
     """
     plural = f"{unit}s"
-    image = _select_image(names, values, options, place, plural)
+    by_name = _select_image(names, values, options, place, plural)
+    image = by_name if options.image_column else prefer_files(options.files, names, values, by_name)
     if image is None:
         return None
     captions, rank = _select_captions(names, values, options, image, (place, plural))
@@ -170,6 +175,8 @@ def select_columns(
         notes[f"captions read from the {unit} {names[captions[0]]!r}"] = 1
     if image_rank(names[image]) is None and options.image_column is None and not caption_key(names[image]):
         notes[f"image names read from the {unit} {names[image]!r}"] = 1
+    elif by_name not in (image, *captions):
+        notes[f"image names read from the {unit} {names[image]!r}, since they name files"] = 1
     marks = {position for position, _ in rejected}
     unread = [position for position in range(len(names)) if position not in read | marks]
     unread = [position for position in unread if str(names[position]).strip() or any(map(_is_filled, values(position)))]
@@ -207,23 +214,9 @@ def _is_filled(value: object) -> bool:
     return value is not None and bool(str(value).strip())
 
 
-def _find_named(names: Sequence[str], wanted: str, place: str, unit: str, option: str) -> tuple[int, ...]:
-    """Positions of the columns that the user names; names repeat, and case and spaces around them are ignored."""
-    key = wanted.strip().casefold()
-    plain = [str(name).strip().strip('"').casefold() for name in names]
-    positions = [position for position, name in enumerate(plain) if name == key]
-    positions = positions or [position for position, name in enumerate(plain) if name.endswith(f".{key}")]
-    if not positions:
-        raise CorpusError(
-            f"{place}: no {unit[:-1]} is named '{wanted}' ({option}); the {unit} are "
-            f"{', '.join(map(str, names[:_MAX_SHOWN]))[:200]}."
-        )
-    return tuple(positions)
-
-
 def _select_image(names: Sequence[str], values: Values, options: ReadOptions, place: str, plural: str) -> int | None:
     if options.image_column:
-        return _find_named(names, options.image_column, place, plural, "--image-column")[0]
+        return find_named(names, options.image_column, place, plural, "--image-column")[0]
     ranks = {position: image_rank(name) for position, name in enumerate(names)}
     ranked = sorted((rank, position) for position, rank in ranks.items() if rank is not None)
     candidates = [position for _, position in ranked]
@@ -265,7 +258,7 @@ def _select_captions(
     """The positions of the captions, and the rank of their name."""
     place, plural = context
     if options.caption_columns:
-        found = (_find_named(names, name, place, plural, "--caption-column") for name in options.caption_columns)
+        found = (find_named(names, name, place, plural, "--caption-column") for name in options.caption_columns)
         return tuple(position for positions in found for position in positions), 0
     groups: dict[tuple[str, int], list[int]] = {}
     for position, name in enumerate(names):

@@ -19,7 +19,17 @@ from pathlib import Path
 
 from caption_tx.data.corpus.columns import ReadOptions
 from caption_tx.data.corpus.file_head import FileHead
-from caption_tx.data.corpus.readers import delimited, excel, flickr, flickr30k, folder, json_files, ofa, parquet
+from caption_tx.data.corpus.readers import (
+    delimited,
+    excel,
+    flickr,
+    flickr30k,
+    folder,
+    json_files,
+    json_heads,
+    ofa,
+    parquet,
+)
 from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.text.text_files import TextFile
 
@@ -66,22 +76,22 @@ READERS: dict[str, Reader] = {
     ),
     "karpathy": Reader(
         'JSON {"images": [{"filename": .., "split": .., "sentences": [{"raw": ".."}]}]}',
-        lambda head: json_files.is_karpathy_head(head.text),
+        lambda head: json_heads.is_karpathy_head(head.text),
         json_files.read_document,
     ),
     "coco": Reader(
         'JSON {"images": [{"id", "file_name"}], "annotations": [{"image_id", "caption"}]}',
-        lambda head: json_files.is_coco_head(head.text),
+        lambda head: json_heads.is_coco_head(head.text),
         json_files.read_document,
     ),
     "ai_challenger": Reader(
         'JSON [{"image_id": "x.jpg", "caption": ["..", ..]}, ..]',
-        lambda head: json_files.is_list_head(head.text),
+        lambda head: json_heads.is_list_head(head.text),
         json_files.read_document,
     ),
     "jsonl": Reader(
         'one {"image_id": "x", "text": ["..", ..]} per line',
-        json_files.is_jsonl,
+        json_heads.is_jsonl,
         json_files.read_jsonl,
         (".jsonl",),
     ),
@@ -123,7 +133,7 @@ READERS: dict[str, Reader] = {
     ),
     "json": Reader(
         'JSON {"x.jpg": ["..", ..], ..}, columns, or lists under "data" or "train", "val", "test"',
-        lambda head: json_files.is_json_head(head.text),
+        lambda head: json_heads.is_json_head(head.text),
         json_files.read_document,
         (".json",),
     ),

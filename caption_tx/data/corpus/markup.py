@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from urllib.parse import unquote
 
+from caption_tx.data.corpus.formulas import target_of, text_of
 from caption_tx.data.corpus.rows import CaptionRows, is_valid_unicode
 from caption_tx.data.images.suffixes import suffix_of
 from caption_tx.errors import CorpusError
@@ -76,9 +77,9 @@ def repair_names(rows: CaptionRows) -> None:
 
 def _inner_name(name: str) -> str:
     """The image name in `="x"`, `=HYPERLINK("x","y")`, `![](x)`, `[x](x)`, `{'path': 'x'}` or `'x`, or ""."""
-    if match := re.fullmatch(r'="([^"]+)"', name):
-        return match[1]
-    if match := re.fullmatch(r'=(?:HYPERLINK|IMAGE)\("([^"]+)"(?:[,;]\s*"?([^")]*)"?)?.*\)', name, re.IGNORECASE):
+    if text := text_of(name):
+        return text
+    if match := target_of(name):
         return match[2] if match[2] and suffix_of(match[2]) and "://" in match[1] else match[1]
     if match := re.fullmatch(r"!?\[[^\]]*\]\(([^()]+)\)", name):
         return match[1].split(' "')[0].strip("<> ")

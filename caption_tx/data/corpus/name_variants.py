@@ -22,6 +22,9 @@ _INVISIBLE = re.compile("[\xad\u200b-\u200f\u2060\ufeff]")
 _DASHES = re.compile("[\u2010-\u2015\u2212]")
 _NUMBER = re.compile(r"(coco_(?:train|val|test)20\d\d_)?0*(\d+)(?:\.0)?", re.ASCII)
 _LIST_NUMBER = re.compile(r"^\d{1,7}(?:\.\s+|[、)）:：]\s*|\s+)(?=[^\W\d].*\.\w)")
+# Label Studio names an uploaded file anew, and a local one as the query of a URL.
+_UPLOAD = re.compile(r"(.*/)?upload/(?:\d+/)?[0-9a-f]{8}-(?=.)")
+_LOCAL_FILE = re.compile(r".*/local-files/?\?d=")
 _Key = Callable[[str], object]
 
 
@@ -129,7 +132,7 @@ def _reject_shared(found: FoundNames, present: set[str], plain: Callable[[str], 
 
 def _clean(name: str) -> str:
     """A path with "/", without a URL's host and query, percent signs, spaces at the ends and Windows' drive; in NFC."""
-    name = name.translate(_FULL_WIDTH)
+    name = _UPLOAD.sub("", _LOCAL_FILE.sub("", name.translate(_FULL_WIDTH)))
     if "://" in name:
         url = urlsplit(name)
         name = unquote(url.path).lstrip("/") or name
@@ -196,8 +199,9 @@ def _differences(name: str, file: str) -> tuple[str, ...]:
     raw_name = name.rpartition("://")[2]
     tests = {
         "URL": "://" in name,
+        "what Label Studio puts before a name": bool(_UPLOAD.match(name) or _LOCAL_FILE.match(name)),
         "backslashes": "\\" in name.translate(_FULL_WIDTH),
-        "percent signs": unquote(raw_name) != raw_name,
+        "percent signs": unquote(raw_name) != raw_name and not _LOCAL_FILE.match(name),
         "full-width forms, spaces, dashes or invisible signs": _fold(first) != first.casefold()
         or _fold(second) != second.casefold(),
         "spaces": any(part != part.strip() for path in (name, file) for part in re.split(r"[/\\]", path)),

@@ -11,6 +11,7 @@ import pandas as pd
 
 from caption_tx.config import CorpusConfig, Source, from_dict
 from caption_tx.data.corpus.columns import ReadOptions
+from caption_tx.data.corpus.image_files import ImageFiles
 from caption_tx.data.corpus.memory import Captions, list_captions
 from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.corpus.sources import complete_image_names, read_sources
@@ -78,7 +79,9 @@ def read_corpus(
         config = from_dict(CorpusConfig, settings | reading)
     except ConfigError as error:
         raise CorpusError(str(error)) from error
-    options = ReadOptions(config.caption_column, config.image_column, config.text_suffix, config.keep_rejected)
+    options = ReadOptions(
+        config.caption_column, config.image_column, config.text_suffix, config.keep_rejected, ImageFiles(images)
+    )
     rows_of = read_sources(list_captions(sources), format, options)
     complete_image_names(rows_of, images)
     return _to_table(rows_of, config)

@@ -1,29 +1,75 @@
-"""Other forms of user dictionaries: lists on one line, numbered lists, Rime, pinyin, YAML, JSON Lines, synonyms."""
+"""Other forms of user dictionaries: lists, tables, Rime, pinyin, JSON Lines, synonyms, and signs around words."""
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from collections.abc import Callable
 
+WORD_HEADERS = (
+    "word", "words", "term", "entry", "token", "name", "词", "词语", "词条", "单词", "词汇", "关键词", "名称",
+    "詞", "詞語", "詞彙",
+)  # fmt: skip
+FREQUENCY_HEADERS = (
+    "freq", "frequency", "count", "weight", "词频", "频率", "频次", "次数", "权重", "詞頻", "頻率",
+)  # fmt: skip
+TAG_HEADERS = ("tag", "pos", "flag", "type", "词性", "詞性")
+"""Names of the columns of a table of words."""
+
+_TAG_NAMES = (
+    "a ad ag an b c d df dg e eng f g h i j k l m mg mq n ng nr nrfg nrt ns nt nz o p q r rg rr rz s t tg u ud ug uj "
+    "ul uv uz v vd vg vi vn vq x y z zg PER LOC ORG TIME"
+)
+TAGS = frozenset(_TAG_NAMES.split())
+"""The part-of-speech tags of jieba's dictionary."""
+
+_Numbered = list[tuple[int, str]]
+_Convert = Callable[[str], list[str] | None]
+
+_HAN = "\u3400-\u9fff"
+_WORD = rf"\S*[{_HAN}]\S*"
+_SYLLABLE = (
+    "(?:(?:[zcs]h|[bpmfdtnlgkhjqxrzcsyw])?(?:iang|iong|uang|ang|eng|ing|ong|iao|ian|uai|uan|van|ai|ei|ao|ou|an|en|er|ia"
+    "|ie|iu|in|ua|uo|ui|un|ue|ve|üe|a|o|e|i|u|v|ü)|n?g|m)[1-5]?"
+)
 _NUMBERED = re.compile(r"\d{1,6}\s*[.．、)）]\s*(\D.*)")
+_CERTAINLY_NUMBERED = re.compile(rf"\d{{1,6}}\s*[.．、)）]\s*([{_HAN}].*)")
 _BULLET = re.compile(r"[-*•·–]\s+(\S.*)")
 _QUOTED = re.compile(r"""(?:"([^"]+)"|“([^”]+)”|「([^」]+)」|'([^']+)'|‘([^’]+)’)([\s,，;\t]+\d+.*)?""")
+_BRACKETED = re.compile(r"(?:【([^】]+)】|《([^》]+)》|\[([^\]]+)\]|\*\*([^*]+)\*\*)(\s+\d+.*)?")
+_HTML = re.compile(r"</?[a-z]{1,6}\s*/?>", re.IGNORECASE)
+_SIGNS_AT_END = re.compile(rf"(.*[{_HAN}\w])\s*[;；。、:：]+")
 _SLASH_TAG = re.compile(r"(.+\S)/([a-z]{1,4}[0-9]?)")
+_CERTAIN_TAG = re.compile(rf"({_WORD})[/_]({'|'.join(TAGS)})")
+_TAG_FIRST = re.compile(rf"({_WORD})\s+(?:{'|'.join(TAGS)})\s+(\d+)")
+_TAGS_AND_FREQUENCIES = re.compile(rf"({_WORD})\s+[A-Za-z]+\s+(\d+)(?:\s+[A-Za-z]+\s+\d+)*")
+_TEXT_AFTER_TAG = re.compile(r"(\S+)\s+(\d+)\s+[a-z]{1,4}\s+\S.*")
 _BARS = re.compile(r"([^|]+)\|\s*(\d+)\s*(?:\|\s*([a-z]{0,4})\s*)?")
 _FREQUENCY_FIRST = re.compile(r"(\d+)[\s,，;]+(\D.*?)")
-_COLON = re.compile(r"[\"']?([^:：\"']+?)[\"']?\s*[:：=]\s*(\d+),?")
-_PINYIN = re.compile(r"(\S*[\u3400-\u9fff]\S*)\s+([a-zü]+[1-5]?(?:[ '][a-zü]+[1-5]?)+)(?:\s+(\d+))?")
+_COLON = re.compile(r"[\"']?([^:：\"']+?)[\"']?\s*[:：=]\s*(\d*),?")
+_GLOSS = re.compile(rf"([^:：]*[{_HAN}][^:：]*?)\s*[:：]\s*(\D.*)")
+_PARENTHESES = re.compile(rf"([^()（）]*[{_HAN}][^()（）]*?)\s*[(（].*[)）]")
+_HASH = re.compile(rf"([^#]*[{_HAN}][^#]*?)\s*#\s*\S.*")
+_PINYIN = re.compile(rf"({_WORD})\s+((?:{_SYLLABLE}|[a-z])(?:[ '|](?:{_SYLLABLE}|[a-z]))+)(?:\s+(\d+))?")
+_PINYIN_FIRST = re.compile(rf"'?{_SYLLABLE}(?:[ '|]?(?:{_SYLLABLE}|[a-z]))*\s+({_WORD})(?:\s+(\d+))?")
+_JOINED_PINYIN = re.compile(rf"([{_HAN}]+)\s+([a-zü1-5]+)(?:\s+(\d+))?")
+_CALL = re.compile(r"(?:\w+\.)?add_word\(\s*(?:u?[\"'])(.+?)[\"']\s*(?:,\s*(?:freq\s*=\s*)?(\d+))?.*\);?")
+_TUPLE = re.compile(r"[(\[]\s*[\"'](.+?)[\"']\s*,\s*(\d+)\s*[)\]],?")
 _SYNONYMS = re.compile(r"\s*(?:=+>|->|→|=)\s*")
 _LIST = re.compile(r"\s*[,，、;；|]\s*")
+_CELLS = re.compile("[,，;\t|]")
+_RULE = re.compile(r"[|:\-\s]+")
 _WORD_KEYS = ("word", "term", "entry", "token", "name", "text", "词", "词语", "词条")
 _FREQUENCY_KEYS = ("freq", "frequency", "count", "weight", "词频", "频次")
+_LONGEST_ITEM = 16
 
 
-def rewrite_forms(lines: list[str], is_comment: Callable[[str], object]) -> tuple[list[tuple[int, str]], list[str]]:
+def rewrite_forms(lines: list[str], is_comment: Callable[[str], object]) -> tuple[_Numbered, list[str]]:
     """The lines of a user dictionary as `word frequency tag`, with their numbers, and notes about their form.
 
-    A form is recognized if every line has it, so that an entry such as `7 up` is not changed.
+    Most forms are recognized if every line has them, so that an entry such as `7 up` is not changed; signs that no
+    entry has are stripped from single lines.
 
     Example:
         >>> rewrite_forms(["1. 红色T恤", "2. 草莓奶盖"], lambda line: False)
@@ -37,24 +83,74 @@ def rewrite_forms(lines: list[str], is_comment: Callable[[str], object]) -> tupl
         numbered = [(number, line) for number, line in numbered if not starts[0] <= number <= ends[0]]
         notes.append(f"Skipped as the header of a Rime dictionary: lines {starts[0]} to {ends[0]}.")
     content = [(number, line) for number, line in numbered if line.strip() and not is_comment(line)]
+    kept = {number for number, _ in content}
+    others = [(number, line) for number, line in numbered if number not in kept]
+    content = _read_table(content, notes) or _rewrite_all(content, notes)
+    return sorted([*_strip_signs(content, notes), *others], key=lambda item: item[0]), notes
+
+
+def _rewrite_all(content: _Numbered, notes: list[str]) -> _Numbered:
+    """Rewrites the lines if all of them have one form."""
     for convert, name in _FORMS:
         found = [convert(line.strip()) for _, line in content]
         if not found or not all(found) or (convert is not _split_list and len(found) < 2):
             continue
         if convert is _drop_index and not content[0][1].startswith(","):  # it would be a frequency
             continue
-        if convert is _split_list and len(found) > 1 and not all("、" in line for _, line in content):
+        if convert is _split_list and 2 * sum(len(words or ()) > 1 for words in found) < len(found):
             continue
         number, first = content[0]
         notes.append(f"Read {name}: line {number} {first.strip()[:40]!r}.")
-        content = [(number, word) for (number, _), words in zip(content, found, strict=True) for word in words or ()]
-        kept = {number for number, _ in content}
-        others = [(number, line) for number, line in numbered if number not in kept]
-        return sorted([*content, *others], key=lambda item: item[0]), notes
-    return numbered, notes
+        return [(number, word) for (number, _), words in zip(content, found, strict=True) for word in words or ()]
+    return content
 
 
-def _match(pattern: re.Pattern[str], order: tuple[int, ...]) -> Callable[[str], list[str] | None]:
+def _strip_signs(content: _Numbered, notes: list[str]) -> _Numbered:
+    """Strips signs that belong to no entry from the lines that have them."""
+    for convert, name in _SIGNS:
+        changed = [(number, line.strip(), convert(line.strip())) for number, line in content]
+        lines = [f"line {number} {line[:40]!r}" for number, line, words in changed if words]
+        if lines:
+            more = f" and {len(lines) - 1:,} more" if len(lines) > 1 else ""
+            notes.append(f"Read {name}: {lines[0]}{more}.")
+            content = [(number, words[0] if words else line) for number, line, words in changed]
+    return content
+
+
+def _read_table(content: _Numbered, notes: list[str]) -> _Numbered | None:
+    """The words and frequencies of a table whose header has other columns too, or only that of the words."""
+    if len(content) < 2:
+        return None
+    number, header = content[0]
+    separator = next(iter(_CELLS.findall(header.strip().strip("|"))), ",")
+    names = [cell.lower() for cell in _cells(header, separator)]
+    at = next((position for position, name in enumerate(names) if name in WORD_HEADERS), None)
+    if at is None or not names[0]:
+        return None
+    has_fields_only = len(names) > 1 and at == 0 and set(names[1:]) <= {*FREQUENCY_HEADERS, *TAG_HEADERS}
+    is_chinese = re.search(f"[{_HAN}]", header + content[1][1])
+    if (has_fields_only and separator != "|") or (len(names) == 1 and not is_chinese):
+        return None  # `word,frequency,tag`, or an English word
+    frequency = next((position for position, name in enumerate(names) if name in FREQUENCY_HEADERS), None)
+    column = f"; the words are in its column {names[at]!r}" if len(names) > 1 else ""
+    notes.append(f"Line {number} {header.strip()[:40]!r} is a header{column}.")
+    if len(names) == 1:
+        return content[1:]
+    rows = [(number, _cells(line, separator)) for number, line in content[1:] if not _RULE.fullmatch(line)]
+    rows = [(number, cells + [""] * (len(names) - len(cells))) for number, cells in rows]
+    return [
+        (number, f"{cells[at]} {'' if frequency is None else cells[frequency]}".strip())
+        for number, cells in rows
+        if cells[at]
+    ]
+
+
+def _cells(line: str, separator: str) -> list[str]:
+    line = line.strip().strip("|") if separator == "|" else line.strip()
+    return [cell.strip() for cell in next(csv.reader([line], delimiter=separator, skipinitialspace=True), [])]
+
+
+def _match(pattern: re.Pattern[str], order: tuple[int, ...]) -> _Convert:
     """Groups of a pattern in another order, as one line."""
 
     def convert(line: str) -> list[str] | None:
@@ -64,9 +160,30 @@ def _match(pattern: re.Pattern[str], order: tuple[int, ...]) -> Callable[[str], 
     return convert
 
 
-def _unquote(line: str) -> list[str] | None:
-    match = _QUOTED.fullmatch(line)
-    return [next(filter(None, match.groups()[:5])) + (match[6] or "")] if match else None
+def _unwrap(pattern: re.Pattern[str]) -> _Convert:
+    """The text in quotes or brackets, with the frequency after them."""
+
+    def convert(line: str) -> list[str] | None:
+        match = pattern.fullmatch(line)
+        if match is None:
+            return None
+        *inner, rest = match.groups()
+        return [next(filter(None, inner)) + (rest or "")]
+
+    return convert
+
+
+def _strip_html(line: str) -> list[str] | None:
+    text = _HTML.sub("", line).strip()
+    return [text] if text and text != line else None
+
+
+def _strip_pinyin(line: str) -> list[str] | None:
+    """A word before its pinyin in one piece, with a syllable per character."""
+    match = _JOINED_PINYIN.fullmatch(line)
+    if not match or not re.fullmatch(f"(?:{_SYLLABLE}){{{len(match[1])}}}", match[2]):
+        return None
+    return [f"{match[1]} {match[3] or ''}".strip()]
 
 
 def _drop_index(line: str) -> list[str] | None:
@@ -90,8 +207,13 @@ def word_of(value: object) -> str | None:
     if not isinstance(value, dict):
         return None
     word = next((value[key] for key in _WORD_KEYS if isinstance(value.get(key), str)), None)
-    frequency = next((value[key] for key in _FREQUENCY_KEYS if isinstance(value.get(key), int)), "")
-    return f"{word} {frequency}".strip() if word else None
+    return f"{word} {frequency_of(value) or ''}".strip() if word else None
+
+
+def frequency_of(value: dict[str, object]) -> int | None:
+    """The frequency in an object, or None."""
+    found = (value[key] for key in _FREQUENCY_KEYS if isinstance(value.get(key), int))
+    return next((number for number in found if isinstance(number, int)), None)
 
 
 def _split_synonyms(line: str) -> list[str] | None:
@@ -100,23 +222,44 @@ def _split_synonyms(line: str) -> list[str] | None:
 
 
 def _split_list(line: str) -> list[str] | None:
-    """The words of a list on one line."""
+    """The words of a list on one line, or the only word."""
     parts = [part for part in _LIST.split(line) if part]
-    words = [part for part in parts if any(map(str.isalpha, part))]
-    is_list = len(parts) > 1 and words == parts and not re.fullmatch("[a-z]{1,3}", parts[-1])
-    return parts if is_list else None
+    words = [part for part in parts if any(map(str.isalpha, part)) and len(part) <= _LONGEST_ITEM]
+    are_words = words == parts and not re.fullmatch("[a-z]{1,3}", parts[-1])
+    is_chinese = len(parts) == 1 or sum(bool(re.search(f"[{_HAN}]", part)) for part in parts) > 0.5 * len(parts)
+    return parts if parts and are_words and is_chinese else None
 
 
-_FORMS: tuple[tuple[Callable[[str], list[str] | None], str], ...] = (
+_SIGNS: tuple[tuple[_Convert, str], ...] = (
+    (_match(_CERTAINLY_NUMBERED, (1,)), "without the numbers of a list"),
+    (_match(_BULLET, (1,)), "without the marks of a list"),
+    (_strip_html, "without HTML tags"),
+    (_match(_SIGNS_AT_END, (1,)), "without the signs at the end"),
+    (_unwrap(_QUOTED), "without quotes"),
+    (_unwrap(_BRACKETED), "without brackets"),
+    (_match(_CERTAIN_TAG, (1, 2)), "as 'word/tag'"),
+    (_match(_TAG_FIRST, (1, 2)), "as 'word tag frequency'"),
+)
+
+_FORMS: tuple[tuple[_Convert, str], ...] = (
     (_parse_object, "as JSON Lines"),
     (_drop_index, "without the index of a table"),
+    (_match(_CALL, (1, 2)), "as calls of add_word"),
+    (_match(_TUPLE, (1, 2)), "as pairs of a word and its frequency"),
     (_match(_NUMBERED, (1,)), "without the numbers of a list"),
     (_match(_BULLET, (1,)), "without the marks of a list"),
-    (_unquote, "without quotes"),
+    (_unwrap(_QUOTED), "without quotes"),
     (_match(_BARS, (1, 2, 3)), "as 'word|frequency|tag'"),
     (_match(_COLON, (1, 2)), "as 'word: frequency'"),
+    (_match(_GLOSS, (1,)), "without the text after the colon"),
+    (_match(_PARENTHESES, (1,)), "without the text in parentheses"),
+    (_match(_HASH, (1,)), "without the text after #"),
     (_match(_PINYIN, (1, 3)), "without pinyin"),
+    (_match(_PINYIN_FIRST, (1, 2)), "without pinyin"),
+    (_strip_pinyin, "without pinyin"),
     (_match(_SLASH_TAG, (1, 2)), "as 'word/tag'"),
+    (_match(_TAGS_AND_FREQUENCIES, (1, 2)), "as 'word tag frequency'"),
+    (_match(_TEXT_AFTER_TAG, (1, 2)), "without the text after the tag"),
     (_match(_FREQUENCY_FIRST, (2, 1)), "as 'frequency word'"),
     (_split_synonyms, "as synonyms, each of which is an entry"),
     (_split_list, "as a list of words on one line"),

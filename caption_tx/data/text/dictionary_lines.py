@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from caption_tx.data.text.dictionary_forms import rewrite_forms, word_of
+from caption_tx.data.text.dictionary_forms import (
+    FREQUENCY_HEADERS,
+    TAG_HEADERS,
+    WORD_HEADERS,
+    frequency_of,
+    rewrite_forms,
+    word_of,
+)
 
 NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?", re.ASCII)
 
 _COMMENT = re.compile(r"\s*(?:#+(?:\s|$)|//)")
 _TRAILING_COMMENT = re.compile(r"\s(?:#+|//+)\s.*$")
 _HASH_WORD = re.compile(r"\s*#\w")
-_WORD_HEADERS = ("word", "words", "term", "entry", "token", "name", "词", "词语", "词条", "单词", "詞", "詞語")
-_FIELD_HEADERS = (
-    "freq", "frequency", "count", "weight", "tag", "pos", "flag", "type", "词频", "频率", "频次", "次数", "权重",
-    "词性", "詞頻", "頻率", "詞性",
-)  # fmt: skip
+_ASSIGNMENT = re.compile(r"\w+\s*=\s*(?=[\[({])")
 _SEPARATOR = re.compile("[,，;\t]")
 
 
@@ -54,8 +59,8 @@ def split_lines(text: str, tags: frozenset[str]) -> tuple[list[Line], list[str]]
         >>> split_lines("word,freq\\n大红袍茶,10\\n", frozenset())[0]
         [Line(number=2, parts=('大红袍茶', '10'), num_fields=1)]
     """
-    if (items := _parse_json(text)) is not None:
-        return items, ["Read as JSON."]
+    if (parsed := _parse_json(text)) is not None:
+        return parsed[0], [parsed[1]]
     lines, comments, hashes, with_commas = [], [], [], []
     numbered, notes = rewrite_forms(re.split("\r\n?|\n", text), _COMMENT.match)
     for number, written in numbered:
@@ -90,7 +95,11 @@ def _note(what: str, lines: Sequence[str], advice: str = "") -> list[str]:
 
 def _is_header(line: str) -> bool:
     cells = [cell.strip().strip('"').lower() for cell in _SEPARATOR.split(line.strip())]
-    return len(cells) > 1 and cells[0] in _WORD_HEADERS and all(cell in _FIELD_HEADERS for cell in cells[1:])
+    return (
+        len(cells) > 1
+        and cells[0] in WORD_HEADERS
+        and all(cell in (*FREQUENCY_HEADERS, *TAG_HEADERS) for cell in cells[1:])
+    )
 
 
 def _split_cells(line: str, tags: frozenset[str]) -> tuple[str, list[str]] | None:
@@ -106,29 +115,67 @@ def _split_cells(line: str, tags: frozenset[str]) -> tuple[str, list[str]] | Non
     return (word, fields) if has_fields and any(map(str.isalpha, word)) else None
 
 
-def _parse_json(text: str) -> list[Line] | None:
-    """The words of a JSON list, or of a JSON object of words and frequencies; None if the text is not JSON."""
-    if text.strip()[:1] not in ("[", "{"):
+def _parse_json(text: str) -> tuple[list[Line], str] | None:
+    """The words of a list or an object in JSON or Python, and a note; None if the text is neither.
+
+    Words may be below keys, beside their frequency in a pair, or keys of objects with a frequency.
+    """
+    text = _ASSIGNMENT.sub("", text.strip()).rstrip(";")
+    if text[:1] not in ("[", "{", "("):
         return None
+    value, kind = None, "JSON"
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
+        try:
+            value, kind = ast.literal_eval(text), "Python"
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            return None
+    if not isinstance(value, (list, tuple, dict, set)):
         return None
     if isinstance(value, dict) and word_of(value) is not None and len(value) > 1:
         return None  # one line of JSON Lines
-    items = list(value.items()) if isinstance(value, dict) else [(item, None) for item in value]
-    if items and all(word_of(item) for item, _ in items):
-        return [Line(1, tuple((word_of(item) or "").split())) for item, _ in items]
-    lines, position = [], 0
-    for word, frequency in items:
-        is_frequency = frequency is None or (isinstance(frequency, int) and not isinstance(frequency, bool))
-        if not isinstance(word, str) or not is_frequency:
-            found = json.dumps(word if not isinstance(word, str) else {word: frequency}, ensure_ascii=False)[:60]
-            raise ValueError(
-                f"it is JSON; expected a list of words or an object of words and frequencies, found {found}"
-            )
-        position = max(position, text.find(json.dumps(word, ensure_ascii=False), position))
+    lines, position, keys = [], 0, []
+    for word, frequency in _words_in(value, keys):
+        position = max(position, text.find(json.dumps(word, ensure_ascii=False)[1:-1], position))
         fields = [] if frequency is None else [str(frequency)]
         if word.strip():
             lines.append(Line(text.count("\n", 0, position) + 1, (*word.split(), *fields), len(fields)))
-    return lines
+    below = f", with the words below its keys ({', '.join(dict.fromkeys(keys))[:60]})" if keys else ""
+    return lines, f"Read as {kind}{below}."
+
+
+def _words_in(value: Any, keys: list[str]) -> Iterator[tuple[str, int | None]]:
+    """(word, frequency) of the words in a list or an object; `keys` receives the keys below which words are.
+
+    Raises:
+        ValueError: a value is none of these.
+    """
+    items = list(value.items()) if isinstance(value, dict) else [(item, None) for item in value]
+    for item, below in items:
+        if isinstance(item, str) and _is_frequency(below):
+            yield item, below
+        elif isinstance(item, str) and isinstance(below, (list, tuple)):
+            keys.append(item)
+            yield from _words_in(below, keys)
+        elif isinstance(item, str) and isinstance(below, dict) and below and not word_of(below):
+            if frequency_of(below) is None:
+                keys.append(item)
+                yield from _words_in(below, keys)
+            else:
+                yield item, frequency_of(below)
+        elif isinstance(item, dict) and word_of(item):
+            word = next(word for word in item.values() if isinstance(word, str) and word_of(item).startswith(word))
+            yield word, frequency_of(item)
+        elif isinstance(item, (list, tuple)) and len(item) == 2 and isinstance(item[0], str) and _is_frequency(item[1]):
+            yield item[0], item[1]
+        else:
+            found = item if below is None else {item: below}
+            raise ValueError(
+                "it is JSON; expected a list of words or an object of words and frequencies, found "
+                f"{json.dumps(found, ensure_ascii=False, default=str)[:60]}"
+            )
+
+
+def _is_frequency(value: object) -> bool:
+    return value is None or (isinstance(value, int) and not isinstance(value, bool))

@@ -21,6 +21,7 @@ from caption_tx.data.text.user_dictionary import (
     EntryMatcher,
     UserDictionary,
     fold_signs,
+    needs_its_signs,
     read_user_dictionary,
 )
 from caption_tx.errors import ConfigError
@@ -85,14 +86,18 @@ class Segmenter:
         """Returns which entries of the user dictionary are kept whole; None without a user dictionary."""
         if self._dictionary is None:
             return None
-        not_kept, words = [], set()
+        not_kept, with_signs, words = [], [], set()
         for entry in self._dictionary.entries:
             word = self._normalize_entry(entry.word)
             if word not in words and self.segment(entry.word) != [word]:
                 not_kept.append((entry.line, entry.word, self._why_not_kept(word)))
+            elif word not in words and needs_its_signs(word):
+                with_signs.append((entry.line, entry.word))
             words.add(word)
         dictionary = self._dictionary
-        return DictionaryReport(dictionary.path, dictionary.encoding, len(words), tuple(not_kept), dictionary.notes)
+        return DictionaryReport(
+            dictionary.path, dictionary.encoding, len(words), tuple(not_kept), dictionary.notes, tuple(with_signs)
+        )
 
     def _normalize(self, text: str) -> str:
         if self.config.nfkc and not text.isascii():

@@ -10,7 +10,6 @@ import io
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,7 +78,8 @@ def guess_encoding(data: bytes) -> str | None:
 def find_encoding(path: Path) -> str:
     """The encoding of a whole file, or of its first GB: a name in `ENCODINGS`.
 
-    A file is UTF-8 even if up to a tenth of its lines or of its non-ASCII letters do not decode: those are damaged.
+    A file is UTF-8 even if up to a tenth of its lines or of its non-ASCII letters do not decode: those are damaged. So
+    is a file in which more lines with non-ASCII letters decode than not.
 
     Raises:
         CorpusError: the file cannot be read, or its encoding was not recognized.
@@ -134,7 +134,7 @@ def _is_utf8(file: io.BufferedReader) -> bool:
 
 def _detect_from_lines(data: Iterable[bytes]) -> tuple[str | None, int, bytes]:
     """The encoding of lines, the number of the first line that is not UTF-8, and a sample of such lines."""
-    lines = damaged_lines = letters = marks = size = first_line = 0
+    lines = damaged_lines = valid_lines = letters = marks = size = first_line = 0
     sample = b""
     for line_number, line in enumerate(data, 1):
         lines += bool(line.strip())
@@ -144,6 +144,7 @@ def _detect_from_lines(data: Iterable[bytes]) -> tuple[str | None, int, bytes]:
             text = line.decode("utf-8", "surrogateescape")
             line_marks = len(_MARKS.findall(text))
             letters += len(_NON_ASCII.findall(text))
+            valid_lines += not line_marks
             if line_marks:
                 marks += line_marks
                 damaged_lines += 1
@@ -152,7 +153,8 @@ def _detect_from_lines(data: Iterable[bytes]) -> tuple[str | None, int, bytes]:
                     sample += _excerpt(line, text).rstrip(b"\r\n") + b"\n"
         if size > _SCAN_BYTES:
             break
-    if damaged_lines <= _MAX_DAMAGED_SHARE * lines or marks <= _MAX_DAMAGED_SHARE * (marks + letters):
+    is_damaged = damaged_lines <= _MAX_DAMAGED_SHARE * lines or marks <= _MAX_DAMAGED_SHARE * (marks + letters)
+    if is_damaged or damaged_lines < valid_lines:
         return "utf-8", first_line, sample
     return _detect_legacy(sample), first_line, sample
 
@@ -256,14 +258,16 @@ class TextFile:
                     if line_number == 1:
                         line = line.removeprefix("\ufeff")
                     byte = find_undecoded_byte(line)
-                    if byte is None:
+                    if self.encoding in _LEGACY[1:] and self._is_utf8(line):
+                        reason = f"UTF-8 in a file in {self.encoding.upper()}"
+                        advice = f"the line is UTF-8 and others are {self.encoding.upper()}: save all as UTF-8"
+                        on_error(line_number, reason, f"not {self.encoding.upper()}; {advice}")
+                    elif byte is None:
                         yield line_number, line
                     else:
-                        advice = "fix the line or name the encoding"
+                        advice = "fix the line, or name the encoding if all lines have another one"
                         if self.encoding != "gb18030":
                             advice += f" ('{self.source or self.path}:encoding=gb18030')"
-                        if self._is_utf8(line):
-                            advice = f"the line is UTF-8 and others are {self.encoding.upper()}: save all as UTF-8"
                         on_error(line_number, self.decode_error(byte), f"{self.decode_error(byte)}; {advice}")
         except (OSError, UnicodeError) as error:
             if isinstance(error, OSError):
@@ -289,17 +293,19 @@ class TextFile:
         return f"not {self.encoding.upper()} (byte 0x{byte:02x})"
 
     def _is_utf8(self, line: str) -> bool:
-        """Whether a line that does not decode is UTF-8 in a file of another encoding."""
-        with suppress(UnicodeError):
-            if self.encoding not in ("utf-8", "ascii"):
-                pieces = re.split(f"({_MARKS.pattern})", line)
-                data = b"".join(
-                    bytes([ord(piece) - 0xDC00]) if _MARKS.fullmatch(piece) else piece.encode(self.encoding)
-                    for piece in pieces
-                )
-                data.decode("utf-8")
-                return True
-        return False
+        """Whether a line in a file of another encoding is UTF-8 with Chinese, which few other texts are by chance."""
+        if line.isascii():
+            return False
+        try:
+            pieces = re.split(f"({_MARKS.pattern})", line)
+            data = b"".join(
+                bytes([ord(piece) - 0xDC00]) if _MARKS.fullmatch(piece) else piece.encode(self.encoding)
+                for piece in pieces
+            )
+            text = data.decode("utf-8")
+        except UnicodeError:
+            return False
+        return any(map(_is_common_chinese, text))
 
     def _open(self) -> io.TextIOWrapper:
         return io.TextIOWrapper(self.path.open("rb"), encoding=self.encoding, errors=_MARK, newline=None)

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from caption_tx.data.text.dictionary_files import BINARY_KINDS, read_lines, to_json
+from caption_tx.data.text.dictionary_forms import TAGS
 from caption_tx.data.text.dictionary_lines import NUMBER, Line, split_lines
 from caption_tx.data.text.scripts import FOLDED_SIGNS, is_joined
 from caption_tx.data.text.text_files import guess_encoding
@@ -18,16 +20,15 @@ _TAG = re.compile("[a-z]+|PER|LOC|ORG|TIME")
 _LETTERS = re.compile("[a-zA-Z]+")
 _MAX_FREQUENCY = 10**9
 _MAX_LISTED = 5
+_LATIN = r"[^\W_\u3040-\u30ff\u3400-\u9fff]"  # of any script with spaces between words
+_USUAL_SIGNS = re.compile(
+    rf"(?<=\w)[-.&'’·•・‑]+(?=\w)|(?<={_LATIN})[/_@+: ]+(?={_LATIN})|^[@#.]+(?=\w)|(?<=\w)[+#%°!]+$"
+    r"|(?<=[+#.])[/ ](?=\w)"
+)
+_ODD_SIGNS = re.compile(r"[^\w\u0300-\u036f\u200b-\u200f\ufeff]|_")
 
 # Names such as 让·雷诺 are written with several dots that look alike.
 _SIGNS = FOLDED_SIGNS | {ord(dot): "·" for dot in "\u2022\u2027\u2219\u22c5\u30fb\uff65"}
-
-_TAG_NAMES = (
-    "a ad ag an b c d df dg e eng f g h i j k l m mg mq n ng nr nrfg nrt ns nt nz o p q r rg rr rz s t tg u ud ug uj "
-    "ul uv uz v vd vg vi vn vq x y z zg PER LOC ORG TIME"
-)
-_TAGS = frozenset(_TAG_NAMES.split())
-"""The part-of-speech tags of jieba's dictionary."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class UserDictionary:
 
     Attributes:
         path: the file.
-        encoding: its encoding.
+        encoding: its encoding, or the kind of a binary file.
         entries: one per line that is not blank.
         notes: how lines that can be read in two ways were read.
     """
@@ -62,9 +63,10 @@ class DictionaryReport:
 
     Attributes:
         path: the file.
-        encoding: its encoding.
+        encoding: its encoding, or the kind of a binary file.
         num_entries: number of different entries, after normalization.
-        not_kept: (line number, entry as written, reason) of the others.
+        not_kept: (line number, entry as written, reason) of entries that cannot be kept.
+        with_signs: (line number, entry as written) of those that are kept only with their signs or spaces.
         notes: how lines that can be read in two ways were read.
     """
 
@@ -73,12 +75,18 @@ class DictionaryReport:
     num_entries: int
     not_kept: tuple[tuple[int, str, str], ...]
     notes: tuple[str, ...] = field(default=())
+    with_signs: tuple[tuple[int, str], ...] = field(default=())
 
     def to_text(self) -> str:
         """Returns the report as one line."""
         encoding = "" if self.encoding == "utf-8" else f" ({self.encoding.upper()})"
-        num_kept = self.num_entries - len(self.not_kept)
+        num_kept = self.num_entries - len(self.not_kept) - len(self.with_signs)
         text = f"User dictionary {self.path}{encoding}: {num_kept:,} of {self.num_entries:,} entries are kept whole"
+        if self.with_signs:
+            listed = [f"line {line} {word!r}" for line, word in self.with_signs[:_MAX_LISTED]]
+            if more := len(self.with_signs) - len(listed):
+                listed.append(f"{more:,} more")
+            text += f"; only with their signs and spaces: {', '.join(listed)}"
         if self.not_kept:
             listed = [f"line {line} {word!r} ({reason})" for line, word, reason in self.not_kept[:_MAX_LISTED]]
             if more := len(self.not_kept) - len(listed):
@@ -93,6 +101,7 @@ class DictionaryReport:
             "path": self.path,
             "encoding": self.encoding,
             "entries": self.num_entries,
+            "with_signs": [dict(zip(names, item, strict=False)) for item in self.with_signs],
             "not_kept": [dict(zip(names, item, strict=True)) for item in self.not_kept],
             "notes": list(self.notes),
             "summary": self.to_text(),
@@ -102,7 +111,8 @@ class DictionaryReport:
 def read_user_dictionary(path: str | Path) -> UserDictionary:
     """Reads a jieba user dictionary: one `word [frequency] [tag]` per line, in any encoding of caption files.
 
-    CSV files, JSON lists and lines with comments are read too; see `split_lines`.
+    CSV files, JSON lists and lines with comments are read too; see `split_lines`. So are Sogou's cell dictionaries
+    (.scel) and Excel workbooks; see `dictionary_files`.
 
     Entries may contain spaces. A number or tag after a word without Chinese characters (`windows 10`, `plan b`) is
     only a frequency or tag if other lines of the file have one beyond doubt; the notes name such lines.
@@ -114,13 +124,20 @@ def read_user_dictionary(path: str | Path) -> UserDictionary:
     Raises:
         ConfigError: the file cannot be read, or a line is malformed.
     """
-    text, encoding = _read_text(Path(path))
     try:
-        lines, notes = split_lines(text, _TAGS)
+        data = Path(path).read_bytes()
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"Cannot read the user dictionary {path}: {getattr(error, 'strerror', error)}.") from error
+    try:
+        if (read := read_lines(Path(path), data)) is not None:
+            lines, notes, encoding = read
+        else:
+            text, encoding = _decode(Path(path), data)
+            lines, notes = split_lines(text, TAGS)
     except ValueError as error:
         raise ConfigError(f"Cannot read the user dictionary {path}: {error}.") from error
     has_frequencies, tags = _find_fields(lines)
-    entries, unclear = [], {True: [], False: []}
+    entries, unclear, unknown_tags = [], {True: [], False: []}, []
     for line in lines:
         number, parts = line.number, line.parts
         size, is_certain = _count_fields(line)
@@ -129,6 +146,8 @@ def read_user_dictionary(path: str | Path) -> UserDictionary:
             unclear[is_field].append(f"line {number} {' '.join(parts)!r}")
             size = size if is_field else 0
         fields = parts[len(parts) - size :]
+        if any(not NUMBER.fullmatch(item) and item not in TAGS for item in fields):
+            unknown_tags.append(f"line {number} {' '.join(parts)[:40]!r}")
         frequency = next((item for item in fields if NUMBER.fullmatch(item)), None)
         # jieba stores words of frequency 0 in a global list, which would leak into other segmenters.
         if frequency is not None and not (frequency.isdigit() and 0 < int(frequency) < _MAX_FREQUENCY):
@@ -138,15 +157,24 @@ def read_user_dictionary(path: str | Path) -> UserDictionary:
             )
         word = " ".join(parts[: len(parts) - size])
         entries.append(Entry(word, None if frequency is None else int(frequency), number))
-    return UserDictionary(str(path), encoding, tuple(entries), (*notes, *_unclear_notes(unclear)))
+    notes = (*notes, *_unclear_notes(unclear), *_tag_notes(unknown_tags), *_repeated_notes(entries))
+    return UserDictionary(str(path), encoding, tuple(entries), notes)
 
 
-def _read_text(path: Path) -> tuple[str, str]:
+def dictionary_as_text(path: str | Path) -> bytes:
+    """The content of a user dictionary for a file that is read without optional packages: a binary one as JSON.
+
+    Raises:
+        ConfigError: the file cannot be read.
+    """
+    dictionary = read_user_dictionary(path)
+    if dictionary.encoding in BINARY_KINDS:
+        return to_json((entry.word, entry.frequency) for entry in dictionary.entries)
+    return Path(path).read_bytes()
+
+
+def _decode(path: Path, data: bytes) -> tuple[str, str]:
     """The text of a file and its encoding."""
-    try:
-        data = path.read_bytes()
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"Cannot read the user dictionary {path}: {getattr(error, 'strerror', error)}.") from error
     # A file of a few words is too short for statistics. A Chinese file that is not UTF-8 is most likely GB18030.
     encoding = guess_encoding(data) or "gb18030"
     try:
@@ -168,10 +196,10 @@ def _count_fields(line: Line) -> tuple[int, bool]:
     is_chinese = _HAN.search(" ".join(parts[:-1])) is not None
     if len(parts) > 2 and NUMBER.fullmatch(parts[-2]) and _LETTERS.fullmatch(parts[-1]):
         is_chinese = _HAN.search(" ".join(parts[:-2])) is not None
-        return 2, parts[-1] in _TAGS or (is_chinese and _TAG.fullmatch(parts[-1]) is not None)
+        return 2, parts[-1] in TAGS or (is_chinese and _TAG.fullmatch(parts[-1]) is not None)
     if len(parts) > 1 and NUMBER.fullmatch(parts[-1]):
         return 1, is_chinese
-    if len(parts) > 1 and (parts[-1] in _TAGS or (is_chinese and _TAG.fullmatch(parts[-1]) and len(parts[-1]) < 4)):
+    if len(parts) > 1 and (parts[-1] in TAGS or (is_chinese and _TAG.fullmatch(parts[-1]) and len(parts[-1]) < 4)):
         return 1, is_chinese
     return 0, True
 
@@ -200,6 +228,33 @@ def _unclear_notes(unclear: dict[bool, list[str]]) -> tuple[str, ...]:
             more = f" and {len(lines) - 1:,} more" if len(lines) > 1 else ""
             notes.append(f"Read {what}: {lines[0]}{more}; 'word frequency tag' on the line leaves no doubt.")
     return tuple(notes)
+
+
+def _tag_notes(lines: Sequence[str]) -> tuple[str, ...]:
+    more = f" and {len(lines) - 1:,} more" if len(lines) > 1 else ""
+    return (f"Read as a word with a part-of-speech tag: {lines[0]}{more}.",) if lines else ()
+
+
+def _repeated_notes(entries: Sequence[Entry]) -> tuple[str, ...]:
+    """The entries that are given again with another frequency."""
+    first: dict[str, Entry] = {}
+    again = [entry for entry in entries if first.setdefault(entry.word, entry).frequency != entry.frequency]
+    if not again:
+        return ()
+    more = f" and {len(again) - 1:,} more" if len(again) > 1 else ""
+    return (
+        f"Given again with another frequency, of which the first counts: line {again[0].line} {again[0].word!r}{more}.",
+    )
+
+
+def needs_its_signs(word: str) -> bool:
+    """Whether an entry only matches captions with its signs or spaces, which words rarely have.
+
+    Example:
+        >>> [word for word in ("leap motion", "C++", "让·雷诺", "1. 红色T恤", "北京 大学") if needs_its_signs(word)]
+        ['1. 红色T恤', '北京 大学']
+    """
+    return _ODD_SIGNS.search(_USUAL_SIGNS.sub("", word)) is not None
 
 
 def fold_signs(text: str) -> str:

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from markupsafe import Markup
 
 from caption_tx.config import POOL_NAMES
-from caption_tx.errors import CaptionTxError, FontError
+from caption_tx.errors import CaptionTxError
 from caption_tx.inference.attention.maps import AttentionMaps
 from caption_tx.inference.attention.pooling import ALL_HEADS, ROLLOUT, MapSelection
-from caption_tx.inference.drawing.fonts import subset_font
 from caption_tx.inference.drawing.overlay import color_map
 from caption_tx.inference.drawing.style import DEFAULT_STYLE, HeatmapStyle
 from caption_tx.inference.page.cards import Card, make_card, to_base64
+from caption_tx.inference.page.fonts import font_face_rule
 from caption_tx.inference.page.policy import content_security_policy
-from caption_tx.inference.page.ui_strings import plural, read_template, ui_strings
+from caption_tx.inference.page.templating import render_template
+from caption_tx.inference.page.ui_strings import leaves, read_template, ui_strings
 
 if TYPE_CHECKING:
     from caption_tx.inference.attention.health import MapHealth
-
-_FONT_FAMILY = "caption words"
-_FIRST_EAST_ASIAN = 0x2E80
 
 
 def render_page(
@@ -63,27 +63,49 @@ def render_page(
         maps = captioner.explain("dog.jpg")
         Path("dog.html").write_text(render_page([maps], MapSelection(layer=-1)), encoding="utf-8")
     """
+    return render_with_font(explained, selection, style, PageDetails(typed, language, health, problems))
+
+
+@dataclass(frozen=True)
+class PageDetails:
+    """The arguments of `render_page` by these names."""
+
+    typed: bool = False
+    language: str | None = None
+    health: MapHealth | None = None
+    problems: Sequence[str] = ()
+
+
+def render_with_font(
+    explained: Sequence[AttentionMaps],
+    selection: MapSelection | None,
+    style: HeatmapStyle,
+    details: PageDetails,
+    font_rule: str | None = None,
+) -> str:
+    """`render_page` with the result of `fonts.font_face_rule`, which many pages may share.
+
+    Without one, the page gets the glyphs of its own words. Errors as for `render_page`.
+    """
     selection = selection or MapSelection(pool=explained[0].pool if explained else ALL_HEADS.pool)
     _check(explained, selection)
-    language = language or ("zh" if explained[0].language == "zh" else "en")
+    language = details.language or ("zh" if explained[0].language == "zh" else "en")
     strings = ui_strings(language)
     cards = _make_cards(explained, strings["end"])
     layers, heads = explained[0].scores.shape[:2]
-    has_rollout = all(maps.self_scores is not None for maps in explained)
-    return _render_template(
-        style_text=_font_face_rule(cards, strings) + read_template("page.css"),
-        script_text=read_template("page.js"),
+    return _render(
+        _font_of(cards, strings) if font_rule is None else font_rule,
         data=page_data(cards, selection, style, strings),
         cards=cards,
         t=strings,
         layers=layers,
         heads=heads,
-        pools=[name for name in POOL_NAMES if has_rollout or name != ROLLOUT],
-        typed=typed,
+        pools=pool_names(all(maps.self_scores is not None for maps in explained)),
+        typed=details.typed,
         words=[word for card in cards for word in card.words],
         accuracy=accuracy_text(explained[0].accuracy, strings),
-        warnings=[] if health is None else health.warnings(language),
-        problems=problems,
+        warnings=[] if details.health is None else details.health.warnings(language),
+        problems=details.problems,
     )
 
 
@@ -103,6 +125,40 @@ def accuracy_text(accuracy: Mapping[str, float], strings: dict[str, Any]) -> str
     return strings["accuracy"].format(kinds=strings["list_comma"].join(kinds)) if kinds else ""
 
 
+def _font_of(cards: Sequence[Card], strings: dict[str, Any]) -> str:
+    words = [word["text"] for card in cards for word in card.words]
+    return font_face_rule([*words, *leaves(strings)], [card.name for card in cards])
+
+
+def _render(rule: str, **context: Any) -> str:
+    style_text, script_text = rule + read_template("page.css"), read_template("page.js")
+    # Only these two are not escaped: they are files of this package, and the policy contains their digests.
+    unescaped = {"style": Markup(style_text), "script": Markup(script_text)}
+    policy = content_security_policy(style_text, script_text)
+    return render_template("page.html.j2", policy=policy, **unescaped, **context)
+
+
+def pool_names(has_rollout: bool) -> list[str]:
+    """The poolings that a reader can choose; rollout needs self-attention."""
+    return [name for name in POOL_NAMES if has_rollout or name != ROLLOUT]
+
+
+def card_document(maps: AttentionMaps, index: str, language: str) -> dict[str, Any]:
+    """One card for `addCard` of `page.js`, ready for JSON.
+
+    Args:
+        maps: with their picture.
+        index: part of the ids of its elements, unique on the page.
+        language: UI language, "zh" or "en".
+
+    Returns:
+        "html": the card, escaped. "data": see `cards.card_data`.
+    """
+    strings = ui_strings(language)
+    card = make_card(maps, strings["end"])
+    return {"html": render_template("single_card.html.j2", card=card, index=index, t=strings), "data": card.data}
+
+
 def page_data(
     cards: Sequence[Card], selection: MapSelection, style: HeatmapStyle, strings: dict[str, Any]
 ) -> dict[str, Any]:
@@ -112,7 +168,7 @@ def page_data(
         CaptionTxError: `style` has no such color map, or its opacity is out of range.
     """
     colors = (255 * color_map(style)(np.linspace(0, 1, 256))[:, :3]).round().astype(np.uint8)  # (256, 3)
-    layers, heads = cards[0].data["shape"][:2]
+    layers, heads = cards[0].data["shape"][:2] if cards else (1, 1)
     return {
         "settings": {
             # Values of the sliders, where 0 means all layers or heads.
@@ -140,55 +196,3 @@ def _check(explained: Sequence[AttentionMaps], selection: MapSelection) -> None:
                 f"{maps.image} {maps.scores.shape[0]} of {maps.scores.shape[1]}."
             )
     selection.pooled(first.scores, first.self_scores)  # raises an error if the selection is invalid
-
-
-def _render_template(style_text: str, script_text: str, **context: Any) -> str:
-    import jinja2
-    from markupsafe import Markup
-
-    names = ("page.html.j2", "card.html.j2")
-    environment = jinja2.Environment(
-        loader=jinja2.DictLoader({name: read_template(name) for name in names}),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    # Only these two are not escaped: they are files of this package, and the policy contains their digests.
-    unescaped = {"style": Markup(style_text), "script": Markup(script_text)}
-    return environment.get_template("page.html.j2").render(
-        policy=content_security_policy(style_text, script_text), plural=plural, **unescaped, **context
-    )
-
-
-def _font_face_rule(cards: Sequence[Card], strings: dict[str, Any]) -> str:
-    """A CSS rule with the East Asian glyphs of the page, since the reader's device may have no font for them.
-
-    Returns:
-        "" if the page has no such characters, or the license of the font forbids embedding.
-
-    Raises:
-        FontError: no CJK font is installed.
-    """
-    words = [word["text"] for card in cards for word in card.words]
-    text = _east_asian([*words, *_leaves(strings)])
-    try:
-        data = subset_font(text, optional=_east_asian([card.name for card in cards])) if text else None
-    except FontError as error:
-        raise FontError(f"The page would show empty boxes: {error}") from error
-    if data is None:
-        return ""
-    file_format = "otf" if data[:4] == b"OTTO" else "ttf"
-    source = f'url("data:font/{file_format};base64,{to_base64(data)}")'
-    return f'@font-face {{ font-family: "{_FONT_FAMILY}"; font-display: block; src: {source}; }}\n'
-
-
-def _east_asian(texts: Sequence[str]) -> str:
-    return "".join(sorted({letter for letter in "".join(texts) if ord(letter) >= _FIRST_EAST_ASIAN}))
-
-
-def _leaves(table: Any) -> list[str]:
-    """All strings in a nested table."""
-    if isinstance(table, str):
-        return [table]
-    return [text for item in (table.values() if isinstance(table, dict) else table) for text in _leaves(item)]

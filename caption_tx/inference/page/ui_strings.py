@@ -11,9 +11,9 @@ from caption_tx.config import LANGUAGES
 from caption_tx.errors import ConfigError
 
 
-def read_template(name: str) -> str:
-    """The text of a file in the folder `templates`."""
-    return resources.files("caption_tx.inference.page").joinpath("templates", name).read_text(encoding="utf-8")
+def read_template(name: str, package: str = "caption_tx.inference.page") -> str:
+    """The text of a file in the folder `templates` of a package."""
+    return resources.files(package).joinpath("templates", name).read_text(encoding="utf-8")
 
 
 @functools.cache
@@ -31,9 +31,21 @@ def ui_strings(language: str) -> dict[str, Any]:
     """
     if language not in LANGUAGES:
         raise ConfigError(f"The language of a page must be {' or '.join(LANGUAGES)}, got {language!r}.")
-    return tomllib.loads(read_template("ui_strings.toml"))[language]
+    return read_strings("ui_strings.toml")[language]
+
+
+def read_strings(name: str, package: str = "caption_tx.inference.page") -> dict[str, Any]:
+    """The strings in a TOML file of a folder `templates`, by language."""
+    return tomllib.loads(read_template(name, package))
 
 
 def plural(forms: dict[str, str], count: int) -> str:
     """The singular or plural form of a string, with the count filled in."""
     return forms["one" if count == 1 else "many"].format(count=count)
+
+
+def leaves(table: Any) -> list[str]:
+    """All strings in a nested table."""
+    if isinstance(table, str):
+        return [table]
+    return [text for item in (table.values() if isinstance(table, dict) else table) for text in leaves(item)]

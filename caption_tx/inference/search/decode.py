@@ -115,6 +115,21 @@ def sample_token_ids(
     return sampled
 
 
+def search_spec(
+    captioner: Captioner, tokenizer: Tokenizer, options: DecodingOptions, segmenter: Segmenter | None = None
+) -> SearchSpec:
+    """What `decode` compiles for these options, once for each of `BATCH_SIZES`.
+
+    Raises:
+        ConfigError: a word of the options is out of vocabulary, or a length exceeds the model's limit.
+
+    Example:
+        >>> search_spec(bundle.captioner, bundle.tokenizer, DecodingOptions(beam_width=4)).num_hypotheses
+        4
+    """
+    return _Search(captioner, tokenizer, options, segmenter).spec()
+
+
 @dataclass(frozen=True)
 class _CompiledSearch:
     """A search of `batch_size` images; `run` takes their features and the other inputs."""
@@ -145,7 +160,7 @@ class _Search:
         """
         step = BATCH_SIZES[-1]
         chunks = [slice(start, min(start + step, len(features))) for start in range(0, len(features), step)]
-        spec = self._spec()
+        spec = self.spec()
         searches = [self._compile(spec, chunk.stop - chunk.start) for chunk in chunks]
 
         def run(search: _CompiledSearch, chunk: slice) -> list[tuple]:
@@ -174,7 +189,8 @@ class _Search:
             self.compiled[spec, batch_size] = _CompiledSearch(spec, batch_size, run)
         return self.compiled[spec, batch_size]
 
-    def _spec(self) -> SearchSpec:
+    def spec(self) -> SearchSpec:
+        """What is compiled."""
         options, tokenizer, forced = self.options, self.tokenizer, self.constraints.forced
         beam = options.beam_width > 1
         width = options.beam_width // options.beam_groups if beam else options.samples

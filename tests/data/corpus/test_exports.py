@@ -30,7 +30,21 @@ def percent(text):
     return "".join(f"%{byte:02X}" for byte in text.encode())
 
 
+def batch(answer):
+    """Lines of a file of answers, from a function of a caption."""
+    return jsonl(*({"custom_id": name, **answer(caption)} for name, caption in ONE))
+
+
+def below(wrap):
+    """Lines of objects below which the captions are, from a function of the captions of an image."""
+    return jsonl(
+        *({"image": name, **wrap([text for other, text in TWO if other == name])} for name in ("a.jpg", "b.jpg"))
+    )
+
+
 INSIDE = "lists inside lists or objects"
+NUMBERED = "captions below numbered keys ('annotator')"
+BATCH = "answers of a model's batch read as captions, the names of its requests (custom_id) as image names"
 CASES = {
     # Lists one level deeper
     "object with a list": (
@@ -74,6 +88,154 @@ CASES = {
         ),
         ONE,
         "captions joined from lists of words",
+    ),
+    # Captions below a key per kind
+    "one kind": ("x.jsonl", below(lambda texts: {"annotations": {"human": texts}}), TWO, "the key 'annotations.human'"),
+    "one kind in a list": (
+        "x.json",
+        [{"image": name, "annotations": {"human": [caption]}} for name, caption in ONE],
+        ONE,
+        "captions read from the key 'annotations.human'",
+    ),
+    "one kind of objects": (
+        "x.jsonl",
+        below(lambda texts: {"captions": {"human": [{"text": text, "id": 1} for text in texts]}}),
+        TWO,
+        "captions read from the key 'captions.human'",
+    ),
+    "one kind by name": ("x.json", {name: {"human": [caption]} for name, caption in ONE}, ONE, "from the key 'human'"),
+    "one kind, deeper": (
+        "x.jsonl",
+        below(lambda texts: {"data": {"labels": {"captions": {"human": texts}}}}),
+        TWO,
+        "captions read from the key 'data.labels.captions.human'",
+    ),
+    "one kind beside others": (
+        "x.jsonl",
+        below(lambda texts: {"meta": {"city": "上海", "width": 9}, "annotations": {"human": texts}}),
+        TWO,
+        "keys not read (meta.city, meta.width)",
+    ),
+    "a kind per object": (
+        "x.jsonl",
+        below(lambda texts: {"captions": [{"human": text} for text in texts]}),
+        TWO,
+        "captions read from the key 'human' of objects",
+    ),
+    "a kind in a cell": (
+        "x.csv",
+        "image,caption\n" + "".join(f'{name},"{{""human"": ""{caption}""}}"\n' for name, caption in ONE),
+        ONE,
+        "captions read from the key 'human' of objects",
+    ),
+    "annotators": (
+        "x.jsonl",
+        below(lambda texts: {"captions": dict(zip(("annotator_1", "annotator_2"), texts, strict=True))}),
+        TWO,
+        NUMBERED,
+    ),
+    "annotators by name": (
+        "x.json",
+        {"a.jpg": {"annotator_a": DOG, "annotator_b": GIRL}, "b.jpg": {"annotator_a": CAT, "annotator_b": DOG}},
+        TWO,
+        NUMBERED,
+    ),
+    "the image below a key": (
+        "x.jsonl",
+        jsonl(*({"data": {"file_name": name}, "result": {"caption": caption}} for name, caption in ONE)),
+        ONE,
+        "captions read from the key 'result.caption'",
+    ),
+    "two kinds of different images": (
+        "x.json",
+        {"human": {"a.jpg": [DOG]}, "machine": {"b.jpg": [CAT]}},
+        ONE,
+        "keys read (human, machine)",
+    ),
+    "VIA": (
+        "x.json",
+        {f"{name}99": {"filename": name, "size": 99, "file_attributes": {"caption": text}} for name, text in ONE},
+        ONE,
+        "keys not read (size)",
+    ),
+    "Label Studio": (
+        "x.json",
+        [
+            {
+                "id": 7,
+                "data": {"image": name},
+                "annotations": [
+                    {"result": [{"value": {"text": [caption]}, "from_name": "zh", "type": "textarea"}]},
+                    {"was_cancelled": True, "result": [{"value": {"text": ["坏"]}, "from_name": "zh"}]},
+                ],
+            }
+            for name, caption in ONE
+        ],
+        ONE,
+        "annotations of Label Studio that were cancelled, left out",
+    ),
+    # Answers of models
+    "OpenAI batch": (
+        "x.jsonl",
+        batch(
+            lambda text: {
+                "id": "b1",
+                "response": {"body": {"object": "x", "choices": [{"message": {"role": "assistant", "content": text}}]}},
+                "error": None,
+            }
+        )
+        + jsonl({"custom_id": "c.jpg", "response": None, "error": {"message": "too large"}}),
+        ONE,
+        BATCH,
+    ),
+    "OpenAI batch of responses": (
+        "x.jsonl",
+        batch(
+            lambda text: {
+                "response": {
+                    "body": {
+                        "output": [
+                            {"type": "reasoning", "summary": []},
+                            {"type": "message", "content": [{"type": "output_text", "text": text}]},
+                        ]
+                    }
+                }
+            }
+        ),
+        ONE,
+        BATCH,
+    ),
+    "several answers": (
+        "x.jsonl",
+        batch(
+            lambda text: {
+                "response": {
+                    "body": {"choices": [{"message": {"content": text}}, {"message": {"content": f"{text}了"}}]}
+                }
+            }
+        ),
+        [(name, f"{text}{end}") for name, text in ONE for end in ("", "了")],
+        "answers beyond the first of a model, read as captions too",
+    ),
+    "Anthropic batch": (
+        "x.jsonl",
+        batch(lambda text: {"result": {"message": {"role": "assistant", "content": [{"type": "text", "text": text}]}}}),
+        ONE,
+        BATCH,
+    ),
+    "Gemini batch": (
+        "x.jsonl",
+        jsonl(
+            *(
+                {
+                    "request": {"contents": [{"parts": [{"fileData": {"fileUri": name}}, {"text": "描述"}]}]},
+                    "response": {"candidates": [{"content": {"parts": [{"text": caption}], "role": "model"}}]},
+                }
+                for name, caption in ONE
+            )
+        ),
+        ONE,
+        BATCH,
     ),
     # URLs and tags are no separators
     "URL": (
@@ -304,6 +466,77 @@ def test_exported_files(write, name):
     assert all(notes.values()), notes
 
 
+AMBIGUOUS = {
+    "two kinds": (
+        "x.jsonl",
+        below(lambda texts: {"annotations": {"human": texts, "machine": texts[:1]}}),
+        r"2 keys could be the caption: annotations.human .*; choose with --caption-column annotations.human or read",
+        "human",
+    ),
+    "two kinds by name": (
+        "x.json",
+        {name: {"human": [caption], "machine": [GIRL]} for name, caption in TWO[::2]},
+        r"2 keys could be the caption: human .*, machine .*; choose with --caption-column human or read",
+        "human",
+    ),
+    "a title beside": (
+        "x.jsonl",
+        below(lambda texts: {"title": "动物的照片", "annotations": {"human": texts}}),
+        r"2 keys could be the caption: title .*, annotations.human",
+        "annotations.human",
+    ),
+    "documents of two kinds": (
+        "x.json",
+        {"human": {"a.jpg": [DOG], "b.jpg": [CAT]}, "machine": {"a.jpg": [GIRL], "b.jpg": [GIRL]}},
+        r"2 keys hold captions of the same images: human, machine; choose with --caption-column human or read several",
+        "human",
+    ),
+    "Label Studio": (
+        "x.json",
+        [
+            {
+                "data": {"image": "a.jpg"},
+                "annotations": [{"result": [{"from_name": name, "value": {"text": [text]}} for name, text in texts]}],
+            }
+            for texts in [(("zh", DOG), ("en", "a dog"))] * 2
+        ],
+        r"2 keys could be the caption: zh.caption .*, en.caption",
+        "zh",
+    ),
+    "requests": (
+        "x.jsonl",
+        batch(lambda text: {"url": "/v1/chat/completions", "body": {"messages": [{"role": "user", "content": text}]}}),
+        r"line 1: it is a request to a model, without an answer; pass the file of the answers",
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", AMBIGUOUS)
+def test_several_kinds_of_captions_ask_for_one(write, name):
+    file, content, message, column = AMBIGUOUS[name]
+    path = write(file, content)
+    with pytest.raises(CorpusError, match=message):
+        read_corpus(path)
+    if column:
+        captions = set(read_corpus(path, caption_column=[column])["caption"])
+        assert captions <= {DOG, CAT, GIRL} and DOG in captions and "动物的照片" not in captions
+
+
+def test_answers_are_completed_from_the_files(write, tmp_path):
+    from PIL import Image
+
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.jpg")
+    answer = {"body": {"choices": [{"message": {"content": DOG}}]}}
+    read = read_corpus(write("x.jsonl", jsonl({"custom_id": "a", "response": answer})), images=tmp_path)
+    assert list(read["image"]) == ["a.jpg"]
+    task = {"data": {"image": "/data/upload/3/0a1b2c3d-a.jpg"}, "annotations": []}
+    task["annotations"] = [{"result": [{"value": {"text": [DOG]}, "from_name": "zh"}]}]
+    read = read_corpus(write("x.json", [task]), images=tmp_path)
+    assert list(read["image"]) == ["a.jpg"]
+    assert "ignoring what Label Studio puts before a name" in str(read.attrs["files"])
+
+
 def test_names_that_have_files_are_read(write, tmp_path):
     from PIL import Image
 
@@ -395,8 +628,83 @@ def test_settings_beside_images_are_no_captions(write, tmp_path):
     assert read.attrs["files"][0]["notes"] == {"JSON files beside the images, not read (config.json)": 1}
 
 
-def test_mixed_encodings_are_named(write):
-    lines = [f"{at}.jpg,{DOG}{at}\n" for at in range(40)]
-    data = b"image,caption\n" + "".join(lines[:20]).encode("gb18030") + f"x.jpg,{CAT}狗\n".encode() * 20
-    with pytest.raises(CorpusError, match=r"line \d+: .*the line is UTF-8 and others are GB18030"):
-        read_corpus(write("x.csv", data))
+@pytest.mark.parametrize(
+    ("encodings", "message"),
+    [
+        (["gb18030"] * 20 + ["utf-8"] * 20, "line 22: not GB18030; the line is UTF-8 and others are GB18030: save all"),
+        (["gb18030", "utf-8"] * 20, "line 3: not GB18030; the line is UTF-8"),
+        (["gb18030"] * 33 + ["utf-8"] * 7, "line 35: not GB18030; the line is UTF-8"),
+        (["utf-8"] * 33 + ["gb18030"] * 7, r"line 35: not UTF-8 .*; fix the line, or name the encoding if all"),
+        (["utf-8"] * 20 + ["big5"] * 20, "line 2: not BIG5; the line is UTF-8 and others are BIG5"),
+    ],
+)
+def test_the_first_line_in_another_encoding_is_named(write, encodings, message):
+    texts = ("一隻狗在草地上跑", "兩隻貓在睡覺", "桌子上有一盤水果", "男人騎自行車")  # some decode in both encodings
+    lines = (f"{at}.jpg,{texts[at % 4]}\n".encode(name) for at, name in enumerate(encodings))
+    with pytest.raises(CorpusError, match=f"x.csv, {message}"):
+        read_corpus(write("x.csv", b"image,caption\n" + b"".join(lines)))
+
+
+def test_few_lines_in_another_encoding_are_left_out(write):
+    lines = [f"{at}.jpg,{DOG}{at}\n".encode("utf-8" if at == 30 else "gb18030") for at in range(40)]
+    read = read_corpus(write("x.csv", b"image,caption\n" + b"".join(lines)))
+    assert len(read) == 39 and [item[1:] for item in read.attrs["skipped"]] == [(32, "UTF-8 in a file in GB18030")]
+
+
+def test_formulas_without_values(tmp_path):
+    openpyxl = pytest.importorskip("openpyxl")
+
+    def read(*rows):
+        book = openpyxl.Workbook()
+        for row in (("image", "caption", "n"), *rows):
+            book.active.append(row)
+        book.save(tmp_path / "x.xlsx")
+        return read_corpus(tmp_path / "x.xlsx")
+
+    found = read(('=HYPERLINK("http://x/1","a.jpg")', f'="{DOG}"', "=1+1"), ("b.jpg", CAT, 1))
+    assert list(zip(found["image"], found["caption"], strict=True)) == ONE
+    assert 'captions in formulas (="..") read as their texts' in found.attrs["files"][0]["notes"]
+    many = [(f"{at}.jpg", f"{DOG}{at}", at) for at in range(20)]
+    found = read(*many, ("z.jpg", "=B2&B3", 1))
+    assert len(found) == 20 and found.attrs["skipped"][0][1:] == (22, "a formula without a stored value")
+    for row, message in (
+        (("a.jpg", '=CONCATENATE("一",B9)', 1), r"row 3: the cell B3 is a formula without a stored value \(=CONC"),
+        (('=C3&".jpg"', DOG, 1), r"row 3: the cell A3 is a formula .*; open the file in Excel or LibreOffice and save"),
+        (('=_xlfn.DISPIMG("ID_1",1)', DOG, 1), r"row 3: the image is pasted into the workbook \(=_xlfn.DISPIMG"),
+    ):
+        with pytest.raises(CorpusError, match=message):
+            read(("b.jpg", CAT, 1), row)
+
+
+def test_formulas_in_csv(write):
+    formula = write("x.csv", table("=A1&B1", '"=VLOOKUP(A1,B:C,2)"'))
+    with pytest.raises(
+        CorpusError, match=r"line 2: the caption is a formula without a value \(=A1&B1\); open the file"
+    ):
+        read_corpus(formula)
+    read = read_corpus(write("x.csv", table(f'"=""{DOG}"""', f"=) {CAT}")))
+    assert list(read["caption"]) == [DOG, f"=) {CAT}"]
+
+
+URLS = (
+    "id,url,caption",
+    "photo_id,image_url,caption",
+    "sku,url,caption",
+    "photo,file_name,caption",
+    "img_id,path,text",
+)
+
+
+@pytest.mark.parametrize("header", [*URLS, "sku,n,caption", None])
+def test_the_column_that_names_files_is_read(write, tmp_path, header):
+    for name in ("0a.jpg", "0b.jpg"):
+        write(f"photos/{name}", b"\xff")
+    rows = [(name, f"http://x/{name}9.jpg", caption) for name, (_, caption) in zip(("0a", "0b"), ONE, strict=True)]
+    lines = "".join("\t".join(row) + "\n" for row in rows)
+    path = write("x.tsv", lines if header is None else header.replace(",", "\t") + "\n" + lines)
+    read = read_corpus(path, images=tmp_path / "photos")
+    assert list(zip(read["image"], read["caption"], strict=True)) == [("0a.jpg", DOG), ("0b.jpg", CAT)]
+    column = "1" if header is None else header.split(",")[0]
+    assert f"image names read from the column '{column}'" in str(read.attrs["files"])
+    if header in URLS[:2]:
+        assert list(read_corpus(path)["image"]) == [url for _, url, _ in rows]

@@ -826,7 +826,7 @@ ERRORS = {
     "languages below names": (
         "x.json",
         {"a.jpg": {"zh": [DOG], "en": ["a dog"]}, "b.jpg": {"zh": [CAT], "en": ["two cats"]}},
-        r"the keys 'a\.jpg, b\.jpg', with the keys 'zh, en' below; name the captions with --caption-column zh",
+        r"2 keys could be the caption: zh .*, en .*; choose with --caption-column zh",
     ),
     "other keys": (
         "x.json",

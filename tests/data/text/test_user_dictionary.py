@@ -1,13 +1,16 @@
 """User dictionaries: which entries stay whole in captions, how files are read, and the report."""
 
 import dataclasses
+import io
 import pickle
+import struct
+import sys
 
 import pytest
 
 from caption_tx.config import TextConfig
 from caption_tx.data.text.segmentation import Segmenter, detokenize
-from caption_tx.data.text.user_dictionary import EntryMatcher, read_user_dictionary
+from caption_tx.data.text.user_dictionary import EntryMatcher, dictionary_as_text, read_user_dictionary
 from caption_tx.errors import ConfigError
 
 ENTRIES = """leap motion
@@ -233,6 +236,7 @@ def test_the_matcher_prefers_the_longest_entry():
     assert EntryMatcher([]).split("狗") == [("狗", False)]
 
 
+BOTH = [("红色T恤", None), ("草莓奶盖", None)]
 FORMS = {
     "- 红色T恤\n- leap motion\n": ([("红色T恤", None), ("leap motion", None)], "without the marks of a list"),
     "1. 红色T恤\n2. 让·雷诺\n": ([("红色T恤", None), ("让·雷诺", None)], "without the numbers of a list"),
@@ -259,6 +263,46 @@ FORMS = {
         [("红色T恤", 1200), ("leap motion", 30)],
         "without the index of a table",
     ),
+    # Some lines only
+    "1. 红色T恤\n草莓奶盖\n": (BOTH, "without the numbers of a list: line 1 '1. 红色T恤'."),
+    "红色T恤\n- 草莓奶盖\n": (BOTH, "without the marks of a list"),
+    "红色T恤\n“草莓奶盖”\n": (BOTH, "without quotes"),
+    "【红色T恤】\n《草莓奶盖》\n": (BOTH, "without brackets: line 1 '【红色T恤】' and 1 more."),
+    "红色T恤/n\n草莓奶盖_nz\n": (BOTH, "as 'word/tag'"),
+    "红色T恤 n 100\n草莓奶盖 5\n": ([("红色T恤", 100), ("草莓奶盖", 5)], "as 'word tag frequency'"),
+    "红色T恤。\n草莓奶盖；\n": (BOTH, "without the signs at the end"),
+    "**红色T恤**\n草莓奶盖<br>\n": (BOTH, "without HTML tags"),
+    "1. “红色T恤”\n2. “草莓奶盖”\n": (BOTH, "without quotes"),
+    # Text beside the words
+    "红色T恤：一种衣服\n草莓奶盖：一种饮料\n": (BOTH, "without the text after the colon"),
+    "红色T恤（衣服）\n草莓奶盖（饮料）\n": (BOTH, "without the text in parentheses"),
+    "红色T恤#衣服\n草莓奶盖#饮料\n": (BOTH, "without the text after #"),
+    "红色T恤 100 n 好\n草莓奶盖 5 n 甜\n": ([("红色T恤", 100), ("草莓奶盖", 5)], "without the text after the tag"),
+    "红色T恤\tuserDefine\t9\n草莓奶盖\tuserDefine\t9\n": ([("红色T恤", 9), ("草莓奶盖", 9)], "as 'word tag frequency'"),
+    "草莓奶盖 caomeinaigai\n红鞋 hongxie\n": ([("草莓奶盖", None), ("红鞋", None)], "without pinyin"),
+    "'cao'mei'nai'gai 草莓奶盖\n'hong'xie 红鞋\n": ([("草莓奶盖", None), ("红鞋", None)], "without pinyin"),
+    "草莓奶盖 vip\n红鞋 store\n": ([("草莓奶盖", None), ("红鞋 store", None)], "with a part-of-speech tag: line 1 '草"),
+    # Lists and tables
+    "红色T恤,草莓奶盖\n雪花酥、螺蛳粉\n": (
+        [*BOTH, ("雪花酥", None), ("螺蛳粉", None)],
+        "as a list of words on one line",
+    ),
+    "类别,词,备注\n衣服,红色T恤,x\n饮料,草莓奶盖,\n": (BOTH, "is a header; the words are in its column '词'."),
+    "id,word,freq\n1,红色T恤,9\n2,草莓奶盖,8\n": ([("红色T恤", 9), ("草莓奶盖", 8)], "in its column 'word'"),
+    "| 词 | 词频 |\n|---|---|\n| 红色T恤 | 9 |\n| 草莓奶盖 | 8 |\n": ([("红色T恤", 9), ("草莓奶盖", 8)], "is a header"),
+    "词语\n红色T恤\n草莓奶盖\n": (BOTH, "Line 1 '词语' is a header."),
+    "word\nleap motion\n": ([("word", None), ("leap motion", None)], None),
+    # Python and JSON
+    "['红色T恤', '草莓奶盖']": (BOTH, "Read as Python."),
+    "words = {'红色T恤': 9, '草莓奶盖': 8}": ([("红色T恤", 9), ("草莓奶盖", 8)], "Read as Python."),
+    "('红色T恤', 9)\n('草莓奶盖', 8)\n": ([("红色T恤", 9), ("草莓奶盖", 8)], "as pairs of a word and its frequency"),
+    'jieba.add_word("红色T恤")\njieba.add_word("草莓奶盖", freq=8)\n': (
+        [BOTH[0], ("草莓奶盖", 8)],
+        "as calls of add_word",
+    ),
+    '{"衣服": ["红色T恤"], "饮料": ["草莓奶盖"]}': (BOTH, "with the words below its keys (衣服, 饮料)"),
+    '[["红色T恤", 9], ["草莓奶盖", 8]]': ([("红色T恤", 9), ("草莓奶盖", 8)], "Read as JSON."),
+    '{"红色T恤": {"freq": 9}, "草莓奶盖": {"freq": 8}}': ([("红色T恤", 9), ("草莓奶盖", 8)], "Read as JSON."),
     "7 up\n红色T恤\n": ([("7 up", None), ("红色T恤", None)], None),
 }
 
@@ -271,3 +315,108 @@ def test_other_forms_of_dictionaries(tmp_path, text):
     dictionary = read_user_dictionary(path)
     assert [(entry.word, entry.frequency) for entry in dictionary.entries] == expected
     assert any(note in text for text in dictionary.notes) if note else not dictionary.notes, dictionary.notes
+
+
+def test_entries_with_signs_are_counted_apart(segmenter):
+    entries = "红色T恤 草莓奶盖\n100 雪花酥\nleap motion\nC/C++\n让·雷诺\nПривет мир\nL'Oréal\n100%\n红色T恤（衣服）\n"
+    report = segmenter(entries).dictionary_report()
+    assert report.to_text().endswith(
+        "words.txt: 6 of 9 entries are kept whole; only with their signs and spaces: line 1 '红色T恤 草莓奶盖', "
+        "line 2 '100 雪花酥', line 9 '红色T恤（衣服）'."
+    )
+    assert [item["line"] for item in report.to_dict()["with_signs"]] == [1, 2, 9]
+    assert report.not_kept == ()
+    again = segmenter("红色T恤 5\n草莓奶盖\n红色T恤 7\n").dictionary_report().to_text()
+    assert again.endswith("Given again with another frequency, of which the first counts: line 3 '红色T恤'.")
+
+
+def scel(*groups):
+    """A cell dictionary of Sogou: groups of words that sound alike."""
+
+    def text(value):
+        data = value.encode("utf-16-le")
+        return struct.pack("<H", len(data)) + data
+
+    data = b"\x40\x15\x00\x00DCS\x01\x01\x00\x00\x00".ljust(0x124, b"\0") + struct.pack("<I", sum(map(len, groups)))
+    data = data.ljust(0x130, b"\0") + "我的词库".encode("utf-16-le")
+    data = (
+        data.ljust(0x1540, b"\0")
+        + struct.pack("<HH", 2, 0)
+        + b"".join(struct.pack("<H", index) + text(syllable) for index, syllable in enumerate(("hong", "cao")))
+    )
+    for words in groups:
+        data += struct.pack("<HHHH", len(words), 4, 0, 1)
+        data += b"".join(text(word) + struct.pack("<HHII", 10, 7, 0, 0) for word in words)
+    return data + "DELTBL".encode("utf-16-le") + bytes(9)
+
+
+def workbook(*sheets):
+    """A workbook with a sheet per list of rows."""
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    book.remove(book.active)
+    for rows in sheets:
+        sheet = book.create_sheet()
+        for row in rows:
+            sheet.append(row)
+    stream = io.BytesIO()
+    book.save(stream)
+    return stream.getvalue()
+
+
+WORDS = ["红色t恤", "草莓奶盖"]
+BINARY = {
+    "scel": (lambda: scel(["红色t恤", "草莓奶盖"], ["leap motion"]), [*WORDS, "leap motion"], "(SCEL): 3 of 3 entries"),
+    "column": (lambda: workbook([["红色T恤"], ["草莓奶盖"]]), WORDS, "Read from column 1 of the sheet 'Sheet'."),
+    "header": (
+        lambda: workbook(
+            [["序号", "词语", "词频", "备注"], [1, "红色T恤", 500.0, "x"], [2, "草莓奶盖", None, ""]], [["y"]]
+        ),
+        WORDS,
+        "Read from column 2 (词语) and column 3 (词频), not from column 1, 4, of the sheet 'Sheet'. Sheets not",
+    ),
+    "frequencies": (lambda: workbook([["红色T恤", 500], ["草莓奶盖", 3]]), WORDS, "from column 1 and column 2 of the"),
+    "numbers first": (lambda: workbook([[1, "红色T恤"], [2, "草莓奶盖"]]), WORDS, "column 2, not from column 1,"),
+}
+
+
+@pytest.mark.parametrize("name", BINARY)
+def test_binary_dictionaries(segmenter, tmp_path, name):
+    make, words, note = BINARY[name]
+    custom = segmenter(make())
+    report = custom.dictionary_report()
+    assert (report.num_entries, report.not_kept) == (len(words), ())
+    assert note in report.to_text()
+    assert custom.segment(f"一件{words[0]}和{words[1]}") == ["一件", words[0], "和", words[1]]
+    # Bundles contain the words as text, for which no optional package is needed.
+    copy = tmp_path / "copy.txt"
+    copy.write_bytes(dictionary_as_text(tmp_path / "words.txt"))
+    entries = [read_user_dictionary(path).entries for path in (tmp_path / "words.txt", copy)]
+    assert [[(entry.word, entry.frequency) for entry in found] for found in entries] == [
+        [(entry.word, entry.frequency) for entry in entries[0]]
+    ] * 2
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("words.scel", lambda: scel(WORDS)[:-40], "damaged cell dictionary of Sogou"),
+        ("words.scel", lambda: scel(), "without words that can be read; convert it to text"),
+        ("words.bdict", lambda: b"biptbdsw\0\0", r"of another kind \(\.bdict\); convert it to text .* imewlconverter"),
+        ("words.xls", lambda: b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "is not .xlsx; save it as .xlsx"),
+        ("words.xlsx", lambda: workbook([["红色T恤"]])[:-99], "a workbook that cannot be read; save it as CSV UTF-8"),
+        ("words.xlsx", lambda: workbook([[]]), "a workbook without words"),
+        ("words.xlsx", lambda: workbook([["词", "词频"], ["狗", 0]]), "line 2: expected 'word .frequency above 0."),
+    ],
+)
+def test_binary_dictionaries_that_cannot_be_read(tmp_path, file, content, message):
+    (tmp_path / file).write_bytes(content())
+    with pytest.raises(ConfigError, match=f"{file}.*{message}"):
+        read_user_dictionary(tmp_path / file)
+
+
+def test_workbooks_need_openpyxl(tmp_path, monkeypatch):
+    (tmp_path / "words.xlsx").write_bytes(workbook([["狗"]]))
+    monkeypatch.setitem(sys.modules, "openpyxl", None)
+    with pytest.raises(ConfigError, match=r'pip install "caption_tx\[excel\]" to read it, or save it as CSV UTF-8'):
+        read_user_dictionary(tmp_path / "words.xlsx")

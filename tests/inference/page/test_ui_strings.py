@@ -50,7 +50,8 @@ def test_chinese_strings_are_chinese():
 
 
 def test_every_string_is_used():
-    template, script = read_template("page.html.j2") + read_template("card.html.j2"), read_template("page.js")
+    template = "".join(map(read_template, ("page.html.j2", "settings.html.j2", "card.html.j2")))
+    script = read_template("page.js")
     strings = ui_strings("en")
     computed = {f"pool_{name}" for name in ("mean", "max", "spread", "rollout")} | {"script", "end"}
     computed |= {"accuracy", "accuracy_of", "list_comma", "kinds"}

@@ -11,6 +11,7 @@ from typing import Any
 
 from caption_tx.data.corpus.caption_values import add_cells
 from caption_tx.data.corpus.columns import Columns, ReadOptions, select_columns
+from caption_tx.data.corpus.formulas import ADVICE, is_formula, is_pasted, target_of
 from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.corpus.table_ends import RepeatedHeaders
 from caption_tx.data.corpus.table_layout import is_header
@@ -59,7 +60,8 @@ def read_excel(file: TextFile, rows: CaptionRows) -> None:
     try:
         sheets = workbook.worksheets
         read = next((sheet for sheet in sheets if _has_captions(file.path, sheet, rows.options)), sheets[0])
-        _read_sheet(file.path, read.iter_rows(values_only=True), rows)
+        formulas = _read_formulas(file.path, sheets.index(read))
+        _read_sheet(file.path, read.iter_rows(values_only=True), rows, formulas)
         for kind in ("with captions too, not read", "not read"):
             names = [
                 sheet.title
@@ -82,6 +84,24 @@ def _text(value: Any) -> str:
     if value is None:
         return ""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _read_formulas(path: Path, sheet: int) -> dict[tuple[int, int], str]:
+    """(row, column from 0) -> formula of the cells of a sheet that have one; programs may store no value with it."""
+    with zipfile.ZipFile(path) as archive:
+        names = [name for name in archive.namelist() if name.startswith("xl/worksheets/")]
+        if not any(b"<f" in archive.read(name) for name in names if name.endswith(".xml")):
+            return {}
+    import openpyxl
+
+    workbook = openpyxl.load_workbook(path, read_only=True)
+    try:
+        rows = workbook.worksheets[sheet].iter_rows(values_only=True)
+        cells = ((number, at, value) for number, row in enumerate(rows, 1) for at, value in enumerate(row))
+        texts = ((number, at, getattr(value, "text", value)) for number, at, value in cells)
+        return {(number, at): text for number, at, text in texts if isinstance(text, str) and text.startswith("=")}
+    finally:
+        workbook.close()
 
 
 @dataclass(frozen=True)
@@ -111,8 +131,13 @@ def _header_of(path: Path, head: list[tuple[int, list[str]]], options: ReadOptio
     return None
 
 
-def _read_sheet(path: Path, sheet: Iterator[tuple[Any, ...]], rows: CaptionRows) -> None:
-    table = ((number, [_text(value) for value in row]) for number, row in enumerate(sheet, 1))
+def _read_sheet(
+    path: Path, sheet: Iterator[tuple[Any, ...]], rows: CaptionRows, formulas: dict[tuple[int, int], str]
+) -> None:
+    table = (
+        (number, [_text(value) or formulas.get((number, at), "") for at, value in enumerate(row)])
+        for number, row in enumerate(sheet, 1)
+    )
     head = list(itertools.islice(table, _SAMPLE_ROWS))
     header = _header_of(path, head, rows.options)
     if header is None:
@@ -128,9 +153,36 @@ def _read_sheet(path: Path, sheet: Iterator[tuple[Any, ...]], rows: CaptionRows)
     for row_number, cells in itertools.chain((item for item in head if item[0] > header.row), table):
         if any(cell.strip() for cell in cells) and not headers.is_header(cells):
             cells = headers.reorder(cells)
+            if formulas and _has_unknown_formula(cells, row_number, rows, header.columns, formulas):
+                continue
             add_cells(rows, row_number, cells, header.columns)
         else:
             rows.skip(row_number, "blank line")
+
+
+def _has_unknown_formula(
+    cells: list[str], number: int, rows: CaptionRows, columns: Columns, formulas: dict[tuple[int, int], str]
+) -> bool:
+    """Whether a cell that is read is a formula without a stored value, which is an error."""
+    for at in (columns.image, *columns.captions):
+        cell = cells[at]
+        if cell != formulas.get((number, at)) or not is_formula(cell) or is_pasted(cell):
+            continue
+        if at != columns.image or target_of(cell) is None:
+            message = f"the cell {_letters(at)}{number} is a formula without a stored value ({cell[:40]}); {ADVICE}"
+            rows.add_error(number, "a formula without a stored value", message)
+            return True
+    return False
+
+
+def _letters(position: int) -> str:
+    """The letters of a column: A for 0, AA for 26."""
+    letters = ""
+    position += 1
+    while position:
+        position, rest = divmod(position - 1, 26)
+        letters = chr(ord("A") + rest) + letters
+    return letters
 
 
 def _columns(

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import posixpath
-import re
 from typing import Any
 
 from caption_tx.data.corpus.caption_values import add_captions, image_names
-from caption_tx.data.corpus.column_names import caption_key, image_rank, normalize_name
+from caption_tx.data.corpus.column_names import caption_key
 from caption_tx.data.corpus.columns import DEFAULT_OPTIONS, Columns, is_file_name, select_columns
+from caption_tx.data.corpus.readers.entry_forms import expand
+from caption_tx.data.corpus.readers.tool_exports import is_request, read_export
 from caption_tx.data.corpus.rows import CaptionRows, UnknownSplitError
 from caption_tx.errors import CorpusError
 
 ENTRY = '{"image_id": "x.jpg", "caption": ["..", ..]}'
-_CONVERSATION_KEYS = ("conversations", "conversation", "messages")
-_IMAGE_TAG = re.compile(r"<img>(.*?)</img>", re.DOTALL)
+_REQUEST = "it is a request to a model, without an answer; pass the file of the answers that belongs to these requests"
 _INSIDE = "image names read from the key "
 _MAX_SAMPLES = 50
 _MAX_SIGNATURES = 1000
@@ -30,7 +30,7 @@ class EntryReader:
 
     def __init__(self, rows: CaptionRows, sample: list[Any]) -> None:
         self.rows = rows
-        self._sample = [_expand(entry) for entry in sample[:_MAX_SAMPLES] if isinstance(entry, dict)]
+        self._sample = [expand(entry) for entry in sample[:_MAX_SAMPLES] if isinstance(entry, dict)]
         self._columns: dict[tuple[str, ...], Columns | None] = {}
         self.prefers_key = False
 
@@ -59,8 +59,16 @@ class EntryReader:
 
     def share_name(self, entries: list[Any]) -> bool:
         """Whether all entries, at least two, name the same image, which is then none."""
-        names = {self._name_in(_expand(entry)) for entry in entries if isinstance(entry, dict)}
+        names = {self._name_in(expand(entry)) for entry in entries if isinstance(entry, dict)}
         return len(entries) > 1 and len(names) == 1 and None not in names
+
+    def _choose_name(self, key: str, inner: str) -> tuple[str, str]:
+        """The key and the name inside its entry, that of the image first."""
+        if self.prefers_key or is_file_name(key) or not is_file_name(inner):
+            # A path to the same file says more than its name.
+            is_same = posixpath.basename(inner) == posixpath.basename(key) and "://" not in inner
+            return (inner, key) if is_same else (key, inner)
+        return inner, key
 
     def _is_rare(self, entry: dict[str, Any]) -> bool:
         """Whether fewer than one entry in ten of the sample has the keys of an entry."""
@@ -68,7 +76,7 @@ class EntryReader:
 
     def has_image_and_caption(self, entry: Any) -> bool:
         """Whether the keys of an entry name its image and its captions."""
-        expanded = _expand(entry) if isinstance(entry, dict) else None
+        expanded = expand(entry) if isinstance(entry, dict) else None
         return bool(expanded) and self.columns_of(expanded) is not None
 
     def add(
@@ -84,18 +92,16 @@ class EntryReader:
             needs_caption: whether an entry without a caption is an error.
         """
         rows = self.rows
-        expanded = _expand(entry) if isinstance(entry, dict) else None
+        expanded = expand(entry) if isinstance(entry, dict) else None
+        if isinstance(entry, dict) and is_request(entry) and "response" not in entry:
+            rows.add_error(number, "a request without an answer", _REQUEST)
+            return
         other: str | None = None
         if expanded is not None and image is not None:
-            inner = self._name_in(expanded)
-            if inner is None:
+            if (inner := self._name_in(expanded)) is None:
                 expanded = {"image": image, **expanded}
-            elif self.prefers_key or is_file_name(image) or not is_file_name(inner):
-                # A path to the same file says more than its name.
-                is_same = posixpath.basename(inner) == posixpath.basename(image) and "://" not in inner
-                image, other = (inner, image) if is_same else (image, inner)
             else:
-                image, other = inner, image
+                image, other = self._choose_name(image, inner)
         try:
             columns = self.columns_of(expanded) if expanded else None
         except CorpusError as error:
@@ -123,6 +129,7 @@ class EntryReader:
             return
         from_key = other is not None and image != self._name_in(expanded)
         rows.add_notes({text: count for text, count in columns.notes.items() if not (from_key and _INSIDE in text)})
+        rows.notes.update((read_export(entry) or ({}, []))[1])
         if len(images) > 1:
             rows.notes["captions of several images, read for each of them"] += 1
         values = [cells[position] for position in columns.captions]
@@ -145,45 +152,10 @@ def names_image(entry: Any) -> bool:
     """Whether a key of an entry, or its conversation, names its image."""
     if not isinstance(entry, dict):
         return False
-    entry = _expand(entry)
+    entry = expand(entry)
     # One key stands for any caption, so that only the image decides.
     keys = [key for key in entry if not caption_key(key)]
     columns = select_columns(
         [*keys, "caption"], lambda at: [entry[key] for key in keys[at : at + 1]], DEFAULT_OPTIONS, ""
     )
     return columns is not None and columns.image < len(keys) and image_names(entry[keys[columns.image]]) is not None
-
-
-def _expand(entry: dict[str, Any]) -> dict[str, Any]:
-    """An entry with its conversation as a caption and with the keys of nested captions as its own."""
-    expanded: dict[str, Any] = {}
-    for key, value in entry.items():
-        if key in _CONVERSATION_KEYS and isinstance(value, list):
-            expanded[key] = value
-            if image := _image_of_conversation(value):
-                expanded.setdefault("image", image)
-        elif isinstance(value, dict) and caption_key(key) and value and all(map(_is_language_key, value)):
-            expanded |= {f"{key}.{inner}": item for inner, item in value.items()}
-        else:
-            expanded[key] = value
-    if not any(image_rank(key) is not None for key in expanded):
-        texts = (value for value in expanded.values() if isinstance(value, str))
-        if match := next(filter(None, map(_IMAGE_TAG.search, texts)), None):
-            expanded["image"] = match[1].strip()
-    return expanded
-
-
-def _is_language_key(key: str) -> bool:
-    return normalize_name(key) not in ("raw", "caption", "text", "sentence", "value", "content", "tokens", "id")
-
-
-def _image_of_conversation(turns: list[Any]) -> str | None:
-    """The image that a question names in `<img>`, or has among the parts of its content."""
-    texts = [turn.get("value", turn.get("content")) for turn in turns if isinstance(turn, dict)]
-    for part in (part for text in texts if isinstance(text, list) for part in text if isinstance(part, dict)):
-        image = next((part[key] for key in ("image_url", "image", "path", "url") if part.get(key)), None)
-        image = image.get("url") if isinstance(image, dict) else image
-        if isinstance(image, str):
-            return image.removeprefix("file://")
-    matches = (_IMAGE_TAG.search(text) for text in texts if isinstance(text, str))
-    return next((match[1].strip() for match in matches if match), None)

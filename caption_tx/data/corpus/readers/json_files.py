@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import re
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
-from caption_tx.data.corpus.caption_values import add_captions, image_names
-from caption_tx.data.corpus.column_names import IMAGE_WORDS, SPLIT_NAMES, caption_key, normalize_name
+from caption_tx.data.corpus.caption_values import add_captions, image_names, is_numbered
+from caption_tx.data.corpus.column_names import IMAGE_WORDS, SPLIT_NAMES, caption_key, normalize_name, without_numbers
 from caption_tx.data.corpus.columns import is_image_name, is_text, share
 from caption_tx.data.corpus.file_head import FileHead
 from caption_tx.data.corpus.readers.coco import add_coco, add_karpathy, is_coco, is_karpathy, require_captions
+from caption_tx.data.corpus.readers.entry_forms import maps_to_texts
 from caption_tx.data.corpus.readers.json_entries import ENTRY, EntryReader, names_image
+from caption_tx.data.corpus.readers.json_heads import parse_line
 from caption_tx.data.corpus.readers.literals import AS_PYTHON, parse_literal
 from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.text.text_files import TextFile, find_undecoded_byte
@@ -176,10 +179,10 @@ class _DocumentReader:
         node = {key: numbered_captions(value) for key, value in node.items()}
         values = list(node.values())
         by_name = sum(map(_is_name_key, node)) >= 0.8 * len(node)
-        captions = sum(map(self._is_caption, values)) >= 0.8 * len(values)
+        captions = sum(self._is_caption(value) or (by_name and maps_to_texts(value)) for value in values)
         known = any(normalize_name(str(key)) in (*_ABOUT_THE_FILE, *IMAGE_WORDS) for key in node)
         entries = all(isinstance(value, dict) for value in values)
-        if not captions or not (
+        if captions < 0.8 * len(values) or not (
             by_name
             or (entries and not known)
             or (len(node) > 2 and not known and not any(map(caption_key, map(str, node))))
@@ -190,7 +193,7 @@ class _DocumentReader:
         reader.prefers_key = reader.share_name(values)
         for name, value in node.items():
             self._number += 1
-            entry = value if isinstance(value, dict) else {"caption": value}
+            entry = value if isinstance(value, dict) and not is_numbered(value) else {"caption": value}
             reader.add(self._number, entry, image=str(name), split=split)
         return True
 
@@ -202,20 +205,50 @@ class _DocumentReader:
         """An object with lists or objects that hold captions, such as {"train": [..], "val": [..]}."""
         read: list[str] = []
         unread: list[str] = []
+        images: list[frozenset[str]] = []
         if key.count(".") > 3:
             return False
+        options = self._rows.options
+        chosen = self._choose_containers(node)
         for name, value in node.items():
             place = f"{key}.{name}" if key else str(name)
             inner = SPLIT_NAMES.get(re.sub(r"[\W_]*(20)?\d\d$", "", str(name)).lower(), split)
-            if isinstance(value, (list, dict)) and value and self.read(value, place, inner):
+            start = len(self._rows)
+            is_read = isinstance(value, (list, dict)) and value and name in chosen
+            if is_read and self.read(value, place, inner):
                 read.append(place)
+                images.append(frozenset(self._rows.images[start:]))
             else:
                 unread.append(place)
+        self._rows.options = options
+        if len(read) > 1 and len(chosen) == len(node):
+            self._require_one_kind(read, images)
         if len(read) > 1 and not all(SPLIT_NAMES.get(place.rpartition(".")[2].lower()) for place in read):
             self._rows.notes[f"keys read ({', '.join(read)[:200]})"] = len(read)
         if read and unread:
             self._rows.notes[f"keys not read ({', '.join(unread)[:200]})"] = len(unread)
         return bool(read)
+
+    def _choose_containers(self, node: dict[str, Any]) -> list[str]:
+        """The keys that the user names as captions, or all if none of them is here; inside, other names apply."""
+        options = self._rows.options
+        named = {str(key).casefold(): key for key in node if isinstance(node[key], (dict, list))}
+        chosen = [name for name in options.caption_columns if name.strip().casefold() in named]
+        if chosen:
+            others = tuple(name for name in options.caption_columns if name not in chosen)
+            self._rows.options = replace(options, caption_columns=others)
+        return [named[name.strip().casefold()] for name in chosen] or list(node)
+
+    def _require_one_kind(self, places: list[str], images: list[frozenset[str]]) -> None:
+        """Rejects different captions of the same images below several keys, of which the user must choose."""
+        names = [place.rpartition(".")[2] for place in places]
+        if len(set(images)) > 1 or not images[0] or len(set(map(without_numbers, names))) == 1:
+            return
+        if not any(name.lower() in SPLIT_NAMES for name in names):
+            raise CorpusError(
+                f"{self._path}: {len(names)} keys hold captions of the same images: {', '.join(names)[:200]}; choose "
+                f"with --caption-column {names[0]} or read several with --caption-column {','.join(names)[:200]}."
+            )
 
 
 def _first_image(entries: EntryReader, node: dict[str, Any]) -> str | None:
@@ -276,7 +309,7 @@ def _is_caption_value(value: Any) -> bool:
 def read_jsonl(file: TextFile, rows: CaptionRows) -> None:
     """Reads an entry per line: MUGE (ECommerce-IC), Chinese-CLIP and similar files."""
     head = FileHead.read(file.path, file.encoding)
-    entries = EntryReader(rows, [entry for line in head.lines if (entry := _parse(line)) is not None])
+    entries = EntryReader(rows, [entry for line in head.lines if (entry := parse_line(line)) is not None])
     for line_number, line in file.lines(rows.add_error):
         if not line.strip():
             rows.skip(line_number, "blank line")
@@ -293,50 +326,3 @@ def read_jsonl(file: TextFile, rows: CaptionRows) -> None:
                 entries.add(line_number, value if isinstance(value, dict) else {"caption": value}, image=name)
         else:
             entries.add(line_number, entry)
-
-
-def _parse(line: str) -> Any:
-    try:
-        return parse_literal(line)[0]
-    except (ValueError, RecursionError):
-        return None
-
-
-# --- Detection
-
-
-def is_list_head(head: str) -> bool:
-    """Whether a file starts with a list of entries that name an image."""
-    keys = [f'"{name}"' for name in IMAGE_WORDS]
-    return head.lstrip().startswith("[") and '"caption' in head and any(key in head for key in keys)
-
-
-def is_coco_head(head: str) -> bool:
-    """Whether a file starts with images or annotations of COCO; the start of a large file shows only one of them."""
-    if not head.lstrip().startswith("{") or '"sentences"' in head:
-        return False
-    return ('"images"' in head and '"file_name"' in head) or ('"annotations"' in head and '"image_id"' in head)
-
-
-def is_karpathy_head(head: str) -> bool:
-    """Whether a file starts with an object of images that have sentences."""
-    return head.lstrip().startswith("{") and '"images"' in head and '"sentences"' in head
-
-
-def is_json_head(head: str) -> bool:
-    """Whether a file starts like a JSON document."""
-    return re.match(r"\s*(?:\{\s*[\"'}]|\[\s*[\[{\]])", head) is not None
-
-
-def is_jsonl(head: FileHead) -> bool:
-    """Whether lines are objects that name an image; a single object in a .json file is a document."""
-    if len(head.lines) == 1 and head.path.suffix.lower() == ".json":
-        return False
-    return head.mostly(_is_jsonl_line) or (
-        len(head.lines) > 1 and head.mostly(lambda line: isinstance(_parse(line), dict))
-    )
-
-
-def _is_jsonl_line(line: str) -> bool:
-    entry = _parse(line) if line.lstrip().startswith("{") else None
-    return isinstance(entry, dict) and len(entry) > 0 and (names_image(entry) or all(map(is_image_name, entry)))

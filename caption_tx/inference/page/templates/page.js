@@ -1,14 +1,16 @@
 "use strict";
 // The script of the page: one `Card` per image. Its data comes from `render.page_data` and `cards.card_data`.
-(() => {
+// A live page adds cards from `render.card_document` with `addCard`.
+const captionPage = (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const settings = Object.assign({}, data.settings);
   const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
+  const CONTROLS = ["opacity", "scale", "layer", "head", "pool"];
   const FADE_MS = 180, WORD_MS = 1100, HEATMAP_SIDE = 336, FUNCTION_STRENGTH = 0.4;
   const decodeBase64 = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
   const colors = decodeBase64(data.colors);
   const $ = (id) => document.getElementById(id);
-  const strings = data.strings;
+  let strings = data.strings;
   const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 
   // Quantized maps (see `cards.quantize_maps`) -> one Float32Array per map.
@@ -61,6 +63,7 @@
 
   class Card {
     constructor(element, image) {
+      this.element = element;
       this.image = image;
       [, , , this.h, this.w] = image.shape;
       image.maps = dequantize(image.scores, this.h * this.w);
@@ -236,13 +239,13 @@
     }
   }
 
-  const cards = [...document.querySelectorAll(".card")].map((element, i) => new Card(element, data.images[i]));
+  let cards = [...document.querySelectorAll(".card")].map((element, i) => new Card(element, data.images[i]));
 
   // Disables controls that have no effect, and updates the text beside each slider.
   function updateControls() {
     const isRollout = settings.pool === "rollout";
     $("head").disabled = isRollout;
-    $("pool").disabled = data.images.some((image) => image.pool) || settings.layer > 0 && settings.head > 0 && !isRollout;
+    $("pool").disabled = cards.some((card) => card.image.pool) || settings.layer > 0 && settings.head > 0 && !isRollout;
     const layer = settings.layer, head = isRollout ? 0 : settings.head; // rollout uses the mean of all heads
     $("head").value = head;
     const labels = {
@@ -256,15 +259,20 @@
     }
   }
 
-  for (const name of ["opacity", "scale", "layer", "head", "pool"]) {
-    $(name).value = settings[name];
-    $(name).addEventListener("input", (event) => {
-      settings[name] = event.target.type === "range" ? Number(event.target.value) : event.target.value;
-      updateControls();
-      cards.forEach((card) => card.refresh());
-    });
+  // Shows the settings in the controls, which a live page replaces when the language changes.
+  function fillControls() {
+    for (const name of CONTROLS) $(name).value = settings[name];
+    updateControls();
   }
-  updateControls();
+
+  document.addEventListener("input", (event) => {
+    const name = event.target.id;
+    if (!CONTROLS.includes(name)) return;
+    settings[name] = event.target.type === "range" ? Number(event.target.value) : event.target.value;
+    updateControls();
+    cards.forEach((card) => card.refresh());
+  });
+  fillControls();
 
   document.addEventListener("keydown", (event) => {
     if (event.altKey || event.ctrlKey || event.metaKey) return;
@@ -274,6 +282,7 @@
       const nothingFocused = focused === document.body || focused === document.documentElement || focused === null;
       if (nothingFocused && (event.key === "ArrowRight" || event.key === "ArrowLeft")) {
         const visible = cards.find((other) => other.stage.getBoundingClientRect().bottom > 80) || cards[0];
+        if (!visible) return;
         visible.words[0].focus();
         event.preventDefault();
       }
@@ -292,4 +301,38 @@
     } else return;
     event.preventDefault();
   });
+
+  // Adds a card to an element, in place of the element `old` if there is one; returns its element.
+  function addCard(json, parent, old = null) {
+    const holder = document.createElement("template");
+    holder.innerHTML = json.html; // escaped by the server
+    const element = holder.content.querySelector(".card");
+    if (old) { removeCard(old, element); } else parent.append(element);
+    const card = new Card(element, json.data);
+    const follows = (other) => element.compareDocumentPosition(other.element) & Node.DOCUMENT_POSITION_FOLLOWING;
+    const index = cards.findIndex(follows);
+    cards.splice(index < 0 ? cards.length : index, 0, card);
+    updateControls();
+    return element;
+  }
+
+  // Removes the card of an element from the page, or replaces it.
+  function removeCard(element, replacement = null) {
+    const card = cards.find((other) => other.element === element);
+    if (card) card.stop();
+    cards = cards.filter((other) => other !== card);
+    if (replacement) element.replaceWith(replacement); else element.remove();
+  }
+
+  // Sets the number of layers and heads that can be chosen, and the strings of the language.
+  function configure(shape, newStrings) {
+    [["layer", shape[0]], ["head", shape[1]]].forEach(([name, count]) => {
+      $(name).max = count;
+      settings[name] = Math.min(settings[name], count);
+    });
+    strings = newStrings || strings;
+    fillControls();
+  }
+
+  return { addCard, removeCard, configure, settings };
 })();

@@ -1,0 +1,129 @@
+"""Entries as annotation tools and models' batches export them, with the captions several levels deep."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from caption_tx.data.corpus.column_names import image_rank
+from caption_tx.data.corpus.columns import is_image_name
+
+_NAMES = ("custom_id", "key", "id")
+_RESULTS = ("response", "result")
+_IMAGE_KEYS = ("fileUri", "file_uri", "image_url", "image")
+_MAX_DEPTH = 12
+
+BATCH = "answers of a model's batch read as captions, the names of its requests (custom_id) as image names"
+SEVERAL_ANSWERS = "answers beyond the first of a model, read as captions too"
+LABEL_STUDIO = "captions read from the results of Label Studio"
+CANCELLED = "annotations of Label Studio that were cancelled, left out"
+
+
+def read_export(entry: dict[str, Any]) -> tuple[dict[str, Any], list[str]] | None:
+    """An entry of a known export as keys with its image and its captions, and notes about it; None for others.
+
+    Example:
+        >>> answer = {"choices": [{"message": {"role": "assistant", "content": "a dog"}}]}
+        >>> read_export({"custom_id": "a.jpg", "response": {"body": answer}})[0]
+        {'image': 'a.jpg', 'caption': 'a dog'}
+    """
+    return _read_batch(entry) or _read_label_studio(entry)
+
+
+def is_request(entry: dict[str, Any]) -> bool:
+    """Whether an entry is a request to a model, such as those of a batch, which has no answer."""
+    body = entry.get("body", entry.get("params"))
+    return "custom_id" in entry and isinstance(body, dict) and "messages" in body
+
+
+def _read_batch(entry: dict[str, Any]) -> tuple[dict[str, Any], list[str]] | None:
+    """An answer of a batch: OpenAI's and compatible ones, Anthropic's, Gemini's."""
+    result = next((entry[key] for key in _RESULTS if key in entry), None)
+    answers = None if result is None else _answers(result, 0)
+    is_failed = "custom_id" in entry and answers is None and any(key in entry for key in (*_RESULTS, "error"))
+    if answers is None and not is_failed:
+        return None
+    name = next((entry[key] for key in _NAMES if key in entry), None)
+    if "custom_id" not in entry and (image := _requested_image(entry.get("request"), 0)):
+        name = image
+    if not isinstance(name, (str, int)):
+        return None
+    texts = [text for text in answers or () if text]
+    notes = [BATCH] + [SEVERAL_ANSWERS] * (len(texts) > 1)
+    return {"image": name, "caption": _one_or_all(texts)}, notes
+
+
+def _one_or_all(texts: list[str]) -> str | list[list[str]]:
+    """The only text, or a list in which no text can be taken for a word of a caption."""
+    return texts[0] if len(texts) == 1 else [[text] for text in texts]
+
+
+def _answers(node: Any, depth: int) -> list[str] | None:
+    """The answers in a response; None if it is no response of a model."""
+    if not isinstance(node, dict) or depth > 3:
+        return None
+    for key in ("choices", "candidates", "output"):
+        items = node.get(key)
+        if isinstance(items, list) and items and all(isinstance(item, dict) for item in items):
+            messages = (item.get("message", item) for item in items if item.get("type", "message") == "message")
+            return [_text_of(message.get("content")) for message in messages if isinstance(message, dict)]
+    if node.get("role") == "assistant" and "content" in node:
+        return [_text_of(node["content"])]
+    found = (_answers(value, depth + 1) for value in node.values())
+    return next((answers for answers in found if answers is not None), None)
+
+
+def _text_of(content: Any) -> str:
+    """The text of a message: a string, or parts of which some have text."""
+    if isinstance(content, dict):
+        content = content.get("parts", content.get("text"))
+    if isinstance(content, list):
+        parts = (part.get("text") for part in content if isinstance(part, dict) and not part.get("thought"))
+        content = " ".join(part for part in parts if isinstance(part, str))
+    return content if isinstance(content, str) else ""
+
+
+def _requested_image(node: Any, depth: int) -> str | None:
+    """The image that a request names."""
+    if isinstance(node, dict):
+        for key in _IMAGE_KEYS:
+            value = node.get(key)
+            value = value.get("url") if isinstance(value, dict) else value
+            if isinstance(value, str) and not value.startswith("data:"):
+                return value
+    items = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    found = (_requested_image(item, depth + 1) for item in items) if depth < _MAX_DEPTH else ()
+    return next(filter(None, found), None)
+
+
+def _read_label_studio(entry: dict[str, Any]) -> tuple[dict[str, Any], list[str]] | None:
+    """A task of Label Studio's JSON export: {"data": {"image": ..}, "annotations": [{"result": [..]}]}."""
+    data, annotations = entry.get("data"), entry.get("annotations", entry.get("completions"))
+    if not isinstance(data, dict) or not isinstance(annotations, list):
+        return None
+    annotations = [item for item in annotations if isinstance(item, dict) and isinstance(item.get("result"), list)]
+    images = {key: value for key, value in data.items() if isinstance(value, str)}
+    image = next((value for key, value in images.items() if image_rank(key) is not None), None)
+    image = image or next(filter(is_image_name, images.values()), None)
+    if image is None or (not annotations and entry["annotations"]):
+        return None
+    notes = [LABEL_STUDIO]
+    texts: dict[str, list[str]] = {}
+    for annotation in annotations:
+        if annotation.get("was_cancelled") or annotation.get("skipped"):
+            notes.append(CANCELLED)
+            continue
+        for name, text in _results(annotation["result"]):
+            texts.setdefault(name, []).append(text)
+    keys = {f"{name}.caption" if len(texts) > 1 else "caption": _one_or_all(found) for name, found in texts.items()}
+    return {"image": image, **(keys or {"caption": ""})}, notes
+
+
+def _results(results: list[Any]) -> Iterator[tuple[str, str]]:
+    """(name of the control, text) of the texts in a result."""
+    for result in results:
+        value = result.get("value") if isinstance(result, dict) else None
+        texts = value.get("text") if isinstance(value, dict) else None
+        for text in [texts] if isinstance(texts, str) else texts if isinstance(texts, list) else ():
+            if isinstance(text, str):
+                yield str(result.get("from_name", "caption")), text

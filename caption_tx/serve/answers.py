@@ -1,0 +1,58 @@
+"""Answers as JSON documents."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from caption_tx.config import to_dict
+from caption_tx.errors import CaptionTxError
+from caption_tx.escaping import one_line
+from caption_tx.inference.attention.maps import AttentionMaps
+from caption_tx.inference.search.caption import Caption
+from caption_tx.serve.models import Answer, ServedBundle
+
+_DIGITS = 4
+
+
+def describe_bundle(bundle: ServedBundle, is_default: bool) -> dict[str, Any]:
+    """What a client may want to know about a bundle."""
+    captioner = bundle.captioner
+    layers, heads = captioner.attention_shape
+    return {
+        "name": bundle.name,
+        "default": is_default,
+        "language": bundle.language,
+        "words": captioner.tokenizer.vocabulary_size,
+        "max_length": captioner.max_length,
+        "layers": layers,
+        "heads": heads,
+        "pool": captioner.pool,
+        "search": captioner.decoding.describe(),
+        "options": to_dict(captioner.decoding),
+    }
+
+
+def caption_document(caption: Caption) -> dict[str, Any]:
+    """A caption with natural log-probabilities."""
+    return {
+        "text": caption.text,
+        "words": list(caption.words),
+        "log_probability": round(caption.log_probability, _DIGITS),
+        "log_probabilities": [round(value, _DIGITS) for value in caption.log_probabilities],
+        "score": round(caption.score, _DIGITS),
+        "expected_utility": None if caption.expected_utility is None else round(caption.expected_utility, _DIGITS),
+        "finished": caption.finished,
+    }
+
+
+def image_document(name: str, answer: Answer | CaptionTxError) -> dict[str, Any]:
+    """The captions of an image, or the error."""
+    if isinstance(answer, CaptionTxError):
+        return {"name": name, "error": one_line(str(answer))}
+    return {"name": name, "captions": [caption_document(caption) for caption in answer.captions]}
+
+
+def maps_document(maps: AttentionMaps) -> dict[str, Any]:
+    """The raw maps, as `AttentionMaps.to_json` writes them."""
+    return json.loads(maps.to_json())

@@ -1,0 +1,121 @@
+"""Runs the server: loads bundles, compiles their searches, listens, and drains when it is told to end."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import uvicorn
+
+from caption_tx.config import ServingOptions
+from caption_tx.errors import CaptionTxError
+from caption_tx.serve.app import make_app
+from caption_tx.serve.guard import BODY_SECONDS
+from caption_tx.serve.models import load_bundles
+from caption_tx.serve.service import Service
+from caption_tx.startup import start_tensorflow
+
+MAX_CONNECTIONS = 256
+"""Connections beyond these are told to try again."""
+
+DRAIN_SECONDS = 30
+"""How long requests in progress may take after SIGTERM."""
+
+_IDLE_SECONDS = 15
+
+
+def serve(
+    bundles: Sequence[str],
+    options: ServingOptions | None = None,
+    log: Callable[[str], None] = print,
+    backbone_weights: str | None = None,
+) -> None:
+    """Serve bundles over HTTP until the process gets SIGTERM or SIGINT.
+
+    Requests in progress are then answered, and new ones are not accepted.
+
+    Args:
+        bundles: folders of bundles or runs, or names of shipped ones; the first is the default.
+        options: where to listen, who may use the server, and its limits.
+        log: gets lines of text.
+        backbone_weights: as for `caption_tx.load`.
+
+    Raises:
+        BundleError: a bundle is missing or damaged.
+        ConfigError: the options do not fit the bundles.
+        CaptionTxError: the address cannot be listened on.
+
+    Example:
+        >>> serve(["flickr8k-zh"], ServingOptions(port=8000))  # doctest: +SKIP
+    """
+    options = options or ServingOptions()
+    with _listen(options) as listening:  # before the bundles are loaded, which takes a while
+        start_tensorflow(parallel_chunks=True)
+        served = load_bundles(bundles, backbone_weights)
+        for bundle in served.values():
+            bundle.warm_up(options.max_batch, log)
+        service = Service(served, options)
+        if service.font.problem:
+            log(service.font.problem)
+        log(f"Listening on {address(options, listening)} (Ctrl+C ends it).")
+        try:
+            with _signals_end_the_server():
+                uvicorn.Server(server_config(service)).run(sockets=[listening])
+        finally:
+            service.close()
+        log("All requests are answered; the server has ended.")
+
+
+def server_config(service: Service) -> uvicorn.Config:
+    """How the app of a service runs."""
+    return uvicorn.Config(
+        make_app(service),
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        lifespan="off",
+        limit_concurrency=MAX_CONNECTIONS,
+        timeout_keep_alive=_IDLE_SECONDS,
+        timeout_graceful_shutdown=max(DRAIN_SECONDS, BODY_SECONDS),
+    )
+
+
+@contextmanager
+def _signals_end_the_server() -> Iterator[None]:
+    """uvicorn drains on a signal and then raises it again, which would end the process before it has closed."""
+    handlers = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def _listen(options: ServingOptions) -> socket.socket:
+    """A listening socket.
+
+    Raises:
+        CaptionTxError: the address is taken, or not one of this machine.
+    """
+    host = options.host.strip("[]")
+    try:
+        family, *_, where = socket.getaddrinfo(host, options.port, type=socket.SOCK_STREAM)[0]
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(where)
+        listening.listen(128)
+        return listening
+    except OSError as error:
+        raise CaptionTxError(
+            f"Cannot listen on {options.host} port {options.port}: {error.strerror or error}; choose another with "
+            "--host or --port."
+        ) from error
+
+
+def address(options: ServingOptions, listening: socket.socket) -> str:
+    """The address of the page."""
+    host = options.host.strip("[]")
+    return f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}/"

@@ -1,0 +1,193 @@
+"""The service behind the API: decodes images in threads, queues them for the engine, and gives up with the client."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import io
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TypeVar
+
+import tensorflow as tf
+from fastapi import Request
+from PIL import Image
+
+from caption_tx.config import ServingOptions
+from caption_tx.cores import count_cores
+from caption_tx.data.images.suffixes import FORMATS
+from caption_tx.errors import CaptionTxError, ImageError
+from caption_tx.inference.explanations import LoadedImage, load_image
+from caption_tx.serve.drawing import PageFont
+from caption_tx.serve.engine import Engine, Job
+from caption_tx.serve.metrics import Metrics
+from caption_tx.serve.models import Answer, Question, ServedBundle
+from caption_tx.serve.problems import HttpError, busy
+
+MAX_PIXELS = 50_000_000
+"""An image whose header claims more pixels is rejected before it is decoded."""
+
+DECODE_SECONDS = 20
+"""An image that takes longer to decode, or to wait for it, is given up."""
+
+MAX_WORKERS = 4
+"""Most batches that are computed at the same time, each on one core."""
+
+T = TypeVar("T")
+
+
+def count_workers() -> int:
+    """Batches to compute at the same time: one per core, or one if there is a GPU."""
+    return 1 if tf.config.list_physical_devices("GPU") else min(count_cores(), MAX_WORKERS)
+
+
+class Service:
+    """Answers images with bundles.
+
+    Attributes:
+        bundles: by name; the first is the default.
+        options: the settings of the server.
+        metrics: of its requests.
+        engine: computes the answers.
+        font: of its pages.
+
+    Example:
+        >>> service = Service(load_bundles(["flickr8k-zh-small"]), ServingOptions())
+        >>> service.close()
+    """
+
+    def __init__(
+        self, bundles: Mapping[str, ServedBundle], options: ServingOptions, workers: int | None = None
+    ) -> None:
+        self.bundles, self.options = bundles, options
+        self.metrics = Metrics(lambda: self.engine.waiting)
+        self.engine = Engine(workers or count_workers(), options.max_batch, self.metrics.batches.observe)
+        self._decoders = ThreadPoolExecutor(count_cores(), "caption-tx-decoder")
+        self._renderer = ThreadPoolExecutor(1, "caption-tx-renderer")  # matplotlib draws one figure at a time
+        self.font = PageFont(bundle.captioner.tokenizer.vocabulary for bundle in bundles.values())
+        self._in_progress = 0
+
+    @property
+    def max_bytes(self) -> int:
+        """The most bytes of an image file."""
+        return self.options.max_image_mb * 2**20
+
+    def bundle(self, name: str) -> ServedBundle:
+        """A bundle by its name; the default one for "".
+
+        Raises:
+            HttpError: there is none.
+        """
+        if not self.bundles:
+            raise HttpError(404, "This server has no bundle yet: the run that it shows has not saved one.")
+        if name and name not in self.bundles:
+            known = ", ".join(self.bundles)
+            raise HttpError(404, f"There is no bundle '{name[:80]}' here; there are {known}.")
+        return self.bundles[name or next(iter(self.bundles))]
+
+    @contextmanager
+    def admitted(self, images: int) -> Iterator[None]:
+        """Counts images while they are in progress.
+
+        Raises:
+            HttpError: there is no room for them.
+        """
+        if self._in_progress + images > self.options.queue:
+            raise busy(f"The queue of {self.options.queue} images is full; try again later.")
+        self._in_progress += images
+        try:
+            yield
+        finally:
+            self._in_progress -= images
+
+    async def answer(
+        self,
+        images: Sequence[tuple[str, bytes]],
+        bundle: ServedBundle,
+        ask: Callable[[LoadedImage], Question],
+        with_photo: bool = False,
+    ) -> list[Answer | CaptionTxError]:
+        """The answer about each image, or why it cannot be read or explained.
+
+        Args:
+            images: name and bytes of image files.
+            ask: makes the question about an image.
+            with_photo: whether its maps are drawn.
+        """
+        answers = [self._answer_one(name, data, bundle, ask, with_photo) for name, data in images]
+        results = await asyncio.gather(*answers, return_exceptions=True)
+        for result in results:
+            outcome = "answered" if isinstance(result, Answer) else "failed"
+            self.metrics.images.labels(outcome).inc()
+            if isinstance(result, BaseException) and not isinstance(result, CaptionTxError):
+                raise result
+        if all(isinstance(result, CaptionTxError) for result in results):
+            raise results[0]
+        return results
+
+    async def _answer_one(
+        self, name: str, data: bytes, bundle: ServedBundle, ask: Callable[[LoadedImage], Question], with_photo: bool
+    ) -> Answer:
+        load = functools.partial(load_upload, name, data, bundle.captioner.image_size, with_photo)
+        try:
+            decoded = asyncio.get_running_loop().run_in_executor(self._decoders, load)
+            image = await asyncio.wait_for(decoded, DECODE_SECONDS)
+        except TimeoutError:
+            raise busy(f"{name} was not decoded within {DECODE_SECONDS} seconds.") from None
+        return await asyncio.wrap_future(self.engine.submit(Job(bundle, ask(image))))
+
+    async def render(self, draw: Callable[[], T]) -> T:
+        """Draw something in the thread that draws."""
+        return await asyncio.get_running_loop().run_in_executor(self._renderer, draw)
+
+    def close(self) -> None:
+        """Answer what waits, and end all threads."""
+        self.engine.close()
+        self._decoders.shutdown(cancel_futures=True)
+        self._renderer.shutdown(cancel_futures=True)
+
+
+def load_upload(name: str, data: bytes, size: int, with_photo: bool) -> LoadedImage:
+    """Decode an uploaded image for a backbone with inputs of `size` pixels.
+
+    Raises:
+        ImageError: it is damaged, or too large.
+    """
+    if (pixels := _claimed_pixels(data)) > MAX_PIXELS:
+        raise ImageError(f"{name} is too large: {pixels:,} pixels; the limit is {MAX_PIXELS:,} pixels.")
+    return load_image((name, data), size, with_photo)
+
+
+def _claimed_pixels(data: bytes) -> int:
+    """The number of pixels in the header of an image; 0 if it cannot be read, which decoding explains."""
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            return image.width * image.height
+    except Image.DecompressionBombError:
+        return 2 * MAX_PIXELS
+    except Exception:  # the decoders raise errors of almost any type for damaged files
+        return 0
+
+
+async def or_disconnected(request: Request, work: Coroutine[None, None, T]) -> T:
+    """The result of some work, which is cancelled if the client goes away.
+
+    Raises:
+        HttpError: 499, the client disconnected.
+    """
+    task, gone = asyncio.ensure_future(work), asyncio.ensure_future(_wait_for_disconnect(request))
+    try:
+        await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise HttpError(499, "The client disconnected.")
+        return task.result()
+    finally:
+        for item in (task, gone):
+            item.cancel()
+        await asyncio.gather(task, gone, return_exceptions=True)
+
+
+async def _wait_for_disconnect(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

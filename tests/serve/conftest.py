@@ -1,0 +1,78 @@
+"""A server with a tiny bundle, in this process."""
+
+import threading
+import time
+from contextlib import contextmanager
+
+import httpx
+import numpy as np
+import pytest
+
+pytest.importorskip("fastapi", reason="the tests of the server need the extra serve")
+
+
+@contextmanager
+def running(service):
+    """The service behind a socket; yields its address."""
+    import socket
+
+    import uvicorn
+
+    from caption_tx.serve.server import server_config
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        server = uvicorn.Server(server_config(service))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+        thread.start()
+        while not server.started:
+            time.sleep(0.01)
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join(20)
+            assert not thread.is_alive()
+
+
+@pytest.fixture(scope="module")
+def service(one_layer_bundle):
+    """A service whose searches are compiled."""
+    from caption_tx.config import ServingOptions
+    from caption_tx.serve.models import load_bundles
+    from caption_tx.serve.service import Service
+
+    bundles = load_bundles([one_layer_bundle])
+    for item in bundles.values():
+        item.warm_up(4, lambda text: None)
+    service = Service(bundles, ServingOptions(max_batch=4, queue=24, max_image_mb=1), workers=2)
+    yield service
+    service.close()
+
+
+@pytest.fixture(scope="module")
+def address(service):
+    with running(service) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def client(address):
+    with httpx.Client(base_url=address, timeout=30) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def picture():
+    """Makes the bytes of an image file with noise."""
+
+    def make(seed=0, size=(41, 37), suffix="png"):
+        import io
+
+        from PIL import Image
+
+        pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), np.uint8)
+        stream = io.BytesIO()
+        Image.fromarray(pixels).save(stream, suffix)
+        return stream.getvalue()
+
+    return make
