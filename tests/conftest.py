@@ -11,10 +11,12 @@ os.environ.setdefault(
 
 import functools
 import json
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +51,28 @@ def run_python():
         return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout)
 
     return run
+
+
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+@pytest.fixture(scope="session")
+def open_browser():
+    """Opens Chromium, or skips the test without it."""
+
+    @contextmanager
+    def open_browser():
+        playwright = pytest.importorskip("playwright.sync_api", reason="the tests of pages need Playwright")
+        path = next(filter(None, map(shutil.which, _BROWSERS)), None)
+        if path is None:
+            pytest.skip("no Chromium is installed (on Debian and Ubuntu: apt-get install chromium)")
+        with (
+            playwright.sync_playwright() as running,
+            running.chromium.launch(executable_path=path, args=["--no-sandbox"]) as browser,
+        ):
+            yield browser
+
+    return open_browser
 
 
 class ForkedPython:

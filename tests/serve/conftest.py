@@ -1,5 +1,7 @@
 """A server with a tiny bundle, in this process."""
 
+import io
+import socket
 import threading
 import time
 from contextlib import contextmanager
@@ -7,15 +9,19 @@ from contextlib import contextmanager
 import httpx
 import numpy as np
 import pytest
+from PIL import Image
 
 pytest.importorskip("fastapi", reason="the tests of the server need the extra serve")
 
 
-@contextmanager
-def running(service):
-    """The service behind a socket; yields its address."""
-    import socket
+@pytest.fixture(scope="session")
+def run_server():
+    """Puts a service behind a socket; yields its address."""
+    return _run_server
 
+
+@contextmanager
+def _run_server(service):
     import uvicorn
 
     from caption_tx.serve.server import server_config
@@ -50,8 +56,8 @@ def service(one_layer_bundle):
 
 
 @pytest.fixture(scope="module")
-def address(service):
-    with running(service) as address:
+def address(service, run_server):
+    with run_server(service) as address:
         yield address
 
 
@@ -66,10 +72,6 @@ def picture():
     """Makes the bytes of an image file with noise."""
 
     def make(seed=0, size=(41, 37), suffix="png"):
-        import io
-
-        from PIL import Image
-
         pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), np.uint8)
         stream = io.BytesIO()
         Image.fromarray(pixels).save(stream, suffix)

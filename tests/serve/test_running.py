@@ -11,8 +11,6 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from tests.serve.conftest import running
-
 
 @pytest.fixture
 def slow(service, monkeypatch):
@@ -52,9 +50,9 @@ def test_a_client_that_goes_away_frees_its_slot(address, service, picture, slow)
     assert all(job.future.cancelled() for job in service.engine._waiting)
 
 
-def test_the_server_drains(service, picture, slow):
+def test_the_server_drains(service, run_server, picture, slow):
     answers = []
-    with running(service) as address:
+    with run_server(service) as address:
         url = f"{address}/v1/captions"
         files = {"image": ("a.png", picture(), "image/png")}
         thread = threading.Thread(target=lambda: answers.append(httpx.post(url, files=files, timeout=20)))

@@ -192,7 +192,7 @@
       this.options = options;
       const { rank, caption } = options;
       // Another caption than the best one follows once the list of captions is there again.
-      const first = caption !== undefined ? {} : this.without(options, "rank");
+      const first = caption === undefined ? this.without(options, "rank") : this.search || {};
       this.request(first).then(() => {
         if (this.tools) this.tools.open = open;
         if (rank !== undefined || caption !== undefined) this.request(options);
@@ -246,7 +246,7 @@
 
   document.addEventListener("change", (event) => {
     if (event.target.id === "files") { add(event.target.files); event.target.value = ""; }
-    if (event.target.id === "bundle") { configure(); photos.forEach((photo) => photo.restart({})); }
+    if (event.target.id === "bundle") { configure(); photos.forEach((photo) => { photo.search = {}; photo.restart({}); }); }
   });
   document.addEventListener("click", (event) => {
     const button = event.target.closest("button");

@@ -1,7 +1,6 @@
 """The page in Chromium, for tests of what a reader sees and hears."""
 
 import hashlib
-import shutil
 
 import numpy as np
 import pytest
@@ -12,7 +11,6 @@ from caption_tx.inference.page.render import render_page
 FUNCTION_STRENGTH = 0.4
 """Opacity of the maps of function words, as a share of the others' (`page.js`)."""
 
-_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _OPACITIES = """([card, rows, columns]) => {
   const canvas = document.querySelectorAll('.card')[card].querySelector('.stage canvas');
   const copy = new OffscreenCanvas(canvas.width, canvas.height);
@@ -61,15 +59,8 @@ class BrowserPage:
 
 
 @pytest.fixture(scope="package")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="the page's tests need Playwright")
-    path = next(filter(None, map(shutil.which, _BROWSERS)), None)
-    if path is None:
-        pytest.skip("no Chromium is installed (on Debian and Ubuntu: apt-get install chromium)")
-    with (
-        playwright.sync_playwright() as running,
-        running.chromium.launch(executable_path=path, args=["--no-sandbox"]) as browser,
-    ):
+def browser(open_browser):
+    with open_browser() as browser:
         yield browser
 
 
