@@ -10,10 +10,12 @@ from typing import Any
 
 from caption_tx.data.corpus.cell_repairs import mostly, repair_cells
 from caption_tx.data.corpus.column_names import normalize_name, without_numbers
-from caption_tx.data.corpus.columns import Columns, is_name_like, is_text
+from caption_tx.data.corpus.columns import Columns
 from caption_tx.data.corpus.joined_captions import split_captions
 from caption_tx.data.corpus.pre_segmented import are_words, holds_words, join_tokens, restore_tagged, weighted_length
+from caption_tx.data.corpus.readers.literals import Repeated
 from caption_tx.data.corpus.rows import CaptionRows, UnknownSplitError, to_image_name
+from caption_tx.data.corpus.value_kinds import is_name_like, is_text
 
 _ARRAY = re.compile(r"(?:np\.|numpy\.)?array\((.*?)(?:,\s*dtype=[^)]*)?\)", re.DOTALL)
 _NUMPY_ITEMS = re.compile(r"""'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)\"""")
@@ -89,6 +91,8 @@ def add_captions(
             message = f"the caption is an object with the keys {', '.join(found)[:60]!r}; write one of them as text"
         rows.add_error(line, "caption is not a string", message)
         return
+    if isinstance(value, Repeated):
+        rows.notes["captions of keys that are repeated in one object, all of which are read"] += len(value)
     if not captions:
         rows.skip(line, "no caption")
     for image in images:

@@ -10,7 +10,7 @@ from functools import partial
 from itertools import pairwise
 
 from caption_tx.data.corpus.formulas import resolve_formulas
-from caption_tx.data.corpus.markup import repair_names, strip_markup
+from caption_tx.data.corpus.markup import repair_names, strip_labels, strip_markup
 from caption_tx.data.corpus.rows import CaptionRows, is_valid_unicode
 from caption_tx.data.corpus.table_ends import drop_totals
 from caption_tx.data.images.suffixes import IMAGE_SUFFIXES
@@ -69,6 +69,7 @@ def repair_cells(rows: CaptionRows) -> None:
     _remove_invisible(rows)
     _strip_markers(rows)
     strip_markup(rows)
+    strip_labels(rows)
     _strip_scores(rows)
 
 

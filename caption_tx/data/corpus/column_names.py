@@ -21,7 +21,8 @@ _CHINESE_NUMBER = re.compile("(?:第?[一二三四五六七八九十]{1,2}[条�
 
 SPLIT_NAMES = {
     **{name: "train" for name in ("train", "training", "restval", "训练", "训练集", "訓練", "訓練集")},
-    **{name: "val" for name in ("val", "valid", "validation", "dev", "验证", "验证集", "驗證", "驗證集")},
+    **{name: "val" for name in ("val", "valid", "validation", "dev", "eval", "evaluation")},
+    **{name: "val" for name in ("验证", "验证集", "驗證", "驗證集")},
     **{name: "test" for name in ("test", "testing", "测试", "测试集", "測試", "測試集")},
 }
 """Split names found in files. `restval` is the part of COCO's validation images that is used for training."""

@@ -6,14 +6,12 @@ Names decide first, then contents. Several columns that could be the caption are
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from caption_tx.data.corpus.column_names import (
     NOT_CAPTION_WORDS,
-    SPLIT_NAMES,
     SPLIT_WORDS,
     caption_key,
     find_named,
@@ -23,17 +21,21 @@ from caption_tx.data.corpus.column_names import (
 )
 from caption_tx.data.corpus.image_files import ImageFiles, prefer_files
 from caption_tx.data.corpus.marks import is_mark
-from caption_tx.data.images.suffixes import IMAGE_SUFFIXES
+from caption_tx.data.corpus.value_kinds import (
+    is_constant,
+    is_file_name,
+    is_flag,
+    is_image_name,
+    is_name_like,
+    is_split,
+    is_text,
+    share,
+)
 from caption_tx.errors import CorpusError
 
-_LETTERS = re.compile(r"[^\W\d_]")
-_URL = re.compile(r"\w+://\S+|www\.\S+")
-_NAME_WITHOUT_SUFFIX = re.compile(r"[\w.\-/\\]*\d[\w.\-/\\]*", re.ASCII)
 _MAX_SHOWN = 12
-_BOOLEANS = ("true", "false", "yes", "no", "t", "f", "y", "n", "是", "否", "有", "无", "√", "×")
 _LABEL_LENGTH, _LONGEST_MARK = 4, 6
 _MIN_EMPTY = 0.3
-_QUOTES = "'`\"“”‘’＂"
 
 Values = Callable[[int], list[Any]]
 """Sample values of a column, by its position."""
@@ -94,41 +96,6 @@ class Columns:
     fills_down: bool = False
 
 
-def is_image_name(value: object) -> bool:
-    """Whether a value is a file name with an image suffix, or a URL."""
-    if not isinstance(value, str):
-        return False
-    value = value.strip().strip(_QUOTES)
-    if _URL.fullmatch(value):
-        return True
-    base = re.sub(r"#\d+$", "", value).lower()
-    return base.endswith(IMAGE_SUFFIXES) and len(base) < 512 and "\n" not in base
-
-
-def is_name_like(value: object) -> bool:
-    """Whether a value is an image name, or an id of ASCII letters and digits."""
-    return is_image_name(value) or (isinstance(value, str) and bool(_NAME_WITHOUT_SUFFIX.fullmatch(value.strip())))
-
-
-def is_text(value: object) -> bool:
-    """Whether a value, or an item of a list, could be a caption: it has letters and is no image name."""
-    if isinstance(value, (list, tuple)):
-        return any(is_text(item) for item in value)
-    if isinstance(value, dict):
-        return (
-            "role" in value
-            or "from" in value
-            or any(caption_key(str(key)) and is_text(item) for key, item in value.items())
-        )
-    return isinstance(value, str) and bool(_LETTERS.search(value)) and not is_name_like(value)
-
-
-def share(values: Sequence[Any], test: Callable[[Any], bool]) -> float:
-    """The share of values that pass a test, ignoring empty ones; 0 if all are empty."""
-    present = [value for value in values if value not in (None, "", []) and str(value).strip()]
-    return sum(map(test, present)) / len(present) if present else 0.0
-
-
 def select_columns(
     names: Sequence[str], values: Values, options: ReadOptions, place: str, unit: str = "column"
 ) -> Columns | None:
@@ -155,6 +122,7 @@ def select_columns(
     captions, rank = _select_captions(names, values, options, image, (place, plural))
     if not captions:
         return None
+    _require_one_image(names, values, options, (image, captions), (place, plural))
     split = _select_split(names, values, {image, *captions})
     rejected = [
         (position, name)
@@ -183,6 +151,32 @@ def select_columns(
     if unread:
         notes[f"{plural} not read ({_join(names, unread)})"] = len(unread)
     return Columns(image, captions, split, tuple(rejected), notes, _fills_down(values(image)))
+
+
+def _require_one_image(
+    names: Sequence[str],
+    values: Values,
+    options: ReadOptions,
+    read: tuple[int, tuple[int, ...]],
+    context: tuple[str, str],
+) -> None:
+    """Rejects tables with several images in a row, such as image_1, caption_1, image_2, caption_2."""
+    image, captions = read
+    if (
+        len(captions) < 2
+        or options.image_column
+        or "." in names[image]
+        or without_numbers(names[image]) == normalize_name(names[image])
+    ):
+        return
+    alike = [at for at, name in enumerate(names) if without_numbers(name) == without_numbers(names[image])]
+    images = [names[at] for at in alike if at == image or share(values(at), is_name_like) > 0.5]
+    if len(images) > 1:
+        place, plural = context
+        raise CorpusError(
+            f"{place}: the {plural} {', '.join(images[:_MAX_SHOWN])} each name an image; write one image and its "
+            f"captions per row, or read one with --image-column {images[0]} --caption-column {names[captions[0]]}."
+        )
 
 
 def _fills_down(values: Sequence[Any]) -> bool:
@@ -247,11 +241,6 @@ def _is_url(value: object) -> bool:
     return "://" in str(value)
 
 
-def is_file_name(value: object) -> bool:
-    """Whether a value is a file name with an image suffix, and no URL."""
-    return is_image_name(value) and "://" not in str(value)
-
-
 def _select_captions(
     names: Sequence[str], values: Values, options: ReadOptions, image: int, context: tuple[str, str]
 ) -> tuple[tuple[int, ...], int]:
@@ -264,19 +253,20 @@ def _select_captions(
     for position, name in enumerate(names):
         if position != image and (key := caption_key(name)):
             groups.setdefault(key, []).append(position)
-    if any(rank < 2 for _, rank in groups):
-        groups = {key: positions for key, positions in groups.items() if key[1] < 2}
     if len(groups) > 1:
         with_text = {
             key: positions
             for key, positions in groups.items()
-            if any(share(values(at), is_text) > 0.5 and not _is_flag(values(at)) for at in positions)
+            if any(share(values(at), is_text) > 0.5 and not is_flag(values(at)) for at in positions)
         }
-        groups = with_text or dict([min(groups.items(), key=lambda item: item[0][1])])
+        varied = {key: found for key, found in with_text.items() if not all(is_constant(values(at)) for at in found)}
+        groups = varied or with_text or dict([min(groups.items(), key=lambda item: item[0][1])])
+    if any(rank < 2 for _, rank in groups):
+        groups = {key: positions for key, positions in groups.items() if key[1] < 2}
     if not groups:
         others = [position for position in range(len(names)) if position != image and not _is_known(names[position])]
         texts = [position for position in others if share(values(position), is_text) > 0.5]
-        texts = [position for position in texts if not _is_flag(values(position))]
+        texts = [at for at in texts if not is_flag(values(at)) and not is_constant(values(at))]
         texts = [position for position in texts if not _is_label(position, texts, values)]
         for position in texts:  # s1, s2 are one group
             groups.setdefault((without_numbers(names[position]), 3), []).append(position)
@@ -294,15 +284,6 @@ def _select_captions(
         )
     [((_, rank), positions)] = groups.items() or [(("", 0), [])]
     return tuple(positions), rank
-
-
-def _is_flag(values: Sequence[Any]) -> bool:
-    """Whether all values are yes or no, or all name splits."""
-    return share(values, _is_boolean) == 1 or share(values, _is_split) == 1
-
-
-def _is_boolean(value: object) -> bool:
-    return isinstance(value, bool) or str(value).strip().lower() in _BOOLEANS
 
 
 def _is_label(position: int, texts: Sequence[int], values: Values) -> bool:
@@ -332,10 +313,6 @@ def _select_split(names: Sequence[str], values: Values, taken: set[int]) -> int 
     for position, name in enumerate(map(normalize_name, names)):
         # A table without a header has numbers as names.
         is_named = name in SPLIT_WORDS or name.isdecimal()
-        if position not in taken and is_named and share(values(position), _is_split) == 1:
+        if position not in taken and is_named and share(values(position), is_split) == 1:
             return position
     return None
-
-
-def _is_split(value: object) -> bool:
-    return str(value).strip().lower() in SPLIT_NAMES

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Callable
 from urllib.parse import unquote
 
@@ -27,6 +28,12 @@ _UNICODE_ESCAPE = re.compile(r"\\u[0-9a-fA-F]{4}|\\U[0-9a-fA-F]{8}|\\x[0-9a-fA-F
 _PERCENT = re.compile(r"(?:%[0-9A-Fa-f]{2}){2}")
 _EXCEL_ESCAPE = re.compile("_x([0-9A-F]{4})_")
 _OBJECT = re.compile(r"<[\w.]+ .*(?:object )?at 0x[0-9A-Fa-f]+>|<PIL\.")
+_LABEL = re.compile(r"([^\W\d_][\w ]{0,19}[:：])")
+_KNOWN_LABEL = re.compile(
+    r"(?:(?:the |image |photo |picture )?(?:caption|description|text|answer|response|output)|assistant|gpt"
+    r"|(?:图片|图像|画面|照片|中文)?(?:描述|说明|标题|标注|内容|文案)|答案?|回答|输出)\s*[:：]",
+    re.IGNORECASE,
+)
 _BYTES = re.compile(r"b('.*'|\".*\")", re.DOTALL)
 
 
@@ -50,6 +57,23 @@ def strip_markup(rows: CaptionRows) -> None:
                 if new and new != caption and is_valid_unicode(new):
                     rows.captions[row] = new
                     rows.notes[note] += 1
+
+
+def strip_labels(rows: CaptionRows) -> None:
+    """Strips a label such as `Caption:` or `描述：` from the captions if nearly all begin with it, or reports it."""
+    if len(rows) < 3:
+        return
+    labels = Counter(match[1] for caption in rows.captions if (match := _LABEL.match(caption)))
+    label, count = labels.most_common(1)[0] if labels else ("", 0)
+    if count < 0.9 * len(rows):
+        return
+    if _KNOWN_LABEL.fullmatch(label) is None:
+        rows.notes[f"captions that begin with {label!r}, kept"] += count
+        return
+    for row, caption in enumerate(rows.captions):
+        if caption.startswith(label) and (text := caption[len(label) :].strip()):
+            rows.captions[row] = text
+    rows.notes[f"captions that begin with {label!r}, which is stripped"] += count
 
 
 def repair_names(rows: CaptionRows) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from caption_tx.data.corpus.columns import is_file_name
 from caption_tx.data.corpus.image_names import resolve_image_names
 from caption_tx.data.corpus.name_variants import find_variants
 from caption_tx.data.corpus.rows import CaptionRows
+from caption_tx.data.corpus.value_kinds import is_file_name
 from caption_tx.data.images.sources import open_images
 from caption_tx.errors import ImageError
 

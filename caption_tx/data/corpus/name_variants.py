@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import posixpath
 import re
 import unicodedata
@@ -13,8 +14,8 @@ from urllib.parse import unquote, urlsplit
 from caption_tx.data.images.suffixes import suffix_of
 
 TRIED = (
-    "backslashes, URLs, percent signs, case, spaces, Unicode form, full-width forms, invisible signs, folder, suffix, "
-    "leading zeros, numbers of a list"
+    "backslashes, URLs, percent signs, HTML entities, case, spaces, Unicode form, full-width forms, invisible signs, "
+    "folder, suffix, leading zeros, numbers of a list"
 )
 
 _FULL_WIDTH = {ord("／"): "/", ord("＼"): "\\"}
@@ -137,7 +138,9 @@ def _clean(name: str) -> str:
         url = urlsplit(name)
         name = unquote(url.path).lstrip("/") or name
     elif "%" in name:
-        name = unquote(name)
+        name = unquote(unquote(name))
+    if "&" in name:
+        name = html.unescape(name)
     parts = [part.strip() for part in re.split(r"[/\\]+", unicodedata.normalize("NFC", name))]
     return "/".join(part for part in parts if part not in ("", ".") and not re.fullmatch("[A-Za-z]:", part))
 
@@ -205,6 +208,7 @@ def _differences(name: str, file: str) -> tuple[str, ...]:
         "full-width forms, spaces, dashes or invisible signs": _fold(first) != first.casefold()
         or _fold(second) != second.casefold(),
         "spaces": any(part != part.strip() for path in (name, file) for part in re.split(r"[/\\]", path)),
+        "HTML entities": html.unescape(name) != name,
         "Unicode form": any(unicodedata.normalize("NFC", path) != path for path in (unquote(name), file)),
         "leading zeros": are_numbers,
         "case": (bases[0] != bases[1] and bases[0].casefold() == bases[1].casefold())

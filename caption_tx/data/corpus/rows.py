@@ -22,6 +22,7 @@ UNLISTED = ""
 """Split of a row whose image is in none of the split lists of its source."""
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
+_YEAR = re.compile(r"[\W_]*(?:20)?\d\d$")
 _EARLY_CHECK = 100_000
 
 
@@ -259,8 +260,9 @@ class CaptionRows:
             UnknownSplitError: the name is unknown; the line is recorded as an error.
         """
         name = "" if name is None else str(name).strip().strip("'`“”‘’").lower()
-        if name and name not in SPLIT_NAMES:
-            known = ", ".join(SPLIT_NAMES)
-            self.add_error(line, "unknown split", f"unknown split {name[:40]!r}; use one of {known}")
+        word = _YEAR.sub("", name)  # COCO's train2017
+        if name and word not in SPLIT_NAMES:
+            known = "train, val or test (or 训练, 验证, 测试), or leave it empty"
+            self.add_error(line, "unknown split", f"unknown split {name[:40]!r}; use {known}")
             raise UnknownSplitError(name)
-        return SPLIT_NAMES.get(name)
+        return SPLIT_NAMES.get(word)

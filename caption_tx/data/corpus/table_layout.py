@@ -9,16 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from caption_tx.data.corpus.column_names import IMAGE_WORDS, caption_key, image_rank, normalize_name
-from caption_tx.data.corpus.columns import (
-    Columns,
-    ReadOptions,
-    Values,
-    is_image_name,
-    is_name_like,
-    select_columns,
-    share,
-)
+from caption_tx.data.corpus.columns import Columns, ReadOptions, Values, select_columns
 from caption_tx.data.corpus.file_head import FileHead
+from caption_tx.data.corpus.value_kinds import is_image_name, is_name_like, share
 
 SEPARATORS = (
     ",", "\t", "\x1f", "\x01", "\x02", ";", "|||", "||", "|", "，", "；", "@@", "###", "&&", "::", "^", "$", "~", "、",

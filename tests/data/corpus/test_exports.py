@@ -174,6 +174,76 @@ CASES = {
         ONE,
         "annotations of Label Studio that were cancelled, left out",
     ),
+    "Labelbox": (
+        "x.ndjson",
+        jsonl(
+            *(
+                {
+                    "data_row": {"id": "r", "external_id": name},
+                    "projects": {
+                        "p": {
+                            "name": "我的项目",
+                            "labels": [
+                                {
+                                    "annotations": {
+                                        "classifications": [{"name": "描述", "text_answer": {"content": text}}]
+                                    }
+                                }
+                            ],
+                        }
+                    },
+                }
+                for name, text in ONE
+            )
+        ),
+        ONE,
+        "captions read from the answers of Labelbox",
+    ),
+    "doccano": (
+        "x.jsonl",
+        jsonl(*({"id": 7, "filename": name, "label": [text], "Comments": []} for name, text in ONE)),
+        ONE,
+        "captions read from the key 'label'",
+    ),
+    "a question": (
+        "x.jsonl",
+        jsonl(*({"image": name, "prompt": "描述这张图片", "response": text} for name, text in THREE)),
+        THREE,
+        "keys not read (prompt)",
+    ),
+    # Several in one place
+    "repeated keys": (
+        "x.jsonl",
+        f'{{"image":"a.jpg","caption":"{DOG}","caption":"{GIRL}"}}\n{{"image":"b.jpg","caption":["{CAT}"],"caption":"{DOG}"}}\n',
+        TWO,
+        "captions of keys that are repeated in one object, all of which are read",
+    ),
+    "repeated names": (
+        "x.json",
+        f'{{"a.jpg": "{DOG}", "b.jpg": "{CAT}", "a.jpg": "{GIRL}", "b.jpg": "{DOG}"}}',
+        TWO,
+        "captions of keys that are repeated in one object",
+    ),
+    "documents in a row": (
+        "x.json",
+        "".join(json.dumps({"image": name, "caption": text}, indent=2) + "\n" for name, text in ONE),
+        ONE,
+        "JSON documents one after the other in the file, read as one list",
+    ),
+    "arrows": ("x.txt", f"a.jpg -> {DOG}\nb.jpg → {CAT}\n", ONE, "separated by a space, colon, dash or arrow"),
+    "dashes": ("x.txt", f"a.jpg - {DOG}\nb.jpg — {CAT}\n", ONE, "separated by a space, colon, dash or arrow"),
+    "labels": (
+        "x.csv",
+        f"{table(f'图片描述：{DOG}', f'图片描述：{CAT}')}c.jpg,图片描述：{GIRL}\n",
+        THREE,
+        "captions that begin with '图片描述：', which is stripped",
+    ),
+    "unknown labels": (
+        "x.csv",
+        "image,caption\na.jpg,张三: one\nb.jpg,张三: two\nc.jpg,张三: three\n",
+        [("a.jpg", "张三: one"), ("b.jpg", "张三: two"), ("c.jpg", "张三: three")],
+        "captions that begin with '张三:', kept",
+    ),
     # Answers of models
     "OpenAI batch": (
         "x.jsonl",
@@ -503,6 +573,20 @@ AMBIGUOUS = {
         r"2 keys could be the caption: zh.caption .*, en.caption",
         "zh",
     ),
+    "several images in a row": (
+        "x.csv",
+        f"image_1,caption_1,image_2,caption_2\na.jpg,{DOG},b.jpg,{CAT}\n",
+        r"the columns image_1, image_2 each name an image; write one image .* --image-column image_1 --caption-column",
+        None,
+    ),
+    "SQL": (
+        "x.sql",
+        f"INSERT INTO c VALUES ('a.jpg', '{DOG}');\n",
+        "a dump of an SQL database .export the table",
+        None,
+    ),
+    "XML": ("x.xml", f"<?xml version='1.0'?>\n<c name='a.jpg'>{DOG}</c>\n", "an XML file .convert it to CSV", None),
+    "UTF-32": ("x.csv", table(DOG, CAT).encode("utf-32"), r"text in UTF-32 \(save it as UTF-8\)", None),
     "requests": (
         "x.jsonl",
         batch(lambda text: {"url": "/v1/chat/completions", "body": {"messages": [{"role": "user", "content": text}]}}),
@@ -510,6 +594,12 @@ AMBIGUOUS = {
         None,
     ),
 }
+
+
+def test_releases_as_splits(write):
+    names = ("train2017", "val_2014", "evaluation", "Test")
+    read = read_corpus(write("x.csv", "image,caption,split\n" + "".join(f"{at}.jpg,{DOG},{at}\n" for at in names)))
+    assert list(read["split"]) == ["train", "val", "val", "test"]
 
 
 @pytest.mark.parametrize("name", AMBIGUOUS)

@@ -299,8 +299,8 @@ CASES = {
     "caption, name with commas": ("x.csv", f"{DOG},a.jpg\n{CAT},b.jpg\n", ONE, "column after the caption"),
     "no header": ("x.csv", f"a.jpg,{DOG}\nb.jpg,{CAT}\n", ONE, None),
     "no header, three columns": ("x.tsv", f"0\ta.jpg\t{DOG}\n1\tb.jpg\t{CAT}\n", ONE, "columns not read (1)"),
-    "names and spaces": ("x.txt", f"a.jpg {DOG}\nb.jpg {CAT}\n", ONE, "separated by a space or colon"),
-    "names and colons": ("x.txt", f"a.jpg: {DOG}\nb.jpg：{CAT}\n", ONE, "separated by a space or colon"),
+    "names and spaces": ("x.txt", f"a.jpg {DOG}\nb.jpg {CAT}\n", ONE, "separated by a space, colon, dash"),
+    "names and colons": ("x.txt", f"a.jpg: {DOG}\nb.jpg：{CAT}\n", ONE, "separated by a space, colon, dash"),
     # Separators
     "semicolons": ("x.csv", f"image;caption\na.jpg;{DOG}\nb.jpg;{CAT}\n", ONE, "separated by semicolons"),
     "bars": ("x.txt", f"image|caption\na.jpg|{DOG}\nb.jpg|{CAT}\n", ONE, "separated by vertical bars"),
@@ -334,7 +334,7 @@ CASES = {
     "unit separators": ("x.txt", f"a.jpg\x1f{DOG}\nb.jpg\x1f{CAT}\n", ONE, r"separated by '\x1f'"),
     "、": ("x.txt", f"a.jpg、{DOG}\nb.jpg、一只、两只\n", [ONE[0], ("b.jpg", "一只、两只")], "separated by '、'"),
     "tildes": ("x.txt", f"image~caption\na.jpg~{DOG}\nb.jpg~{CAT}\n", ONE, "separated by '~'"),
-    "spaces with a header": ("x.txt", f"image   caption\na.jpg   {DOG}\nb.jpg   {CAT}\n", ONE, "by a space or colon"),
+    "spaces with a header": ("x.txt", f"image   caption\na.jpg   {DOG}\nb.jpg   {CAT}\n", ONE, "by a space, colon"),
     # Rows with more columns than others
     "more captions in some rows": (
         "x.txt",

@@ -31,6 +31,8 @@ CAFE = unicodedata.normalize("NFD", "café.jpg")
         ("http://example.org/a.jpg", "a.jpg", ("URL",)),
         ("file:///home/me/a.jpg", "a.jpg", ("URL",)),
         ("%E7%8B%97.jpg", "狗.jpg", ("percent signs",)),
+        ("a%2520b.jpg", "a b.jpg", ("percent signs",)),
+        ("a&amp;b.jpg", "a&b.jpg", ("HTML entities",)),
         ("dog.jpg", " dog.jpg", ("spaces",)),
         ("My photos/cat.jpg", " My photos/cat.jpg", ("spaces",)),
         ("a.jpeg", "a.jpg", ("suffix",)),

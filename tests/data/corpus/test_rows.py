@@ -116,5 +116,5 @@ def test_undecodable_lines_are_errors(write):
     table = read(write("x.txt", b"".join(lines + [b"\xb9\xb7\n"] * 10)))
     assert reasons(table) == [(91 + index, "not UTF-8 (byte 0xb9)") for index in range(10)]
     path = write("x.txt", b"".join(lines + [b"\xff\n"] * 11))
-    with pytest.raises(CorpusError, match=r"x\.txt, line 91: not UTF-8 \(byte 0xff\); fix the line or name the enc"):
+    with pytest.raises(CorpusError, match=r"x\.txt, line 91: not UTF-8 \(byte 0xff\); fix the line, or name the enc"):
         read(path, encoding="utf-8")

@@ -94,7 +94,11 @@ def test_captions_by_image_keeps_the_order(write):
         ("a.csv", "image,caption,id\na.jpg,one,two,3\n", r"line 2: 4 fields, but the header has 3; quote"),
         ("a.csv", 'image,caption\na.jpg,x\nb.jpg,"one\n', r"line 3: .*double quotes"),
         ("a.csv", "image,caption\n,one\n", r"a\.csv, line 2: the image name is missing or invalid"),
-        ("a.csv", "image,caption,split\na.jpg,one,best\n", r"a\.csv, line 2: unknown split 'best'; use one of train"),
+        (
+            "a.csv",
+            "image,caption,split\na.jpg,one,best\n",
+            r"a\.csv, line 2: unknown split 'best'; use train, val",
+        ),
         (
             "a.csv",
             "image,caption,split\na,one,val\na,two,dev\na,3,test\n",

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 from caption_tx.data.corpus.caption_values import add_captions, add_cells
 from caption_tx.data.corpus.column_names import IMAGE_WORDS, caption_key, image_rank, normalize_name
-from caption_tx.data.corpus.columns import is_text
 from caption_tx.data.corpus.file_head import FileHead
 from caption_tx.data.corpus.pre_segmented import restore_sentences
 from caption_tx.data.corpus.readers.ofa import is_base64, is_image_line
@@ -22,13 +21,15 @@ from caption_tx.data.corpus.table_layout import (
     find_header,
     unify_separator,
 )
+from caption_tx.data.corpus.value_kinds import is_text
 from caption_tx.data.images.suffixes import IMAGE_SUFFIXES
 from caption_tx.data.text.text_files import TextFile
 from caption_tx.errors import CorpusError
 
 _COMMAS = tuple(separator for separator in SEPARATORS if separator != "\t")
 _NAMED_LINE = re.compile(
-    rf"(\S.*?(?:{'|'.join(map(re.escape, IMAGE_SUFFIXES))}))(?:\s*[:：=]\s*|\s+)(\S.*)", re.IGNORECASE | re.DOTALL
+    rf"(\S.*?(?:{'|'.join(map(re.escape, IMAGE_SUFFIXES))}))(?:\s*(?:[-=]+>|→|[:：=])\s*|\s+[-–—]+\s+|\s+)(\S.*)",
+    re.IGNORECASE | re.DOTALL,
 )
 _FURTHER = "rows with more captions in further columns, which are read"
 _RULE = re.compile(":?-{2,}:?")
@@ -275,4 +276,4 @@ def _read_named_lines(file: TextFile, rows: CaptionRows) -> None:
         else:
             message = f"expected 'NAME.jpg caption', found {line.strip()[:60]!r}; fix the line"
             rows.add_error(line_number, "not of the form NAME.jpg caption", message)
-    rows.add_notes({"image names and captions separated by a space or colon": 1})
+    rows.add_notes({"image names and captions separated by a space, colon, dash or arrow": 1})

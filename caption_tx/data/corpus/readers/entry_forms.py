@@ -7,8 +7,8 @@ from typing import Any
 
 from caption_tx.data.corpus.caption_values import image_names, is_numbered
 from caption_tx.data.corpus.column_names import caption_key, image_rank, normalize_name
-from caption_tx.data.corpus.columns import is_image_name, is_text
 from caption_tx.data.corpus.readers.tool_exports import read_export
+from caption_tx.data.corpus.value_kinds import is_image_name, is_text
 
 _CONVERSATION_KEYS = ("conversations", "conversation", "messages")
 _IMAGE_TAG = re.compile(r"<img>(.*?)</img>", re.DOTALL)

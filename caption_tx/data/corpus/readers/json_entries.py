@@ -7,10 +7,11 @@ from typing import Any
 
 from caption_tx.data.corpus.caption_values import add_captions, image_names
 from caption_tx.data.corpus.column_names import caption_key
-from caption_tx.data.corpus.columns import DEFAULT_OPTIONS, Columns, is_file_name, select_columns
+from caption_tx.data.corpus.columns import DEFAULT_OPTIONS, Columns, select_columns
 from caption_tx.data.corpus.readers.entry_forms import expand
 from caption_tx.data.corpus.readers.tool_exports import is_request, read_export
 from caption_tx.data.corpus.rows import CaptionRows, UnknownSplitError
+from caption_tx.data.corpus.value_kinds import is_file_name
 from caption_tx.errors import CorpusError
 
 ENTRY = '{"image_id": "x.jpg", "caption": ["..", ..]}'

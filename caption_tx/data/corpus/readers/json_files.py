@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from contextlib import suppress
 from dataclasses import replace
@@ -10,14 +9,14 @@ from typing import Any
 
 from caption_tx.data.corpus.caption_values import add_captions, image_names, is_numbered
 from caption_tx.data.corpus.column_names import IMAGE_WORDS, SPLIT_NAMES, caption_key, normalize_name, without_numbers
-from caption_tx.data.corpus.columns import is_image_name, is_text, share
 from caption_tx.data.corpus.file_head import FileHead
 from caption_tx.data.corpus.readers.coco import add_coco, add_karpathy, is_coco, is_karpathy, require_captions
 from caption_tx.data.corpus.readers.entry_forms import maps_to_texts
 from caption_tx.data.corpus.readers.json_entries import ENTRY, EntryReader, names_image
 from caption_tx.data.corpus.readers.json_heads import parse_line
-from caption_tx.data.corpus.readers.literals import AS_PYTHON, parse_literal
+from caption_tx.data.corpus.readers.literals import AS_PYTHON, load_json, parse_literal
 from caption_tx.data.corpus.rows import CaptionRows
+from caption_tx.data.corpus.value_kinds import is_image_name, is_text, share
 from caption_tx.data.text.text_files import TextFile, find_undecoded_byte
 from caption_tx.errors import CorpusError
 
@@ -48,7 +47,10 @@ def read_document(file: TextFile, rows: CaptionRows) -> None:
 def _load(file: TextFile, rows: CaptionRows) -> Any:
     text = file.text()
     try:
-        return json.loads(text, object_hook=_drop_tokens)
+        document = load_json(text, _drop_tokens)
+        if isinstance(document, list) and text.lstrip()[:1] == "{":
+            rows.notes["JSON documents one after the other in the file, read as one list"] = len(document)
+        return document
     except (ValueError, RecursionError) as error:
         with suppress(ValueError, RecursionError):
             document, is_python = parse_literal(text)

@@ -4,10 +4,61 @@ from __future__ import annotations
 
 import ast
 import json
+import re
+from collections.abc import Callable
 from typing import Any
+
+_SPACE = re.compile(r"\s*")
 
 AS_PYTHON = "lines or documents written as Python instead of JSON, which are read"
 _MAX_TEXT = 50_000_000
+
+
+class Repeated(list):
+    """The values of a key that an object repeats: Python's parser would keep only the last."""
+
+
+def load_json(text: str, convert: Callable[[dict[str, Any]], dict[str, Any]] | None = None) -> Any:
+    """The value of JSON, with the different values of a repeated key as a `Repeated` list.
+
+    Args:
+        text: one document, or several documents one after the other, which become a list.
+        convert: changes each object.
+
+    Raises:
+        ValueError: it is no JSON.
+
+    Example:
+        >>> load_json('{"caption": "a", "caption": "b"}'), load_json('{"a": 1} {"b": 2}')
+        ({'caption': ['a', 'b']}, [{'a': 1}, {'b': 2}])
+    """
+
+    def to_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        value = dict(pairs)
+        if len(value) < len(pairs):
+            for key in value:
+                items = [item for name, item in pairs if name == key]
+                different = [item for at, item in enumerate(items) if item not in items[:at]]
+                if len(different) > 1:
+                    lists = [item if isinstance(item, list) else [item] for item in different]
+                    value[key] = Repeated(item for inner in lists for item in inner)
+        return convert(value) if convert else value
+
+    decoder = json.JSONDecoder(object_pairs_hook=to_object)
+    try:
+        return decoder.decode(text)
+    except json.JSONDecodeError as error:
+        if not error.msg.startswith("Extra data"):
+            raise
+        documents, position = [], 0
+        while position < len(text):
+            document, end = decoder.raw_decode(text, position)
+            documents.append(document)
+            space = _SPACE.match(text, end)
+            position = space.end() if space else end
+        if not all(isinstance(document, dict) for document in documents):
+            raise error
+        return documents
 
 
 def parse_literal(text: str) -> tuple[Any, bool]:
@@ -23,7 +74,7 @@ def parse_literal(text: str) -> tuple[Any, bool]:
         (({'image': 'x.jpg'}, True), ({'image': 'x.jpg'}, False))
     """
     try:
-        return json.loads(text), False
+        return load_json(text), False
     except ValueError as error:
         stripped = text.strip()
         short = stripped.removesuffix(",")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from caption_tx.data.corpus.column_names import image_rank
-from caption_tx.data.corpus.columns import is_image_name
+from caption_tx.data.corpus.value_kinds import is_image_name
 
 _NAMES = ("custom_id", "key", "id")
 _RESULTS = ("response", "result")
@@ -15,6 +15,7 @@ _MAX_DEPTH = 12
 
 BATCH = "answers of a model's batch read as captions, the names of its requests (custom_id) as image names"
 SEVERAL_ANSWERS = "answers beyond the first of a model, read as captions too"
+LABELBOX = "captions read from the answers of Labelbox"
 LABEL_STUDIO = "captions read from the results of Label Studio"
 CANCELLED = "annotations of Label Studio that were cancelled, left out"
 
@@ -27,7 +28,7 @@ def read_export(entry: dict[str, Any]) -> tuple[dict[str, Any], list[str]] | Non
         >>> read_export({"custom_id": "a.jpg", "response": {"body": answer}})[0]
         {'image': 'a.jpg', 'caption': 'a dog'}
     """
-    return _read_batch(entry) or _read_label_studio(entry)
+    return _read_batch(entry) or _read_label_studio(entry) or _read_labelbox(entry)
 
 
 def is_request(entry: dict[str, Any]) -> bool:
@@ -117,6 +118,30 @@ def _read_label_studio(entry: dict[str, Any]) -> tuple[dict[str, Any], list[str]
             texts.setdefault(name, []).append(text)
     keys = {f"{name}.caption" if len(texts) > 1 else "caption": _one_or_all(found) for name, found in texts.items()}
     return {"image": image, **(keys or {"caption": ""})}, notes
+
+
+def _read_labelbox(entry: dict[str, Any]) -> tuple[dict[str, Any], list[str]] | None:
+    """A row of Labelbox's NDJSON export: {"data_row": {"external_id": ..}, "projects": {.. {"labels": [..]}}}."""
+    row, projects = entry.get("data_row"), entry.get("projects")
+    name = row.get("external_id") or row.get("row_data") if isinstance(row, dict) else None
+    if not isinstance(name, str) or not isinstance(projects, dict):
+        return None
+    texts: dict[str, list[str]] = {}
+    for question, text in _text_answers(projects, 0):
+        texts.setdefault(question, []).append(text)
+    keys = {f"{name}.caption" if len(texts) > 1 else "caption": _one_or_all(found) for name, found in texts.items()}
+    return {"image": name, **(keys or {"caption": ""})}, [LABELBOX]
+
+
+def _text_answers(node: Any, depth: int) -> Iterator[tuple[str, str]]:
+    """(question, answer) of the answers in text below a node."""
+    if isinstance(node, dict):
+        answer = node.get("text_answer")
+        if isinstance(answer, dict) and isinstance(answer.get("content"), str):
+            yield str(node.get("name", "caption")), answer["content"]
+    items = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    for item in items if depth < _MAX_DEPTH else ():
+        yield from _text_answers(item, depth + 1)
 
 
 def _results(results: list[Any]) -> Iterator[tuple[str, str]]:

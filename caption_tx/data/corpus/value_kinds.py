@@ -1,0 +1,77 @@
+"""What kind of value a cell has: an image name, text, a flag or a split."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from caption_tx.data.corpus.column_names import SPLIT_NAMES, caption_key
+from caption_tx.data.images.suffixes import IMAGE_SUFFIXES
+
+_LETTERS = re.compile(r"[^\W\d_]")
+_URL = re.compile(r"\w+://\S+|www\.\S+")
+_NAME_WITHOUT_SUFFIX = re.compile(r"[\w.\-/\\]*\d[\w.\-/\\]*", re.ASCII)
+_BOOLEANS = ("true", "false", "yes", "no", "t", "f", "y", "n", "是", "否", "有", "无", "√", "×")
+_QUOTES = "'`\"“”‘’＂"
+
+
+def is_image_name(value: object) -> bool:
+    """Whether a value is a file name with an image suffix, or a URL."""
+    if not isinstance(value, str):
+        return False
+    value = value.strip().strip(_QUOTES)
+    if _URL.fullmatch(value):
+        return True
+    base = re.sub(r"#\d+$", "", value).lower()
+    return base.endswith(IMAGE_SUFFIXES) and len(base) < 512 and "\n" not in base
+
+
+def is_name_like(value: object) -> bool:
+    """Whether a value is an image name, or an id of ASCII letters and digits."""
+    return is_image_name(value) or (isinstance(value, str) and bool(_NAME_WITHOUT_SUFFIX.fullmatch(value.strip())))
+
+
+def is_text(value: object) -> bool:
+    """Whether a value, or an item of a list, could be a caption: it has letters and is no image name."""
+    if isinstance(value, (list, tuple)):
+        return any(is_text(item) for item in value)
+    if isinstance(value, dict):
+        return (
+            "role" in value
+            or "from" in value
+            or any(caption_key(str(key)) and is_text(item) for key, item in value.items())
+        )
+    return isinstance(value, str) and bool(_LETTERS.search(value)) and not is_name_like(value)
+
+
+def share(values: Sequence[Any], test: Callable[[Any], bool]) -> float:
+    """The share of values that pass a test, ignoring empty ones; 0 if all are empty."""
+    present = [value for value in values if value not in (None, "", []) and str(value).strip()]
+    return sum(map(test, present)) / len(present) if present else 0.0
+
+
+def is_file_name(value: object) -> bool:
+    """Whether a value is a file name with an image suffix, and no URL."""
+    return is_image_name(value) and "://" not in str(value)
+
+
+def is_flag(values: Sequence[Any]) -> bool:
+    """Whether all values are yes or no, or all name splits."""
+    return share(values, is_boolean) == 1 or share(values, is_split) == 1
+
+
+def is_boolean(value: object) -> bool:
+    """Whether a value is yes or no, in English or Chinese, or a sign for it."""
+    return isinstance(value, bool) or str(value).strip().lower() in _BOOLEANS
+
+
+def is_split(value: object) -> bool:
+    """Whether a value is the name of a split."""
+    return str(value).strip().lower() in SPLIT_NAMES
+
+
+def is_constant(values: Sequence[Any]) -> bool:
+    """Whether at least three values are all the same text, such as the name of a project or a question."""
+    texts = [str(value) for value in values if value not in (None, "", [])]
+    return len(texts) > 2 and len(set(texts)) == 1
