@@ -16,7 +16,7 @@ WEIGHTS = "mobilenet_1_0_224_no_top_to_conv_pw_12.weights.h5"
 CHINESE = re.compile(r"[一-鿿]{3,}")
 CAPTION_FILES = {"zh": "flickr8kzhc.caption.txt", "en": "flickr8kenc.caption.txt"}
 MIN_CIDER = {"flickr8k-zh": 65, "flickr8k-en": 40, "flickr8k-zh-small": 50}
-"""Well below the scores on the cards, since only a quarter of the images is scored here."""
+"""Well below the scores on the cards, since only a tenth of the images is scored here."""
 WEIGHTS_DIGESTS = {
     "flickr8k-zh": "7e1bfd5eaba53c032506e6bf61aa8ebf958fd4c84b67e188a97d47892939235b",
     "flickr8k-zh-small": "8252df68aa2ef89c0fe826f2079236f763c922fecbe7c6e48b3ba6084f4d04f2",
@@ -81,9 +81,9 @@ def test_validation_photographs_are_captioned(shared, name):
     folder = shared / "data" / "flickr8k"
     language = language_of(name)
     table = read_corpus(folder / CAPTION_FILES[language])
-    references = dict(list(captions_by_image(table, "val", "human").items())[::4])
+    references = dict(list(captions_by_image(table, "val", "human").items())[::10])
     captioner = load(name, None if name.endswith("-small") else str(shared / "weights" / WEIGHTS))
     results = captioner.captions(list(references), location=str(folder / "images"))
     captions = {image: best.text for image, (best, *_) in results}
     scores = score(captions, references, language=language)
-    assert scores["cider"] > MIN_CIDER[name] and scores.statistics.distinct > 100
+    assert scores["cider"] > MIN_CIDER[name] and scores.statistics.distinct > 40

@@ -147,6 +147,7 @@ def test_the_tutorial_from_parts_is_short():
     assert len(code.splitlines()) <= 40
 
 
+@pytest.mark.slow
 def test_the_guide_runs(names, capsys):
     pytest.importorskip("pycocoevalcap")
     (Path.cwd() / "weights.h5").touch()

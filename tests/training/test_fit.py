@@ -150,32 +150,36 @@ def test_a_finished_run_is_not_trained_again(complete, make_config):
     np.testing.assert_array_equal(again.captioner.get_weights()[0], bundle.captioner.get_weights()[0])
 
 
-@pytest.mark.parametrize("cached", [True, False])
+@pytest.mark.slow
 def test_parallel_chunks_and_training_without_a_cache_give_the_same_losses(
-    complete, make_config, tmp_path, run_forked, parallel_chunks, cached
+    complete, make_config, tmp_path, run_forked, parallel_chunks
 ):
     """In a process of its own, since this one has configured its threads already."""
-    scores = {} if cached else {"score_every": 4, "score_images": 3}
-    (tmp_path / "config.toml").write_text(dump_config(make_config(cached=cached, **scores)), encoding="utf-8")
+    for name, settings in (
+        ("cached", {"cached": True}),
+        ("uncached", {"cached": False, "score_every": 4, "score_images": 3}),
+    ):
+        (tmp_path / f"{name}.toml").write_text(dump_config(make_config(**settings)), encoding="utf-8")
     code = """
 import sys
 from caption_tx import threads
 from caption_tx.config import load_config
 from caption_tx.training.fit import train
 threads.configure_threads()
-train(load_config(sys.argv[1]), sys.argv[2])
+for path in sys.argv[1:]:
+    train(load_config(f"{path}.toml"), path)
 print("chunks", threads.parallel_chunks())
 """
-    process = run_forked(code, tmp_path / "config.toml", tmp_path / "run")
+    process = run_forked(code, tmp_path / "cached", tmp_path / "uncached")
     assert process.returncode == 0, process.stderr[-2000:]
     assert process.stdout.splitlines()[-1] == f"chunks {parallel_chunks}"
-    assert parallel_chunks == 1 or f"each batch in {parallel_chunks} parallel chunks." in process.stdout
-    losses, expected = history(tmp_path / "run"), history(complete[0])
-    for column in ("loss", "val_token_loss"):
-        np.testing.assert_allclose(losses[column], expected[column], atol=1e-3)
-    if not cached:
-        assert not (tmp_path / "run" / "features").exists()
-        assert losses["val_bleu4"].notna().tolist() == [False, False, False, True]
+    assert parallel_chunks == 1 or process.stdout.count(f"each batch in {parallel_chunks} parallel chunks.") == 2
+    expected = history(complete[0])
+    for name in ("cached", "uncached"):
+        for column in ("loss", "val_token_loss"):
+            np.testing.assert_allclose(history(tmp_path / name)[column], expected[column], atol=1e-3)
+    assert not (tmp_path / "uncached" / "features").exists()
+    assert history(tmp_path / "uncached")["val_bleu4"].notna().tolist() == [False, False, False, True]
 
 
 def test_other_settings_in_the_same_workdir_are_rejected(complete, make_config):
@@ -183,13 +187,14 @@ def test_other_settings_in_the_same_workdir_are_rejected(complete, make_config):
         train(make_config(**(FULL | {"seed": 3})), complete[0], quiet)
 
 
-def test_a_finished_run_trains_longer(make_config, tmp_path):
-    lines = []
-    for epochs in (1, 3):
-        train(make_config(epochs=epochs, patience=1), tmp_path, lines.append)
-    assert "Resuming after epoch 1 of" in "".join(lines)
-    rates = pd.read_csv(tmp_path / "log.csv")
-    assert rates["epoch"].tolist() == [1, 2, 3] and rates["token_loss"].is_monotonic_decreasing
+def test_a_finished_run_trains_longer(complete, make_config, tmp_path):
+    workdir, lines = shutil.copytree(complete[0], tmp_path / "run"), []
+    train(make_config(**FULL, epochs=5), workdir, lines.append)
+    assert f"Resuming after epoch 4 of the run in {workdir}." in lines
+    epochs = history(workdir)
+    assert epochs["epoch"].tolist() == [1, 2, 3, 4, 5]
+    pd.testing.assert_frame_equal(epochs[:4], history(complete[0]))
+    assert np.isfinite(epochs["val_token_loss"][4])
 
 
 def test_other_captions_in_the_same_workdir_are_rejected(make_config, tmp_path, corpus):
@@ -231,6 +236,7 @@ train(load_config(sys.argv[1]), sys.argv[2])
 """
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes_and_ends_like_an_uninterrupted_one(
     complete, make_config, run_forked, tmp_path, monkeypatch
 ):
@@ -262,6 +268,7 @@ def test_a_killed_run_resumes_and_ends_like_an_uninterrupted_one(
     assert abs(resumed["val_token_loss"].iloc[-1] - uninterrupted["val_token_loss"].iloc[-1]) < 0.1
 
 
+@pytest.mark.slow
 def test_a_run_is_fine_tuned_interrupted_resumed_and_fine_tuned_again(complete, make_config, tmp_path, monkeypatch):
     """On the same images with other captions, some of them longer than those of the first run."""
     old, lines = complete[1], ["image\tcaption\tsplit"]
@@ -346,6 +353,7 @@ def interrupt(patch, at_epoch):
     patch.setattr(RunCheckpoint, "on_epoch_begin", on_epoch_begin)
 
 
+@pytest.mark.slow
 def test_caption_metrics_select_the_best_epoch_even_after_a_restart(make_config, tmp_path, monkeypatch):
     config = make_config(epochs=3, patience=3, score_every=2, score_images=5, monitor="cider", tensorboard=True)
     workdir, lines = tmp_path / "run", []
@@ -453,6 +461,7 @@ def test_missing_captions_are_a_clear_error(make_config, tmp_path):
         train(config, tmp_path / "run", quiet)
 
 
+@pytest.mark.slow
 def test_machine_translations_are_a_first_stage_and_never_references(make_config, corpus, tmp_path, monkeypatch):
     """The run is interrupted in the second stage, which the resumed run then finishes."""
     rows = [line.split("\t") for line in (corpus / "captions.tsv").read_text(encoding="utf-8").splitlines()[1:]]

@@ -206,6 +206,7 @@ tuning.tune(run, workdir, TuningConfig(epochs=2, learning_rate=3e-3, batch_size=
 """
 
 
+@pytest.mark.slow
 def test_a_killed_tuning_resumes_and_ends_like_an_uninterrupted_one(run, tuned, tmp_path, run_forked):
     process = run_forked(KILLED, run, tmp_path / "killed")
     assert process.returncode == -signal.SIGKILL, process.stderr[-2000:]
@@ -276,6 +277,7 @@ def test_a_tuning_resumes_in_a_version_with_more_settings_but_not_on_other_capti
         captions.write_text(whole, encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_the_backbone_weights_may_have_moved_since_the_training(run, config, tmp_path, capsys):
     moved = tmp_path / "run"
     moved.mkdir()
