@@ -181,7 +181,7 @@ def _find_in_folder(path: Path, format: str | None, encoding: str | None, option
         raise ambiguous[matches[0]]
     if matches:
         return matches[0], format or formats[matches[0]] or ""
-    if format is None and folder.has_image_text_pairs(path):
+    if format is None and (folder.has_image_text_pairs(path) or folder.names_images(path, options.files)):
         return path, "folder"
     advice = _suggest_text_suffix(path) or "pass the file itself"
     if foreign:

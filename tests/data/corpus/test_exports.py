@@ -561,6 +561,15 @@ AMBIGUOUS = {
         r"2 keys hold captions of the same images: human, machine; choose with --caption-column human or read several",
         "human",
     ),
+    "COCO": (
+        "x.json",
+        {
+            "images": [{"id": 1, "file_name": "a.jpg"}],
+            "annotations": [{"image_id": 1, "caption": {"human": [DOG], "machine": [CAT]}}],
+        },
+        "2 keys could be the caption: caption.human .*, caption.machine",
+        "human",
+    ),
     "Label Studio": (
         "x.json",
         [
@@ -594,6 +603,54 @@ AMBIGUOUS = {
         None,
     ),
 }
+
+
+def test_lists_of_different_lengths(write):
+    with pytest.raises(CorpusError, match=r"its lists differ in length \('image' has 3, 'caption' has 2\)"):
+        read_corpus(write("x.json", {"image": ["a.jpg", "b.jpg", "c.jpg"], "caption": [DOG, CAT]}))
+
+
+def test_parquet_with_captions_below_keys(tmp_path):
+    import pandas as pd
+
+    def read(**columns):
+        pd.DataFrame({"image": ["a.jpg", "b.jpg"], **columns}).to_parquet(tmp_path / "x.parquet")
+        return read_corpus(tmp_path / "x.parquet", caption_column=["human"] if "captions" in columns else [])
+
+    kinds = [{"human": [DOG, GIRL], "n": 1}, {"human": [CAT, DOG], "n": 2}]
+    found = read(annotations=kinds)
+    assert list(zip(found["image"], found["caption"], strict=True)) == TWO
+    assert found.attrs["files"][0]["notes"] == {
+        "captions read from the column 'annotations.human'": 1,
+        "columns not read (annotations.n)": 1,
+    }
+    found = read(captions=[kind | {"machine": [GIRL]} for kind in kinds])
+    assert list(zip(found["image"], found["caption"], strict=True)) == TWO
+    with pytest.raises(CorpusError, match=r"2 columns could be the caption: captions.human .*, captions.machine"):
+        read_corpus(tmp_path / "x.parquet")
+    found = read(caption=[{"text": text, "lang": "zh"} for text in (DOG, CAT)])
+    assert list(zip(found["image"], found["caption"], strict=True)) == ONE
+
+
+def test_json_beside_images(write, tmp_path):
+    for name, caption in ONE:
+        write(f"d/{name}", b"\xff")
+        write(f"d/{name.replace('.jpg', '.json')}", {"title": name, "caption": caption, "url": f"http://x/{name}"})
+    with pytest.raises(CorpusError, match=r"2 images have a .json file .*; read them with --text-suffix .json"):
+        read_corpus(tmp_path / "d")
+    read = read_corpus(tmp_path / "d", text_suffix=".json")
+    assert list(zip(read["image"], read["caption"], strict=True)) == ONE
+
+
+def test_text_files_in_a_folder_of_their_own(write, tmp_path):
+    for name, caption in ONE:
+        write(f"images/in/{name}", b"\xff")
+        write(f"labels/in/{name.replace('.jpg', '.txt')}", f"{caption}\n")
+    read = read_corpus(tmp_path / "labels", images=tmp_path / "images")
+    assert list(zip(read["image"], read["caption"], strict=True)) == [(f"in/{name}", text) for name, text in ONE]
+    assert "folders of text files only, read as captions of the images with their names" in str(read.attrs["files"])
+    with pytest.raises(CorpusError, match="No caption file was recognized"):
+        read_corpus(tmp_path / "labels")
 
 
 def test_releases_as_splits(write):

@@ -11,6 +11,7 @@ from caption_tx.data.corpus.column_names import caption_key, normalize_name
 from caption_tx.data.corpus.columns import Columns, select_columns
 from caption_tx.data.corpus.image_names import join_prefix
 from caption_tx.data.corpus.marks import is_mark
+from caption_tx.data.corpus.readers.entry_forms import expand
 from caption_tx.data.corpus.rows import CaptionRows, UnknownSplitError, to_image_name
 from caption_tx.errors import CorpusError
 
@@ -76,6 +77,7 @@ def add_coco(path: Path, node: dict[str, Any], rows: CaptionRows, number: int, s
     """
     annotations = node["annotations"]
     require_captions(path, annotations)
+    annotations = [expand(entry) if _is_nested(entry) else entry for entry in annotations]
     keys = _caption_keys(path, annotations, rows)
     file_of = {}
     for image in _items(node["images"]):
@@ -95,6 +97,11 @@ def add_coco(path: Path, node: dict[str, Any], rows: CaptionRows, number: int, s
         elif not rows.is_rejected(*_marks(entry), entry_number):
             add_captions(rows, [file_of[image_id]], caption, entry_number, split)
     return len(annotations)
+
+
+def _is_nested(entry: Any) -> bool:
+    """Whether the captions of an annotation are below a key per kind."""
+    return isinstance(entry, dict) and any(isinstance(value, dict) and caption_key(key) for key, value in entry.items())
 
 
 def _caption_keys(path: Path, annotations: list[Any], rows: CaptionRows) -> tuple[str, ...]:

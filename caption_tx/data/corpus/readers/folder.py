@@ -9,15 +9,31 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from caption_tx.data.corpus.caption_values import add_captions
+from caption_tx.data.corpus.column_names import image_rank
+from caption_tx.data.corpus.image_files import ImageFiles
 from caption_tx.data.corpus.image_names import stem
+from caption_tx.data.corpus.readers.json_entries import EntryReader
+from caption_tx.data.corpus.readers.literals import load_json
 from caption_tx.data.corpus.rows import CaptionRows
+from caption_tx.data.corpus.value_kinds import is_image_name
 from caption_tx.data.images.file_names import FolderNames, undecoded_note
 from caption_tx.data.images.suffixes import explain_unreadable, is_readable, suffix_of
 from caption_tx.data.text.text_files import HEAD_BYTES, TextFile, guess_encoding, read_head
 from caption_tx.errors import CorpusError
 
 _TEXT_SUFFIXES = (".txt", ".caption")
-_OTHER_TEXT_SUFFIXES = (".captions", ".cap", ".text", ".description", ".desc", ".prompt", ".md", ".lab", ".tags")
+_OTHER_TEXT_SUFFIXES = (
+    ".captions",
+    ".cap",
+    ".text",
+    ".description",
+    ".desc",
+    ".prompt",
+    ".md",
+    ".lab",
+    ".tags",
+    ".json",
+)
 _TABLE_SUFFIXES = (".parquet", ".csv", ".tsv", ".jsonl", ".xlsx", ".token")
 _SHARD = re.compile(r".+-\d{5}-of-\d{5}.*\.parquet")
 _CERTAIN_ENCODINGS = ("utf-8", "utf-16", "utf-16-le", "utf-16-be")
@@ -95,6 +111,9 @@ def read_folder(file: TextFile, rows: CaptionRows) -> None:
             rows.add_error(1, "unknown encoding", advice)
             continue
         captions, skipped = len(rows.captions), len(rows.skipped)
+        if text.suffix.lower() == ".json":
+            _read_json(TextFile(text, encodings[text], file.path), image, rows)
+            continue
         for line_number, line in TextFile(text, encodings[text], file.path).lines(rows.add_error):
             if line.strip():
                 add_captions(rows, [image], line, line_number, None)
@@ -106,6 +125,26 @@ def read_folder(file: TextFile, rows: CaptionRows) -> None:
     rows.encoding = ", ".join(sorted({name for name in encodings.values() if name}))
 
 
+def _read_json(text: TextFile, image: str, rows: CaptionRows) -> None:
+    """Reads the captions of an image from an object beside it."""
+    try:
+        entry = load_json(text.text())
+    except (ValueError, RecursionError) as error:
+        rows.add_error(1, "not valid JSON", f"not valid JSON ({str(error)[:80]}); fix the file")
+        return
+    entry = entry if isinstance(entry, dict) else {"caption": entry}
+    entry = {key: value for key, value in entry.items() if image_rank(key) is None and not is_image_name(value)}
+    EntryReader(rows, [entry]).add(1, entry, image)
+
+
+def names_images(folder: Path, files: ImageFiles | None) -> bool:
+    """Whether the text files of a folder without images have the names of images elsewhere."""
+    if not files or any(suffix_of(name) for _, names in _walk(folder) for name in names):
+        return False
+    texts = [os.path.splitext(name)[0] for _, names in _walk(folder) for name in _text_files(names)]
+    return bool(texts) and files.count(texts) >= 0.9 * len(texts)
+
+
 def _pair_texts_with_images(folder: Path, rows: CaptionRows) -> dict[Path, str]:
     """The image of each text file; files without a counterpart are counted in `rows`."""
     image_of: dict[Path, str] = {}
@@ -115,6 +154,8 @@ def _pair_texts_with_images(folder: Path, rows: CaptionRows) -> dict[Path, str]:
     images_with_several = 0
     undecoded: Counter[str] = Counter()
     decoded = FolderNames(str(folder))
+    if is_apart := names_images(folder, rows.options.files):
+        rows.notes["folders of text files only, read as captions of the images with their names"] = 1
     for prefix, files in _walk(folder):
         images, texts = _images_by_stem(files, prefix, decoded), _text_files(files, rows.options.text_suffix)
         foreign = [name for name in files if name.endswith(".json") and _stem(name, prefix, decoded) not in images]
@@ -131,6 +172,9 @@ def _pair_texts_with_images(folder: Path, rows: CaptionRows) -> dict[Path, str]:
         )
         unreadable.update(suffix_of(name) for name in pictures if not is_readable(name))
         undecoded.update(filter(None, (decoded.encoding_of(prefix + name) for name in pictures)))
+        if is_apart:
+            image_of.update({folder / prefix / name: _stem(name, prefix, decoded) for name in texts})
+            continue
         for name in texts:
             matches = images.get(_stem(name, prefix, decoded), [])
             if len(matches) == 1:

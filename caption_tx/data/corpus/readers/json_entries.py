@@ -80,6 +80,15 @@ class EntryReader:
         expanded = expand(entry) if isinstance(entry, dict) else None
         return bool(expanded) and self.columns_of(expanded) is not None
 
+    def list_sizes(self, entry: dict[str, Any]) -> dict[str, int]:
+        """The lengths of the lists of images and captions in an entry, if several images meet several captions."""
+        expanded = expand(entry)
+        columns = self.columns_of(expanded)
+        read = [] if columns is None else [columns.image, *columns.captions]
+        values = list(expanded.items())
+        sizes = {values[at][0]: len(values[at][1]) for at in read if isinstance(values[at][1], list)}
+        return sizes if len(sizes) > 1 and min(sizes.values()) > 1 else {}
+
     def add(
         self, number: int, entry: Any, image: str | None = None, split: str | None = None, needs_caption: bool = False
     ) -> None:

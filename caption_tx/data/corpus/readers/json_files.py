@@ -140,6 +140,9 @@ class _DocumentReader:
             return False
         if not entries.has_image_and_caption(node) or not is_image_name(_first_image(entries, node)):
             return False
+        if sizes := entries.list_sizes(node):
+            found = ", ".join(f"{name!r} has {size}" for name, size in sizes.items())
+            raise CorpusError(f"{self._path}: its lists differ in length ({found}); give each image its captions.")
         self._number += 1
         entries.add(self._number, node, split=split)
         return True

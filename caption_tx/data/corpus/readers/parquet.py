@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -48,9 +49,7 @@ def read_parquet_rows(source: Path | BinaryIO, path: Path, rows: CaptionRows) ->
             rows.add_notes(columns.notes)
             row_number = 0
             for batch in table.iter_batches(_BATCH_ROWS, columns=names):
-                # A field of a struct is read as a struct.
-                positions = [batch.schema.get_field_index(name.split(".")[0]) for name in names]
-                values = [batch.column(position).to_pylist() for position in positions]
+                values = [_values(batch, name) for name in names]
                 for cells in zip(*values, strict=True):
                     row_number += 1
                     if names_of_rows is not None:
@@ -95,6 +94,8 @@ def _select_columns(path: Path, table: Any, options: ReadOptions) -> tuple[Colum
     readable = [name for name, kind in fields if _is_text(kind) or _is_list(kind)]
     # pandas turns whole numbers into floats where some are missing.
     readable += [name for name, kind in fields if types.is_floating(kind) and could_be_image(name)]
+    nested = {name: list(_nested_fields(name, kind, 0)) for name, kind in fields}
+    with_path = {name for name, kind in fields if _has_path(kind)}
     embedded = image_column(table)
     base = None if embedded is None else embedded.partition(".")[0]
     if not any(image_rank(name) is not None for name, kind in fields if _is_text(kind)):
@@ -102,16 +103,16 @@ def _select_columns(path: Path, table: Any, options: ReadOptions) -> tuple[Colum
         readable += [] if base is None else [base]
         if base is not None and image_rank(base) is None and not options.image_column:
             options = replace(options, image_column=base)
-    readable = [name for name in schema.names if name in readable]
+    readable = [field for name in schema.names for field in ([name] if name in readable else nested[name])]
     samples: dict[str, list[Any]] = {}
 
     def values(position: int) -> list[Any]:
         name = readable[position]
-        if name == base or _has_path(schema.field(name).type):
+        if name == base or name in with_path:
             return []
         if name not in samples:
             batch = next(table.iter_batches(_SAMPLE_ROWS, columns=[name]), None)
-            samples[name] = batch.column(0).to_pylist() if batch else []
+            samples[name] = _values(batch, name) if batch else []
         return samples[name]
 
     columns = select_columns(readable, values, options, str(path))
@@ -123,8 +124,8 @@ def _select_columns(path: Path, table: Any, options: ReadOptions) -> tuple[Colum
     notes = {text: count for text, count in columns.notes.items() if not text.startswith("columns not read")}
     marks = [position for position, _ in columns.rejected]
     read = [columns.image, *columns.captions, *([] if columns.split is None else [columns.split]), *marks]
-    unread = [name for name in schema.names if name not in {readable[position] for position in read}]
-    unread = [name for name in unread if name != base and not _has_path(schema.field(name).type)]
+    known = {readable[position] for position in read} | with_path | {base}
+    unread = [field for name in schema.names for field in nested[name] or [name] if field not in known]
     if unread:
         notes[f"columns not read ({', '.join(unread)[:200]})"] = len(unread)
     names = [readable[position] for position in read]
@@ -136,8 +137,29 @@ def _select_columns(path: Path, table: Any, options: ReadOptions) -> tuple[Colum
         embedded = None
     elif not _has_path(schema.field(base).type):
         names[0] = names[1]  # the name of the image is not in a column
-    names = [f"{name}.path" if _has_path(schema.field(name).type) else name for name in names]
+    names = [f"{name}.path" if name in with_path else name for name in names]
     return Columns(0, captions, split, rejected, notes), names, embedded
+
+
+def _values(batch: Any, name: str) -> list[Any]:
+    """The values of a column, or of a field below one, such as captions.human; image paths stay in their objects."""
+    first, *keys = [name] if name in batch.schema.names else name.split(".")
+    values = batch.column(batch.schema.get_field_index(first)).to_pylist()
+    for key in keys if keys != ["path"] else ():
+        values = [value.get(key) if isinstance(value, dict) else None for value in values]
+    return values
+
+
+def _nested_fields(name: str, kind: Any, depth: int) -> Iterator[str]:
+    """The fields of text below a column of objects that is no image, such as captions.human."""
+    import pyarrow.types as types
+
+    if not types.is_struct(kind) or _has_path(kind) or kind.get_field_index("bytes") >= 0 or depth > 3:
+        return
+    for field in kind:
+        if _is_text(field.type) or _is_list(field.type):
+            yield f"{name}.{field.name}"
+        yield from _nested_fields(f"{name}.{field.name}", field.type, depth + 1)
 
 
 def _is_text(kind: Any) -> bool:
