@@ -1,15 +1,18 @@
-"""Draws the images of the README from a finished demo: the heatmaps of a held-out scene, and the data flow.
+"""Draws the images of the README from a finished demo: heatmaps of a held-out scene, the data flow, and the web page.
 
 COMMAND   caption-tx demo --workdir caption-tx-demo
           python experiments/draw_readme_pictures.py --demo caption-tx-demo
 HARDWARE  2 cores (AMD EPYC), no GPU
 TIME      about 2 minutes for the demo, seconds for the images
-RESULT    assets/heatmaps.png and assets/data-flow.png
+RESULT    assets/heatmaps.png, assets/data-flow.png and assets/web-page.png
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
+import socket
+import threading
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -73,6 +76,41 @@ def data_flow() -> Figure:
     return figure
 
 
+def draw_web_page(demo: Path, scenes: list[str], out: Path) -> None:
+    """A picture of the page of `caption-tx serve` with two scenes, in Chromium."""
+    import uvicorn
+    from playwright.sync_api import sync_playwright
+
+    from caption_tx.config import ServingOptions
+    from caption_tx.serve.models import load_bundles
+    from caption_tx.serve.server import server_config
+    from caption_tx.serve.service import Service
+
+    service = Service(load_bundles([str(demo / "run")]), ServingOptions())
+    files = [
+        {"name": name, "mimeType": "image/png", "buffer": (demo / "scenes" / "images" / name).read_bytes()}
+        for name in scenes
+    ]
+    with socket.create_server(("127.0.0.1", 0)) as listening, sync_playwright() as running:
+        server = uvicorn.Server(server_config(service))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        browser = running.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        page = browser.new_page(locale="zh-CN", viewport={"width": 1000, "height": 1320}, reduced_motion="reduce")
+        page.goto(f"http://127.0.0.1:{listening.getsockname()[1]}/")
+        page.set_input_files("#files", files)
+        page.locator(".card").nth(1).wait_for()
+        for card in page.locator(".card").all():
+            card.locator(".word:not(.function)").nth(3).click()
+        page.mouse.move(0, 0)
+        page.evaluate("scrollTo(0, 0)")
+        page.screenshot(path=out)
+        browser.close()
+        server.should_exit = True
+        thread.join()
+    service.close()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--demo", type=Path, required=True, help="workdir of a finished demo")
@@ -86,6 +124,7 @@ def main() -> None:
     image = arguments.demo / "scenes" / "images" / arguments.scene
     save_figure(captioner.explain(image).figure(), ASSETS / "heatmaps.png", dpi=80)
     save_figure(data_flow(), ASSETS / "data-flow.png", dpi=110)
+    draw_web_page(arguments.demo, [arguments.scene, "test-000012.png"], ASSETS / "web-page.png")
 
 
 if __name__ == "__main__":

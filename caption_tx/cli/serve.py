@@ -18,18 +18,26 @@ def add_parser(commands: Any) -> None:
         commands,
         "serve",
         run,
-        usage="",
+        usage="[RUN]",
         summary="a web page and an HTTP API for captions",
         description="Serves a web page on which people drop photographs, read their captions and see where the model "
-        "looked, and an HTTP API for programs. Needs the extra: pip install 'caption_tx[serve]'.",
+        "looked, and an HTTP API for programs; and shows a training run. Needs the extra: pip install "
+        "'caption_tx[serve]'.",
         example="caption-tx serve --bundle flickr8k-zh --bundle runs/mine",
+    )
+    parser.add_argument(
+        "run_folder",
+        nargs="?",
+        metavar="RUN",
+        help="workdir of a training run to show, also while it trains: its epochs, sample captions, curves and maps",
     )
     parser.add_argument(
         "--bundle",
         action="append",
         dest="bundles",
         metavar="DIR",
-        help=f"{BUNDLE_HELP}; may be repeated, the first is the default (default: {SHIPPED_BUNDLES[0]})",
+        help=f"{BUNDLE_HELP}; may be repeated, the first is the default "
+        f"(default: that of RUN, else {SHIPPED_BUNDLES[0]})",
     )
     add_backbone_weights(parser)
     add_settings(parser, "serving")
@@ -43,4 +51,5 @@ def run(arguments: argparse.Namespace) -> None:
     except ModuleNotFoundError as error:
         raise ConfigError(f"{error.name} is not installed; run: pip install 'caption_tx[serve]'") from error
 
-    serve(arguments.bundles or [SHIPPED_BUNDLES[0]], options, echo, arguments.backbone_weights)
+    default = [SHIPPED_BUNDLES[0]] if arguments.run_folder is None else []
+    serve(arguments.bundles or default, options, echo, arguments.backbone_weights, arguments.run_folder)

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from caption_tx import __version__
 from caption_tx.config import ServingOptions
-from caption_tx.serve import pages, routes
+from caption_tx.serve import pages, routes, run_routes
 from caption_tx.serve.guard import MAX_IMAGES, Access, Guard
 from caption_tx.serve.metrics import Metrics
 from caption_tx.serve.parameters import ERROR_SCHEMA
@@ -24,7 +24,7 @@ _BODY_IMAGES = 4
 """A body may be as large as this many of the largest images, however many it has."""
 
 
-_LABELS = frozenset(route.path for route in routes.router.routes)
+_LABELS = frozenset(route.path for route in (*routes.router.routes, *run_routes.router.routes))
 """Paths that have metrics of their own; clients cannot make up labels."""
 
 
@@ -44,6 +44,7 @@ def make_app(service: Service) -> ASGIApp:
     app.state.service = service
     app.include_router(routes.router)
     app.include_router(pages.router)
+    app.include_router(run_routes.router)
     add_handlers(app)
     _add_schemas(app, service.options)
     max_body = min(_BODY_IMAGES * service.max_bytes, service.max_bytes + 64 * 2**20) + _FORM_BYTES

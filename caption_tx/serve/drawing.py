@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import io
 import secrets
 import warnings
@@ -41,6 +42,11 @@ class PageFont:
             self.data = page_font([*interface, read_template("serve_strings.toml", SERVE_PACKAGE)], words)
         except FontError as error:
             self.problem = f"Chinese characters are drawn with the fonts of the reader: {error}"
+
+    @functools.cached_property
+    def version(self) -> str:
+        """Changes with the file, so that browsers may keep it."""
+        return hashlib.sha256(self.data or b"").hexdigest()[:16]
 
     @functools.cached_property
     def rule(self) -> str:

@@ -173,11 +173,12 @@ class ServedBundle:
         features = dequantize(captioner.backbone.encode(pixels)).numpy()
         contents = [f"{index:032x}" for index in range(count)]
         sampled = captioner.search_options(temperature=PAGE_TEMPERATURE, samples=PAGE_CAPTIONS, n_best=PAGE_CAPTIONS)
-        for options in dict.fromkeys((captioner.decoding, self.page_options(), sampled)):
+        batched = (captioner.decoding, captioner.search_options(beam_width=1))
+        for options in dict.fromkeys((*batched, self.page_options(), sampled)):
             spec = self._spec(self.check_options(options))
             if spec in self._costs:
                 continue
-            used = sizes if options == captioner.decoding else sizes[:1]
+            used = sizes if options in batched else sizes[:1]
             self._costs[spec] = {
                 size: _time(lambda n=size, o=options: captioner.decode_features(features[:n], contents[:n], o))
                 for size in used
@@ -186,7 +187,7 @@ class ServedBundle:
         target = TargetCaption([captioner.tokenizer.end_token_id], ("",), "")
         self._explain(features, [LoadedImage("", "", pixels[0], None)], {0: target})
         log(
-            f"{self.name}: searches compiled for batches of {', '.join(map(str, sizes))} images in "
+            f"{self.name}: searches compiled for batches of up to {', '.join(map(str, sizes))} in "
             f"{time.perf_counter() - start:.0f} s ({captioner.decoding.describe()})."
         )
 

@@ -7,7 +7,7 @@ import hashlib
 from typing import Any
 
 from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse, Response
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from caption_tx.config import LANGUAGES
 from caption_tx.inference.attention.pooling import ALL_HEADS, MapSelection
@@ -30,6 +30,8 @@ _ASSETS = {
     "page.js": (PAGE_PACKAGE, "text/javascript"),
     "serve.css": (SERVE_PACKAGE, "text/css"),
     "serve.js": (SERVE_PACKAGE, "text/javascript"),
+    "run.js": (SERVE_PACKAGE, "text/javascript"),
+    "live.js": (SERVE_PACKAGE, "text/javascript"),
 }
 _CACHED = {"Cache-Control": "max-age=31536000, immutable"}
 
@@ -60,27 +62,22 @@ def live_strings(language: str) -> dict[str, Any]:
     return read_strings("serve_strings.toml", SERVE_PACKAGE)[language]
 
 
-def _render(name: str, **values: Any) -> str:
+def render(name: str, **values: Any) -> str:
+    """Fill in a template of the server."""
     return environment(SERVE_PACKAGE, PAGE_PACKAGE).get_template(name).render(**values)
 
 
-def _font_style(service: Service) -> str:
-    data = service.font.data
-    return "" if data is None else font_rule(f"words.{font_suffix(data)}?{_version(service)}")
-
-
 @functools.cache
-def _version(service: Service) -> str:
-    """Changes with the files, so that browsers may keep them."""
-    digest = hashlib.sha256(service.font.data or b"")
+def _version() -> str:
+    """Changes with the files of the page, so that browsers may keep them."""
+    digest = hashlib.sha256()
     for name, (package, _) in _ASSETS.items():
         digest.update(read_template(name, package).encode())
     return digest.hexdigest()[:16]
 
 
-@router.get("/")
-def index(request: Request) -> HTMLResponse:
-    """The web page."""
+def page_values(request: Request) -> dict[str, Any]:
+    """What the templates of the live pages need."""
     service: Service = request.app.state.service
     language = choose_language(request)
     strings, live = ui_strings(language), live_strings(language)
@@ -93,19 +90,27 @@ def index(request: Request) -> HTMLResponse:
         "max_bytes": service.max_bytes,
         "samples": PAGE_CAPTIONS,
     }
-    page = _render(
-        "serve.html.j2",
-        t=strings,
-        s=live,
-        bundles=bundles,
-        examples=list(example_files()),
-        layers=first["layers"],
-        heads=first["heads"],
-        pools=pool_names(True),
-        temperature=PAGE_TEMPERATURE,
-        version=_version(service),
-        data=data,
-    )
+    return {
+        "t": strings,
+        "s": live,
+        "bundles": bundles,
+        "layers": first["layers"],
+        "heads": first["heads"],
+        "pools": pool_names(True),
+        "version": _version(),
+        "font": f"words.css?{service.font.version}",
+        "data": data,
+        "run": None if service.run is None else service.run.name,
+    }
+
+
+@router.get("/")
+def index(request: Request) -> Response:
+    """The web page; that of the run as long as there is no bundle."""
+    service: Service = request.app.state.service
+    if service.run is not None and not service.bundles:
+        return RedirectResponse("run")
+    page = render("serve.html.j2", **page_values(request), examples=list(example_files()), temperature=PAGE_TEMPERATURE)
     return HTMLResponse(page, headers={"Vary": "Accept-Language"})
 
 
@@ -116,11 +121,14 @@ def asset(request: Request, name: str) -> Response:
     if name in _ASSETS:
         package, kind = _ASSETS[name]
         return Response(read_template(name, package), media_type=kind, headers=_CACHED)
-    if name == "font.css":
-        return Response(_font_style(service), media_type="text/css", headers=_CACHED)
-    data = service.font.data
-    if data is not None and name == f"words.{font_suffix(data)}":
-        return Response(data, media_type=f"font/{font_suffix(data)}", headers=_CACHED)
+    fonts = {"words": service.font} if service.run is None else {"words": service.font, "run": service.run.font()}
+    for stem, font in fonts.items():
+        suffix = font_suffix(font.data) if font.data else ""
+        if name == f"{stem}.css":
+            rule = font_rule(f"{stem}.{suffix}?{font.version}") if font.data else ""
+            return Response(rule, media_type="text/css", headers=_CACHED)
+        if font.data and name == f"{stem}.{suffix}":
+            return Response(font.data, media_type=f"font/{suffix}", headers=_CACHED)
     raise HttpError(404, f"There is no file '{name[:80]}' here.")
 
 
@@ -143,11 +151,11 @@ def documentation(request: Request) -> HTMLResponse:
         for path, methods in document["paths"].items()
         for method, operation in methods.items()
     ]
-    page = _render(
+    page = render(
         "docs.html.j2",
         info=document["info"],
         calls=calls,
-        version=_version(service),
+        version=_version(),
         needs_token=service.options.token is not None,
     )
     return HTMLResponse(page)

@@ -31,8 +31,9 @@ def busy(message: str) -> HttpError:
 
 
 def problem_response(problem: HttpError) -> JSONResponse:
-    """The response to a request that failed."""
-    return JSONResponse({"error": one_line(str(problem))}, problem.status, problem.headers)
+    """The response to a request that failed. What remains of a body that is too large or too slow is not read."""
+    close = {"Connection": "close"} if problem.status in (408, 413) else {}
+    return JSONResponse({"error": one_line(str(problem))}, problem.status, problem.headers | close)
 
 
 def add_handlers(app: FastAPI) -> None:

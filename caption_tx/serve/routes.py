@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -155,16 +156,17 @@ async def _respond(
         return Response(picture, media_type="image/png")
     if asked.format == "page":
         problems = [str(answer) for answer in answers if isinstance(answer, CaptionTxError)]
-        page = await service.render(lambda: draw_page(maps, shown, style, problems, service.font))
+        page = await asyncio.to_thread(draw_page, maps, shown, style, problems, service.font)
         return HTMLResponse(page, headers={"Content-Disposition": 'attachment; filename="caption.html"'})
     documents: list[dict[str, Any]] = []
     for name, answer in zip(names, answers, strict=True):
         document = image_document(name, answer)
         if isinstance(answer, Answer) and answer.maps is not None:
             if asked.format == "card":
-                document["card"] = await service.render(lambda maps=answer.maps: draw_card(maps, shown))
+                document["card"] = await asyncio.to_thread(draw_card, answer.maps, shown)
             else:
-                document["maps"] = maps_document(arrange_words(answer.maps, shown, set()))
+                shown_maps = arrange_words(answer.maps, shown, set())
+                document["maps"] = await asyncio.to_thread(maps_document, shown_maps)
         documents.append(document)
     search = None if asked.options is None else to_dict(asked.options)
     return JSONResponse({"bundle": bundle.name, "search": search, "images": documents})

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import uvicorn
 
@@ -14,6 +16,7 @@ from caption_tx.errors import CaptionTxError
 from caption_tx.serve.app import make_app
 from caption_tx.serve.guard import BODY_SECONDS
 from caption_tx.serve.models import load_bundles
+from caption_tx.serve.runs import TrainingRun
 from caption_tx.serve.service import Service
 from caption_tx.startup import start_tensorflow
 
@@ -31,8 +34,9 @@ def serve(
     options: ServingOptions | None = None,
     log: Callable[[str], None] = print,
     backbone_weights: str | None = None,
+    run: str | Path | None = None,
 ) -> None:
-    """Serve bundles over HTTP until the process gets SIGTERM or SIGINT.
+    """Serve bundles, and a training run, over HTTP until the process gets SIGTERM or SIGINT.
 
     Requests in progress are then answered, and new ones are not accepted.
 
@@ -41,6 +45,7 @@ def serve(
         options: where to listen, who may use the server, and its limits.
         log: gets lines of text.
         backbone_weights: as for `caption_tx.load`.
+        run: workdir of a run to show, which may be training. Its bundle is served too, if it has one.
 
     Raises:
         BundleError: a bundle is missing or damaged.
@@ -51,15 +56,18 @@ def serve(
         >>> serve(["flickr8k-zh"], ServingOptions(port=8000))  # doctest: +SKIP
     """
     options = options or ServingOptions()
+    shown = None if run is None else TrainingRun(run, backbone_weights)
+    if shown is not None and shown.has_bundle:
+        bundles = [str(shown.folder), *bundles]
     with _listen(options) as listening:  # before the bundles are loaded, which takes a while
         start_tensorflow(parallel_chunks=True)
         served = load_bundles(bundles, backbone_weights)
         for bundle in served.values():
             bundle.warm_up(options.max_batch, log)
-        service = Service(served, options)
+        service = Service(served, options, run=shown)
         if service.font.problem:
             log(service.font.problem)
-        log(f"Listening on {address(options, listening)} (Ctrl+C ends it).")
+        log(f"Listening on {address(options, listening)}{'' if shown is None else 'run'} (Ctrl+C ends it).")
         try:
             with _signals_end_the_server():
                 uvicorn.Server(server_config(service)).run(sockets=[listening])
@@ -86,7 +94,9 @@ def server_config(service: Service) -> uvicorn.Config:
 @contextmanager
 def _signals_end_the_server() -> Iterator[None]:
     """uvicorn drains on a signal and then raises it again, which would end the process before it has closed."""
-    handlers = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)}
+    is_main = threading.current_thread() is threading.main_thread()  # others get no signals
+    numbers = (signal.SIGTERM, signal.SIGINT) if is_main else ()
+    handlers = {number: signal.signal(number, lambda *_: None) for number in numbers}
     try:
         yield
     finally:

@@ -24,6 +24,7 @@ from caption_tx.serve.engine import Engine, Job
 from caption_tx.serve.metrics import Metrics
 from caption_tx.serve.models import Answer, Question, ServedBundle
 from caption_tx.serve.problems import HttpError, busy
+from caption_tx.serve.runs import TrainingRun
 
 MAX_PIXELS = 50_000_000
 """An image whose header claims more pixels is rejected before it is decoded."""
@@ -48,6 +49,7 @@ class Service:
     Attributes:
         bundles: by name; the first is the default.
         options: the settings of the server.
+        run: the training run that it shows, or None.
         metrics: of its requests.
         engine: computes the answers.
         font: of its pages.
@@ -58,9 +60,13 @@ class Service:
     """
 
     def __init__(
-        self, bundles: Mapping[str, ServedBundle], options: ServingOptions, workers: int | None = None
+        self,
+        bundles: Mapping[str, ServedBundle],
+        options: ServingOptions,
+        workers: int | None = None,
+        run: TrainingRun | None = None,
     ) -> None:
-        self.bundles, self.options = bundles, options
+        self.bundles, self.options, self.run = bundles, options, run
         self.metrics = Metrics(lambda: self.engine.waiting)
         self.engine = Engine(workers or count_workers(), options.max_batch, self.metrics.batches.observe)
         self._decoders = ThreadPoolExecutor(count_cores(), "caption-tx-decoder")
@@ -138,7 +144,7 @@ class Service:
         return await asyncio.wrap_future(self.engine.submit(Job(bundle, ask(image))))
 
     async def render(self, draw: Callable[[], T]) -> T:
-        """Draw something in the thread that draws."""
+        """Draw a figure in the thread that does so."""
         return await asyncio.get_running_loop().run_in_executor(self._renderer, draw)
 
     def close(self) -> None:

@@ -75,7 +75,7 @@ def test_the_command_listens_and_ends_with_a_signal(start_forked, one_layer_bund
     process = start_forked(COMMAND, "--bundle", one_layer_bundle, "--port", 0, "--max-batch", 1)
     wait_until(lambda: "Listening on" in process._read("stdout") or process._read("stderr"), 90)
     text = process._read("stdout")
-    assert "searches compiled for batches of 1 images" in text
+    assert "searches compiled for batches of up to 1 in" in text
     address = text.split("Listening on ")[1].split()[0]
     with urllib.request.urlopen(f"{address}healthz", timeout=10) as response:
         assert response.status == 200

@@ -7,6 +7,7 @@ import pytest
 from caption_tx.errors import CaptionTxError
 from caption_tx.evaluation import score
 from caption_tx.inference.search.decode import decode
+from caption_tx.serve.runs import read_samples
 from caption_tx.training.callbacks import CaptionMetrics, CaptionScorer, CsvLog, SampleCaptions, SampleImages
 from caption_tx.training.checkpoint import RunHistory
 
@@ -58,6 +59,15 @@ def test_samples_name_image_reference_and_temperature_and_go_to_the_file(make_ca
     assert path.read_text(encoding="utf-8") == "".join(f"{text}\n" for text in log)
     for part in ("Epoch 2", "x.jpg", "y.jpg", "a b", "temperature 0 ", "temperature 1 "):
         assert part in log[1]
+    first, second = read_samples(path.read_text(encoding="utf-8"))  # as the page of a run does
+    assert (first["epoch"], second["epoch"]) == (1, 2)
+    assert [image["name"] for image in second["images"]] == list(images.names)
+    assert [image["reference"] for image in second["images"]] == list(images.references)
+    for image in second["images"]:
+        assert [caption["temperature"] for caption in image["captions"]] == ["0", "1"]
+        for caption in image["captions"]:
+            text = (caption["text"] or "(no words)") + ("" if caption["finished"] else " ...")
+            assert f" {text}\n" in path.read_text(encoding="utf-8")
 
 
 def test_a_resumed_run_has_the_samples_of_each_epoch_once(make_captioner, features, tokenizer, tmp_path):

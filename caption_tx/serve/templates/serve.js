@@ -1,18 +1,9 @@
 "use strict";
 // The live page: sends photographs to the API and shows its cards with `captionPage` of page.js.
 (() => {
-  const MAX_REQUESTS = 4, MAX_RETRIES = 8;
-  const $ = (id) => document.getElementById(id);
-  const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
-  const read = (page) => JSON.parse(page.getElementById("data").textContent);
-  let { live } = read(document);
-  let token = sessionStorage.getItem("token") || "";
+  const MAX_REQUESTS = 4;
+  const { $, fill, say } = livePage;
   const photos = [];
-
-  function say(text, isError = false) {
-    $("message").textContent = text;
-    $("message").classList.toggle("error", isError);
-  }
 
   // At most MAX_REQUESTS at a time; the others wait for their turn.
   let active = 0;
@@ -23,30 +14,7 @@
     try { return await work(); } finally { active -= 1; (turns.shift() || (() => {}))(); }
   }
 
-  const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
-
-  function askForToken() {
-    const dialog = $("token");
-    if (dialog.open) return new Promise((resolve) => dialog.addEventListener("close", resolve, { once: true }));
-    dialog.showModal();
-    return new Promise((resolve) => dialog.addEventListener("close", resolve, { once: true }));
-  }
-
-  // The response to a form; asks for the token, and tries again while the server is busy.
-  async function send(form) {
-    for (let attempt = 0; ; attempt += 1) {
-      let response;
-      try {
-        const headers = token ? { Authorization: `Bearer ${token}` } : {};
-        response = await fetch("v1/explanations", { method: "POST", body: form, headers });
-      } catch (error) { throw new Error(live.strings.unreachable, { cause: error }); }
-      if (response.ok) return response;
-      if (response.status === 401) { await askForToken(); continue; }
-      if (response.status !== 503 || attempt === MAX_RETRIES) throw new Error((await response.json()).error);
-      say(live.strings.wait);
-      await pause(Number(response.headers.get("Retry-After") || 1) * (1 + Math.random()));
-    }
-  }
+  const send = (form) => livePage.request("v1/explanations", { method: "POST", body: form });
 
   class Photo {
     constructor(file) {
@@ -63,7 +31,7 @@
     form(options, format) {
       const form = new FormData();
       form.append("image", this.file, this.file.name || "photo.jpg");
-      const values = { bundle: $("bundle").value, page_language: live.language, format, ...options };
+      const values = { bundle: $("bundle").value, page_language: livePage.live.language, format, ...options };
       for (const [name, value] of Object.entries(values)) form.append(name, value);
       return form;
     }
@@ -72,9 +40,9 @@
     async request(options) {
       const number = (this.number += 1);
       this.element.setAttribute("aria-busy", "true");
-      if (!this.card) this.showText("waiting", fill(live.strings.working, { name: this.file.name }));
+      if (!this.card) this.showText("waiting", fill(livePage.live.strings.working, { name: this.file.name }));
       try {
-        if (this.file.size > live.max_bytes) throw new Error(this.tooLarge());
+        if (this.file.size > livePage.live.max_bytes) throw new Error(this.tooLarge());
         const response = await withTurn(() => send(this.form(options, "card")));
         const [image] = (await response.json()).images;
         if (number === this.number) this.show(image, options);
@@ -87,7 +55,7 @@
 
     tooLarge() {
       const megabytes = (bytes) => (bytes / 2 ** 20).toFixed(1);
-      return fill(live.strings.too_large, { size: megabytes(this.file.size), limit: megabytes(live.max_bytes) });
+      return fill(livePage.live.strings.too_large, { size: megabytes(this.file.size), limit: megabytes(livePage.live.max_bytes) });
     }
 
     showText(name, text) {
@@ -98,7 +66,7 @@
     }
 
     fail(error) {
-      const text = fill(live.strings.failed, { name: this.file.name, error: error.message });
+      const text = fill(livePage.live.strings.failed, { name: this.file.name, error: error.message });
       if (!this.card) this.showText("problem", text);
       say(text, true);
     }
@@ -116,15 +84,15 @@
       }
       this.markCaption(options.caption === undefined ? rank || 0 : null);
       const caption = options.caption === undefined ? image.captions[rank || 0].text : options.caption;
-      say(fill(live.strings.done, { name: this.file.name, caption }));
+      say(fill(livePage.live.strings.done, { name: this.file.name, caption }));
     }
 
     addTools() {
       const tools = $("tools").content.cloneNode(true).querySelector(".tools");
-      tools.querySelector("summary").setAttribute("aria-label", fill(live.strings.tools_of, { name: this.file.name }));
-      tools.querySelector(".remove").setAttribute("aria-label", fill(live.strings.remove_of, { name: this.file.name }));
+      tools.querySelector("summary").setAttribute("aria-label", fill(livePage.live.strings.tools_of, { name: this.file.name }));
+      tools.querySelector(".remove").setAttribute("aria-label", fill(livePage.live.strings.remove_of, { name: this.file.name }));
       const typed = tools.querySelector(".typed input");
-      typed.setAttribute("aria-label", fill(live.strings.typed_label, { name: this.file.name }));
+      typed.setAttribute("aria-label", fill(livePage.live.strings.typed_label, { name: this.file.name }));
       if (this.options.caption) typed.value = this.options.caption;
       this.element.append(tools);
       this.tools = tools;
@@ -142,7 +110,7 @@
     sample(form) {
       const temperature = Number(form.temperature.value), seed = Number(form.seed.value);
       if (temperature === 0) { this.request({}); return; }
-      this.request({ temperature, seed, samples: live.samples, n_best: live.samples });
+      this.request({ temperature, seed, samples: livePage.live.samples, n_best: livePage.live.samples });
       form.seed.value = (seed + 1) % 2 ** 31;
     }
 
@@ -150,10 +118,10 @@
       this.tools.querySelector(".captions").replaceChildren(...captions.map((caption, rank) => {
         const button = document.createElement("button"), text = document.createElement("span"), share = document.createElement("span");
         button.type = "button";
-        text.textContent = caption.text + (caption.finished ? "" : ` (${live.strings.unfinished})`);
+        text.textContent = caption.text + (caption.finished ? "" : ` (${livePage.live.strings.unfinished})`);
         share.className = "share";
         const percent = 100 * Math.exp(caption.log_probability);
-        share.textContent = fill(live.strings.probability, { share: percent >= 10 ? percent.toFixed(0) : percent.toPrecision(2) });
+        share.textContent = fill(livePage.live.strings.probability, { share: percent >= 10 ? percent.toFixed(0) : percent.toPrecision(2) });
         button.append(text, share);
         button.addEventListener("click", () => this.request({ ...this.search, rank }));
         const item = document.createElement("li");
@@ -216,7 +184,7 @@
     try {
       const response = await fetch(`examples/${name}`);
       add([new File([await response.blob()], name, { type: "image/png" })]);
-    } catch { say(live.strings.unreachable, true); }
+    } catch { say(livePage.live.strings.unreachable, true); }
   }
 
   function configure(strings) {
@@ -224,25 +192,10 @@
     captionPage.configure(option ? [Number(option.dataset.layers), Number(option.dataset.heads)] : [1, 1], strings);
   }
 
-  // Replaces the text of the page by that in another language; the photographs stay.
-  async function switchLanguage(language) {
-    let page;
-    try {
-      page = new DOMParser().parseFromString(await (await fetch(`?language=${language}`)).text(), "text/html");
-    } catch { say(live.strings.unreachable, true); return; }
-    const bundle = $("bundle").value;
-    for (const part of document.querySelectorAll("[data-swap]")) part.replaceChildren(...page.getElementById(part.id).childNodes);
-    document.documentElement.lang = page.documentElement.lang;
-    document.title = page.title;
-    history.replaceState(null, "", `?language=${language}`);
-    $("bundle").value = bundle;
-    const data = read(page);
-    live = data.live;
-    say("");
-    configure(data.strings);
-    $("language").focus();
+  livePage.onLanguage((strings) => {
+    configure(strings);
     photos.forEach((photo) => photo.restart(photo.options));
-  }
+  });
 
   document.addEventListener("change", (event) => {
     if (event.target.id === "files") { add(event.target.files); event.target.value = ""; }
@@ -251,15 +204,6 @@
   document.addEventListener("click", (event) => {
     const button = event.target.closest("button");
     if (button && button.dataset.example) addExample(button.dataset.example);
-    if (button && button.id === "language") switchLanguage(button.dataset.language);
-  });
-  document.addEventListener("submit", (event) => {
-    if (event.target.parentElement.id !== "token") return;
-    event.preventDefault();
-    token = $("token-value").value.trim();
-    sessionStorage.setItem("token", token);
-    $("token-value").value = "";
-    $("token").close();
   });
   document.addEventListener("paste", (event) => add(event.clipboardData.files));
   for (const [name, isOver] of [["dragover", true], ["dragleave", false], ["drop", false]]) {
