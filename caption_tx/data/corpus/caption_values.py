@@ -13,7 +13,7 @@ from caption_tx.data.corpus.column_names import normalize_name, without_numbers
 from caption_tx.data.corpus.columns import Columns
 from caption_tx.data.corpus.joined_captions import split_captions
 from caption_tx.data.corpus.pre_segmented import are_words, holds_words, join_tokens, restore_tagged, weighted_length
-from caption_tx.data.corpus.readers.literals import Repeated
+from caption_tx.data.corpus.readers.literals import Repeated, strip_fence
 from caption_tx.data.corpus.rows import CaptionRows, UnknownSplitError, to_image_name
 from caption_tx.data.corpus.value_kinds import is_name_like, is_text
 
@@ -154,6 +154,9 @@ def image_names(value: Any) -> list[str] | None:
 def _captions_of(rows: CaptionRows, value: Any) -> tuple[list[str], bool]:
     """The captions in a value, and whether they were items of a list."""
     if isinstance(value, str):
+        if (text := strip_fence(value)) != value:
+            rows.notes["captions in code blocks (```) of a model, which are read"] += 1
+            value = text
         items = parse_list(value)
         if items is None:
             if value.lstrip()[:2] in ('["', "['"):

@@ -89,7 +89,7 @@ def repair_names(rows: CaptionRows) -> None:
                 f"{rows.source}: the image names are objects of Python ({name[:50]!r}); save the images as files and "
                 "write their names."
             )
-        if name[0] in "=!{'[" and (new := _inner_name(name)) and new != name:
+        if (name[0] in "=!{'[" or name[-1] == ")") and (new := _inner_name(name)) and new != name:
             changed[name] = new
     if changed:
         rows.images = [changed.get(name, name) for name in rows.images]
@@ -105,6 +105,8 @@ def _inner_name(name: str) -> str:
         return text
     if match := target_of(name):
         return match[2] if match[2] and suffix_of(match[2]) and "://" in match[1] else match[1]
+    if match := re.fullmatch(r"(\S.*\.\w{2,5}) \(https?://[^()]+\)", name):  # an attachment of Airtable
+        return match[1]
     if match := re.fullmatch(r"!?\[[^\]]*\]\(([^()]+)\)", name):
         return match[1].split(' "')[0].strip("<> ")
     if name[0] == "{":

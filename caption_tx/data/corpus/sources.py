@@ -183,7 +183,7 @@ def _find_in_folder(path: Path, format: str | None, encoding: str | None, option
         return matches[0], format or formats[matches[0]] or ""
     if format is None and (folder.has_image_text_pairs(path) or folder.names_images(path, options.files)):
         return path, "folder"
-    advice = _suggest_text_suffix(path) or "pass the file itself"
+    advice = _suggest_text_suffix(path) or _suggest_below(path) or "pass the file itself"
     if foreign:
         advice = f"{foreign[0]} has annotations of objects, not captions; read captions_*.json"
     raise CorpusError(f"No caption file was recognized in {path}; {advice}. The usual layouts: {likely_formats(path)}.")
@@ -196,6 +196,13 @@ def _suggest_text_suffix(path: Path) -> str | None:
         return None
     suffix, count = suffixes.most_common(1)[0]
     return f"{count} images have a {suffix} file of the same name; read them with --text-suffix {suffix}"
+
+
+def _suggest_below(path: Path) -> str | None:
+    """Advice if a folder below has files with the suffix of a table."""
+    suffixes = (".csv", ".tsv", ".jsonl", ".json", ".xlsx", ".parquet")
+    found = sorted(file for file in path.glob("*/*") if file.suffix.lower() in suffixes)
+    return f"pass the file itself, such as {found[0]}" if found else None
 
 
 def _other_kind(data: bytes) -> str | None:

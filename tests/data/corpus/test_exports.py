@@ -211,6 +211,37 @@ CASES = {
         THREE,
         "keys not read (prompt)",
     ),
+    "entries by number": (
+        "x.json",
+        {"0": {"file": "a.jpg", "zh": DOG, "n": "x"}, "1": {"file": "b.jpg", "zh": CAT, "n": "y"}},
+        ONE,
+        "captions read from the key 'zh'",
+    ),
+    "JSON twice": (
+        "x.jsonl",
+        "".join(json.dumps(json.dumps({"image": name, "caption": text})) + "\n" for name, text in ONE),
+        ONE,
+        "JSON inside a string of JSON, which is read",
+    ),
+    "a document twice": (
+        "x.json",
+        json.dumps(json.dumps([{"image": name, "caption": text} for name, text in ONE])),
+        ONE,
+        "JSON inside a string of JSON, which is read",
+    ),
+    "code blocks": (
+        "x.jsonl",
+        jsonl(*({"image": name, "caption": f'```json\n{{"caption": "{text}"}}\n```'} for name, text in ONE)),
+        ONE,
+        "captions in code blocks (```) of a model, which are read",
+    ),
+    "a code block": ("x.json", "```json\n" + json.dumps(dict(ONE)) + "\n```\n", ONE, "code block (```) in the file"),
+    "attachments": (
+        "x.csv",
+        f"Attachment,Caption\na.jpg (https://x/1/2),{DOG}\nb.jpg (https://x/3),{CAT}\n",
+        ONE,
+        "(such as 'a.jpg (https://x/1/2)', read as 'a.jpg')",
+    ),
     # Several in one place
     "repeated keys": (
         "x.jsonl",
@@ -554,6 +585,15 @@ AMBIGUOUS = {
         below(lambda texts: {"title": "动物的照片", "annotations": {"human": texts}}),
         r"2 keys could be the caption: title .*, annotations.human",
         "annotations.human",
+    ),
+    "two languages by number": (
+        "x.json",
+        {
+            "0": {"file": "a.jpg", "zh": DOG, "en": "a dog runs on the grass"},
+            "1": {"file": "b.jpg", "zh": CAT, "en": "two cats are asleep"},
+        },
+        r"2 keys could be the caption: zh .*, en .*; choose with --caption-column zh",
+        "zh",
     ),
     "documents of two kinds": (
         "x.json",

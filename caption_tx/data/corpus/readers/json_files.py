@@ -8,13 +8,20 @@ from dataclasses import replace
 from typing import Any
 
 from caption_tx.data.corpus.caption_values import add_captions, image_names, is_numbered
-from caption_tx.data.corpus.column_names import IMAGE_WORDS, SPLIT_NAMES, caption_key, normalize_name, without_numbers
+from caption_tx.data.corpus.column_names import (
+    IMAGE_WORDS,
+    SPLIT_NAMES,
+    caption_key,
+    image_rank,
+    normalize_name,
+    without_numbers,
+)
 from caption_tx.data.corpus.file_head import FileHead
 from caption_tx.data.corpus.readers.coco import add_coco, add_karpathy, is_coco, is_karpathy, require_captions
 from caption_tx.data.corpus.readers.entry_forms import maps_to_texts
 from caption_tx.data.corpus.readers.json_entries import ENTRY, EntryReader, names_image
 from caption_tx.data.corpus.readers.json_heads import parse_line
-from caption_tx.data.corpus.readers.literals import AS_PYTHON, load_json, parse_literal
+from caption_tx.data.corpus.readers.literals import AS_PYTHON, TWICE, load_document, parse_literal
 from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.corpus.value_kinds import is_image_name, is_text, share
 from caption_tx.data.text.text_files import TextFile, find_undecoded_byte
@@ -47,9 +54,8 @@ def read_document(file: TextFile, rows: CaptionRows) -> None:
 def _load(file: TextFile, rows: CaptionRows) -> Any:
     text = file.text()
     try:
-        document = load_json(text, _drop_tokens)
-        if isinstance(document, list) and text.lstrip()[:1] == "{":
-            rows.notes["JSON documents one after the other in the file, read as one list"] = len(document)
+        document, notes = load_document(text, _drop_tokens)
+        rows.add_notes(notes)
         return document
     except (ValueError, RecursionError) as error:
         with suppress(ValueError, RecursionError):
@@ -138,6 +144,8 @@ class _DocumentReader:
         entries = EntryReader(self._rows, [node])
         if any(isinstance(value, list) and value and isinstance(value[0], dict) for value in node.values()):
             return False
+        if all(isinstance(value, dict) for value in node.values()):
+            return False  # an entry per key
         if not entries.has_image_and_caption(node) or not is_image_name(_first_image(entries, node)):
             return False
         if sizes := entries.list_sizes(node):
@@ -155,6 +163,9 @@ class _DocumentReader:
         columns = {key: value for key, value in node.items() if isinstance(value, (list, dict)) and value}
         if len(columns) < 2 or len({len(value) for value in columns.values()}) != 1:
             return False
+        rows = [name for value in columns.values() if isinstance(value, dict) for name in list(value)[:10]]
+        if any(caption_key(str(name)) or image_rank(str(name)) is not None for name in rows):
+            return False  # an entry per key
         lists = [list(value.values()) if isinstance(value, dict) else value for value in columns.values()]
         if any(isinstance(value, dict) for values in lists for value in values[:10]):
             return False
@@ -321,6 +332,9 @@ def read_jsonl(file: TextFile, rows: CaptionRows) -> None:
             continue
         try:
             entry, is_python = parse_literal(line)
+            if isinstance(entry, str) and entry.lstrip()[:1] == "{":
+                entry, is_python = parse_literal(entry)
+                rows.notes[TWICE] += 1
             rows.notes.update([AS_PYTHON] if is_python else [])
         except (ValueError, RecursionError) as error:
             rows.add_error(line_number, "not valid JSON", f"not valid JSON ({str(error)[:80]}); fix the line")

@@ -8,10 +8,37 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+_FENCE = re.compile(r"\s*```[\w-]*\s*\n?(.*?)\s*```\s*", re.DOTALL)
 _SPACE = re.compile(r"\s*")
 
+TWICE = "JSON inside a string of JSON, which is read"
 AS_PYTHON = "lines or documents written as Python instead of JSON, which are read"
 _MAX_TEXT = 50_000_000
+
+
+def load_document(text: str, convert: Callable[[dict[str, Any]], dict[str, Any]]) -> tuple[Any, dict[str, int]]:
+    """The value of a file of JSON, and notes about what is around it; see `load_json`."""
+    notes = {}
+    if (inner := strip_fence(text)) != text:
+        notes["code block (```) in the file, whose content is read"] = 1
+    document = load_json(inner, convert)
+    if isinstance(document, str) and document.lstrip()[:1] in ("{", "["):
+        notes[TWICE] = 1
+        inner, document = document, load_json(document, convert)
+    if isinstance(document, list) and inner.lstrip()[:1] == "{":
+        notes["JSON documents one after the other in the file, read as one list"] = len(document)
+    return document, notes
+
+
+def strip_fence(text: str) -> str:
+    """The content of a code block of Markdown, in which models answer; other texts as they are.
+
+    Example:
+        >>> strip_fence('```json\\n{"caption": "a dog"}\\n```')
+        '{"caption": "a dog"}'
+    """
+    match = _FENCE.fullmatch(text) if "```" in text else None
+    return match[1] if match else text
 
 
 class Repeated(list):
