@@ -24,6 +24,8 @@ _TAG = re.compile(
     re.IGNORECASE,
 )
 _WRAPPED = re.compile(r"<(p|div|span|li|item|caption|sentence|td|b|i|em|strong)>([^<]+)</\1>", re.IGNORECASE)
+_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+_ATTRIBUTES = re.compile(r"<(p|div|span|li|br|td|b|i|em|strong|item|font)\s+[\w-]+=[^<>]*>", re.IGNORECASE)
 _UNICODE_ESCAPE = re.compile(r"\\u[0-9a-fA-F]{4}|\\U[0-9a-fA-F]{8}|\\x[0-9a-fA-F]{2}")
 _PERCENT = re.compile(r"(?:%[0-9A-Fa-f]{2}){2}")
 _EXCEL_ESCAPE = re.compile("_x([0-9A-F]{4})_")
@@ -41,6 +43,7 @@ def strip_markup(rows: CaptionRows) -> None:
     """Strips what models write around captions, and decodes escapes; `rows.notes` counts both."""
     steps: tuple[tuple[str, Callable[[str], str], str], ...] = (
         ("<", _without_thoughts, "captions after a model's reasoning (<think>), which is left out"),
+        ("<", _without_attributes, "captions with HTML comments or attributes, which are removed"),
         ("<[", _without_tags, "captions with a model's markup (such as <ref> and <box>), which is stripped"),
         ("b", _decode_bytes, "captions written as Python bytes (b'..'), decoded"),
         ("\\", _decode_unicode, "captions with escapes (such as \\u4e00), decoded"),
@@ -121,6 +124,10 @@ def _inner_name(name: str) -> str:
 
 def _without_thoughts(caption: str) -> str:
     return _THOUGHT.sub("", caption) if "</" in caption else caption
+
+
+def _without_attributes(caption: str) -> str:
+    return _ATTRIBUTES.sub(r"<\1>", _COMMENT.sub("", caption))
 
 
 def _without_tags(caption: str) -> str:

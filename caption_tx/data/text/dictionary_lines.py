@@ -6,6 +6,7 @@ import ast
 import csv
 import json
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -108,7 +109,7 @@ def _split_cells(line: str, tags: frozenset[str]) -> tuple[str, list[str]] | Non
     if not match:
         return None
     cells = [cell.strip() for cell in next(csv.reader([line.strip()], delimiter=match[0], skipinitialspace=True))]
-    word, fields = cells[0], [cell for cell in cells[1:] if cell]
+    word, fields = cells[0], [unicodedata.normalize("NFKC", cell) for cell in cells[1:] if cell]
     is_number = [NUMBER.fullmatch(field) is not None for field in fields]
     is_tag = [field in tags for field in fields]
     has_fields = len(fields) < 3 and (not fields or is_number[0] or is_tag[0]) and (len(fields) < 2 or is_tag[1])

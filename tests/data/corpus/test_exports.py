@@ -242,6 +242,13 @@ CASES = {
         ONE,
         "(such as 'a.jpg (https://x/1/2)', read as 'a.jpg')",
     ),
+    "HTML with attributes": (
+        "x.csv",
+        table(f'"<p class=""c"">{DOG}</p><!-- x -->"', f"<span id='a'>{CAT}</span>"),
+        ONE,
+        "captions with HTML comments or attributes, which are removed",
+    ),
+    "names without captions": ("x.json", {"a.jpg": [DOG, None], "c.jpg": None, "d.jpg": [], "b.jpg": CAT}, ONE, None),
     # Several in one place
     "repeated keys": (
         "x.jsonl",

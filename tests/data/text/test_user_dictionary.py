@@ -290,6 +290,7 @@ FORMS = {
     "类别,词,备注\n衣服,红色T恤,x\n饮料,草莓奶盖,\n": (BOTH, "is a header; the words are in its column '词'."),
     "id,word,freq\n1,红色T恤,9\n2,草莓奶盖,8\n": ([("红色T恤", 9), ("草莓奶盖", 8)], "in its column 'word'"),
     "| 词 | 词频 |\n|---|---|\n| 红色T恤 | 9 |\n| 草莓奶盖 | 8 |\n": ([("红色T恤", 9), ("草莓奶盖", 8)], "is a header"),
+    "红色T恤，１００\n草莓奶盖，５０\n": ([("红色T恤", 100), ("草莓奶盖", 50)], "Read as 'word,frequency,tag'"),
     "词语\n红色T恤\n草莓奶盖\n": (BOTH, "Line 1 '词语' is a header."),
     "word\nleap motion\n": ([("word", None), ("leap motion", None)], None),
     # Python and JSON

@@ -316,10 +316,11 @@ def _is_caption_value(value: Any) -> bool:
     if isinstance(value, dict):
         return any(caption_key(str(key)) or key in ("conversations", "messages") for key in value)
     if isinstance(value, list):
-        return not value or all(
-            isinstance(item, (str, list)) or (isinstance(item, dict) and is_text(item)) for item in value
+        return all(
+            item is None or isinstance(item, (str, list)) or (isinstance(item, dict) and is_text(item))
+            for item in value
         )
-    return isinstance(value, str)
+    return value is None or isinstance(value, str)
 
 
 def read_jsonl(file: TextFile, rows: CaptionRows) -> None:
