@@ -13,7 +13,7 @@ from caption_tx.training.checkpoint import RunHistory
 
 
 def test_caption_metrics_score_generated_captions_every_few_epochs(make_captioner, features, tokenizer):
-    captioner, log = make_captioner(), []
+    captioner, log = make_captioner(num_layers=1), []
     stored = (features * 255 / 6).astype(np.uint8)
     references = {f"{index}.jpg": ["a b c", "a d e f"] for index in range(len(features))}
     scorer = CaptionScorer(captioner, tokenizer, stored, references, "en")
@@ -40,7 +40,7 @@ def test_other_workers_take_the_metrics_of_the_first():
 
 
 def test_weights_that_are_not_finite_are_a_clear_error(make_captioner, features, tokenizer):
-    captioner = make_captioner()
+    captioner = make_captioner(num_layers=1)
     captioner.weights[0].assign(np.full(captioner.weights[0].shape, np.nan))
     references = {str(index): ["a b"] for index in range(len(features))}
     scorer = CaptionScorer(captioner, tokenizer, features, references, "en")
@@ -52,7 +52,7 @@ def test_samples_name_image_reference_and_temperature_and_go_to_the_file(make_ca
     log = []
     path = tmp_path / "samples.txt"
     images = SampleImages(["x.jpg", "y.jpg"], features[:2], ["a b", "c"])
-    samples = SampleCaptions(make_captioner(), tokenizer, images, (0.0, 1.0), path, log.append)
+    samples = SampleCaptions(make_captioner(num_layers=1), tokenizer, images, (0.0, 1.0), path, log.append)
     samples.on_epoch_end(0)
     samples.on_epoch_end(1)
     assert len(log) == 2
@@ -73,7 +73,7 @@ def test_samples_name_image_reference_and_temperature_and_go_to_the_file(make_ca
 def test_a_resumed_run_has_the_samples_of_each_epoch_once(make_captioner, features, tokenizer, tmp_path):
     path = tmp_path / "samples.txt"
     images = SampleImages(["x.jpg"], features[:1], ["a b"])
-    samples = SampleCaptions(make_captioner(), tokenizer, images, (0.0, 1.0), path, lambda text: None)
+    samples = SampleCaptions(make_captioner(num_layers=1), tokenizer, images, (0.0, 1.0), path, lambda text: None)
     samples.complete(0)
     assert not path.exists()
     samples.on_epoch_end(0)

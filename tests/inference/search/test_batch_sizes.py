@@ -25,10 +25,10 @@ OPTIONS = {
 def test_a_search_traced_without_a_batch_size_finds_the_captions_of_the_compiled_one(
     name, make_captioner, features, tokenizer
 ):
-    captioner = make_captioner(seed=5)
+    captioner = make_captioner(seed=5, num_layers=1)
     options = DecodingOptions(**OPTIONS[name])
     search = decoding._Search(captioner, tokenizer, options, None)
-    spec, seeds = search._spec(), list(range(len(features)))
+    spec, seeds = search.spec(), list(range(len(features)))
     run = beam_search if spec.beam else run_sampling
     images = tf.TensorSpec((None, *captioner.settings.feature_shape), tf.float32)
     compiled = decoding._CompiledSearch(spec, len(features), None)

@@ -79,7 +79,7 @@ def test_images_give_finished_and_truncated_captions(greedy, captioner):
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 def test_captions_are_never_empty(make_captioner, features, tokenizer, temperature):
-    captioner = make_captioner()
+    captioner = make_captioner(num_layers=1)
     captioner.token_output.bias.assign((np.arange(13) == END) * 60.0)
     for caption in decode(captioner, features, tokenizer, DecodingOptions(temperature), range(7)):
         assert len(caption.words) == 1 and caption.finished
@@ -210,7 +210,7 @@ def test_temperature_near_zero_is_greedy(captioner, features, tokenizer, greedy)
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0, 50.0])
 def test_suppressed_tokens_never_appear(make_captioner, features, tokenizer, temperature):
-    captioner = make_captioner(seed=3)
+    captioner = make_captioner(seed=3, num_layers=1)
     captioner.token_output.bias.assign(np.isin(np.arange(13), [PAD, UNK, START]) * 60.0)
     many = np.repeat(features, 20, axis=0)
     for caption in decode(captioner, many, tokenizer, DecodingOptions(temperature), range(len(many))):
@@ -251,7 +251,7 @@ def test_compiled_search_uses_new_weights(make_captioner, features, tokenizer):
 
 
 def test_captioner_is_garbage_collected_after_decoding(make_captioner, features, tokenizer):
-    captioner = make_captioner()
+    captioner = make_captioner(num_layers=1)
     decode(captioner, features, tokenizer, DecodingOptions(max_length=1))
     alive = weakref.ref(captioner)
     del captioner
