@@ -700,6 +700,15 @@ def test_text_files_in_a_folder_of_their_own(write, tmp_path):
         read_corpus(tmp_path / "labels")
 
 
+def test_a_line_about_the_file_is_no_entry(write, tmp_path):
+    lines = jsonl(
+        {"dataset": "x", "version": 1}, *({"image": f"{at}.jpg", "caption": f"{DOG}{at}"} for at in range(20))
+    )
+    write("photos/1.jpg", b"\xff")
+    read = read_corpus(write("x.jsonl", lines), images=tmp_path / "photos")
+    assert len(read) == 20 and [item[1] for item in read.attrs["skipped"]] == [1]
+
+
 def test_releases_as_splits(write):
     names = ("train2017", "val_2014", "evaluation", "Test")
     read = read_corpus(write("x.csv", "image,caption,split\n" + "".join(f"{at}.jpg,{DOG},{at}\n" for at in names)))

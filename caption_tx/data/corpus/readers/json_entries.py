@@ -6,7 +6,7 @@ import posixpath
 from typing import Any
 
 from caption_tx.data.corpus.caption_values import add_captions, image_names
-from caption_tx.data.corpus.column_names import caption_key
+from caption_tx.data.corpus.column_names import caption_key, image_rank
 from caption_tx.data.corpus.columns import DEFAULT_OPTIONS, Columns, select_columns
 from caption_tx.data.corpus.readers.entry_forms import expand
 from caption_tx.data.corpus.readers.tool_exports import is_request, read_export
@@ -44,6 +44,10 @@ class EntryReader:
         keys = tuple(entry)
         if keys not in self._columns:
             if len(self._columns) > _MAX_SIGNATURES:  # keys are data
+                return None
+            known = map(_has_known_key, self._sample)
+            if not _has_known_key(entry) and any(known) and not self.rows.options.caption_columns:
+                self._columns[keys] = None  # such as a line about the file before its entries
                 return None
             alike = [other for other in self._sample if tuple(other) == keys] or [entry]
             place = f"{self.rows.source}"
@@ -156,6 +160,11 @@ class EntryReader:
             return
         message = f"expected {ENTRY}, found {str(entry)[:80]!r}; fix the entry"
         self.rows.add_error(number, "not an entry of image and captions", message)
+
+
+def _has_known_key(entry: dict[str, Any]) -> bool:
+    """Whether a key has a name for the image or its caption."""
+    return any(caption_key(key) or image_rank(key) is not None for key in entry)
 
 
 def names_image(entry: Any) -> bool:
