@@ -82,7 +82,7 @@ class Access:
         if len(hosts) != 1 or not self._is_own(hosts[0]):
             shown = hosts[0][:80] if hosts else "nothing"
             raise HttpError(403, f"The host '{shown}' is not known here; the server's --allow-host adds names.")
-        if scope["method"] not in _SAFE_METHODS:
+        if scope["method"] not in _SAFE_METHODS or scope["path"].startswith(PROTECTED):
             origin = headers.get("origin")
             foreign = origin is not None and (urlsplit(origin).netloc or "-").lower() != hosts[0].lower()
             if foreign or headers.get("sec-fetch-site") == "cross-site":

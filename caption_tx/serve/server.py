@@ -85,6 +85,7 @@ def server_config(service: Service) -> uvicorn.Config:
         server_header=False,
         proxy_headers=False,
         lifespan="off",
+        ws="none",
         limit_concurrency=MAX_CONNECTIONS,
         timeout_keep_alive=_IDLE_SECONDS,
         timeout_graceful_shutdown=max(DRAIN_SECONDS, BODY_SECONDS),

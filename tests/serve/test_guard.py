@@ -59,6 +59,12 @@ def test_posts_of_other_origins_are_rejected(origin):
     assert response.status_code == 403 and "other origins" in response.json()["error"]
 
 
+def test_other_pages_cannot_make_a_browser_ask_for_answers():
+    for headers in ({"origin": "http://evil.example"}, {"sec_fetch_site": "cross-site"}):
+        assert call("GET", "/v1/run/maps?image=a", **headers)[0].status_code == 403
+        assert call("GET", "/", **headers)[0].status_code == 200  # a link to the page
+
+
 def test_posts_of_the_own_page_and_of_programs_are_accepted():
     assert call(origin="http://localhost:7860", sec_fetch_site="same-origin")[0].status_code == 200
     assert call()[0].status_code == 200
