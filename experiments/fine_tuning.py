@@ -18,7 +18,7 @@ RESULT    seed 0; jieba words, times 100; beam 3; MBR: beam 20, consensus 0.4; t
 
     start    variant                          photographs  epoch   loss  CIDEr  BLEU-4  distinct  MBR: CIDEr  BLEU-4
     init     crops (as `train --init`)              1,000     19  1.531   77.1    30.9       254        83.2    32.4
-             crops, seed 1                          1,000     20  1.532   80.7    32.0         -        80.8    32.2
+             crops, seed 1                          1,000     20  1.532   80.7    32.0       252        80.8    32.2
              crops, last epoch                      1,000     20  1.531   78.8    31.3       252        84.4    32.5
              average                                1,000  11-20  1.531   76.9    30.3       253        83.6    32.5
              constant rate                          1,000     11  1.549   81.7    31.4       256        87.3    33.1
@@ -35,6 +35,7 @@ RESULT    seed 0; jieba words, times 100; beam 3; MBR: beam 20, consensus 0.4; t
              new words from the mean                1,000     16  1.553   60.2    25.4       258
              new words at random                    1,000     17  1.545   75.9    30.7       259
              40 epochs, crops                         300     12  1.564   67.0    29.3       231
+             crops                                    100     19  1.497   65.7    28.8       245        70.7    30.6
              40 epochs, crops                         100     15  1.503   65.6    28.4       239
     scratch  40 epochs, crops                         300     40  1.713   56.8    26.3       205
              40 epochs, crops                         100     40  1.866      -       -         -
