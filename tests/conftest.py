@@ -18,7 +18,6 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -58,23 +57,18 @@ def run_python():
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
-@pytest.fixture(scope="session")
-def open_browser():
-    """Opens Chromium, or skips the test without it."""
-
-    @contextmanager
-    def open_browser():
-        playwright = pytest.importorskip("playwright.sync_api", reason="the tests of pages need Playwright")
-        path = next(filter(None, map(shutil.which, _BROWSERS)), None)
-        if path is None:
-            pytest.skip("no Chromium is installed (on Debian and Ubuntu: apt-get install chromium)")
-        with (
-            playwright.sync_playwright() as running,
-            running.chromium.launch(executable_path=path, args=["--no-sandbox"]) as browser,
-        ):
-            yield browser
-
-    return open_browser
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium, for one module: while it runs, Playwright and asyncio cannot be started in this process."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="the tests of pages need Playwright")
+    path = next(filter(None, map(shutil.which, _BROWSERS)), None)
+    if path is None:
+        pytest.skip("no Chromium is installed (on Debian and Ubuntu: apt-get install chromium)")
+    with (
+        playwright.sync_playwright() as running,
+        running.chromium.launch(executable_path=path, args=["--no-sandbox"]) as browser,
+    ):
+        yield browser
 
 
 class ForkedPython:

@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import re
-import shutil
 
 import pandas as pd
 import pytest
@@ -75,24 +74,17 @@ def test_the_security_policy_allows_only_the_style_and_script_of_the_page(page):
 
 
 @pytest.fixture(scope="module")
-def browser_page(page, tmp_path_factory):
+def browser_page(page, browser, tmp_path_factory):
     """The page in Chromium, the URLs it requested, and console messages."""
-    sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if chromium is None:
-        pytest.skip("Chromium is not installed")
     path = tmp_path_factory.mktemp("page") / "gallery.html"
     path.write_text(page, encoding="utf-8")
     requests, messages = [], []
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        tab = browser.new_page(viewport={"width": 1000, "height": 800})
+    with browser.new_page(viewport={"width": 1000, "height": 800}) as tab:
         tab.on("request", lambda request: requests.append(request.url))
         tab.on("console", lambda message: messages.append(message.text))
         tab.on("pageerror", lambda error: messages.append(str(error)))
         tab.goto(path.as_uri())
         yield tab, requests, messages, path.as_uri()
-        browser.close()
 
 
 def images_on(tab):

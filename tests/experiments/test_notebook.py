@@ -1,7 +1,6 @@
 """The notebook runs from top to bottom, is stored without outputs, and works in JupyterLab."""
 
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -12,7 +11,6 @@ from pathlib import Path
 import pytest
 
 NOTEBOOK = Path(__file__).resolve().parents[2] / "experiments" / "notebook.ipynb"
-_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 @pytest.fixture(scope="module")
@@ -117,16 +115,8 @@ def jupyterlab(executed):
 
 
 @pytest.mark.slow
-def test_words_are_highlighted_in_jupyterlab_and_nothing_is_requested(jupyterlab, executed):
-    playwright = pytest.importorskip("playwright.sync_api")
-    path = next(filter(None, map(shutil.which, _BROWSERS)), None)
-    if path is None:
-        pytest.skip("no Chromium is installed (on Debian and Ubuntu: apt-get install chromium)")
-    with (
-        playwright.sync_playwright() as running,
-        running.chromium.launch(executable_path=path, args=["--no-sandbox"]) as browser,
-    ):
-        tab = browser.new_page(viewport={"width": 1400, "height": 1100})
+def test_words_are_highlighted_in_jupyterlab_and_nothing_is_requested(jupyterlab, executed, browser):
+    with browser.new_page(viewport={"width": 1400, "height": 1100}) as tab:
         urls = []
         tab.on("request", lambda request: urls.append((request.url, request.frame != tab.main_frame)))
         tab.goto(jupyterlab)

@@ -29,12 +29,6 @@ LATIN = """() => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def browser(open_browser):
-    with open_browser() as browser:
-        yield browser
-
-
 @pytest.fixture
 def open_page(browser, address, service):
     """Opens the page in a browser of a language; fails the test for console messages and requests elsewhere."""

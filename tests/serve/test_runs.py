@@ -71,11 +71,11 @@ def test_a_folder_that_is_no_run(tmp_path):
         TrainingRun(tmp_path)
 
 
-def test_the_page_follows_the_run(folder, service, run_server, one_layer_bundle, open_browser, monkeypatch):
+def test_the_page_follows_the_run(folder, service, run_server, one_layer_bundle, browser, monkeypatch):
     monkeypatch.setattr(service, "run", TrainingRun(folder))
     problems = []
-    with run_server(service) as address, open_browser() as browser:
-        page = browser.new_context(locale="en-US", reduced_motion="reduce").new_page()
+    with run_server(service) as address, browser.new_context(locale="en-US", reduced_motion="reduce") as context:
+        page = context.new_page()
         page.set_default_timeout(15_000)
         page.on("console", lambda message: problems.append(message.text))
         page.on("pageerror", lambda error: problems.append(str(error)))

@@ -59,12 +59,6 @@ class BrowserPage:
 
 
 @pytest.fixture(scope="package")
-def browser(open_browser):
-    with open_browser() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="package")
 def gallery(make_maps):
     return [
         make_maps(),
@@ -80,9 +74,9 @@ def address(gallery, tmp_path_factory):
     return path.as_uri()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def tab(browser):
-    """One browser tab for all tests; it records console messages, errors and requests."""
+    """One browser tab for the tests of a module; it records console messages, errors and requests."""
     context = browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce", offline=True)
     tab = context.new_page()
     tab.logged_texts, tab.requested_urls = [], []

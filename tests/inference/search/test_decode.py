@@ -21,7 +21,7 @@ def decode(*arguments):
 @pytest.fixture(scope="module")
 def captioner(make_captioner):
     """Depending on the image its captions are finished or truncated."""
-    captioner = make_captioner(seed=3)
+    captioner = make_captioner(seed=3, num_layers=2)
     captioner.token_output.bias.assign(captioner.token_output.bias - 0.5 * np.eye(13)[END])
     return captioner
 
@@ -243,7 +243,7 @@ def test_no_images_give_no_captions(captioner, features, tokenizer):
 
 
 def test_compiled_search_uses_new_weights(make_captioner, features, tokenizer):
-    captioner, other = make_captioner(seed=3), make_captioner(seed=4)
+    captioner, other = (make_captioner(seed=seed, num_layers=1) for seed in (3, 4))
     before = ids(decode(captioner, features, tokenizer))
     captioner.set_weights(other.get_weights())
     after = ids(decode(captioner, features, tokenizer))
