@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -167,7 +168,22 @@ def evaluate(
         folder = Path(folder)
         if captioner is None:
             system = _predictions_file(system, folder)
-        return evaluate_table(captioner or system, request.config, folder, options, decoding, log, request.sources)
+        with nullcontext() if out is not None else _unnamed(folder / PREDICTIONS):
+            result = evaluate_table(
+                captioner or system, request.config, folder, options, decoding, log, request.sources
+            )
+    return replace(result, path=None) if out is None and result.path.parent == folder else result
+
+
+@contextmanager
+def _unnamed(path: Path) -> Iterator[None]:
+    """Calls a temporary file "the predictions" in errors."""
+    try:
+        yield
+    except CaptionTxError as error:
+        if str(path) not in str(error):
+            raise
+        raise type(error)(str(error).replace(str(path), "the predictions")) from None
 
 
 def _check_system(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from caption_tx.config import Config, DecodingOptions, EvaluationOptions, TextConfig
+from caption_tx.config import SPLITS, Config, DecodingOptions, EvaluationOptions, TextConfig
 from caption_tx.data.checks.language import reading_notes
 from caption_tx.data.corpus.memory import Captions
 from caption_tx.data.corpus.pre_segmented import keep_words
@@ -124,8 +124,23 @@ def _progress_bar(items: Iterable[Any], total: int) -> Iterable[Any]:
 
 def _human_captions(table: pd.DataFrame, split: str) -> dict[str, list[str]]:
     if not (captions := captions_by_image(table, split, "human")):
-        raise CorpusError(f"Split {split!r} has no human captions to score against; choose another with --split.")
+        raise CorpusError(_no_captions(table, split))
     return captions
+
+
+def _no_captions(table: pd.DataFrame, split: str) -> str:
+    """Why a split has no human captions, and what to do."""
+    images = table.drop_duplicates("image")["split"].value_counts()
+    counts = ", ".join(f"{name} {images.get(name, 0):,}" for name in SPLITS)
+    advice = f"The images of the splits: {counts}; choose another with split (--split)"
+    if images.get(split, 0):
+        advice = "It has machine translations only; choose another split (--split)"
+    else:
+        advice += (
+            ". Images without a split are divided at random, which may leave a split of a small corpus empty: add a "
+            "column split, or raise corpus.val_fraction or corpus.test_fraction"
+        )
+    return f"Split {split!r} has no human captions to score against. {advice}."
 
 
 def _measure_maps(

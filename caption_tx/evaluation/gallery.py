@@ -46,7 +46,7 @@ def gallery_page(evaluation: Evaluation, images: ImageSource | None = None, limi
     scores = evaluation.scores
     return render_page(
         "gallery.html",
-        title or f"{evaluation.path.name}, split {evaluation.split}",
+        title or f"{'predictions' if evaluation.path is None else evaluation.path.name}, split {evaluation.split}",
         "gallery.js",
         language=scores.protocol.language,
         labels=scores.labels,

@@ -44,7 +44,7 @@ class Evaluation:
     """Scores of a predictions file.
 
     Attributes:
-        path: the predictions file, which may be gone.
+        path: the predictions file; None if it was not kept.
         sha256: of the predictions file.
         references: of the scored images, as they were compared with the predictions.
         human_baseline: scores of human captions by unit and metric, see `scores.score_humans`; None if not requested.
@@ -56,7 +56,7 @@ class Evaluation:
         facts: what produced the predictions: corpus, bundle, decoding options.
     """
 
-    path: Path
+    path: Path | None
     sha256: str
     split: str
     predictions: Predictions
@@ -101,7 +101,7 @@ class Evaluation:
             "caption_tx": __version__,
             "versions": {name: version(name) for name in _VERSIONS},
             "split": self.split,
-            "predictions": {"file": str(self.path), "sha256": self.sha256},
+            "predictions": {"file": None if self.path is None else str(self.path), "sha256": self.sha256},
             **self.facts,
             **({} if self.map_health is None else {"attention": self.map_health.to_dict()}),
             **({} if self.boxes is None else {"boxes": self.boxes.to_dict()}),
@@ -126,10 +126,8 @@ def format_evaluation(evaluation: Evaluation) -> str:
     """Image counts, scores with their intervals, caption statistics, notes and attention map warnings."""
     scores, lines = evaluation.scores, []
     if (counts := evaluation.counts) is not None:
-        lines.append(
-            f"{counts.captioned:,} images captioned, {counts.skipped:,} skipped (already in {evaluation.path}), "
-            f"{counts.failed:,} could not be read."
-        )
+        skipped = "" if evaluation.path is None else f"{counts.skipped:,} skipped (already in {evaluation.path}), "
+        lines.append(f"{counts.captioned:,} images captioned, {skipped}{counts.failed:,} could not be read.")
     if evaluation.search is not None:
         lines.append(f"Search: {evaluation.search.describe()}.")
     lines.append(_table_row("", TITLES))

@@ -99,12 +99,25 @@ class BaseCaptioner(ABC):
         """
         return self.decoding.override(**options)
 
+    def _search(
+        self, options: DecodingOptions | Mapping[str, Any] | None, keywords: Mapping[str, Any]
+    ) -> DecodingOptions:
+        """The search that `options` and keywords express, see `captions`."""
+        if isinstance(options, DecodingOptions):
+            return options.override(**keywords) if keywords else options
+        if options is not None and not isinstance(options, Mapping):
+            raise ConfigError(
+                f"options must be DecodingOptions or a dictionary of its fields, got {type(options).__name__}."
+            )
+        return self.search_options(**{**(options or {}), **keywords})
+
     def captions(
         self,
         images: Iterable[ImageLike] | ImageLike,
-        options: DecodingOptions | None = None,
+        options: DecodingOptions | Mapping[str, Any] | None = None,
         batch_size: int = 64,
         location: str | Path | ImageSource = "",
+        **keywords: Any,
     ) -> Generator[tuple[str, list[Caption] | ImageError]]:
         """Caption any number of images, in order.
 
@@ -113,20 +126,21 @@ class BaseCaptioner(ABC):
         Args:
             images: images in any form of `ImageLike`, or a mapping of names to images. A generator is read lazily. An
                 image without a name is called "image 1", "image 2" and so on, by its position.
-            options: the search; None for the default.
+            options: the search; None for the default, a dictionary to override the default.
             location: where names are found, as for `open_images`: a folder or a TSV file, local or remote. By default a
                 name is a path, or `TABLE.tsv/ID`.
+            keywords: fields of `DecodingOptions`, which override `options` as in `search_options`.
 
         Yields:
             The name of each image with its captions, best first, or with the error if it cannot be read.
 
         Raises:
-            ConfigError: an option is out of range.
+            ConfigError: an option is unknown or out of range.
             ImageError: `images` is a text instead of a list, or an array is not an image.
             CaptionTxError: the search found no caption of an image.
 
         Example:
-            >>> for name, captions in captioner.captions(["photo.jpg", "dog.jpg"], DecodingOptions(beam_width=4)):
+            >>> for name, captions in captioner.captions(["photo.jpg", "dog.jpg"], beam_width=4):
             ...     print(name, len(captions))
             photo.jpg 1
             dog.jpg 1
@@ -134,7 +148,7 @@ class BaseCaptioner(ABC):
         if batch_size < 1:
             raise ConfigError(f"batch_size must be at least 1 image, got {batch_size}.")
         source = location if isinstance(location, ImageSource) else open_images(str(location))
-        return self._captions(name_images(images), options, batch_size, source)
+        return self._captions(name_images(images), self._search(options, keywords), batch_size, source)
 
     def n_best(self, image: ImageLike | Iterable[ImageLike], **options: Any) -> list[Caption] | list[list[Caption]]:
         """The best captions of one image, best first; for several images, a list of them.
@@ -220,23 +234,24 @@ class BaseCaptioner(ABC):
         images: Iterable[ImageLike] | ImageLike,
         caption: Caption | str | None = None,
         rank: int = 0,
-        options: DecodingOptions | None = None,
+        options: DecodingOptions | Mapping[str, Any] | None = None,
         batch_size: int = 16,
+        **keywords: Any,
     ) -> Generator[tuple[str, AttentionMaps | CaptionTxError]]:
         """`explain` for any number of images, in order.
 
         Args:
             images: as for `captions`.
             caption: the same caption for all images, or None to generate one for each.
-            rank: as for `explain`; `options.n_best` must exceed it.
-            options: the search; None for the default.
+            rank: as for `explain`; `n_best` of the search must exceed it.
+            options, keywords: the search, as for `captions`.
             batch_size: images that are searched together.
 
         Yields:
             The name of each image with its attention maps, or with the error if it cannot be explained.
 
         Raises:
-            ConfigError: an option is out of range.
+            ConfigError: an option is unknown or out of range.
             ImageError: `images` is a text instead of a list, or an array is not an image.
             CaptionTxError: the given caption cannot be explained.
 
@@ -246,7 +261,9 @@ class BaseCaptioner(ABC):
             AttentionMaps('...' of 'photo.jpg', scores (layers, heads, tokens, rows, columns) = (...))
             gone.jpg cannot be read: No such file or directory.
         """
-        options = options or self.decoding
+        options = self._search(options, keywords)
+        if batch_size < 1:
+            raise ConfigError(f"batch_size must be at least 1 image, got {batch_size}.")
         if rank < 0 or (caption is None and rank >= options.n_best):
             raise ConfigError(f"rank must be from 0 to n_best - 1 = {options.n_best - 1}, got {rank}.")
         return self._explanations(name_images(images), self._target(caption), rank, options, batch_size)
@@ -277,4 +294,11 @@ class BaseCaptioner(ABC):
     def _target(self, caption: Caption | str | None) -> TargetCaption | None:
         if isinstance(caption, str):
             return TargetCaption.from_text(caption, self.tokenizer, self.segmenter, self.max_length)
-        return None if caption is None else TargetCaption.from_search(caption)
+        if caption is None:
+            return None
+        if not isinstance(caption, Caption):
+            raise CaptionTxError(
+                f"The caption to explain must be one text or Caption, got {type(caption).__name__}; for several, call "
+                "explain for each."
+            )
+        return TargetCaption.from_search(caption)

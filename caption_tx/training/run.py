@@ -6,12 +6,22 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import keras
 import pandas as pd
 
 from caption_tx.bundle import Bundle, recover_bundle
-from caption_tx.config import Config, TextConfig, TrainingConfig, dump_config, load_config, parse_source, to_dict
+from caption_tx.config import (
+    NAMED_WEIGHTS,
+    Config,
+    TextConfig,
+    TrainingConfig,
+    dump_config,
+    load_config,
+    parse_source,
+    to_dict,
+)
 from caption_tx.data.text.user_dictionary import dictionary_as_text
 from caption_tx.errors import ConfigError
 from caption_tx.escaping import escape_formula
@@ -22,6 +32,12 @@ from caption_tx.training.training_model import resolve_precision
 
 _OLDER = Config(training=TrainingConfig(schedule="run"))
 """The values of settings that a config.toml of an older version lacks."""
+
+_PATHS = frozenset({
+    "corpus.sources", "corpus.images", "text.user_dictionary", "text.word_vectors", "backbone.weights",
+    "training.cache", "training.init", "boxes.sources", "boxes.word_list",
+})  # fmt: skip
+"""Settings that name files or folders."""
 
 
 @dataclass(frozen=True)
@@ -102,10 +118,11 @@ def claim_workdir(config: Config, workdir: Path, log: Callable[[str], None] = pr
         resolved = replace(resolved, training=replace(resolved.training, schedule=existing.training.schedule))
     before, now = existing.training.epochs, resolved.training.epochs
     changed = describe_differences(existing, resolved)
-    if now < before or changed.keys() - {"training.epochs", "training.patience"}:
+    may_change = {"training.patience"} | ({"training.epochs"} if now > before else set())
+    if rejected := [text for name, text in changed.items() if name not in may_change]:
         raise ConfigError(
-            f"{workdir} contains a run with other settings: {', '.join(changed.values())}; use the settings in {path} "
-            "to resume it, or choose another --workdir. Only training.epochs (upward) and training.patience may change."
+            f"{workdir} contains a run with other settings: {', '.join(rejected)}; use the settings in {path} "
+            "to resume it, or choose another workdir. Only training.epochs (upward) and training.patience may change."
         )
     if changed:
         write_atomically(path, dump_config(resolved))
@@ -132,7 +149,7 @@ def _stages(config: Config) -> set[int]:
 
 
 def describe_differences(before: Config, now: Config) -> dict[str, str]:
-    """The settings that differ: name -> "name (value before, now value)"."""
+    """The settings that differ: name -> "name (value before, now value)". Two spellings of a path do not differ."""
     tables = [
         {f"{group}.{name}": value for group, values in to_dict(config).items() for name, value in values.items()}
         for config in (before, now)
@@ -141,8 +158,19 @@ def describe_differences(before: Config, now: Config) -> dict[str, str]:
     return {
         name: f"{name} ({texts[0].get(name, 'not set')[:60]}, now {texts[1].get(name, 'not set')[:60]})"
         for name in dict.fromkeys([*tables[0], *tables[1]])
-        if tables[0].get(name) != tables[1].get(name)
+        if _same_form(name, tables[0].get(name)) != _same_form(name, tables[1].get(name))
     }
+
+
+def _same_form(name: str, value: Any) -> Any:
+    """The value of a setting, with local paths absolute and without a slash at the end."""
+    if isinstance(value, list | tuple):
+        return [_same_form(name, item) for item in value]
+    if name not in _PATHS or not value or (name == "backbone.weights" and value in NAMED_WEIGHTS):
+        return value
+    path, options = (value, None) if name != "corpus.sources" else ((source := parse_source(value)).path, source)
+    path = path.rstrip("/") if "://" in path else os.path.abspath(path)
+    return path if options is None else replace(options, path=path)
 
 
 def weights_file(config: Config) -> str | None:

@@ -63,7 +63,7 @@ def test_predictions_in_every_form_have_the_same_scores(evaluation, run, scenes,
     else:
         again = caption_tx.evaluate(systems[form], frame, language="zh")
     assert again.scores.rows == scored.scores.rows
-    assert again.to_dict()["predictions"]["sha256"]
+    assert again.to_dict()["predictions"]["sha256"] and "/tmp" not in repr(again)
 
 
 def test_wrong_systems_and_options_are_explained(run, scenes):
@@ -79,5 +79,12 @@ def test_wrong_systems_and_options_are_explained(run, scenes):
         caption_tx.evaluate(run, beamwidth=2)
     with pytest.raises(ConfigError, match="No image folder"):
         caption_tx.evaluate(run.captioner, frame)
+    for name, content in (("no.jpg", "it has 'no.jpg'"), (next(iter(frame["image"][frame["split"] == "test"])), "add")):
+        with pytest.raises(CaptionTxError, match=r"^the predictions ha") as caught:
+            caption_tx.evaluate({name: "一只狗"}, frame)
+        assert content in str(caught.value) and "tmp" not in str(caught.value)
+    undivided = frame[["image", "caption"]][frame["image"] == frame["image"][0]]
+    with pytest.raises(CaptionTxError, match=r"splits: train 1, val 0, test 0; .* at random, .* add a column split"):
+        caption_tx.evaluate({"a.jpg": "一只狗"}, undivided)
     with pytest.raises(CaptionTxError, match=r"prediction of 'a\.jpg' must be a text or a Caption, got int"):
         caption_tx.evaluate({"a.jpg": 3}, frame)

@@ -7,7 +7,7 @@ import pytest
 
 import caption_tx
 from caption_tx.cli import main
-from caption_tx.errors import ConfigError
+from caption_tx.errors import CaptionTxError, ConfigError
 
 
 def quiet(text):
@@ -25,6 +25,23 @@ def test_a_run_has_history_captioner_and_bundle(run, scenes):
     assert repr(run) == f"Run('{run.workdir}', 2 epochs, best val_token_loss {best:.4g} after epoch 2)"
     assert run.left_out.empty and run.config.training.epochs == 2
     assert caption_tx.Run(run.workdir) == run
+
+
+def test_options_of_a_search_have_three_forms(run, scenes):
+    frame, images = scenes
+    names, captioner = [images / name for name in frame["image"].unique()[:2]], run.captioner
+    expected = dict(captioner.captions(names, caption_tx.DecodingOptions(beam_width=3, n_best=2)))
+    assert dict(captioner.captions(names, beam_width=3, n_best=2)) == expected
+    assert dict(captioner.captions(names, {"beam_width": 3}, n_best=2)) == expected
+    [(_, maps)] = captioner.explanations(names[:1], rank=1, options={"beam_width": 3}, n_best=2)
+    assert maps.caption == expected[str(names[0])][1].text
+    for call in (captioner.captions, captioner.explanations):
+        with pytest.raises(ConfigError, match="Did you mean 'beam_width'"):
+            call(names, beam_widht=3)
+        with pytest.raises(ConfigError, match="options must be DecodingOptions or a dictionary of its fields, got int"):
+            call(names, options=3)
+    with pytest.raises(CaptionTxError, match="must be one text or Caption, got list; for several, call explain"):
+        captioner.explain(names[0], ["一只狗", "在跑"])
 
 
 def test_captions_in_memory_are_saved_and_the_run_resumes(run, scenes, small, tmp_path):

@@ -55,6 +55,12 @@ def test_maps_are_a_figure(make_maps):
     assert figure.format == "PNG" and min(figure.size) > 100
 
 
+def test_figures_are_pictures_without_pyplot(make_maps):
+    maps = make_maps()
+    for figure in (maps.figure(), maps.heads_figure(None, 0)):
+        assert figure._repr_png_().startswith(b"\x89PNG")
+
+
 def test_maps_that_cannot_be_drawn_are_text(make_maps, monkeypatch):
     maps = make_maps(picture=None)
     assert maps._repr_html_() is None and maps._repr_png_() is None

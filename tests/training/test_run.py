@@ -47,11 +47,44 @@ def test_other_settings_are_rejected_once_there_is_a_checkpoint(tmp_path, change
 def test_the_settings_that_differ_are_named(tmp_path):
     claim_workdir(config(sample_images=("a.jpg",)), tmp_path)
     (tmp_path / "checkpoint.npz").touch()
+    with pytest.raises(ConfigError, match=r"other settings: training\.seed \(0, now 3\); use"):  # epochs may grow
+        claim_workdir(config(sample_images=("a.jpg",), seed=3, epochs=20), tmp_path)
     expected = r"settings: training\.epochs \(14, now 9\), training\.sample_images .*, training\.seed \(0, now 3\); use"
     with pytest.raises(ConfigError, match=expected):
         claim_workdir(config(seed=3, epochs=9), tmp_path)
     with pytest.raises(ConfigError, match=r"text\.script \(not set, now simplified\)"):
         claim_workdir(dataclasses.replace(config(), text=TextConfig(script="simplified")), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "same"),
+    [
+        ("photos/", "photos", True),
+        ("photos", "./photos", True),
+        ("a/../photos", "photos", True),
+        ("gs://bucket/photos/", "gs://bucket/photos", True),
+        ("photos", "pictures", False),
+        ("gs://bucket/photos", "gs://bucket/pictures", False),
+    ],
+)
+def test_spellings_of_a_path_are_one_setting(tmp_path, monkeypatch, before, now, same):
+    monkeypatch.chdir(tmp_path)
+
+    def with_paths(path):
+        corpus = CorpusConfig(sources=(f"{path}:stage=1", "b.csv"), images=path)
+        return Config(corpus=corpus, training=TrainingConfig(cache=path, init=path))
+
+    claim_workdir(with_paths(before), tmp_path)
+    (tmp_path / "checkpoint.npz").touch()
+    if same:
+        claim_workdir(with_paths(now), tmp_path)
+    else:
+        with pytest.raises(
+            ConfigError, match=r"corpus\.sources .*, corpus\.images .*, training\.init .*, training\.cache"
+        ):
+            claim_workdir(with_paths(now), tmp_path)
+    with pytest.raises(ConfigError, match=r"corpus\.sources"):
+        claim_workdir(dataclasses.replace(config(), corpus=CorpusConfig(sources=(before, "b.csv:stage=2"))), tmp_path)
 
 
 def test_a_run_may_get_more_epochs_and_another_patience(tmp_path):

@@ -5,7 +5,6 @@ Letters: L layers, N heads, T tokens, W shown words, h/w feature grid.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -131,9 +130,7 @@ class AttentionMaps:
             figure = self.figure()
         except CaptionTxError:
             return None
-        stream = io.BytesIO()
-        figure.savefig(stream, format="png")
-        return stream.getvalue()
+        return figure._repr_png_()
 
     @property
     def grid(self) -> tuple[int, int]:

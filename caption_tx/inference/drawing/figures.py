@@ -6,6 +6,7 @@ in inches. Letters: H/W image, h/w feature grid, T tokens, L layers, N heads.
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -78,6 +79,15 @@ def _wrap_text(text: str, font: FontProperties, width: float) -> list[str]:
     return [line for line in lines if line]
 
 
+class NotebookFigure(Figure):
+    """A figure that a notebook shows as a picture, which it does with others only after `%matplotlib inline`."""
+
+    def _repr_png_(self) -> bytes:
+        stream = io.BytesIO()
+        self.savefig(stream, format="png")
+        return stream.getvalue()
+
+
 @dataclass(frozen=True)
 class _Cells:
     """The size of equal cells in rows and columns, before the rest of the figure is known."""
@@ -121,7 +131,7 @@ class _FigureGrid:
         self.row_height = space.above + cells.height + space.below
         self.width = max(_MIN_WIDTH, cells.total_width + space.left + 2 * _MARGIN)
         self.height = space.header + cells.rows * self.row_height + _BAR_HEIGHT
-        self.figure = Figure(figsize=(self.width, self.height), facecolor="white", dpi=120)
+        self.figure = NotebookFigure(figsize=(self.width, self.height), facecolor="white", dpi=120)
         FigureCanvasAgg(self.figure)
 
     def add_text(self, x: float, y: float, text: str, size: float, color: str = _INK, **options: object) -> None:
