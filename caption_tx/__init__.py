@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
 from typing import Any
 
@@ -51,10 +52,19 @@ def __getattr__(name: str) -> Any:
     """Imports a public name on first use, since TensorFlow takes seconds to load."""
     if name not in _MODULES:
         raise AttributeError(f"module 'caption_tx' has no attribute '{name}'")
-    if "tensorflow" in sys.modules:
-        return getattr(importlib.import_module(_MODULES[name]), name)
-    with silenced_stderr():
-        return getattr(importlib.import_module(_MODULES[name]), name)
+    try:
+        if "tensorflow" in sys.modules:
+            return getattr(importlib.import_module(_MODULES[name]), name)
+        with silenced_stderr():
+            return getattr(importlib.import_module(_MODULES[name]), name)
+    except ModuleNotFoundError as error:
+        if importlib.util.find_spec("tensorflow") is not None:
+            raise
+        raise ModuleNotFoundError(
+            f"caption_tx.{name} needs TensorFlow, which is not installed; `pip install caption_tx` installs it. "
+            "Without it, `caption_tx.lite.load` captions and explains with an exported file (.tflite).",
+            name=error.name,
+        ) from None
 
 
 def __dir__() -> list[str]:

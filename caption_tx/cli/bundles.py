@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
+import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from caption_tx.assets import bundle_folder
 from caption_tx.cli.output import warn
+from caption_tx.cli.settings import given_settings
 from caption_tx.errors import CaptionTxError, ConfigError
 from caption_tx.startup import start_tensorflow
 
@@ -21,6 +25,35 @@ MAX_BEAM_IMAGES = 300
 """Beam search of more images is faster in TensorFlow, which searches batches, although it starts 10 seconds later."""
 
 
+def exported_file(bundle: str) -> Path | None:
+    """The exported file that `--bundle` names, itself or by its folder; None if it names a bundle."""
+    from caption_tx.lite.exported_file import FILE, SUFFIX
+
+    path = Path(bundle)
+    if path.suffix == SUFFIX:
+        return path
+    return path / FILE if (path / FILE).is_file() else None
+
+
+def check_packages(arguments: argparse.Namespace) -> None:
+    """Name all packages at once that a command with an exported file needs and that are not installed.
+
+    Raises:
+        CaptionTxError: packages are missing.
+    """
+    from caption_tx.lite.packages import packages_for, require_packages
+
+    if (path := exported_file(arguments.bundle)) is None:
+        return
+    language = ""
+    with suppress(OSError, ValueError, AttributeError):  # loading the file reports it
+        language = json.loads(path.with_name("export.json").read_bytes()).get("language")
+    given = {*given_settings(arguments, "decoding"), *given_settings(arguments, "explanation")}
+    splits_chinese = language == "zh" and bool(given & {"caption", "prefix", "suppress_words"})
+    packages = packages_for(arguments.out, arguments.command == "explain", splits_chinese)
+    require_packages(packages, f"`{arguments.command}` with an exported file")
+
+
 def load_captioner(arguments: argparse.Namespace, search: Mapping[str, Any]) -> BaseCaptioner:
     """The captioner that `--bundle` names: an exported file, the cached export of a bundle, or the bundle.
 
@@ -31,18 +64,22 @@ def load_captioner(arguments: argparse.Namespace, search: Mapping[str, Any]) -> 
         BundleError: a file is missing or damaged.
         ConfigError: the exported file does not support an option.
     """
-    from caption_tx.lite.exported_file import FILE, SUFFIX
-
-    bundle = Path(arguments.bundle)
-    if bundle.suffix == SUFFIX or (bundle / FILE).is_file():
+    if (path := exported_file(arguments.bundle)) is not None:
         if arguments.backbone_weights is not None:
             raise ConfigError("An exported file contains its backbone; remove --backbone-weights.")
-        return _load_exported(bundle if bundle.suffix == SUFFIX else bundle / FILE, search)
+        return _load_exported(path, search)
     if (cached := _load_cached(arguments.bundle, search, arguments.images)) is not None:
         return cached
-    start_tensorflow()
-    from caption_tx.inference.captioner import load
-
+    try:
+        start_tensorflow()
+        from caption_tx.inference.captioner import load
+    except ModuleNotFoundError as error:
+        if importlib.util.find_spec("tensorflow") is not None:
+            raise
+        raise CaptionTxError(
+            f"The bundle {arguments.bundle} needs TensorFlow, which is not installed. Without it, name an exported "
+            "file (`--bundle FILE.tflite`), which `caption-tx export BUNDLE --to litert` writes."
+        ) from error
     return load(arguments.bundle, arguments.backbone_weights)
 
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from caption_tx.cli.bundles import load_captioner
+from caption_tx.cli.bundles import check_packages, load_captioner
 from caption_tx.cli.options import IMAGES_HELP, add_batch_size, add_bundle, add_command, add_settings
 from caption_tx.cli.output import echo, report_search, warn
 from caption_tx.cli.settings import search_overrides
@@ -60,6 +60,7 @@ def run(arguments: argparse.Namespace) -> None:
     search = search_overrides(arguments)
     if arguments.batch_size < 1:
         raise ConfigError(f"--batch-size must be at least 1 image, got {arguments.batch_size}.")
+    check_packages(arguments)
     from caption_tx.data.images.discovery import find_images
 
     if arguments.out is not None:

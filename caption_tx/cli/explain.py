@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from caption_tx.cli.bundles import load_captioner
+from caption_tx.cli.bundles import check_packages, load_captioner
 from caption_tx.cli.options import add_bundle, add_command, add_settings
 from caption_tx.cli.output import echo, report_search, warn
 from caption_tx.cli.settings import explanation_options, search_overrides
@@ -55,6 +55,7 @@ def add_parser(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Explain captions of images."""
     options = explanation_options(arguments)
+    check_packages(arguments)
     from caption_tx.data.images.discovery import find_images
     from caption_tx.inference.drawing.overlay import format_probability
     from caption_tx.inference.explanation_files import check_output, explain_images, word_table

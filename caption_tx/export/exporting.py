@@ -39,6 +39,12 @@ from caption_tx.lite.interpreter import import_interpreter
 CARD = "README.md"
 DEFAULT_BEAM_WIDTH = 4
 """Hypotheses of the exported beam search of a bundle that is searched without a beam."""
+PREPROCESSING = {
+    "litert": "uint8 RGB from 0 to 255, upright, on white, scaled to a square of image_size with an antialiasing "
+    "bilinear filter; the file converts these numbers itself",
+    "savedmodel": "the bytes of image files",
+}
+"""What the caller passes as an image."""
 _LICENSE = re.compile(r"licen[cs]|non-commercial", re.IGNORECASE)
 
 
@@ -199,7 +205,7 @@ def _write_description(
         "language": tokenizer.language,
         "text": to_dict(text),
         "image_size": captioner.image_size,
-        "preprocessing": bundle.backbone_key["preprocessing"],
+        "preprocessing": PREPROCESSING[options.to],
         "grid": list(settings.feature_shape[:2]),
         "layers": settings.num_layers,
         "heads": settings.num_heads,

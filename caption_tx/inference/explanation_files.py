@@ -14,7 +14,7 @@ import numpy as np
 
 from caption_tx.config import POOL_NAMES, ExplanationOptions
 from caption_tx.data.images.forms import ImageLike, NamedImage, image_name, name_images
-from caption_tx.errors import CaptionTxError, ConfigError
+from caption_tx.errors import CaptionTxError, ConfigError, FontError
 from caption_tx.escaping import printable
 from caption_tx.figure_files import FIGURE_SUFFIXES, save_figure
 from caption_tx.inference.attention.health import MapHealth, measure_health
@@ -134,11 +134,7 @@ def explain_images(
     for _ in all_maps:  # without health the maps have not been computed yet
         pass
     if options.out is not None:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", UserWarning)
-            _write(options, kept, health, problems)
-        for text in dict.fromkeys(str(item.message) for item in caught):  # characters without a glyph
-            warn(text)
+        _write_with_warnings(options, kept, health, problems, warn)
     return ExplanationReport(problems, health if options.health else None)
 
 
@@ -277,6 +273,25 @@ def _explanations(
             continue
         yield name, maps
     _check_merged(options, merged)
+
+
+def _write_with_warnings(
+    options: ExplanationOptions,
+    explained: Sequence[AttentionMaps],
+    health: MapHealth | None,
+    problems: Sequence[str],
+    warn: Callable[[str], None],
+) -> None:
+    """Write `options.out`, and report fonts and characters that are missing."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        try:
+            _write(options, explained, health, problems)
+        except FontError as error:
+            text = str(error).removesuffix(".")
+            raise FontError(f"{text}; or write a page ({PAGE}), which needs none.") from error
+    for text in dict.fromkeys(str(item.message) for item in caught):
+        warn(text)
 
 
 def _write(

@@ -8,6 +8,20 @@ Example:
     '一只狗在草地上奔跑'
 """
 
-from caption_tx.lite.captioner import LiteCaptioner, load
+from __future__ import annotations
+
+from typing import Any
+
+from caption_tx.lite.packages import LIBRARY, require_packages
 
 __all__ = ["LiteCaptioner", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a public name on first use, when all missing packages can be named at once."""
+    if name not in __all__:
+        raise AttributeError(f"module 'caption_tx.lite' has no attribute '{name}'")
+    require_packages(LIBRARY, f"caption_tx.lite.{name}")
+    from caption_tx.lite import captioner
+
+    return getattr(captioner, name)

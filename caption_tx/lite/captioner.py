@@ -52,7 +52,10 @@ def load(path: str | Path) -> LiteCaptioner:
 
 
 class LiteCaptioner(BaseCaptioner):
-    """Captions images with an exported file; the methods are those of `ImageCaptioner`.
+    """Captions images with an exported file.
+
+    It has the methods of `BaseCaptioner`: `caption`, `captions`, `n_best`, `explain`, `explanations` and
+    `search_options`. What needs the bundle is missing: `features`, `decode_features`, `export` and `bundle`.
 
     Attributes:
         description: what export.json says.
@@ -74,6 +77,11 @@ class LiteCaptioner(BaseCaptioner):
         if description.precision != "float32":
             self.digest += f" in {description.precision}"
         self._run = Runner(path, SIGNATURES)
+
+    def __repr__(self) -> str:
+        about = self.description
+        model = f"{about.precision}, {about.text.language}, {self.tokenizer.vocabulary_size:,} tokens"
+        return f"LiteCaptioner('{self.name}', {model}, {self.decoding.describe()})"
 
     @cached_property
     def segmenter(self) -> Segmenter:

@@ -13,12 +13,14 @@ import json
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from caption_tx.config import POOL_NAMES, DecodingOptions, TextConfig, from_dict
-from caption_tx.data.text.token_words import TokenWords
 from caption_tx.errors import BundleError
 from caption_tx.escaping import one_line
+
+if TYPE_CHECKING:
+    from caption_tx.data.text.token_words import TokenWords
 
 FORMAT = 1
 SUFFIX = ".tflite"
@@ -105,6 +107,8 @@ def read_description(path: str | Path) -> ExportDescription:
     if not is_known or min(sizes.values()) < 1 or set(description.files) - {VOCABULARY, DICTIONARY}:
         raise BundleError(f"{path.with_name(DESCRIPTION)} has values that no export has; export the bundle again.")
     for name, expected in {path.name: description.sha256, **description.files}.items():
+        if not path.with_name(name).exists():
+            raise BundleError(_missing(path.with_name(name), path))
         if file_digest(path.with_name(name)) != expected:
             raise BundleError(f"{path.with_name(name)} was changed after the export; export the bundle again.")
     if description.text.user_dictionary is not None:
@@ -119,12 +123,16 @@ def _read_json(path: Path, file: Path) -> dict[str, Any]:
             data = stream.read(_MAX_BYTES + 1)
         values = json.loads(data)
     except FileNotFoundError as error:
-        raise BundleError(f"{path} is missing; keep it and {VOCABULARY} beside {file.name}.") from error
+        raise BundleError(_missing(path, file)) from error
     except (OSError, ValueError) as error:
         raise BundleError(f"Cannot read {path} ({one_line(str(error))[:100]}); export the bundle again.") from error
     if not isinstance(values, dict):
         raise BundleError(f"{path} is not the description of an export; export the bundle again.")
     return values
+
+
+def _missing(path: Path, file: Path) -> str:
+    return f"{path} is missing; copy it from where {file.name} was exported to, or export the bundle again."
 
 
 def file_digest(path: Path) -> str:
@@ -146,6 +154,8 @@ def read_vocabulary(path: str | Path, language: str) -> TokenWords:
     Raises:
         BundleError: it is not a vocabulary.
     """
+    from caption_tx.data.text.token_words import TokenWords  # NumPy may be missing, which commands report first
+
     try:
         text = Path(path).read_text(encoding="utf-8")
         return TokenWords(text.removesuffix("\n").split("\n"), language)

@@ -16,7 +16,7 @@ from caption_tx.inference.attention.maps import AttentionMaps
 from caption_tx.inference.attention.pooling import select_maps
 from caption_tx.inference.drawing.style import HeatmapStyle
 from caption_tx.inference.explanation_files import arrange_words
-from caption_tx.inference.page.fonts import embed_font, page_font
+from caption_tx.inference.page.fonts import embed_font, page_font, reader_fonts
 from caption_tx.inference.page.render import PageDetails, card_document, render_with_font
 from caption_tx.inference.page.ui_strings import leaves, read_template, ui_strings
 
@@ -41,7 +41,7 @@ class PageFont:
         try:
             self.data = page_font([*interface, read_template("serve_strings.toml", SERVE_PACKAGE)], words)
         except FontError as error:
-            self.problem = f"Chinese characters are drawn with the fonts of the reader: {error}"
+            self.problem = reader_fonts(error)
 
     @functools.cached_property
     def version(self) -> str:

@@ -1,20 +1,25 @@
 """An exported LiteRT file gives the captions and maps of its bundle, without TensorFlow."""
 
+import importlib.util
 import json
+import re
 import shutil
+import tomllib
+from pathlib import Path, PurePath
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import caption_tx.lite
-from caption_tx.cli import bundles
+from caption_tx.cli import bundles, main
 from caption_tx.config import DecodingOptions, ExportOptions
-from caption_tx.errors import BundleError, ConfigError
+from caption_tx.errors import BundleError, CaptionTxError, ConfigError
 from caption_tx.export.exporting import export_captioner
 from caption_tx.inference.caption_files import caption_to_file
 from caption_tx.inference.search.randomness import draw_bits, expand_bits
 from caption_tx.lite.exported_file import CACHE_ENV_VAR, cached_export
+from caption_tx.lite.packages import CAPTIONS, CHINESE, EXPLANATIONS, PAGES, PARQUET, packages_for, pip_line
 
 pytest.importorskip("ai_edge_litert")
 
@@ -29,6 +34,8 @@ SEARCHES = {
     "consensus": {"beam_width": 3, "consensus": 0.4},
 }
 """Several share a compiled search of the bundle."""
+
+GUIDE = Path(__file__).resolve().parents[2] / "assets" / "docs" / "export.md"
 
 CODE = """
 import sys
@@ -103,6 +110,91 @@ def test_the_file_is_verified_and_described(exported, captioner):
     assert described["signatures"]["greedy"]["inputs"] == {"image": {"dtype": "uint8", "shape": [1, 32, 32, 3]}}
     assert described["verification"]["log_prob_difference"] < 1e-3
     assert described["bundle_digest"] == captioner.digest
+    assert described["preprocessing"].startswith("uint8 RGB from 0 to 255")
+
+
+def test_a_captioner_names_its_file_and_search(exported, lite):
+    assert re.fullmatch(r"LiteCaptioner\('.*tiny\.tflite', float32, en, \d+ tokens, greedy\)", repr(lite))
+
+
+def test_the_guide_selects_by_consensus_as_the_package_does(exported, lite, files):
+    guide = GUIDE.read_text(encoding="utf-8")
+    [code] = [text for text in re.findall(r"```python\n(.*?)```", guide, re.DOTALL) if "def select" in text]
+    exec(code, namespace := {})
+    about = json.loads(exported.path.with_name("export.json").read_text(encoding="utf-8"))
+    for penalty, consensus in ((0.7, 0.4), (2.0, 0.0)):
+        about["decoding"] |= {"length_penalty": penalty, "consensus": consensus}
+        options = DecodingOptions(beam_width=3, length_penalty=penalty, consensus=consensus)
+        inputs = lite._search(options).inputs
+        for path in files:
+            image = np.asarray(Image.open(path))[None]
+            outputs = lite._run("beam", image=image, length_penalty=np.float32(penalty), **inputs)
+            assert namespace["select"](outputs, about) == dict(lite.captions([path], options))[path][0].token_ids
+
+
+def test_the_guide_installs_what_commands_need_in_supported_versions():
+    lines = re.findall(r"^pip install '.*$", GUIDE.read_text(encoding="utf-8"), re.MULTILINE)
+    groups = (CAPTIONS, EXPLANATIONS, PAGES, CHINESE, PARQUET)
+    project = tomllib.loads((GUIDE.parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    versions = [*project["dependencies"], *project["optional-dependencies"]["litert"]]
+    supported = {re.match(r"[\w-]+", text)[0]: f"'{text}'" for text in versions}
+    assert lines == [" ".join(["pip install", *(supported[name] for name in group)]) for group in groups]
+
+
+def test_packages_depend_on_the_output():
+    assert packages_for(None, False, False) == CAPTIONS
+    assert packages_for(PurePath("a.HTML"), True, True) == (*CAPTIONS, *PAGES, *CHINESE)
+    assert packages_for(PurePath("a.parquet"), False, False) == (*CAPTIONS, *PARQUET)
+    assert pip_line(["nothing"]) == "pip install 'nothing'"
+
+
+@pytest.fixture
+def without(monkeypatch):
+    """Makes modules look as if they were not installed."""
+
+    def remove(*names: str) -> None:
+        find = importlib.util.find_spec
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in names else find(name))
+
+    return remove
+
+
+def test_all_missing_packages_are_named_at_once(exported, files, without, capsys, tmp_path):
+    without("jinja2", "matplotlib", "mplfonts", "tqdm")
+    command = ["explain", files[0], "--bundle", str(exported.path), "--out", str(tmp_path / "a.html")]
+    assert main(command) == 1
+    error = capsys.readouterr().err
+    assert "needs the packages tqdm, jinja2, matplotlib, which are not installed" in error
+    assert re.search(r"`pip install 'tqdm\S*' 'jinja2\S*' 'matplotlib\S*' 'mplfonts\S*'`", error)
+    assert main(["caption", files[0], "--bundle", str(exported.path)]) == 1
+    assert "needs the package tqdm, which is not installed; install it with" in capsys.readouterr().err
+
+
+def test_words_of_chinese_text_need_jieba(without, capsys, tmp_path):
+    (tmp_path / "export.json").write_text('{"language": "zh"}')
+    without("jieba")
+    command = ["caption", "a.png", "--bundle", str(tmp_path / "a.tflite"), "--prefix"]
+    assert main([*command, "一只"]) == 1
+    assert "needs the package jieba" in capsys.readouterr().err
+
+
+def test_the_library_names_missing_packages(exported, without):
+    without("ai_edge_litert", "PIL")
+    with pytest.raises(CaptionTxError, match=r"lite\.load needs the packages ai-edge-litert, pillow"):
+        caption_tx.lite.load(exported.path)
+
+
+def test_without_tensorflow_bundles_point_to_exported_files(one_layer_bundle, files, without, monkeypatch, capsys):
+    def fail() -> None:
+        raise ModuleNotFoundError("No module named 'tensorflow'", name="tensorflow")
+
+    without("tensorflow")
+    monkeypatch.setattr(bundles, "start_tensorflow", fail)
+    assert main(["caption", files[0], "--bundle", one_layer_bundle]) == 1
+    assert "name an exported file (`--bundle FILE.tflite`)" in capsys.readouterr().err
+    monkeypatch.setitem(caption_tx._MODULES, "load", "tensorflow_is_missing")
+    with pytest.raises(ModuleNotFoundError, match=r"caption_tx\.load needs TensorFlow.*caption_tx\.lite\.load"):
+        getattr(caption_tx, "load")  # noqa: B009
 
 
 def test_the_encoder_and_single_steps_find_the_greedy_caption(exported, captioner, files):
@@ -187,9 +279,9 @@ def test_changed_and_missing_files_are_rejected(exported, tmp_path):
     (folder / "vocabulary.txt").write_text("[PAD]\n", encoding="utf-8")
     reject("vocabulary.txt was changed after the export")
     (folder / "vocabulary.txt").unlink()
-    reject("Cannot read .*vocabulary.txt")
+    reject("vocabulary.txt is missing; copy it from where tiny.tflite was exported to")
     description.unlink()
-    reject("export.json is missing; keep it and vocabulary.txt beside tiny.tflite")
+    reject("export.json is missing; copy it from where tiny.tflite was exported to")
     path.unlink()
     reject("There is no exported file")
 

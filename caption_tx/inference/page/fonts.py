@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 
 from caption_tx.errors import FontError
@@ -23,15 +24,21 @@ def page_font(texts: Iterable[str], optional: Iterable[str] = ()) -> bytes | Non
         FontError: no CJK font is installed.
     """
     text = _east_asian(texts)
-    try:
-        return subset_font(text, optional=_east_asian(optional)) if text else None
-    except FontError as error:
-        raise FontError(f"The page would show empty boxes: {error}") from error
+    return subset_font(text, optional=_east_asian(optional)) if text else None
 
 
 def font_face_rule(texts: Iterable[str], optional: Iterable[str] = ()) -> str:
-    """A CSS rule that contains `page_font`; "" if there is none."""
-    return embed_font(page_font(texts, optional))
+    """A CSS rule that contains `page_font`; "" if there is none, and with a warning if no CJK font is installed."""
+    try:
+        return embed_font(page_font(texts, optional))
+    except FontError as error:
+        warnings.warn(reader_fonts(error), UserWarning, stacklevel=2)
+        return ""
+
+
+def reader_fonts(error: FontError) -> str:
+    """Says that a page has no font of its own."""
+    return f"Chinese characters are drawn with the fonts of the reader: {error}"
 
 
 def embed_font(data: bytes | None) -> str:

@@ -56,7 +56,9 @@ def render_page(
     Raises:
         ConfigError: there are no UI strings in that language.
         CaptionTxError: there are no maps, a picture is missing, models are mixed, or a setting is invalid.
-        FontError: no CJK font is installed for East Asian words.
+
+    Warns:
+        UserWarning: no CJK font is installed, so that the reader's fonts draw East Asian words.
 
     Example:
 

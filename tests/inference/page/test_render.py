@@ -13,6 +13,7 @@ from fontTools.ttLib import TTFont
 from caption_tx.errors import CaptionTxError
 from caption_tx.inference.attention.pooling import MapSelection
 from caption_tx.inference.attention.words import END_TOKEN
+from caption_tx.inference.drawing import fonts
 from caption_tx.inference.drawing.style import HeatmapStyle
 from caption_tx.inference.page.render import render_page
 from caption_tx.inference.page.ui_strings import ui_strings
@@ -61,6 +62,13 @@ def test_the_glyphs_of_the_words_are_embedded(make_maps, html):
     assert "@font-face" not in english and 'lang="en">b</span>' in english
     rare = render_page([make_maps(("\U0010fffd", "狗", "c", END_TOKEN))])  # left to the reader's fonts
     assert ord("狗") in embedded_glyphs(rare)
+
+
+def test_without_a_chinese_font_the_page_uses_those_of_its_reader(make_maps, monkeypatch):
+    monkeypatch.setattr(fonts, "_cjk_fonts", lambda: ())
+    with pytest.warns(UserWarning, match="fonts of the reader: No font with Chinese .*pip install mplfonts"):
+        page = render_page([make_maps()])
+    assert "@font-face" not in page and ">狗</span>" in page
 
 
 def test_languages_of_the_page_and_the_words_are_marked(html):
