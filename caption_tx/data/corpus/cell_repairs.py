@@ -80,7 +80,7 @@ def _require_names(rows: CaptionRows) -> None:
         place = f"{rows.source}, {rows.unit} {rows.line_numbers[row]}"
         if "+" in name and _SHORTENED_ID.fullmatch(name):
             raise CorpusError(f"{place}: the ids were shortened by a spreadsheet ({name}); export them as text.")
-        if len(name) > 64 and _IMAGE_DATA.match(name):
+        if len(name) > 64 and _IMAGE_DATA.match("".join(name[:200].split())):
             raise CorpusError(
                 f"{place}: the image itself is in the file, in base64 ({name[:30]}..); save the images as files and "
                 "write their names, or convert the file to Parquet with a column of bytes."

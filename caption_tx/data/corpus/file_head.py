@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from caption_tx.data.corpus.columns import DEFAULT_OPTIONS, ReadOptions
+from caption_tx.data.corpus.quoted_lines import join_quoted_lines
 from caption_tx.data.text.text_files import HEAD_BYTES, guess_encoding, normalize_encoding, read_head
 
 _HEAD_LINES = 50
@@ -17,7 +18,7 @@ _HEAD_LINES = 50
 class FileHead:
     """The start of a file: its bytes, their text and its first non-blank lines (the last may be truncated).
 
-    `options` are the columns that the user names.
+    The lines of one quoted cell between tabs count as one; `options` are the columns that the user names.
     """
 
     path: Path
@@ -41,7 +42,8 @@ class FileHead:
             text = ""
         lines = [line for line in re.split("\r\n|\r|\n", text) if line.strip()][: _HEAD_LINES + 1]
         complete = lines[:-1] if len(data) == HEAD_BYTES or len(lines) > _HEAD_LINES else lines
-        return cls(path, data, text, complete or lines, options or DEFAULT_OPTIONS)
+        complete = [line for _, line in join_quoted_lines(enumerate(complete or lines))]
+        return cls(path, data, text, complete, options or DEFAULT_OPTIONS)
 
     def mostly(self, test: Callable[[str], object]) -> bool:
         """Whether at least half of the lines pass a test, so that an invalid line does not hide the layout."""

@@ -21,6 +21,7 @@ SEPARATORS = (
 SEPARATOR_NAMES = {"\t": "tabs", ";": "semicolons", "|": "vertical bars", ",": "commas"}
 _UNIT = "\x1f"
 _SEP_LINE = re.compile(r"sep=(.)\s*", re.IGNORECASE | re.DOTALL)
+_PIECE = re.compile(r"(.*)[\t;|]", re.DOTALL)
 _TITLE_LINES = 3
 _SAMPLE_ROWS = 50
 
@@ -160,6 +161,7 @@ def find_contents(head: FileHead) -> TableLayout | None:
         width = _common_width(rows)
         if width >= 2:
             candidates.append((separator, rows, width))
+    candidates.sort(key=lambda candidate: candidate[0] != "\t")  # captions and names have other separators, but no tabs
     for is_name in (is_image_name, is_name_like):
         for separator, rows, width in candidates:
             if is_name is is_name_like and not head.options.image_column and (separator != "\t" or width != 2):
@@ -180,7 +182,7 @@ def _layout_of_contents(
 ) -> TableLayout | None:
     width, is_name = rule
     values = _sample(rows)
-    names = [position for position in range(width) if share(values(position), is_name) >= 0.5]
+    names = [position for position in range(width) if share(values(position), _whole(is_name, separator)) >= 0.5]
     if (head.options.image_column or "").isdecimal():
         names = [int(head.options.image_column or 0) - 1]
     if is_name is is_name_like and len(names) == 2:
@@ -210,6 +212,21 @@ def _layout_of_contents(
     elif name > columns.captions[0]:
         notes["image names read from the column after the caption"] = 1
     return TableLayout(separator, header, columns, sep_lines, has_header, notes)
+
+
+def _whole(is_name: Callable[[Any], bool], separator: str) -> Callable[[Any], bool]:
+    """Tests for names that are not the end of a caption, another separator and a name, such as ` in a hat|1.jpg`."""
+    if separator == "\t":
+        return is_name
+
+    def test(cell: Any) -> bool:
+        if not is_name(cell):
+            return False
+        before = match[1] if (match := _PIECE.match(cell)) else ""
+        is_caption = re.search(r"[^\W\d_]", before) and not (before.isascii() and " " not in before)
+        return "\t" not in cell and (not is_caption or "://" in before)
+
+    return test
 
 
 def _columns_of_contents(head: FileHead, header: list[str], rows: list[list[str]], name: int) -> Columns | None:

@@ -268,6 +268,43 @@ CASES = {
         ONE,
         "JSON documents one after the other in the file, read as one list",
     ),
+    # Tabs
+    "quoted cells with line breaks": (
+        "x.txt",
+        f'图片\t描述\r\na.jpg\t"{DOG}，\n{GIRL}"\r\nb.jpg\t{CAT}\r\n'.encode("utf-16"),
+        [("a.jpg", f"{DOG}，\n{GIRL}"), ("b.jpg", CAT)],
+        "multi-line captions",
+    ),
+    "quoted cells beside stray quotes": (
+        "x.tsv",
+        f'image\tcaption\na.jpg\t"{DOG}\n\n{GIRL} ""x"""\nb.jpg\t"Stop" {CAT}\nc.jpg\t"{GIRL}\nd.jpg\t{DOG}"\n',
+        [("a.jpg", f'{DOG}\n\n{GIRL} "x"'), ("b.jpg", f'"Stop" {CAT}'), ("c.jpg", f'"{GIRL}'), ("d.jpg", f'{DOG}"')],
+        "multi-line captions",
+    ),
+    "quoted cells without a header": (
+        "x.tsv",
+        f'"{DOG}，\n和{CAT}，\n和{GIRL}"\ta.jpg\n"{CAT}"\tb.jpg\n{GIRL}\tc.jpg\n',
+        [("a.jpg", f"{DOG}，\n和{CAT}，\n和{GIRL}"), ("b.jpg", f'"{CAT}"'), ("c.jpg", GIRL)],
+        "multi-line captions",
+    ),
+    "a tab beats a comma": (
+        "x.txt",
+        "a dog runs, happily\ta.jpg\ntwo cats, asleep\tb.jpg\n",
+        [("a.jpg", "a dog runs, happily"), ("b.jpg", "two cats, asleep")],
+        "image names read from the column after the caption",
+    ),
+    "a tab before a URL beats a comma": (
+        "x.tsv",
+        "a dog runs, happily\thttps://x.org/a.jpg\ntwo cats, asleep\thttps://x.org/b.jpg\n",
+        [("https://x.org/a.jpg", "a dog runs, happily"), ("https://x.org/b.jpg", "two cats, asleep")],
+        "image names read from the column after the caption",
+    ),
+    "a bar beats a comma": (
+        "x.txt",
+        "a dog runs, happily|a.jpg\ntwo cats, asleep|b.jpg\n",
+        [("a.jpg", "a dog runs, happily"), ("b.jpg", "two cats, asleep")],
+        "columns separated by vertical bars",
+    ),
     "arrows": ("x.txt", f"a.jpg -> {DOG}\nb.jpg → {CAT}\n", ONE, "separated by a space, colon, dash or arrow"),
     "dashes": ("x.txt", f"a.jpg - {DOG}\nb.jpg — {CAT}\n", ONE, "separated by a space, colon, dash or arrow"),
     "labels": (

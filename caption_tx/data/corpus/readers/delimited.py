@@ -10,6 +10,7 @@ from caption_tx.data.corpus.caption_values import add_captions, add_cells
 from caption_tx.data.corpus.column_names import IMAGE_WORDS, caption_key, image_rank, normalize_name
 from caption_tx.data.corpus.file_head import FileHead
 from caption_tx.data.corpus.pre_segmented import restore_sentences
+from caption_tx.data.corpus.quoted_lines import join_quoted_lines, split_tabs
 from caption_tx.data.corpus.readers.ofa import is_base64, is_image_line
 from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.corpus.table_ends import RepeatedHeaders
@@ -101,7 +102,7 @@ def _read_table(file: TextFile, rows: CaptionRows, layout: TableLayout) -> None:
     """Reads the rows of a table.
 
     Many programs write TSV without quoting. A quote is then an ordinary character: two stray quotes must not merge
-    the rows between them into one caption.
+    the rows between them into one caption. Only line breaks without a tab between them are those of a quoted cell.
     """
     try:
         _read_rows(file, rows, layout, csv.QUOTE_MINIMAL)
@@ -119,8 +120,8 @@ def _read_rows(file: TextFile, rows: CaptionRows, layout: TableLayout, quoting: 
     quoted_tsv = separator == "\t" and quoting == csv.QUOTE_MINIMAL
     lines_before = layout.skipped_lines + layout.has_header
     headers = RepeatedHeaders(header, rows)
-    for line_number, cells in parse_rows(file.lines(rows.add_error), separator, quoting):
-        if quoted_tsv and (isinstance(cells, str) or any("\n" in cell for cell in cells)):
+    for line_number, cells in _split_rows(file.lines(rows.add_error), separator, quoting):
+        if quoted_tsv and (isinstance(cells, str) or any("\n" in cell and "\t" in cell for cell in cells)):
             raise UnclosedQuoteError(line_number, cells)
         if isinstance(cells, str):
             rows.add_error(line_number, cells, f"{cells}; {_QUOTE_ADVICE}")
@@ -162,6 +163,15 @@ def _read_rows(file: TextFile, rows: CaptionRows, layout: TableLayout, quoting: 
         add_cells(rows, line_number, cells, layout.columns)
         for caption in further:
             add_cells(rows, line_number, [*cells[:-1], caption], layout.columns)
+
+
+def _split_rows(
+    lines: Iterator[tuple[int, str]], separator: str, quoting: int
+) -> Iterator[tuple[int, list[str] | str]]:
+    """The rows of a table as `parse_rows` yields them."""
+    if separator == "\t" and quoting == csv.QUOTE_NONE:
+        return ((number, split_tabs(line)) for number, line in join_quoted_lines(lines))
+    return parse_rows(lines, separator, quoting)
 
 
 def _join_name(cells: list[str], rows: CaptionRows, layout: TableLayout) -> list[str]:
@@ -237,9 +247,9 @@ def read_pairs(file: TextFile, rows: CaptionRows) -> None:
 
 
 def _read_pairs(file: TextFile, rows: CaptionRows, image: int) -> None:
-    """Reads two columns separated by a tab, in which quotes are ordinary characters."""
-    for line_number, line in file.lines(rows.add_error):
-        cells = line.rstrip("\n").split("\t")
+    """Reads two columns separated by a tab, in which quotes are ordinary characters except around line breaks."""
+    for line_number, line in join_quoted_lines(file.lines(rows.add_error)):
+        cells = split_tabs(line)
         if len(cells) > 2 and not any(cell.strip() for cell in cells[2:]):
             cells = cells[:2]
         if not line.strip():
@@ -256,6 +266,8 @@ def _read_pairs(file: TextFile, rows: CaptionRows, image: int) -> None:
             )
         else:
             add_captions(rows, [cells[image]], cells[1 - image], line_number, None)
+            if "\n" in cells[1 - image].strip():
+                rows.notes["multi-line captions"] += 1
 
 
 def _is_spaced_header(line: str) -> bool:
