@@ -116,7 +116,7 @@ class LiteCaptioner(BaseCaptioner):
         self, images: Iterable[NamedImage], options: DecodingOptions | None, batch_size: int, source: ImageSource
     ) -> Generator[tuple[str, list[Caption] | ImageError]]:
         options = self.check(options)
-        search = self._search(options)
+        search = self._make_search(options)
 
         def run(image: NamedImage) -> list[Caption] | ImageError:
             try:
@@ -132,14 +132,14 @@ class LiteCaptioner(BaseCaptioner):
 
     def _caption_one(self, image: NamedImage, options: DecodingOptions) -> list[Caption]:
         content, pixels = read_named_image(image, open_images(""), self.image_size)
-        return self._search(self.check(options))(content, pixels)
+        return self._make_search(self.check(options))(content, pixels)
 
     def _explain_batch(
         self, images: Sequence[LoadedImage], target: TargetCaption | None, rank: int, options: DecodingOptions
     ) -> list[AttentionMaps | CaptionTxError]:
         targets = {} if target is None else dict.fromkeys(range(len(images)), target)
         if target is None:
-            search = self._search(self.check(options))
+            search = self._make_search(self.check(options))
             for row, image in enumerate(images):
                 captions = search(image.content, image.pixels)
                 if rank < len(captions):
@@ -165,7 +165,7 @@ class LiteCaptioner(BaseCaptioner):
             self_attention_scores=outputs["self_attention_scores"][:, :, :count, :count],
         )
 
-    def _search(self, options: DecodingOptions) -> _LiteSearch:
+    def _make_search(self, options: DecodingOptions) -> _LiteSearch:
         segmenter = self.segmenter if options.prefix or options.suppress_words else None
         constraints = resolve_constraints(options, self.max_length, self.tokenizer, segmenter)
         return _LiteSearch(self, options, constraints)

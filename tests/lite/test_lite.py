@@ -125,7 +125,7 @@ def test_the_guide_selects_by_consensus_as_the_package_does(exported, lite, file
     for penalty, consensus in ((0.7, 0.4), (2.0, 0.0)):
         about["decoding"] |= {"length_penalty": penalty, "consensus": consensus}
         options = DecodingOptions(beam_width=3, length_penalty=penalty, consensus=consensus)
-        inputs = lite._search(options).inputs
+        inputs = lite._make_search(options).inputs
         for path in files:
             image = np.asarray(Image.open(path))[None]
             outputs = lite._run("beam", image=image, length_penalty=np.float32(penalty), **inputs)
