@@ -120,7 +120,7 @@ class Bundle:
         except ConfigError as error:
             if not hint:
                 raise
-            raise ConfigError(f"{hint}{error}") from error
+            raise ConfigError(f"{hint}{error}") from None
         self.check_backbone(backbone, hint)
         return backbone
 
@@ -130,7 +130,7 @@ class Bundle:
         if differences:
             raise BundleError(
                 f"{hint}The backbone differs from the one this bundle was trained on in {', '.join(differences)}; name "
-                f"the right weights with --backbone-weights or {WEIGHTS_ENV_VAR}."
+                f"the right weights with backbone_weights (--backbone-weights) or {WEIGHTS_ENV_VAR}."
             )
 
 

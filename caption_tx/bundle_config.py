@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from caption_tx.assets import SHIPPED_BUNDLES
 from caption_tx.config import BackboneConfig, DecodingOptions, TextConfig, from_dict
 from caption_tx.config.fields import suggestion
 from caption_tx.data.features.backbone import STORAGE_KEYS
@@ -115,7 +116,10 @@ def read_config(folder: Path) -> BundleConfig:
     """
     path = folder / CONFIG
     if not os.path.lexists(path):
-        what = f"it has no {CONFIG}" if folder.is_dir() else "there is no such folder"
+        what = f"it has no {CONFIG}"
+        if not folder.is_dir():
+            advice = suggestion(str(folder).replace("_", "-"), SHIPPED_BUNDLES).replace("Known: ", "Those that ship: ")
+            raise BundleError(f"No bundle in {folder}: there is no such folder. {advice}")
         if (folder / "config.toml").is_file():
             what = "it is a training run that has not finished an epoch"
         raise BundleError(f"No bundle in {folder}: {what}.")

@@ -226,6 +226,13 @@ def test_the_folder_of_a_run_stands_for_its_bundle(folder, tmp_path):
     run = tmp_path / "run"
     run.mkdir()
     (run / "config.toml").touch()
+    for name in ("flickr8k", "flickr8k_zh"):
+        with pytest.raises(
+            BundleError, match=rf"No bundle in {name}: there is no such folder\. Did you mean 'flickr8k-zh"
+        ):
+            load_bundle(name)
+    with pytest.raises(BundleError, match=r"there is no such folder\. Those that ship: flickr8k-zh, flickr8k-en"):
+        load_bundle(tmp_path / "gone")
     with pytest.raises(BundleError, match=r"No bundle in .*run: it is a training run that has not finished an epoch"):
         load_bundle(run)
     shutil.copytree(folder, run / "bundle")

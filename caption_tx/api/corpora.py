@@ -195,12 +195,10 @@ def _check_system(
     if captioner is not None:
         return
     if search:
-        raise ConfigError("Decoding options need a captioner (--bundle); predictions already have their captions.")
+        raise ConfigError("Decoding options need a captioner; predictions already have their captions.")
     for name in ("cache", "retry_failed", "boxes"):
         if getattr(options, name):
-            raise ConfigError(
-                f"{name} needs a captioner (--bundle); remove it: predictions already have their captions."
-            )
+            raise ConfigError(f"{name} needs a captioner; remove it: predictions already have their captions.")
 
 
 def _predictions_file(predictions: Predictions, folder: Path) -> Path:
@@ -236,4 +234,4 @@ def _rows(image: str, result: Any) -> list[dict[str, Any]]:
 
 
 def _named_bar(items: Iterable[Any], total: int, name: str) -> Iterable[Any]:
-    return tqdm(items, desc=name, total=total, disable=not total)
+    return tqdm(items, desc=name, total=total, disable=not total, delay=1)

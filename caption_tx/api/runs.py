@@ -85,7 +85,7 @@ class Run:
     def __repr__(self) -> str:
         history = self.history
         metrics = [name for name in ("val_cider", "val_token_loss", "token_loss") if name in history]
-        text = f"Run('{self.workdir}', {len(history)} epochs"
+        text = f"Run('{self.workdir}', {len(history)} epoch{'' if len(history) == 1 else 's'}"
         if metrics:
             values = history[metrics[0]]
             best = values.idxmax() if metrics[0] == "val_cider" else values.idxmin()

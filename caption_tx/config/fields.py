@@ -10,6 +10,7 @@ import dataclasses
 import difflib
 import functools
 import math
+import re
 import types
 import typing
 from collections.abc import Iterable
@@ -196,4 +197,7 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     known = list(known)
     if matches := difflib.get_close_matches(name, known, n=1):
         return f"Did you mean '{matches[0]}'?"
+    parts = [item for item in known if len(name) > 2 and name.lower() in re.split("[-_.]", item.lower())]
+    if 0 < len(parts) < 4:
+        return f"Did you mean {' or '.join(map(repr, parts))}?"
     return f"Known: {', '.join(known)}."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from caption_tx.config.fields import settings_of, suggestion
@@ -13,12 +13,13 @@ from caption_tx.errors import ConfigError
 T = TypeVar("T")
 
 
-def make_options(cls: type[T], keywords: Mapping[str, Any], **others: Any) -> T:
+def make_options(cls: type[T], keywords: Mapping[str, Any], also: Iterable[str] = (), **others: Any) -> T:
     """An instance of a class of settings from keywords.
 
     Args:
         cls: a dataclass, such as `DecodingOptions`.
         keywords: fields by name.
+        also: other names that the caller accepts, for the error about an unknown one.
         others: fields that are no keywords.
 
     Raises:
@@ -31,7 +32,7 @@ def make_options(cls: type[T], keywords: Mapping[str, Any], **others: Any) -> T:
     known = [item.name for item in dataclasses.fields(cls) if item.name not in others]
     for name in keywords:
         if name not in known:
-            raise ConfigError(f"Unknown option '{name}'. {suggestion(name, known)}")
+            raise ConfigError(f"Unknown option '{name}'. {suggestion(name, [*also, *known])}")
     return cls(**{name: plain_value(value) for name, value in keywords.items()}, **others)
 
 

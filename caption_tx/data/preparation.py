@@ -15,6 +15,7 @@ import pandas as pd
 from caption_tx.config import Config
 from caption_tx.data.batches.packing import PackedCaptions, pack_captions
 from caption_tx.data.checks.caption_problems import caption_problems
+from caption_tx.data.checks.language import language_warning
 from caption_tx.data.corpus import table as corpus
 from caption_tx.data.text.segmentation import Segmenter
 from caption_tx.data.text.tokenizer import Tokenizer, TokenLists
@@ -162,7 +163,7 @@ def tokenize_corpus(
     if not (segmented.table["split"] == "train").any():
         raise CorpusError(
             "Nothing is left to train on: no caption with words and a readable image in split 'train'; if the name of "
-            "the caption file says otherwise, name its split: 'FILE:split=train'."
+            "the caption file says otherwise, name its split: 'FILE:split=train', or the column split of a DataFrame."
         )
     train_rows = segmented.table["split"] == "train"
     stages = sorted(int(stage) for stage in segmented.table.loc[train_rows, "stage"].unique())
@@ -171,7 +172,8 @@ def tokenize_corpus(
     vocabulary = list(dict.fromkeys([*vocabulary, *keep_words]))
     tokenizer = Tokenizer(vocabulary, config.text.language)
     if tokenizer.vocabulary_size == len(SPECIAL_TOKENS):
-        raise ConfigError(f"No word occurs {config.text.min_frequency} times; lower text.min_frequency.")
+        advice = f"lower min_frequency (--min-frequency){_language_hint(config, segmented)}"
+        raise ConfigError(f"No word occurs {config.text.min_frequency} times; {advice}.")
     mix = config.training.mix_stages
     for stage in stages:
         weights = segmented.select("train", stage, mix)[0]["weight"]
@@ -196,6 +198,12 @@ def tokenize_corpus(
     return TrainingData(tokenizer, label_counts, train, val)
 
 
+def _language_hint(config: Config, segmented: SegmentedCorpus) -> str:
+    """Advice if captions in another language are why no word is frequent enough."""
+    warning = language_warning(segmented.table["caption"], config.text.language)
+    return f", or set the right language; {warning.rstrip('.')}" if warning else ""
+
+
 def _tokenize(
     name: str,
     rows: pd.DataFrame,
@@ -218,7 +226,7 @@ def _tokenize(
     if report["oov_share"] > _MAX_UNKNOWN_SHARE:
         log(
             f"warning: {report['oov_share']:.0%} of the words in {name} are unknown, so captions cannot be learned; "
-            "lower --min-frequency, or check --language."
+            "lower min_frequency (--min-frequency), or check language (--language)."
         )
     return tokens
 

@@ -119,7 +119,7 @@ def _caption_and_score(
 def _progress_bar(items: Iterable[Any], total: int) -> Iterable[Any]:
     from tqdm.auto import tqdm
 
-    return tqdm(items, total=total, unit="image", desc="captions", disable=not total)
+    return tqdm(items, total=total, unit="image", desc="captions", disable=not total, delay=1)
 
 
 def _human_captions(table: pd.DataFrame, split: str) -> dict[str, list[str]]:
@@ -240,7 +240,7 @@ def _captions_to_score(
     if predictions.missing and not options.partial:
         raise CaptionTxError(
             f"{path} has no caption of {name_images(predictions.missing)} of split {options.split}; add them, or score "
-            "the other images with --partial."
+            "the other images with partial (--partial)."
         )
     if not predictions.captions:
         raise CaptionTxError(f"Nothing to score in {path}: none of the images could be read.")
@@ -253,4 +253,6 @@ def _captions_to_score(
 
 def _require_spaces(what: str, captions: Iterable[str]) -> None:
     if not any(len(caption.split()) > 1 for caption in captions):
-        raise CaptionTxError(f"{what} have no spaces between words; score them with --segmentation jieba.")
+        raise CaptionTxError(
+            f"{what} have no spaces between words; score them with segmentation jieba (--segmentation)."
+        )

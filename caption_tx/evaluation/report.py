@@ -30,6 +30,9 @@ METHOD = {
     "image with fixed idf",
 }
 
+MIN_IMAGES = 10
+"""Fewer images than these say little about a captioner."""
+
 _VERSIONS = ("pycocoevalcap", "jieba", "keras", "tensorflow", "numpy")
 _LABEL_WIDTH, _CELL_WIDTH = 20, 13
 
@@ -81,6 +84,8 @@ class Evaluation:
             notes.append(
                 "CIDEr of a single image is 0 by definition: every word occurs in every image, so its idf is 0."
             )
+        elif scores.statistics.images < MIN_IMAGES:
+            notes.append(f"{scores.statistics.images} images are too few for scores and intervals that mean anything.")
         for names, text in (
             (predictions.missing, "have no prediction and are not scored; these scores cover a part of the split"),
             (list(predictions.unreadable), "could not be read and are not scored"),

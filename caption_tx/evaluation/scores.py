@@ -182,6 +182,12 @@ def repeats(words: Sequence[str]) -> bool:
 
 
 def _check_same_images(hypotheses: Mapping[str, str], references: Mapping[str, Sequence[str]]) -> None:
+    for what, value in (("captions", hypotheses), ("references", references)):
+        if not isinstance(value, Mapping):
+            raise CaptionTxError(
+                f"The {what} to score must be a mapping of image names, such as {{'1.jpg': ..}}, got a value of type "
+                f"{type(value).__name__}."
+            )
     if missing := [name for name in references if name not in hypotheses]:
         raise CaptionTxError(
             f"{len(missing):,} of {len(references):,} images have no caption, for example {missing[0]!r}."

@@ -99,7 +99,7 @@ def _captions(
         return
     if not images.location:
         raise ConfigError(
-            f"{len(names):,} images must be read, for example {names[0]!r}; name their folder with --images."
+            f"{len(names):,} images must be read, for example {names[0]!r}; name their folder with images (--images)."
         )
     yield from captioner.captions(names, decoding, images.batch_size, images.location)
 

@@ -96,7 +96,7 @@ def read_submission(
         content = f"it has {next(iter(unexpected))!r}" if unexpected else "it is empty"
         raise CaptionTxError(
             f"{path} has none of the {len(names):,} images to score ({content}, the corpus has "
-            f"{next(iter(names), None)!r}); check --split and the file."
+            f"{next(iter(names), None)!r}); check split (--split) and the predictions."
         )
     return Predictions(
         predictions.captions,

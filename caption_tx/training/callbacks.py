@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,30 @@ from caption_tx.files import write_atomically
 from caption_tx.inference.search.decode import FULL_BATCH_SIZE, decode
 from caption_tx.model.captioner import Captioner
 from caption_tx.training.checkpoint import RunHistory
+
+
+class EpochLog(keras.callbacks.Callback):
+    """Logs the number of every epoch when it begins, and its seconds and metrics when it ends, as Keras prints them.
+
+    Args:
+        log: gets the lines.
+    """
+
+    def __init__(self, log: Callable[[str], None]) -> None:
+        super().__init__()
+        self._log, self._start = log, 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Logs the number of the epoch."""
+        self._start = time.monotonic()
+        self._log(f"Epoch {epoch + 1}/{self.params['epochs']}")
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Logs the seconds and metrics of the epoch."""
+        metrics = [
+            f"{name}: {value:.4f}" if abs(value) > 1e-3 else f"{name}: {value:.4e}" for name, value in logs.items()
+        ]
+        self._log(" - ".join([f"{time.monotonic() - self._start:.0f}s", *metrics]))
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from caption_tx.data.text.segmentation import Segmenter
 from caption_tx.errors import ConfigError
 from caption_tx.evaluation.metrics import require_scorers
 from caption_tx.evaluation.protocol import reference_converter
+from caption_tx.evaluation.report import MIN_IMAGES
 from caption_tx.locks import lock_folder
 from caption_tx.model.captioner import Captioner
 from caption_tx.training.boxes import StartBoxes, with_targets
@@ -40,6 +41,7 @@ from caption_tx.training.callbacks import (
     CaptionScorer,
     CsvLog,
     EarlyStopping,
+    EpochLog,
     SampleCaptions,
     SampleImages,
     SaveBest,
@@ -162,7 +164,7 @@ def _train(run: RunContext) -> Bundle:
         samples.complete(len(history.epochs))
     if config.training.tensorboard and distribution.is_chief:
         callbacks.append(keras.callbacks.TensorBoard(run.workdir / "tensorboard", write_graph=False))
-    callbacks += run.callbacks
+    callbacks += [EpochLog(log), *run.callbacks]
     del segmented
     release_memory()
     with explain_damage(cache_folder(run)):
@@ -173,6 +175,12 @@ def _train(run: RunContext) -> Bundle:
 def _log_start(run: RunContext, table: pd.DataFrame) -> None:
     """Logs what was read differently from how it is written, and the bundle that the run starts from."""
     notes = list(reading_notes(table, run.config.text.language))
+    validation = table["image"][table["split"] == "val"].nunique()
+    if 0 < validation < MIN_IMAGES:
+        notes.append(
+            f"warning: split 'val' has {validation} image{'s' if validation > 1 else ''} only, which hardly tell a "
+            "better epoch from a worse one; assign it more, or raise corpus.val_fraction."
+        )
     for note in [*notes, *([] if run.initial is None else describe_settings(run.config, run.initial))]:
         run.log(note)
 
@@ -212,6 +220,8 @@ def _restore(run: RunContext, checkpoint: RunCheckpoint, model: TrainingModel) -
     run.distribution.assert_same("checkpoint", str(checkpoint.history.epochs))
     if epochs:
         run.log(f"Resuming after epoch {epochs} of the run in {run.workdir}.")
+    if epochs and epochs >= run.config.training.epochs:
+        run.log(f"All {epochs} epochs are done, so there is nothing to train; raise epochs to train longer.")
     if checkpoint.history.stopped and epochs < run.config.training.epochs:
         run.log(
             f"The run has stopped: {run.config.training.patience} epochs without improvement; raise training.patience "
@@ -313,7 +323,7 @@ def _fit_stages(
             epochs=stage.end,
             callbacks=callbacks,
             shuffle=False,
-            verbose=2 if run.distribution.is_chief else 0,
+            verbose=0,
         )
 
 
@@ -333,5 +343,7 @@ def _finish(run: RunContext, checkpoint: RunCheckpoint, save: Callable[[dict[str
         which, metric = "Last", "val_token_loss" if "val_token_loss" in best else "token_loss"
     run.log(f"{which} epoch {history.best_epoch + 1}: {metric} {best[metric]:.4f}. The bundle is in {bundle}.")
     if (weights := run.config.backbone.weights) not in NAMED_WEIGHTS:
-        run.log(f"The bundle does not contain the backbone; use it with --backbone-weights {weights}.")
+        run.log(
+            f"The bundle does not contain the backbone; use it with backbone_weights (--backbone-weights) {weights}."
+        )
     return load_bundle(bundle)

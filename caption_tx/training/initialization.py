@@ -44,7 +44,7 @@ def load_initial_bundle(config: Config, workdir: Path) -> Bundle | None:
         return None
     if bundle_folder(name).resolve() in (workdir.resolve(), (workdir / "bundle").resolve()):
         raise ConfigError(
-            f"training.init names the bundle in {workdir}, which this run would replace; choose another --workdir."
+            f"training.init names the bundle in {workdir}, which this run would replace; choose another workdir."
         )
     return load_bundle(name)
 
@@ -79,7 +79,7 @@ def _adopt(section: ModelConfig | BackboneConfig, prefix: str, name: str, value:
     if own not in (value, default):
         raise ConfigError(
             f"{prefix}.{name} is {own!r}, but the bundle {bundle} was trained with {value!r}; leave the setting out, "
-            "or train without --init."
+            "or train without init (--init)."
         )
     return value
 

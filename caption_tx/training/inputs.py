@@ -14,7 +14,7 @@ from caption_tx.data.batches.batching import packed_batches
 from caption_tx.data.batches.packing import PackedCaptions
 from caption_tx.data.batches.rows import RowOptions, cached_rows, image_rows
 from caption_tx.data.features.backbone import Backbone
-from caption_tx.data.features.cache import FeatureCache
+from caption_tx.data.features.cache import FeatureCache, is_cache
 from caption_tx.data.features.corpus_features import (
     encode_splits,
     encoding_options,
@@ -23,7 +23,7 @@ from caption_tx.data.features.corpus_features import (
 )
 from caption_tx.data.features.extraction import extract_features
 from caption_tx.data.images.image_source import ImageSource
-from caption_tx.data.images.sources import open_images
+from caption_tx.data.images.sources import open_images, require_some
 from caption_tx.data.preparation import TRAINING_SPLITS
 from caption_tx.data.text.tokenizer import Tokenizer
 from caption_tx.training.run import RunContext
@@ -84,6 +84,8 @@ def prepare_inputs(run: RunContext, table: pd.DataFrame) -> TrainingInputs:
     config, distribution = run.config, run.distribution
     images = open_images(config.corpus.images)
     names = table["image"][table["split"].isin(TRAINING_SPLITS)].unique()
+    if not config.training.cached or not is_cache(cache_folder(run)):
+        require_some(images, names)
     # Without a cache the backbone is part of the model that is trained.
     with contextlib.nullcontext() if config.training.cached else distribution.strategy.scope():
         backbone = Backbone(config.backbone)

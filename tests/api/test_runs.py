@@ -6,8 +6,10 @@ import pandas as pd
 import pytest
 
 import caption_tx
+from caption_tx.api.settings import resolve_request
 from caption_tx.cli import main
 from caption_tx.errors import CaptionTxError, ConfigError
+from caption_tx.training.run import claim_workdir
 
 
 def quiet(text):
@@ -44,7 +46,7 @@ def test_options_of_a_search_have_three_forms(run, scenes):
         captioner.explain(names[0], ["一只狗", "在跑"])
 
 
-def test_captions_in_memory_are_saved_and_the_run_resumes(run, scenes, small, tmp_path):
+def test_captions_in_memory_are_saved_and_the_run_resumes(run, scenes, small, tmp_path, capsys):
     frame, images = scenes
     workdir = tmp_path / "run"
     shutil.copytree(run.workdir, workdir)
@@ -52,7 +54,8 @@ def test_captions_in_memory_are_saved_and_the_run_resumes(run, scenes, small, tm
     (workdir / "config.toml").write_text(config)
     lines = []
     more = caption_tx.train(frame, images, workdir=workdir, log=lines.append, verbose=True, **(small | {"epochs": 3}))
-    assert any("Layer (type)" in line for line in lines)
+    assert any("Layer (type)" in line for line in lines) and capsys.readouterr().out == ""
+    assert [line for line in lines if line.startswith("Epoch 3/")] == ["Epoch 3/3"]
     assert len(more.history) == 3 and any("Resuming after epoch 2" in line for line in lines)
     pd.testing.assert_frame_equal(more.history[:2], run.history)
     pd.testing.assert_frame_equal(pd.read_parquet(workdir / "captions.parquet"), frame)
@@ -65,7 +68,9 @@ def test_captions_in_memory_are_saved_and_the_run_resumes(run, scenes, small, tm
 
 def test_the_command_resumes_a_run_of_python(run, capsys):
     assert main(["train", "--config", str(run.workdir / "config.toml"), "--workdir", str(run.workdir)]) == 0
-    assert "Best epoch 2" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "Best epoch 2" in out and "All 2 epochs are done, so there is nothing to train" in out
+    assert "warning: split 'val' has 5 images only" in out
 
 
 def test_a_folder_without_a_run_is_an_error(tmp_path):
@@ -77,6 +82,26 @@ def test_missing_images_are_reported_before_anything_is_written(scenes, tmp_path
     with pytest.raises(ConfigError, match="Image folder 'gone' does not exist"):
         caption_tx.train(scenes[0], "gone", workdir=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_without_any_of_the_images_ends_a_run_before_the_backbone_is_loaded(scenes, small, tmp_path):
+    (tmp_path / "wrong").mkdir()
+    settings = small | {"backbone": {"weights": "gone.h5"}}
+    for cached in (True, False):
+        with pytest.raises(
+            ConfigError, match=r"^None of the \d+ images .* is in '.*wrong', .*check images \(--images\)"
+        ):
+            caption_tx.train(
+                scenes[0], tmp_path / "wrong", workdir=tmp_path / "run", log=quiet, cached=cached, **settings
+            )
+    with pytest.raises(ConfigError, match="None of the 24 images"):
+        features = {name: settings[name] for name in ("language", "backbone")}
+        caption_tx.features(scenes[0], tmp_path / "wrong", cache=tmp_path / "cache", log=quiet, **features)
+    # The workdir of the failed run may be used with other captions and settings.
+    request = resolve_request(scenes[0][1:], scenes[1], None, {"language": "zh", "seed": 3})
+    claim_workdir(request.save_captions(tmp_path / "run"), tmp_path / "run", quiet)
+    assert len(pd.read_parquet(tmp_path / "run" / "captions.parquet")) == len(scenes[0]) - 1
+    assert caption_tx.load_config(tmp_path / "run" / "config.toml").training.seed == 3
 
 
 def test_misspelled_settings_of_tuning_are_explained(run, tmp_path):

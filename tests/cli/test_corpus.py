@@ -43,7 +43,7 @@ def test_what_is_read_differently_is_reported(tmp_path, capsys):
     path = tmp_path / "a.csv"
     path.write_text("id,file_name,caption_1,caption_2\n1,a.jpg,a dog runs,it runs\n2,b.jpg,two cats,they sleep\n")
     notes = {"caption columns read (caption_1, caption_2)": 2, "columns not read (id)": 1}
-    warning = "warning: 100% of captions are not Chinese ('a dog runs', ..); pass --language en."
+    warning = "warning: 100% of captions are not Chinese ('a dog runs', ..); set language (--language) to en."
     for options in ([], ["--check"]):
         assert main(["corpus", str(path), "--json", *options]) == 0
         report = json.loads(capsys.readouterr().out)

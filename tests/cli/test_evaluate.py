@@ -205,7 +205,7 @@ def test_missing_images_are_an_error_without_partial(run, write_predictions, tmp
         (["--predictions", "y.csv", "--cache", "x"], "--cache needs --bundle"),
         (["--bundle", "x", "--batch-size", "0"], "batch_size must be at least 1, got 0"),
         (["--bundle", "x", "--gallery-images", "-1"], "gallery_images must be at least 0, got -1"),
-        (["--bundle", "x"], "No image folder; name it with --images"),
+        (["--bundle", "x"], "No image folder; name it with images"),
         (["--predictions", "y.csv", "--split", "val"], "Split 'val' has no human captions"),
     ],
 )

@@ -18,7 +18,7 @@ from caption_tx.config import (
     TuningConfig,
     load_config,
 )
-from caption_tx.config.fields import SEED, TEMPERATURE, Bounds, settings_of
+from caption_tx.config.fields import SEED, TEMPERATURE, Bounds, settings_of, suggestion
 from caption_tx.errors import ConfigError
 
 
@@ -111,6 +111,19 @@ def test_setting_describes_its_field():
     assert (temperatures.default_text, temperatures.flag) == ("0.0,0.5,1.0", None)
     script = settings_of(TextConfig)["script"]
     assert (script.type, script.is_tuple, script.default_text) == (str, False, "no conversion")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("beam", "Did you mean 'beam_width' or 'beam_groups'?"),
+        ("epoch", "Did you mean 'epochs'?"),
+        ("qqqqq", "Known: beam_width, beam_groups, epochs, n_best."),
+        ("n", "Known: beam_width, beam_groups, epochs, n_best."),
+    ],
+)
+def test_the_closest_name_is_suggested(name, expected):
+    assert suggestion(name, ["beam_width", "beam_groups", "epochs", "n_best"]) == expected
 
 
 def test_python_values_are_checked_like_files():

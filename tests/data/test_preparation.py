@@ -7,6 +7,7 @@ import pytest
 from caption_tx.config import Config, TextConfig, TrainingConfig
 from caption_tx.data.preparation import release_memory, segment_corpus, tokenize_corpus
 from caption_tx.data.text.segmentation import Segmenter
+from caption_tx.errors import ConfigError
 
 
 def test_captions_that_are_not_used_are_listed_with_the_reason():
@@ -154,3 +155,14 @@ def test_sentences_read_as_words_are_a_warning(language, warns):
     tokenize_corpus(config, segment_corpus(table, Segmenter(config.text), {}), lines.append)
     warnings = [line for line in lines if line.startswith("warning: 60% of the words in train are unknown")]
     assert len(warnings) == warns
+
+
+@pytest.mark.parametrize(("language", "advice"), [("en", "set the right language; warning: 100% of"), ("zh", "")])
+def test_captions_in_another_language_are_named_if_no_word_is_frequent(language, advice):
+    captions = ["一只狗在草地上跑", "两个女人在聊天"]
+    table = pd.DataFrame({"image": list("ab"), "caption": captions, "split": "train"})
+    table = table.assign(origin="human", stage=1, weight=np.float32(1), source="x", line=range(2))
+    config = Config(text=TextConfig(language=language, min_frequency=4))
+    with pytest.raises(ConfigError, match=r"No word occurs 4 times; lower min_frequency \(--min-frequency\)") as caught:
+        tokenize_corpus(config, segment_corpus(table, Segmenter(config.text), {}), print)
+    assert advice in str(caught.value) and ("warning" in str(caught.value)) == bool(advice)

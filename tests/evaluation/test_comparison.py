@@ -122,7 +122,7 @@ def test_captions_without_spaces_are_not_scored_as_single_words(evaluate, tmp_pa
     code, _, errors, _ = evaluate(f"{tmp_path}/captions.csv:split=test", *command, tmp_path / "joined.csv")
     assert (code, errors.count("\n")) == (1, 1)
     assert f"The captions in {tmp_path / 'joined.csv'} have no spaces between words" in errors
-    assert "--segmentation jieba" in errors
+    assert "segmentation jieba (--segmentation)" in errors
     code, _, errors, _ = evaluate(f"{tmp_path}/joined.csv:split=test", *command, tmp_path / "captions.csv")
     assert (code, "The references have no spaces between words" in errors) == (1, True)
     # A file of caption_tx lists the words of its captions.

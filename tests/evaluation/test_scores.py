@@ -81,3 +81,9 @@ def test_human_baseline_scores_each_caption_against_the_others(make_captions):
             assert baseline[unit][metric] == pytest.approx(np.mean([row[unit][metric].value for row in rows]))
     with pytest.raises(CaptionTxError, match="at least two captions"):
         score_humans({"a": ["x"]}, "en")
+
+
+@pytest.mark.parametrize("arguments", [("一只狗", ["狗"]), ({"a.jpg": "狗"}, ["狗"]), (["狗"], {"a.jpg": ["狗"]})])
+def test_scores_need_mappings(arguments):
+    with pytest.raises(CaptionTxError, match="to score must be a mapping of image names"):
+        score(*arguments)

@@ -37,8 +37,12 @@ def test_a_caption_is_a_table_of_words_and_probabilities_in_html():
 def test_maps_are_one_line_of_text(make_maps):
     maps = make_maps()
     assert repr(maps) == (
-        "AttentionMaps('一只龘狗' of 'dog.jpg', scores (layers, heads, tokens, rows, columns) = (2, 3, 4, 3, 5))"
+        "AttentionMaps('一只龘狗' of 'dog.jpg', scores (layers, heads, tokens, rows, columns) = (2, 3, 4, 3, 5), "
+        "out of vocabulary: 龘)"
     )
+    assert "vocabulary" not in repr(make_maps(unknown=()))
+    with pytest.raises(ConfigError, match=r"Unknown option 'word'\. Known: layer, head, pool, alpha"):
+        maps.figure(word=1)
 
 
 def test_maps_are_the_page_in_a_sandbox(make_maps):
@@ -53,6 +57,8 @@ def test_maps_are_the_page_in_a_sandbox(make_maps):
 def test_maps_are_a_figure(make_maps):
     figure = Image.open(io.BytesIO(make_maps()._repr_png_()))
     assert figure.format == "PNG" and min(figure.size) > 100
+    full = Image.open(io.BytesIO(make_maps().figure()._repr_png_()))
+    assert figure.width < 0.7 * full.width  # it is saved in the notebook
 
 
 def test_figures_are_pictures_without_pyplot(make_maps):

@@ -8,7 +8,7 @@ from caption_tx.errors import CaptionTxError
 from caption_tx.evaluation import score
 from caption_tx.inference.search.decode import decode
 from caption_tx.serve.runs import read_samples
-from caption_tx.training.callbacks import CaptionMetrics, CaptionScorer, CsvLog, SampleCaptions, SampleImages
+from caption_tx.training.callbacks import CaptionMetrics, CaptionScorer, CsvLog, EpochLog, SampleCaptions, SampleImages
 from caption_tx.training.checkpoint import RunHistory
 
 
@@ -37,6 +37,16 @@ def test_other_workers_take_the_metrics_of_the_first():
     log, logs = [], {}
     CaptionMetrics(None, 1, 5, log.append, lambda values: [1.0, 2.0, 3.0]).on_epoch_end(0, logs)
     assert (logs, log) == (dict(zip(CaptionMetrics.NAMES, [1.0, 2.0, 3.0], strict=True)), [])
+
+
+def test_epochs_are_logged_and_not_printed(capsys):
+    lines = []
+    callback = EpochLog(lines.append)
+    callback.set_params({"epochs": 14})
+    callback.on_epoch_begin(1)
+    callback.on_epoch_end(1, {"token_loss": 2.5, "accuracy": 0.0, "val_token_loss": np.float32(3)})
+    assert lines == ["Epoch 2/14", "0s - token_loss: 2.5000 - accuracy: 0.0000e+00 - val_token_loss: 3.0000"]
+    assert capsys.readouterr() == ("", "")
 
 
 def test_weights_that_are_not_finite_are_a_clear_error(make_captioner, features, tokenizer):

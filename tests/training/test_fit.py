@@ -522,7 +522,7 @@ def test_what_is_read_differently_is_logged_before_images_are_read(tmp_path):
     with pytest.raises(CaptionTxError):
         train(config, tmp_path / "run", lines.append)
     assert f"{path}: caption columns read (caption_1, caption_2): 2" in lines
-    assert "warning: 100% of captions are not Chinese ('a dog', ..); pass --language en." in lines
+    assert "warning: 100% of captions are not Chinese ('a dog', ..); set language (--language) to en." in lines
 
 
 @pytest.fixture(scope="module")

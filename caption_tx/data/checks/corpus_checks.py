@@ -81,7 +81,7 @@ class CorpusReport:
         images = self.content.get("checked_images")
         if images and not images["read"]:
             raise CaptionTxError(
-                f"None of the captioned images could be read from '{images['location']}'; check --images."
+                f"None of the captioned images could be read from '{images['location']}'; check images (--images)."
             )
 
     def _checked(self) -> Findings:

@@ -67,7 +67,7 @@ KINDS: dict[str, FindingKind] = {
         "distinct images", "under several names in one split", "put all captions under one name", 1
     ),
     "missing_image": FindingKind(
-        "images", "that do not exist", "check --images and the names; a file extension may be missing", 0
+        "images", "that do not exist", "check images (--images) and the names; a file extension may be missing", 0
     ),
     "unreadable_image": FindingKind(
         "images", "that cannot be read, left out of training", "download or convert them again", 0
@@ -110,7 +110,10 @@ KINDS: dict[str, FindingKind] = {
         "captions", "with Japanese kana or Korean letters", "use one language per model", _ONE_PERCENT
     ),
     "wrong_script": FindingKind(
-        "captions", "in a different script from the language", "check --language or leave them out", _ONE_PERCENT
+        "captions",
+        "in a different script from the language",
+        "check language (--language) or leave them out",
+        _ONE_PERCENT,
     ),
     "mixed_scripts": FindingKind(
         "captions",

@@ -75,7 +75,7 @@ def language_warning(captions: Sequence[str], language: str) -> str | None:
 
     Example:
         >>> language_warning(["a dog runs", "two cats"], "zh")
-        "warning: 100% of captions are not Chinese ('a dog runs', ..); pass --language en."
+        "warning: 100% of captions are not Chinese ('a dog runs', ..); set language (--language) to en."
     """
     sample = list(captions[:: max(1, len(captions) // _MAX_SAMPLE)])
     others = [text for text in sample if {"wrong_script", "kana_or_hangul"} & {*caption_problems(text, language)}]
@@ -89,11 +89,11 @@ def language_warning(captions: Sequence[str], language: str) -> str | None:
     same = sum(bool(letter.search(text)) for text in others) > len(others) / 2
     if any((_HAN_LETTER if language == "zh" else _KANA).search(text) for text in others[:100]):
         same = False  # Japanese, or a mixture
-    advice = f"pass --language {other}" if same else _OTHERS
+    advice = f"set language (--language) to {other}" if same else _OTHERS
     if language == "zh" and foreign:
         advice = f"they look {foreign[0]}: {_advice(foreign[0])}"
     if len(others) < 0.9 * len(sample):
-        advice += ", or leave them out with --leave-out wrong_script,kana_or_hangul"
+        advice += ", or leave them out with leave_out (--leave-out) wrong_script,kana_or_hangul"
     return (
         f"warning: {len(others) / len(sample):.0%} of captions are not {_NAMES[language]} ({others[0][:30]!r}, ..); "
         f"{advice}."

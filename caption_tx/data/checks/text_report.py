@@ -135,7 +135,7 @@ def _frequent_captions(report: dict[str, Any]) -> list[str]:
 
 def _images(images: dict[str, Any] | None) -> list[str]:
     if images is None:
-        return ["not checked; name their folder with --images"]
+        return ["not checked; name their folder with images (--images)"]
     lines = [
         f"{images['captioned']:,} captioned images in {images['location']}:",
         f"{images['read']:,} decoded, {images['missing']:,} missing, {images['unreadable']:,} unreadable; "
@@ -197,7 +197,7 @@ def _summary(report: dict[str, Any]) -> list[str]:
     clean = [kind.replace("_", " ") for kind, about in findings.items() if about["level"] == "none"]
     lines = list(wrap("checked and not found: " + ", ".join(clean))) if clean else []
     if report["checked_images"] is None:
-        lines.append("not checked: images; name their folder with --images")
+        lines.append("not checked: images; name their folder with images (--images)")
     scripts = report["scripts"]
     if report["language"] == "zh" and scripts is None:
         lines.append("not checked: mixed scripts; requires `pip install 'caption_tx[opencc]'`")

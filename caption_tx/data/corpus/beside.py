@@ -59,8 +59,9 @@ def require_different_images(sources: list[CaptionRows]) -> None:
             for name in dict.fromkeys(rows.images):
                 if owner.setdefault(name, rows.source) != rows.source:
                     raise CorpusError(
-                        f"{rows.source} and {owner[name]} both name {name}, which would be one image; pass --images "
-                        "with the folder that contains both files, or name each one's folder as 'FILE:images=FOLDER'."
+                        f"{rows.source} and {owner[name]} both name {name}, which would be one image; pass images "
+                        "(--images) with the folder that contains both files, or name each one's folder as "
+                        "'FILE:images=FOLDER'."
                     )
 
 

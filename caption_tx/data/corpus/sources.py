@@ -144,7 +144,12 @@ def find_caption_file(
     """
     options = options or DEFAULT_OPTIONS
     if not path.exists():
-        raise CorpusError(f"There is no caption file or folder {path}; check the path.")
+        raise CorpusError(
+            f"There is no caption file or folder {path}; check the path. A text is always a path: pass captions in "
+            "memory as a DataFrame with the columns image and caption, or as a mapping of image names to captions."
+            if not path.suffix and len(path.parts) == 1
+            else f"There is no caption file or folder {path}; check the path."
+        )
     if format == "folder" and not path.is_dir():
         raise CorpusError(f"{path} is a file; format 'folder' needs a folder of images and text files.")
     if not path.is_dir():

@@ -65,10 +65,15 @@ def summarize_corpus(table: pd.DataFrame, segmenter: Segmenter | None = None) ->
     }
 
 
+def _note(text: str, count: int) -> str:
+    """A note with its count, if it counts something."""
+    return text if count == 1 and "from the column '" in text else f"{text}: {count:,}"
+
+
 def format_notes(table: pd.DataFrame) -> list[str]:
     """What was read differently from how it is written: a line per note about a source of a table."""
     return [
-        f"{file['source']}: {text}: {count:,}"
+        f"{file['source']}: {_note(text, count)}"
         for file in table.attrs.get("files", [])
         for text, count in file["notes"].items()
     ]
@@ -78,7 +83,10 @@ def format_summary(summary: dict[str, Any]) -> str:
     """The dict of `summarize_corpus` as text."""
     per_image, length = summary["captions_per_image"], summary["caption_length"]
     total = f"{summary['images']:,} images, {summary['captions']:,} captions"
-    lines = [f"{total} ({per_image['min']} to {per_image['max']} per image, {per_image['mean']} on average)"]
+    spread = f"{per_image['min']} to {per_image['max']} per image, {per_image['mean']} on average"
+    if per_image["min"] == per_image["max"]:
+        spread = f"{per_image['min']} per image"
+    lines = [f"{total} ({spread})"]
     for name, counts in summary["splits"].items():
         lines.append(f"  {name:5}  {counts['images']:>9,} images  {counts['captions']:>9,} captions")
     lines.append("origin: " + ", ".join(f"{count:,} {name}" for name, count in summary["origins"].items()))
@@ -98,9 +106,9 @@ def format_summary(summary: dict[str, Any]) -> str:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in summary["skipped_reasons"].items())
         lines.append(f"skipped: {summary['skipped']:,} ({reasons})")
     for file in summary["files"]:
-        kind = ", ".join(filter(None, (file["format"], file["encoding"])))
-        lines.append(f"{file['source']}: {kind}, {file['images']:,} images, {file['captions']:,} captions")
-        lines += [f"  {text}: {count:,}" for text, count in file["notes"].items()]
+        kind = "".join(f"{text}, " for text in (file["format"], file["encoding"]) if text and text != file["source"])
+        lines.append(f"{file['source']}: {kind}{file['images']:,} images, {file['captions']:,} captions")
+        lines += [f"  {_note(text, count)}" for text, count in file["notes"].items()]
     if summary.get("language_warning"):
         lines.append(summary["language_warning"])
     return "\n".join(lines)

@@ -203,6 +203,11 @@ def read_manifest(cache: FeatureCache, shard: str) -> dict[str, Any]:
     return manifest
 
 
+def is_cache(folder: str) -> bool:
+    """Whether a folder contains a feature cache."""
+    return bool(tf.io.gfile.exists(os.path.join(folder, HEADER)))
+
+
 def open_header(folder: str, key: dict[str, Any] | None = None) -> FeatureCache:
     """Opens a cache without its shards. Raises the errors of `open_cache`."""
     path = os.path.join(folder, HEADER)
@@ -219,12 +224,13 @@ def open_header(folder: str, key: dict[str, Any] | None = None) -> FeatureCache:
             if cache_key.get(name) != value
         )
         raise CacheError(
-            f"The feature cache {folder} does not fit the backbone: {differences}; choose another folder with --cache."
+            f"The feature cache {folder} does not fit the backbone: {differences}; choose another folder with "
+            "cache (--cache)."
         )
     if cache_key.get("storage") not in STORAGE_KEYS.values() or compression not in COMPRESSIONS:
         raise CacheError(
             f"{path} has storage {cache_key.get('storage')!r} and compression {compression!r}, which this version of "
-            "caption_tx does not support; choose another folder with --cache."
+            "caption_tx does not support; choose another folder with cache (--cache)."
         )
     return FeatureCache(folder, cache_key, header["views"], {}, {}, compression)
 

@@ -35,7 +35,7 @@ def remove_changed(cache: FeatureCache, images: ImageSource, names: Iterable[str
         more = f" (and {len(others):,} more)" if others else ""
         raise CacheError(
             f"{images.label(first)}{more} is not the image '{first}' in the feature cache {cache.folder}; encode "
-            "changed images again with `caption-tx features --refresh`, or choose another folder with --cache."
+            "changed images again with `caption-tx features --refresh`, or choose another folder with cache (--cache)."
         )
     if cache.duplicates:
         raise CacheError(

@@ -14,11 +14,11 @@ from caption_tx.config import SPLITS, Config
 from caption_tx.data.corpus.summary import format_notes
 from caption_tx.data.corpus.table import read_table
 from caption_tx.data.features.backbone import Backbone
-from caption_tx.data.features.cache import FeatureCache, open_cache
+from caption_tx.data.features.cache import FeatureCache, is_cache, open_cache
 from caption_tx.data.features.encoding import EncodingOptions, encode_images
 from caption_tx.data.features.merging import merge_cache
 from caption_tx.data.images.image_source import ImageSource
-from caption_tx.data.images.sources import open_images
+from caption_tx.data.images.sources import open_images, require_some
 from caption_tx.errors import CacheError, ImageError
 
 _LOGGED_NAMES = 10
@@ -60,6 +60,8 @@ def encode_table(
     """`encode_corpus` of captions that `read_corpus` has returned."""
     for note in format_notes(table):
         log(note)
+    if not is_cache(folder):
+        require_some(open_images(config.corpus.images), table["image"].unique())
     return encode_splits(config, folder, Backbone(config.backbone), table, SPLITS, log, options)
 
 
@@ -86,7 +88,9 @@ def encode_splits(
         folder,
         backbone,
         options or encoding_options(config),
-        progress=lambda images, total: tqdm(images, total=total, unit="image", desc="features", disable=not total),
+        progress=lambda images, total: tqdm(
+            images, total=total, unit="image", desc="features", disable=not total, delay=1
+        ),
     )
     for note in (*images.notes(), *cache.notes):
         log(note)
@@ -123,7 +127,7 @@ def merge_corpus(config: Config, folder: str | Path, log: Callable[[str], None] 
     table = read_table(config.corpus)
     names = table["image"].unique()
     cache = merge_cache(
-        str(folder), names, lambda shards, total: tqdm(shards, total=total, unit="shard", desc="checking")
+        str(folder), names, lambda shards, total: tqdm(shards, total=total, unit="shard", desc="checking", delay=1)
     )
     for note in cache.notes:
         log(note)
@@ -159,7 +163,7 @@ def find_unreadable(
         return None
 
     with ThreadPoolExecutor() as pool:
-        problems = tqdm(pool.map(find_problem, names), total=len(names), unit="image", desc="reading")
+        problems = tqdm(pool.map(find_problem, names), total=len(names), unit="image", desc="reading", delay=1)
         failed = {name: problem for name, problem in zip(names, problems, strict=True) if problem}
     for note in images.notes():
         log(note)

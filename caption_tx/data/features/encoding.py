@@ -157,8 +157,8 @@ def _open_or_create(folder: str, backbone: Backbone, options: EncodingOptions) -
         if cache.num_augmentations == 1:
             lacking, without = "mirror images", "flips=false"
         raise CacheError(
-            f"The feature cache {folder} does not contain {lacking}; choose another folder with --cache, or train "
-            f"without them: --set training.{without}."
+            f"The feature cache {folder} does not contain {lacking}; choose another folder with cache (--cache), "
+            f"or train without them: training.{without}."
         )
     return cache
 

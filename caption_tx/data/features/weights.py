@@ -66,7 +66,7 @@ def load_weights(cut: CutNetwork, weights: str) -> None:
         if (config.name, config.alpha) != ("MobileNet", alpha):
             raise ConfigError(
                 f"The weights '{weights}' are those of a MobileNet with alpha {alpha:g}, not of {_describe(config)}; "
-                f"use --backbone MobileNet --alpha {alpha:g}, or other weights."
+                f"use backbone.name MobileNet and backbone.alpha {alpha:g} (--backbone, --alpha), or other weights."
             )
         with as_file(asset(name)) as path:
             _load_file(cut, str(path))
@@ -104,12 +104,12 @@ def _download(cut: CutNetwork) -> keras.Model:
             raise ConfigError(
                 f"The ImageNet weights in {one_line(str(folder))} cannot be read ({reason}). An earlier download may "
                 f"have been cut off: delete {config.name.lower()}* there, and Keras downloads the file again."
-            ) from error
+            ) from None
         raise DownloadError(
             f"Keras could not download the ImageNet weights ({reason}); without internet, name a weights file with "
-            f"--backbone-weights or the environment variable {WEIGHTS_ENV_VAR}, or use what ships: "
+            f"backbone.weights (--backbone-weights) or the environment variable {WEIGHTS_ENV_VAR}, or use what ships: "
             "`--backbone-weights photos` to train, the bundle flickr8k-zh-small to caption."
-        ) from error
+        ) from None
 
 
 def _require_answer() -> None:
@@ -149,8 +149,9 @@ def _load_file(cut: CutNetwork, path: str) -> None:
     """Loads the weights of the full network, or of its part up to the feature layer."""
     if not os.path.isfile(path):
         raise ConfigError(
-            f"There are no backbone weights at '{path}'; name a file with --backbone-weights or the environment "
-            f"variable {WEIGHTS_ENV_VAR}, use 'imagenet' to let Keras download them, or 'photos', which ship."
+            f"There are no backbone weights at '{path}'; name a file with backbone.weights (--backbone-weights) or "
+            f"the environment variable {WEIGHTS_ENV_VAR}, use 'imagenet' to let Keras download them, or "
+            "'photos', which ship."
         )
     config = cut.config
     try:

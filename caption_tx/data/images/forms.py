@@ -155,7 +155,7 @@ def _from_array(image: Any, name: str) -> Image.Image:
         pixels = np.asarray(image)
     except Exception as error:  # a symbolic tensor, or one that is on a GPU
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ImageError(f"{name} has no values that can be read: {_kind(image)} ({reason[:120]}).") from error
+        raise ImageError(f"{name} has no values that can be read: {_kind(image)} ({reason[:120]}).") from None
     expected = "expected uint8 values from 0 to 255, of shape (H, W, 3) or (H, W)"
     found = f"{_kind(image)} of {pixels.dtype} with shape {pixels.shape}"
     if pixels.dtype != np.uint8:

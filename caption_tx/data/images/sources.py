@@ -10,7 +10,7 @@ import os
 import re
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from caption_tx.config import Config
 from caption_tx.data.images.file_names import FolderNames, undecoded_note
@@ -34,11 +34,21 @@ def require_images(config: Config) -> None:
     """Raises a ConfigError if there is no image folder, or if it is an archive or another file."""
     location = config.corpus.images
     if not location:
-        raise ConfigError("No image folder; name it with --images.")
+        raise ConfigError("No image folder; name it with images (--images).")
     if not is_remote(location) and not os.path.exists(location):
-        raise ConfigError(f"Image folder '{location}' does not exist; name it with --images.")
+        raise ConfigError(f"Image folder '{location}' does not exist; name it with images (--images).")
     if advice := explain_file(location, (TABLE_SUFFIX, PARQUET_SUFFIX)):
-        raise ConfigError(f"--images: {advice}")
+        raise ConfigError(f"images (--images): {advice}")
+
+
+def require_some(images: ImageSource, names: Iterable[str]) -> None:
+    """Raises a ConfigError if a local location has none of the images, since it is probably the wrong one."""
+    names = list(names)
+    if names and not is_remote(images.location) and all(images.stamp(name) is None for name in names):
+        raise ConfigError(
+            f"None of the {len(names):,} images of the captions is in '{images.location}', for example {names[0]!r}; "
+            "check images (--images) and the names."
+        )
 
 
 def open_images(location: str) -> ImageSource:

@@ -77,7 +77,7 @@ def open_file(path: str) -> Any:
             raise ImageError(f"{path} is not a file.")
         return open(path, "rb", buffering=0)
     except (OSError, ValueError) as error:
-        raise _read_error(path, error) from error
+        raise _read_error(path, error) from None
 
 
 def read_range(file: Any, path: str, offset: int, length: int) -> bytes:
@@ -93,7 +93,7 @@ def read_range(file: Any, path: str, offset: int, length: int) -> bytes:
             data += more
         return data
     except Exception as error:  # TensorFlow raises its own errors
-        raise _read_error(path, error) from error
+        raise _read_error(path, error) from None
 
 
 def read_file(path: str) -> bytes:
@@ -109,7 +109,7 @@ def read_file(path: str) -> bytes:
             return read_local(find_file(path))
         except ImageError as error:
             if isinstance(error.__cause__, OSError):
-                raise _read_error(path, error.__cause__) from error.__cause__
+                raise _read_error(path, error.__cause__) from None
             raise
     try:
         with _gfile().GFile(path, "rb") as file:
@@ -120,7 +120,7 @@ def read_file(path: str) -> bytes:
     except Exception as error:
         if is_folder(path):
             raise ImageError(f"{path} cannot be read: it is a folder.") from error
-        raise _read_error(path, error) from error
+        raise _read_error(path, error) from None
 
 
 def file_stamp(path: str) -> str | None:

@@ -5,6 +5,7 @@ Letters: L layers, N heads, T tokens, W shown words, h/w feature grid.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from caption_tx.inference.drawing.animation import Animation
+
+
+_NOTEBOOK_DPI = 72
+"""A displayed object is saved in the notebook, which figures at full resolution make large."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -120,7 +125,9 @@ class AttentionMaps:
 
     def __repr__(self) -> str:
         shape = "(layers, heads, tokens, rows, columns)"
-        return f"AttentionMaps({self.caption!r} of {self.image!r}, scores {shape} = {self.scores.shape})"
+        unknown = [word for word, flag in zip(self.words, self.unknown, strict=True) if flag]
+        note = f", out of vocabulary: {' '.join(unknown)}" if unknown else ""
+        return f"AttentionMaps({self.caption!r} of {self.image!r}, scores {shape} = {self.scores.shape}{note})"
 
     def _repr_png_(self) -> bytes | None:
         """The figure, for a notebook; None if there is no picture to draw on, or no font."""
@@ -130,7 +137,9 @@ class AttentionMaps:
             figure = self.figure()
         except CaptionTxError:
             return None
-        return figure._repr_png_()
+        stream = io.BytesIO()
+        figure.savefig(stream, format="png", dpi=_NOTEBOOK_DPI)
+        return stream.getvalue()
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -304,7 +313,7 @@ class AttentionMaps:
 
     def _style(self, layer: int | None, head: int | None, pool: str | None, style: dict[str, Any]) -> HeatmapStyle:
         unit = select_maps(layer, head, pool, self.pool).unit(self.scores)
-        return make_options(HeatmapStyle, {"unit": unit} | style)
+        return make_options(HeatmapStyle, {"unit": unit} | style, ("layer", "head", "pool"))
 
     def to_npz(self) -> bytes:
         """Everything except `picture` as a compressed NPZ; see `map_files.encode_npz`."""

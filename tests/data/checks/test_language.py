@@ -14,9 +14,13 @@ ENGLISH = ["a dog runs on the grass", "two people walk", "a girl dances at a caf
         (
             ENGLISH,
             "zh",
-            r"warning: 100% of captions are not Chinese ('a dog runs on the grass', ..); pass --language en.",
+            r"warning: 100% of captions are not Chinese ('a dog runs on the grass', ..); set language (--language) to ",
         ),
-        (CHINESE, "en", "warning: 75% of captions are not English ('一只狗在草地上跑', ..); pass --language zh"),
+        (
+            CHINESE,
+            "en",
+            "warning: 75% of captions are not English ('一只狗在草地上跑', ..); set language (--language) to zh",
+        ),
         (["犬が草の上を走っています", "猫がねています"], "zh", "warning: 100% of captions are not Chinese"),
         (
             ["Собака бежит по траве", "Две кошки спят"],
@@ -26,8 +30,8 @@ ENGLISH = ["a dog runs on the grass", "two people walk", "a girl dances at a caf
         (
             CHINESE[:3] + ENGLISH[:1],
             "zh",
-            "25% of captions are not Chinese ('a dog runs on the grass', ..); pass --language en, "
-            "or leave them out with --leave-out wrong_script,kana_or_hangul.",
+            "25% of captions are not Chinese ('a dog runs on the grass', ..); set language (--language) to en, "
+            "or leave them out with leave_out (--leave-out) wrong_script,kana_or_hangul.",
         ),
     ],
 )
@@ -85,4 +89,4 @@ def test_real_captions(shared):
         lines = (folder / f"flickr8k{name}.caption.txt").read_text(encoding="utf-8").splitlines()
         captions = [line.partition(" ")[2] for line in lines]
         assert language_warning(captions, language) is None
-        assert language_warning(captions, other).endswith(f"pass --language {language}.")
+        assert language_warning(captions, other).endswith(f"set language (--language) to {language}.")

@@ -32,7 +32,7 @@ def test_sections_and_lines_of_the_report(corpus, check, images):
     summary = text[text.index("SUMMARY") :]
     assert "checked and not found: empty split, malformed line, " in summary
     text = format_report(check(table))
-    assert "not checked; name their folder with --images" in text
+    assert "not checked; name their folder with images (--images)" in text
     assert "No problems found" in text
     assert "PROBLEMS" not in text
 

@@ -852,7 +852,7 @@ def test_metadata_files_name_the_images_beside_them(write, tmp_path):
     read = read_corpus(tmp_path / "d", images=tmp_path / "d")
     found = set(zip(read["image"], read["caption"], read["split"], strict=True))
     assert found == {("train/1.jpg", DOG, "train"), ("test/1.jpg", CAT, "test")}
-    with pytest.raises(CorpusError, match=r"both name 1.jpg, which would be one image; pass --images"):
+    with pytest.raises(CorpusError, match=r"both name 1.jpg, which would be one image; pass images"):
         read_corpus(tmp_path / "d")
 
 

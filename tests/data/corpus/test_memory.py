@@ -65,6 +65,15 @@ def test_lists_and_missing_values():
     assert read_corpus(frame)["caption"].tolist() == ["狗"]
 
 
+def test_captions_in_a_list_are_not_paths():
+    with pytest.raises(
+        CorpusError, match=r"no caption file or folder 一只狗; .* pass captions in memory as a DataFrame"
+    ):
+        read_corpus(["一只狗", "一只猫"])
+    with pytest.raises(CorpusError, match=r"no caption file or folder gone/captions\.csv; check the path\.$"):
+        read_corpus("gone/captions.csv")
+
+
 def test_mappings_of_images_to_captions():
     expected = [("a.jpg", "狗在跑"), ("a.jpg", "一只狗"), ("b.jpg", "天空")]
     for mapping in (

@@ -34,6 +34,7 @@ def test_summary_of_a_corpus(write):
     assert json.loads(json.dumps(summary)) == summary
     text = format_summary(summary)
     assert "2 images, 3 captions (1 to 2 per image, 1.5 on average)" in text
+    assert "2 images, 2 captions (1 per image)" in format_summary(summarize_corpus(read_corpus({"a": "x", "b": "y"})))
     assert "left out: 1 images in no split list" in text
     assert "skipped: 1 (1 blank line)" in text
     assert "caption length in words" in text

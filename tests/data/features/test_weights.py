@@ -98,7 +98,7 @@ def test_cached_weights_need_no_server(keras_home, monkeypatch):
 )
 def test_weights_that_ship_are_for_one_network(config, found):
     with pytest.raises(
-        ConfigError, match=rf"The weights '{config.weights}' are .*, not of {found}; use --backbone Mob"
+        ConfigError, match=rf"The weights '{config.weights}' are .*, not of {found}; use backbone.name Mob"
     ):
         Backbone(config)
 

@@ -93,7 +93,8 @@ def _require_header(file: TextFile, rows: CaptionRows, separators: tuple[str, ..
         start = head.lines[0].strip()[:80] if head.lines else ""
         raise CorpusError(
             f"{file.path}, line 1: expected a header with 'image' and 'caption' (and optionally 'split'), found "
-            f"{start!r}; add a header, or name the columns with --image-column and --caption-column."
+            f"{start!r}; add a header, or name the columns with image_column and caption_column "
+            "(--image-column and --caption-column)."
         )
     return layout
 

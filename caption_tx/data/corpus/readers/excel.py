@@ -145,7 +145,7 @@ def _read_sheet(
         found = ", ".join(cell for cell in filled[0] if cell)[:80] if filled else "no rows"
         raise CorpusError(
             f"{path}, row 1: expected a header with 'image' and 'caption' in one of the sheets, found {found!r}; add a "
-            "header, or name the columns with --image-column and --caption-column."
+            "header, or name the columns with image_column and caption_column (--image-column and --caption-column)."
         )
     above = {"rows before the header, not read": header.rows_above} if header.rows_above else {}
     rows.add_notes(header.columns.notes | above)
