@@ -427,6 +427,10 @@ def test_unreadable_images_are_left_out_and_named(make_config, corpus, tmp_path,
 def test_a_corpus_without_a_readable_image_is_a_clear_error(make_config, tmp_path, cached):
     base = make_config(cached=cached, cache=str(tmp_path / "features"))
     config = dataclasses.replace(base, corpus=dataclasses.replace(base.corpus, images=str(tmp_path)))
+    with pytest.raises(ConfigError, match=r"^None of the \d+ images of the captions is in "):
+        train(config, tmp_path / "run", quiet)
+    for name in os.listdir(base.corpus.images):
+        (tmp_path / name).touch()
     with pytest.raises(CorpusError, match="Nothing is left to train on"):
         train(config, tmp_path / "run", quiet)
 

@@ -119,8 +119,7 @@ def _select_columns(path: Path, table: Any, options: ReadOptions) -> tuple[Colum
     if columns is None:
         raise CorpusError(
             f"{path}: expected text columns named image and caption (and optionally split), "
-            f"found {describe_columns(table)}; name them with image_column and caption_column "
-            "(--image-column and --caption-column)."
+            f"found {describe_columns(table)}; name them with image_column and caption_column."
         )
     notes = {text: count for text, count in columns.notes.items() if not text.startswith("columns not read")}
     marks = [position for position, _ in columns.rejected]
