@@ -122,6 +122,8 @@ def read_config(folder: Path) -> BundleConfig:
             raise BundleError(f"No bundle in {folder}: there is no such folder. {advice}")
         if (folder / "config.toml").is_file():
             what = "it is a training run that has not finished an epoch"
+        if folder.suffix == ".tflite":
+            what = "it is an exported file, which `caption_tx.lite.load` reads"
         raise BundleError(f"No bundle in {folder}: {what}.")
     with open_regular(path, MAX_CONFIG_BYTES) as file:
         data = file.read(MAX_CONFIG_BYTES)

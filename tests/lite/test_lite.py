@@ -113,6 +113,11 @@ def test_the_file_is_verified_and_described(exported, captioner):
     assert described["preprocessing"].startswith("uint8 RGB from 0 to 255")
 
 
+def test_loading_an_exported_file_as_a_bundle_is_explained(exported):
+    with pytest.raises(BundleError, match=r"No bundle in .*tiny\.tflite: it is an exported file, .*lite\.load"):
+        caption_tx.load(exported.path)
+
+
 def test_a_captioner_names_its_file_and_search(exported, lite):
     assert re.fullmatch(r"LiteCaptioner\('.*tiny\.tflite', float32, en, \d+ tokens, greedy\)", repr(lite))
 
