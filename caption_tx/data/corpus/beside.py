@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from caption_tx.data.corpus.column_names import SPLIT_NAMES
 from caption_tx.data.corpus.image_names import stem
+from caption_tx.data.corpus.readers.folder import sidecar_suffixes
 from caption_tx.data.corpus.rows import UNLISTED, CaptionRows
 from caption_tx.data.text.text_files import TextFile
 from caption_tx.errors import CorpusError
@@ -45,6 +48,30 @@ def beside_prefix(rows: CaptionRows, images: str | Path | None) -> str:
     prefix = parent.relative_to(root).as_posix()
     rows.notes[f"image names that mean the files beside the caption file ({prefix}/)"] = len(set(rows.images))
     return prefix
+
+
+def note_side_files(rows: CaptionRows, is_folder: bool, folders_read: Iterable[Path]) -> None:
+    """Counts text files with the names of images that are not read, since a caption file is.
+
+    Args:
+        rows: of the caption file.
+        is_folder: whether the user has passed the folder of the file: the folders below are then searched, too.
+        folders_read: folders whose text files are read.
+    """
+    file = Path(rows.source)
+    folders = {file.resolve().parent: is_folder}
+    if rows.options.files and (images := rows.options.files.folder):
+        folders.setdefault(images.resolve(), False)
+    for folder, is_deep in folders.items():
+        if any(folder.is_relative_to(read) for read in folders_read):
+            continue
+        with suppress(CorpusError):  # a folder that cannot be listed
+            counts = sidecar_suffixes(folder, with_usual=True, is_deep=is_deep)
+            if found := counts.most_common():
+                kinds = ", ".join(f"{count} {suffix}" for suffix, count in found[:5])
+                advice = f"pass the folder with --text-suffix {found[0][0]} to read them instead"
+                note = f"text files beside images, not read ({kinds}; {advice})"
+                rows.notes[note] += counts.total()
 
 
 def require_different_images(sources: list[CaptionRows]) -> None:

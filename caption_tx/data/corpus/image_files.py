@@ -30,6 +30,11 @@ class ImageFiles:
         self._folder = str(images) if images is not None and os.path.isdir(images) else None
         self._keys: set[str] | None = None
 
+    @property
+    def folder(self) -> Path | None:
+        """The image folder, if it is local."""
+        return None if self._folder is None else Path(self._folder)
+
     def __bool__(self) -> bool:
         return self._folder is not None
 

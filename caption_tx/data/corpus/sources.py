@@ -13,6 +13,7 @@ from caption_tx.config import Source, parse_source
 from caption_tx.data.corpus.beside import (
     beside_prefix,
     list_metadata_files,
+    note_side_files,
     read_split_lists,
     require_different_images,
 )
@@ -89,6 +90,10 @@ def read_sources(
         (source, _read_in_format(source, path, name, source_options(source, options), source.format or format))
         for source, path, name in located.values()
     ]
+    folders_read = [path.resolve() for _, path, name in located.values() if name == "folder"]
+    for source, rows in read:
+        if rows.format != "folder":
+            note_side_files(rows, Path(source.path).is_dir(), folders_read)
     for (_, rows), split in zip(read, splits_of_folders([path for _, path, _ in located.values()]), strict=True):
         rows.file_name_split = rows.file_name_split or split
     return [(Source(table.name), table.read(options)) for table in tables] + read

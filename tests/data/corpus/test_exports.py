@@ -948,3 +948,44 @@ def test_the_column_that_names_files_is_read(write, tmp_path, header):
     assert f"image names read from the column '{column}'" in str(read.attrs["files"])
     if header in URLS[:2]:
         assert list(read_corpus(path)["image"]) == [url for _, url, _ in rows]
+
+
+def note_of(read):
+    [note] = read.attrs["files"][0]["notes"]
+    return note
+
+
+def test_text_files_that_are_not_read_are_counted(write, tmp_path):
+    for name, caption in ONE:
+        write(f"d/{name}", b"\xff")
+        write(f"d/{name.replace('.jpg', '.txt')}", caption)
+        write(f"d/{name.replace('.jpg', '_caption.txt')}", GIRL)
+    lines = jsonl(*({"file_name": name, "text": f"{caption}了"} for name, caption in ONE))
+    file, other = write("d/metadata.jsonl", lines), write("other.jsonl", lines)
+    expected = (
+        r"text files beside images, not read (2 .txt, 2 _caption.txt; pass the folder with --text-suffix .txt"
+        " to read them instead)"
+    )
+    for source, images in ((tmp_path / "d", None), (file, None), (other, tmp_path / "d")):
+        read = read_corpus(source, images=images)
+        assert list(read["caption"]) == [f"{caption}了" for _, caption in ONE] and note_of(read) == expected
+    both = read_corpus([file, f"{tmp_path / 'd'}:text_suffix=.txt"])
+    assert len(both) == 4 and not any(item["notes"] for item in both.attrs["files"])
+    file.unlink()
+    read = read_corpus(tmp_path / "d")
+    assert list(zip(read["image"], read["caption"], strict=True)) == ONE
+    assert note_of(read).startswith("text files beside images, not read (2 _caption.txt; --text-suffix _caption.txt")
+    assert set(read_corpus(tmp_path / "d", text_suffix="_caption.txt")["caption"]) == {GIRL}
+    for name, _ in ONE:
+        (tmp_path / "d" / name.replace(".jpg", ".txt")).unlink()
+    with pytest.raises(CorpusError, match=r"2 images have a _caption\.txt file .*--text-suffix _caption\.txt"):
+        read_corpus(tmp_path / "d")
+
+
+@pytest.mark.parametrize("suffix", [None, ".txt"])
+def test_images_that_share_the_name_of_a_text_file(write, tmp_path, suffix):
+    for name in ("a.jpg", "a.png"):
+        write(f"d/{name}", b"\xff")
+    write("d/a.txt", DOG)
+    with pytest.raises(CorpusError, match=r"a\.txt: several images have the name of the text file \(1 text files in"):
+        read_corpus(tmp_path / "d", text_suffix=suffix)

@@ -35,7 +35,10 @@ _OTHER_TEXT_SUFFIXES = (
     ".json",
 )
 _TABLE_SUFFIXES = (".parquet", ".csv", ".tsv", ".jsonl", ".xlsx", ".token")
+_SUFFIX_START = re.compile(r"[._-]")
+_NUMBERED_SUFFIX = re.compile(r"[._-]\d+[._-]")
 _SHARD = re.compile(r".+-\d{5}-of-\d{5}.*\.parquet")
+_SHARED_NAME = "text file with several images of the same name"
 _CERTAIN_ENCODINGS = ("utf-8", "utf-16", "utf-16-le", "utf-16-be")
 
 
@@ -97,12 +100,8 @@ def has_image_text_pairs(folder: Path) -> bool:
 def read_folder(file: TextFile, rows: CaptionRows) -> None:
     """Reads text files next to images of the same name, a caption per line; line numbers count per file."""
     image_of = _pair_texts_with_images(file.path, rows)
-    if not image_of and (suffix := rows.options.text_suffix):
-        found = ", ".join(f"{name} ({count})" for name, count in sidecar_suffixes(file.path, True).most_common())
-        raise CorpusError(
-            f"{file.path}: no image has a .{suffix.lstrip('.')} file of the same name (--text-suffix); "
-            + (f"text files beside images: {found}." if found else "there are no text files beside images.")
-        )
+    if not image_of:
+        _explain_no_pairs(file.path, rows)
     encodings = {text: file.encoding for text in image_of} if file.encoding else _guess_encodings(image_of)
     for text, image in image_of.items():
         rows.start_file(str(text))
@@ -123,6 +122,31 @@ def read_folder(file: TextFile, rows: CaptionRows) -> None:
             del rows.skipped[skipped:]
             rows.skip(1, "no caption")
     rows.encoding = ", ".join(sorted({name for name in encodings.values() if name}))
+
+
+def _explain_no_pairs(folder: Path, rows: CaptionRows) -> None:
+    """Raises the error about a folder of which no text file can be read."""
+    shared = [text for text, _, reason in rows.skipped if reason == _SHARED_NAME]
+    if shared:
+        raise CorpusError(
+            f"{shared[0]}: several images have the name of the text file ({len(shared)} text files in all); move those "
+            "without captions to another folder, or add the suffix of the image to the name, such as x.jpg.txt."
+        )
+    if suffix := rows.options.text_suffix:
+        found = ", ".join(f"{name} ({count})" for name, count in sidecar_suffixes(folder, True).most_common())
+        raise CorpusError(
+            f"{folder}: no image has a {_full_suffix(suffix)} file of the same name (--text-suffix); "
+            + (f"text files beside images: {found}." if found else "there are no text files beside images.")
+        )
+
+
+def _note_other_suffixes(rows: CaptionRows, suffixes: Counter[str]) -> None:
+    """Counts text files of other suffixes beside the images, unless the user has chosen a suffix."""
+    found = [(suffix, count) for suffix, count in suffixes.most_common() if suffix not in _TEXT_SUFFIXES]
+    if found and not rows.options.text_suffix:
+        kinds = ", ".join(f"{count} {suffix}" for suffix, count in found[:5])
+        note = f"text files beside images, not read ({kinds}; --text-suffix {found[0][0]} reads these instead)"
+        rows.notes[note] += sum(count for _, count in found)
 
 
 def _read_json(text: TextFile, image: str, rows: CaptionRows) -> None:
@@ -151,6 +175,7 @@ def _pair_texts_with_images(folder: Path, rows: CaptionRows) -> dict[Path, str]:
     images_without_text = 0
     suffixes: Counter[str] = Counter()
     unreadable: Counter[str] = Counter()
+    others: Counter[str] = Counter()
     images_with_several = 0
     undecoded: Counter[str] = Counter()
     decoded = FolderNames(str(folder))
@@ -158,14 +183,16 @@ def _pair_texts_with_images(folder: Path, rows: CaptionRows) -> dict[Path, str]:
         rows.notes["folders of text files only, read as captions of the images with their names"] = 1
     for prefix, files in _walk(folder):
         images, texts = _images_by_stem(files, prefix, decoded), _text_files(files, rows.options.text_suffix)
+        others.update(_count_sidecars(files, prefix, decoded))
         foreign = [name for name in files if name.endswith(".json") and _stem(name, prefix, decoded) not in images]
         if foreign and not prefix:
             rows.notes[f"JSON files beside the images, not read ({', '.join(foreign)[:100]})"] = len(foreign)
         image_files = {name: matches[0] for name, matches in images.items() if len(matches) == 1}
-        texts_of = Counter(image_files.get(_stem(name, prefix, decoded)) for name in texts)
+        stem_of = {name: _stem(name, prefix, decoded, rows.options.text_suffix) for name in texts}
+        texts_of = Counter(image_files.get(stem_of[name]) for name in texts)
         images_with_several += sum(count > 1 and image is not None for image, count in texts_of.items())
-        suffixes.update(os.path.splitext(name)[1].lower() for name in texts if _stem(name, prefix, decoded) in images)
-        with_text = {image for name in texts for image in images.get(_stem(name, prefix, decoded), [])}
+        suffixes.update(os.path.splitext(name)[1].lower() for name in texts if stem_of[name] in images)
+        with_text = {image for name in texts for image in images.get(stem_of[name], [])}
         pictures = [name for name in files if suffix_of(name)]
         images_without_text += sum(
             is_readable(name) and decoded.decode(prefix + name) not in with_text for name in pictures
@@ -173,15 +200,16 @@ def _pair_texts_with_images(folder: Path, rows: CaptionRows) -> dict[Path, str]:
         unreadable.update(suffix_of(name) for name in pictures if not is_readable(name))
         undecoded.update(filter(None, (decoded.encoding_of(prefix + name) for name in pictures)))
         if is_apart:
-            image_of.update({folder / prefix / name: _stem(name, prefix, decoded) for name in texts})
+            image_of.update({folder / prefix / name: stem_of[name] for name in texts})
             continue
         for name in texts:
-            matches = images.get(_stem(name, prefix, decoded), [])
+            matches = images.get(stem_of[name], [])
             if len(matches) == 1:
                 image_of[folder / prefix / name] = matches[0]
             else:
-                reason = f"text file with {'several images' if matches else 'no image'} of the same name"
+                reason = _SHARED_NAME if matches else "text file with no image of the same name"
                 rows.skipped.append((str(folder / prefix / name), 1, reason))
+    _note_other_suffixes(rows, others)
     if images_without_text:
         rows.notes["images without a text file"] += images_without_text
     if text := explain_unreadable(unreadable):
@@ -211,9 +239,19 @@ def _list_error(folder: str | Path, error: OSError) -> CorpusError:
     return CorpusError(f"Cannot list the folder {folder}: {error.strerror}.")
 
 
-def _stem(text: str, prefix: str, names: FolderNames) -> str:
-    """The path that a text file shares with its image: `dog` for `dog.txt`, `dog.jpg` for `dog.jpg.txt`."""
-    return names.decode(prefix + os.path.splitext(text)[0])
+def _stem(text: str, prefix: str, names: FolderNames, suffix: str | None = None) -> str:
+    """The path that a text file shares with its image: `dog` for `dog.txt`, `dog.jpg` for `dog.jpg.txt`.
+
+    `suffix` is the one that the user names, such as `_caption.txt`.
+    """
+    ending = _full_suffix(suffix) if suffix else ""
+    is_named = ending and text.lower().endswith(ending)
+    return names.decode(prefix + (text[: -len(ending)] if is_named else os.path.splitext(text)[0]))
+
+
+def _full_suffix(suffix: str) -> str:
+    """A suffix that the user names, which may begin with a sign other than a dot."""
+    return suffix.lower() if suffix.startswith((".", "_", "-")) else f".{suffix.lower()}"
 
 
 def _images_by_stem(files: list[str], prefix: str, names: FolderNames) -> dict[str, list[str]]:
@@ -232,23 +270,43 @@ def _images_by_stem(files: list[str], prefix: str, names: FolderNames) -> dict[s
 
 
 def _text_files(files: list[str], suffix: str | None = None) -> list[str]:
-    suffixes = (f".{suffix.lstrip('.').lower()}",) if suffix else _TEXT_SUFFIXES
+    suffixes = (_full_suffix(suffix),) if suffix else _TEXT_SUFFIXES
     return [file for file in files if file.lower().endswith(suffixes)]
 
 
-def sidecar_suffixes(folder: Path, with_usual: bool = False) -> Counter[str]:
-    """The suffixes of other text files with the name of an image, such as .cap, and how often each occurs.
+def sidecar_suffixes(folder: Path, with_usual: bool = False, is_deep: bool = True) -> Counter[str]:
+    """The suffixes of other text files with the name of an image, such as .cap or _caption.txt, and their counts.
 
-    `with_usual` includes the suffixes that are read without `--text-suffix`.
+    `with_usual` includes the suffixes that are read without `--text-suffix`; `is_deep` includes the folders below.
     """
-    wanted = (*_OTHER_TEXT_SUFFIXES, *(_TEXT_SUFFIXES if with_usual else ()))
     suffixes: Counter[str] = Counter()
     names = FolderNames(str(folder))
     for prefix, files in _walk(folder):
-        images = _images_by_stem(files, prefix, names)
-        pairs = ((_stem(name, prefix, names), os.path.splitext(name)[1]) for name in files)
-        suffixes.update(suffix.lower() for name, suffix in pairs if name in images and suffix.lower() in wanted)
+        suffixes.update(_count_sidecars(files, prefix, names))
+        if not is_deep:
+            break
+    for suffix in () if with_usual else _TEXT_SUFFIXES:
+        del suffixes[suffix]
     return suffixes
+
+
+def _count_sidecars(files: list[str], prefix: str, names: FolderNames) -> Counter[str]:
+    """The suffixes of the text files of one folder that have the name of an image."""
+    wanted = (*_OTHER_TEXT_SUFFIXES, *_TEXT_SUFFIXES)
+    texts = [name for name in files if name.lower().endswith(wanted)]
+    if not texts or not any(map(suffix_of, files)):
+        return Counter()
+    images = _images_by_stem(files, prefix, names)
+    return Counter(filter(None, (_sidecar_suffix(name, prefix, names, images) for name in texts)))
+
+
+def _sidecar_suffix(text: str, prefix: str, names: FolderNames, images: dict[str, list[str]]) -> str | None:
+    """What a text file has after the name of an image."""
+    for match in reversed(list(_SUFFIX_START.finditer(text))):
+        suffix = text[match.start() :].lower()
+        if names.decode(prefix + text[: match.start()]) in images:
+            return None if _NUMBERED_SUFFIX.match(suffix) else suffix
+    return None
 
 
 def _guess_encodings(texts: Iterable[Path]) -> dict[Path, str | None]:
