@@ -12,6 +12,7 @@ from caption_tx.data.corpus.cell_repairs import mostly, repair_cells
 from caption_tx.data.corpus.column_names import normalize_name, without_numbers
 from caption_tx.data.corpus.columns import Columns
 from caption_tx.data.corpus.joined_captions import split_captions
+from caption_tx.data.corpus.marks import is_mark
 from caption_tx.data.corpus.pre_segmented import are_words, holds_words, join_tokens, restore_tagged, weighted_length
 from caption_tx.data.corpus.readers.literals import Repeated, strip_fence
 from caption_tx.data.corpus.rows import CaptionRows, UnknownSplitError, to_image_name
@@ -222,7 +223,11 @@ def _texts_of(rows: CaptionRows, item: Any) -> Iterator[str]:
             yield from _texts_of(rows, inner)
         return
     if isinstance(item, dict) and (key := _text_key(item)):
-        if others := [name for name in item if name != key]:
+        marks = [(name, normalize_name(str(name))) for name in item if name != key]
+        marks = [(name, plain) for name, plain in marks if is_mark(plain)]
+        if rows.find_rejection([(plain, item[name]) for name, plain in marks]):
+            return
+        if others := [name for name in item if name != key and name not in dict(marks)]:
             rows.notes[f"keys of captions not read ({', '.join(others)[:100]})"] += 1
         if key not in _TEXT_KEYS:
             rows.notes[f"captions read from the key {key!r} of objects"] += 1

@@ -79,11 +79,12 @@ SPLIT_WORDS = (
 
 REJECTED_WHEN_TRUE = (
     "is_rejected", "rejected", "is_precanned", "precanned", "is_deleted", "deleted", "is_spam", "spam", "is_invalid",
-    "invalid", "is_bad", "discarded", "is_discarded", "discard", "reject",
+    "invalid", "is_bad", "is_wrong", "is_removed", "is_ignored", "discarded", "is_discarded", "discard", "reject",
     "is_reject", "是否废弃", "废弃", "作废", "是否作废", "是否删除", "已删除",
 )
 REJECTED_WHEN_FALSE = (
-    "is_valid", "valid", "is_approved", "approved", "is_accepted", "accepted", "keep",
+    "is_valid", "valid", "is_good", "is_ok", "is_usable", "usable", "is_correct", "is_approved", "approved",
+    "is_accepted", "accepted", "keep",
     "是否合格", "合格", "是否有效", "有效", "是否通过", "通过", "审核通过", "是否可用",
 )
 STATUS_WORDS = (

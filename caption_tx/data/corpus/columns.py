@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from caption_tx.data.corpus.column_names import (
@@ -20,7 +21,7 @@ from caption_tx.data.corpus.column_names import (
     without_numbers,
 )
 from caption_tx.data.corpus.image_files import ImageFiles, prefer_files
-from caption_tx.data.corpus.marks import is_mark
+from caption_tx.data.corpus.marks import holds_marks, is_mark
 from caption_tx.data.corpus.value_kinds import (
     is_constant,
     is_file_name,
@@ -127,7 +128,11 @@ def select_columns(
     rejected = [
         (position, name)
         for position, name in enumerate(map(normalize_name, names))
-        if is_mark(name) and position not in (split, *captions) and _typical_length(values(position)) <= _LONGEST_MARK
+        if position not in (image, split, *captions)
+        and (
+            (is_mark(name) and _typical_length(values(position)) <= _LONGEST_MARK)
+            or holds_marks(name, partial(values, position))
+        )
     ]
     notes: dict[str, int] = {}
     if len(captions) == 1 and _are_swapped(image, captions[0], values, options):

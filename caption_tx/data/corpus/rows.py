@@ -175,17 +175,21 @@ class CaptionRows:
 
     def is_rejected(self, columns: Columns, cells: Sequence[Any], line: int) -> bool:
         """Whether a mark rejects the captions of a row, which is then counted and skipped."""
-        for position, name in columns.rejected:
-            if reason := rejection(name, cells[position]):
-                if self.options.keep_rejected:
-                    self.notes[f"captions {reason}, kept"] += 1
-                    return False
-                self.notes[f"captions {reason}, left out"] += 1
-                self.skip(line, reason)
-                return True
-            if is_unread(name, cells[position]):
-                self.other_marks.setdefault(name, Counter())[str(cells[position]).strip()] += 1
-        return False
+        reason = self.find_rejection([(name, cells[position]) for position, name in columns.rejected])
+        if reason:
+            self.skip(line, reason)
+        return reason is not None
+
+    def find_rejection(self, marks: Sequence[tuple[str, Any]]) -> str | None:
+        """The reason why one of the marks, given as (normalized name, value), rejects a caption; counts it."""
+        for name, value in marks:
+            if reason := rejection(name, value):
+                kept = self.options.keep_rejected
+                self.notes[f"captions {reason}, {'kept' if kept else 'left out'}"] += 1
+                return None if kept else reason
+            if is_unread(name, value):
+                self.other_marks.setdefault(name, Counter())[str(value).strip()] += 1
+        return None
 
     def note_other_marks(self) -> None:
         """Reports the values of columns such as status that are no known marks."""

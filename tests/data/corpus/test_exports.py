@@ -592,6 +592,34 @@ CASES = {
         ONE,
         "captions marked as rejected, left out",
     ),
+    "rejected captions of an image": (
+        "x.json",
+        [
+            {"image": "a.jpg", "captions": [{"text": DOG, "rejected": False}, {"text": CAT, "rejected": True}]},
+            {"image": "b.jpg", "captions": [{"text": CAT, "rejected": False}]},
+            {"image": "c.jpg", "captions": [{"text": CAT, "rejected": True}]},
+        ],
+        ONE,
+        "captions marked as rejected, left out",
+    ),
+    "a review in an object": (
+        "x.jsonl",
+        jsonl(
+            *({"image": name, "caption": text, "review": {"result": "approved", "by": "li"}} for name, text in ONE),
+            {"image": "c.jpg", "caption": DOG, "review": {"result": "rejected", "by": "li"}},
+        ),
+        ONE,
+        "captions marked as rejected, left out",
+    ),
+    "a mark in an object": (
+        "x.jsonl",
+        jsonl(
+            *({"image": name, "caption": text, "meta": {"is_good": True}} for name, text in ONE),
+            {"image": "c.jpg", "caption": DOG, "meta": {"is_good": False}},
+        ),
+        ONE,
+        "captions marked as not good, left out",
+    ),
     "answers that are captions": (
         "x.jsonl",
         jsonl({"image": "a.jpg", "answer": "a dog on the grass"}, {"image": "b.jpg", "answer": "two cats"}),
