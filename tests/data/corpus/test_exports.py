@@ -1,6 +1,7 @@
 """Captions as annotation tools, models and programs export them: the right captions, and a note."""
 
 import json
+import re
 
 import pytest
 
@@ -981,6 +982,35 @@ def test_the_column_that_names_files_is_read(write, tmp_path, header):
 def note_of(read):
     [note] = read.attrs["files"][0]["notes"]
     return note
+
+
+QUESTION = {"image_id": 1, "question_id": 10, "question": "What color is the dog?"}
+ANSWER = {"image_id": 1, "question_id": 10, "multiple_choice_answer": "red", "answers": [{"answer": "red"}]}
+REGION = {"region_id": 1, "image_id": 1, "x": 1, "y": 2, "width": 5, "height": 5, "phrase": "a dog"}
+NO_CAPTIONS = {
+    "questions": ({"info": {}, "questions": [QUESTION]}, "questions or answers about images (VQA), not captions"),
+    "answers": ({"annotations": [ANSWER]}, "questions or answers about images (VQA), not captions"),
+    "regions": ([{"id": 1, "regions": [REGION]}], "descriptions of regions (Visual Genome), not captions"),
+    "images": (
+        {"images": [{"id": 1, "file_name": "1.jpg", "width": 4}], "categories": []},
+        "lists images without captions; read the file of their captions",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NO_CAPTIONS)
+def test_documents_without_captions(write, name):
+    document, message = NO_CAPTIONS[name]
+    with pytest.raises(CorpusError, match=re.escape(message)):
+        read_corpus(write("x.json", document))
+
+
+def test_box_labels_are_no_captions(write, tmp_path):
+    for at in range(3):
+        write(f"d/{at}.jpg", b"\xff")
+        write(f"d/{at}.txt", f"{at} 0.5 0.5 0.25 0.375\n1 0 1 .5 1e-05\n")
+    with pytest.raises(CorpusError, match=r"box labels \(such as '0 0.5 0.5 0.25 0.375'\), not captions"):
+        read_corpus(tmp_path / "d")
 
 
 def test_text_files_that_are_not_read_are_counted(write, tmp_path):

@@ -8,7 +8,7 @@ from typing import Any
 
 from caption_tx.data.corpus.caption_values import add_captions, image_names, join_tokens
 from caption_tx.data.corpus.column_names import caption_key, normalize_name
-from caption_tx.data.corpus.columns import Columns, select_columns
+from caption_tx.data.corpus.columns import DEFAULT_OPTIONS, Columns, ReadOptions, select_columns
 from caption_tx.data.corpus.image_names import join_prefix
 from caption_tx.data.corpus.marks import is_mark
 from caption_tx.data.corpus.readers.entry_forms import expand
@@ -20,6 +20,10 @@ _OTHER_ANNOTATIONS = {
     "keypoints": "keypoints", "segmentation": "object instances", "bbox": "object instances",
     "segments_info": "panoptic segments", "category_id": "object categories",
 }  # fmt: skip
+_OTHER_TEXTS = {
+    "question_id": "questions or answers about images (VQA)", "regions": "descriptions of regions (Visual Genome)",
+}  # fmt: skip
+_IMAGE_LISTS = {"images", "categories", "info", "licenses"}
 _SAMPLE = 1000
 _NO_CAPTIONS = (
     "image_id", "id", "area", "bbox", "iscrowd", "category_id", "segmentation", "text_detected", "license", "tokens",
@@ -45,21 +49,42 @@ def is_coco(node: dict[str, Any]) -> bool:
     return isinstance(node.get("images"), (list, dict)) and isinstance(annotations, list)
 
 
-def require_captions(path: Path, annotations: list[Any]) -> None:
-    """Rejects annotations of objects.
+def require_captions(path: Path, annotations: Any, options: ReadOptions = DEFAULT_OPTIONS) -> None:
+    """Rejects annotations of objects, and questions and regions unless the user names a key of captions.
+
+    Args:
+        path: the file, for messages.
+        annotations: a list of entries, or a whole document.
+        options: the keys that the user names.
 
     Raises:
-        CorpusError: the annotations have no captions but boxes, masks or keypoints.
+        CorpusError: there are no captions but boxes, masks, keypoints, questions, regions or only images.
     """
+    if _is_image_list(annotations):
+        raise CorpusError(f"{path} lists images without captions; read the file of their captions.")
+    if not isinstance(annotations, list):
+        return
     entries = [entry for entry in annotations[:1000] if isinstance(entry, dict)]
     if not entries or any("caption" in entry for entry in entries):
         return
+    for key, kind in () if options.caption_columns else _OTHER_TEXTS.items():
+        if sum(key in entry for entry in entries) > len(entries) / 2:
+            raise CorpusError(f"{path} has {kind}, not captions; read a file of captions of the same images.")
     for key, kind in _OTHER_ANNOTATIONS.items():
         if sum(key in entry for entry in entries) > len(entries) / 2 and any("image_id" in entry for entry in entries):
             raise CorpusError(
                 f"{path} has annotations of {kind}, not captions; read the file of captions beside it "
                 "(COCO: captions_train2017.json, captions_val2017.json)."
             )
+
+
+def _is_image_list(node: Any) -> bool:
+    """Whether a document lists images without captions, as COCO's image_info_test2017.json does."""
+    if not isinstance(node, dict) or "images" not in node or not node.keys() <= _IMAGE_LISTS:
+        return False
+    images = node["images"] if isinstance(node["images"], list) else []
+    keys = {key for entry in images[:_SAMPLE] if isinstance(entry, dict) for key in entry}
+    return "file_name" in keys and not any(map(caption_key, keys - {"license"}))
 
 
 def add_coco(path: Path, node: dict[str, Any], rows: CaptionRows, number: int, split: str | None) -> int:
@@ -76,7 +101,7 @@ def add_coco(path: Path, node: dict[str, Any], rows: CaptionRows, number: int, s
         The number of annotations.
     """
     annotations = node["annotations"]
-    require_captions(path, annotations)
+    require_captions(path, annotations, rows.options)
     annotations = [expand(entry) if _is_nested(entry) else entry for entry in annotations]
     keys = _caption_keys(path, annotations, rows)
     file_of = {}

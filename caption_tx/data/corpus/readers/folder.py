@@ -38,6 +38,7 @@ _TABLE_SUFFIXES = (".parquet", ".csv", ".tsv", ".jsonl", ".xlsx", ".token")
 _SUFFIX_START = re.compile(r"[._-]")
 _NUMBERED_SUFFIX = re.compile(r"[._-]\d+[._-]")
 _SHARD = re.compile(r".+-\d{5}-of-\d{5}.*\.parquet")
+_BOX = re.compile(r"\d+(?:\s+-?\d*\.?\d+(?:[eE]-?\d+)?){4,}")
 _SHARED_NAME = "text file with several images of the same name"
 _CERTAIN_ENCODINGS = ("utf-8", "utf-16", "utf-16-le", "utf-16-be")
 
@@ -121,6 +122,11 @@ def read_folder(file: TextFile, rows: CaptionRows) -> None:
         if len(rows.captions) == captions and all(reason == "blank line" for *_, reason in rows.skipped[skipped:]):
             del rows.skipped[skipped:]
             rows.skip(1, "no caption")
+    if rows.captions and all(map(_BOX.fullmatch, rows.captions)):
+        raise CorpusError(
+            f"{file.path}: the text files beside the images are box labels (such as {rows.captions[0]!r}), "
+            "not captions; pass a file of captions."
+        )
     rows.encoding = ", ".join(sorted({name for name in encodings.values() if name}))
 
 

@@ -47,6 +47,7 @@ def read_document(file: TextFile, rows: CaptionRows) -> None:
     rows.unit = "entry"
     reader = _DocumentReader(file, rows)
     document = _load(file, rows)
+    require_captions(file.path, document, rows.options)
     if not reader.read(document, "", None):
         raise reader.unknown(document)
 
@@ -123,7 +124,7 @@ class _DocumentReader:
         return CorpusError(f"{self._path}: expected {_LAYOUTS}, found {found}; convert it to one of these.")
 
     def _read_list(self, node: list[Any], split: str | None) -> bool:
-        require_captions(self._path, node)
+        require_captions(self._path, node, self._rows.options)
         if node and all(isinstance(item, (list, tuple)) and len(item) >= 2 for item in node):
             return self._read_table([str(number + 1) for number in range(len(node[0]))], node, split)
         if not any(isinstance(item, dict) for item in node[:100]):
