@@ -21,7 +21,7 @@ from caption_tx.data.corpus.caption_values import restore_captions
 from caption_tx.data.corpus.columns import DEFAULT_OPTIONS, ReadOptions
 from caption_tx.data.corpus.file_head import FileHead
 from caption_tx.data.corpus.formats import GUIDE, READERS, detect_format, known_formats, likely_formats
-from caption_tx.data.corpus.image_names import count_undecoded, join_prefix, resolve_image_names
+from caption_tx.data.corpus.image_names import count_undecoded, join_prefix, resolve_image_names, stem
 from caption_tx.data.corpus.memory import CaptionSource, CaptionTable
 from caption_tx.data.corpus.name_choice import choose_names
 from caption_tx.data.corpus.name_variants import TRIED, FoundNames, find_variants
@@ -30,6 +30,7 @@ from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.corpus.splits import is_release_name, split_of_file_name, splits_of_folders
 from caption_tx.data.images.file_names import undecoded_note
 from caption_tx.data.images.sources import open_images
+from caption_tx.data.images.suffixes import is_readable
 from caption_tx.data.text.text_files import TextFile, normalize_encoding, read_head
 from caption_tx.errors import CorpusError, ImageError
 
@@ -212,7 +213,11 @@ def _suggest_below(path: Path) -> str | None:
     """Advice if a folder below has files with the suffix of a table."""
     suffixes = (".csv", ".tsv", ".jsonl", ".json", ".xlsx", ".parquet")
     found = sorted(file for file in path.glob("*/*") if file.suffix.lower() in suffixes)
-    return f"pass the file itself, such as {found[0]}" if found else None
+    if not found:  # images/1.jpg and labels/1.txt
+        images = {stem(file.name): file.parent for file in path.glob("*/*") if is_readable(file.name)}
+        texts = [file for file in sorted(path.glob("*/*.txt")) if images.get(file.stem, file.parent) != file.parent]
+        return f"pass {texts[0].parent} with --images {images[texts[0].stem]}" if texts else None
+    return f"pass the file itself, such as {found[0]}"
 
 
 def _other_kind(data: bytes) -> str | None:

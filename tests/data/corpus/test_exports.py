@@ -249,6 +249,12 @@ CASES = {
         ONE,
         "captions with HTML comments or attributes, which are removed",
     ),
+    "captions with lists of images": (
+        "x.json",
+        {DOG: ["a.jpg"], CAT: ["b.jpg", "c.jpg"]},
+        [*ONE, ("c.jpg", CAT)],
+        "captions mapped to image names, read the other way round",
+    ),
     "names without captions": ("x.json", {"a.jpg": [DOG, None], "c.jpg": None, "d.jpg": [], "b.jpg": CAT}, ONE, None),
     # Several in one place
     "repeated keys": (
@@ -764,6 +770,13 @@ def test_text_files_in_a_folder_of_their_own(write, tmp_path):
     assert "folders of text files only, read as captions of the images with their names" in str(read.attrs["files"])
     with pytest.raises(CorpusError, match="No caption file was recognized"):
         read_corpus(tmp_path / "labels")
+    message = r"recognized in .*; pass .*/labels/in with --images .*/images/in\."
+    for folder in ("images", "labels"):
+        (tmp_path / folder / "in").rename(tmp_path / f"{folder}2")
+        (tmp_path / folder).rmdir()
+        (tmp_path / f"{folder}2").rename(tmp_path / folder)
+    with pytest.raises(CorpusError, match=message.replace("/in", "")):
+        read_corpus(tmp_path)
 
 
 def test_a_line_about_the_file_is_no_entry(write, tmp_path):

@@ -186,8 +186,9 @@ class _DocumentReader:
         """An object that maps image names to captions, or to entries."""
         if all(str(key).lower() in SPLIT_NAMES or normalize_name(str(key)) in _ABOUT_THE_FILE for key in node):
             return False
-        if share(list(node.values()), is_image_name) > 0.8 and share(list(node), is_text) > 0.8:
-            pairs = [(str(name), caption) for caption, name in node.items()]
+        names = [name for value in node.values() for name in (value if isinstance(value, list) else [value])]
+        if share(names, is_image_name) > 0.8 and share(list(node), is_text) > 0.8:
+            pairs = [(name, key) for key, value in node.items() for name in image_names(value) or [""]]
             self._rows.notes["captions mapped to image names, read the other way round"] += len(pairs)
             for name, caption in pairs:
                 self._number += 1
