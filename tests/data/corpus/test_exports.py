@@ -1018,6 +1018,15 @@ def test_documents_without_captions(write, name):
         read_corpus(write("x.json", document))
 
 
+@pytest.mark.parametrize("quote", ["", '"'])
+@pytest.mark.parametrize("header", ["", "index\timage\tcaption\n"])
+def test_wrapped_images_before_captions(write, header, quote):
+    image = "\n".join(["/9j/" + "A" * 72] * 40)
+    text = header + "".join(f"{at}\t{quote}{image}{quote}\t{DOG}\n" for at in range(3))
+    with pytest.raises(CorpusError, match=r"images in base64|the image itself is in the file, in base64"):
+        read_corpus(write("x.tsv", text))
+
+
 def test_box_labels_are_no_captions(write, tmp_path):
     for at in range(3):
         write(f"d/{at}.jpg", b"\xff")

@@ -84,6 +84,11 @@ def read_tsv(file: TextFile, rows: CaptionRows) -> None:
 def _require_header(file: TextFile, rows: CaptionRows, separators: tuple[str, ...]) -> TableLayout:
     head = FileHead.read(file.path, file.encoding, rows.options)
     layout = find_header(head, separators)
+    if head.mostly(lambda line: is_base64(line.strip().strip('"'))):
+        raise CorpusError(
+            f"{file.path} has images in base64 that are wrapped, in a layout that is not known; write each image on "
+            "one line, after its id and its captions, without a header, or save the images as files and write their names."
+        )
     if layout is None and head.mostly(is_image_line):
         raise CorpusError(
             f"{file.path} has images in base64, but no captions before them in a layout that is known; read it with "
