@@ -87,7 +87,7 @@ def _require_header(file: TextFile, rows: CaptionRows, separators: tuple[str, ..
     if head.mostly(lambda line: is_base64(line.strip().strip('"'))):
         raise CorpusError(
             f"{file.path} has images in base64 that are wrapped, in a layout that is not known; write each image on "
-            "one line, after its id and its captions, without a header, or save the images as files and write their names."
+            "one line, after its id and its captions, without a header; or save the images as files and name them."
         )
     if layout is None and head.mostly(is_image_line):
         raise CorpusError(
