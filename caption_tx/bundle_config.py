@@ -117,13 +117,13 @@ def read_config(folder: Path) -> BundleConfig:
     path = folder / CONFIG
     if not os.path.lexists(path):
         what = f"it has no {CONFIG}"
+        if folder.suffix == ".tflite":
+            raise BundleError(f"No bundle in {folder}: it is an exported file, which `caption_tx.lite.load` reads.")
         if not folder.is_dir():
             advice = suggestion(str(folder).replace("_", "-"), SHIPPED_BUNDLES).replace("Known: ", "Those that ship: ")
             raise BundleError(f"No bundle in {folder}: there is no such folder. {advice}")
         if (folder / "config.toml").is_file():
             what = "it is a training run that has not finished an epoch"
-        if folder.suffix == ".tflite":
-            what = "it is an exported file, which `caption_tx.lite.load` reads"
         raise BundleError(f"No bundle in {folder}: {what}.")
     with open_regular(path, MAX_CONFIG_BYTES) as file:
         data = file.read(MAX_CONFIG_BYTES)

@@ -36,6 +36,7 @@ def bundle(scene_run):
     return str(scene_run[0] / "bundle")
 
 
+@pytest.mark.slow
 def test_training_logs_its_progress_and_writes_its_records(scene_run):
     workdir, _, lines = scene_run
     text = "\n".join(lines)
@@ -52,6 +53,7 @@ def test_training_logs_its_progress_and_writes_its_records(scene_run):
     assert not (workdir / "left_out.csv").exists()  # unused test images are not reported
 
 
+@pytest.mark.slow
 def test_captions_from_the_command_line(scene_run, bundle, capsys, tmp_path):
     images = scene_run[1]
     (tmp_path / "bad.jpg").write_bytes(b"not an image")
@@ -70,6 +72,7 @@ def test_captions_from_the_command_line(scene_run, bundle, capsys, tmp_path):
     assert capsys.readouterr().out.startswith(names[0] + "\t")
 
 
+@pytest.mark.slow
 def test_attention_maps_from_the_command_line_and_from_python(scene_run, bundle, tmp_path):
     import caption_tx
     from caption_tx.inference.attention.maps import AttentionMaps
@@ -95,6 +98,7 @@ def test_attention_maps_from_the_command_line_and_from_python(scene_run, bundle,
     assert figure.read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_a_trained_model_samples_the_same_captions_in_any_batch(scene_run, bundle):
     """Real features, trained weights, and seeds that depend on the content of the images."""
     import caption_tx
@@ -113,6 +117,7 @@ def test_a_trained_model_samples_the_same_captions_in_any_batch(scene_run, bundl
     assert sample(images[:5], 1) == {str(image): expected[str(image)] for image in images[:5]}
 
 
+@pytest.mark.slow
 def test_search_options_from_the_command_line(scene_run, bundle, capsys):
     image = str(scene_run[1] / "test-000000.png")
     search = ["--beam-width", "2", "--n-best", "2", "--prefix", "一个", "--force-words", "红色", "--json"]
@@ -148,6 +153,7 @@ def test_search_options_from_the_command_line(scene_run, bundle, capsys):
         (["corpus", "nowhere.csv"], "nowhere.csv"),
     ],
 )
+@pytest.mark.slow
 def test_an_invalid_request_is_one_line_and_exit_code_1(
     scene_run, bundle, arguments, message, capsys, tmp_path, monkeypatch
 ):
@@ -161,6 +167,7 @@ def test_an_invalid_request_is_one_line_and_exit_code_1(
     assert printed.err.startswith("caption-tx: ") and printed.err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_corpus_and_features_from_the_command_line(scene_run, capsys, tmp_path):
     captions = str(scene_run[1].parent / "captions.tsv")
     assert main(["corpus", captions, "--json"]) == 0

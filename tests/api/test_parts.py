@@ -88,6 +88,7 @@ def test_tables_that_do_not_fit_are_explained(table, tokenizer, features, change
         caption_tx.caption_batches(change(table), features, tokenizer)
 
 
+@pytest.mark.slow
 def test_a_captioner_trains_saves_and_loads_with_keras(table, tokenizer, features, captioner, tmp_path, capsys):
     batches = caption_tx.caption_batches(table, features, tokenizer, shuffle_seed=0)
     captioner.token_output.adapt(np.arange(1, tokenizer.vocabulary_size + 1))
@@ -147,6 +148,7 @@ def test_layers_are_parts_of_functional_models(tmp_path):
     assert segment_mask(np.ones((1, 3))).shape == (1, 1, 3, 3)
 
 
+@pytest.mark.slow
 def test_callbacks_of_the_user_run_last_and_stop_the_run(scenes, small, tmp_path):
     frame, images = scenes
     seen = []

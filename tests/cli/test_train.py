@@ -4,10 +4,12 @@ import json
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from caption_tx.cli import main
 
 
+@pytest.mark.slow
 def test_two_stages(corpus, capsys):
     folder, options = corpus
     workdir = folder / "run"

@@ -207,6 +207,7 @@ def arguments(tmp_path_factory, backbone_config):
 
 
 @pytest.mark.parametrize("kind", ["merge", "show and tell"])
+@pytest.mark.slow
 def test_small_corpus_is_learned_from_images_to_captions(experiments, arguments, backbone_config, kind):
     data, _ = experiments.recurrent.prepare(arguments, backbone_config)
     if kind == "merge":

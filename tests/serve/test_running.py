@@ -71,6 +71,7 @@ sys.exit(main(["serve", *sys.argv[1:]]))
 """
 
 
+@pytest.mark.slow
 def test_the_command_listens_and_ends_with_a_signal(start_forked, one_layer_bundle):
     process = start_forked(COMMAND, "--bundle", one_layer_bundle, "--port", 0, "--max-batch", 1)
     wait_until(lambda: "Listening on" in process._read("stdout") or process._read("stderr"), 90)

@@ -187,6 +187,7 @@ def test_other_settings_in_the_same_workdir_are_rejected(complete, make_config):
         train(make_config(**(FULL | {"seed": 3})), complete[0], quiet)
 
 
+@pytest.mark.slow
 def test_a_finished_run_trains_longer(complete, make_config, tmp_path):
     workdir, lines = shutil.copytree(complete[0], tmp_path / "run"), []
     train(make_config(**FULL, epochs=5), workdir, lines.append)
@@ -197,6 +198,7 @@ def test_a_finished_run_trains_longer(complete, make_config, tmp_path):
     assert np.isfinite(epochs["val_token_loss"][4])
 
 
+@pytest.mark.slow
 def test_other_captions_in_the_same_workdir_are_rejected(make_config, tmp_path, corpus):
     lines = (corpus / "captions.tsv").read_text(encoding="utf-8").splitlines()
     source = tmp_path / "captions.tsv"
@@ -208,6 +210,7 @@ def test_other_captions_in_the_same_workdir_are_rejected(make_config, tmp_path, 
         train(config, tmp_path / "run", quiet)
 
 
+@pytest.mark.slow
 def test_without_validation_the_best_epoch_is_in_the_last_stage(make_config, tmp_path, corpus):
     lines = (corpus / "captions.tsv").read_text(encoding="utf-8").splitlines()[1:65]
     (tmp_path / "easy.txt").write_text("\n".join(f"{line.split(chr(9))[0]}#zhb#0 图片" for line in lines))
@@ -549,6 +552,7 @@ def halves(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_boxes_keep_the_attention_of_their_words_inside(halves, make_config, tmp_path):
     config = make_config(halves / "captions.tsv", flips=True, cache=None)
     config = dataclasses.replace(

@@ -14,6 +14,8 @@ from caption_tx.training import search_choice
 from caption_tx.training.fit import train
 from caption_tx.training.search_choice import choose_search
 
+pytestmark = pytest.mark.slow  # a whole run
+
 
 @pytest.fixture(autouse=True)
 def few_candidates(monkeypatch):

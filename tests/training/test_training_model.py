@@ -111,6 +111,7 @@ def test_a_chunk_may_have_no_images(make_captioner, batch, backbone):
 @pytest.mark.parametrize(
     "parts", [{}, {"accumulation_steps": 3}, {"parallel_chunks": 2}], ids=["whole", "accumulated", "parallel"]
 )
+@pytest.mark.slow
 def test_half_precision_learns_what_float32_learns(sizes, batch, parts):
     losses = {}
     for name in ("float32", "mixed_bfloat16", "mixed_float16"):

@@ -113,6 +113,7 @@ def finish(*processes):
         assert result.returncode == 0, result.stderr
 
 
+@pytest.mark.slow
 def test_two_concurrent_workers_and_a_third_that_is_killed(start, encode, folder, tmp_path, expected):
     (folder / "bad.png").write_bytes(b"")
     (folder / "worse.png").write_bytes(b"not an image")

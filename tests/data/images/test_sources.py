@@ -228,7 +228,7 @@ def test_files_that_are_no_folder_of_images(tmp_path, name, advice):
     with pytest.raises(ImageError, match=advice):
         open_images(str(tmp_path / name))
     config = Config(corpus=CorpusConfig(sources=("x.csv",), images=str(tmp_path / name)))
-    with pytest.raises(ConfigError, match=f"--images: .*{advice}"):
+    with pytest.raises(ConfigError, match=rf"images \(--images\): .*{advice}"):
         require_images(config)
     if name != "captions.csv":
         with pytest.raises(CaptionTxError, match=advice):

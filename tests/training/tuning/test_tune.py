@@ -173,6 +173,7 @@ def greedy(bundle, config):
     return [caption.text for [caption] in decode(bundle.captioner, features, bundle.tokenizer)]
 
 
+@pytest.mark.slow
 def test_tuning_teaches_captions_that_distinguish_images(run, tuned, config):
     assert set(greedy(load_bundle(run / "bundle"), config)) == {"一张图片"}
     bundle = load_bundle(tuned[0] / "bundle")
@@ -224,6 +225,7 @@ def test_a_killed_tuning_resumes_and_ends_like_an_uninterrupted_one(run, tuned, 
     assert not any("sampled" in text for text in log)  # it is finished
 
 
+@pytest.mark.slow
 def test_an_epoch_with_too_few_distinct_captions_ends_the_tuning_and_is_not_used(run, tmp_path, monkeypatch):
     def worse(self, epoch, logs):
         logs |= {"val_bleu4": 1.0, "val_cider": 10.0 + epoch, "val_distinct": 8.0 - 3 * (epoch + 1)}
@@ -240,12 +242,14 @@ def test_an_epoch_with_too_few_distinct_captions_ends_the_tuning_and_is_not_used
     assert not any("sampled" in text for text in log)  # the same command does not continue either
 
 
+@pytest.mark.slow
 def test_a_workdir_with_another_tuning_is_rejected(run, tuned):
     for workdir, tuning in ((tuned[0], dataclasses.replace(TUNING, seed=1)), (run, TUNING)):
         with pytest.raises(ConfigError, match="choose another workdir"):
             tune(run, workdir, tuning)
 
 
+@pytest.mark.slow
 def test_a_run_cannot_be_tuned_in_its_own_workdir_even_without_a_checkpoint(run, tmp_path):
     shutil.copytree(run / "bundle", tmp_path / "run" / "bundle")
     shutil.copy(run / "config.toml", tmp_path / "run")
@@ -255,6 +259,7 @@ def test_a_run_cannot_be_tuned_in_its_own_workdir_even_without_a_checkpoint(run,
     assert (tmp_path / "run" / "bundle" / "config.json").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_tuning_resumes_in_a_version_with_more_settings_but_not_on_other_captions(
     run, tuned, config, tmp_path, monkeypatch
 ):
@@ -291,6 +296,7 @@ def test_the_backbone_weights_may_have_moved_since_the_training(run, config, tmp
     assert load_bundle(tmp_path / "tuned" / "bundle").facts["tuning"]["val_cider"] >= 0
 
 
+@pytest.mark.slow
 def test_runs_that_cannot_be_tuned_are_rejected(run, config, tmp_path):
     from caption_tx.config import dump_config
 
