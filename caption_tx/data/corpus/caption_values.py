@@ -19,6 +19,7 @@ from caption_tx.data.corpus.rows import CaptionRows, UnknownSplitError, to_image
 from caption_tx.data.corpus.value_kinds import is_name_like, is_text
 
 _ARRAY = re.compile(r"(?:np\.|numpy\.)?array\((.*?)(?:,\s*dtype=[^)]*)?\)", re.DOTALL)
+_CALL = re.compile(r"(?:c|[Ll]ist|tuple|(?:frozen)?set|Set|Vector|Array|ArrayBuffer|WrappedArray)\((.*)\)", re.DOTALL)
 _NUMPY_ITEMS = re.compile(r"""'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)\"""")
 _MAX_LIST_TEXT = 100_000
 _TEXT_KEYS = ("raw", "caption", "text", "sentence", "value", "content", "description", "tokens")
@@ -36,7 +37,7 @@ class NotTextError(Exception):
 
 
 def parse_list(text: str) -> list[Any] | None:
-    """The items of a list that is written as text (JSON, Python or NumPy), or None.
+    """The items of a list that is written as text (JSON, Python, NumPy, R or Scala), or None.
 
     Example:
         >>> parse_list("['a dog', 'it runs']"), parse_list("[a dog]")
@@ -47,6 +48,9 @@ def parse_list(text: str) -> list[Any] | None:
         return None
     if match := _ARRAY.fullmatch(text):
         text = match[1].strip()
+    elif match := _CALL.fullmatch(text):  # of R, or a class of Python or Scala
+        text = match[1].strip()
+        text = text if text[:1] in ("[", "(", "{") else f"[{text}]"
     if len(text) < 2 or len(text) > _MAX_LIST_TEXT or (text[0], text[-1]) not in (("[", "]"), ("(", ")"), ("{", "}")):
         return None
     inner = text[1:-1].strip()

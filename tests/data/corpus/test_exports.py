@@ -674,6 +674,12 @@ AMBIGUOUS = {
         r"2 keys could be the caption: zh .*, en .*; choose with --caption-column zh",
         "zh",
     ),
+    "documents of two folders with an equal name": (
+        "x.json",
+        {"cats": {"a.jpg": [CAT], "c.jpg": [CAT]}, "dogs": {"a.jpg": [DOG], "b.jpg": [DOG]}},
+        r"2 keys hold captions of the same images: cats, dogs; choose .* folders, .* such as 'cats/a\.jpg'",
+        "dogs",
+    ),
     "documents of two kinds": (
         "x.json",
         {"human": {"a.jpg": [DOG], "b.jpg": [CAT]}, "machine": {"a.jpg": [GIRL], "b.jpg": [GIRL]}},

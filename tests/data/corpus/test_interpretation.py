@@ -254,6 +254,12 @@ CASES = {
         TWO,
         "lists written",
     ),
+    "R and Scala in a cell": (
+        "x.csv",
+        f'image,captions\na.jpg,"c(""{DOG}"", ""{GIRL}"")"\nb.jpg,"List(""{CAT}"", ""{DOG}"")"\n',
+        TWO,
+        "lists written",
+    ),
     "JSON in jsonl": (
         "x.jsonl",
         jsonl(

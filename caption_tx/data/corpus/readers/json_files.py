@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -258,21 +259,20 @@ class _DocumentReader:
         return [named[name.strip().casefold()] for name in chosen] or list(node)
 
     def _require_one_kind(self, places: list[str], images: list[frozenset[str]]) -> None:
-        """Rejects different captions of the same images below several keys, of which the user must choose."""
+        """Rejects captions of the same images below several keys: the user must say whether they are folders."""
         names = [place.rpartition(".")[2] for place in places]
-        if len(set(images)) > 1 or not images[0] or len(set(map(without_numbers, names))) == 1:
-            return
-        if not any(name.lower() in SPLIT_NAMES for name in names):
+        twice = [image for image, count in Counter(image for own in images for image in own).items() if count > 1]
+        if twice and len(set(map(without_numbers, names))) > 1 and SPLIT_NAMES.keys().isdisjoint(map(str.lower, names)):
             raise CorpusError(
                 f"{self._path}: {len(names)} keys hold captions of the same images: {', '.join(names)[:200]}; choose "
-                f"with --caption-column {names[0]} or read several with --caption-column {','.join(names)[:200]}."
+                f"with --caption-column {names[0]} or read several with --caption-column {','.join(names)[:200]}. If "
+                f"the keys are folders, write the path of each image, such as '{names[0]}/{min(twice)}'."
             )
 
 
 def _first_image(entries: EntryReader, node: dict[str, Any]) -> str | None:
     columns = entries.columns_of(node)
-    names = image_names(list(node.values())[columns.image]) if columns else None
-    return names[0] if names else None
+    return next(iter(image_names(list(node.values())[columns.image]) or ()), None) if columns else None
 
 
 def _is_name_key(key: object) -> bool:
