@@ -22,6 +22,9 @@ EXPLANATION_OPTIONS = (
 )
 """Settings of `caption-tx explain` that the API has."""
 
+FORMATS = ("json", "png", "page", "card")
+"""Forms of an explanation."""
+
 _TYPES = {int: "integer", float: "number", bool: "boolean", str: "string"}
 
 
@@ -71,7 +74,7 @@ _SHOWN = {name: settings_of(ExplanationOptions)[name] for name in EXPLANATION_OP
 _FORMAT = {
     "format": {
         "type": "string",
-        "enum": ["json", "png", "page", "card"],
+        "enum": list(FORMATS),
         "description": "raw maps, a picture of one image, an HTML file, or what the web page shows (default: json)",
     }
 }

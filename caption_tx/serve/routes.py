@@ -17,12 +17,10 @@ from caption_tx.inference.explanations import LoadedImage, TargetCaption
 from caption_tx.serve.answers import describe_bundle, image_document, maps_document
 from caption_tx.serve.drawing import draw_card, draw_figure, draw_page
 from caption_tx.serve.models import Answer, Question, ServedBundle
-from caption_tx.serve.parameters import CAPTION_BODY, EXPLANATION_BODY, EXPLANATION_OPTIONS
+from caption_tx.serve.parameters import CAPTION_BODY, EXPLANATION_BODY, EXPLANATION_OPTIONS, FORMATS
 from caption_tx.serve.problems import HttpError
 from caption_tx.serve.service import Service, or_disconnected
 from caption_tx.serve.uploads import Upload, parse_settings, read_upload
-
-FORMATS = ("json", "png", "page", "card")
 
 router = APIRouter()
 
@@ -80,7 +78,7 @@ class Explanation:
         shown: which caption, layers, heads and pooling, and how they are drawn.
         options: the search; None for a typed caption.
         target: the typed caption, or None.
-        format: one of `FORMATS`.
+        format: one of `parameters.FORMATS`.
     """
 
     shown: ExplanationOptions
