@@ -71,6 +71,24 @@ def browser():
         yield browser
 
 
+LATIN = """() => {
+  const texts = [document.title], walk = document.createTreeWalker(document.body, NodeFilter.SHOW_ALL);
+  for (let node = walk.currentNode; node; node = walk.nextNode()) {
+    if (node.nodeType === Node.TEXT_NODE && !node.parentElement.closest('script, noscript, template, [lang=en]'))
+      texts.push(node.data);
+    for (const name of ['aria-label', 'aria-valuetext', 'alt', 'title', 'placeholder'])
+      if (node.nodeType === Node.ELEMENT_NODE && node.hasAttribute(name)) texts.push(node.getAttribute(name));
+  }
+  return [...new Set(texts.join(' ').match(/[A-Za-z]+/g))].sort();
+}"""
+
+
+@pytest.fixture(scope="session")
+def latin_words():
+    """Lists the words in Latin letters in all visible and accessible text of a page that is not marked as English."""
+    return lambda page: page.evaluate(LATIN)
+
+
 class ForkedPython:
     """A process forked from one that has imported TensorFlow; see `fork_server.py`."""
 

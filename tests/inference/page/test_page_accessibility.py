@@ -84,20 +84,7 @@ def test_accessible_names_and_status(page, gallery):
     assert page.locator("#opacity").get_attribute("aria-valuetext") == "72%"
 
 
-LATIN = """() => {
-  const texts = [document.title], walk = document.createTreeWalker(document.body, NodeFilter.SHOW_ALL);
-  for (let node = walk.currentNode; node; node = walk.nextNode()) {
-    if (node.nodeType === Node.TEXT_NODE && !node.parentElement.closest('script, noscript, [lang=en]'))
-      texts.push(node.data);
-    for (const name of ['aria-label', 'aria-valuetext', 'alt', 'title', 'placeholder'])
-      if (node.nodeType === Node.ELEMENT_NODE && node.hasAttribute(name)) texts.push(node.getAttribute(name));
-  }
-  return [...new Set(texts.join(' ').match(/[A-Za-z]+/g))].sort();
-}"""
-"""Words in Latin letters in all visible and accessible text."""
-
-
-def test_visible_and_accessible_text_of_a_chinese_page_is_chinese(page, make_maps, tmp_path):
+def test_visible_and_accessible_text_of_a_chinese_page_is_chinese(page, make_maps, tmp_path, latin_words):
     scores = make_maps().scores.copy()
     scores[1, 2] = scores[1, 2, :1]
     maps, other = make_maps(scores=scores), make_maps(("狗", "跑", END_TOKEN), "b.jpg", 1)
@@ -133,5 +120,5 @@ def test_visible_and_accessible_text_of_a_chinese_page_is_chinese(page, make_map
     assert layer.get_attribute("aria-valuetext") == "到第 1 层为止"
     page.get_by_role("button", name="逐词播放 dog.jpg 的描述").click()
     assert page.get_by_role("button", name="暂停播放 dog.jpg 的描述").inner_text().endswith("暂停")
-    assert page.evaluate(LATIN) == ["Esc", "b", "dog", "jpg", "rollout"]
+    assert latin_words(page) == ["Esc", "b", "dog", "jpg", "rollout"]
     page.requested_urls[:] = page.requested_urls[:1]
