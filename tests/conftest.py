@@ -11,6 +11,7 @@ os.environ.setdefault(
     f"{max(1, (os.cpu_count() or 1) // int(os.environ.get('PYTEST_XDIST_WORKER_COUNT', '1')))}",
 )
 
+import dataclasses
 import functools
 import json
 import shutil
@@ -259,41 +260,69 @@ def write_pictures():
     return write
 
 
-@pytest.fixture(scope="module")
-def bundle(make_captioner, tokenizer, backbone, backbone_config, tmp_path_factory):
-    """The folder of a tiny bundle with random weights, and the environment variable for its backbone's weights."""
+@pytest.fixture(scope="session")
+def tiny_bundles(make_captioner, tokenizer, backbone, tmp_path_factory):
+    """The folders of two tiny bundles with random weights: number of layers -> folder. Tests change copies only."""
     from caption_tx.bundle import Bundle, save_bundle
     from caption_tx.config import TextConfig
-    from caption_tx.data.features.weights import WEIGHTS_ENV_VAR
 
-    folder = tmp_path_factory.mktemp("tiny") / "bundle"
-    model = make_captioner(seed=3, feature_shape=backbone.feature_shape)
-    save_bundle(Bundle(model, tokenizer, TextConfig(language="en"), backbone.config, backbone.key), folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(WEIGHTS_ENV_VAR, backbone_config.weights)
-        yield str(folder)
+    folders = {}
+    for layers in (1, 3):
+        folders[layers] = tmp_path_factory.mktemp("tiny") / "bundle"
+        model = make_captioner(seed=3, feature_shape=backbone.feature_shape, num_layers=layers)
+        save_bundle(Bundle(model, tokenizer, TextConfig(language="en"), backbone.config, backbone.key), folders[layers])
+    return folders
 
 
 @pytest.fixture(scope="module")
-def one_layer_bundle(make_captioner, tokenizer, backbone, backbone_config, tmp_path_factory):
+def backbone_weights(backbone_config):
+    """The environment variable for the weights of the tiny bundles' backbone."""
+    from caption_tx.data.features.weights import WEIGHTS_ENV_VAR
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(WEIGHTS_ENV_VAR, backbone_config.weights)
+        yield
+
+
+@pytest.fixture(scope="module")
+def bundle(tiny_bundles, backbone_weights):
+    """The folder of a tiny bundle with three layers, whose backbone's weights are found."""
+    return str(tiny_bundles[3])
+
+
+@pytest.fixture(scope="module")
+def one_layer_bundle(tiny_bundles, backbone_weights):
     """A bundle like `bundle` with a single layer, because exporting takes seconds per layer."""
-    from caption_tx.bundle import Bundle, save_bundle
-    from caption_tx.config import TextConfig
-    from caption_tx.data.features.weights import WEIGHTS_ENV_VAR
+    return str(tiny_bundles[1])
 
-    folder = tmp_path_factory.mktemp("small") / "bundle"
-    model = make_captioner(seed=3, feature_shape=backbone.feature_shape, num_layers=1)
-    save_bundle(Bundle(model, tokenizer, TextConfig(language="en"), backbone.config, backbone.key), folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(WEIGHTS_ENV_VAR, backbone_config.weights)
-        yield str(folder)
+
+@pytest.fixture(scope="session")
+def load_once():
+    """Loads bundles and keeps them for all tests of this process, since each would build its graphs again.
+
+    Bundles that differ in their default search only share the model, and with it the graphs.
+    """
+    from caption_tx.inference import captioner as captioning
+
+    load, models = captioning.load, {}
+
+    @functools.lru_cache(maxsize=8)
+    def load_once(bundle, backbone_weights=None):
+        captioner = load(bundle, backbone_weights)
+        shared = models.setdefault((captioner.digest, backbone_weights), captioner)
+        captioner.bundle = dataclasses.replace(captioner.bundle, captioner=shared.bundle.captioner)
+        if "backbone" in vars(shared):
+            captioner.backbone = shared.backbone
+        return captioner
+
+    return load_once
 
 
 @pytest.fixture(scope="module")
-def loaded_once():
-    """The commands of a module share one loaded bundle; each would build its graphs again."""
+def loaded_once(load_once):
+    """The commands of a module load each bundle once."""
     from caption_tx.inference import captioner as captioning
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(captioning, "load", functools.cache(captioning.load))
+        patch.setattr(captioning, "load", load_once)
         yield
