@@ -867,6 +867,18 @@ def test_coco_names_keys_that_are_not_read(write):
     assert read.attrs["files"][0]["notes"] == {"keys not read (mood)": 1}
 
 
+@pytest.mark.parametrize("text", ["{1: ['x'], 2: ['y']}", "{b'1': ['x'], b'2': ['y']}", "{1: ['x'], '2': ['y']}"])
+def test_keys_of_python_become_text(write, text):
+    read = read_corpus(write("x.json", text.replace("x", DOG).replace("y", CAT)))
+    assert list(zip(read["image"], read["caption"], strict=True)) == [("1", DOG), ("2", CAT)]
+
+
+@pytest.mark.parametrize("keys", ["None", "b'\\xff'", "1: ['x'], '1'"])
+def test_keys_of_python_that_are_no_text_or_twice_the_same_are_rejected(write, keys):
+    with pytest.raises(CorpusError, match="not valid JSON"):
+        read_corpus(write("x.json", f"{{{keys}: ['{DOG}']}}"))
+
+
 def test_objects_in_memory_are_no_names(write):
     text = f"image,text\n<PIL.JpegImageFile image mode=RGB size=9x7 at 0x7F0>,{DOG}\n"
     with pytest.raises(CorpusError, match="the image names are objects of Python"):

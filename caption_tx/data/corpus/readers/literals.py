@@ -91,7 +91,7 @@ def load_json(text: str, convert: Callable[[dict[str, Any]], dict[str, Any]] | N
 def parse_literal(text: str) -> tuple[Any, bool]:
     """The value of JSON or of a Python dictionary or list, and whether it is Python.
 
-    A comma after it, as between the entries of a list, is ignored.
+    A comma after it, as between the entries of a list, is ignored. Numbers and bytes that are keys become text.
 
     Raises:
         ValueError: it is neither; the message is that of the JSON parser.
@@ -110,6 +110,24 @@ def parse_literal(text: str) -> tuple[Any, bool]:
         if stripped[:1] not in ("{", "[") or len(text) > _MAX_TEXT:
             raise
         try:
-            return ast.literal_eval(stripped), True
+            return _with_text_keys(ast.literal_eval(stripped)), True
         except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
             raise error from None
+
+
+def _with_text_keys(value: Any) -> Any:
+    """The value of a Python literal with the keys that JSON would have."""
+    if isinstance(value, dict):
+        named = {_text_key(key): _with_text_keys(item) for key, item in value.items()}
+        if len(named) < len(value):
+            raise ValueError("two keys are the same text")
+        return named
+    return type(value)(map(_with_text_keys, value)) if isinstance(value, (list, tuple)) else value
+
+
+def _text_key(key: Any) -> str:
+    if isinstance(key, (str, bytes)):
+        return key.decode() if isinstance(key, bytes) else key
+    if isinstance(key, (int, float)) and not isinstance(key, bool):
+        return str(key)
+    raise ValueError(f"{key!r} is no name")
