@@ -1,4 +1,4 @@
-import _thread
+import signal
 import threading
 import time
 
@@ -52,9 +52,9 @@ def test_parallel_map_raises_an_error_after_the_results_before_it():
 def test_parallel_map_is_interrupted_after_the_submitted_items():
     def slow(item):
         if item == 2:
-            time.sleep(0.5)  # by then the main thread waits for this item
-            _thread.interrupt_main()
-            time.sleep(0.5)
+            time.sleep(0.3)  # by then the main thread waits for this item
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+            time.sleep(0.1)
         return -item
 
     results = []
