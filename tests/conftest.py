@@ -13,6 +13,7 @@ os.environ.setdefault(
 
 import dataclasses
 import functools
+import gc
 import json
 import shutil
 import signal
@@ -23,6 +24,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+# Traced graphs are millions of objects, which the default thresholds visit again and again.
+gc.set_threshold(20_000, 10, 10)
 
 ROOT = Path(__file__).resolve().parents[1]
 SLOW_FILES = ("test_ray.py", "test_fit.py", "test_end_to_end.py", "test_distribution.py", "test_damaged_images.py")

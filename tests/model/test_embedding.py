@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from caption_tx.bundle import Bundle, load_bundle, save_bundle
-from caption_tx.config import DecodingOptions, TextConfig
+from caption_tx.config import TextConfig
 from caption_tx.inference.search.decode import decode
 from caption_tx.model.captioner import Captioner
 from caption_tx.model.embedding import TokenAndPositionEmbedding
@@ -24,9 +24,11 @@ def vectors(width):
 
 @pytest.fixture
 def make(sizes):
+    """With one block, since embeddings are below all blocks."""
+
     def make(width, dtype=None, **changes):
         keras.utils.set_random_seed(0)
-        settings = CaptionerSettings(**(sizes | {"embedding_dim": width} | changes))
+        settings = CaptionerSettings(**(sizes | {"num_layers": 1, "embedding_dim": width} | changes))
         captioner = Captioner(settings, dtype=dtype)
         captioner.embedding.assign_vectors(vectors(width), HAS_VECTOR)
         captioner.token_output.adapt(np.arange(13) + 1)
@@ -58,7 +60,7 @@ def test_vectors_are_unchanged_and_other_rows_random_of_their_size(make, width):
 def test_new_captioner_predicts_the_word_frequencies(make, inputs, sizes, width, tie_embeddings):
     """Initial logits are those of learned embeddings, whatever the size of the vectors."""
     captioner = make(width, tie_embeddings=tie_embeddings)
-    plain = Captioner(CaptionerSettings(**(sizes | {"tie_embeddings": tie_embeddings})))
+    plain = Captioner(CaptionerSettings(**(sizes | {"num_layers": 1, "tie_embeddings": tie_embeddings})))
     spread = {
         model: np.std(np.asarray(model(inputs)) - np.asarray(model.token_output.log_prior))
         for model in (captioner, plain)
@@ -86,7 +88,7 @@ def test_fit_changes_only_vectors_that_are_not_frozen(make, inputs, width, tie_e
 def test_steps_equal_the_full_pass(make, inputs, width, tie_embeddings):
     captioner = make(width, tie_embeddings=tie_embeddings, freeze_embeddings=True)
     logits, scores = captioner(inputs, return_attention_scores=True)
-    assert scores.shape == (2, 3, 2, 9, 15)
+    assert scores.shape == (2, 1, 2, 9, 15)
     keys_values, cache = captioner.keys_values(inputs["features"]), captioner.empty_cache(2, 9)
     for position in range(9):
         step, cache = captioner.step(inputs["token_ids"][:, position : position + 1], position, keys_values, cache)
@@ -112,9 +114,8 @@ def test_bundle_restores_vectors(make, tokenizer, features, backbone, tmp_path):
     again = load_bundle(tmp_path / "bundle").captioner
     np.testing.assert_array_equal(again.embedding.tokens, captioner.embedding.tokens)
     np.testing.assert_array_equal(again.embedding.frozen, HAS_VECTOR)
-    options = DecodingOptions(beam_width=3)
-    has_vector = [decode(model, features, tokenizer, options) for model in (captioner, again)]
-    assert has_vector[0] == has_vector[1]
+    first, second = (decode(model, features, tokenizer) for model in (captioner, again))
+    assert first == second
 
 
 @pytest.mark.parametrize(
