@@ -313,9 +313,9 @@ def load_once():
     @functools.lru_cache(maxsize=8)
     def load_once(bundle, backbone_weights=None):
         captioner = load(bundle, backbone_weights)
-        shared = models.setdefault((captioner.digest, backbone_weights), captioner)
+        shared = models.setdefault(captioner.digest, captioner)
         captioner.bundle = dataclasses.replace(captioner.bundle, captioner=shared.bundle.captioner)
-        if "backbone" in vars(shared):
+        if "backbone" in vars(shared) and shared._backbone_weights == backbone_weights:
             captioner.backbone = shared.backbone
         return captioner
 
@@ -324,9 +324,11 @@ def load_once():
 
 @pytest.fixture(scope="module")
 def loaded_once(load_once):
-    """The commands of a module load each bundle once."""
+    """The commands of a module load each bundle once, and compile each search for one batch size."""
     from caption_tx.inference import captioner as captioning
+    from caption_tx.inference.search import decode
 
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decode, "BATCH_SIZES", (8,))
         patch.setattr(captioning, "load", load_once)
         yield

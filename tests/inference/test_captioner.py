@@ -19,11 +19,8 @@ from caption_tx.inference.captioner import ImageCaptioner
 
 
 @pytest.fixture(scope="module")
-def captioner(make_captioner, tokenizer, backbone, backbone_config):
-    model = make_captioner(seed=3, feature_shape=backbone.feature_shape)
-    return ImageCaptioner(
-        Bundle(model, tokenizer, TextConfig(language="en"), backbone_config, backbone.key), backbone_config.weights
-    )
+def captioner(load_once, bundle, backbone_config):
+    return load_once(bundle, backbone_config.weights)
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +42,7 @@ def summary(results):
     return [(name, result if isinstance(result, ImageError) else result[0].token_ids) for name, result in results]
 
 
-@pytest.mark.parametrize("batch_size", [1, 4, 64])
-@pytest.mark.parametrize("temperature", [0.0, 1.0])
+@pytest.mark.parametrize(("batch_size", "temperature"), [(1, 1.0), (4, 0.0), (64, 1.0)])
 def test_captions_equal_those_of_each_image_alone(captioner, names, batch_size, temperature):
     results = list(captioner.captions(iter(names), DecodingOptions(temperature, seed=5), batch_size))
     assert [name for name, _ in results] == names

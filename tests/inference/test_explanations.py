@@ -3,19 +3,14 @@
 import numpy as np
 import pytest
 
-from caption_tx.bundle import Bundle
-from caption_tx.config import DecodingOptions, TextConfig
+from caption_tx.config import DecodingOptions
 from caption_tx.errors import CaptionTxError, ConfigError, ImageError
 from caption_tx.inference.attention.maps import AttentionMaps
-from caption_tx.inference.captioner import ImageCaptioner
 
 
 @pytest.fixture(scope="module")
-def captioner(make_captioner, tokenizer, backbone, backbone_config):
-    model = make_captioner(seed=3, feature_shape=backbone.feature_shape)
-    return ImageCaptioner(
-        Bundle(model, tokenizer, TextConfig(language="en"), backbone_config, backbone.key), backbone_config.weights
-    )
+def captioner(load_once, loaded_once, bundle, backbone_config):
+    return load_once(bundle, backbone_config.weights)
 
 
 @pytest.fixture(scope="module")

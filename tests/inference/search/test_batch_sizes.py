@@ -11,11 +11,10 @@ from caption_tx.inference.search.logits import gumbel_noise
 from caption_tx.inference.search.sampling import run_sampling
 from caption_tx.inference.search.spec import SearchInputs
 
+# Greedy and plain beam searches without a batch size are those of exports; see tests/export and tests/lite.
 OPTIONS = {
-    "greedy": {},
     "constraints": {"no_repeat_ngram": 2, "repetition_penalty": 1.5, "prefix": "a b", "min_length": 4},
     "sampling": {"temperature": 1.3, "samples": 3, "top_k": 5, "top_p": 0.9, "n_best": 3},
-    "beam": {"beam_width": 3, "n_best": 3},
     "groups": {"beam_width": 4, "beam_groups": 2, "diversity_penalty": 0.5, "n_best": 3},
     "forced": {"beam_width": 3, "force_words": ("c", "d"), "no_repeat_ngram": 2},
 }

@@ -31,6 +31,25 @@ def greedy(captioner, features, tokenizer):
     return decode(captioner, features, tokenizer)
 
 
+@pytest.fixture(scope="module")
+def small(make_captioner):
+    """One layer, whose weights tests change: compiled searches follow (see `test_compiled_search_uses_new_weights`)."""
+    return make_captioner(seed=3, num_layers=1)
+
+
+@pytest.fixture
+def biased(small):
+    """Returns the small captioner with another bias of its output."""
+
+    def set_bias(bias):
+        small.token_output.bias.assign(bias)
+        return small
+
+    before = small.get_weights()
+    yield set_bias
+    small.set_weights(before)
+
+
 def full_logits(captioner, feature, token_ids):
     """Logits (T, V) of one image's tokens from a full pass."""
     count = len(token_ids)
@@ -55,15 +74,20 @@ def ids(captions):
     return [caption.token_ids for caption in captions]
 
 
+def argmax_caption(captioner, feature):
+    """The token_ids of a greedy search over full passes."""
+    tokens = [START]
+    while len(tokens) <= captioner.max_length and tokens[-1] != END:
+        logits = full_logits(captioner, feature, tokens)[-1]
+        logits[[PAD, UNK, START, *([END] if len(tokens) == 1 else [])]] = -np.inf
+        tokens.append(int(logits.argmax()))
+    return tuple(tokens[1:])
+
+
 def test_greedy_search_equals_argmax_over_full_passes(captioner, features, greedy):
     for feature, caption in zip(features, greedy, strict=True):
-        tokens = [START]
-        while len(tokens) <= captioner.max_length and tokens[-1] != END:
-            logits = full_logits(captioner, feature, tokens)[-1]
-            logits[[PAD, UNK, START, *([END] if len(tokens) == 1 else [])]] = -np.inf
-            tokens.append(int(logits.argmax()))
-        assert caption.token_ids == tuple(tokens[1:])
-        assert caption.finished == (tokens[-1] == END)
+        assert caption.token_ids == argmax_caption(captioner, feature)
+        assert caption.finished == (caption.token_ids[-1] == END)
 
 
 def test_images_give_finished_and_truncated_captions(greedy, captioner):
@@ -78,9 +102,8 @@ def test_images_give_finished_and_truncated_captions(greedy, captioner):
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
-def test_captions_are_never_empty(make_captioner, features, tokenizer, temperature):
-    captioner = make_captioner(num_layers=1)
-    captioner.token_output.bias.assign((np.arange(13) == END) * 60.0)
+def test_captions_are_never_empty(biased, features, tokenizer, temperature):
+    captioner = biased((np.arange(13) == END) * 60.0)
     for caption in decode(captioner, features, tokenizer, DecodingOptions(temperature), range(7)):
         assert len(caption.words) == 1 and caption.finished
         assert caption.log_probabilities[0] < -30  # the model's own probability, not that among the remaining tokens
@@ -209,22 +232,20 @@ def test_temperature_near_zero_is_greedy(captioner, features, tokenizer, greedy)
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0, 50.0])
-def test_suppressed_tokens_never_appear(make_captioner, features, tokenizer, temperature):
-    captioner = make_captioner(seed=3, num_layers=1)
-    captioner.token_output.bias.assign(np.isin(np.arange(13), [PAD, UNK, START]) * 60.0)
-    many = np.repeat(features, 20, axis=0)
-    for caption in decode(captioner, many, tokenizer, DecodingOptions(temperature), range(len(many))):
-        assert caption.token_ids
-        assert not {PAD, UNK, START} & set(caption.token_ids)
-        assert np.isfinite(caption.log_probabilities).all()
-        assert max(caption.log_probabilities) < -20
+def test_suppressed_tokens_never_appear(biased, features, tokenizer, temperature):
+    captioner = biased(np.isin(np.arange(13), [PAD, UNK, START]) * 60.0)
+    for seed in range(20 if temperature else 1):
+        for caption in decode(captioner, features, tokenizer, DecodingOptions(temperature, seed=seed), range(7)):
+            assert caption.token_ids
+            assert not {PAD, UNK, START} & set(caption.token_ids)
+            assert np.isfinite(caption.log_probabilities).all()
+            assert max(caption.log_probabilities) < -20
 
 
 def test_length_limit_truncates_only(captioner, features, tokenizer, greedy):
-    for limit in (1, 4):
-        captions = decode(captioner, features, tokenizer, DecodingOptions(max_length=limit))
-        assert ids(captions) == [caption.token_ids[:limit] for caption in greedy]
-        assert [caption.finished for caption in captions] == [caption.token_ids[-1] == END for caption in captions]
+    captions = decode(captioner, features, tokenizer, DecodingOptions(max_length=4))
+    assert ids(captions) == [caption.token_ids[:4] for caption in greedy]
+    assert [caption.finished for caption in captions] == [caption.token_ids[-1] == END for caption in captions]
 
 
 def test_length_limit_above_the_model_is_rejected(captioner, features, tokenizer):
@@ -242,12 +263,12 @@ def test_no_images_give_no_captions(captioner, features, tokenizer):
     assert decode(captioner, features[:0], tokenizer) == []
 
 
-def test_compiled_search_uses_new_weights(make_captioner, features, tokenizer):
-    captioner, other = (make_captioner(seed=seed, num_layers=1) for seed in (3, 4))
-    before = ids(decode(captioner, features, tokenizer))
-    captioner.set_weights(other.get_weights())
-    after = ids(decode(captioner, features, tokenizer))
-    assert after == ids(decode(other, features, tokenizer)) != before
+def test_compiled_search_uses_new_weights(small, make_captioner, features, tokenizer):
+    before, weights = ids(decode(small, features, tokenizer)), small.get_weights()
+    small.set_weights(make_captioner(seed=4, num_layers=1).get_weights())
+    after = ids(decode(small, features, tokenizer))
+    assert after == [argmax_caption(small, feature) for feature in features] != before
+    small.set_weights(weights)
 
 
 def test_captioner_is_garbage_collected_after_decoding(make_captioner, features, tokenizer):
