@@ -23,7 +23,7 @@ _SMALL = {
     "epochs": 2,
     "precision": "float32",
     "tensorboard": False,
-    "sample_count": 1,
+    "sample_count": 0,
 }
 """Settings with which training takes a few seconds."""
 

@@ -27,10 +27,10 @@ def test_descriptor_2_is_silenced_unless_verbose(capfd, monkeypatch, verbose):
     assert capfd.readouterr().err == ("of C++after" if verbose else "after")
 
 
-def test_loading_is_quiet(bundle, run_python, monkeypatch):
+def test_loading_is_quiet(one_layer_bundle, run_python, monkeypatch):
     monkeypatch.setenv("WEIGHTS", os.environ[WEIGHTS_ENV_VAR])
     # As in a notebook, nothing has set TensorFlow's log level.
     code = f"import os; os.environ.pop('TF_CPP_MIN_LOG_LEVEL', None)\n{CODE}"
-    process = run_python(code, bundle)
+    process = run_python(code, one_layer_bundle)
     assert process.returncode == 0, process.stderr
     assert (process.stdout, process.stderr) == ("", "END")
