@@ -40,14 +40,14 @@ def _run_server(service):
             assert not thread.is_alive()
 
 
-@pytest.fixture(scope="module")
-def service(one_layer_bundle):
+@pytest.fixture(scope="session")
+def shared_service(tiny_bundles, backbone_config):
     """A service whose searches are compiled."""
     from caption_tx.config import ServingOptions
     from caption_tx.serve.models import load_bundles
     from caption_tx.serve.service import Service
 
-    bundles = load_bundles([one_layer_bundle])
+    bundles = load_bundles([str(tiny_bundles[1])], backbone_config.weights)
     for item in bundles.values():
         item.warm_up(4, lambda text: None)
     service = Service(bundles, ServingOptions(max_batch=4, queue=24, max_image_mb=1), workers=2)
@@ -55,13 +55,22 @@ def service(one_layer_bundle):
     service.close()
 
 
-@pytest.fixture(scope="module")
-def address(service, run_server):
-    with run_server(service) as address:
+@pytest.fixture
+def service(shared_service, backbone_weights):
+    """The shared service; the bundles that a test adds are removed."""
+    bundles = dict(shared_service.bundles)
+    yield shared_service
+    shared_service.bundles.clear()
+    shared_service.bundles.update(bundles)
+
+
+@pytest.fixture(scope="session")
+def address(shared_service, run_server):
+    with run_server(shared_service) as address:
         yield address
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def client(address):
     with httpx.Client(base_url=address, timeout=30) as client:
         yield client
