@@ -11,13 +11,14 @@ from PIL import Image, ImageDraw, ImageOps
 from caption_tx.data.boxes.coverage import Corners
 from caption_tx.data.images.image_source import ImageSource
 from caption_tx.errors import ImageError
+from caption_tx.evaluation.attention.cells import peaks
 from caption_tx.evaluation.attention.features import ImageFeatures
 from caption_tx.evaluation.attention.phrases import BoxReferences, BoxTargets, NamedWord, find_words
 from caption_tx.evaluation.pages import picture_url, render_page
 from caption_tx.inference.attention.pooling import ALL_HEADS, MapSelection
 from caption_tx.inference.attention.teacher_forcing import teacher_forced_pass
 from caption_tx.inference.captioner import ImageCaptioner
-from caption_tx.inference.drawing.overlay import heatmap_rgba
+from caption_tx.inference.drawing.overlay import heatmap_rgba, scale_maximum
 from caption_tx.inference.drawing.style import DEFAULT_STYLE
 
 PICTURE_SIZE = 288
@@ -115,14 +116,14 @@ def _entry(
 def _shown(photo: Image.Image, word: NamedWord, attention_map: np.ndarray, targets: BoxTargets) -> ShownMap:
     flat = attention_map.reshape(-1)
     mass = float(flat @ targets.coverage(word.boxes) / flat.sum())
-    hit = bool(targets.hits(word.boxes)[flat.argmax()])
+    hit = bool(peaks(attention_map[None])[0] @ targets.hits(word.boxes) >= 0.5)
     picture = draw_boxes(photo, attention_map, targets.corners(word.boxes))
     return ShownMap(word.word, mass, hit, picture_url(picture), *picture.size)
 
 
 def draw_boxes(photo: Image.Image, attention_map: np.ndarray, boxes: Sequence[Corners]) -> Image.Image:
     """The gray photograph with the heatmap of a map (h, w) and the outlines of boxes."""
-    rgba = heatmap_rgba(attention_map, float(attention_map.max()) or 1.0, DEFAULT_STYLE)
+    rgba = heatmap_rgba(attention_map, scale_maximum(attention_map, DEFAULT_STYLE), DEFAULT_STYLE)
     heatmap = Image.fromarray(np.round(rgba * 255).astype(np.uint8), "RGBA").resize(photo.size)
     picture = ImageOps.grayscale(photo).convert("RGBA")
     picture.alpha_composite(heatmap)

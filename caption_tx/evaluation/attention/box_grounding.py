@@ -3,8 +3,8 @@
 The captions are read with teacher forcing, and the map of every word that names boxes is compared with their union:
 
 - Pointing game (Zhang et al. 2016, "Top-down Neural Attention by Excitation Backprop"), without tolerance: whether the
-  highest point of the map is in a box. Heatmaps are interpolated between cell centers, so it is the center of the
-  highest cell. If cells tie, the share of them that hit counts.
+  highest point of the map, drawn as a heatmap (`inference/drawing/spline.py`), is in a box. If points tie, the share of
+  them that hit counts.
 - Attention mass: the share of the map inside the boxes; a cell that they cover in part counts in part.
 - Attention correctness (Liu et al. 2017, "Attention Correctness in Neural Image Captioning"): the map is scaled to the
   image and normalized; the mass inside the boxes of a phrase is the maximum over the phrase's words. Phrases without
@@ -160,12 +160,12 @@ class _Maps:
         pooled = [selection.pooled(passed.attention_scores, passed.self_attention_scores) for selection in selections]
         self._own = np.stack(pooled).reshape(len(selections), len(pooled[0]), -1)  # (M, T, S)
         self._other = MapSelection().pooled(shuffled.attention_scores).reshape(len(pooled[0]), -1)  # (T, S)
-        self._grid, self._priors = grid, priors
+        self.grid, self._priors = grid, priors
 
     def of(self, position: int, word: str = "") -> np.ndarray:
         """(M, S): the baselines in the order of `BASELINES`, then the maps of the selections; sums are 1."""
         maps = np.concatenate(
-            [baseline_maps(self._grid, self._priors.get(word), self._other[position]), self._own[:, position]]
+            [baseline_maps(self.grid, self._priors.get(word), self._other[position]), self._own[:, position]]
         ).astype(np.float64)
         return maps / maps.sum(axis=1, keepdims=True)
 
@@ -173,7 +173,7 @@ class _Maps:
 def _score_words(scores: WordScores, item: _Caption, targets: BoxTargets, maps: _Maps, first: int) -> None:
     for word in item.words:
         own = maps.of(word.position, word.word)  # (M, S)
-        hits = peaks(own[:, None]) @ targets.hits(word.boxes)
+        hits = peaks(own.reshape(-1, *maps.grid)) @ targets.hits(word.boxes)
         mass = own @ targets.coverage(word.boxes)
         values = np.stack([hits, mass], axis=1)
         scores.add(first + item.image, targets.area(word.boxes), word.category, values)
@@ -185,7 +185,7 @@ def _score_phrases(scores: WordScores, item: _Caption, targets: BoxTargets, maps
         area = targets.area(phrase.boxes)
         if area > WHOLE_IMAGE:
             continue
-        weights, total = targets.fine_weights(phrase.boxes), fine_total(maps._grid)
+        weights, total = targets.fine_weights(phrase.boxes), fine_total(maps.grid)
         inside = []
         for position in phrase.positions:
             own = maps.of(position, words[position].word if position in words else "")

@@ -1,6 +1,6 @@
 """Geometry of attention maps on the feature grid: cell centers, peaks, and coverage by a mask.
 
-Letters: M maps, h/w feature grid, H/W image, S = h*w cells.
+Letters: M maps, h/w feature grid, H/W image, S = h*w cells, P points of a heatmap.
 """
 
 from __future__ import annotations
@@ -9,8 +9,18 @@ from functools import lru_cache
 
 import numpy as np
 
+from caption_tx.inference.drawing.spline import spread
 
-def cell_centers(grid: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
+POINTS_PER_CELL = 7
+"""Points of a heatmap in each direction of a cell among which the highest is sought; the center is one of them."""
+
+
+def heatmap_points(grid: tuple[int, int], size: tuple[float, float]) -> np.ndarray:
+    """(P, 2) row and column of the points of a heatmap, in pixels of an image of `size` (H, W)."""
+    return cell_centers((grid[0] * POINTS_PER_CELL, grid[1] * POINTS_PER_CELL), size)
+
+
+def cell_centers(grid: tuple[int, int], size: tuple[float, float]) -> np.ndarray:
     """(S, 2) row and column of the center of every cell, in pixels of an image of `size` (H, W)."""
     rows, columns = [(np.arange(cells) + 0.5) * pixels / cells for cells, pixels in zip(grid, size, strict=True)]
     return np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1).reshape(-1, 2)
@@ -31,15 +41,19 @@ def distances(mask: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 
 def peaks(maps: np.ndarray) -> np.ndarray:
-    """(M, h, w) -> (M, S): 1 at the highest cell of each map, divided evenly among cells that tie.
+    """(M, h, w) -> (M, P): 1 at the highest of the `heatmap_points` of each map, divided evenly among those that tie.
 
-    Heatmaps are interpolated between cell centers, so the center of the highest cell is also the highest
-    point of the heatmap, which the pointing game asks for.
+    The heatmap is the drawn one, see `spline`. If all cells are alike, their centers tie.
     """
-    flat = np.asarray(maps, np.float64).reshape(len(maps), -1)  # (M, S)
+    maps = np.asarray(maps, np.float64)
     # Equal cells may differ in the seventh digit.
-    is_peak = flat >= flat.max(axis=1, keepdims=True) * (1 - 1e-6)
-    return is_peak / is_peak.sum(axis=1, keepdims=True)
+    is_flat = maps.min(axis=(1, 2)) >= maps.max(axis=(1, 2)) * (1 - 1e-6)
+    heat = spread(maps, POINTS_PER_CELL)  # (M, h * 7, w * 7)
+    is_peak = heat >= heat.max(axis=(1, 2), keepdims=True) * (1 - 1e-6)
+    middle = slice(POINTS_PER_CELL // 2, None, POINTS_PER_CELL)
+    is_peak[is_flat] = False
+    is_peak[is_flat, middle, middle] = True
+    return is_peak.reshape(len(maps), -1) / is_peak.sum(axis=(1, 2))[:, None]
 
 
 def cell_coverage(mask: np.ndarray, grid: tuple[int, int]) -> np.ndarray:

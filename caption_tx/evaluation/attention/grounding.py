@@ -4,14 +4,14 @@ Every word that names an object is compared with the pixels of the object by two
 
 - Attention mass: the share of the map inside the mask, divided by the mask's share of the image (Liu et al. 2017,
   "Attention Correctness in Neural Image Captioning"). A uniform map has a ratio of 1.
-- Pointing game: whether the highest point of the map, interpolated as in a heatmap, is on the mask or within
-  `TOLERANCE` pixels of it (Zhang et al. 2016, "Top-down Neural Attention by Excitation Backprop", with their margin
-  of 15 pixels). If cells tie, the share of them that hit counts.
+- Pointing game: whether the highest point of the map, drawn as a heatmap (`inference/drawing/spline.py`), is on the
+  mask or within `TOLERANCE` pixels of it (Zhang et al. 2016, "Top-down Neural Attention by Excitation Backprop", with
+  their margin of 15 pixels). If points tie, the share of them that hit counts.
 
 As a control, the captioner reads the same caption with the image of another scene. Whatever its maps score above
 chance against the masks of the original scene does not come from the image.
 
-Letters: K classes of words, M selections of maps, h/w feature grid, S = h*w cells, T tokens.
+Letters: K classes of words, M selections of maps, h/w feature grid, S = h*w cells, P points of a heatmap, T tokens.
 """
 
 from __future__ import annotations
@@ -27,7 +27,14 @@ from caption_tx.data.features.extraction import extract_features
 from caption_tx.data.images.forms import ImageLike
 from caption_tx.data.scenes.objects import SceneObject
 from caption_tx.errors import CaptionTxError
-from caption_tx.evaluation.attention.cells import cell_centers, cell_coverage, distances, mass_inside, peaks
+from caption_tx.evaluation.attention.cells import (
+    cell_centers,
+    cell_coverage,
+    distances,
+    heatmap_points,
+    mass_inside,
+    peaks,
+)
 from caption_tx.evaluation.attention.grounding_report import ClassBaseline, Grounding, MapScore
 from caption_tx.evaluation.attention.selections import all_selections, selection_name
 from caption_tx.evaluation.attention.targets import WORD_CLASSES, WordTarget, find_targets
@@ -115,8 +122,9 @@ class _SceneMasks:
     """The masks of the objects of one scene, on the grid of the maps."""
 
     def __init__(self, objects: Sequence[SceneObject], grid: tuple[int, int], tolerance: int) -> None:
-        masks = [item.mask() for item in objects]
+        self._masks = masks = [item.mask() for item in objects]
         size = masks[0].shape
+        self._points = heatmap_points(grid, size)
         points = np.concatenate([cell_centers(grid, size), [np.array(size) / 2]])
         self._coverage = np.stack([cell_coverage(mask, grid) for mask in masks])  # (objects, h, w)
         self._distances = np.stack([distances(mask, points) for mask in masks])  # (objects, S + 1)
@@ -129,8 +137,18 @@ class _SceneMasks:
     def hits(self, objects: tuple[int, ...], exact: bool = False) -> _Hits:
         """Which points lie on one of these objects, or within the tolerance unless `exact`."""
         nearest = self._distances[list(objects)].min(axis=0)
-        is_hit = nearest < 1 if exact else (nearest < 1) | (nearest <= self._tolerance)
-        return _Hits(is_hit[:-1].astype(np.float64), float(is_hit[-1]))
+        is_hit = self._is_hit(nearest, exact)
+        return _Hits(is_hit[:-1], float(is_hit[-1]))
+
+    def pointing(self, objects: tuple[int, ...], maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """For maps (M, h, w): the share of each peak within the tolerance of these objects, and on them; (M,) each."""
+        peak = peaks(maps)  # (M, P)
+        used = np.flatnonzero(peak.any(axis=0))
+        nearest = np.min([distances(self._masks[index], self._points[used]) for index in objects], axis=0)
+        return peak[:, used] @ self._is_hit(nearest), peak[:, used] @ self._is_hit(nearest, exact=True)
+
+    def _is_hit(self, nearest: np.ndarray, exact: bool = False) -> np.ndarray:
+        return ((nearest < 1) | (nearest <= (0 if exact else self._tolerance))).astype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -185,9 +203,9 @@ class _Sums:
         baseline.random[index] += hits.cells.mean()
         baseline.random_exact[index] += exact_hits.cells.mean()
         for sums, maps in ((self.own, own_maps), (self.shuffled, shuffled_maps)):
-            peak = peaks(maps)  # (M, S)
-            sums.pointing[:, *index] += peak @ hits.cells
-            sums.pointing_exact[:, *index] += peak @ exact_hits.cells
+            near, exact = masks.pointing(target.objects, maps)
+            sums.pointing[:, *index] += near
+            sums.pointing_exact[:, *index] += exact
             sums.mass[:, *index] += mass_inside(maps, coverage)
 
 

@@ -1,6 +1,6 @@
 """The words and phrases of captions that name boxes, and what their boxes cover.
 
-Letters: h/w feature grid, S = h*w cells.
+Letters: h/w feature grid, S = h*w cells, P points of a heatmap.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 from caption_tx.data.boxes.coverage import box_coverage, contains, covered_area
 from caption_tx.data.boxes.table import Box
 from caption_tx.data.boxes.words import BoxWords
+from caption_tx.evaluation.attention.cells import heatmap_points
 
 WHOLE_IMAGE = 0.999
 """Boxes that cover more of the image than this say nothing about a map."""
@@ -108,6 +109,7 @@ class BoxTargets:
     def __init__(self, boxes: Sequence[Box], grid: tuple[int, int]) -> None:
         self._corners, self._grid = [box.corners for box in boxes], grid
         self._coverage: dict[tuple[int, ...], np.ndarray] = {}
+        self._hits: dict[tuple[int, ...], np.ndarray] = {}
         self._weights: dict[tuple[int, ...], np.ndarray] = {}
 
     def corners(self, indices: tuple[int, ...]) -> list:
@@ -125,10 +127,11 @@ class BoxTargets:
         return self._coverage[indices]
 
     def hits(self, indices: tuple[int, ...]) -> np.ndarray:
-        """Whether the center of each cell is in one of some boxes, float (S,)."""
-        h, w = self._grid
-        y, x = (np.stack(np.meshgrid(np.arange(h), np.arange(w), indexing="ij")) + 0.5).reshape(2, -1)
-        return contains(self.corners(indices), np.stack([x / w, y / h], axis=1)).astype(np.float64)
+        """Whether each of the `heatmap_points` of the grid is in one of some boxes, float (P,)."""
+        if indices not in self._hits:
+            points = heatmap_points(self._grid, (1.0, 1.0))[:, ::-1]
+            self._hits[indices] = contains(self.corners(indices), points).astype(np.float64)
+        return self._hits[indices]
 
     def fine_weights(self, indices: tuple[int, ...]) -> np.ndarray:
         """Weights (S,) such that their sum over a map is the part inside the boxes of the map scaled to the image."""

@@ -202,11 +202,11 @@ def animation_frames(
     check_words(maps, titles, log_probabilities)
     color_map(style)
     layout = _Layout.make(image, titles, style)
-    highest = scale_maximum(maps)
+    highest = scale_maximum(maps, style)
     frames = [layout.draw_frame(layout.photo, current=None)[0]]
     for index, attention_map in enumerate(maps):
         frame, draw = layout.draw_frame(layout.gray, current=index)
-        maximum = highest if style.common_scale else scale_maximum(attention_map)
+        maximum = highest if style.common_scale else scale_maximum(attention_map, style)
         pixels = (255 * heatmap_rgba(attention_map, maximum, style)).round().astype(np.uint8)
         heatmap = Image.fromarray(pixels).resize(layout.photo.size, Image.Resampling.BILINEAR)
         frame.paste(heatmap, layout.photo_corner, heatmap)

@@ -215,9 +215,9 @@ def attention_figure(
     for index, line in enumerate(lines):
         grid.add_text(_MARGIN, 0.34 + _LINE_HEIGHT * index, line, 14, ha="left", va="baseline")
     grid.add_cell(0, 0, [photo])
-    highest = scale_maximum(maps)
+    highest = scale_maximum(maps, style)
     for t, attention_map in enumerate(maps):
-        maximum = highest if style.common_scale else scale_maximum(attention_map)
+        maximum = highest if style.common_scale else scale_maximum(attention_map, style)
         note = "" if log_probabilities is None else format_probability(float(log_probabilities[t]))
         row, column = divmod(t + 1, cells.columns)
         grid.add_cell(row, column, [gray, heatmap_rgba(attention_map, maximum, style)], fonts.drawable(titles[t]), note)
@@ -250,7 +250,7 @@ def attention_heads_figure(
     cells = _Cells.of_image(image, layers * heads, heads, side=1.5)
     grid = _FigureGrid(image, cells, _Space(0.45 + _TITLE_HEIGHT, 0.32, 0, _GAP), fonts)
     grid.add_text(_MARGIN, 0.34, fonts.drawable(title), 15, ha="left", va="baseline")
-    highest = scale_maximum(scores)
+    highest = scale_maximum(scores, style)
     for layer in range(layers):
         for head in range(heads):
             name = f"head {head}" if layer == 0 else ""

@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from caption_tx.errors import CaptionTxError
+from caption_tx.inference.drawing.spline import spread
 from caption_tx.inference.drawing.style import HeatmapStyle
 
 PHOTO_SIDE = 640
@@ -25,20 +26,17 @@ PHOTO_SIDE = 640
 _HEATMAP_SIDE = 336
 
 
-def upsample(attention_map: np.ndarray, factor: int, smooth: bool = True) -> np.ndarray:
-    """Enlarges a map: (h, w) -> (h * factor, w * factor).
+def upsample(maps: np.ndarray, smooth: bool = True) -> np.ndarray:
+    """Enlarges maps: (.., h, w) -> (.., h * factor, w * factor), at least `_HEATMAP_SIDE` pixels on the longer side.
 
-    Cell (i, j) covers the rows from i * factor to (i + 1) * factor, and its center keeps its value.
+    Cell (i, j) covers the rows from i * factor to (i + 1) * factor.
 
     Args:
-        attention_map: (h, w) values.
-        factor: pixels per cell in each direction.
-        smooth: interpolate bilinearly between cell centers; otherwise repeat each value.
+        maps: values of cells.
+        smooth: spread every cell over its surroundings, see `spline`; otherwise repeat each value.
     """
-    h, w = attention_map.shape
-    method = Image.Resampling.BILINEAR if smooth else Image.Resampling.NEAREST
-    enlarged = Image.fromarray(np.ascontiguousarray(attention_map, dtype=np.float32))
-    return np.asarray(enlarged.resize((w * factor, h * factor), method))
+    factor = max(1, math.ceil(_HEATMAP_SIDE / max(maps.shape[-2:])))
+    return spread(maps, factor) if smooth else maps.repeat(factor, axis=-2).repeat(factor, axis=-1)
 
 
 def heatmap_rgba(attention_map: np.ndarray, maximum: float, style: HeatmapStyle) -> np.ndarray:
@@ -46,14 +44,13 @@ def heatmap_rgba(attention_map: np.ndarray, maximum: float, style: HeatmapStyle)
 
     Args:
         attention_map: (h, w), non-negative.
-        maximum: the value that gets the last color and the opacity `style.alpha`; positive.
+        maximum: the value that gets the last color and the opacity `style.alpha`, see `scale_maximum`.
         style: color map, opacity and interpolation.
 
     Returns:
         (rows, columns, 4) RGBA in [0, 1], a whole number of pixels per cell.
     """
-    factor = max(1, math.ceil(_HEATMAP_SIDE / max(attention_map.shape)))
-    share = np.clip(upsample(attention_map, factor, style.smooth) / maximum, 0, 1)  # (h * factor, w * factor)
+    share = np.clip(upsample(attention_map, style.smooth) / maximum, 0, 1)  # (h * factor, w * factor)
     rgba = color_map(style)(share)  # (h * factor, w * factor, 4)
     rgba[..., 3] = _opacity(share, style)
     return rgba
@@ -84,9 +81,9 @@ def color_map(style: HeatmapStyle) -> matplotlib.colors.Colormap:
     return matplotlib.colormaps[style.cmap]
 
 
-def scale_maximum(maps: np.ndarray) -> float:
-    """The largest value of one or more maps, or 1 if all values are 0, so that it can be divided by."""
-    return float(maps.max()) or 1.0
+def scale_maximum(maps: np.ndarray, style: HeatmapStyle) -> float:
+    """The largest value of the heatmaps of maps (.., h, w), or 1 if all are 0, so that it can be divided by."""
+    return float(upsample(maps, style.smooth).max()) or 1.0
 
 
 def photo_and_gray(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

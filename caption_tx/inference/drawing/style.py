@@ -22,7 +22,7 @@ class HeatmapStyle:
         cmap: name of a matplotlib color map. The default is perceptually uniform, and its brightness
             increases in the same order for every kind of color vision.
         common_scale: use one color scale for all maps; otherwise divide each map by its own maximum.
-        smooth: interpolate bilinearly between cell centers; otherwise draw each cell in one color.
+        smooth: spread every cell over its surroundings, see `spline`; otherwise draw each cell in one color.
         unit: label of the color bar when the scale is common.
         font_path: font file for all text; None finds one that has every character.
 

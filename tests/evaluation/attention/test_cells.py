@@ -7,6 +7,7 @@ from caption_tx.evaluation.attention.cells import (
     cell_centers,
     cell_coverage,
     distances,
+    heatmap_points,
     highest_cells,
     mass_inside,
     peaks,
@@ -25,7 +26,7 @@ def mask():
 def score(maps, mask, tolerance=0):
     """(pointing, mass) of each map."""
     size, grid = mask.shape, maps.shape[1:]
-    hits = (distances(mask, cell_centers(grid, size)) <= max(tolerance, 0.99)).astype(float)
+    hits = (distances(mask, heatmap_points(grid, size)) <= max(tolerance, 0.99)).astype(float)
     return peaks(maps) @ hits, mass_inside(maps, cell_coverage(mask, grid))
 
 
@@ -70,15 +71,27 @@ def test_distances_are_euclidean():
 def test_peak_is_the_highest_point_of_the_drawn_heatmap():
     for seed in range(20):
         attention = np.random.default_rng(seed).dirichlet(np.ones(35)).reshape(5, 7).astype(np.float32)
-        [cell] = np.flatnonzero(peaks(attention[None])[0])
-        heatmap = upsample(attention, 16)
+        [point] = np.flatnonzero(peaks(attention[None])[0])
+        heatmap = upsample(attention)  # 48 pixels per cell
         highest = np.argwhere(heatmap == heatmap.max()).mean(axis=0) + 0.5
-        # At the edge of the image a heatmap keeps its value from the center of the cell outwards.
-        assert np.abs(highest - cell_centers((5, 7), heatmap.shape)[cell]).max() <= 4.5
+        assert np.abs(highest - heatmap_points((5, 7), heatmap.shape)[point]).max() <= 48 / 7
 
 
-def test_tied_cells_share_the_peak():
-    assert peaks(np.array([[[0.3, 0.1], [0.3, 0.3]]])) == pytest.approx(np.array([[1, 0, 1, 1]]) / 3)
+def test_the_center_of_the_only_cell_with_attention_is_the_peak():
+    attention = np.zeros((1, 3, 5))
+    attention[0, 0, 4] = 1.0
+    [point] = np.flatnonzero(peaks(attention)[0])
+    assert heatmap_points((3, 5), (30, 50))[point] == pytest.approx([5, 45])
+
+
+def test_points_that_tie_share_the_peak():
+    far = np.zeros((1, 7, 7))
+    far[0, [1, 5], [1, 5]] = 0.5
+    assert sorted(peaks(far)[0])[-3:] == [0, 0.5, 0.5]
+    centers = cell_centers((2, 3), (1, 1))
+    flat = peaks(np.full((1, 2, 3), 0.2))[0]
+    assert flat.max() == pytest.approx(1 / 6)
+    assert heatmap_points((2, 3), (1, 1))[flat > 0] == pytest.approx(centers), "no point of an even map is the highest"
 
 
 def test_highest_cells_prefer_the_first_of_equal_ones():

@@ -11,6 +11,7 @@ from caption_tx.inference.drawing.overlay import (
     format_probability,
     heatmap_rgba,
     photo_and_gray,
+    scale_maximum,
     upsample,
 )
 from caption_tx.inference.drawing.style import DEFAULT_STYLE, RELATIVE_UNIT, UNIT, HeatmapStyle
@@ -18,12 +19,21 @@ from caption_tx.inference.drawing.style import DEFAULT_STYLE, RELATIVE_UNIT, UNI
 ROWS, COLUMNS = 3, 5
 
 
-@pytest.mark.parametrize("smooth", [True, False])
-def test_upsampling_preserves_values_at_cell_centers(smooth):
+def test_upsampling_repeats_or_spreads_every_cell():
     values = np.arange(ROWS * COLUMNS, dtype=np.float32).reshape(ROWS, COLUMNS)
-    large = upsample(values, 7, smooth)
-    assert large.shape == (ROWS * 7, COLUMNS * 7)
-    np.testing.assert_allclose(large[3::7, 3::7], values, atol=1e-5)
+    flat, smooth = upsample(values, smooth=False), upsample(values)
+    factor = flat.shape[0] // ROWS
+    assert flat.shape == smooth.shape == (ROWS * factor, COLUMNS * factor)
+    np.testing.assert_array_equal(flat[factor // 2 :: factor, factor // 2 :: factor], values)
+    assert upsample(np.stack([values, values])).shape == (2, *smooth.shape)
+
+
+def test_the_scale_ends_at_the_highest_point_of_the_drawn_heatmaps(one_cell):
+    maps = np.stack([one_cell(1, 2), 0.5 * one_cell(1, 1)])
+    assert scale_maximum(maps, HeatmapStyle(smooth=False)) == 1
+    assert scale_maximum(maps, DEFAULT_STYLE) == pytest.approx((2 / 3) ** 2, abs=1e-3)
+    assert heatmap_rgba(maps[0], scale_maximum(maps, DEFAULT_STYLE), DEFAULT_STYLE)[..., 3].max() == pytest.approx(0.72)
+    assert scale_maximum(np.zeros((1, 3, 5)), DEFAULT_STYLE) == 1
 
 
 def test_color_and_opacity_increase_to_the_maximum(one_cell):

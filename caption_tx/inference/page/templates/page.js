@@ -6,7 +6,7 @@ const captionPage = (() => {
   const settings = Object.assign({}, data.settings);
   const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
   const CONTROLS = ["opacity", "scale", "layer", "head", "pool"];
-  const FADE_MS = 180, WORD_MS = 1100, HEATMAP_SIDE = 336, FUNCTION_STRENGTH = 0.4;
+  const FADE_MS = 180, WORD_MS = 1100, HEATMAP_SIDE = 336, PEAK_POINTS = 7, FUNCTION_STRENGTH = 0.4;
   const decodeBase64 = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
   const colors = decodeBase64(data.colors);
   const $ = (id) => document.getElementById(id);
@@ -58,6 +58,37 @@ const captionPage = (() => {
     const best = shares.indexOf(Math.max(...shares));
     return [strings.regions[best], total ? shares[best] / total : 0];
   }
+
+  // For each pixel of an axis with n cells: the first of the cells that reach it, and their weights (`spline.py`).
+  function splineWeights(n, factor) {
+    return Array.from({ length: n * factor }, (_, pixel) => {
+      if (n === 1) return [0, [1]];
+      const center = (pixel + 0.5) / factor - 0.5, first = Math.max(0, Math.ceil(center - 2));
+      const weights = [];
+      for (let cell = first; cell < Math.min(n, center + 2); cell++) {
+        const d = Math.abs(center - cell);
+        weights.push(d < 1 ? 2 / 3 - d * d + d ** 3 / 2 : (2 - d) ** 3 / 6);
+      }
+      return [first, weights];
+    });
+  }
+
+  // The heatmap of a map, `factor` pixels per cell in each direction, row by row.
+  function spread(map, h, w, factor) {
+    const width = w * factor, lines = new Float64Array(h * width), heat = new Float64Array(h * factor * width);
+    splineWeights(w, factor).forEach(([first, weights], x) => {
+      for (let y = 0; y < h; y++) weights.forEach((weight, i) => { lines[y * width + x] += weight * map[y * w + first + i]; });
+    });
+    splineWeights(h, factor).forEach(([first, weights], y) => {
+      weights.forEach((weight, i) => {
+        const from = (first + i) * width, to = y * width;
+        for (let x = 0; x < width; x++) heat[to + x] += weight * lines[from + x];
+      });
+    });
+    return heat;
+  }
+
+  const highestPoint = (map, h, w) => spread(map, h, w, PEAK_POINTS).reduce((high, value) => Math.max(high, value), 0);
 
   const percent = (share) => `${share >= 0.1 ? Math.round(100 * share) : (100 * share).toFixed(1)}%`;
 
@@ -152,7 +183,7 @@ const captionPage = (() => {
     }
 
     sharesOf(word) {
-      const maximum = settings.scale === "common" ? this.highest : Math.max(...this.maps[word]);
+      const maximum = settings.scale === "common" ? this.highest : highestPoint(this.maps[word], this.h, this.w);
       return this.maps[word].map((value) => (maximum > 0 ? value / maximum : 0));
     }
 
@@ -175,7 +206,7 @@ const captionPage = (() => {
     // Recomputes all maps after a change of settings and redraws the shown word without fading.
     refresh() {
       this.maps = this.image.words.map((_, word) => wordMap(this.image, word));
-      this.highest = Math.max(...this.maps.map((map) => Math.max(...map)));
+      this.highest = Math.max(...this.maps.map((map) => highestPoint(map, this.h, this.w)));
       const uniform = percent(1 / (this.h * this.w)), size = { height: this.h, width: this.w };
       const values = { maximum: percent(this.highest), uniform, ...size };
       this.maximum.textContent = fill(strings[`maximum_${settings.scale}`], values);
@@ -196,27 +227,12 @@ const captionPage = (() => {
       this.frame = requestAnimationFrame(step);
     }
 
-    // Draws the heatmap: bilinear between cell centers, with colors and opacity as in `overlay.heatmap_rgba`.
+    // Draws the heatmap as `spline.spread`, with colors and opacity as in `overlay.heatmap_rgba`.
     draw(shares) {
       this.shares = shares;
-      const { w, h, factor } = this, width = w * factor, height = h * factor;
       const context = this.canvas.getContext("2d");
-      const pixels = context.createImageData(width, height);
-      // The two cells that pixel i lies between, of n, and the weight of the second.
-      const neighbors = (i, n) => {
-        const center = Math.min(n - 1, Math.max(0, (i + 0.5) / factor - 0.5)), low = Math.floor(center);
-        return [low, Math.min(n - 1, low + 1), center - low];
-      };
-      const across = Array.from({ length: width }, (_, x) => neighbors(x, w));
-      for (let y = 0, offset = 0; y < height; y++) {
-        const [up, down, v] = neighbors(y, h);
-        for (let x = 0; x < width; x++, offset += 4) {
-          const [left, right, u] = across[x];
-          const above = shares[up * w + left] * (1 - u) + shares[up * w + right] * u;
-          const below = shares[down * w + left] * (1 - u) + shares[down * w + right] * u;
-          this.paint(pixels.data, offset, above * (1 - v) + below * v);
-        }
-      }
+      const pixels = context.createImageData(this.canvas.width, this.canvas.height);
+      spread(shares, this.h, this.w, this.factor).forEach((share, i) => this.paint(pixels.data, 4 * i, share));
       context.putImageData(pixels, 0, 0);
     }
 
