@@ -16,7 +16,9 @@ HARDWARE  one NVIDIA H100 80GB HBM3 shared by 13 processes
 TIME      230 to 470 s for a run, scores and maps included
 
 RESULT    `--epochs 20 --batch-size 64 --learning-rate 7e-4`, validation split, beam 3, mean maps; "small" are words for
-          objects whose boxes cover less than a quarter of the image. The English runs are not fine-tuned.
+          objects whose boxes cover less than a quarter of the image. The English runs are not fine-tuned. The pointing
+          game asked for the center of the highest cell; with the highest point of the heatmap, small words have
+          .819 (zh w1, seed 0) and .639 (en w1), and .732 (flickr8k-zh) and .551 (flickr8k-en) without boxes.
 
                                BLEU-4  CIDEr  distinct  pointing  mass  small: pointing  mass  correctness
     zh  none, seed 0             25.8   83.3       367      .775  .457            .656  .219         .449

@@ -62,7 +62,7 @@ class ExplanationOptions:
         HEATMAP_ALPHA, "opacity of the strongest attention", flag="--alpha", bounds=Bounds(above=0, maximum=1)
     )
     cmap: str = setting(HEATMAP_CMAP, "matplotlib color map, e.g. viridis or cividis", flag="--cmap", metavar="NAME")
-    flat: bool = setting(False, "do not interpolate between cells in figures and animations", flag="--flat")
+    flat: bool = setting(False, "draw every cell in one color in figures and animations", flag="--flat")
     heads_of: int | None = setting(
         None,
         "draw every layer and head in a figure for one word, counted from 0",

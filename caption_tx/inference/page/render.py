@@ -44,7 +44,7 @@ def render_page(
         explained: maps of one model, each with its picture.
         selection: layers, heads and pooling shown first, which the reader can change; by default all layers and heads
             with the pooling of the bundle.
-        style: opacity, color map and scale shown first. The page always interpolates between cells.
+        style: opacity, color map and scale shown first. The page always spreads cells (`spline`).
         typed: the captions were typed by a person, which the page then says.
         language: UI language, "zh" or "en"; by default the language of the captions.
         health: adds the warnings of `health.measure_health`.

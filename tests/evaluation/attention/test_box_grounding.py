@@ -16,6 +16,7 @@ from caption_tx.evaluation.attention.localization import map_box, measure_locali
 from caption_tx.evaluation.attention.phrases import BoxReferences, BoxTargets, find_phrases, find_words, fine_total
 from caption_tx.inference.attention.pooling import MapSelection
 from caption_tx.inference.attention.teacher_forcing import teacher_forced_pass
+from caption_tx.inference.drawing.spline import spread
 
 MEAN = {"mean": MapSelection(), "layer 1 mean": MapSelection(layer=1)}
 
@@ -64,15 +65,15 @@ def test_scores_are_those_of_the_formulas(scenes, boxes, images, color_captioner
                     mask[y0:y1, x0:x1] = True
                 own = maps[position] / maps[position].sum()
                 cells = mask.reshape(7, 32, 7, 32)
-                y, x = np.unravel_index(own.argmax(), (7, 7))
-                hits.append(cells[y, 16, x, 16])
+                heat = spread(own, 32)
+                hits.append(mask[np.unravel_index(heat.argmax(), heat.shape)])
                 mass.append((own * cells.mean((1, 3))).sum())
                 gaussian.append(gaussian_map((7, 7)) @ cells.mean((1, 3)).ravel())
                 areas.append(mask.mean())
     group = grounding.group(ALL)
     assert group.words == len(hits) > 100
     assert group.area == pytest.approx(np.mean(areas), abs=1e-6)
-    assert group.score("mean").pointing.value == pytest.approx(np.mean(hits), abs=0.01)
+    assert group.score("mean").pointing.value == pytest.approx(np.mean(hits), abs=0.02)
     assert group.score("mean").mass.value == pytest.approx(np.mean(mass), abs=1e-5)
     assert group.score("Gaussian").mass.value == pytest.approx(np.mean(gaussian), abs=1e-5)
     assert group.score("uniform").mass.value == pytest.approx(np.mean(areas), abs=1e-5)

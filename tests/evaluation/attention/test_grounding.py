@@ -23,7 +23,7 @@ def test_attention_to_named_objects_scores_higher_than_uniform_attention(groundi
     baselines = {baseline.name: baseline for baseline in grounding.classes}
     assert set(by_class) == set(baselines) == set(WORD_CLASSES)
     shape = by_class["shape"]
-    assert shape.pointing.value > 0.9
+    assert shape.pointing.value > 0.85
     assert shape.pointing_exact.value <= shape.pointing.value
     assert shape.mass_ratio.low > 3
     assert shape.mass.value == pytest.approx(shape.mass_ratio.value * baselines["shape"].area_share, rel=1e-5)
