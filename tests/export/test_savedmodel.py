@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import caption_tx
 from caption_tx.config import DecodingOptions, ExportOptions
 from caption_tx.errors import CaptionTxError, ConfigError
 from caption_tx.export.exporting import export_captioner
@@ -29,8 +28,8 @@ print(json.dumps([text.decode() for text in outputs["text"].numpy()]))
 
 
 @pytest.fixture(scope="module")
-def captioner(one_layer_bundle):
-    return caption_tx.load(one_layer_bundle)
+def captioner(load_once, one_layer_bundle):
+    return load_once(one_layer_bundle)
 
 
 @pytest.fixture(scope="module")

@@ -4,11 +4,9 @@ import pytest
 
 
 @pytest.fixture(scope="module")
-def captioner(one_layer_bundle):
+def captioner(load_once, one_layer_bundle):
     """The bundle in TensorFlow."""
-    import caption_tx
-
-    return caption_tx.load(one_layer_bundle)
+    return load_once(one_layer_bundle)
 
 
 @pytest.fixture(scope="module")
