@@ -12,8 +12,14 @@ from caption_tx.training.callbacks import CaptionMetrics, CaptionScorer, CsvLog,
 from caption_tx.training.checkpoint import RunHistory
 
 
-def test_caption_metrics_score_generated_captions_every_few_epochs(make_captioner, features, tokenizer):
-    captioner, log = make_captioner(num_layers=1), []
+@pytest.fixture(scope="module")
+def captioner(make_captioner):
+    """All tests share its compiled searches."""
+    return make_captioner(num_layers=1)
+
+
+def test_caption_metrics_score_generated_captions_every_few_epochs(captioner, features, tokenizer):
+    log = []
     stored = (features * 255 / 6).astype(np.uint8)
     references = {f"{index}.jpg": ["a b c", "a d e f"] for index in range(len(features))}
     scorer = CaptionScorer(captioner, tokenizer, stored, references, "en")
@@ -49,20 +55,23 @@ def test_epochs_are_logged_and_not_printed(capsys):
     assert capsys.readouterr() == ("", "")
 
 
-def test_weights_that_are_not_finite_are_a_clear_error(make_captioner, features, tokenizer):
-    captioner = make_captioner(num_layers=1)
-    captioner.weights[0].assign(np.full(captioner.weights[0].shape, np.nan))
+def test_weights_that_are_not_finite_are_a_clear_error(captioner, features, tokenizer):
+    weights = captioner.get_weights()
     references = {str(index): ["a b"] for index in range(len(features))}
     scorer = CaptionScorer(captioner, tokenizer, features, references, "en")
-    with pytest.raises(CaptionTxError, match=r"after epoch 1.*lower the learning rate"):
-        CaptionMetrics(scorer, every=1, last_epoch=1, log=print).on_epoch_end(0, {})
+    try:
+        captioner.weights[0].assign(np.full(captioner.weights[0].shape, np.nan))
+        with pytest.raises(CaptionTxError, match=r"after epoch 1.*lower the learning rate"):
+            CaptionMetrics(scorer, every=1, last_epoch=1, log=print).on_epoch_end(0, {})
+    finally:
+        captioner.set_weights(weights)
 
 
-def test_samples_name_image_reference_and_temperature_and_go_to_the_file(make_captioner, features, tokenizer, tmp_path):
+def test_samples_name_image_reference_and_temperature_and_go_to_the_file(captioner, features, tokenizer, tmp_path):
     log = []
     path = tmp_path / "samples.txt"
     images = SampleImages(["x.jpg", "y.jpg"], features[:2], ["a b", "c"])
-    samples = SampleCaptions(make_captioner(num_layers=1), tokenizer, images, (0.0, 1.0), path, log.append)
+    samples = SampleCaptions(captioner, tokenizer, images, (0.0, 1.0), path, log.append)
     samples.on_epoch_end(0)
     samples.on_epoch_end(1)
     assert len(log) == 2
@@ -80,10 +89,10 @@ def test_samples_name_image_reference_and_temperature_and_go_to_the_file(make_ca
             assert f" {text}\n" in path.read_text(encoding="utf-8")
 
 
-def test_a_resumed_run_has_the_samples_of_each_epoch_once(make_captioner, features, tokenizer, tmp_path):
+def test_a_resumed_run_has_the_samples_of_each_epoch_once(captioner, features, tokenizer, tmp_path):
     path = tmp_path / "samples.txt"
-    images = SampleImages(["x.jpg"], features[:1], ["a b"])
-    samples = SampleCaptions(make_captioner(num_layers=1), tokenizer, images, (0.0, 1.0), path, lambda text: None)
+    images = SampleImages(["x.jpg", "y.jpg"], features[:2], ["a b", "c"])
+    samples = SampleCaptions(captioner, tokenizer, images, (0.0, 1.0), path, lambda text: None)
     samples.complete(0)
     assert not path.exists()
     samples.on_epoch_end(0)

@@ -198,16 +198,15 @@ def test_a_finished_run_trains_longer(complete, make_config, tmp_path):
     assert np.isfinite(epochs["val_token_loss"][4])
 
 
-@pytest.mark.slow
-def test_other_captions_in_the_same_workdir_are_rejected(make_config, tmp_path, corpus):
-    lines = (corpus / "captions.tsv").read_text(encoding="utf-8").splitlines()
-    source = tmp_path / "captions.tsv"
-    source.write_text("\n".join(lines), encoding="utf-8")
-    config = make_config(source, epochs=1)
-    train(config, tmp_path / "run", quiet)
-    source.write_text("\n".join(lines[:-30]), encoding="utf-8")
-    with pytest.raises(CaptionTxError, match="other captions"):
-        train(config, tmp_path / "run", quiet)
+def test_other_captions_in_the_same_workdir_are_rejected(complete, make_config, tmp_path, corpus):
+    workdir, source = shutil.copytree(complete[0], tmp_path / "run"), corpus / "captions.tsv"
+    whole = source.read_text(encoding="utf-8")
+    try:
+        source.write_text("\n".join(whole.splitlines()[:-30]), encoding="utf-8")
+        with pytest.raises(CaptionTxError, match="other captions"):
+            train(make_config(**FULL), workdir, quiet)
+    finally:
+        source.write_text(whole, encoding="utf-8")
 
 
 @pytest.mark.slow
@@ -398,32 +397,57 @@ class StopError(Exception):
     """Ends a run before it builds its model."""
 
 
-@pytest.mark.parametrize("cached", [True, False])
-def test_unreadable_images_are_left_out_and_named(make_config, corpus, tmp_path, monkeypatch, cached):
+@pytest.fixture(scope="module")
+def with_unreadable_images(corpus, tmp_path_factory):
+    """The captions of the corpus, and captions of three images that do not exist."""
     lines = (corpus / "captions.tsv").read_text(encoding="utf-8").splitlines()
     lines += ["gone.png\t一张红色的图片\ttrain", "lost.png\t一张红色的图片\tval"]
     lines[1:1] = ["first.png\t一张红色的图片\tval"]  # would be the first sample
-    source = tmp_path / "captions.tsv"
+    source = tmp_path_factory.mktemp("unreadable") / "captions.tsv"
     source.write_text("\n".join(lines), encoding="utf-8")
-    log = []
-    if cached:
+    return source
 
-        def stop(*_):
-            raise StopError
 
-        monkeypatch.setattr(fit, "build_model", stop)
-        with pytest.raises(StopError):
-            train(make_config(source, epochs=1), tmp_path / "run", log.append)
-    else:
-        train(make_config(source, epochs=1, cached=False, sample_count=1), tmp_path / "run", log.append)
-        assert np.isfinite(history(tmp_path / "run")["val_token_loss"]).all()
+@pytest.fixture(scope="module")
+def uncached(make_config, with_unreadable_images, tmp_path_factory):
+    """The workdir, bundle and log of a run of one epoch without a cache, with frozen word vectors."""
+    workdir, log = tmp_path_factory.mktemp("uncached"), []
+    path = workdir / "vectors.txt"
+    path.write_text("红色 0.5 -0.25 1\n图片 1 2 3\n的 0.1 0.2 0.3\nother 1 1 1\n", encoding="utf-8")
+    config = make_config(with_unreadable_images, epochs=1, cached=False, sample_count=1)
+    config = dataclasses.replace(
+        config,
+        text=dataclasses.replace(config.text, word_vectors=str(path)),
+        model=dataclasses.replace(config.model, freeze_embeddings=True),
+    )
+    return workdir / "run", train(config, workdir / "run", log.append), log
+
+
+def assert_left_out(workdir, log):
     text = "\n".join(log)
     for name in ("gone.png", "lost.png", "first.png"):
         assert name in text
     assert "Left out 3 lines, captions and images (3 image cannot be read)" in text
-    left_out = pd.read_csv(tmp_path / "run" / "left_out.csv")
+    left_out = pd.read_csv(workdir / "left_out.csv")
     assert sorted(left_out["image"]) == ["first.png", "gone.png", "lost.png"]
     assert left_out["reason"].str.fullmatch(r"image cannot be read: .*(gone|lost|first)\.png .*No such file.*").all()
+
+
+def test_unreadable_images_are_left_out_and_named(make_config, with_unreadable_images, tmp_path, monkeypatch):
+    def stop(*_):
+        raise StopError
+
+    monkeypatch.setattr(fit, "build_model", stop)
+    log = []
+    with pytest.raises(StopError):
+        train(make_config(with_unreadable_images, epochs=1), tmp_path / "run", log.append)
+    assert_left_out(tmp_path / "run", log)
+
+
+def test_unreadable_images_are_left_out_without_a_cache(uncached):
+    workdir, _, log = uncached
+    assert_left_out(workdir, log)
+    assert np.isfinite(history(workdir)["val_token_loss"]).all()
 
 
 @pytest.mark.parametrize("cached", [True, False])
@@ -502,17 +526,8 @@ def test_machine_translations_are_a_first_stage_and_never_references(make_config
     assert len(history(workdir)) >= 3  # patience does not end the first stage
 
 
-def test_word_vectors_are_in_the_bundle_and_frozen_ones_do_not_change(make_config, tmp_path):
-    path = tmp_path / "vectors.txt"
-    path.write_text("红色 0.5 -0.25 1\n图片 1 2 3\n的 0.1 0.2 0.3\nother 1 1 1\n", encoding="utf-8")
-    config = make_config(epochs=1)
-    config = dataclasses.replace(
-        config,
-        text=dataclasses.replace(config.text, word_vectors=str(path)),
-        model=dataclasses.replace(config.model, freeze_embeddings=True),
-    )
-    log = []
-    bundle = train(config, tmp_path / "run", log.append)
+def test_word_vectors_are_in_the_bundle_and_frozen_ones_do_not_change(uncached):
+    _, bundle, log = uncached
     vocabulary, tokens = bundle.tokenizer.vocabulary, np.asarray(bundle.captioner.embedding.tokens)
     np.testing.assert_array_equal(tokens[vocabulary.index("红色")], np.array([0.5, -0.25, 1], np.float32))
     np.testing.assert_array_equal(tokens[vocabulary.index("图片")], np.array([1, 2, 3], np.float32))

@@ -1,5 +1,7 @@
 """Batches: every caption once per epoch, little padding, one order per seed."""
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -16,9 +18,10 @@ UNCOUNTED = (PAD, UNK)
 
 @pytest.fixture(scope="module", params=[rows_module.MEMORY_BYTES, 0], ids=["in memory", "read each epoch"])
 def batches(cache, packed, request):
-    """Batches of an epoch as NumPy, from the cache."""
+    """Batches of an epoch as NumPy, from the cache; each `attempt` reads them again."""
 
-    def batches(seed=None):
+    @functools.cache
+    def batches(seed, attempt=1):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(rows_module, "MEMORY_BYTES", request.param)
             rows = cached_rows(cache, packed, RowOptions(seed))
@@ -38,7 +41,7 @@ def captions_of(all_batches):
     return captions
 
 
-@pytest.mark.parametrize("seed", [None, 3])
+@pytest.mark.parametrize("seed", [None, 1])
 def test_every_caption_occurs_once_per_epoch_with_shifted_labels(batches, packed, seed):
     captions = captions_of(batches(seed))
     assert len(captions) == len(set(captions)) == len(packed.tokens)
@@ -59,14 +62,14 @@ def test_positions_restart_with_every_caption(batches):
 
 
 def test_order_follows_the_seed(batches):
-    first, again, other = (captions_of(batches(seed)) for seed in (1, 1, 2))
+    first, again, other = captions_of(batches(1)), captions_of(batches(1, attempt=2)), captions_of(batches(2))
     assert first == again
     assert first != other
     assert sorted(first) == sorted(other)
 
 
 def test_without_a_seed_rows_keep_the_order_of_the_shards(batches):
-    assert captions_of(batches(None)) == captions_of(batches(None))
+    assert captions_of(batches(None)) == captions_of(batches(None, attempt=2))
 
 
 def test_each_epoch_has_another_order(cache, packed):
@@ -115,13 +118,13 @@ def test_features_belong_to_the_image_of_the_row(batches, cache, packed):
     stored = dict(zip(packed.images, cache.load(packed.images), strict=True))
     first_tokens = (tuple(packed.tokens[first][:4].tolist()) for first in packed.caption_splits[:-1])
     image_of = dict(zip(first_tokens, packed.images, strict=True))
-    for inputs, _, _ in batches(4):
+    for inputs, _, _ in batches(1):
         for row, tokens in enumerate(inputs["token_ids"]):
             np.testing.assert_array_equal(inputs["features"][row], stored[image_of[tuple(tokens[:4])]])
 
 
 def test_images_and_cache_give_the_same_logits(folder, packed, cache, backbone, make_captioner):
-    captioner = make_captioner(feature_shape=backbone.feature_shape, max_length=40)
+    captioner = make_captioner(feature_shape=backbone.feature_shape, max_length=40, num_layers=1)
     pipelines = {
         "images": (image_rows(open_images(folder), packed, 32, RowOptions()), TrainingModel(captioner, backbone)),
         "cache": (cached_rows(cache, packed, RowOptions()), TrainingModel(captioner)),
@@ -156,10 +159,15 @@ def counted_rows(batch):
     return sorted(row for row, counted in zip(rows, weights.any(axis=1), strict=True) if counted)
 
 
-@pytest.mark.parametrize("in_memory", [True, False])
 @pytest.mark.parametrize(
-    ("whole_shards", "world_size", "parts", "seed"),
-    [(True, 2, 1, 3), (True, 3, 1, None), (False, 2, 2, 3), (False, 3, 1, 3), (False, 1, 2, 3)],
+    ("whole_shards", "world_size", "parts", "seed", "in_memory"),
+    [
+        (True, 2, 1, 3, True),
+        (True, 3, 1, None, False),
+        (False, 2, 2, 3, False),
+        (False, 3, 1, 3, True),
+        (False, 1, 2, 3, True),
+    ],
 )
 def test_workers_and_devices_divide_each_batch(
     sharded, packed, monkeypatch, whole_shards, world_size, parts, seed, in_memory

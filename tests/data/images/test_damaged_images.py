@@ -16,7 +16,7 @@ from PIL import Image
 
 COUNT = 500
 MEGABYTES_MORE = 300
-"""Memory that damaged images may take in addition to that of as many good ones; 30,000x30,000 pixels take 2,700."""
+"""Memory that damaged images may take in addition to that of good ones; 30,000x30,000 pixels take 2,700."""
 
 
 def noise(number: int) -> Image.Image:
@@ -181,7 +181,7 @@ def test_five_hundred_damaged_images(run, workspace):
         assert re.search(REASONS.get(name.split("/")[0], "cannot be read"), reason), reason
 
     (workspace / "good").mkdir()
-    small = [f"{number:03d}.jpg" for number in range(COUNT)]
+    small = [f"{number:03d}.jpg" for number in range(COUNT // 5)]
     for number, name in enumerate(small):
         noise(number).save(workspace / "good" / name)
     undamaged = run(workspace / "good", small)
