@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import ast
-import json
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from caption_tx.data.corpus.accepted_captions import accepted_captions, accepted_items
 from caption_tx.data.corpus.cell_repairs import mostly, repair_cells
 from caption_tx.data.corpus.column_names import normalize_name, without_numbers
 from caption_tx.data.corpus.columns import Columns
+from caption_tx.data.corpus.conversations import answers_of, is_conversation
 from caption_tx.data.corpus.joined_captions import split_captions
 from caption_tx.data.corpus.marks import is_mark
 from caption_tx.data.corpus.pre_segmented import are_words, holds_words, join_tokens, restore_tagged, weighted_length
 from caption_tx.data.corpus.readers.literals import Repeated, strip_fence
 from caption_tx.data.corpus.rows import CaptionRows, UnknownSplitError, to_image_name
+from caption_tx.data.corpus.text_lists import is_scored, parse_items, parse_list
 from caption_tx.data.corpus.value_kinds import is_name_like, is_text
 
-_ARRAY = re.compile(r"(?:np\.|numpy\.)?array\((.*?)(?:,\s*dtype=[^)]*)?\)", re.DOTALL)
-_CALL = re.compile(r"(?:c|[Ll]ist|tuple|(?:frozen)?set|Set|Vector|Array|ArrayBuffer|WrappedArray)\((.*)\)", re.DOTALL)
-_NUMPY_ITEMS = re.compile(r"""'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)\"""")
-_MAX_LIST_TEXT = 100_000
 _TEXT_KEYS = ("raw", "caption", "text", "sentence", "value", "content", "description", "tokens")
-_ANSWERING = ("gpt", "assistant", "bot", "model", "chatgpt", "answer")
 _HAN = re.compile("[\u3400-\u9fff\uf900-\ufaff]")
 _TAG = re.compile(r"[A-Za-z]{1,5}")
 _CLEAR_WORD, _SENTENCE = 2.6, 4
@@ -34,53 +30,6 @@ WORDS_JOINED = "captions joined from lists of words"
 
 class NotTextError(Exception):
     """A caption is no text; the argument is the value."""
-
-
-def parse_list(text: str) -> list[Any] | None:
-    """The items of a list that is written as text (JSON, Python, NumPy, R or Scala), or None.
-
-    Example:
-        >>> parse_list("['a dog', 'it runs']"), parse_list("[a dog]")
-        (['a dog', 'it runs'], None)
-    """
-    text = text.strip()
-    if text[-1:] not in "])}":  # also true for the empty text: nearly every caption ends here
-        return None
-    if match := _ARRAY.fullmatch(text):
-        text = match[1].strip()
-    elif match := _CALL.fullmatch(text):  # of R, or a class of Python or Scala
-        text = match[1].strip()
-        text = text if text[:1] in ("[", "(", "{") else f"[{text}]"
-    if len(text) < 2 or len(text) > _MAX_LIST_TEXT or (text[0], text[-1]) not in (("[", "]"), ("(", ")"), ("{", "}")):
-        return None
-    inner = text[1:-1].strip()
-    if not inner or inner[0] not in "\"'[({":
-        return None
-    value: Any = None
-    for parse in (json.loads, _parse_python):
-        try:
-            value = parse(text)
-            break
-        except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
-            continue
-    items = _NUMPY_ITEMS.findall(inner)
-    rest = _NUMPY_ITEMS.sub("", inner).strip()
-    if not rest and len(items) > 1 and text[0] == "[":  # NumPy writes no commas, so Python joins the strings
-        value = [first or second for first, second in items]
-    if isinstance(value, tuple):
-        value = list(value)
-    if isinstance(value, dict):
-        value = [value]
-    if isinstance(value, list) and _is_scored(value):
-        return value
-    is_list = isinstance(value, list) and all(isinstance(item, (str, list, dict, tuple)) for item in value)
-    return value if is_list and value else None
-
-
-def _parse_python(text: str) -> Any:
-    """The value of a Python literal; the items of a set keep their order."""
-    node = ast.parse(text, mode="eval").body
-    return [ast.literal_eval(item) for item in node.elts] if isinstance(node, ast.Set) else ast.literal_eval(node)
 
 
 def add_captions(
@@ -126,7 +75,7 @@ def add_cells(rows: CaptionRows, line: int, cells: Sequence[Any], columns: Colum
     if rows.is_rejected(columns, cells, line):
         return
     name = image_names(image)
-    values = [cells[position] for position in columns.captions]
+    values = accepted_captions(rows, columns, cells, line)
     # Some images have fewer captions than others: only an image without any is reported.
     for value in [value for value in values if not _is_blank(value)] or values[:1]:
         if isinstance(value, str) and "\n" in value.strip():
@@ -175,9 +124,9 @@ def _captions_of(rows: CaptionRows, value: Any) -> tuple[list[str], bool]:
         return [""], False
     if not isinstance(value, (list, tuple)):
         raise NotTextError(value)
-    if _is_conversation(value):
+    if is_conversation(value):
         return _first_answer(rows, value), False
-    if _is_scored(value):
+    if is_scored(value):
         rows.notes["scores of captions, not read"] += 1
         return [value[0]], False
     if _is_tagged(value):
@@ -186,29 +135,13 @@ def _captions_of(rows: CaptionRows, value: Any) -> tuple[list[str], bool]:
     return [text for item in value for text in _texts_of(rows, item)], True
 
 
-def _is_conversation(items: Sequence[Any]) -> bool:
-    return any(isinstance(item, dict) and ("role" in item or "from" in item) for item in items)
-
-
 def _first_answer(rows: CaptionRows, turns: Sequence[Any]) -> list[str]:
-    """The first answer of a conversation, whose turns have `from` and `value` or `role` and `content`."""
-    answers = []
-    for turn in turns:
-        role = str(turn.get("from", turn.get("role", ""))).lower() if isinstance(turn, dict) else ""
-        if role in _ANSWERING:
-            text = turn.get("value", turn.get("content"))
-            if isinstance(text, list):  # [{"type": "text", "text": ".."}, {"type": "image", ..}]
-                text = " ".join(str(part["text"]) for part in text if isinstance(part, dict) and part.get("text"))
-            answers.append(text if isinstance(text, str) else "")
+    """The first answer of a conversation."""
+    answers = answers_of(turns)
     rows.notes["captions read from the first answer of conversations"] += bool(answers)
     if len(answers) > 1:
         rows.notes["later answers in conversations, not read"] += len(answers) - 1
     return answers[:1]
-
-
-def _is_scored(items: Sequence[Any]) -> bool:
-    """Whether a value is a caption and its score, such as ["a dog", 0.93]."""
-    return len(items) == 2 and isinstance(items[0], str) and isinstance(items[1], float)
 
 
 def _is_tagged(items: Sequence[Any]) -> bool:
@@ -229,14 +162,15 @@ def _texts_of(rows: CaptionRows, item: Any) -> Iterator[str]:
     if isinstance(item, dict) and (key := _text_key(item)):
         marks = [(name, normalize_name(str(name))) for name in item if name != key]
         marks = [(name, plain) for name, plain in marks if is_mark(plain)]
-        if rows.find_rejection([(plain, item[name]) for name, plain in marks]):
+        if rows.find_rejection([(plain, item[name]) for name, plain in marks if parse_items(item[name]) is None]):
             return
         if others := [name for name in item if name != key and name not in dict(marks)]:
             rows.notes[f"keys of captions not read ({', '.join(others)[:100]})"] += 1
         if key not in _TEXT_KEYS:
             rows.notes[f"captions read from the key {key!r} of objects"] += 1
-        item = item[key]
-    if isinstance(item, (list, tuple)) and _is_scored(item):
+        lists = [(plain, items) for name, plain in marks if (items := parse_items(item[name])) is not None]
+        item = accepted_items(rows, item[key], lists)
+    if isinstance(item, (list, tuple)) and is_scored(item):
         rows.notes["scores of captions, not read"] += 1
         item = item[0]
     if item is None or item != item:

@@ -17,7 +17,7 @@ _LETTER_BEFORE_DIGIT = re.compile(r"(?<=[^\W\d_])(?=\d)")
 _SEPARATORS = re.compile(r"[\s_\-./:#()\[\]]+")
 _MAX_SHOWN = 12
 _NUMBER = re.compile(r"\d+(?:st|nd|rd|th)?|[a-e]|one|two|three|four|five|first|second|third|fourth|fifth")
-_CHINESE_NUMBER = re.compile("(?:第?[一二三四五六七八九十]{1,2}[条句个]?)$")
+CHINESE_NUMBER = re.compile("(?:第?[一二三四五六七八九十]{1,2}[条句个]?)$")
 
 SPLIT_NAMES = {
     **{name: "train" for name in ("train", "training", "restval", "训练", "训练集", "訓練", "訓練集")},
@@ -111,6 +111,18 @@ def without_numbers(name: str) -> str:
     return "_".join(word for word in words if not _NUMBER.fullmatch(word)) or name
 
 
+def numbers_in(name: str) -> tuple[str, ...]:
+    """The numbers in a name.
+
+    Example:
+        >>> numbers_in("caption_2"), numbers_in("描述二"), numbers_in("caption")
+        (('2',), ('二',), ())
+    """
+    words = normalize_name(name).split("_")
+    numbers = (_NUMBER.fullmatch(word) or CHINESE_NUMBER.search(word) for word in words)
+    return tuple(match[0].strip("第条句个") for match in numbers if match)
+
+
 @lru_cache(maxsize=4096)
 def caption_key(name: str) -> tuple[str, int] | None:
     """The name of a caption column without its number, and its rank (0 is the most certain); None for others.
@@ -120,7 +132,7 @@ def caption_key(name: str) -> tuple[str, int] | None:
         (('caption_zh', 1), ('text', 0), None)
     """
     words = [word for word in normalize_name(name).split("_") if word]
-    words = [_CHINESE_NUMBER.sub("", word) or word for word in words]
+    words = [CHINESE_NUMBER.sub("", word) or word for word in words]
     unnumbered = [word for word in words if not _NUMBER.fullmatch(word)] or words
     singular = [word[:-1] if word.endswith("s") and word[:-1] in CAPTION_WORDS else word for word in unnumbered]
     key = "_".join(singular)

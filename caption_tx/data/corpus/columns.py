@@ -7,8 +7,7 @@ Names decide first, then contents. Several columns that could be the caption are
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from caption_tx.data.corpus.column_names import (
@@ -21,7 +20,7 @@ from caption_tx.data.corpus.column_names import (
     without_numbers,
 )
 from caption_tx.data.corpus.image_files import ImageFiles, prefer_files
-from caption_tx.data.corpus.marks import holds_marks, is_mark
+from caption_tx.data.corpus.marks import find_marks
 from caption_tx.data.corpus.value_kinds import (
     is_constant,
     is_file_name,
@@ -31,11 +30,12 @@ from caption_tx.data.corpus.value_kinds import (
     is_split,
     is_text,
     share,
+    typical_length,
 )
 from caption_tx.errors import CorpusError
 
 _MAX_SHOWN = 12
-_LABEL_LENGTH, _LONGEST_MARK = 4, 6
+_LABEL_LENGTH = 4
 _MIN_EMPTY = 0.3
 
 Values = Callable[[int], list[Any]]
@@ -87,6 +87,7 @@ class Columns:
         rejected: position of each mark that rejects a caption, and its name.
         notes: what is worth reporting about the choice, with counts.
         fills_down: whether an empty image cell means the image above, as in merged cells.
+        own_marks: marks of one of several captions: position, name, and position of the caption.
     """
 
     image: int
@@ -95,6 +96,25 @@ class Columns:
     rejected: tuple[tuple[int, str], ...] = ()
     notes: dict[str, int] = field(default_factory=dict)
     fills_down: bool = False
+    own_marks: tuple[tuple[int, str, int], ...] = ()
+
+    @property
+    def read(self) -> list[int]:
+        """The positions of all columns that are read, the image first."""
+        marks = [position for position, *_ in (*self.rejected, *self.own_marks)]
+        return [self.image, *self.captions, *([] if self.split is None else [self.split]), *marks]
+
+    def renumbered(self) -> Columns:
+        """The same columns in a table that has only these, in the order of `read`."""
+        place = {position: index for index, position in enumerate(self.read)}
+        return replace(
+            self,
+            image=0,
+            captions=tuple(place[position] for position in self.captions),
+            split=None if self.split is None else place[self.split],
+            rejected=tuple((place[position], name) for position, name in self.rejected),
+            own_marks=tuple((place[position], name, place[caption]) for position, name, caption in self.own_marks),
+        )
 
 
 def select_columns(
@@ -125,15 +145,7 @@ def select_columns(
         return None
     _require_one_image(names, values, options, (image, captions), (place, plural))
     split = _select_split(names, values, {image, *captions})
-    rejected = [
-        (position, name)
-        for position, name in enumerate(map(normalize_name, names))
-        if position not in (image, split, *captions)
-        and (
-            (is_mark(name) and _typical_length(values(position)) <= _LONGEST_MARK)
-            or holds_marks(name, partial(values, position))
-        )
-    ]
+    rejected, own = find_marks(names, values, {image, split, *captions}, captions)
     notes: dict[str, int] = {}
     if len(captions) == 1 and _are_swapped(image, captions[0], values, options):
         image, captions = captions[0], (image,)
@@ -141,7 +153,6 @@ def select_columns(
         notes[f"{plural} read as their contents say: {swapped}"] = 1
     if split is not None and str(names[split]).isdecimal():
         notes[f"splits read from the {unit} {names[split]!r}"] = 1
-    read = {image, split, *captions}
     if len(captions) > 1:
         notes[f"caption {plural} read ({_join(names, captions)})"] = len(captions)
     elif rank and not options.caption_columns:
@@ -150,12 +161,12 @@ def select_columns(
         notes[f"image names read from the {unit} {names[image]!r}"] = 1
     elif by_name not in (image, *captions):
         notes[f"image names read from the {unit} {names[image]!r}, since they name files"] = 1
-    marks = {position for position, _ in rejected}
-    unread = [position for position in range(len(names)) if position not in read | marks]
+    columns = Columns(image, captions, split, rejected, notes, _fills_down(values(image)), own)
+    unread = [position for position in range(len(names)) if position not in columns.read]
     unread = [position for position in unread if str(names[position]).strip() or any(map(_is_filled, values(position)))]
     if unread:
         notes[f"{plural} not read ({_join(names, unread)})"] = len(unread)
-    return Columns(image, captions, split, tuple(rejected), notes, _fills_down(values(image)))
+    return columns
 
 
 def _require_one_image(
@@ -293,15 +304,9 @@ def _select_captions(
 
 def _is_label(position: int, texts: Sequence[int], values: Values) -> bool:
     """Whether a column has short labels, such as names of annotators, beside one with texts twice as long."""
-    length = _typical_length(values(position))
-    longest = max(_typical_length(values(other)) for other in texts)
+    length = typical_length(values(position))
+    longest = max(typical_length(values(other)) for other in texts)
     return length <= _LABEL_LENGTH and 2 * length <= longest
-
-
-def _typical_length(values: Sequence[Any]) -> float:
-    """The median length in Chinese characters; other letters count as two fifths of one."""
-    lengths = sorted(sum(0.4 if letter.isascii() else 1 for letter in str(value)) for value in values if value)
-    return lengths[len(lengths) // 2] if lengths else 0
 
 
 def _is_known(name: str) -> bool:

@@ -27,8 +27,10 @@ from caption_tx.data.corpus.readers import (
     folder,
     json_files,
     json_heads,
+    json_lines,
     ofa,
     parquet,
+    yaml_files,
 )
 from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.text.text_files import TextFile
@@ -92,7 +94,7 @@ READERS: dict[str, Reader] = {
     "jsonl": Reader(
         'one {"image_id": "x", "text": ["..", ..]} per line',
         json_heads.is_jsonl,
-        json_files.read_jsonl,
+        json_lines.read_jsonl,
         (".jsonl",),
     ),
     "flickr30k": Reader(
@@ -132,10 +134,10 @@ READERS: dict[str, Reader] = {
         has_columns=False,
     ),
     "json": Reader(
-        'JSON {"x.jpg": ["..", ..], ..}, columns, or lists under "data" or "train", "val", "test"',
-        lambda head: json_heads.is_json_head(head.text),
+        'JSON {"x.jpg": ["..", ..], ..}, columns, or lists under "data" or "train", "val", "test"; YAML',
+        lambda head: json_heads.is_json_head(head.text) or head.path.suffix.lower() in yaml_files.SUFFIXES,
         json_files.read_document,
-        (".json",),
+        (".json", *yaml_files.SUFFIXES),
     ),
     "pairs": Reader(
         "NAME<TAB>caption without a header, or caption<TAB>URL",

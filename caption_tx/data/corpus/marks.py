@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from caption_tx.data.corpus.column_names import (
+    CAPTION_WORDS,
+    CHINESE_NUMBER,
     REJECTED_WHEN_FALSE,
     REJECTED_WHEN_TRUE,
     STATUS_WORDS,
     normalize_name,
+    numbers_in,
+    without_numbers,
 )
+from caption_tx.data.corpus.text_lists import parse_items
+from caption_tx.data.corpus.value_kinds import typical_length
 
 _FALSE = ("false", "0", "0.0", "no", "n", "f", "否", "不", "×")
 _UNKNOWN = ("", "none", "nan", "null", "-")
+_LONGEST_MARK = 6
 # fmt: off
 _HOLDERS = (
     "meta", "info", "review", "audit", "qc", "check", "attr", "annotat", "extra", "result", "quality", "flag", "label",
@@ -70,6 +78,63 @@ _REJECTING = (
 # fmt: on
 
 
+def find_marks(
+    names: Sequence[str], values: Callable[[int], Sequence[Any]], read: set[int | None], captions: Sequence[int]
+) -> tuple[tuple[tuple[int, str], ...], tuple[tuple[int, str, int], ...]]:
+    """The columns with marks that reject captions.
+
+    Args:
+        names: the header.
+        values: sample values of a column by position.
+        read: positions of columns that are read as something else.
+        captions: positions of the captions.
+
+    Returns:
+        (position, name) of the marks of all captions of a row, and (position, name, position of the caption) of those
+        of one caption, such as status_2 beside caption_2.
+    """
+    found = []
+    for position, name in enumerate(map(normalize_name, names)):
+        if position in read:
+            continue
+        plain = name if is_mark(name) else _without_caption_words(name)
+        if (is_mark(plain) and typical_length(_items(values(position))) <= _LONGEST_MARK) or holds_marks(
+            name, partial(values, position)
+        ):
+            found.append((position, plain))
+    own = _own_marks(names, found, captions) if len(captions) > 1 else {}
+    return (
+        tuple((position, name) for position, name in found if position not in own),
+        tuple((position, name, own[position]) for position, name in found if position in own),
+    )
+
+
+def _own_marks(names: Sequence[str], marks: Sequence[tuple[int, str]], captions: Sequence[int]) -> dict[int, int]:
+    """Mark -> caption, for marks with the number of a caption, and for as many marks of one name as captions."""
+    numbers = [numbers_in(names[at]) for at in captions]
+    own = {}
+    for position, _ in marks:
+        alike = [at for at, number in zip(captions, numbers, strict=True) if number == numbers_in(names[position])]
+        if numbers_in(names[position]) and len(alike) == 1:
+            own[position] = alike[0]
+    for name in {name for _, name in marks}:
+        positions = [position for position, other in marks if other == name]
+        if len(positions) == len(captions) and not own.keys() & set(positions):
+            own |= dict(zip(positions, captions, strict=True))
+    return own
+
+
+def _without_caption_words(name: str) -> str:
+    """A normalized name without numbers and words for a caption: "is_valid" for "captions_is_valid_2"."""
+    words = (CHINESE_NUMBER.sub("", word) or word for word in without_numbers(name).split("_"))
+    return "_".join(word for word in words if word.removesuffix("s") not in CAPTION_WORDS)
+
+
+def _items(values: Sequence[Any]) -> list[Any]:
+    """Values, and instead of lists their items."""
+    return [item for value in values for item in (parse_items(value) or [value])]
+
+
 def is_mark(name: str) -> bool:
     """Whether a column of this normalized name can mark captions as rejected."""
     return name in REJECTED_WHEN_TRUE or name in REJECTED_WHEN_FALSE or _is_status(name)
@@ -79,10 +144,9 @@ def holds_marks(name: str, values: Callable[[], Sequence[Any]]) -> bool:
     """Whether a column of a name such as meta has objects with marks, such as {"is_rejected": true}."""
     if not name.startswith(_HOLDERS) and not is_mark(name):  # other columns, perhaps of images, are not loaded
         return False
-    if is_mark(name):
-        return any(isinstance(value, dict) for value in values())
-    return any(
-        isinstance(value, dict) and any(is_mark(normalize_name(str(key))) for key in value) for value in values()
+    objects = [value for value in _items(values()) if isinstance(value, dict)]
+    return (is_mark(name) and bool(objects)) or any(
+        is_mark(normalize_name(str(key))) for item in objects for key in item
     )
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 MISSING_WORDS = frozenset((
     "nan", "null", "none", "nil", "na", "n/a", "n.a.", "<na>", "<null>", "(null)", "[null]", "\\n", "undefined", "-nan",
     "#n/a", "#na", "#value!", "#ref!", "#name?", "#null!", "#div/0!", "#num!", "#error!", "missing", "empty",
-    "no caption", "no description", "tbd", "todo", "[]", "{}", "''", '""', "-", "--", "---", "/",
+    "no caption", "no description", "tbd", "todo", "[]", "{}", "''", '""', "-", "~", "--", "---", "/",
     "无", "無", "空", "暂无", "暫無", "缺失", "没有", "无描述", "暂无描述", "没有描述", "無描述", "无标注", "未标注",
 ))
 # fmt: on

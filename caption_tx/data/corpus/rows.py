@@ -13,6 +13,7 @@ from caption_tx.data.corpus.column_names import SPLIT_NAMES
 from caption_tx.data.corpus.columns import DEFAULT_OPTIONS, Columns, ReadOptions
 from caption_tx.data.corpus.marks import is_unread, rejection
 from caption_tx.data.corpus.missing_values import LONGEST_WORD, MISSING_WORDS, stands_for_no_name
+from caption_tx.data.corpus.text_lists import parse_items
 from caption_tx.errors import CorpusError
 
 MAX_ERROR_RATE = 0.1
@@ -174,8 +175,9 @@ class CaptionRows:
         self.list_ids = array("q", (-1 for _ in order))
 
     def is_rejected(self, columns: Columns, cells: Sequence[Any], line: int) -> bool:
-        """Whether a mark rejects the captions of a row, which is then counted and skipped."""
-        reason = self.find_rejection([(name, cells[position]) for position, name in columns.rejected])
+        """Whether a mark rejects all captions of a row, which is then counted and skipped; lists mark one each."""
+        marks = [(name, cells[position]) for position, name in columns.rejected]
+        reason = self.find_rejection([(name, value) for name, value in marks if parse_items(value) is None])
         if reason:
             self.skip(line, reason)
         return reason is not None

@@ -223,7 +223,7 @@ def _suggest_below(path: Path) -> str | None:
 def _other_kind(data: bytes) -> str | None:
     """What a file is by the bytes at its start, if it is surely no text."""
     if data[_TAR_MARK] == b"ustar":
-        return "a tar archive (unpack it first)"
+        return "a tar archive (unpack it with `mkdir folder && tar -xf file.tar -C folder` and pass the folder)"
     return next((kind for mark, kind in _OTHER_FILES.items() if data.startswith(mark)), None)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from caption_tx.data.corpus.column_names import SPLIT_NAMES, caption_key
+from caption_tx.data.corpus.conversations import is_conversation
 from caption_tx.data.images.suffixes import IMAGE_SUFFIXES
 
 _LETTERS = re.compile(r"[^\W\d_]")
@@ -37,11 +38,7 @@ def is_text(value: object) -> bool:
     if isinstance(value, (list, tuple)):
         return any(is_text(item) for item in value)
     if isinstance(value, dict):
-        return (
-            "role" in value
-            or "from" in value
-            or any(caption_key(str(key)) and is_text(item) for key, item in value.items())
-        )
+        return is_conversation([value]) or any(caption_key(str(key)) and is_text(item) for key, item in value.items())
     return isinstance(value, str) and bool(_LETTERS.search(value)) and not is_name_like(value)
 
 
@@ -75,3 +72,9 @@ def is_constant(values: Sequence[Any]) -> bool:
     """Whether at least three values are all the same text, such as the name of a project or a question."""
     texts = [str(value) for value in values if value not in (None, "", [])]
     return len(texts) > 2 and len(set(texts)) == 1
+
+
+def typical_length(values: Sequence[Any]) -> float:
+    """The median length in Chinese characters; other letters count as two fifths of one."""
+    lengths = sorted(sum(0.4 if letter.isascii() else 1 for letter in str(value)) for value in values if value)
+    return lengths[len(lengths) // 2] if lengths else 0

@@ -23,7 +23,8 @@ _CACHED_GROUPS = 2
 _BATCH_ROWS = 64
 _IMAGE_WORDS = re.compile(r"image|img|jpe?g|png|webp|photo|picture|pic|bytes|图|照片", re.IGNORECASE)
 _ID_WORDS = re.compile(
-    r"image|img|photo|picture|file|name|path|\bid\b|_id|\bkey\b|url|link|\bsrc\b|\buri\b|图|照片|文件", re.IGNORECASE
+    r"image|img|photo|picture|file|name|path|\bid\b|_id|\b(?:__)?key(?:__)?\b|url|link|\bsrc\b|\buri\b|图|照片|文件",
+    re.IGNORECASE,
 )
 
 

@@ -852,7 +852,7 @@ ERRORS = {
     "a tar archive": (
         "x.tar",
         b"a.jpg".ljust(257, b"\0") + b"ustar\0" + f"a.jpg\t{DOG}\nb.jpg\t{CAT}\n".encode(),
-        r"is a tar archive \(unpack it first\)",
+        r"is a tar archive \(unpack it with `mkdir folder && tar -xf file\.tar -C folder` and pass the folder\)",
     ),
     "an Arrow stream": (
         "x.arrow",

@@ -7,10 +7,10 @@ from typing import Any
 
 from caption_tx.data.corpus.caption_values import image_names, is_numbered
 from caption_tx.data.corpus.column_names import caption_key, image_rank, normalize_name
+from caption_tx.data.corpus.conversations import CONVERSATION_KEYS, is_conversation, pair_texts
 from caption_tx.data.corpus.readers.tool_exports import read_export
 from caption_tx.data.corpus.value_kinds import is_image_name, is_text
 
-_CONVERSATION_KEYS = ("conversations", "conversation", "messages")
 _IMAGE_TAG = re.compile(r"<img>(.*?)</img>", re.DOTALL)
 _NOT_KINDS = ("raw", "caption", "text", "sentence", "value", "content", "tokens", "id")
 _MAX_DEPTH = 4
@@ -27,10 +27,12 @@ def expand(entry: dict[str, Any]) -> dict[str, Any]:
         return export[0]
     expanded: dict[str, Any] = {}
     for key, value in entry.items():
-        if key in _CONVERSATION_KEYS and isinstance(value, list):
-            expanded[key] = value
+        if key in CONVERSATION_KEYS and isinstance(value, list):
+            expanded[key] = pair_texts(value)
             if image := _image_of_conversation(value):
                 expanded.setdefault("image", image)
+        elif isinstance(value, dict) and (caption_key(key) or key in CONVERSATION_KEYS) and is_conversation([value]):
+            expanded[key] = [value]
         elif isinstance(value, dict) and caption_key(key) and _are_kinds(value):
             expanded |= {f"{key}.{inner}": item for inner, item in value.items()}
         else:

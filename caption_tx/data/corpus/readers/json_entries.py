@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 from typing import Any
 
+from caption_tx.data.corpus.accepted_captions import accepted_captions
 from caption_tx.data.corpus.caption_values import add_captions, image_names
 from caption_tx.data.corpus.column_names import caption_key, image_rank
 from caption_tx.data.corpus.columns import DEFAULT_OPTIONS, Columns, select_columns
@@ -146,7 +147,7 @@ class EntryReader:
         rows.notes.update((read_export(entry) or ({}, []))[1])
         if len(images) > 1:
             rows.notes["captions of several images, read for each of them"] += 1
-        values = [cells[position] for position in columns.captions]
+        values = accepted_captions(rows, columns, cells, number)
         values = [value for value in values if value not in (None, "")] or values[:1]
         for value in values:
             add_captions(rows, images, value, number, named or split)

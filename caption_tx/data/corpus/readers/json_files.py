@@ -1,4 +1,4 @@
-"""JSON documents, whatever their layout, and files with one JSON object per line."""
+"""Documents of JSON or YAML, whatever their layout."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from caption_tx.data.corpus.column_names import (
     normalize_name,
     without_numbers,
 )
-from caption_tx.data.corpus.file_head import FileHead
 from caption_tx.data.corpus.readers.coco import add_coco, add_karpathy, is_coco, is_karpathy, require_captions
 from caption_tx.data.corpus.readers.entry_forms import maps_to_texts
 from caption_tx.data.corpus.readers.json_entries import ENTRY, EntryReader, names_image
-from caption_tx.data.corpus.readers.json_heads import parse_line
-from caption_tx.data.corpus.readers.literals import AS_PYTHON, TWICE, load_document, parse_literal
+from caption_tx.data.corpus.readers.literals import AS_PYTHON, load_document, parse_literal
+from caption_tx.data.corpus.readers.name_maps import is_caption_value, is_name_key, maps_names, numbered_captions
+from caption_tx.data.corpus.readers.yaml_files import SUFFIXES, load_yaml
 from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.corpus.value_kinds import is_image_name, is_text, share
 from caption_tx.data.text.text_files import TextFile, find_undecoded_byte
@@ -54,6 +54,8 @@ def read_document(file: TextFile, rows: CaptionRows) -> None:
 
 
 def _load(file: TextFile, rows: CaptionRows) -> Any:
+    if file.path.suffix.lower() in SUFFIXES:
+        return load_yaml(file)
     text = file.text()
     try:
         document, notes = load_document(text, _drop_tokens)
@@ -100,7 +102,7 @@ class _DocumentReader:
         if is_karpathy(node):
             self._number += add_karpathy(node, self._rows, self._number, split)
             return True
-        if _maps_names(node) and self._read_names(node, split):
+        if maps_names(node) and self._read_names(node, split):
             return True
         return (
             self._read_columns(node, split)
@@ -197,9 +199,9 @@ class _DocumentReader:
             return True
         node = {key: numbered_captions(value) for key, value in node.items()}
         values = list(node.values())
-        by_name = sum(map(_is_name_key, node)) >= 0.8 * len(node)
+        by_name = sum(map(is_name_key, node)) >= 0.8 * len(node)
         captions = sum(self._is_caption(value) or (by_name and maps_to_texts(value)) for value in values)
-        known = any(normalize_name(str(key)) in (*_ABOUT_THE_FILE, *IMAGE_WORDS) for key in node)
+        known = any(normalize_name(str(key)) in (*_ABOUT_THE_FILE, *IMAGE_WORDS, *SPLIT_NAMES) for key in node)
         entries = all(isinstance(value, dict) for value in values)
         if captions < 0.8 * len(values) or not (
             by_name
@@ -218,7 +220,7 @@ class _DocumentReader:
 
     def _is_caption(self, value: Any) -> bool:
         named = self._rows.options.caption_columns
-        return _is_caption_value(value) or (isinstance(value, dict) and any(name in value for name in named))
+        return is_caption_value(value) or (isinstance(value, dict) and any(name in value for name in named))
 
     def _read_containers(self, node: dict[str, Any], key: str, split: str | None) -> bool:
         """An object with lists or objects that hold captions, such as {"train": [..], "val": [..]}."""
@@ -273,78 +275,3 @@ class _DocumentReader:
 def _first_image(entries: EntryReader, node: dict[str, Any]) -> str | None:
     columns = entries.columns_of(node)
     return next(iter(image_names(list(node.values())[columns.image]) or ()), None) if columns else None
-
-
-def _is_name_key(key: object) -> bool:
-    return is_image_name(key) or bool(re.search(r"\d", str(key)))
-
-
-def _maps_names(node: dict[str, Any]) -> bool:
-    """Whether keys are file names, or have numbers and map to numbered captions; columns have other names."""
-    if all(map(is_image_name, node)):
-        return True
-    numbered = (numbered_captions(value) is not value for value in node.values())
-    return all(_is_name_key(key) and not caption_key(str(key)) for key in node) and all(numbered)
-
-
-def numbered_captions(value: Any) -> Any:
-    """The captions of {"0": "..", "1": ".."} or [{"0": ".."}, ..] as a list; another value as it is.
-
-    Example:
-        >>> numbered_captions({"0": "a dog", "1": ["it runs"]}), numbered_captions({"caption": "a dog"})
-        (['a dog', 'it runs'], {'caption': 'a dog'})
-    """
-    items = value if isinstance(value, list) else [value]
-    if not items or not all(isinstance(item, dict) and item and all(map(_is_number, item)) for item in items):
-        return value
-    captions: list[Any] = []
-    for caption in (caption for item in items for caption in item.values()):
-        is_list = isinstance(caption, list) and (len(caption) == 1 or any(map(_is_sentence, caption)))
-        captions += caption if is_list else [caption]
-    return captions
-
-
-def _is_number(key: object) -> bool:
-    return str(key).strip().isdecimal()
-
-
-def _is_sentence(item: object) -> bool:
-    """Whether an item of a list is too long for a word."""
-    return isinstance(item, str) and (" " in item.strip() or (len(item) > 6 and not item.isascii()))
-
-
-def _is_caption_value(value: Any) -> bool:
-    """Whether a value is a caption, a list of captions, or an object with a caption."""
-    if isinstance(value, dict):
-        return any(caption_key(str(key)) or key in ("conversations", "messages") for key in value)
-    if isinstance(value, list):
-        return all(
-            item is None or isinstance(item, (str, list)) or (isinstance(item, dict) and is_text(item))
-            for item in value
-        )
-    return value is None or isinstance(value, str)
-
-
-def read_jsonl(file: TextFile, rows: CaptionRows) -> None:
-    """Reads an entry per line: MUGE (ECommerce-IC), Chinese-CLIP and similar files."""
-    head = FileHead.read(file.path, file.encoding)
-    entries = EntryReader(rows, [entry for line in head.lines if (entry := parse_line(line)) is not None])
-    for line_number, line in file.lines(rows.add_error):
-        if not line.strip():
-            rows.skip(line_number, "blank line")
-            continue
-        try:
-            entry, is_python = parse_literal(line)
-            if isinstance(entry, str) and entry.lstrip()[:1] == "{":
-                entry, is_python = parse_literal(entry)
-                rows.notes[TWICE] += 1
-            rows.notes.update([AS_PYTHON] if is_python else [])
-        except (ValueError, RecursionError) as error:
-            rows.add_error(line_number, "not valid JSON", f"not valid JSON ({str(error)[:80]}); fix the line")
-            continue
-        if isinstance(entry, dict) and entry and all(map(is_image_name, entry)):  # {"x.jpg": ".."}
-            for name, value in entry.items():
-                value = numbered_captions(value)
-                entries.add(line_number, value if isinstance(value, dict) else {"caption": value}, image=name)
-        else:
-            entries.add(line_number, entry)

@@ -45,6 +45,18 @@ class Repeated(list):
     """The values of a key that an object repeats: Python's parser would keep only the last."""
 
 
+def join_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of keys and values, with the different values of a repeated key as a `Repeated` list."""
+    value = dict(pairs)
+    for key in value if len(value) < len(pairs) else ():
+        items = [item for name, item in pairs if name == key]
+        different = [item for at, item in enumerate(items) if item not in items[:at]]
+        if len(different) > 1:
+            lists = [item if isinstance(item, list) else [item] for item in different]
+            value[key] = Repeated(item for inner in lists for item in inner)
+    return value
+
+
 def load_json(text: str, convert: Callable[[dict[str, Any]], dict[str, Any]] | None = None) -> Any:
     """The value of JSON, with the different values of a repeated key as a `Repeated` list.
 
@@ -61,14 +73,7 @@ def load_json(text: str, convert: Callable[[dict[str, Any]], dict[str, Any]] | N
     """
 
     def to_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        value = dict(pairs)
-        if len(value) < len(pairs):
-            for key in value:
-                items = [item for name, item in pairs if name == key]
-                different = [item for at, item in enumerate(items) if item not in items[:at]]
-                if len(different) > 1:
-                    lists = [item if isinstance(item, list) else [item] for item in different]
-                    value[key] = Repeated(item for inner in lists for item in inner)
+        value = join_pairs(pairs)
         return convert(value) if convert else value
 
     decoder = json.JSONDecoder(object_pairs_hook=to_object)

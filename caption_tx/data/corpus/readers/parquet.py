@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from caption_tx.data.corpus.caption_values import add_cells
-from caption_tx.data.corpus.column_names import could_be_image, image_rank
+from caption_tx.data.corpus.column_names import caption_key, could_be_image, image_rank
 from caption_tx.data.corpus.columns import Columns, ReadOptions, select_columns
 from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.images.parquet_images import (
@@ -24,6 +24,7 @@ from caption_tx.errors import CorpusError
 
 _BATCH_ROWS = 16_384
 _SAMPLE_ROWS = 50
+_TEXT_FILES = ("txt", "json", "caption", "text")
 
 
 def read_parquet(file: TextFile, rows: CaptionRows) -> None:
@@ -91,7 +92,7 @@ def _select_columns(path: Path, table: Any, options: ReadOptions) -> tuple[Colum
 
     schema = table.schema_arrow
     fields = [(name, schema.field(position).type) for position, name in enumerate(schema.names)]
-    readable = [name for name, kind in fields if _is_text(kind) or _is_list(kind)]
+    readable = [name for name, kind in fields if _is_text(kind) or _is_list(kind) or _is_text_in_bytes(name, kind)]
     # pandas turns whole numbers into floats where some are missing.
     readable += [name for name, kind in fields if types.is_floating(kind) and could_be_image(name)]
     nested = {name: list(_nested_fields(name, kind, 0)) for name, kind in fields}
@@ -121,24 +122,29 @@ def _select_columns(path: Path, table: Any, options: ReadOptions) -> tuple[Colum
             f"{path}: expected text columns named image and caption (and optionally split), "
             f"found {describe_columns(table)}; name them with image_column and caption_column."
         )
-    notes = {text: count for text, count in columns.notes.items() if not text.startswith("columns not read")}
-    marks = [position for position, _ in columns.rejected]
-    read = [columns.image, *columns.captions, *([] if columns.split is None else [columns.split]), *marks]
-    known = {readable[position] for position in read} | with_path | {base}
+    known = {readable[position] for position in columns.read} | with_path | {base}
     unread = [field for name in schema.names for field in nested[name] or [name] if field not in known]
+    if base in with_path and _names_differ(table, base, readable[columns.image]):
+        unread.append(f"{base}.path")
+    notes = {text: count for text, count in columns.notes.items() if not text.startswith("columns not read")}
     if unread:
         notes[f"columns not read ({', '.join(unread)[:200]})"] = len(unread)
-    names = [readable[position] for position in read]
-    place = {position: index for index, position in enumerate(read)}
-    captions = tuple(place[position] for position in columns.captions)
-    split = None if columns.split is None else place[columns.split]
-    rejected = tuple((place[position], name) for position, name in columns.rejected)
+    names = [readable[position] for position in columns.read]
     if names[0] != base:
         embedded = None
     elif not _has_path(schema.field(base).type):
         names[0] = names[1]  # the name of the image is not in a column
     names = [f"{name}.path" if name in with_path else name for name in names]
-    return Columns(0, captions, split, rejected, notes), names, embedded
+    return replace(columns.renumbered(), notes=notes), names, embedded
+
+
+def _names_differ(table: Any, base: str, column: str) -> bool:
+    """Whether the paths of embedded images are none of the names in the column that is read instead of them."""
+    if column == base:
+        return False
+    batch = next(table.iter_batches(_SAMPLE_ROWS, columns=[f"{base}.path", column]), None)
+    paths = [value and value.get("path") for value in batch.column(base).to_pylist()] if batch else []
+    return any(path and path != name for path, name in zip(paths, _values(batch, column) if batch else [], strict=True))
 
 
 def _values(batch: Any, name: str) -> list[Any]:
@@ -147,7 +153,15 @@ def _values(batch: Any, name: str) -> list[Any]:
     values = batch.column(batch.schema.get_field_index(first)).to_pylist()
     for key in keys if keys != ["path"] else ():
         values = [value.get(key) if isinstance(value, dict) else None for value in values]
-    return values
+    return [_decode(value) if isinstance(value, bytes) else value for value in values]
+
+
+def _decode(value: bytes) -> str | bytes:
+    """Text as WebDataset stores it; other bytes as they are, which are rejected as captions."""
+    try:
+        return value.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return value
 
 
 def _nested_fields(name: str, kind: Any, depth: int) -> Iterator[str]:
@@ -167,6 +181,14 @@ def _is_text(kind: Any) -> bool:
 
     value = kind.value_type if types.is_dictionary(kind) else kind
     return types.is_string(value) or types.is_large_string(value) or types.is_integer(value) or types.is_boolean(value)
+
+
+def _is_text_in_bytes(name: str, kind: Any) -> bool:
+    """Whether a column of bytes has the name of a text file, as WebDataset names its columns, or of a caption."""
+    import pyarrow.types as types
+
+    is_bytes = types.is_binary(kind) or types.is_large_binary(kind)
+    return is_bytes and (name.lower() in _TEXT_FILES or caption_key(name) is not None)
 
 
 def _is_list(kind: Any) -> bool:

@@ -17,6 +17,7 @@ BATCH = "answers of a model's batch read as captions, the names of its requests 
 SEVERAL_ANSWERS = "answers beyond the first of a model, read as captions too"
 LABELBOX = "captions read from the answers of Labelbox"
 LABEL_STUDIO = "captions read from the results of Label Studio"
+ARGILLA = "captions read from the responses of Argilla"
 CANCELLED = "annotations of Label Studio that were cancelled, left out"
 
 
@@ -28,7 +29,7 @@ def read_export(entry: dict[str, Any]) -> tuple[dict[str, Any], list[str]] | Non
         >>> read_export({"custom_id": "a.jpg", "response": {"body": answer}})[0]
         {'image': 'a.jpg', 'caption': 'a dog'}
     """
-    return _read_batch(entry) or _read_label_studio(entry) or _read_labelbox(entry)
+    return _read_batch(entry) or _read_label_studio(entry) or _read_labelbox(entry) or _read_argilla(entry)
 
 
 def is_request(entry: dict[str, Any]) -> bool:
@@ -118,6 +119,44 @@ def _read_label_studio(entry: dict[str, Any]) -> tuple[dict[str, Any], list[str]
             texts.setdefault(name, []).append(text)
     keys = {f"{name}.caption" if len(texts) > 1 else "caption": _one_or_all(found) for name, found in texts.items()}
     return {"image": image, **(keys or {"caption": ""})}, notes
+
+
+def _read_argilla(entry: dict[str, Any]) -> tuple[dict[str, Any], list[str]] | None:
+    """A record of Argilla's export: {"fields": {"image": ..}, "responses": {"caption": [{"value": .., "status": ..}]}}.
+
+    Argilla 1 writes {"responses": [{"values": {"caption": {"value": ..}}, "status": ..}]}. The status stays with the
+    text, so that discarded responses are left out.
+    """
+    fields, responses = entry.get("fields"), entry.get("responses")
+    if not isinstance(fields, dict) or not isinstance(responses, (dict, list)):
+        return None
+    texts = {key: value for key, value in fields.items() if isinstance(value, str)}
+    image = next((value for key, value in texts.items() if image_rank(key) is not None), None)
+    image = image or next(filter(is_image_name, texts.values()), None)
+    if image is None:
+        return None
+    found: dict[str, list[dict[str, Any]]] = {}
+    for question, response in _argilla_responses(responses):
+        if isinstance(response.get("value"), str):
+            text = {"text": response["value"], "status": response.get("status")}
+            found.setdefault(question, []).append(text)
+    keys = {f"{name}.caption" if len(found) > 1 else "caption": items for name, items in found.items()}
+    return {"image": image, **(keys or {"caption": ""})}, [ARGILLA]
+
+
+def _argilla_responses(responses: dict[str, Any] | list[Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(question, response) of all responses to a record."""
+    if isinstance(responses, dict):
+        for question, items in responses.items():
+            for item in items if isinstance(items, list) else ():
+                if isinstance(item, dict):
+                    yield question, item
+        return
+    for response in responses:
+        values = response.get("values") if isinstance(response, dict) else None
+        for question, value in (values or {}).items():
+            if isinstance(value, dict):
+                yield question, {**value, "status": response.get("status")}
 
 
 def _read_labelbox(entry: dict[str, Any]) -> tuple[dict[str, Any], list[str]] | None:

@@ -142,3 +142,40 @@ def test_folder_of_a_data_set_stands_for_its_files(write_parquet, tmp_path):
         assert len(table.attrs["files"]) == 3
     (tmp_path / "set" / "captions.csv").write_text("image,caption\na.jpg,two cats\n")
     assert len(read_corpus(tmp_path / "set")) == 1
+
+
+@pytest.mark.parametrize("image", ["bytes", "objects"])
+@pytest.mark.parametrize("text", ["txt", "bytes", "json", "json text"])
+def test_columns_of_webdataset(write_parquet, image, text):
+    keys, captions = ["000", "001"], ["一只狗在草地上跑", "两只猫在睡觉"]
+    data = [b"\xff0", b"\xff1"]
+    columns = {
+        "__key__": keys,
+        "jpg": data
+        if image == "bytes"
+        else [{"bytes": item, "path": f"{key}.jpg"} for item, key in zip(data, keys, strict=True)],
+    }
+    columns |= {
+        "txt": {"txt": captions},
+        "bytes": {"txt": [caption.encode() for caption in captions]},
+        "json": {"json": [{"caption": caption, "url": "u"} for caption in captions]},
+        "json text": {"json": [f'{{"caption": "{caption}"}}' for caption in captions]},
+    }[text]
+    path = write_parquet("x.parquet", columns)
+    table = read_corpus(path, images=path)
+    assert rows(table, "image", "caption") == list(zip(keys, captions, strict=True))
+    images = open_images(str(path))
+    assert [images.read_bytes(name) for name in table.image] == data
+
+
+def test_paths_beside_another_column_of_names_are_reported(write_parquet):
+    columns = {
+        "image": [{"bytes": b"\xff", "path": "x1.jpg"}, {"bytes": b"\xfe", "path": "b.jpg"}],
+        "filename": ["a.jpg", "b.jpg"],
+        "caption": ["one", "two"],
+    }
+    table = read_corpus(write_parquet("x.parquet", columns))
+    assert list(table.image) == ["a.jpg", "b.jpg"]
+    assert table.attrs["files"][0]["notes"] == {"columns not read (image.path)": 1}
+    columns["image"][0]["path"] = "a.jpg"
+    assert not read_corpus(write_parquet("y.parquet", columns)).attrs["files"][0]["notes"]

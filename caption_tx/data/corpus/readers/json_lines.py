@@ -1,0 +1,37 @@
+"""Files with one JSON object per line."""
+
+from __future__ import annotations
+
+from caption_tx.data.corpus.file_head import FileHead
+from caption_tx.data.corpus.readers.json_entries import EntryReader
+from caption_tx.data.corpus.readers.json_heads import parse_line
+from caption_tx.data.corpus.readers.literals import AS_PYTHON, TWICE, parse_literal
+from caption_tx.data.corpus.readers.name_maps import numbered_captions
+from caption_tx.data.corpus.rows import CaptionRows
+from caption_tx.data.corpus.value_kinds import is_image_name
+from caption_tx.data.text.text_files import TextFile
+
+
+def read_jsonl(file: TextFile, rows: CaptionRows) -> None:
+    """Reads an entry per line: MUGE (ECommerce-IC), Chinese-CLIP and similar files."""
+    head = FileHead.read(file.path, file.encoding)
+    entries = EntryReader(rows, [entry for line in head.lines if (entry := parse_line(line)) is not None])
+    for line_number, line in file.lines(rows.add_error):
+        if not line.strip():
+            rows.skip(line_number, "blank line")
+            continue
+        try:
+            entry, is_python = parse_literal(line)
+            if isinstance(entry, str) and entry.lstrip()[:1] == "{":
+                entry, is_python = parse_literal(entry)
+                rows.notes[TWICE] += 1
+            rows.notes.update([AS_PYTHON] if is_python else [])
+        except (ValueError, RecursionError) as error:
+            rows.add_error(line_number, "not valid JSON", f"not valid JSON ({str(error)[:80]}); fix the line")
+            continue
+        if isinstance(entry, dict) and entry and all(map(is_image_name, entry)):  # {"x.jpg": ".."}
+            for name, value in entry.items():
+                value = numbered_captions(value)
+                entries.add(line_number, value if isinstance(value, dict) else {"caption": value}, image=name)
+        else:
+            entries.add(line_number, entry)

@@ -1,0 +1,70 @@
+"""Conversations about images: the first answer is the caption."""
+
+import json
+
+import pytest
+
+from caption_tx.data.corpus.table import read_corpus
+
+DOG, CAT = "一只狗在草地上跑", "两只猫在睡觉"
+ASK, ASK_MORE = "描述这张图片", "图里有几只动物？"
+ONE = [("a.jpg", DOG), ("b.jpg", CAT)]
+FIRST, LATER = "captions read from the first answer of conversations", "later answers in conversations, not read"
+
+ONE_TURN = {
+    "the Cauldron": lambda text: {"texts": [{"user": ASK, "assistant": text, "source": "x"}]},
+    "questions and answers": lambda text: {"qa": [{"question": ASK, "answer": text}]},
+    "LLaVA": lambda text: {"conversations": [{"from": "human", "value": ASK}, {"from": "gpt", "value": text}]},
+    "ShareGPT": lambda text: {
+        "messages": [
+            {"role": "system", "content": "你是助手"},
+            {"role": "user", "content": f"<image>{ASK}"},
+            {"role": "assistant", "content": text},
+        ]
+    },
+    "the name of a model": lambda text: {
+        "conversations": [{"from": "human", "value": ASK}, {"from": "qwen-vl", "value": text}]
+    },
+    "texts in turn": lambda text: {"conversations": [ASK, text]},
+    "pairs": lambda text: {"dialog": [[ASK, text]]},
+    "an object": lambda text: {"conversation": {"user": ASK, "assistant": text}},
+    "instruction and output": lambda text: {"instruction": f"{ASK}{len(text)}", "output": text},
+}
+
+
+@pytest.mark.parametrize("form", ONE_TURN)
+def test_the_answer_is_the_caption(write, form):
+    lines = [json.dumps({"image": name, **ONE_TURN[form](text)}, ensure_ascii=False) + "\n" for name, text in ONE]
+    table = read_corpus(write("x.jsonl", "".join(lines)))
+    assert list(zip(table["image"], table["caption"], strict=True)) == ONE
+    assert table.attrs["files"][0]["notes"].get(FIRST, 2) == 2
+
+
+@pytest.mark.parametrize(
+    "turns",
+    [
+        [{"user": ASK, "assistant": DOG}, {"user": ASK_MORE, "assistant": "一只"}],
+        [ASK, DOG, ASK_MORE, "一只"],
+        [[ASK, DOG], [ASK_MORE, "一只"]],
+    ],
+)
+def test_later_answers_are_counted(write, turns):
+    table = read_corpus(write("x.json", [{"image": "a.jpg", "conversations": turns}]))
+    assert list(table["caption"]) == [DOG] and table.attrs["files"][0]["notes"][LATER] == 1
+
+
+def test_captions_with_the_roles_of_annotators_are_no_conversation(write):
+    captions = [{"from": "worker1", "text": DOG}, {"from": "worker2", "text": CAT}]
+    table = read_corpus(write("x.json", [{"image": "a.jpg", "captions": captions}]))
+    assert list(table["caption"]) == [DOG, CAT]
+    assert table.attrs["files"][0]["notes"] == {"keys of captions not read (from)": 2}
+
+
+def test_conversations_in_parquet(tmp_path):
+    import pandas as pd
+
+    texts = [[{"user": ASK, "assistant": text, "source": "x"}] for _, text in ONE]
+    images = [[{"bytes": b"\xff%d" % at, "path": name}] for at, (name, _) in enumerate(ONE)]
+    pd.DataFrame({"images": images, "texts": texts}).to_parquet(tmp_path / "x.parquet")
+    table = read_corpus(tmp_path / "x.parquet")
+    assert list(zip(table["image"], table["caption"], strict=True)) == ONE
