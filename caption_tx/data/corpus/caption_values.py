@@ -207,7 +207,7 @@ def is_numbered(item: dict[str, Any]) -> bool:
         (True, False)
     """
     names = {without_numbers(str(key)) for key in item}
-    are_numbered = len(item) > 1 and len(names) == 1 and all(map(is_text, item.values()))
+    are_numbered = len(names) == 1 and all(map(is_text, item.values()))
     return are_numbered and not any(normalize_name(str(key)) in names for key in item)
 
 

@@ -110,6 +110,8 @@ def find_header(head: FileHead, separators: tuple[str, ...] = SEPARATORS) -> Tab
             header = _trim(cells)
             if len(header) < 2 or any(map(is_image_name, header)) or any(len(name) > 100 for name in header):
                 continue
+            if separator != "\t" and any("\t" in name for name in header):  # a row of a table with tabs
+                continue
             columns = _columns_of_header(head, index, header, separator)
             if columns is not None and is_header(header, columns, head.options, index == first):
                 notes = _layout_notes(separator, index - first, "lines before the header")

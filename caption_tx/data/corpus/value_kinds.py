@@ -38,7 +38,9 @@ def is_text(value: object) -> bool:
     if isinstance(value, (list, tuple)):
         return any(is_text(item) for item in value)
     if isinstance(value, dict):
-        return is_conversation([value]) or any(caption_key(str(key)) and is_text(item) for key, item in value.items())
+        return is_conversation([value]) or any(
+            (caption_key(str(key)) or key == "raw") and is_text(item) for key, item in value.items()
+        )
     return isinstance(value, str) and bool(_LETTERS.search(value)) and not is_name_like(value)
 
 

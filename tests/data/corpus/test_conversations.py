@@ -68,3 +68,10 @@ def test_conversations_in_parquet(tmp_path):
     pd.DataFrame({"images": images, "texts": texts}).to_parquet(tmp_path / "x.parquet")
     table = read_corpus(tmp_path / "x.parquet")
     assert list(zip(table["image"], table["caption"], strict=True)) == ONE
+
+
+def test_names_mapped_to_conversations_on_one_line_are_no_table(write):
+    document = {name: [{"from": "human", "value": ASK}, {"from": "gpt", "value": text}] for name, text in ONE}
+    table = read_corpus(write("x.json", document))
+    assert table.attrs["files"][0]["format"] == "json"
+    assert list(zip(table["image"], table["caption"], strict=True)) == ONE

@@ -11,6 +11,7 @@ from caption_tx.data.corpus.column_names import IMAGE_WORDS, caption_key, image_
 from caption_tx.data.corpus.file_head import FileHead
 from caption_tx.data.corpus.pre_segmented import restore_sentences
 from caption_tx.data.corpus.quoted_lines import join_quoted_lines, split_tabs
+from caption_tx.data.corpus.readers.json_heads import is_json_head
 from caption_tx.data.corpus.readers.ofa import is_base64, is_image_line
 from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.corpus.table_ends import RepeatedHeaders
@@ -41,12 +42,12 @@ _QUOTE_ADVICE = (
 
 def is_csv(head: FileHead) -> bool:
     """Whether the first lines have a header with commas, semicolons or vertical bars that names image and caption."""
-    return find_header(head, _COMMAS) is not None
+    return not is_json_head(head.text) and find_header(head, _COMMAS) is not None
 
 
 def is_tsv(head: FileHead) -> bool:
     """Whether the first lines have a header with tabs that names image and caption."""
-    return find_header(head, ("\t",)) is not None
+    return not is_json_head(head.text) and find_header(head, ("\t",)) is not None
 
 
 def is_pairs(head: FileHead) -> bool:

@@ -101,3 +101,10 @@ def test_long_lines_of_ofa(write, image_base64):
     )
     assert table.attrs["files"][0]["format"] == "ofa"
     assert rows(table, "image", "caption") == [(f"id{index}", f"一只狗{index}") for index in range(4)]
+
+
+def test_separators_in_captions_between_tabs(write):
+    lines = [f"IMG_{at}.JPG\t" + "&&".join(f"一只狗在草地上跑{at}{part}" for part in "甲乙丙") for at in range(4)]
+    table = read_corpus(write("x.tsv", "image\tcaptions\n" + "\n".join(lines) + "\n"))
+    assert table.attrs["files"][0]["format"] == "tsv"
+    assert list(table.image) == [f"IMG_{at}.JPG" for at in range(4) for _ in range(3)]

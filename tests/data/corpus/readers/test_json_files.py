@@ -83,3 +83,14 @@ def test_numeric_image_ids_become_text(write):
 def test_file_of_images_without_captions(write):
     with pytest.raises(CorpusError, match=r"IC_test\.jsonl: no captions found \(2 lines skipped\); check the file"):
         read(write("IC_test.jsonl", '{"image_id": "a"}\n{"image_id": "b"}\n'))
+
+
+def test_captions_below_one_numbered_key_or_raw(write):
+    entries = [
+        {"image": "a.jpg", "captions": {"worker_0": "一只狗在跑"}},
+        {"image": "b.jpg", "captions": {"worker_0": "两只猫在睡觉", "worker_1": "一个女孩在跳舞"}},
+    ]
+    expected = [("a.jpg", "一只狗在跑"), ("b.jpg", "两只猫在睡觉"), ("b.jpg", "一个女孩在跳舞")]
+    assert rows(read_corpus(write("x.json", entries)), "image", "caption") == expected
+    document = {name: [{"raw": text, "sentid": 1}] for name, text in expected[:2]}
+    assert rows(read_corpus(write("y.json", document)), "image", "caption") == expected[:2]
