@@ -4,6 +4,7 @@ config.json          settings, the default search, the backbone's key, checksums
 vocabulary.txt       one token per line
 model.weights.h5     the captioner's weights
 user_dictionary.txt  only if captions were segmented with one
+retrieval.h5         only with a retrieval index: features and captions of training images
 """
 
 from __future__ import annotations
@@ -22,10 +23,20 @@ import numpy as np
 
 from caption_tx import __version__
 from caption_tx.assets import bundle_folder
-from caption_tx.bundle_config import CONFIG, DICTIONARY, FORMAT, VOCABULARY, WEIGHTS, parse_config, read_config
+from caption_tx.bundle_config import (
+    CONFIG,
+    DICTIONARY,
+    FORMAT,
+    RETRIEVAL,
+    VOCABULARY,
+    WEIGHTS,
+    parse_config,
+    read_config,
+)
 from caption_tx.bundle_files import check_files, digest
 from caption_tx.config import NAMED_WEIGHTS, POOL_NAMES, BackboneConfig, DecodingOptions, TextConfig, to_dict
 from caption_tx.data.features.backbone import Backbone
+from caption_tx.data.features.retrieval_index import RetrievalIndex
 from caption_tx.data.features.weights import WEIGHTS_ENV_VAR
 from caption_tx.data.text.segmentation import Segmenter, read_user_dictionary
 from caption_tx.data.text.tokenizer import Tokenizer
@@ -49,6 +60,7 @@ class Bundle:
         backbone_key: `Backbone.key` of the features that the captioner was trained on.
         facts: metrics of the training run, for information only, except for `pool`.
         decoding: the search that captions are made with unless other options are given; greedy by default.
+        retrieval: training images and their captions, for searches with `retrieval`; None without.
     """
 
     captioner: Captioner
@@ -58,6 +70,7 @@ class Bundle:
     backbone_key: dict[str, Any]
     facts: dict[str, Any] = field(default_factory=dict)
     decoding: DecodingOptions = field(default_factory=DecodingOptions)
+    retrieval: RetrievalIndex | None = None
 
     def __repr__(self) -> str:
         words, backbone = self.tokenizer.vocabulary_size, self.backbone
@@ -90,6 +103,9 @@ class Bundle:
         digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
         for weight in self.captioner.weights:
             digest.update(np.ascontiguousarray(weight.numpy(), "<f4").tobytes())
+        if self.retrieval is not None:
+            for array in self.retrieval.arrays().values():
+                digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
 
     def segmenter(self) -> Segmenter:
@@ -168,6 +184,8 @@ def _write(bundle: Bundle, folder: Path, half: bool) -> None:
     if text.user_dictionary is not None:
         shutil.copyfile(text.user_dictionary, folder / DICTIONARY)
         text = replace(text, user_dictionary=DICTIONARY)
+    if bundle.retrieval is not None:
+        bundle.retrieval.save(folder / RETRIEVAL, bundle.tokenizer.vocabulary_size)
     config = {
         "format": FORMAT,
         "caption_tx": __version__,
@@ -176,6 +194,7 @@ def _write(bundle: Bundle, folder: Path, half: bool) -> None:
         "backbone_key": bundle.backbone_key,
         "captioner": asdict(bundle.captioner.settings),
         **_decoding_section(bundle.decoding),
+        **({} if bundle.retrieval is None else {"retrieval": asdict(bundle.retrieval.sizes)}),
         "facts": bundle.facts,
         "files": {path.name: digest(path, path.stat().st_size) for path in sorted(folder.iterdir())},
     }
@@ -288,4 +307,6 @@ def load_bundle(folder: str | Path) -> Bundle:
         captioner.load_weights(folder / WEIGHTS)
     except Exception as error:
         raise BundleError(f"The weights in {folder / WEIGHTS} cannot be loaded: {one_line(str(error))}") from error
-    return Bundle(captioner, tokenizer, text, config.backbone, config.backbone_key, config.facts, config.decoding)
+    retrieval = None if config.retrieval is None else RetrievalIndex.load(folder / RETRIEVAL)
+    key, facts = config.backbone_key, config.facts
+    return Bundle(captioner, tokenizer, text, config.backbone, key, facts, config.decoding, retrieval)

@@ -17,16 +17,18 @@ from caption_tx.config import BackboneConfig, DecodingOptions, TextConfig, from_
 from caption_tx.config.fields import suggestion
 from caption_tx.data.features.backbone import STORAGE_KEYS
 from caption_tx.data.features.networks import NETWORKS
+from caption_tx.data.features.retrieval_index import IndexSizes
 from caption_tx.errors import BundleError, ConfigError
 from caption_tx.escaping import one_line
 from caption_tx.model.settings import CaptionerSettings
 
 FORMAT = 1
-CONFIG, VOCABULARY, WEIGHTS, DICTIONARY = (
+CONFIG, VOCABULARY, WEIGHTS, DICTIONARY, RETRIEVAL = (
     "config.json",
     "vocabulary.txt",
     "model.weights.h5",
     "user_dictionary.txt",
+    "retrieval.h5",
 )
 
 MAX_CONFIG_BYTES = 1 << 20
@@ -43,6 +45,7 @@ _SECTIONS = {
     "backbone_key": dict,
     "captioner": dict,
     "decoding": dict,
+    "retrieval": dict,
     "facts": dict,
     "files": dict,
 }
@@ -68,6 +71,7 @@ class BundleConfig:
         facts: any JSON object.
         files: name of each other file -> its SHA-256.
         decoding: the default search; greedy if the file has none.
+        retrieval: the sizes of the retrieval index; None without one.
     """
 
     text: TextConfig
@@ -77,6 +81,7 @@ class BundleConfig:
     facts: dict[str, Any]
     files: dict[str, str]
     decoding: DecodingOptions
+    retrieval: IndexSizes | None = None
 
 
 @contextmanager
@@ -160,7 +165,7 @@ def parse_config(config: Any) -> BundleConfig:
     version = config.get("format")
     if isinstance(version, int) and not isinstance(version, bool) and version > FORMAT:
         raise BundleError(f"it has format {version}, this version reads format {FORMAT}; upgrade caption_tx")
-    _check_names(config, _SECTIONS, "", optional={"facts", "decoding"})
+    _check_names(config, _SECTIONS, "", optional={"facts", "decoding", "retrieval"})
     for name, kind in _SECTIONS.items():
         if not isinstance(config.get(name, {}), kind) or isinstance(config.get(name), bool):
             raise BundleError(f"'{name}' must be of type {kind.__name__}, got {config[name]!r}")
@@ -173,10 +178,11 @@ def parse_config(config: Any) -> BundleConfig:
     backbone = from_dict(BackboneConfig, config["backbone"], "backbone.")
     settings = _parse_settings(config["captioner"])
     _check_backbone(backbone, config["backbone_key"], settings)
-    _check_files(config["files"], text)
-    decoding = parse_decoding(config.get("decoding", {}), settings)
+    retrieval = _parse_index_sizes(config["retrieval"], settings) if "retrieval" in config else None
+    _check_files(config["files"], text, retrieval is not None)
+    decoding = parse_decoding(config.get("decoding", {}), settings, retrieval is not None)
     key, facts = config["backbone_key"], config.get("facts", {})
-    return BundleConfig(text, backbone, key, settings, facts, config["files"], decoding)
+    return BundleConfig(text, backbone, key, settings, facts, config["files"], decoding, retrieval)
 
 
 def _check_depth(config: dict[str, Any]) -> None:
@@ -207,8 +213,13 @@ def _parse_settings(values: dict[str, Any]) -> CaptionerSettings:
         raise BundleError(str(error).replace("model.", "captioner.", 1)) from error
 
 
-def parse_decoding(values: dict[str, Any], settings: CaptionerSettings) -> DecodingOptions:
+def parse_decoding(values: dict[str, Any], settings: CaptionerSettings, has_index: bool = False) -> DecodingOptions:
     """The default search. Its hypotheses are limited, so that a bundle cannot exhaust the memory of its user.
+
+    Args:
+        values: the fields of `DecodingOptions`.
+        settings: of the captioner.
+        has_index: whether the bundle has a retrieval index.
 
     Raises:
         BundleError: an option is unknown, invalid, or does not fit the captioner.
@@ -222,7 +233,22 @@ def parse_decoding(values: dict[str, Any], settings: CaptionerSettings) -> Decod
     for name, limit in limits.items():
         if (value := getattr(decoding, name)) is not None and value > limit:
             raise BundleError(f"decoding.{name} must be at most {limit} in a bundle, got {value}")
+    if decoding.retrieval and not has_index:
+        raise BundleError("decoding.retrieval must be 0 in a bundle without a retrieval index")
     return decoding
+
+
+def _parse_index_sizes(values: dict[str, Any], settings: CaptionerSettings) -> IndexSizes:
+    names = [item.name for item in dataclasses.fields(IndexSizes)]
+    _check_names(values, names, "retrieval.")
+    for name in names:
+        value = values[name]
+        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value < 1 << 31:
+            raise BundleError(f"retrieval.{name} must be an integer from 1 to {(1 << 31) - 1}, got {value!r}")
+    sizes, channels = IndexSizes(**values), settings.feature_shape[-1]
+    if sizes.dimensions > channels:
+        raise BundleError(f"retrieval.dimensions must be at most {channels}, got {sizes.dimensions}")
+    return sizes
 
 
 def _check_backbone(backbone: BackboneConfig, key: dict[str, Any], settings: CaptionerSettings) -> None:
@@ -254,8 +280,8 @@ def _check_backbone(backbone: BackboneConfig, key: dict[str, Any], settings: Cap
         raise BundleError(f"backbone_key.storage must be {' or '.join(map(repr, storages))}, got {key['storage']!r}")
 
 
-def _check_files(files: dict[str, Any], text: TextConfig) -> None:
-    known = (VOCABULARY, WEIGHTS, DICTIONARY)
+def _check_files(files: dict[str, Any], text: TextConfig, has_index: bool) -> None:
+    known = (VOCABULARY, WEIGHTS, DICTIONARY, RETRIEVAL)
     for name, digest in files.items():
         if name not in known:
             raise BundleError(f"'files' lists {name!r}, which is no file of a bundle. Known: {', '.join(known)}")
@@ -263,6 +289,8 @@ def _check_files(files: dict[str, Any], text: TextConfig) -> None:
             raise BundleError(f"files.{name} must be a SHA-256, got {digest!r}")
     if missing := [name for name in (VOCABULARY, WEIGHTS) if name not in files]:
         raise BundleError(f"'files' does not list {missing[0]}")
+    if has_index != (RETRIEVAL in files):
+        raise BundleError(f"'retrieval' and {RETRIEVAL} in 'files' require each other")
     if text.user_dictionary is not None and (text.user_dictionary != DICTIONARY or DICTIONARY not in files):
         raise BundleError(
             f"text.user_dictionary must be {DICTIONARY} and listed in 'files', got {text.user_dictionary!r}"

@@ -24,6 +24,7 @@ MAX_BYTES = {
     "vocabulary.txt": 64 << 20,
     "model.weights.h5": (1 << 30) + (64 << 20),
     "user_dictionary.txt": 64 << 20,
+    "retrieval.h5": 1 << 30,
 }
 """The files of a bundle, the only ones that are downloaded, each with the most bytes that a valid one can have."""
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from caption_tx.api.runs import Run
 from caption_tx.assets import bundle_folder
-from caption_tx.bundle_config import CONFIG, BundleConfig, read_config
+from caption_tx.bundle_config import CONFIG, RETRIEVAL, BundleConfig, read_config
 from caption_tx.bundle_files import check_files
 from caption_tx.config import NAMED_WEIGHTS
 from caption_tx.errors import BundleError
@@ -27,10 +27,13 @@ def push_to_hub(
     *,
     private: bool | None = None,
     message: str = "Upload a bundle of caption_tx",
+    retrieval_index: bool = False,
 ) -> str:
     """Publishes a bundle on the Hugging Face Hub, with a model card. Log in first with `hf auth login`.
 
-    Only the files of the bundle are uploaded: no captions, images, logs or settings of the run. The card is the
+    Only the files of the bundle are uploaded: no images, logs or settings of the run. A retrieval index, which contains
+    captions of training images, is left out unless `retrieval_index` is set; then the search that is stored in the
+    published bundle does not use it either. The card is the
     `README.md` in the folder, if there is one. Otherwise a repository without a card gets one with the settings and
     metrics of the bundle; a card that is there already is kept.
 
@@ -39,6 +42,7 @@ def push_to_hub(
         repository: "user/name"; it is created if it does not exist.
         private: whether a new repository is visible only to you; None for the default of your account.
         message: what the commit says.
+        retrieval_index: also publish the retrieval index, with the captions of training images.
 
     Returns:
         The address of the repository's page.
@@ -60,12 +64,13 @@ def push_to_hub(
     hub, client = hub_client()
     try:
         page = client.create_repo(repository, private=private, exist_ok=True)
-        uploads: dict[str, Any] = {name: source / name for name in config.files}
-        uploads[CONFIG] = _public_config(source)
+        names = [name for name in config.files if name != RETRIEVAL or retrieval_index]
+        uploads: dict[str, Any] = {name: source / name for name in names}
+        uploads[CONFIG] = _public_config(source, retrieval_index)
         if (source / CARD).is_file():
             uploads[CARD] = source / CARD
         elif not client.file_exists(repository, CARD):
-            uploads[CARD] = _model_card(hub, config, repository).encode()
+            uploads[CARD] = _model_card(hub, config, repository, RETRIEVAL in names).encode()
         operations = [hub.CommitOperationAdd(name, data) for name, data in uploads.items()]
         client.create_commit(repository, operations, commit_message=message)
     except Exception as error:  # the exceptions of a failed request differ between versions
@@ -73,16 +78,20 @@ def push_to_hub(
     return str(page)
 
 
-def _public_config(folder: Path) -> bytes:
-    """config.json without the folder of the backbone's weights, which is nobody else's business."""
+def _public_config(folder: Path, retrieval_index: bool) -> bytes:
+    """config.json without the folder of the backbone's weights, and without the retrieval index unless it is published."""
     values = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     backbone = values["backbone"]
     if backbone["weights"] not in NAMED_WEIGHTS:
         backbone["weights"] = re.split(r"[/\\]", backbone["weights"])[-1]
+    if not retrieval_index and values.pop("retrieval", None) is not None:
+        del values["files"][RETRIEVAL]
+        if "decoding" in values:
+            values["decoding"]["retrieval"] = 0.0
     return (json.dumps(values, indent=1, ensure_ascii=False) + "\n").encode()
 
 
-def _model_card(hub: Any, config: BundleConfig, repository: str) -> str:
+def _model_card(hub: Any, config: BundleConfig, repository: str, has_index: bool) -> str:
     """A card with what the bundle says about itself."""
     settings, backbone = config.settings, config.backbone
     language = config.text.language
@@ -96,6 +105,13 @@ def _model_card(hub: Any, config: BundleConfig, repository: str) -> str:
     if backbone.weights not in NAMED_WEIGHTS:
         name = one_line(os.path.basename(backbone.weights))[:80]
         weights = f" The backbone's weights are not part of this bundle: pass the file `{name}` as the second argument."
+    index = ""
+    if has_index and config.retrieval is not None:
+        sizes = config.retrieval
+        index = (
+            f"\n\nThe retrieval index contains {sizes.captions:,} captions and compressed features of {sizes.images:,} "
+            "training images."
+        )
     metrics = {name: value for name, value in config.facts.items() if isinstance(value, int | float)}
     table = "".join(f"| {one_line(name)[:40]} | {value:.4g} |\n" for name, value in metrics.items())
     return f"""---
@@ -117,5 +133,5 @@ captioner.explain("photo.jpg")
 ## Model
 
 A Transformer decoder with {settings.num_layers} layers, hidden_dim {settings.hidden_dim} and a vocabulary of
-{settings.vocabulary_size:,} tokens, on the features of a frozen {backbone.name}.{weights}
+{settings.vocabulary_size:,} tokens, on the features of a frozen {backbone.name}.{weights}{index}
 """ + (f"\n## Metrics of the training run\n\n| metric | value |\n|---|---|\n{table}" if table else "")

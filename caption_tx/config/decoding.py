@@ -19,7 +19,8 @@ _MAX_PENALTY = 1e4
 
 _SELECTORS = ("temperature", "beam_width", "samples")
 _KIND = (
-    *_SELECTORS, "top_k", "top_p", "beam_groups", "diversity_penalty", "length_penalty", "n_best", "consensus"
+    *_SELECTORS, "top_k", "top_p", "beam_groups", "diversity_penalty", "length_penalty", "n_best", "consensus",
+    "retrieval",
 )  # fmt: skip
 """Options that select a kind of search, and those that describe it; the others apply to every kind."""
 
@@ -48,6 +49,9 @@ class DecodingOptions:
         consensus: ranks the hypotheses of a beam, or the samples, by minimum Bayes risk (Kumar and Byrne 2004): by
             expected similarity to the others, each weighted by probability ** consensus. 0 weights all equally.
             None ranks by score.
+        retrieval: with consensus, also compares the hypotheses with the captions of the nearest training images, whose
+            weight in the expected similarity is `retrieval` times that of the other hypotheses. It requires a bundle
+            with a retrieval index; 0 works without one.
         repetition_penalty: multiplies the log-probabilities of words that the caption already contains, in search
             and score (after Keskar et al. 2019, eq. 2, which divides logits); 1 has no effect.
         no_repeat_ngram: no n-gram of this many words occurs twice in a caption (Paulus et al. 2018); 0 allows all.
@@ -105,6 +109,13 @@ class DecodingOptions:
         "0.4 works well with a beam width of 20",
         flag="--consensus",
         bounds=Bounds(minimum=0, maximum=10),
+    )
+    retrieval: float = setting(
+        0.0,
+        "with consensus, also compare with the captions of the nearest training images, with weight X; 8 works well; "
+        "requires a bundle with a retrieval index",
+        flag="--retrieval",
+        bounds=Bounds(minimum=0, maximum=100),
     )
     repetition_penalty: float = setting(
         1.0,
@@ -193,6 +204,10 @@ class DecodingOptions:
                 self.consensus is not None and candidates < 3,
                 "consensus requires at least 3 captions to compare; set beam_width, or samples with a temperature, "
                 "to at least 3.",
+            ),
+            (
+                self.retrieval > 0 and self.consensus is None,
+                "retrieval is part of the ranking by consensus; set consensus too, for example to 0.4.",
             ),
         ]
 

@@ -31,10 +31,10 @@ COMPRESSIONS = ("none", "zlib")
 """Compression of the records of a feature cache."""
 
 
-FROM_SCRATCH: dict[str, Any] = {"epochs": 14, "patience": 3, "flips": False, "crops": 0}
+FROM_SCRATCH: dict[str, Any] = {"epochs": 14, "patience": 3, "flips": False, "crops": 0, "retrieval_images": 0}
 """Values of settings that are unset, for a run that starts from random weights."""
 
-FINE_TUNING: dict[str, Any] = {"epochs": 20, "flips": True, "crops": 4}
+FINE_TUNING: dict[str, Any] = {"epochs": 20, "flips": True, "crops": 4, "retrieval_images": 20_000}
 """Values of settings that are unset, for a run that starts from a bundle: experiments/fine_tuning.py."""
 
 
@@ -138,6 +138,13 @@ class TrainingConfig:
         None, "folder of the feature cache", flag="--cache", metavar="DIR", unset="features/ in the workdir"
     )
     compression: str = setting("zlib", "compression of the feature cache", flag="--compression", choices=COMPRESSIONS)
+    retrieval_images: int | None = setting(
+        None,
+        "the bundle keeps the captions and compressed features of up to N training images, for --retrieval",
+        flag="--retrieval-images",
+        bounds=Bounds(minimum=0, maximum=1_000_000),
+        unset=f"{FROM_SCRATCH['retrieval_images']}, or {FINE_TUNING['retrieval_images']} with init",
+    )
     tensorboard: bool = setting(True, "write TensorBoard logs")
     sample_images: tuple[str, ...] = setting(
         (),
@@ -185,8 +192,8 @@ class TrainingConfig:
         return FINE_TUNING | {"epochs": epochs, "patience": epochs} | ({"crops": 0} if self.flips is False else {})
 
     def resolved(self) -> TrainingConfig:
-        """These settings with values for `epochs`, `patience`, `flips` and `crops` if they are unset, which depend on
-        `init`.
+        """These settings with values for `epochs`, `patience`, `flips`, `crops` and `retrieval_images` if they are unset,
+        which depend on `init`.
 
         Example:
             >>> TrainingConfig().resolved().epochs

@@ -121,5 +121,6 @@ def _captions_from_cache(
             activations = dequantize(features[first : first + FULL_BATCH_SIZE])
             # The content of an image seeds its samples, so they equal those drawn from the image file.
             seeds = [int(hashes[name][:16], 16) for name in batch] if hashes else None
-            captions = decode(bundle.captioner, activations, bundle.tokenizer, decoding, seeds, segmenter)
+            model = bundle.captioner, activations, bundle.tokenizer
+            captions = decode(*model, decoding, seeds, segmenter, bundle.retrieval)
             yield from zip(batch, captions, strict=True)

@@ -172,7 +172,8 @@ class ImageCaptioner(BaseCaptioner):
         """
         seeds = [int(content[:16], 16) for content in contents]
         bundle, options = self.bundle, options or self.decoding
-        return decode(bundle.captioner, features, bundle.tokenizer, options, seeds, self.segmenter)
+        index = bundle.retrieval
+        return decode(bundle.captioner, features, bundle.tokenizer, options, seeds, self.segmenter, index)
 
     def export(self, out: str | Path, to: str = "litert", **options: Any) -> Any:
         """Export the bundle to a target without Python: a LiteRT file or a SavedModel.

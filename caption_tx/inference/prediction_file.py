@@ -87,6 +87,8 @@ class PredictionFile:
         self._growing = self.path.with_name(f"{name}.part.jsonl") if self._is_parquet else self.path
         self._sidecar = self.path.with_name(f"{name}.run.json")
         self._run = json.loads(json.dumps(run))
+        if not self._run.get("retrieval", True):
+            del self._run["retrieval"]  # files of versions without retrieval can be continued
         self._n_best = n_best
         self._seen: set[int] = set()
         self._lock = FileLock(self.path.with_name(f".{name}.lock"), thread_local=False)

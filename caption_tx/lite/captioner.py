@@ -6,6 +6,7 @@ Shape letters: M captions, P positions, V vocabulary_size, L layers, N heads, S 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -70,8 +71,8 @@ class LiteCaptioner(BaseCaptioner):
         self.image_size, self.max_length = description.image_size, description.max_length
         self.attention_shape = (description.layers, description.heads)
         self.pool, self.map_accuracy = description.pool, description.map_accuracy
-        is_supported = not self.unsupported(description.decoding)
-        self.decoding = description.decoding if is_supported else DecodingOptions()
+        own = replace(description.decoding, retrieval=0.0)  # the file has no retrieval index
+        self.decoding = DecodingOptions() if self.unsupported(own) else own
         # The captions of a float32 export are those of its bundle, so that either may resume a file of the other.
         self.digest = description.bundle_digest
         if description.precision != "float32":
@@ -91,7 +92,7 @@ class LiteCaptioner(BaseCaptioner):
     def unsupported(self, options: DecodingOptions) -> list[str]:
         """The options that the graphs of the file cannot follow, with the value to use instead if there is one."""
         default, width = DecodingOptions(), self.description.beam_width
-        names = ("repetition_penalty", "no_repeat_ngram", "beam_groups", "force_words")
+        names = ("repetition_penalty", "no_repeat_ngram", "beam_groups", "force_words", "retrieval")
         found = [name for name in names if getattr(options, name) != getattr(default, name)]
         if options.beam_width not in (1, width):
             found.append(f"beam_width {options.beam_width} (only {width})")

@@ -15,6 +15,7 @@ import pandas as pd
 
 from caption_tx.config import DecodingOptions
 from caption_tx.data.features.backbone import dequantize
+from caption_tx.data.features.retrieval_index import RetrievalIndex
 from caption_tx.data.text.segmentation import Segmenter
 from caption_tx.data.text.tokenizer import Tokenizer
 from caption_tx.errors import CaptionTxError
@@ -158,6 +159,7 @@ class CaptionScorer:
         language: as `score` takes it.
         options: how captions are decoded.
         segmenter: splits a prefix in the options into words.
+        index: of a search with `retrieval`.
     """
 
     captioner: Captioner
@@ -167,13 +169,16 @@ class CaptionScorer:
     language: str
     options: DecodingOptions = field(default_factory=DecodingOptions)
     segmenter: Segmenter | None = None
+    index: RetrievalIndex | None = None
 
     def __call__(self) -> Scores | None:
         """The scores of all images; None if the weights give no captions, since they are not finite."""
         texts: list[str] = []
         for start in range(0, len(self.features), FULL_BATCH_SIZE):
             features = dequantize(self.features[start : start + FULL_BATCH_SIZE])  # (B, h, w, C)
-            captions = decode(self.captioner, features, self.tokenizer, self.options, segmenter=self.segmenter)
+            captions = decode(
+                self.captioner, features, self.tokenizer, self.options, segmenter=self.segmenter, index=self.index
+            )
             if not all(captions):
                 return None
             texts += [best.text for best, *_ in captions]

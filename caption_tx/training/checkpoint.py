@@ -18,6 +18,15 @@ from caption_tx.files import write_atomically
 from caption_tx.model.captioner import Captioner
 
 
+def monitored_metric(monitor: str, has_validation: bool) -> str:
+    """Name of the metric that compares epochs for a `training.monitor`; "epoch", their number, if the last is kept."""
+    if monitor == "last":
+        return "epoch"
+    if monitor != "loss":
+        return f"val_{monitor}"
+    return "val_token_loss" if has_validation else "token_loss"
+
+
 @dataclass
 class RunHistory:
     """The metrics of all finished epochs, which of them is best, and whether training should stop.

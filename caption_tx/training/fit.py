@@ -46,7 +46,7 @@ from caption_tx.training.callbacks import (
     SampleImages,
     SaveBest,
 )
-from caption_tx.training.checkpoint import RunCheckpoint, RunHistory
+from caption_tx.training.checkpoint import RunCheckpoint, RunHistory, monitored_metric
 from caption_tx.training.curves import CurvesPlot
 from caption_tx.training.distribution import make_distribution
 from caption_tx.training.initialization import (
@@ -57,6 +57,7 @@ from caption_tx.training.initialization import (
 )
 from caption_tx.training.inputs import TrainingInputs, cache_folder, prepare_inputs
 from caption_tx.training.map_choice import MAX_BOX_IMAGES, measure_maps
+from caption_tx.training.retrieval import RETRIEVAL_WEIGHT, make_retrieval_index
 from caption_tx.training.run import RunContext, copy_user_dictionary, open_workdir, report_left_out
 from caption_tx.training.schedule import Stage, plan_stages
 from caption_tx.training.training_model import TrainingModel
@@ -135,12 +136,14 @@ def _train(run: RunContext) -> Bundle:
     compile_model(run, model, stages)
 
     validation = segmented.references("val", MAX_BOX_IMAGES)
+    index = make_retrieval_index(run, inputs, data, segmented)
 
     def save(facts: dict[str, Any], measured: bool = False) -> None:
         bundle_text = replace(text, word_vectors=None)  # the vectors are in the bundle's embedding
         folder, default = run.workdir / "bundle", DecodingOptions()
         if run.initial is not None:
-            facts, default = facts | {"init": config.training.init}, inherited_search(run.initial)
+            default = inherited_search(run.initial, 0.0 if index is None else RETRIEVAL_WEIGHT)
+            facts = facts | {"init": config.training.init}
         bundle = Bundle(
             model.captioner,
             data.tokenizer,
@@ -149,11 +152,15 @@ def _train(run: RunContext) -> Bundle:
             inputs.backbone.key,
             facts,
             stored_search(folder, default),  # a search that was chosen for the run survives more epochs
+            index,
         )
         save_bundle(measure_maps(run, bundle, inputs, validation) if measured else bundle, folder)
 
     history = RunHistory(
-        _monitor(config, data), config.training.patience, stages[-1].begin, config.training.monitor != "loss"
+        monitored_metric(config.training.monitor, data.val is not None),
+        config.training.patience,
+        stages[-1].begin,
+        config.training.monitor != "loss",
     )
     known = data.fingerprint if run.initial is None else f"{data.fingerprint} {run.initial.digest()}"
     checkpoint = RunCheckpoint(model.captioner, history, run.workdir / "checkpoint.npz", known, distribution.is_chief)
@@ -203,15 +210,6 @@ def _check_corpus(config: Config, table: pd.DataFrame) -> None:
 def _plan(config: Config, data: TrainingData) -> list[Stage]:
     steps = {stage: math.ceil(len(packed.images) / config.training.batch_size) for stage, packed in data.train.items()}
     return plan_stages(config.training, steps)
-
-
-def _monitor(config: Config, data: TrainingData) -> str:
-    """Name of the metric that compares epochs; "epoch", their number, if the last is kept."""
-    if config.training.monitor == "last":
-        return "epoch"
-    if config.training.monitor != "loss":
-        return f"val_{config.training.monitor}"
-    return "token_loss" if data.val is None else "val_token_loss"
 
 
 def _restore(run: RunContext, checkpoint: RunCheckpoint, model: TrainingModel) -> None:

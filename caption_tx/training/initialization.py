@@ -84,9 +84,15 @@ def _adopt(section: ModelConfig | BackboneConfig, prefix: str, name: str, value:
     return value
 
 
-def inherited_search(bundle: Bundle) -> DecodingOptions:
-    """The default search of a bundle, for one with another vocabulary: without the options that name words."""
-    return replace(bundle.decoding, suppress_words=(), force_words=(), prefix="")
+def inherited_search(bundle: Bundle, retrieval: float = 0.0) -> DecodingOptions:
+    """The default search of a bundle, for one with another vocabulary: without the options that name words.
+
+    Args:
+        bundle: where the run starts from.
+        retrieval: the weight of retrieval, if the search has consensus; 0 for a run without a retrieval index.
+    """
+    weight = 0.0 if bundle.decoding.consensus is None else retrieval
+    return replace(bundle.decoding, suppress_words=(), force_words=(), prefix="", retrieval=weight)
 
 
 def describe_settings(config: Config, bundle: Bundle) -> list[str]:

@@ -28,6 +28,9 @@ CANDIDATES = (
 )
 """Searches that are measured, the fastest first."""
 
+WITH_INDEX = tuple(replace(CANDIDATES[-1], retrieval=weight) for weight in (4.0, 8.0))
+"""Searches that are measured too if the bundle has a retrieval index."""
+
 
 @dataclass(frozen=True)
 class MeasuredSearch:
@@ -87,9 +90,10 @@ def choose_search(
         raise ConfigError(f"max_images must be at least 1, got {max_images}.")
     folder = Path(bundle) if bundle is not None else run / "bundle"
     config, loaded = load_config(run / "config.toml"), load_bundle(folder)
-    searches = list(dict.fromkeys([*CANDIDATES, loaded.decoding, *candidates]))
+    own = () if loaded.retrieval is None else WITH_INDEX
+    searches = list(dict.fromkeys([*CANDIDATES, *own, loaded.decoding, *candidates]))
     for decoding in searches:
-        parse_decoding(to_dict(decoding), loaded.captioner.settings)
+        parse_decoding(to_dict(decoding), loaded.captioner.settings, loaded.retrieval is not None)
     with lock_folder(run, "uses"):
         scorer = _make_scorer(run, config, loaded, max_images, log, backbone_weights)
         measured = []
@@ -133,4 +137,5 @@ def _make_scorer(
         chosen,
         bundle.text.language,
         segmenter=bundle.segmenter(),
+        index=bundle.retrieval,
     )

@@ -21,7 +21,8 @@ class Caption:
         rank: its index among the captions of its image, 0 for the best.
         score: log-probability (with the repetition penalty, if any) / length**length_penalty, <= 0. Captions are
             ranked by it unless `consensus` is set.
-        expected_utility: with `consensus`, the value in [0, 1] that captions are ranked by; otherwise None.
+        expected_utility: with `consensus`, and perhaps `retrieval`, the value in [0, 1] that captions are ranked by;
+            otherwise None.
     """
 
     text: str

@@ -12,13 +12,16 @@ import numpy as np
 import tensorflow as tf
 
 from caption_tx.config import DecodingOptions
+from caption_tx.data.features.retrieval_index import RetrievalIndex
 from caption_tx.data.text.segmentation import Segmenter
 from caption_tx.data.text.tokenizer import Tokenizer
+from caption_tx.errors import ConfigError
 from caption_tx.inference.search.caption import Caption, make_caption
 from caption_tx.inference.search.compiled import compile_search
 from caption_tx.inference.search.constraints import Constraints, resolve_constraints
 from caption_tx.inference.search.randomness import draw_bits
 from caption_tx.inference.search.ranking import rank_captions
+from caption_tx.inference.search.retrieval import find_neighborhoods
 from caption_tx.inference.search.spec import SearchInputs, SearchResult, SearchSpec
 from caption_tx.model.captioner import Captioner
 
@@ -39,6 +42,7 @@ def decode(
     options: DecodingOptions | None = None,
     row_seeds: Sequence[int] | None = None,
     segmenter: Segmenter | None = None,
+    index: RetrievalIndex | None = None,
 ) -> list[list[Caption]]:
     """Search captions for any number of images.
 
@@ -50,6 +54,7 @@ def decode(
         row_seeds: per image an integer in [0, 2**64), such as a hash of its content. Together with `options.seed` it
             determines the image's samples.
         segmenter: splits `options.prefix` into words; without it the prefix is split at spaces.
+        index: the training images that a search with `retrieval` compares with.
 
     Returns:
         Per image at most `options.n_best` captions, best first: finished captions before truncated ones, then by
@@ -57,7 +62,8 @@ def decode(
         hypotheses. A diverse beam search selects the best caption of every group first.
 
     Raises:
-        ConfigError: a word of the options is out of vocabulary, or a length exceeds the model's limit.
+        ConfigError: a word of the options is out of vocabulary, or a length exceeds the model's limit, or the options
+            have `retrieval` and there is no index.
         ValueError: the features do not have the shape that the model was built for.
 
     Example:
@@ -74,6 +80,12 @@ def decode(
     row_seeds = [0] * len(features) if row_seeds is None else row_seeds
     if len(row_seeds) != len(features):
         raise ValueError(f"Expected one row seed per image, got {len(row_seeds)} for {len(features)} images.")
+    if options.retrieval and index is None:
+        raise ConfigError(
+            "retrieval (--retrieval) requires a bundle with a retrieval index, and this one has none; train it with "
+            "training.retrieval_images (--retrieval-images), or leave the option out."
+        )
+    neighborhoods = find_neighborhoods(index, features) if options.retrieval else None
     search = _Search(captioner, tokenizer, options, segmenter)
     captions: list[list[Caption]] = []
     for row, (spec, *result, near_tie) in enumerate(search.run(features, row_seeds)):
@@ -81,7 +93,8 @@ def decode(
             # In another batch rounding could break the tie differently. Alone, the result is always the same.
             alone = slice(row, row + 1)
             [(spec, *result, _)] = search.run(features[alone], row_seeds[alone])
-        found = rank_captions(spec, options, tokenizer.end_token_id, tuple(result))
+        neighborhood = None if neighborhoods is None else neighborhoods[row]
+        found = rank_captions(spec, options, tokenizer.end_token_id, tuple(result), neighborhood)
         captions.append([make_caption(item, rank, tokenizer) for rank, item in enumerate(found)])
     return captions
 

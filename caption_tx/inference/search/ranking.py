@@ -8,6 +8,7 @@ import numpy as np
 
 from caption_tx.config import DecodingOptions
 from caption_tx.inference.search.consensus import expected_utility
+from caption_tx.inference.search.retrieval import Neighborhood
 from caption_tx.inference.search.spec import SearchSpec
 
 
@@ -40,11 +41,13 @@ def rank_captions(
     options: DecodingOptions,
     end_token_id: int,
     result: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
+    neighborhood: Neighborhood | None = None,
 ) -> list[FoundCaption]:
     """Select the `n_best` captions of an image, best first, without duplicates.
 
     Args:
         result: token_ids (M, P), log_probs (M, P), totals (M,) and finished (M,) of a `SearchResult`.
+        neighborhood: the nearest training images, if `options.retrieval` is set.
     """
     captions = sorted(
         _distinct_captions(spec, options, end_token_id, *result), key=lambda caption: caption.selection_key
@@ -55,6 +58,9 @@ def rank_captions(
     captions = captions[: max(options.beam_width, options.samples)]
     token_ids, log_probs = [item.token_ids for item in captions], [sum(item.log_probs) for item in captions]
     utilities = expected_utility(token_ids, log_probs, options.consensus)
+    if neighborhood is not None:
+        weight = options.retrieval
+        utilities = (utilities + weight * neighborhood.similarities(token_ids)) / (1 + weight)
     captions = [replace(item, expected_utility=float(value)) for item, value in zip(captions, utilities, strict=True)]
     return sorted(captions, key=lambda item: (not item.finished, -item.expected_utility))[: options.n_best]
 
