@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ import numpy as np
 import pytest
 
 from caption_tx.bundle import load_bundle
-from caption_tx.bundle_files import CONFIG, DICTIONARY, VOCABULARY, WEIGHTS
+from caption_tx.bundle_files import CONFIG, DICTIONARY, RETRIEVAL, VOCABULARY, WEIGHTS
+from caption_tx.data.features.retrieval_index import build_index
 from caption_tx.errors import BundleError
 from caption_tx.inference.captioner import load
 
@@ -250,6 +252,60 @@ def add_dictionary(data: bytes) -> Edit:
     return edit
 
 
+def add_index(change: Callable[[h5py.File], Any] = lambda file: None, **sizes: Any) -> Edit:
+    """Adds a retrieval index of two images, and changes its file or the sizes in config.json."""
+
+    def edit(folder: Path) -> None:
+        settings = json.loads((folder / CONFIG).read_text(encoding="utf-8"))["captioner"]
+        index = build_index(np.eye(2, settings["feature_shape"][-1]), [[[5, 3]], [[6, 3], [7, 3]]])
+        index.save(folder / RETRIEVAL, settings["vocabulary_size"])
+        with h5py.File(folder / RETRIEVAL, "r+") as file:
+            change(file)
+        update_checksum(folder, RETRIEVAL)
+        set_value("retrieval", {**asdict(index.sizes), **sizes})(folder)
+
+    return edit
+
+
+def set_values(name: str, values: Any) -> Callable[[h5py.File], Any]:
+    return lambda file: file[name].__setitem__(..., values)
+
+
+def retype(name: str, **options: Any) -> Callable[[h5py.File], Any]:
+    def change(file: h5py.File) -> None:
+        values = file[name][()]
+        del file[name]
+        file.create_dataset(name, **({"data": values} | options))
+
+    return change
+
+
+INDEX: dict[str, Edit] = {
+    "index: a token out of the vocabulary": add_index(set_values("token_ids", 9999)),
+    "index: wrong lengths": add_index(set_values("caption_lengths", [1, 2, 2])),
+    "index: empty caption": add_index(set_values("caption_lengths", [0, 3, 3])),
+    "index: wrong numbers of captions": add_index(set_values("image_captions", [1, 1])),
+    "index: huge numbers of captions": add_index(set_values("image_captions", [2**32 - 1, 4])),
+    "index: NaN": add_index(set_values("mean", float("nan"))),
+    "index: infinite projection": add_index(set_values("projection", float("inf"))),
+    "index: array missing": add_index(lambda file: file.__delitem__("vectors")),
+    "index: array more": add_index(lambda file: file.create_dataset("extra", data=np.zeros(3))),
+    "index: another type": add_index(retype("vectors", dtype="<f4")),
+    "index: compressed": add_index(retype("vectors", chunks=True, compression="gzip")),
+    "index: link": add_index(lambda file: file.__setitem__("vectors", h5py.ExternalLink(SECRET, "/data"))
+                             if file.__delitem__("vectors") is None else None),
+    "index: 0 images": add_index(images=0),
+    "index: a billion images": add_index(images=10**9),
+    "index: too many dimensions": add_index(dimensions=10**6),
+    "index: size of a wrong type": add_index(tokens="6"),
+    "index: unknown size": add_index(words=3),
+    "index: not HDF5": lambda folder: [add_index()(folder), write(RETRIEVAL, b"PK")(folder)] and None,
+    "index: section without file": set_value("retrieval", {"images": 1, "captions": 1, "tokens": 1, "dimensions": 1}),
+    "index: file without section": write(RETRIEVAL, b"x"),
+    "index: 20 GB": lambda folder: [add_index()(folder), make_sparse(RETRIEVAL)(folder)] and None,
+    "index: search without index": set_value("decoding", {"beam_width": 3, "consensus": 0.4, "retrieval": 8.0}),
+}  # fmt: skip
+
 FILES: dict[str, Edit] = {
     "config: deep list": write_config(b"[" * 100_000 + b"]" * 100_000),
     "config: deep object": write_config(b'{"a":' * 100_000 + b"1" + b"}" * 100_000),
@@ -324,9 +380,11 @@ def _label(value: Any) -> str:
     return text if len(text) <= 20 else f"{text[:17]}.."
 
 
-HOSTILE: dict[str, Edit] = FILES | {
-    f"{path} = {_label(value)}": set_value(path, value) for path, values in VALUES.items() for value in values
-}
+HOSTILE: dict[str, Edit] = (
+    FILES
+    | INDEX
+    | {f"{path} = {_label(value)}": set_value(path, value) for path, values in VALUES.items() for value in values}
+)
 
 
 MAX_SECONDS, MAX_BYTES = 5, 1_500_000_000

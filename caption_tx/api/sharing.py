@@ -79,7 +79,7 @@ def push_to_hub(
 
 
 def _public_config(folder: Path, retrieval_index: bool) -> bytes:
-    """config.json without the folder of the backbone's weights, and without the retrieval index unless it is published."""
+    """config.json without the folder of the backbone's weights, and without an index that is not published."""
     values = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     backbone = values["backbone"]
     if backbone["weights"] not in NAMED_WEIGHTS:

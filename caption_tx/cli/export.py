@@ -71,6 +71,8 @@ def run(arguments: argparse.Namespace) -> None:
         print(json.dumps(values | {"verification": asdict(report.verification)}, ensure_ascii=False, indent=1))
         return
     echo(f"{one_line(str(report.verification))}.")
+    if captioner.decoding.retrieval:
+        echo("The retrieval index is not exported, so captions of the export are searched without retrieval.")
     if report.license:
         echo(f"License: {one_line(report.license)}")
     echo(f"{one_line(str(report.path))} ({report.bytes / 1e6:.1f} MB)")

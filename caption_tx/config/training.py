@@ -192,8 +192,8 @@ class TrainingConfig:
         return FINE_TUNING | {"epochs": epochs, "patience": epochs} | ({"crops": 0} if self.flips is False else {})
 
     def resolved(self) -> TrainingConfig:
-        """These settings with values for `epochs`, `patience`, `flips`, `crops` and `retrieval_images` if they are unset,
-        which depend on `init`.
+        """These settings with values for those that are unset and depend on `init`: `epochs`, `patience`, `flips`,
+        `crops` and `retrieval_images`.
 
         Example:
             >>> TrainingConfig().resolved().epochs

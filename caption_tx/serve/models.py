@@ -22,6 +22,7 @@ from caption_tx.inference.captioner import ImageCaptioner, load
 from caption_tx.inference.explanations import LoadedImage, TargetCaption, explain_targets
 from caption_tx.inference.search.caption import Caption
 from caption_tx.inference.search.decode import BATCH_SIZES, search_spec
+from caption_tx.inference.search.retrieval import require_index
 from caption_tx.inference.search.spec import SearchSpec
 from caption_tx.serve.engine import Job
 from caption_tx.serve.examples import example_scenes
@@ -92,6 +93,7 @@ class ServedBundle:
         Raises:
             ConfigError: a word or a length does not fit the model, the search is too large, or it is one kind too many.
         """
+        require_index(options, self.captioner.bundle.retrieval)
         spec = self._spec(options)
         if spec.num_hypotheses > MAX_HYPOTHESES:
             raise ConfigError(

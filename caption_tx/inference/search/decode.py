@@ -15,13 +15,12 @@ from caption_tx.config import DecodingOptions
 from caption_tx.data.features.retrieval_index import RetrievalIndex
 from caption_tx.data.text.segmentation import Segmenter
 from caption_tx.data.text.tokenizer import Tokenizer
-from caption_tx.errors import ConfigError
 from caption_tx.inference.search.caption import Caption, make_caption
 from caption_tx.inference.search.compiled import compile_search
 from caption_tx.inference.search.constraints import Constraints, resolve_constraints
 from caption_tx.inference.search.randomness import draw_bits
 from caption_tx.inference.search.ranking import rank_captions
-from caption_tx.inference.search.retrieval import find_neighborhoods
+from caption_tx.inference.search.retrieval import find_neighborhoods, require_index
 from caption_tx.inference.search.spec import SearchInputs, SearchResult, SearchSpec
 from caption_tx.model.captioner import Captioner
 
@@ -80,11 +79,7 @@ def decode(
     row_seeds = [0] * len(features) if row_seeds is None else row_seeds
     if len(row_seeds) != len(features):
         raise ValueError(f"Expected one row seed per image, got {len(row_seeds)} for {len(features)} images.")
-    if options.retrieval and index is None:
-        raise ConfigError(
-            "retrieval (--retrieval) requires a bundle with a retrieval index, and this one has none; train it with "
-            "training.retrieval_images (--retrieval-images), or leave the option out."
-        )
+    require_index(options, index)
     neighborhoods = find_neighborhoods(index, features) if options.retrieval else None
     search = _Search(captioner, tokenizer, options, segmenter)
     captions: list[list[Caption]] = []

@@ -9,8 +9,19 @@ from functools import lru_cache
 
 import numpy as np
 
+from caption_tx.config import DecodingOptions
 from caption_tx.data.features.retrieval_index import TEMPERATURE, RetrievalIndex
+from caption_tx.errors import ConfigError
 from caption_tx.inference.search.cider import LENGTH_SIGMA, MAX_N, Ngram, count_ngrams
+
+
+def require_index(options: DecodingOptions, index: RetrievalIndex | None) -> None:
+    """Raises a ConfigError if a search needs the retrieval index of a bundle that has none."""
+    if options.retrieval and index is None:
+        raise ConfigError(
+            "retrieval (--retrieval) requires a bundle with a retrieval index, and this one has none; train it with "
+            "training.retrieval_images (--retrieval-images), or leave the option out."
+        )
 
 
 def find_neighborhoods(index: RetrievalIndex, features: np.ndarray) -> list[Neighborhood]:
