@@ -267,6 +267,16 @@ def add_index(change: Callable[[h5py.File], Any] = lambda file: None, **sizes: A
     return edit
 
 
+def both(first: Edit, second: Edit) -> Edit:
+    """One edit after the other."""
+
+    def edit(folder: Path) -> None:
+        first(folder)
+        second(folder)
+
+    return edit
+
+
 def set_values(name: str, values: Any) -> Callable[[h5py.File], Any]:
     return lambda file: file[name].__setitem__(..., values)
 
@@ -299,10 +309,10 @@ INDEX: dict[str, Edit] = {
     "index: too many dimensions": add_index(dimensions=10**6),
     "index: size of a wrong type": add_index(tokens="6"),
     "index: unknown size": add_index(words=3),
-    "index: not HDF5": lambda folder: [add_index()(folder), write(RETRIEVAL, b"PK")(folder)] and None,
+    "index: not HDF5": both(add_index(), write(RETRIEVAL, b"PK")),
     "index: section without file": set_value("retrieval", {"images": 1, "captions": 1, "tokens": 1, "dimensions": 1}),
     "index: file without section": write(RETRIEVAL, b"x"),
-    "index: 20 GB": lambda folder: [add_index()(folder), make_sparse(RETRIEVAL)(folder)] and None,
+    "index: 20 GB": both(add_index(), make_sparse(RETRIEVAL)),
     "index: search without index": set_value("decoding", {"beam_width": 3, "consensus": 0.4, "retrieval": 8.0}),
 }  # fmt: skip
 

@@ -20,6 +20,7 @@ from caption_tx.data.corpus.table import read_table
 from caption_tx.data.features.backbone import dequantize
 from caption_tx.data.features.cache import explain_damage
 from caption_tx.data.features.extraction import extract_features
+from caption_tx.data.features.retrieval_index import RetrievalIndex
 from caption_tx.data.preparation import (
     SegmentedCorpus,
     TrainingData,
@@ -139,29 +140,20 @@ def _train(run: RunContext) -> Bundle:
     index = make_retrieval_index(run, inputs, data, segmented)
 
     def save(facts: dict[str, Any], measured: bool = False) -> None:
-        bundle_text = replace(text, word_vectors=None)  # the vectors are in the bundle's embedding
-        folder, default = run.workdir / "bundle", DecodingOptions()
-        if run.initial is not None:
-            default = inherited_search(run.initial, 0.0 if index is None else RETRIEVAL_WEIGHT)
-            facts = facts | {"init": config.training.init}
         bundle = Bundle(
             model.captioner,
             data.tokenizer,
-            bundle_text,
+            replace(text, word_vectors=None),  # the vectors are in the bundle's embedding
             inputs.backbone.config,
             inputs.backbone.key,
-            facts,
-            stored_search(folder, default),  # a search that was chosen for the run survives more epochs
+            facts if run.initial is None else facts | {"init": config.training.init},
+            _default_search(run, index),
             index,
         )
-        save_bundle(measure_maps(run, bundle, inputs, validation) if measured else bundle, folder)
+        save_bundle(measure_maps(run, bundle, inputs, validation) if measured else bundle, run.workdir / "bundle")
 
-    history = RunHistory(
-        monitored_metric(config.training.monitor, data.val is not None),
-        config.training.patience,
-        stages[-1].begin,
-        config.training.monitor != "loss",
-    )
+    monitor = monitored_metric(config.training.monitor, data.val is not None)
+    history = RunHistory(monitor, config.training.patience, stages[-1].begin, config.training.monitor != "loss")
     known = data.fingerprint if run.initial is None else f"{data.fingerprint} {run.initial.digest()}"
     checkpoint = RunCheckpoint(model.captioner, history, run.workdir / "checkpoint.npz", known, distribution.is_chief)
     _restore(run, checkpoint, model)
@@ -177,6 +169,14 @@ def _train(run: RunContext) -> Bundle:
     with explain_damage(cache_folder(run)):
         _fit_stages(run, model, inputs, data, stages, history, callbacks)
     return _finish(run, checkpoint, save)
+
+
+def _default_search(run: RunContext, index: RetrievalIndex | None) -> DecodingOptions:
+    """The search that the bundle stores; one that was chosen for the run survives more epochs."""
+    default = DecodingOptions()
+    if run.initial is not None:
+        default = inherited_search(run.initial, 0.0 if index is None else RETRIEVAL_WEIGHT)
+    return stored_search(run.workdir / "bundle", default)
 
 
 def _log_start(run: RunContext, table: pd.DataFrame) -> None:
