@@ -11,7 +11,8 @@ TIME      3 minutes for 1,000 images with 6,000 training images, of which 2.5 ar
 RESULT    CIDEr (jieba words in Chinese, times 100). The values were chosen on every second validation image of
           flickr8k-zh ("half A"); all other columns are unchanged applications of the same values. The photographs of
           AI Challenger are captioned by flickr8k-zh, fine-tuned on 1,000 of them (fine_tuning.py, seeds 0 and 1), with
-          these 1,000 as the index.
+          these 1,000 as the index. A first, smaller grid, whose scores of all corpora were known, had suggested the
+          idf, the temperatures and the scaling that the second one combined.
 
                                                       zh, half A  half B     all   en    AI Challenger 0, 1
     consensus alone                                         91.9    91.2    91.5  57.5       83.1  80.9
@@ -26,6 +27,12 @@ RESULT    CIDEr (jieba words in Chinese, times 100). The values were chosen on e
 Weighting neighbors by similarity and n-grams by the idf of the index help in every corpus; equal weights and idf 1 give
 no gain on Flickr8k-CN. Of the features, mean pooling with variances halfway equal, mean and maximum together (97.9 at
 most on Flickr8k-CN) and 64 or 256 dimensions differ by less than the halves do. 8 bits change nothing.
+
+END TO END  `caption-tx train --init flickr8k-zh` on 1,000 photographs, then `evaluate` on 300 others with the bundle's
+            own search and with `--retrieval 0`; 8.5 minutes on one core with features, an index of 0.55 MB
+
+            seed 0: CIDEr 87.0, BLEU-4 32.5 (without retrieval 84.3, 32.9)
+            seed 1: CIDEr 87.2, BLEU-4 32.6 (without retrieval 81.7, 32.8)
 """
 
 from __future__ import annotations

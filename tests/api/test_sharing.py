@@ -2,12 +2,17 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import caption_tx
+from caption_tx.bundle import load_bundle, save_bundle
 from caption_tx.cli import main
+from caption_tx.config import DecodingOptions
+from caption_tx.data.features.retrieval_index import build_index
 from caption_tx.errors import BundleError, ConfigError
 from caption_tx.hub import download_bundle, parse_address
 
@@ -31,6 +36,23 @@ def test_a_published_bundle_captions_like_the_original(fake_hub, run, scenes, ca
     capfd.readouterr()
     assert main(["caption", str(images / name), "--bundle", "hf://user/scenes"]) == 0
     assert run.captioner.caption(images / name).text in capfd.readouterr().out
+
+
+def test_captions_of_training_images_are_published_only_on_request(fake_hub, run, tmp_path):
+    original = load_bundle(run.bundle_path)
+    channels = original.captioner.settings.feature_shape[-1]
+    index = build_index(np.random.default_rng(0).random((5, channels)), [[[5, 3]]] * 5)
+    search = DecodingOptions(beam_width=3, consensus=0.4, retrieval=8.0)
+    save_bundle(replace(original, retrieval=index, decoding=search), tmp_path / "bundle")
+    caption_tx.push_to_hub(tmp_path / "bundle", "user/private")
+    assert "retrieval.h5" not in fake_hub.repositories["user/private"][-1]
+    public = caption_tx.load("hf://user/private").bundle
+    assert public.retrieval is None and public.decoding == replace(search, retrieval=0.0)
+    assert public.digest() == original.digest()
+    caption_tx.push_to_hub(tmp_path / "bundle", "user/open", retrieval_index=True)
+    assert b"contains 5 captions" in fake_hub.repositories["user/open"][-1]["README.md"]
+    published = caption_tx.load("hf://user/open").bundle
+    assert published.decoding == search and published.retrieval.sizes == index.sizes
 
 
 def test_a_new_version_is_downloaded_once_and_old_ones_keep_their_name(fake_hub, run, tmp_path):
