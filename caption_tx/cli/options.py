@@ -11,6 +11,7 @@ from typing import Any
 
 from caption_tx.assets import SHIPPED_BUNDLES
 from caption_tx.config import (
+    RAY_ADDRESSES,
     BackboneConfig,
     BoxesConfig,
     CorpusConfig,
@@ -46,7 +47,7 @@ BUNDLE_HELP = (
     f"folder of a bundle or of a training run, the name of a shipped bundle ({', '.join(SHIPPED_BUNDLES)}), or an "
     "address on the Hugging Face Hub such as hf://user/name"
 )
-RAY_HELP = "Ray cluster: host:6379, ray://host:10001, auto (the one on this machine), or local (start one here)"
+RAY_HELP = f"Ray cluster: {RAY_ADDRESSES}"
 
 IMAGES_HELP = (
     "image files; folders with all their subfolders; TSV files of base64 images, also on a remote store (gs://..); "

@@ -12,6 +12,9 @@ LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 """Hosts that only programs on this machine can reach."""
 
 
+RAY_ADDRESSES = "host:6379, ray://host:10001, auto (the one on this machine), or local (start one here)"
+"""How commands describe the address of a Ray cluster."""
+
 TOKEN_ENV_VAR = "CAPTION_TX_TOKEN"
 """Environment variable with the token, which other users of the machine cannot see."""
 
@@ -22,10 +25,11 @@ class ServingOptions:
 
     Attributes:
         token: what a client must send as `Authorization: Bearer TOKEN`; None for no check.
+        ray: address of a Ray cluster that computes the captions; None for this process.
 
     Raises:
         ConfigError: a value has the wrong type or is out of range, or a public address has neither a token nor
-            `no_token`.
+            `no_token`, or only one of `ray` and `replicas` is given.
 
     Example:
         >>> ServingOptions(host="0.0.0.0", token="correct horse battery").is_loopback
@@ -60,12 +64,25 @@ class ServingOptions:
     max_image_mb: int = setting(
         20, "largest image file, in MB", flag="--max-image-mb", bounds=Bounds(minimum=1, maximum=512)
     )
+    ray: str | None = setting(
+        None,
+        f"compute the captions on a Ray cluster: {RAY_ADDRESSES}; requires replicas",
+        flag="--ray",
+        metavar="ADDRESS",
+    )
+    replicas: int | None = setting(
+        None, "number of processes with a copy of the bundles that Ray starts", flag="--replicas", bounds=POSITIVE
+    )
 
     def __post_init__(self) -> None:
         validate(self)
         check(self.host.strip() == self.host != "", "host", self.host, "an address such as 127.0.0.1")
         names = self.allow_host
         check(all(name.strip() for name in names), "allow_host", names, "a list without empty names")
+        if self.replicas is not None and self.ray is None:
+            raise ConfigError("replicas requires ray, the address of the cluster that starts them.")
+        if self.ray is not None and self.replicas is None:
+            raise ConfigError("ray requires replicas, the number of processes that it starts.")
         if self.token is not None:
             if self.no_token:
                 raise ConfigError("token and no_token are incompatible; leave out one of them.")

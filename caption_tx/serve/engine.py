@@ -10,6 +10,9 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
+MAX_WORKERS = 4
+"""Most batches that a process computes at the same time, each on one core."""
+
 Answer = TypeVar("Answer")
 
 

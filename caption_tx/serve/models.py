@@ -244,8 +244,8 @@ def plan_batches(count: int, costs: Mapping[int, float]) -> list[int]:
     return best[count][1]
 
 
-def load_bundles(names: Sequence[str], backbone_weights: str | None = None) -> dict[str, ServedBundle]:
-    """Load bundles; those with the same backbone share it.
+def load_captioners(names: Sequence[str], backbone_weights: str | None = None) -> dict[str, ImageCaptioner]:
+    """Load bundles without their backbones.
 
     Returns:
         The bundles by the names that clients use: of a shipped bundle, or of the folder of a bundle or a run.
@@ -255,17 +255,27 @@ def load_bundles(names: Sequence[str], backbone_weights: str | None = None) -> d
         ConfigError: two have the same name, or one is an exported file.
 
     Example:
-        >>> list(load_bundles(["flickr8k-zh-small", "runs/mine"]))
+        >>> list(load_captioners(["flickr8k-zh-small", "runs/mine"]))
         ['flickr8k-zh-small', 'mine']
     """
-    served: dict[str, ServedBundle] = {}
+    captioners: dict[str, ImageCaptioner] = {}
     for path in dict.fromkeys(names):
         if path.endswith(".tflite"):
             raise ConfigError(f"{path} is an exported file, which answers one image at a time; serve its bundle.")
         name = short_name(path)
-        if name in served:
+        if name in captioners:
             raise ConfigError(f"Two bundles are called '{name}'; rename a folder.")
-        captioner = load(path, backbone_weights)
+        captioners[name] = load(path, backbone_weights)
+    return captioners
+
+
+def load_bundles(names: Sequence[str], backbone_weights: str | None = None) -> dict[str, ServedBundle]:
+    """Load bundles to compute captions in this process; those with the same backbone share it.
+
+    Returns, raises: as `load_captioners`; also raises if the weights of a backbone are missing.
+    """
+    served: dict[str, ServedBundle] = {}
+    for name, captioner in load_captioners(names, backbone_weights).items():
         for other in served.values():
             if other.captioner.bundle.backbone_key == captioner.bundle.backbone_key:
                 captioner.backbone = other.captioner.backbone

@@ -34,7 +34,10 @@ def service_of(request: Request) -> Service:
 async def healthz(request: Request) -> JSONResponse:
     """Needs no token."""
     service = service_of(request)
-    return JSONResponse({"status": "ok", "waiting": service.engine.waiting, "bundles": len(service.bundles)})
+    document = {"status": "ok", "waiting": service.engine.waiting, "bundles": len(service.bundles)}
+    if service.replicas is not None:
+        document["replicas"] = service.replicas.running
+    return JSONResponse(document)
 
 
 @router.get("/metrics", tags=["server"], summary="Metrics in the text format of Prometheus")

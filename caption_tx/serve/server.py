@@ -16,6 +16,7 @@ from caption_tx.errors import CaptionTxError
 from caption_tx.serve.app import make_app
 from caption_tx.serve.guard import BODY_SECONDS
 from caption_tx.serve.models import load_bundles
+from caption_tx.serve.replicas import start_replicas
 from caption_tx.serve.runs import TrainingRun
 from caption_tx.serve.service import Service
 from caption_tx.startup import start_tensorflow
@@ -49,8 +50,9 @@ def serve(
 
     Raises:
         BundleError: a bundle is missing or damaged.
-        ConfigError: the options do not fit the bundles.
-        CaptionTxError: the address cannot be listened on.
+        ConfigError: the options do not fit the bundles, or Ray is not installed.
+        CaptionTxError: the address cannot be listened on, the Ray cluster cannot be reached, or its replicas cannot
+            start.
 
     Example:
         >>> serve(["flickr8k-zh"], ServingOptions(port=8000))  # doctest: +SKIP
@@ -60,20 +62,29 @@ def serve(
     if shown is not None and shown.has_bundle:
         bundles = [str(shown.folder), *bundles]
     with _listen(options) as listening:  # before the bundles are loaded, which takes a while
-        start_tensorflow(parallel_chunks=True)
-        served = load_bundles(bundles, backbone_weights)
-        for bundle in served.values():
-            bundle.warm_up(options.max_batch, log)
-        service = Service(served, options, run=shown)
-        if service.font.problem:
-            log(service.font.problem)
-        log(f"Listening on {address(options, listening)}{'' if shown is None else 'run'} (Ctrl+C ends it).")
-        try:
-            with _signals_end_the_server():
-                uvicorn.Server(server_config(service)).run(sockets=[listening])
-        finally:
-            service.close()
+        if options.ray is None:
+            start_tensorflow(parallel_chunks=True)
+            served = load_bundles(bundles, backbone_weights)
+            for bundle in served.values():
+                bundle.warm_up(options.max_batch, log)
+            _answer_requests(Service(served, options, run=shown), listening, log)
+        else:
+            with start_replicas(bundles, options, listening.getsockname()[1], log, backbone_weights) as replicas:
+                service = Service(replicas.bundles, options, replicas.workers, shown, replicas)
+                _answer_requests(service, listening, log)
         log("All requests are answered; the server has ended.")
+
+
+def _answer_requests(service: Service, listening: socket.socket, log: Callable[[str], None]) -> None:
+    """Answer requests until the process is told to end."""
+    if service.font.problem:
+        log(service.font.problem)
+    log(f"Listening on {address(service.options, listening)}{'' if service.run is None else 'run'} (Ctrl+C ends it).")
+    try:
+        with _signals_end_the_server():
+            uvicorn.Server(server_config(service)).run(sockets=[listening])
+    finally:
+        service.close()
 
 
 def server_config(service: Service) -> uvicorn.Config:

@@ -20,10 +20,11 @@ from caption_tx.data.images.suffixes import FORMATS
 from caption_tx.errors import CaptionTxError, ImageError
 from caption_tx.inference.explanations import LoadedImage, load_image
 from caption_tx.serve.drawing import PageFont
-from caption_tx.serve.engine import Engine, Job
+from caption_tx.serve.engine import MAX_WORKERS, Engine, Job
 from caption_tx.serve.metrics import Metrics
 from caption_tx.serve.models import Answer, Question, ServedBundle
 from caption_tx.serve.problems import HttpError, busy
+from caption_tx.serve.replicas import Replicas
 from caption_tx.serve.runs import TrainingRun
 
 MAX_PIXELS = 50_000_000
@@ -31,9 +32,6 @@ MAX_PIXELS = 50_000_000
 
 DECODE_SECONDS = 20
 """An image that takes longer to decode, or to wait for it, is given up."""
-
-MAX_WORKERS = 4
-"""Most batches that are computed at the same time, each on one core."""
 
 T = TypeVar("T")
 
@@ -50,8 +48,9 @@ class Service:
         bundles: by name; the first is the default.
         options: the settings of the server.
         run: the training run that it shows, or None.
+        replicas: what computes the answers if this process does not, or None.
         metrics: of its requests.
-        engine: computes the answers.
+        engine: forms the batches, and computes or awaits their answers.
         font: of its pages.
 
     Example:
@@ -65,9 +64,12 @@ class Service:
         options: ServingOptions,
         workers: int | None = None,
         run: TrainingRun | None = None,
+        replicas: Replicas | None = None,
     ) -> None:
-        self.bundles, self.options, self.run = bundles, options, run
+        self.bundles, self.options, self.run, self.replicas = bundles, options, run, replicas
         self.metrics = Metrics(lambda: self.engine.waiting)
+        if replicas is not None:
+            replicas.measure(self.metrics.registry)
         self.engine = Engine(workers or count_workers(), options.max_batch, self.metrics.batches.observe)
         self._decoders = ThreadPoolExecutor(count_cores(), "caption-tx-decoder")
         self._renderer = ThreadPoolExecutor(1, "caption-tx-renderer")  # matplotlib draws one figure at a time

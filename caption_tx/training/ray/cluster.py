@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import importlib
 import math
 import os
 import socket
@@ -27,16 +28,19 @@ TRAINING_CPUS = 8
 """Most CPUs of a training worker: more hardly speed up a small decoder."""
 
 _CONNECT_TIMEOUT = 10
+_RESUME = "Run the same command again to resume."
 
 
 @contextlib.contextmanager
-def connect(address: str, what: str, cpus: int = 1) -> Iterator[Any]:
+def connect(address: str, what: str, cpus: int = 1, library: str = "ray.train", advice: str = _RESUME) -> Iterator[Any]:
     """Connects to a cluster for the length of the block; yields the module `ray`.
 
     Args:
         address: "host:6379", "ray://host:10001", "auto" for the cluster of this machine, or "local" to start one.
         what: names the work in errors, e.g. "train".
         cpus: a cluster that "local" starts has at least this many CPUs.
+        library: the part of Ray that is used.
+        advice: what to do if Ray fails.
 
     Raises:
         ConfigError: the address is invalid, or Ray is not installed.
@@ -45,7 +49,8 @@ def connect(address: str, what: str, cpus: int = 1) -> Iterator[Any]:
     _check_reachable(address)
     try:
         import ray
-        import ray.train
+
+        failed = getattr(importlib.import_module(library), "TrainingFailedError", ray.exceptions.RayError)
     except ImportError as error:
         raise ConfigError(f'--ray needs Ray: pip install "caption_tx[ray]" ({error}).') from error
     options: dict[str, Any] = {}
@@ -58,8 +63,8 @@ def connect(address: str, what: str, cpus: int = 1) -> Iterator[Any]:
         raise CaptionTxError(f"Cannot connect to the Ray cluster '{address}': {first_line(error)}.") from error
     try:
         yield ray
-    except (ray.exceptions.RayError, ray.train.TrainingFailedError) as error:
-        raise translate_error(error, what) from error
+    except (ray.exceptions.RayError, failed) as error:
+        raise translate_error(error, what, advice) from error
     finally:
         ray.shutdown()
 
@@ -87,7 +92,7 @@ def first_line(error: BaseException) -> str:
     return lines[0].rstrip(".") if lines else type(error).__name__
 
 
-def translate_error(error: Exception, what: str) -> CaptionTxError:
+def translate_error(error: Exception, what: str, advice: str = _RESUME) -> CaptionTxError:
     """Turns an error of Ray into one line; the original error, if a worker raised a CaptionTxError."""
     failures = getattr(error, "worker_failures", {}).values()
     # The error of a task is an instance of its cause's class too, but its message is a whole traceback.
@@ -96,8 +101,7 @@ def translate_error(error: Exception, what: str) -> CaptionTxError:
     if isinstance(cause, CaptionTxError):
         return cause
     return CaptionTxError(
-        f"Ray could not {what}: {first_line(cause)} ({type(cause).__name__}; see Ray's logs on that machine). Run the "
-        "same command again to resume."
+        f"Ray could not {what}: {first_line(cause)} ({type(cause).__name__}; see Ray's logs on that machine). {advice}"
     )
 
 
@@ -120,10 +124,10 @@ def plan_tasks(images: int, nodes: Sequence[Mapping[str, float]]) -> tuple[int, 
     return max(1, min(TASKS_PER_SLOT * slots, math.ceil(images / TASK_IMAGES))), cpus, int(gpus > 0)
 
 
-def plan_workers(workers: int, nodes: Sequence[Mapping[str, float]]) -> tuple[int, int]:
+def plan_workers(workers: int, nodes: Sequence[Mapping[str, float]], max_cpus: int = TRAINING_CPUS) -> tuple[int, int]:
     """(CPUs, GPUs) per worker: as many CPUs as fit all workers at once, and a GPU if there is one for each."""
     node_cpus = [int(node.get("CPU", 0)) for node in nodes]
-    fitting = [cpus for cpus in range(1, TRAINING_CPUS + 1) if sum(count // cpus for count in node_cpus) >= workers]
+    fitting = [cpus for cpus in range(1, max_cpus + 1) if sum(count // cpus for count in node_cpus) >= workers]
     return max(fitting, default=1), int(sum(node.get("GPU", 0) for node in nodes) >= workers)
 
 
@@ -132,13 +136,19 @@ def format_resources(cpus: int, gpus: int) -> str:
     return f"{cpus} CPU{'s' * (cpus > 1)}{' and a GPU' * gpus}"
 
 
+def absolute(path: str) -> str:
+    """A path for workers, which run in another working folder. Addresses such as gs://bucket do not change."""
+    # Not normalized: options may follow a source's path, e.g. `:images=../photos`.
+    return path if not path or "://" in path else os.path.join(os.getcwd(), path)
+
+
+def absolute_bundle(bundle: str) -> str:
+    """The same for a bundle; the name of a shipped one does not change."""
+    return bundle if bundle in SHIPPED_BUNDLES else absolute(bundle)
+
+
 def absolute_paths(config: Config) -> Config:
-    """The settings with absolute paths, since workers run in another working folder."""
-
-    def absolute(path: str) -> str:
-        # Not normalized: options may follow a source's path, e.g. `:images=../photos`.
-        return path if not path or "://" in path else os.path.join(os.getcwd(), path)
-
+    """The settings with absolute paths."""
     corpus, text, backbone, training = config.corpus, config.text, config.backbone, config.training
     weights = backbone.weights if backbone.weights in NAMED_WEIGHTS else absolute(backbone.weights)
     return dataclasses.replace(
@@ -155,7 +165,7 @@ def absolute_paths(config: Config) -> Config:
         training=dataclasses.replace(
             training,
             cache=training.cache and absolute(training.cache),
-            init=training.init if training.init in SHIPPED_BUNDLES else training.init and absolute(training.init),
+            init=training.init and absolute_bundle(training.init),
         ),
     )
 
