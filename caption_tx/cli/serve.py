@@ -10,6 +10,7 @@ from caption_tx.cli.options import BUNDLE_HELP, add_backbone_weights, add_comman
 from caption_tx.cli.output import echo
 from caption_tx.cli.settings import serving_options
 from caption_tx.errors import ConfigError
+from caption_tx.startup import silenced_stderr
 
 
 def add_parser(commands: Any) -> None:
@@ -47,7 +48,8 @@ def run(arguments: argparse.Namespace) -> None:
     """Serve until the process is told to end."""
     options = serving_options(arguments)
     try:
-        from caption_tx.serve.server import serve
+        with silenced_stderr():
+            from caption_tx.serve.server import serve
     except ModuleNotFoundError as error:
         raise ConfigError(f"{error.name} is not installed; run: pip install 'caption_tx[serve]'") from error
 

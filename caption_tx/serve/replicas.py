@@ -191,7 +191,8 @@ class Replicas:
             except (RayError, RayServeException) as error:
                 reason = one_line(ray_cluster.first_line(error))
                 if not is_retry:
-                    self._log(f"A replica was lost with {len(questions)} images, which are sent to another: {reason}.")
+                    images = f"{len(questions)} image{'s' * (len(questions) > 1)}"
+                    self._log(f"A replica was lost with {images}; another one answers them: {reason}.")
                     self._retried(len(questions))
                 problem = busy(f"Two replicas were lost, one after the other: {reason}; try again later.")
         return [problem] * len(questions)

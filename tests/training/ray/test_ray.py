@@ -4,12 +4,10 @@ import contextlib
 import dataclasses
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from pathlib import Path
@@ -34,16 +32,6 @@ from caption_tx.training.ray.jobs import check_worker_errors
 
 ROOT = Path(__file__).resolve().parents[3]
 
-CLUSTER = """
-import sys
-from ray.cluster_utils import Cluster
-cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-cluster.add_node(num_cpus=1)
-print(cluster.address, flush=True)
-sys.stdin.read()
-cluster.shutdown()
-"""
-
 COMMAND = """
 import sys
 from caption_tx.cli import main
@@ -51,31 +39,6 @@ from caption_tx.training.ray import cluster as ray_cluster
 ray_cluster.TASK_IMAGES = 100
 sys.exit(main(sys.argv[1:]))
 """
-
-
-@pytest.fixture(scope="module")
-def cluster():
-    """The address of a cluster of two nodes with one CPU each; it ends with the process that started it."""
-    # Not in tmp_path: the path of a socket has at most 107 bytes.
-    folder = tempfile.mkdtemp(prefix="ray")
-    # Ray finds the user's own cluster through a file in its folder, so this test uses another folder.
-    environment = os.environ | {"RAY_TMPDIR": folder, "RAY_USAGE_STATS_ENABLED": "0", "PYTHONPATH": str(ROOT)}
-    environment["RAY_worker_niceness"] = "0"  # else its workers starve while other tests run
-    command = [sys.executable, "-c", CLUSTER]
-    owner = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    try:
-        address = owner.stdout.readline().strip()
-        assert address, "the cluster did not start"
-        yield address
-    finally:
-        owner.stdin.close()
-        try:
-            owner.wait(60)
-        except subprocess.TimeoutExpired:
-            owner.kill()  # Ray ends its other processes
-            owner.wait()
-        owner.stdout.close()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
