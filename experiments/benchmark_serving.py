@@ -2,6 +2,7 @@
 
 COMMAND
     python experiments/benchmark_serving.py --images photos/
+    python experiments/benchmark_serving.py --images photos/ --replicas 2
 
 Two servers with the same bundle run in processes of their own: the engine as `caption-tx serve` starts it, and one
 worker with batches of one image. Clients are threads of a third process on the same cores; each posts photographs, one
@@ -27,6 +28,21 @@ Memory: 1,516 MB after 200 requests, 1,518 MB after 2,000.
 
 A beam of 20 gains little: an image alone is a batch of 20 hypotheses already, so that only its encoding and the second
 core become faster.
+
+Replicas on a local Ray cluster, each against the engine in the same run (`--replicas 1`, `--replicas 2`; 2.5 minutes
+each, Ray 2.60). Requests/s:
+
+    search                clients   engine   1 replica     engine   2 replicas
+                                             of 2 CPUs              of 1 CPU
+    greedy                      1     23.9        20.1       23.3         20.0
+    greedy                      8     77.2        53.4       73.7         51.9
+    greedy                     32     56.9        53.4       93.5         90.0
+    beam 20, consensus 0.4      1     11.5        10.5       12.6         11.4
+    beam 20, consensus 0.4      8     16.0        14.1       21.9         22.8
+    beam 20, consensus 0.4     32     15.9        13.1       19.6         28.3
+
+All share two cores with the clients, so that replicas can gain little here, and the engine's own rates vary by up to
+40% between the runs. A batch takes 7 ms longer through Ray. More machines were not measured.
 """
 
 from __future__ import annotations
@@ -48,16 +64,27 @@ CLIENTS = (1, 8, 32)
 SEARCHES = {"greedy": "?beam_width=1", "the bundle's own": ""}
 
 
-def run_server(bundle: str, max_batch: int, workers: int | None, connection: Connection) -> None:
-    """Serves a bundle on a free port, which it sends through the connection."""
+def run_server(bundle: str, max_batch: int, workers: int | None, replicas: int, connection: Connection) -> None:
+    """Serves a bundle on a free port, which it sends through the connection; with replicas, from a Ray cluster."""
     import uvicorn
 
     from caption_tx.config import ServingOptions
     from caption_tx.serve.models import load_bundles
+    from caption_tx.serve.replicas import start_replicas
     from caption_tx.serve.server import server_config
     from caption_tx.serve.service import Service
     from caption_tx.startup import start_tensorflow
 
+    if replicas:
+        options = ServingOptions(max_batch=max_batch, ray="local", replicas=replicas)
+        with (
+            socket.create_server(("127.0.0.1", 0)) as listening,
+            start_replicas([bundle], options, port := listening.getsockname()[1], print) as running,
+        ):
+            connection.send(port)
+            service = Service(running.bundles, options, running.workers, replicas=running)
+            uvicorn.Server(server_config(service)).run(sockets=[listening])
+        return
     start_tensorflow(parallel_chunks=True)
     options = ServingOptions(max_batch=max_batch)
     bundles = load_bundles([bundle])
@@ -76,11 +103,11 @@ class Server:
     port: int
 
     @classmethod
-    def start(cls, bundle: str, max_batch: int, workers: int | None) -> Server:
+    def start(cls, bundle: str, max_batch: int, workers: int | None, replicas: int = 0) -> Server:
         """Starts a server and waits until it listens."""
         context = multiprocessing.get_context("spawn")
         own, other = context.Pipe()
-        process = context.Process(target=run_server, args=(bundle, max_batch, workers, other), daemon=True)
+        process = context.Process(target=run_server, args=(bundle, max_batch, workers, replicas, other), daemon=True)
         process.start()
         return cls(process, own.recv())
 
@@ -123,6 +150,15 @@ def load(
     return [*times, time.perf_counter() - start]
 
 
+def measure_memory(server: Server, images: Sequence[bytes], requests: int) -> None:
+    """Sends greedy requests from 8 clients, and prints the memory after 200 of them and after all."""
+    path = f"/v1/captions{SEARCHES['greedy']}"
+    load(server, path, images, 8, 200, 60)
+    before = server.memory()
+    load(server, path, images, 8, requests - 200, 120)
+    print(f"memory: {before:.0f} MB after 200 more requests, {server.memory():.0f} MB after {requests:,}")
+
+
 def read_images(folder: Path | None, count: int = 64) -> list[bytes]:
     """JPEG files of a folder, or rendered scenes of the size of a photograph."""
     if folder is not None:
@@ -144,12 +180,16 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=400, help="most requests of a measurement")
     parser.add_argument("--seconds", type=float, default=6, help="longest time of a measurement")
     parser.add_argument("--memory-requests", type=int, default=2000)
+    parser.add_argument("--replicas", type=int, default=0, help="compare with this many replicas on a Ray cluster")
     arguments = parser.parse_args()
     images = read_images(arguments.images)
-    servers = {
-        "engine": Server.start(arguments.bundle, 16, None),
-        "one at a time": Server.start(arguments.bundle, 1, 1),
-    }
+    servers = {"engine": Server.start(arguments.bundle, 16, None)}
+    if count := arguments.replicas:
+        other = f"{count} on Ray"
+        servers[other] = Server.start(arguments.bundle, 16, None, count)
+    else:
+        other = "one at a time"
+        servers[other] = Server.start(arguments.bundle, 1, 1)
     for name, path in SEARCHES.items():
         print(f"{name}\n{'':10}{'':>16}{'requests/s':>12}{'p50':>10}{'p95':>10}", flush=True)
         for clients in CLIENTS:
@@ -163,15 +203,12 @@ def main() -> None:
                 p50, p95 = statistics.median(times), statistics.quantiles(times, n=20)[-1]
                 row = f"{clients:>3} clients{label:>16}{rates[label]:>12.1f}{1000 * p50:>7.0f} ms{1000 * p95:>7.0f} ms"
                 print(row, flush=True)
-            print(f"{'':11}{'ratio':>15}{rates['engine'] / rates['one at a time']:>12.2f}", flush=True)
-    path = f"/v1/captions{SEARCHES['greedy']}"
-    load(servers["engine"], path, images, 8, 200, 60)
-    before = servers["engine"].memory()
-    load(servers["engine"], path, images, 8, arguments.memory_requests - 200, 120)
-    after = servers["engine"].memory()
-    print(f"memory: {before:.0f} MB after 200 more requests, {after:.0f} MB after {arguments.memory_requests:,}")
+            print(f"{'':11}{'ratio':>15}{rates['engine'] / rates[other]:>12.2f}", flush=True)
+    if not arguments.replicas:
+        measure_memory(servers["engine"], images, arguments.memory_requests)
     for server in servers.values():
         server.process.terminate()
+        server.process.join()
 
 
 if __name__ == "__main__":

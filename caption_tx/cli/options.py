@@ -11,7 +11,6 @@ from typing import Any
 
 from caption_tx.assets import SHIPPED_BUNDLES
 from caption_tx.config import (
-    RAY_ADDRESSES,
     BackboneConfig,
     BoxesConfig,
     CorpusConfig,
@@ -47,7 +46,7 @@ BUNDLE_HELP = (
     f"folder of a bundle or of a training run, the name of a shipped bundle ({', '.join(SHIPPED_BUNDLES)}), or an "
     "address on the Hugging Face Hub such as hf://user/name"
 )
-RAY_HELP = f"Ray cluster: {RAY_ADDRESSES}"
+RAY_HELP = "Ray cluster: host:6379, ray://host:10001, auto (the one on this machine), or local (start one here)"
 
 IMAGES_HELP = (
     "image files; folders with all their subfolders; TSV files of base64 images, also on a remote store (gs://..); "

@@ -18,7 +18,7 @@ from caption_tx.config.export import EXPORT_PRECISIONS, EXPORT_TARGETS, ExportOp
 from caption_tx.config.keywords import make_options, split_keywords
 from caption_tx.config.model import NORM_ORDERS, ModelConfig
 from caption_tx.config.run import Config
-from caption_tx.config.serving import LOOPBACK_NAMES, RAY_ADDRESSES, ServingOptions
+from caption_tx.config.serving import LOOPBACK_NAMES, ServingOptions
 from caption_tx.config.text import LANGUAGES, SCRIPTS, TextConfig
 from caption_tx.config.toml import dump_config, from_dict, load_config, to_dict
 from caption_tx.config.training import COMPRESSIONS, MONITORS, PRECISIONS, TrainingConfig
@@ -40,7 +40,6 @@ __all__ = [
     "ORIGINS",
     "POOL_NAMES",
     "PRECISIONS",
-    "RAY_ADDRESSES",
     "SCRIPTS",
     "SEARCH_IMAGES",
     "SPLITS",

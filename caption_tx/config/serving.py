@@ -12,9 +12,6 @@ LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 """Hosts that only programs on this machine can reach."""
 
 
-RAY_ADDRESSES = "host:6379, ray://host:10001, auto (the one on this machine), or local (start one here)"
-"""How commands describe the address of a Ray cluster."""
-
 TOKEN_ENV_VAR = "CAPTION_TX_TOKEN"
 """Environment variable with the token, which other users of the machine cannot see."""
 
@@ -29,7 +26,7 @@ class ServingOptions:
 
     Raises:
         ConfigError: a value has the wrong type or is out of range, or a public address has neither a token nor
-            `no_token`, or only one of `ray` and `replicas` is given.
+            `no_token`, `ray` and `replicas` are not given together, or `ray` is for machines outside the cluster.
 
     Example:
         >>> ServingOptions(host="0.0.0.0", token="correct horse battery").is_loopback
@@ -66,7 +63,8 @@ class ServingOptions:
     )
     ray: str | None = setting(
         None,
-        f"compute the captions on a Ray cluster: {RAY_ADDRESSES}; requires replicas",
+        "compute the captions on a Ray cluster: host:6379, auto (the one on this machine), or local (start one here); "
+        "requires replicas",
         flag="--ray",
         metavar="ADDRESS",
     )
@@ -83,6 +81,11 @@ class ServingOptions:
             raise ConfigError("replicas requires ray, the address of the cluster that starts them.")
         if self.ray is not None and self.replicas is None:
             raise ConfigError("ray requires replicas, the number of processes that it starts.")
+        if (self.ray or "").startswith("ray://"):  # a driver outside the cluster, which Ray Serve supports poorly
+            raise ConfigError(
+                f"ray must be the address of a cluster that this machine belongs to, such as auto, got '{self.ray}'; "
+                "start the server on a machine of the cluster."
+            )
         if self.token is not None:
             if self.no_token:
                 raise ConfigError("token and no_token are incompatible; leave out one of them.")

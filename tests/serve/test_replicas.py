@@ -135,6 +135,7 @@ def test_without_the_extra(missing, capsys, monkeypatch):
 def test_ray_and_replicas_belong_together(capsys):
     assert "replicas requires ray" in rejected(["--replicas", "2"], capsys)
     assert "ray requires replicas" in rejected(["--ray", "local"], capsys)
+    assert "start the server on a machine of the" in rejected(["--ray", "ray://head:10001", "--replicas", "2"], capsys)
     with pytest.raises(ConfigError, match="replicas must be at least 1, got 0"):
         ServingOptions(ray="local", replicas=0)
 
