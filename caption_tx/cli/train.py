@@ -40,6 +40,7 @@ def add_parser(commands: Any) -> None:
     add_settings(features, "training", ("cache", "cached", "flips", "crops"))
     add_settings(parser.add_argument_group("model"), "model")
     add_settings(parser.add_argument_group("initialization"), "training", ("init", "keep_words"))
+    add_settings(parser.add_argument_group("retrieval"), "training", ("retrieval_images",))
     training = parser.add_argument_group("training")
     add_settings(
         training, "training", ("epochs", "stage_epochs", "schedule", "mix_stages", "batch_size", "accumulation_steps")

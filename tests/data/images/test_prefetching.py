@@ -49,7 +49,15 @@ def test_parallel_map_raises_an_error_after_the_results_before_it():
     assert results == [(0, 0), (1, -1), (2, -2)]
 
 
-def test_parallel_map_is_interrupted_after_the_submitted_items():
+@pytest.fixture
+def interrupts():
+    """SIGINT raises KeyboardInterrupt, also in processes that were started in the background, which ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_parallel_map_is_interrupted_after_the_submitted_items(interrupts):
     def slow(item):
         if item == 2:
             time.sleep(0.3)  # by then the main thread waits for this item
