@@ -62,7 +62,7 @@ NOT_CAPTION_WORDS = (
     "version", "url", "link", "path", "file", "filename", "status", "state", "embedding", "hash", "pos", "bbox", "box",
     "license", "confidence", "prob", "probability", "similarity", "width", "height", "rejected", "precanned", "timed",
     "编号", "序号", "长度", "来源", "语言", "作者", "时间", "数量", "类型", "編號", "序號", "長度", "來源", "語言",
-    "時間", "數量", "類型",
+    "時間", "數量", "類型", "标注员", "标注人", "标注者", "标注状态", "標註員",
 )
 """Words that make a column with a caption's name something about captions, such as caption_id."""
 
@@ -80,7 +80,8 @@ SPLIT_WORDS = (
 REJECTED_WHEN_TRUE = (
     "is_rejected", "rejected", "is_precanned", "precanned", "is_deleted", "deleted", "is_spam", "spam", "is_invalid",
     "invalid", "is_bad", "is_wrong", "is_removed", "is_ignored", "discarded", "is_discarded", "discard", "reject",
-    "is_reject", "是否废弃", "废弃", "作废", "是否作废", "是否删除", "已删除",
+    "is_reject", "reject_reason", "rejection_reason", "是否废弃", "废弃", "作废", "是否作废", "是否删除", "已删除",
+    "拒绝", "拒绝原因", "驳回原因", "打回原因", "退回原因", "不通过原因",
 )
 REJECTED_WHEN_FALSE = (
     "is_valid", "valid", "is_good", "is_ok", "is_usable", "usable", "is_correct", "is_approved", "approved",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -20,7 +21,7 @@ from caption_tx.data.corpus.text_lists import parse_items
 from caption_tx.data.corpus.value_kinds import typical_length
 
 _FALSE = ("false", "0", "0.0", "no", "n", "f", "否", "不", "×")
-_UNKNOWN = ("", "none", "nan", "null", "-")
+_UNKNOWN = ("", "none", "nan", "null", "-", "/", "n/a", "无", "無")
 _LONGEST_MARK = 6
 # fmt: off
 _HOLDERS = (
@@ -74,6 +75,20 @@ _REJECTING = (
     "刪除",
     "駁回",
     "退回",
+    "已退回",
+    "打回",
+    "已打回",
+    "被打回",
+    "打回修改",
+    "退回修改",
+    "打回重做",
+    "返工",
+    "不采纳",
+    "未采纳",
+)
+_STATUS = re.compile(
+    r".{0,4}?(质检|審核|审核|审批|验收|抽检|复核|评审|初审|终审|复审)(状态|结果|结论|情况)?|.{1,4}(状态|狀態)"
+    r"|(\w+_)?(review|audit|qc|qa|quality|approval|inspection|moderation)_(status|state|result|decision|verdict|conclusion)"
 )
 # fmt: on
 
@@ -98,7 +113,7 @@ def find_marks(
         if position in read:
             continue
         plain = name if is_mark(name) else _without_caption_words(name)
-        if (is_mark(plain) and typical_length(_items(values(position))) <= _LONGEST_MARK) or holds_marks(
+        if (is_mark(plain) and _are_marks(plain, _items(values(position)))) or holds_marks(
             name, partial(values, position)
         ):
             found.append((position, plain))
@@ -135,6 +150,16 @@ def _items(values: Sequence[Any]) -> list[Any]:
     return [item for value in values for item in (parse_items(value) or [value])]
 
 
+def _are_marks(name: str, values: Sequence[Any]) -> bool:
+    """Whether values are marks: short, or reasons why some captions are rejected, as in MTurk's column Reject.
+
+    A column rejected with a text in every row has the worse of two captions, not a reason.
+    """
+    if typical_length(values) <= _LONGEST_MARK:
+        return True
+    return name in REJECTED_WHEN_TRUE and any(str(value).strip().lower() in (*_FALSE, *_UNKNOWN) for value in values)
+
+
 def is_mark(name: str) -> bool:
     """Whether a column of this normalized name can mark captions as rejected."""
     return name in REJECTED_WHEN_TRUE or name in REJECTED_WHEN_FALSE or _is_status(name)
@@ -152,7 +177,7 @@ def holds_marks(name: str, values: Callable[[], Sequence[Any]]) -> bool:
 
 def _is_status(name: str) -> bool:
     """Whether a column says what became of a caption; Prodigy calls it answer, MTurk AssignmentStatus."""
-    return name in STATUS_WORDS or name == "answer" or name.endswith("_status")
+    return name in STATUS_WORDS or name == "answer" or name.endswith("_status") or bool(_STATUS.fullmatch(name))
 
 
 def rejection(name: str, value: object) -> str | None:

@@ -684,6 +684,19 @@ CASES = {
         ONE,
         "captions marked as 不通过, left out",
     ),
+    "质检结论": (
+        "x.csv",
+        f"图片,标注文本,标注员,质检结论\na.jpg,{DOG},李强,合格\nb.jpg,{CAT},王芳,合格\nb.jpg,坏,李强,打回\n",
+        ONE,
+        "captions marked as 打回, left out",
+    ),
+    "Reject of MTurk": (
+        "x.csv",
+        f"Input.image_url,Answer.caption,AssignmentStatus,Approve,Reject\na.jpg,{DOG},Submitted,x,\n"
+        f"b.jpg,{CAT},Submitted,x,\nb.jpg,坏,Submitted,,Not a description of the image\n",
+        ONE,
+        "captions marked as reject, left out",
+    ),
     "discard": (
         "x.csv",
         f"image,caption,discard\na.jpg,{DOG},\nb.jpg,{CAT},\nb.jpg,坏,x\n",
