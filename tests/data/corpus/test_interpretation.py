@@ -222,6 +222,14 @@ CASES = {
         ONE,
         "cells in columns without a name, not read",
     ),
+    "psql": (
+        "x.txt",
+        "    name |        caption      | split\n---------+---------------------+------\n"
+        f" a.jpg   | {DOG}        +| train\n         | 旁边有树           +|\n         | 和花                |\n"
+        f" b.jpg   | {CAT}     | val\n(2 rows)\n",
+        [("a.jpg", f"{DOG}\n旁边有树\n和花"), ("b.jpg", CAT)],
+        "cells that psql continues on the next line, joined",
+    ),
     "Markdown": (
         "x.md",
         f"| image | caption |\n|---|:--|\n| a.jpg | {DOG} |\n| b.jpg | {CAT} |\n",

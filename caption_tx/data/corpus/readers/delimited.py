@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Iterator
 
 from caption_tx.data.corpus.caption_values import add_captions, add_cells
@@ -34,7 +35,8 @@ _NAMED_LINE = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _FURTHER = "rows with more captions in further columns, which are read"
-_RULE = re.compile(":?-{2,}:?")
+_RULE = re.compile(":?-[-+]*-:?")
+_CONTINUED = "cells that psql continues on the next line, joined"
 _QUOTE_ADVICE = (
     "enclose captions that contain the separator or a quote in double quotes, and write a quote inside as two"
 )
@@ -127,7 +129,7 @@ def _read_rows(file: TextFile, rows: CaptionRows, layout: TableLayout, quoting: 
     quoted_tsv = separator == "\t" and quoting == csv.QUOTE_MINIMAL
     lines_before = layout.skipped_lines + layout.has_header
     headers = RepeatedHeaders(header, rows)
-    for line_number, cells in _split_rows(file.lines(rows.add_error), separator, quoting):
+    for line_number, cells in _split_rows(file.lines(rows.add_error), separator, quoting, rows.notes):
         if quoted_tsv and (isinstance(cells, str) or any("\n" in cell and "\t" in cell for cell in cells)):
             raise UnclosedQuoteError(line_number, cells)
         if isinstance(cells, str):
@@ -173,12 +175,39 @@ def _read_rows(file: TextFile, rows: CaptionRows, layout: TableLayout, quoting: 
 
 
 def _split_rows(
-    lines: Iterator[tuple[int, str]], separator: str, quoting: int
+    lines: Iterator[tuple[int, str]], separator: str, quoting: int, notes: Counter[str]
 ) -> Iterator[tuple[int, list[str] | str]]:
     """The rows of a table as `parse_rows` yields them."""
     if separator == "\t" and quoting == csv.QUOTE_NONE:
         return ((number, split_tabs(line)) for number, line in join_quoted_lines(lines))
-    return parse_rows(lines, separator, quoting)
+    rows = parse_rows(lines, separator, quoting)
+    return _join_continued(rows, notes) if separator == "|" else rows
+
+
+def _join_continued(
+    rows: Iterator[tuple[int, list[str] | str]], notes: Counter[str]
+) -> Iterator[tuple[int, list[str] | str]]:
+    """Joins rows of which cells end with a plus sign, psql's mark of a line break, with the next, else blank, row."""
+    held: tuple[int, list[str] | str] | None = None
+    for number, cells in rows:
+        if held is not None and _continues(held[1], cells):
+            pairs = zip(held[1], cells, strict=True)
+            joined = [a.rstrip()[:-1].rstrip() + "\n" + b.strip() if b.strip() else a for a, b in pairs]
+            held = held[0], joined
+            notes[_CONTINUED] += 1
+            continue
+        if held is not None:
+            yield held
+        held = number, cells
+    if held is not None:
+        yield held
+
+
+def _continues(row: list[str] | str, cells: list[str] | str) -> bool:
+    """Whether cells are the next lines of a row's cells that end with a plus sign."""
+    if isinstance(row, str) or isinstance(cells, str) or len(row) != len(cells) or not any(map(str.strip, cells)):
+        return False
+    return all(not b.strip() or a.rstrip().endswith("+") for a, b in zip(row, cells, strict=True))
 
 
 def _join_name(cells: list[str], rows: CaptionRows, layout: TableLayout) -> list[str]:
