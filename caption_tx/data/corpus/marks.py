@@ -23,6 +23,7 @@ from caption_tx.data.corpus.value_kinds import typical_length
 _FALSE = ("false", "0", "0.0", "no", "n", "f", "否", "不", "×")
 _UNKNOWN = ("", "none", "nan", "null", "-", "/", "n/a", "无", "無")
 _LONGEST_MARK = 6
+_PREFERRED = frozenset(("chosen", "accepted", "preferred"))
 # fmt: off
 _HOLDERS = (
     "meta", "info", "review", "audit", "qc", "check", "attr", "annotat", "extra", "result", "quality", "flag", "label",
@@ -113,7 +114,7 @@ def find_marks(
         if position in read:
             continue
         plain = name if is_mark(name) else _without_caption_words(name)
-        if (is_mark(plain) and _are_marks(plain, _items(values(position)))) or holds_marks(
+        if (is_mark(plain) and _are_marks(plain, _items(values(position)), names)) or holds_marks(
             name, partial(values, position)
         ):
             found.append((position, plain))
@@ -150,14 +151,16 @@ def _items(values: Sequence[Any]) -> list[Any]:
     return [item for value in values for item in (parse_items(value) or [value])]
 
 
-def _are_marks(name: str, values: Sequence[Any]) -> bool:
+def _are_marks(name: str, values: Sequence[Any], names: Sequence[str]) -> bool:
     """Whether values are marks: short, or reasons why some captions are rejected, as in MTurk's column Reject.
 
-    A column rejected with a text in every row has the worse of two captions, not a reason.
+    A column rejected with texts beside a column chosen, or with a text in every row, has the worse of two captions.
     """
     if typical_length(values) <= _LONGEST_MARK:
         return True
-    return name in REJECTED_WHEN_TRUE and any(str(value).strip().lower() in (*_FALSE, *_UNKNOWN) for value in values)
+    if name not in REJECTED_WHEN_TRUE or not _PREFERRED.isdisjoint(map(normalize_name, names)):
+        return False
+    return any(str(value).strip().lower() in (*_FALSE, *_UNKNOWN) for value in values)
 
 
 def is_mark(name: str) -> bool:

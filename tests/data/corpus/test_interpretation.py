@@ -698,6 +698,12 @@ CASES = {
         ONE,
         "captions marked as 打回, left out",
     ),
+    "chosen beside rejected captions and an empty cell": (
+        "x.csv",
+        f"image,chosen,rejected\na.jpg,{DOG},一只狗在月亮上跳舞\nb.jpg,{CAT},\n",
+        ONE,
+        "columns not read (rejected)",
+    ),
     "Reject of MTurk": (
         "x.csv",
         f"Input.image_url,Answer.caption,AssignmentStatus,Approve,Reject\na.jpg,{DOG},Submitted,x,\n"
