@@ -22,6 +22,7 @@ import pandas as pd
 
 from caption_tx.config import (
     BackboneConfig,
+    BoxesConfig,
     Config,
     CorpusConfig,
     DecodingOptions,
@@ -74,6 +75,14 @@ def add_boxes(config: Config, data: Path) -> Config:
     sources = tuple(str(folder / f"boxes.{split}.jsonl.gz") for split in ("train", "val"))
     words = str(folder / "nouns.tsv") if config.text.language == "zh" else None
     return replace(config, boxes=replace(config.boxes, sources=sources, word_list=words))
+
+
+def start_from(config: Config, bundle: str) -> Config:
+    """The settings of a run that starts from a bundle of the same corpus: the last stage alone, with all its words."""
+    training = replace(
+        config.training, init=bundle, keep_words=True, retrieval_images=0, stage_epochs=(), mix_stages=False
+    )
+    return replace(config, corpus=replace(config.corpus, sources=config.corpus.sources[-1:]), training=training)
 
 
 def make_log() -> Callable[[str], None]:
@@ -155,6 +164,9 @@ def run(
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--precision", default="mixed_bfloat16", help="default: %(default)s")
     parser.add_argument("--boxes", action="store_true", help="train with the boxes in DIR/boxes (box_supervision.py)")
+    parser.add_argument("--box-weight", type=float, default=BoxesConfig().weight, help="default: %(default)s")
+    parser.add_argument("--init", metavar="BUNDLE", help="start from a bundle, with human captions only")
+    parser.add_argument("--no-tuning", action="store_true", help="without the CIDEr fine-tuning of the recipe")
     parser.add_argument("--small", action="store_true", help="the smaller decoder of the bundles of at most 8 MB")
     default = TrainingConfig()
     parser.add_argument("--batch-size", type=int, default=default.batch_size, help="default: %(default)s")
@@ -163,5 +175,10 @@ def run(
     configure_threads()
     config = recipe(arguments)
     config = add_boxes(config, arguments.data) if arguments.boxes else config
-    training = replace(config.training, batch_size=arguments.batch_size, learning_rate=arguments.learning_rate)
-    run_seeds(replace(config, training=training), arguments, decoding, tuning)
+    config = start_from(config, arguments.init) if arguments.init else config
+    config = replace(
+        config,
+        training=replace(config.training, batch_size=arguments.batch_size, learning_rate=arguments.learning_rate),
+        boxes=replace(config.boxes, weight=arguments.box_weight),
+    )
+    run_seeds(config, arguments, decoding, None if arguments.no_tuning else tuning)
