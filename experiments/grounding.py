@@ -29,27 +29,29 @@ color words: mean    1.00 [1.00, 1.00]   0.66 [0.63, 0.70]   5.58 [5.41, 5.75]  
 relation words: mean 0.20 [0.16, 0.23]   0.04 [0.02, 0.05]   0.80 [0.78, 0.83]    0.28 [0.24, 0.32]   1.03 [0.99, 1.07]
   (center 0.41, random cell 0.26)
 
-5 cells covered (pixels), 414 words of 100 images; drop of the word's log-probability in nats maps              drop
-  more than random        than the center         than other words     win rate random cells       0.562 [0.444, 0.685]
-  center             1.011 [0.724, 1.307] mean               5.864 [5.387, 6.327]    5.302 [4.838, 5.786]    4.853
-  [4.308, 5.395]    3.081 [2.666, 3.489]   0.82 max                5.335 [4.833, 5.820]    4.773 [4.286, 5.240]
-  4.324 [3.766, 4.860]    2.666 [2.234, 3.079]   0.80 layer 0 mean       2.870 [2.412, 3.327]    2.308 [1.846, 2.757]
-  1.859 [1.337, 2.388]   -0.273 [-0.665, 0.128]  0.55 layer 1 mean       5.837 [5.328, 6.337]    5.276 [4.751, 5.770]
-  4.826 [4.306, 5.396]    3.832 [3.390, 4.266]   0.84
+5 cells covered (pixels), 414 words of 100 images; drop of the word's log-probability in nats:
+  maps          drop                  more than random      than the center       than other words      win rate
+  random cells  0.562 [0.444, 0.685]
+  center        1.011 [0.724, 1.307]
+  mean          5.864 [5.387, 6.327]  5.302 [4.838, 5.786]  4.853 [4.308, 5.395]  3.081 [2.666, 3.489]      0.82
+  max           5.335 [4.833, 5.820]  4.773 [4.286, 5.240]  4.324 [3.766, 4.860]  2.666 [2.234, 3.079]      0.80
+  layer 0 mean  2.870 [2.412, 3.327]  2.308 [1.846, 2.757]  1.859 [1.337, 2.388] -0.273 [-0.665, 0.128]     0.55
+  layer 1 mean  5.837 [5.328, 6.337]  5.276 [4.751, 5.770]  4.826 [4.306, 5.396]  3.832 [3.390, 4.266]      0.84
 
 `scenes --images 60`, the same captioner: more than random cells, spread drops by 6.992 [6.352, 7.618], rollout by 5.717
 [5.054, 6.366], mean by 5.271 [4.639, 5.904].
 
 `photographs --images 300`, a captioner of `flickr8k_cn.py`:
 
-5 cells covered (pixels), 904 words of 300 images; drop of the word's log-probability in nats maps              drop
-  more than random        than the center         than other words     win rate random cells       0.066 [0.047, 0.087]
-  center             0.210 [0.161, 0.261] mean               0.280 [0.224, 0.335]    0.214 [0.165, 0.264]    0.070
-  [0.019, 0.122]    0.089 [0.055, 0.124]   0.62 max                0.226 [0.174, 0.277]    0.160 [0.115, 0.203]
-  0.016 [-0.036, 0.066]   0.059 [0.026, 0.092]   0.59 layer 0 mean       0.138 [0.095, 0.181]    0.073 [0.034, 0.109]
-  -0.072 [-0.115, -0.026]  0.007 [-0.025, 0.039]  0.53 layer 1 mean       0.234 [0.186, 0.282]    0.168 [0.125, 0.212]
-  0.024 [-0.020, 0.070]   0.059 [0.030, 0.089]   0.58 layer 2 mean       0.278 [0.222, 0.330]    0.212 [0.162, 0.259]
-  0.068 [0.019, 0.117]    0.105 [0.064, 0.149]   0.61
+5 cells covered (pixels), 904 words of 300 images; drop of the word's log-probability in nats:
+  maps          drop                  more than random      than the center        than other words       win rate
+  random cells  0.066 [0.047, 0.087]
+  center        0.210 [0.161, 0.261]
+  mean          0.280 [0.224, 0.335]  0.214 [0.165, 0.264]  0.070 [0.019, 0.122]   0.089 [0.055, 0.124]       0.62
+  max           0.226 [0.174, 0.277]  0.160 [0.115, 0.203]  0.016 [-0.036, 0.066]  0.059 [0.026, 0.092]       0.59
+  layer 0 mean  0.138 [0.095, 0.181]  0.073 [0.034, 0.109] -0.072 [-0.115, -0.026] 0.007 [-0.025, 0.039]      0.53
+  layer 1 mean  0.234 [0.186, 0.282]  0.168 [0.125, 0.212]  0.024 [-0.020, 0.070]  0.059 [0.030, 0.089]       0.58
+  layer 2 mean  0.278 [0.222, 0.330]  0.212 [0.162, 0.259]  0.068 [0.019, 0.117]   0.105 [0.064, 0.149]       0.61
 
 `photographs --images 80`, a captioner with the default settings, 253 words, more than random cells: mean 0.117 [0.049,
 0.194], max 0.083 [0.014, 0.160], spread 0.028 [-0.032, 0.091], rollout 0.136 [0.064, 0.215]. So mean stays the default:
