@@ -12,6 +12,12 @@ from caption_tx.hub import download_bundle, is_address
 SHIPPED_BUNDLES = ("flickr8k-zh", "flickr8k-en", "flickr8k-zh-small")
 """Names of the trained bundles among the assets. `experiments/ship_bundle.py` makes them."""
 
+DEFAULT_BUNDLE = SHIPPED_BUNDLES[0]
+"""The bundle to use when none is named and its backbone's weights can be had."""
+
+SMALL_BUNDLES = {"flickr8k-zh": "flickr8k-zh-small"}
+"""Name of a bundle -> the one in the same language that needs no download, since its backbone ships too."""
+
 
 def asset(name: str) -> Traversable:
     """The file or folder `name` among the assets.

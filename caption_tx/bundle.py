@@ -36,8 +36,8 @@ from caption_tx.bundle_config import (
 from caption_tx.bundle_files import check_files, digest
 from caption_tx.config import NAMED_WEIGHTS, POOL_NAMES, BackboneConfig, DecodingOptions, TextConfig, to_dict
 from caption_tx.data.features.backbone import Backbone
+from caption_tx.data.features.downloads import WEIGHTS_ENV_VAR
 from caption_tx.data.features.retrieval_index import RetrievalIndex
-from caption_tx.data.features.weights import WEIGHTS_ENV_VAR
 from caption_tx.data.text.segmentation import Segmenter, read_user_dictionary
 from caption_tx.data.text.tokenizer import Tokenizer
 from caption_tx.errors import BundleError, ConfigError

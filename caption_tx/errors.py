@@ -14,7 +14,15 @@ class ConfigError(CaptionTxError):
 
 
 class DownloadError(ConfigError):
-    """Weights cannot be downloaded, and no other source of them is named."""
+    """Weights cannot be downloaded, and no other source of them is named.
+
+    Attributes:
+        reason: why the download failed, in a few words.
+    """
+
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class CorpusError(CaptionTxError):

@@ -318,7 +318,7 @@ def tiny_bundles(make_captioner, tokenizer, backbone, tmp_path_factory):
 @pytest.fixture(scope="module")
 def backbone_weights(backbone_config):
     """The environment variable for the weights of the tiny bundles' backbone."""
-    from caption_tx.data.features.weights import WEIGHTS_ENV_VAR
+    from caption_tx.data.features.downloads import WEIGHTS_ENV_VAR
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(WEIGHTS_ENV_VAR, backbone_config.weights)

@@ -19,7 +19,7 @@ ORDER = [
     {"errors", "files", "assets", "cores", "threads", "figure_files", "escaping", "hub", "locks", "startup"},
     {"config"},
     {"data", "model"},
-    {"bundle_config"},
+    {"bundle_config", "default_bundle"},
     {"bundle_files"},
     {"bundle"},
     {"inference"},
@@ -233,6 +233,7 @@ for name in {names}:
 LIGHT_MODULES = [
     "caption_tx",
     *(f"caption_tx.{name}" for name in ("config", "errors", "assets", "files", "cli", "startup", "api.corpora")),
+    "caption_tx.default_bundle",
     *(f"caption_tx.data.{name}" for name in ("corpus.table", "checks.corpus_checks", "images.decoding")),
     *(f"caption_tx.data.text.{name}" for name in ("segmentation", "word_lists", "vocabulary")),
     *(f"caption_tx.training.ray.{name}" for name in ("cluster", "jobs")),

@@ -16,7 +16,7 @@ from caption_tx import assets
 from caption_tx.bundle import Bundle, load_bundle, recover_bundle, save_bundle, store_search, stored_search
 from caption_tx.bundle_files import CONFIG, DICTIONARY, VOCABULARY, WEIGHTS
 from caption_tx.config import DecodingOptions, TextConfig
-from caption_tx.data.features.weights import WEIGHTS_ENV_VAR
+from caption_tx.data.features.downloads import WEIGHTS_ENV_VAR
 from caption_tx.data.text.tokenizer import Tokenizer
 from caption_tx.data.text.vocabulary import SPECIAL_TOKENS
 from caption_tx.errors import BundleError, ConfigError

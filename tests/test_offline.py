@@ -1,4 +1,4 @@
-"""Real photographs without a download: the small bundle, with networking blocked and an empty cache of Keras."""
+"""Photographs without a download, with networking blocked and an empty cache of Keras: the small bundle is used."""
 
 import json
 import re
@@ -41,20 +41,31 @@ def offline(run_forked, tmp_path_factory):
     return lambda *arguments: run_forked(OFFLINE, tmp_path_factory.mktemp("keras"), *arguments)
 
 
-def test_the_small_bundle_captions_without_a_network(offline, photo):
-    process = offline("caption", photo, "--bundle", "flickr8k-zh-small")
-    assert process.returncode == 0 and CHINESE.search(process.stdout), process.stderr
+def lines_about_the_choice(process):
+    return [line for line in process.stderr.splitlines() if "flickr8k-zh-small is used" in line]
+
+
+def test_a_photograph_is_captioned_without_a_network(offline, photo):
+    process = offline("caption", photo, "--json")
+    assert process.returncode == 0, process.stderr
+    [row] = json.loads(process.stdout)
+    assert CHINESE.search(row["caption"]) and row["bundle"] == "flickr8k-zh-small"
+    [line] = lines_about_the_choice(process)
+    assert "Network is unreachable" in line and "mobilenet_1_0_224_tf_no_top.h5" in line
+    assert "Traceback" not in process.stderr
 
 
 def test_the_small_bundle_explains_without_a_network(offline, photo, tmp_path):
     page = tmp_path / "photo.html"
     process = offline("explain", photo, "--bundle", "flickr8k-zh-small", "--json", "--out", page)
-    assert process.returncode == 0 and json.loads(process.stdout)["images"], process.stderr
-    assert page.stat().st_size > 10_000
+    assert process.returncode == 0, process.stderr
+    document = json.loads(process.stdout)
+    assert document["images"] and document["bundle"] == "flickr8k-zh-small"
+    assert page.stat().st_size > 10_000 and not lines_about_the_choice(process)
 
 
-def test_the_full_bundle_says_what_works_without_a_network(offline, photo):
-    process = offline("caption", photo)
+def test_a_bundle_that_is_named_is_never_replaced(offline, photo):
+    process = offline("caption", photo, "--bundle", "flickr8k-zh")
     assert process.returncode == 1 and process.stdout == ""
     [line] = [line for line in process.stderr.splitlines() if "download" in line]
     for text in ("Network is unreachable", "--backbone-weights photos", "flickr8k-zh-small", "CAPTION_TX_BACKBONE"):

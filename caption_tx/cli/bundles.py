@@ -10,9 +10,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from caption_tx.assets import bundle_folder
+from caption_tx.assets import DEFAULT_BUNDLE, bundle_folder
 from caption_tx.cli.output import warn
 from caption_tx.cli.settings import given_settings
+from caption_tx.default_bundle import choose_bundle
 from caption_tx.errors import CaptionTxError, ConfigError
 from caption_tx.startup import start_tensorflow
 
@@ -25,10 +26,12 @@ MAX_BEAM_IMAGES = 300
 """Beam search of more images is faster in TensorFlow, which searches batches, although it starts 10 seconds later."""
 
 
-def exported_file(bundle: str) -> Path | None:
-    """The exported file that `--bundle` names, itself or by its folder; None if it names a bundle."""
+def exported_file(bundle: str | None) -> Path | None:
+    """The exported file that `--bundle` names, itself or by its folder; None if it names a bundle or is not given."""
     from caption_tx.lite.exported_file import FILE, SUFFIX
 
+    if bundle is None:
+        return None
     path = Path(bundle)
     if path.suffix == SUFFIX:
         return path
@@ -57,8 +60,8 @@ def check_packages(arguments: argparse.Namespace) -> None:
 def load_captioner(arguments: argparse.Namespace, search: Mapping[str, Any]) -> BaseCaptioner:
     """The captioner that `--bundle` names: an exported file, the cached export of a bundle, or the bundle.
 
-    A cached export is used if it supports the search of the bundle with the given options, which override it, and is
-    not slower.
+    Without `--bundle`, `choose_bundle` names the bundle, unless there is a cached export of the default one. A cached
+    export is used if it supports the search of the bundle with the given options, which override it, and is not slower.
 
     Raises:
         BundleError: a file is missing or damaged.
@@ -68,19 +71,29 @@ def load_captioner(arguments: argparse.Namespace, search: Mapping[str, Any]) -> 
         if arguments.backbone_weights is not None:
             raise ConfigError("An exported file contains its backbone; remove --backbone-weights.")
         return _load_exported(path, search)
-    if (cached := _load_cached(arguments.bundle, search, arguments.images)) is not None:
+    bundle = DEFAULT_BUNDLE if arguments.bundle is None else arguments.bundle
+    cached = _load_cached(bundle, search, arguments.images)
+    if cached is None and arguments.bundle is None and _has_tensorflow():
+        bundle = choose_bundle(arguments.backbone_weights, warn)
+        if bundle != DEFAULT_BUNDLE:
+            cached = _load_cached(bundle, search, arguments.images)
+    if cached is not None:
         return cached
     try:
         start_tensorflow()
         from caption_tx.inference.captioner import load
     except ModuleNotFoundError as error:
-        if importlib.util.find_spec("tensorflow") is not None:
+        if _has_tensorflow():
             raise
         raise CaptionTxError(
-            f"The bundle {arguments.bundle} needs TensorFlow, which is not installed. Without it, name an exported "
+            f"The bundle {bundle} needs TensorFlow, which is not installed. Without it, name an exported "
             "file (`--bundle FILE.tflite`), which `caption-tx export BUNDLE --to litert` writes."
         ) from error
-    return load(arguments.bundle, arguments.backbone_weights)
+    return load(bundle, arguments.backbone_weights)
+
+
+def _has_tensorflow() -> bool:
+    return importlib.util.find_spec("tensorflow") is not None
 
 
 def _load_exported(path: Path, search: Mapping[str, Any]) -> LiteCaptioner:
@@ -103,6 +116,7 @@ def _load_cached(bundle: str, search: Mapping[str, Any], images: Sequence[str]) 
         captioner = _load_exported(path, search)
         options = captioner.description.decoding.override(**search)  # what the bundle would do
         captioner.check(options)
+        captioner.name = bundle
         is_large = options.beam_width > 1 and (count_images(images) or 0) > MAX_BEAM_IMAGES
         return None if is_large else captioner
     except CaptionTxError as error:

@@ -73,19 +73,21 @@ def run(arguments: argparse.Namespace) -> None:
     captioner = load_captioner(arguments, search)
     options = captioner.search_options(**search)
     if arguments.out is None:
-        _print_captions(captioner.captions(images, options, arguments.batch_size), arguments.json)
+        bundle = captioner.name if arguments.json else None
+        _print_captions(captioner.captions(images, options, arguments.batch_size), bundle)
         report_search(captioner.decoding, options)
     else:
         _write_captions(arguments, captioner, images, options)
 
 
-def _print_captions(results: Iterator[tuple[str, list[Caption] | ImageError]], as_json: bool) -> None:
-    """Print one line per caption, or a JSON list of rows that grows image by image."""
+def _print_captions(results: Iterator[tuple[str, list[Caption] | ImageError]], bundle: str | None) -> None:
+    """Print one line per caption, or a JSON list of rows, each with the bundle's name, that grows image by image."""
     from caption_tx.inference.predictions import make_rows
 
     images = failed = 0
+    as_json = bundle is not None
     for name, result in results:
-        rows = make_rows(name, result)
+        rows = [row | ({"bundle": printable(bundle)} if as_json else {}) for row in make_rows(name, result)]
         if isinstance(result, ImageError):
             failed += 1
             warn(f"skipped: {rows[0]['error']}")
@@ -138,8 +140,9 @@ def _write_captions(
         warn(f"{arguments.out} was saved by another program; it is in the format of caption-tx again, with all rows.")
     report_search(captioner.decoding, options)
     if arguments.json:
-        document = {name: getattr(counts, name) for name in ("captioned", "skipped", "failed", "converted")}
-        print(json.dumps({"out": printable(str(arguments.out))} | document, ensure_ascii=False))
+        document = {"out": printable(str(arguments.out)), "bundle": printable(captioner.name)}
+        document |= {name: getattr(counts, name) for name in ("captioned", "skipped", "failed", "converted")}
+        print(json.dumps(document, ensure_ascii=False))
     else:
         echo(
             f"{counts.captioned:,} images captioned, {counts.skipped:,} skipped (already in the file), "

@@ -80,7 +80,8 @@ def run(arguments: argparse.Namespace) -> None:
     if options.decoding is not None:
         report_search(captioner.decoding, options.decoding)
     if arguments.json:
-        document: dict[str, Any] = {"images": tables} if report.health is None else {"health": report.health.to_dict()}
+        document: dict[str, Any] = {"bundle": printable(captioner.name)}
+        document |= {"images": tables} if report.health is None else {"health": report.health.to_dict()}
         document |= {"errors": report.problems}
         document |= {} if options.decoding is None else {"search": to_dict(options.decoding)}
         document |= {} if arguments.out is None else {"out": printable(str(arguments.out))}

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from caption_tx.assets import SHIPPED_BUNDLES
+from caption_tx.assets import DEFAULT_BUNDLE, SHIPPED_BUNDLES, SMALL_BUNDLES
 from caption_tx.config import (
     BackboneConfig,
     BoxesConfig,
@@ -45,6 +45,9 @@ SECTIONS: dict[str, type] = {
 BUNDLE_HELP = (
     f"folder of a bundle or of a training run, the name of a shipped bundle ({', '.join(SHIPPED_BUNDLES)}), or an "
     "address on the Hugging Face Hub such as hf://user/name"
+)
+DEFAULT_HELP = (
+    f"{DEFAULT_BUNDLE}, or {SMALL_BUNDLES[DEFAULT_BUNDLE]} if the ImageNet weights are missing and cannot be downloaded"
 )
 RAY_HELP = "Ray cluster: host:6379, ray://host:10001, auto (the one on this machine), or local (start one here)"
 
@@ -172,12 +175,11 @@ def add_config(parser: Any) -> None:
 
 
 def add_bundle(parser: Any) -> None:
-    """`--bundle` with a default, and `--backbone-weights`."""
+    """`--bundle`, which may be missing, and `--backbone-weights`."""
     parser.add_argument(
         "--bundle",
-        default=SHIPPED_BUNDLES[0],
         metavar="DIR|FILE",
-        help=f"{BUNDLE_HELP}; or a LiteRT file of `caption-tx export` (default: %(default)s)",
+        help=f"{BUNDLE_HELP}; or a LiteRT file of `caption-tx export` (default: {DEFAULT_HELP})",
     )
     add_backbone_weights(parser)
 

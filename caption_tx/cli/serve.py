@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from caption_tx.assets import SHIPPED_BUNDLES
-from caption_tx.cli.options import BUNDLE_HELP, add_backbone_weights, add_command, add_settings
+from caption_tx.cli.options import BUNDLE_HELP, DEFAULT_HELP, add_backbone_weights, add_command, add_settings
 from caption_tx.cli.output import echo
 from caption_tx.cli.settings import serving_options
 from caption_tx.errors import ConfigError
@@ -38,7 +37,7 @@ def add_parser(commands: Any) -> None:
         dest="bundles",
         metavar="DIR",
         help=f"{BUNDLE_HELP}; may be repeated, the first is the default "
-        f"(default: that of RUN, else {SHIPPED_BUNDLES[0]})",
+        f"(default: that of RUN; without RUN, {DEFAULT_HELP})",
     )
     add_backbone_weights(parser)
     add_settings(parser, "serving")
@@ -53,5 +52,4 @@ def run(arguments: argparse.Namespace) -> None:
     except ModuleNotFoundError as error:
         raise ConfigError(f"{error.name} is not installed; run: pip install 'caption_tx[serve]'") from error
 
-    default = [SHIPPED_BUNDLES[0]] if arguments.run_folder is None else []
-    serve(arguments.bundles or default, options, echo, arguments.backbone_weights, arguments.run_folder)
+    serve(arguments.bundles, options, echo, arguments.backbone_weights, arguments.run_folder)

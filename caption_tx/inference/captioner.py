@@ -23,6 +23,7 @@ from caption_tx.data.images.prefetching import prefetch
 from caption_tx.data.images.sources import open_images
 from caption_tx.data.text.segmentation import Segmenter
 from caption_tx.data.text.tokenizer import Tokenizer
+from caption_tx.default_bundle import choose_bundle
 from caption_tx.errors import BundleError, CaptionTxError, ConfigError, ImageError
 from caption_tx.inference.attention.maps import AttentionMaps
 from caption_tx.inference.attention.teacher_forcing import TeacherForced, teacher_forced_pass
@@ -34,11 +35,13 @@ from caption_tx.inference.search.decode import decode
 from caption_tx.startup import start_tensorflow
 
 
-def load(bundle: str | Path, backbone_weights: str | None = None) -> ImageCaptioner:
+def load(bundle: str | Path | None = None, backbone_weights: str | None = None) -> ImageCaptioner:
     """Load a bundle.
 
     Args:
-        bundle: name of a shipped bundle, a folder, or an address on the Hugging Face Hub such as `hf://user/name`.
+        bundle: name of a shipped bundle, a folder, or an address on the Hugging Face Hub such as `hf://user/name`. None
+            is flickr8k-zh; if the weights of its backbone are neither given nor cached and cannot be downloaded, a
+            warning says so and flickr8k-zh-small is used.
         backbone_weights: file with the backbone's weights, if the source that the bundle names is not available.
 
     Raises:
@@ -51,6 +54,8 @@ def load(bundle: str | Path, backbone_weights: str | None = None) -> ImageCaptio
         Caption('...', log_probability=-...)
     """
     start_tensorflow()
+    if bundle is None:
+        bundle = choose_bundle(backbone_weights)
     captioner = ImageCaptioner(load_bundle(bundle), backbone_weights, str(bundle))
     _check_stored_words(captioner)
     return captioner

@@ -14,6 +14,7 @@ import numpy as np
 from caption_tx.config import DecodingOptions
 from caption_tx.data.features.backbone import dequantize
 from caption_tx.data.images.decoding import resize
+from caption_tx.default_bundle import choose_bundle
 from caption_tx.errors import CaptionTxError, ConfigError
 from caption_tx.inference.attention.maps import AttentionMaps
 from caption_tx.inference.attention.teacher_forcing import TeacherForced, teacher_forced_pass
@@ -242,6 +243,13 @@ def plan_batches(count: int, costs: Mapping[int, float]) -> list[int]:
             options.append((seconds + cost, [part, *parts]))
         best.append(min(options, key=lambda option: (option[0], len(option[1]))))
     return best[count][1]
+
+
+def name_bundles(
+    bundles: Sequence[str] | None, backbone_weights: str | None, log: Callable[[str], None]
+) -> Sequence[str]:
+    """The names and folders of bundles: those that are given, or the one to use when none is (None)."""
+    return [choose_bundle(backbone_weights, log)] if bundles is None else bundles
 
 
 def load_captioners(names: Sequence[str], backbone_weights: str | None = None) -> dict[str, ImageCaptioner]:

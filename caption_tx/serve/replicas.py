@@ -25,7 +25,7 @@ from caption_tx.errors import BundleError, CaptionTxError
 from caption_tx.escaping import one_line
 from caption_tx.inference.captioner import ImageCaptioner
 from caption_tx.serve.engine import MAX_WORKERS, Job
-from caption_tx.serve.models import Answer, Question, ServedBundle, load_bundles, load_captioners
+from caption_tx.serve.models import Answer, Question, ServedBundle, load_bundles, load_captioners, name_bundles
 from caption_tx.serve.problems import busy
 from caption_tx.startup import start_tensorflow_without_gpus
 from caption_tx.training.ray import cluster as ray_cluster
@@ -262,7 +262,7 @@ def reason_of(message: str) -> str:
 
 @contextmanager
 def start_replicas(
-    bundles: Sequence[str],
+    bundles: Sequence[str] | None,
     options: ServingOptions,
     port: int,
     log: Callable[[str], None],
@@ -271,7 +271,7 @@ def start_replicas(
     """Starts replicas on the cluster of `options.ray`; they end with the block, and so does a cluster that it started.
 
     Args:
-        bundles: as for `load_bundles`; other nodes must find them under the same path.
+        bundles: as for `name_bundles`; other nodes must find them under the same path.
         port: of the server; with the name of this machine it identifies its application.
         log: gets lines of text.
         backbone_weights: as for `caption_tx.load`.
@@ -282,10 +282,10 @@ def start_replicas(
         CaptionTxError: the cluster cannot be reached, or a replica cannot start.
     """
     count, start = options.replicas, time.perf_counter()
-    bundles = tuple(map(ray_cluster.absolute_bundle, bundles))
     weights = backbone_weights and ray_cluster.absolute(backbone_weights)
     with ray_cluster.connect(options.ray, "serve", count, "ray.serve", _ADVICE) as ray:
         start_tensorflow_without_gpus()
+        bundles = tuple(map(ray_cluster.absolute_bundle, name_bundles(bundles, weights, log)))
         captioners = load_captioners(bundles, weights)
         nodes = ray_cluster.live_nodes(ray)
         cpus, gpus = ray_cluster.plan_workers(count, nodes, MAX_WORKERS)

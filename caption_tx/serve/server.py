@@ -15,7 +15,7 @@ from caption_tx.config import ServingOptions
 from caption_tx.errors import CaptionTxError
 from caption_tx.serve.app import make_app
 from caption_tx.serve.guard import BODY_SECONDS
-from caption_tx.serve.models import load_bundles
+from caption_tx.serve.models import load_bundles, name_bundles
 from caption_tx.serve.replicas import start_replicas
 from caption_tx.serve.runs import TrainingRun
 from caption_tx.serve.service import Service
@@ -31,7 +31,7 @@ _IDLE_SECONDS = 15
 
 
 def serve(
-    bundles: Sequence[str],
+    bundles: Sequence[str] | None = None,
     options: ServingOptions | None = None,
     log: Callable[[str], None] = print,
     backbone_weights: str | None = None,
@@ -42,7 +42,8 @@ def serve(
     Requests in progress are then answered, and new ones are not accepted.
 
     Args:
-        bundles: folders of bundles or runs, or names of shipped ones; the first is the default.
+        bundles: folders of bundles or runs, or names of shipped ones; the first is the default. None serves the bundle
+            that `caption_tx.load` chooses, or that of the run alone.
         options: where to listen, who may use the server, and its limits.
         log: gets lines of text.
         backbone_weights: as for `caption_tx.load`.
@@ -59,12 +60,12 @@ def serve(
     """
     options = options or ServingOptions()
     shown = None if run is None else TrainingRun(run, backbone_weights)
-    if shown is not None and shown.has_bundle:
-        bundles = [str(shown.folder), *bundles]
+    if shown is not None:
+        bundles = [*([str(shown.folder)] if shown.has_bundle else []), *(bundles or ())]
     with _listen(options) as listening:  # before the bundles are loaded, which takes a while
         if options.ray is None:
             start_tensorflow(parallel_chunks=True)
-            served = load_bundles(bundles, backbone_weights)
+            served = load_bundles(name_bundles(bundles, backbone_weights, log), backbone_weights)
             for bundle in served.values():
                 bundle.warm_up(options.max_batch, log)
             _answer_requests(Service(served, options, run=shown), listening, log)

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from caption_tx.data.features.weights import WEIGHTS_ENV_VAR
+from caption_tx.data.features.downloads import WEIGHTS_ENV_VAR
 from caption_tx.startup import silenced_stderr
 
 CODE = """

@@ -8,27 +8,33 @@ import shutil
 import socket
 import sys
 import tempfile
-import threading
-import urllib.error
-import urllib.request
 import warnings
 from collections.abc import Iterator
 from importlib.resources import as_file
-from pathlib import Path
 
 import h5py
 import keras
 import numpy as np
 
-from caption_tx.assets import asset
+from caption_tx.assets import SMALL_BUNDLES, asset
 from caption_tx.config import BackboneConfig
+from caption_tx.data.features.downloads import (
+    WEIGHTS_ENV_VAR,
+    cached_files,
+    first_line,
+    require_answer,
+    weights_variable,
+)
 from caption_tx.data.features.eight_bit import is_eight_bit_file, load_eight_bit
-from caption_tx.data.features.networks import NETWORKS_WITH_ALPHA, CutNetwork, copy_weights, make_network
+from caption_tx.data.features.networks import (
+    NETWORKS_WITH_ALPHA,
+    CutNetwork,
+    copy_weights,
+    cut_network,
+    make_network,
+)
 from caption_tx.errors import ConfigError, DownloadError
 from caption_tx.escaping import one_line
-
-WEIGHTS_ENV_VAR = "CAPTION_TX_BACKBONE_WEIGHTS"
-"""Environment variable with the path of a weights file that replaces the download of "imagenet"."""
 
 SHIPPED_WEIGHTS = {
     "scenes": ("scene_mobilenet_0_25.weights.h5", 0.25),
@@ -36,11 +42,8 @@ SHIPPED_WEIGHTS = {
 }
 """Name of weights that ship -> their file among the assets, and the alpha of their MobileNet."""
 
-SERVER = "https://storage.googleapis.com"
-"""Where Keras downloads the weights of all networks from."""
-
 ANSWER_SECONDS = 15
-"""A server that takes longer to answer is unreachable: where it is blocked, connections hang for minutes."""
+"""A server that takes longer to answer is unreachable."""
 
 STALL_SECONDS = 30
 """A download that receives nothing for so long has failed."""
@@ -58,7 +61,7 @@ def load_weights(cut: CutNetwork, weights: str) -> None:
     """
     config = cut.config
     if weights == "imagenet":
-        weights = os.environ.get(WEIGHTS_ENV_VAR, weights)
+        weights = weights_variable() or weights
     if weights == "imagenet":
         copy_weights(_download(cut), cut.full)
     elif weights in SHIPPED_WEIGHTS:
@@ -85,53 +88,42 @@ def _describe(config: BackboneConfig) -> str:
     return f"{config.name} with alpha {config.alpha:g}" if config.name in NETWORKS_WITH_ALPHA else config.name
 
 
+def download(config: BackboneConfig) -> None:
+    """Lets Keras download the ImageNet weights of a network into its cache, if they are not there.
+
+    Raises:
+        DownloadError: they cannot be downloaded.
+        ConfigError: the file in the cache is damaged.
+    """
+    _download(cut_network(config))
+
+
 def _download(cut: CutNetwork) -> keras.Model:
     """The full network with ImageNet weights, from the cache of Keras or downloaded into it."""
-    config = cut.config
-    folder = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras")) / "models"
-    is_cached = any(folder.glob(f"{config.name.lower()}*"))
+    config, with_top = cut.config, len(cut.full.output_shape) == 2
+    cached = cached_files(config, with_top)
     try:
-        if not is_cached:
-            _require_answer()
+        if not cached:
+            require_answer(ANSWER_SECONDS)
         # Keras prints the progress; captions go to stdout.
         with contextlib.redirect_stdout(sys.stderr), _socket_timeout():
-            return make_network(config, with_top=len(cut.full.output_shape) == 2, weights="imagenet")
+            return make_network(config, with_top=with_top, weights="imagenet")
     except Exception as error:
         reason = first_line(error)
         # Keras raises a plain Exception for errors of urllib, and HDF5 an OSError for damaged files.
         is_network = "URL fetch failure" in reason or (isinstance(error, OSError) and "Unable to" not in reason)
-        if is_cached and not is_network:
+        if cached and not is_network:
             raise ConfigError(
-                f"The ImageNet weights in {one_line(str(folder))} cannot be read ({reason}). An earlier download may "
-                f"have been cut off: delete {config.name.lower()}* there, and Keras downloads the file again."
+                f"The ImageNet weights in {one_line(str(cached[0].parent))} cannot be read ({reason}). An earlier "
+                f"download may have been cut off: delete {', '.join(path.name for path in cached)} there, and Keras "
+                "downloads the file again."
             ) from None
         raise DownloadError(
             f"Keras could not download the ImageNet weights ({reason}); without internet, name a weights file with "
             f"backbone.weights (--backbone-weights) or the environment variable {WEIGHTS_ENV_VAR}, or use what ships: "
-            "`--backbone-weights photos` to train, the bundle flickr8k-zh-small to caption."
+            f"`--backbone-weights photos` to train, the bundle {' or '.join(SMALL_BUNDLES.values())} to caption.",
+            reason,
         ) from None
-
-
-def _require_answer() -> None:
-    """Raises an OSError if the server of the weights does not answer in time."""
-    errors: list[Exception] = []
-
-    def ask() -> None:
-        try:
-            urllib.request.urlopen(urllib.request.Request(SERVER, method="HEAD"), timeout=ANSWER_SECONDS).close()
-        except urllib.error.HTTPError:
-            pass  # it answered
-        except Exception as error:
-            errors.append(error)
-
-    # Each of the server's addresses is tried for the whole timeout, and resolving the name has none.
-    thread = threading.Thread(target=ask, daemon=True)
-    thread.start()
-    thread.join(ANSWER_SECONDS)
-    if errors:
-        raise errors[0]
-    if thread.is_alive():
-        raise TimeoutError(f"{SERVER} did not answer within {ANSWER_SECONDS} seconds")
 
 
 @contextlib.contextmanager
@@ -197,9 +189,3 @@ def _load_strictly(network: keras.Model, path: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)  # Keras only warns of layers without weights in the file
         network.load_weights(path)
-
-
-def first_line(error: BaseException | None) -> str:
-    """First line of an error message. Keras appends a list of layers."""
-    lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__

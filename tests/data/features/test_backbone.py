@@ -16,7 +16,7 @@ from caption_tx.data.features.backbone import (
     dequantize,
     quantize,
 )
-from caption_tx.data.features.weights import WEIGHTS_ENV_VAR
+from caption_tx.data.features.downloads import WEIGHTS_ENV_VAR
 from caption_tx.data.images.decoding import read_image
 from caption_tx.errors import ConfigError
 
@@ -163,7 +163,7 @@ def test_keras_prints_the_download_progress_to_stderr(backbone_config, monkeypat
 
     monkeypatch.delenv(WEIGHTS_ENV_VAR, raising=False)
     monkeypatch.setattr("caption_tx.data.features.weights.make_network", download)
-    monkeypatch.setattr("caption_tx.data.features.weights._require_answer", lambda: None)
+    monkeypatch.setattr("caption_tx.data.features.weights.require_answer", lambda seconds: None)
     with pytest.raises(
         ConfigError, match=r"could not download the ImageNet weights \(no network\).*--backbone-weights"
     ):

@@ -11,7 +11,7 @@ import pytest
 from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
 
 from caption_tx.config import BackboneConfig
-from caption_tx.data.features import weights
+from caption_tx.data.features import downloads, weights
 from caption_tx.data.features.backbone import Backbone
 from caption_tx.data.features.eight_bit import save_eight_bit
 from caption_tx.errors import ConfigError, DownloadError
@@ -22,7 +22,7 @@ SMALL = BackboneConfig(alpha=0.25, image_size=32)
 @pytest.fixture
 def keras_home(tmp_path, monkeypatch):
     """An empty cache of Keras."""
-    monkeypatch.delenv(weights.WEIGHTS_ENV_VAR, raising=False)
+    monkeypatch.delenv(downloads.WEIGHTS_ENV_VAR, raising=False)
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
@@ -39,7 +39,7 @@ def silent_server():
 
 
 def test_a_server_that_does_not_answer_is_given_up(keras_home, monkeypatch, silent_server):
-    monkeypatch.setattr(weights, "SERVER", silent_server)
+    monkeypatch.setattr(downloads, "SERVER", silent_server)
     monkeypatch.setattr(weights, "ANSWER_SECONDS", 0.5)
     start = time.perf_counter()
     with pytest.raises(
@@ -52,7 +52,7 @@ def test_a_server_that_does_not_answer_is_given_up(keras_home, monkeypatch, sile
 def test_a_server_that_refuses_connections_is_reported(keras_home, monkeypatch):
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
-        monkeypatch.setattr(weights, "SERVER", f"http://127.0.0.1:{closed.getsockname()[1]}")
+        monkeypatch.setattr(downloads, "SERVER", f"http://127.0.0.1:{closed.getsockname()[1]}")
         with pytest.raises(DownloadError, match="refused"):
             Backbone(SMALL)
 
@@ -61,7 +61,7 @@ def test_a_download_that_stalls_fails(keras_home, monkeypatch, silent_server):
     def stall(*_, **__):
         urllib.request.urlopen(silent_server).read()  # as Keras does, without a timeout
 
-    monkeypatch.setattr(weights, "_require_answer", lambda: None)
+    monkeypatch.setattr(weights, "require_answer", lambda seconds: None)
     monkeypatch.setattr(weights, "make_network", stall)
     monkeypatch.setattr(weights, "STALL_SECONDS", 0.3)
     with pytest.raises(DownloadError, match="timed out"):
@@ -70,20 +70,21 @@ def test_a_download_that_stalls_fails(keras_home, monkeypatch, silent_server):
 
 
 def test_cached_weights_need_no_server(keras_home, monkeypatch):
-    cached = keras_home / "models" / "mobilenet_2_5_224_tf_no_top.weights.h5"
+    cached = keras_home / "models" / "mobilenet_2_5_224_tf_no_top.h5"
     cached.parent.mkdir(parents=True)
+    cached.symlink_to(keras_home / "saved.weights.h5")  # a name that Keras reads this format by
     network = keras.applications.MobileNet(input_shape=(32, 32, 3), alpha=0.25, include_top=False, weights=None)
-    network.save_weights(cached)
-    monkeypatch.setattr(weights, "SERVER", "http://127.0.0.1:1")
+    network.save_weights(keras_home / "saved.weights.h5")
+    monkeypatch.setattr(downloads, "SERVER", "http://127.0.0.1:1")
 
     def from_cache(config, with_top, weights):
-        network.load_weights(cached)
+        network.load_weights(keras_home / "saved.weights.h5")
         return network
 
     monkeypatch.setattr(weights, "make_network", from_cache)
     assert Backbone(SMALL).feature_shape == (1, 1, 256)
     cached.write_bytes(cached.read_bytes()[:5000])  # a download that was cut off
-    with pytest.raises(ConfigError, match=r"cut off: delete mobilenet\* there") as raised:
+    with pytest.raises(ConfigError, match=r"cut off: delete mobilenet_2_5_224_tf_no_top.h5 there") as raised:
         Backbone(SMALL)
     assert not isinstance(raised.value, DownloadError)
 
