@@ -9,7 +9,7 @@ from PIL import Image
 
 CHINESE = re.compile(r"[一-鿿]{3,}")
 
-OFFLINE = """
+BLOCKED = """
 import os, socket, sys
 
 def no_network(*_, **__):
@@ -18,9 +18,23 @@ def no_network(*_, **__):
 socket.getaddrinfo = socket.create_connection = socket.socket.connect = socket.socket.connect_ex = no_network
 os.environ["KERAS_HOME"] = sys.argv[1]
 os.environ.pop("CAPTION_TX_BACKBONE_WEIGHTS", None)
+"""
+
+OFFLINE = f"""{BLOCKED}
 from caption_tx.cli import main
 
 sys.exit(main(sys.argv[2:]))
+"""
+
+LIBRARY = f"""{BLOCKED}
+import warnings
+import caption_tx
+
+with warnings.catch_warnings(record=True) as warned:
+    warnings.simplefilter("always")
+    captioner = caption_tx.load()
+print(captioner.name, sum("is used" in str(item.message) for item in warned))
+print(captioner.caption(sys.argv[2]))
 """
 
 
@@ -55,13 +69,13 @@ def test_a_photograph_is_captioned_without_a_network(offline, photo):
     assert "Traceback" not in process.stderr
 
 
-def test_the_small_bundle_explains_without_a_network(offline, photo, tmp_path):
+def test_a_photograph_is_explained_without_a_network(offline, photo, tmp_path):
     page = tmp_path / "photo.html"
-    process = offline("explain", photo, "--bundle", "flickr8k-zh-small", "--json", "--out", page)
+    process = offline("explain", photo, "--json", "--out", page)
     assert process.returncode == 0, process.stderr
     document = json.loads(process.stdout)
     assert document["images"] and document["bundle"] == "flickr8k-zh-small"
-    assert page.stat().st_size > 10_000 and not lines_about_the_choice(process)
+    assert page.stat().st_size > 10_000 and len(lines_about_the_choice(process)) == 1
 
 
 def test_a_bundle_that_is_named_is_never_replaced(offline, photo):
@@ -70,3 +84,15 @@ def test_a_bundle_that_is_named_is_never_replaced(offline, photo):
     [line] = [line for line in process.stderr.splitlines() if "download" in line]
     for text in ("Network is unreachable", "--backbone-weights photos", "flickr8k-zh-small", "CAPTION_TX_BACKBONE"):
         assert text in line
+    assert not lines_about_the_choice(process)
+
+
+@pytest.mark.slow
+def test_real_photographs_in_processes_of_their_own(run_python, shared, tmp_path):
+    photographs = sorted((shared / "data" / "flickr8k" / "images").glob("*.jpg"))[:2]
+    process = run_python(OFFLINE, tmp_path / "keras", "caption", *photographs)
+    assert process.returncode == 0 and len(CHINESE.findall(process.stdout)) >= 2, process.stderr
+    assert len(lines_about_the_choice(process)) == 1
+    captions = [line.split("\t")[1] for line in process.stdout.splitlines()]
+    process = run_python(LIBRARY, tmp_path / "keras", photographs[0])
+    assert process.stdout.splitlines() == ["flickr8k-zh-small 1", captions[0]], process.stderr
