@@ -112,7 +112,7 @@ def test_every_entry_asks_once_and_only_if_no_bundle_is_named(monkeypatch, capsy
     from caption_tx.inference import captioner as captioning
     from caption_tx.serve import models as serving
 
-    chosen, loaded = [], []
+    chosen, loaded, tried = [], [], []
 
     def choose(weights=None, log=None):
         chosen.append(weights)
@@ -127,13 +127,14 @@ def test_every_entry_asks_once_and_only_if_no_bundle_is_named(monkeypatch, capsy
     for module in (bundles, captioning, serving):
         monkeypatch.setattr(module, "choose_bundle", choose)
     monkeypatch.setattr(captioning, "load_bundle", load)
-    monkeypatch.setenv("CAPTION_TX_EXPORTS", str(tmp_path))
+    monkeypatch.setattr(bundles, "_load_cached", lambda bundle, *_: tried.append(bundle))
     [picture] = write_pictures(tmp_path, 1)
     for command in ("caption", "explain"):
         for given in ([], ["--bundle", DEFAULT_BUNDLE], ["--bundle", ""]):
             assert main([command, str(tmp_path / picture), *given]) == 1
             assert ("small one" in capsys.readouterr().err) == (not given)
     assert loaded == [SMALL, DEFAULT_BUNDLE, ""] * 2 and chosen == [None] * 2
+    assert tried == [DEFAULT_BUNDLE, SMALL, DEFAULT_BUNDLE, ""] * 2  # exports in the cache
     for arguments in ([], [None, "w.h5"], [DEFAULT_BUNDLE]):
         with pytest.raises(DownloadError):
             captioning.load(*arguments)

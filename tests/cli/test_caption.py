@@ -123,12 +123,12 @@ def test_killed_run_is_resumed_to_the_same_file(
     if name == growing:
         assert out.read_bytes().startswith(torn[: torn.rindex(b"\n") + 1])
     code, printed, _ = run(photos, "--out", out, "--json")
-    counts = {"captioned": 0, "skipped": 25, "failed": 0, "converted": False}
-    assert (code, json.loads(printed)) == (0, {"out": str(out)} | counts)
+    counts = {"out": str(out), "bundle": bundle, "captioned": 0, "skipped": 25, "failed": 0, "converted": False}
+    assert (code, json.loads(printed)) == (0, counts)
     if out.suffix == ".csv":
         pd.read_csv(out).to_csv(out, index=False)
         code, printed, errors = run(photos, "--out", out, "--json")
-        assert json.loads(printed) == {"out": str(out)} | counts | {"converted": True}
+        assert json.loads(printed) == counts | {"converted": True}
         assert f"caption-tx: {out} was saved by another program" in errors
         assert_same(list(read_predictions(out)), uninterrupted)
 

@@ -362,7 +362,8 @@ def test_the_cached_export_of_a_bundle_is_used_until_the_bundle_changes(
     assert [line.split("\t")[1] for line in process.stdout.splitlines()] == expected, process.stderr
     monkeypatch.setattr(bundles, "MAX_BEAM_IMAGES", 3)
     for search, images, is_used in (({"beam_width": 3}, 3, True), ({"beam_width": 3}, 4, False), ({}, 5, True)):
-        assert (bundles._load_cached(str(copy), search, files[:images]) is not None) == is_used
+        found = bundles._load_cached(str(copy), search, files[:images])
+        assert (found is not None and found.name == str(copy)) == is_used
     process = run_python(CODE, "caption", files[0], "--bundle", copy, "--no-repeat-ngram", 2)
     assert "the cached export is not used: The exported file" in process.stderr
     assert "tensorflow was imported" in process.stderr  # it needs the bundle
