@@ -11,6 +11,7 @@ import pytest
 
 from caption_tx import default_bundle
 from caption_tx.assets import DEFAULT_BUNDLE, SMALL_BUNDLES, asset
+from caption_tx.cli import main
 from caption_tx.config import BackboneConfig
 from caption_tx.data.features import downloads
 from caption_tx.data.features.downloads import WEIGHTS_ENV_VAR, cached_files, mobilenet_address, require_answer
@@ -108,7 +109,7 @@ def test_a_server_that_answers_is_asked_for_the_weights(models, monkeypatch):
 
 
 def test_every_entry_asks_once_and_only_if_no_bundle_is_named(monkeypatch, capsys, write_pictures, tmp_path):
-    from caption_tx.cli import bundles, main
+    from caption_tx.cli import bundles
     from caption_tx.inference import captioner as captioning
     from caption_tx.serve import models as serving
 
@@ -144,6 +145,22 @@ def test_every_entry_asks_once_and_only_if_no_bundle_is_named(monkeypatch, capsy
     assert serving.name_bundles([], None, lines.append) == [] and len(chosen) == 5
 
 
+def test_the_server_serves_that_bundle_unless_it_shows_a_run(monkeypatch, tmp_path, capsys):
+    server = pytest.importorskip("caption_tx.serve.server")
+
+    def load(names, weights):
+        raise DownloadError(f"{names} with {weights}")
+
+    monkeypatch.setattr("caption_tx.serve.models.choose_bundle", lambda weights, log: SMALL)
+    monkeypatch.setattr(server, "load_bundles", load)
+    monkeypatch.setattr(server, "start_tensorflow", lambda parallel_chunks: None)
+    (tmp_path / "config.toml").write_text("")
+    expected = {(): f"['{SMALL}'] with None", ("--bundle", "x"): "['x'] with None", (str(tmp_path),): "[] with None"}
+    for arguments, text in expected.items():
+        assert main(["serve", "--port", "0", *arguments]) == 1
+        assert capsys.readouterr().err == f"caption-tx: {text}\n"
+
+
 def test_other_networks_are_recognized_in_the_cache(models):
     names = [
         "mobilenet_1_0_128_tf_no_top.h5",
@@ -173,7 +190,12 @@ def test_a_server_that_is_silent_is_left_in_time(models, monkeypatch):
         start = time.perf_counter()
         with pytest.raises(OSError, match=r"timed out|did not answer"):
             require_answer(0.2)
-        assert time.perf_counter() - start < 5
+    ended = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: ended.wait(10))  # it has no timeout
+    with pytest.raises(OSError, match=r"did not answer within 0\.2 seconds"):
+        require_answer(0.2)
+    ended.set()
+    assert time.perf_counter() - start < 5
 
 
 def test_a_proxy_is_asked(models, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import socket
 import sys
@@ -47,6 +48,8 @@ ANSWER_SECONDS = 15
 
 STALL_SECONDS = 30
 """A download that receives nothing for so long has failed."""
+
+_KERAS_FAILURE = re.compile(r"URL fetch failure on \S+: (None -- )?")
 
 
 def load_weights(cut: CutNetwork, weights: str) -> None:
@@ -111,13 +114,14 @@ def _download(cut: CutNetwork) -> keras.Model:
     except Exception as error:
         reason = first_line(error)
         # Keras raises a plain Exception for errors of urllib, and HDF5 an OSError for damaged files.
-        is_network = "URL fetch failure" in reason or (isinstance(error, OSError) and "Unable to" not in reason)
+        is_network = _KERAS_FAILURE.match(reason) or (isinstance(error, OSError) and "Unable to" not in reason)
         if cached and not is_network:
             raise ConfigError(
                 f"The ImageNet weights in {one_line(str(cached[0].parent))} cannot be read ({reason}). An earlier "
                 f"download may have been cut off: delete {', '.join(path.name for path in cached)} there, and Keras "
                 "downloads the file again."
             ) from None
+        reason = _KERAS_FAILURE.sub("", reason)
         raise DownloadError(
             f"Keras could not download the ImageNet weights ({reason}); without internet, name a weights file with "
             f"backbone.weights (--backbone-weights) or the environment variable {WEIGHTS_ENV_VAR}, or use what ships: "

@@ -59,13 +59,17 @@ def test_a_server_that_refuses_connections_is_reported(keras_home, monkeypatch):
 
 def test_a_download_that_stalls_fails(keras_home, monkeypatch, silent_server):
     def stall(*_, **__):
-        urllib.request.urlopen(silent_server).read()  # as Keras does, without a timeout
+        try:
+            urllib.request.urlopen(silent_server).read()  # as Keras does, without a timeout
+        except OSError as error:
+            raise Exception(f"URL fetch failure on {silent_server}: None -- {error}") from None
 
     monkeypatch.setattr(weights, "require_answer", lambda seconds: None)
     monkeypatch.setattr(weights, "make_network", stall)
     monkeypatch.setattr(weights, "STALL_SECONDS", 0.3)
-    with pytest.raises(DownloadError, match="timed out"):
+    with pytest.raises(DownloadError, match="timed out") as raised:
         Backbone(SMALL)
+    assert raised.value.reason == "timed out"
     assert socket.getdefaulttimeout() is None
 
 
