@@ -34,7 +34,15 @@ from caption_tx.bundle_config import (
     read_config,
 )
 from caption_tx.bundle_files import check_files, digest
-from caption_tx.config import NAMED_WEIGHTS, POOL_NAMES, BackboneConfig, DecodingOptions, TextConfig, to_dict
+from caption_tx.config import (
+    DEFAULT_POOL,
+    NAMED_WEIGHTS,
+    POOL_NAMES,
+    BackboneConfig,
+    DecodingOptions,
+    TextConfig,
+    to_dict,
+)
 from caption_tx.data.features.backbone import Backbone
 from caption_tx.data.features.downloads import WEIGHTS_ENV_VAR
 from caption_tx.data.features.retrieval_index import RetrievalIndex
@@ -79,10 +87,10 @@ class Bundle:
 
     @property
     def pool(self) -> str:
-        """The pooling of attention maps that was chosen after training, by boxes or the deletion check; else "mean"."""
+        """The pooling of attention maps that boxes or the deletion check chose after training, or `DEFAULT_POOL`."""
         attention = self.facts.get("attention")
         pool = attention.get("pool") if isinstance(attention, dict) else None
-        return pool if pool in POOL_NAMES else POOL_NAMES[0]
+        return pool if pool in POOL_NAMES else DEFAULT_POOL
 
     @property
     def map_accuracy(self) -> dict[str, float]:

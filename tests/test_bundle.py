@@ -357,11 +357,12 @@ def test_a_kill_between_the_two_renames_is_repaired(bundle, folder, tmp_path, ru
     assert os.listdir(copy.parent) == ["bundle"]
 
 
-def test_the_pooling_is_among_the_facts_and_the_mean_without_one(bundle):
-    assert bundle.pool == "mean"
+def test_the_pooling_is_among_the_facts_and_the_default_without_one(bundle):
+    assert bundle.pool == "sharp"
+    assert dataclasses.replace(bundle, facts={"attention": {"pool": "mean"}}).pool == "mean"
     assert dataclasses.replace(bundle, facts={"attention": {"pool": "rollout"}}).pool == "rollout"
     for facts in ({"attention": "rollout"}, {"attention": {"pool": "sum"}}, {"attention": {"pool": ["mean"]}}):
-        assert dataclasses.replace(bundle, facts=facts).pool == "mean"
+        assert dataclasses.replace(bundle, facts=facts).pool == "sharp"
 
 
 def test_the_accuracy_of_maps_is_among_the_facts(bundle):

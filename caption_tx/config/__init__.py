@@ -1,6 +1,6 @@
 """Every setting and its default, declared once. Loads no TensorFlow."""
 
-from caption_tx.config.attention import HEATMAP_ALPHA, HEATMAP_CMAP, POOL_NAMES, ExplanationOptions
+from caption_tx.config.attention import DEFAULT_POOL, HEATMAP_ALPHA, HEATMAP_CMAP, POOL_NAMES, ExplanationOptions
 from caption_tx.config.backbone import NAMED_WEIGHTS, STORAGES, BackboneConfig
 from caption_tx.config.boxes import BoxesConfig
 from caption_tx.config.corpus import (
@@ -28,6 +28,7 @@ __all__ = [
     "CAPTION_FORMATS",
     "CAPTION_PROBLEMS",
     "COMPRESSIONS",
+    "DEFAULT_POOL",
     "EXPORT_PRECISIONS",
     "EXPORT_TARGETS",
     "HEATMAP_ALPHA",

@@ -10,8 +10,11 @@ from caption_tx.config.fields import NOT_NEGATIVE, Bounds, setting, validate
 from caption_tx.config.text import LANGUAGES
 from caption_tx.errors import ConfigError
 
-POOL_NAMES = ("mean", "max", "spread", "rollout")
-"""Ways to combine the maps of all layers and heads into one (`inference/attention/pooling.py`)."""
+DEFAULT_POOL = "sharp"
+"""The pooling of bundles that store none."""
+
+POOL_NAMES = (DEFAULT_POOL, "mean", "max", "spread", "rollout")
+"""Ways to combine the maps of all layers and heads into one (`inference/attention/pooling.py`), the default first."""
 
 HEATMAP_ALPHA = 0.72
 HEATMAP_CMAP = "inferno"
@@ -44,11 +47,11 @@ class ExplanationOptions:
     head: int | None = setting(None, "one head, counted from 0; -1 is the last", flag="--head", unset="all")
     pool: str | None = setting(
         None,
-        "how to combine layers and heads; spread selects the head whose maps differ most between words, "
-        "rollout follows attention through all layers",
+        "how to combine layers and heads; sharp squares their mean, spread selects the head whose maps differ most "
+        "between words, rollout follows attention through all layers",
         flag="--pool",
         choices=POOL_NAMES,
-        unset="the bundle's, chosen after training; mean in older bundles",
+        unset=f"the bundle's, chosen after training, or {DEFAULT_POOL} if it stores none; mean with --layer or --head",
     )
     compare: str | None = setting(
         None,

@@ -1,7 +1,7 @@
 """Chooses the default pooling of a trained bundle, and measures how far its maps can be trusted.
 
 With boxes, the maps of the human captions of validation images are compared with the boxes. Without boxes, the deletion
-check decides: the pooling whose cells matter most to a word. `mean` stays the default unless another is clearly better.
+check decides: the pooling whose cells matter most to a word. `DEFAULT_POOL` is kept unless another is clearly better.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from caption_tx.bundle import Bundle
-from caption_tx.config import POOL_NAMES
+from caption_tx.config import DEFAULT_POOL, POOL_NAMES
 from caption_tx.data.boxes.readers import read_boxes
 from caption_tx.data.boxes.words import read_box_words
 from caption_tx.data.corpus.table import evenly_spaced
@@ -33,7 +33,6 @@ from caption_tx.training.run import RunContext
 MAX_BOX_IMAGES, MAX_DELETION_IMAGES = 300, 32
 """Validation images that are measured, evenly spaced over the split."""
 
-_DEFAULT = POOL_NAMES[0]
 _TOLERANCE = 0.01
 
 
@@ -103,7 +102,7 @@ def best_pool(grounding: BoxGrounding) -> str:
     """
     group = grounding.group(SMALL) or grounding.group(ALL)
     assert group is not None
-    default = group.score(_DEFAULT)
+    default = group.score(DEFAULT_POOL)
 
     def is_better(score: MapScores) -> bool:
         pairs = ((score.pointing, default.pointing), (score.mass, default.mass))
@@ -119,9 +118,9 @@ def _from_deletion(
 ) -> dict[str, Any]:
     deletion = check_deletion(captioner, references, inputs.images, MAX_DELETION_IMAGES)
     best = max(deletion.scores, key=lambda score: score.over_random.value)
-    [default] = [score for score in deletion.scores if score.selection == _DEFAULT]
+    [default] = [score for score in deletion.scores if score.selection == DEFAULT_POOL]
     is_clear = best.over_random.value > (default.over_random.high or 0)
     return {
-        "pool": best.selection if is_clear else _DEFAULT,
+        "pool": best.selection if is_clear else DEFAULT_POOL,
         "measured_on": f"{deletion.images:,} validation images, by covering what words attended to",
     }

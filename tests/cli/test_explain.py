@@ -253,8 +253,8 @@ def test_two_poolings_of_an_image_are_shown_side_by_side(run, photos, tmp_path):
     code, _, err = run(photos / "000.png", photos / "001.png", "--compare", "rollout", "--out", tmp_path / "x.html")
     assert (code, err) == (0, "")
     images, names = page_images(tmp_path / "x.html")
-    assert names == [f"00{index}.png · {pool}" for index in (0, 1) for pool in ("mean", "rollout")]
-    assert [image["pool"] for image in images] == ["mean", "rollout"] * 2
+    assert names == [f"00{index}.png · {pool}" for index in (0, 1) for pool in ("sharp", "rollout")]
+    assert [image["pool"] for image in images] == ["sharp", "rollout"] * 2
 
 
 def test_two_bundles_explain_the_same_caption(run, bundle, photos, tmp_path):

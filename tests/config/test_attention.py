@@ -20,7 +20,7 @@ def test_rank_raises_n_best():
         ({"caption": "狗", "rank": 1}, "do not apply to a given caption"),
         ({"caption": "狗", "decoding": DecodingOptions(beam_width=2)}, "do not apply to a given caption"),
         ({"alpha": 0.0}, r"alpha must be above 0 and at most 1, got 0\.0"),
-        ({"pool": "min"}, "pool must be one of mean, max, spread, rollout"),
+        ({"pool": "min"}, "pool must be one of sharp, mean, max, spread, rollout"),
         ({"seconds": 0.01}, r"seconds must be at least 0\.02 and at most 60"),
     ],
 )

@@ -15,10 +15,11 @@ def grounding(**scores):
     return BoxGrounding(9, False, (WordGroup(ALL, 50, 0.2, maps),), 0, (), {})
 
 
-def test_another_pooling_must_be_clearly_better_than_the_mean():
-    others = {"max": (0.1, 0.1), "spread": (0.2, 0.2)}
-    assert best_pool(grounding(mean=(0.5, 0.3), rollout=(0.55, 0.35), **others)) == "mean"
-    assert best_pool(grounding(mean=(0.5, 0.3), rollout=(0.65, 0.35), **others)) == "rollout"
-    assert best_pool(grounding(mean=(0.5, 0.3), rollout=(0.5, 0.45), **others)) == "rollout"
-    assert best_pool(grounding(mean=(0.5, 0.3), rollout=(0.47, 0.6), **others)) == "mean", "its peaks are worse"
-    assert best_pool(grounding(mean=(0.9, 0.9), rollout=(0.5, 0.45), **others)) == "mean"
+def test_another_pooling_must_be_clearly_better_than_the_default():
+    others = {"mean": (0.5, 0.3), "max": (0.1, 0.1), "spread": (0.2, 0.2)}
+    assert best_pool(grounding(sharp=(0.5, 0.3), rollout=(0.55, 0.35), **others)) == "sharp"
+    assert best_pool(grounding(sharp=(0.5, 0.3), rollout=(0.65, 0.35), **others)) == "rollout"
+    assert best_pool(grounding(sharp=(0.5, 0.3), rollout=(0.5, 0.45), **others)) == "rollout"
+    assert best_pool(grounding(sharp=(0.5, 0.3), rollout=(0.47, 0.6), **others)) == "sharp", "its peaks are worse"
+    assert best_pool(grounding(sharp=(0.9, 0.9), rollout=(0.5, 0.45), **others)) == "sharp"
+    assert best_pool(grounding(sharp=(0.3, 0.1), **others)) == "mean"

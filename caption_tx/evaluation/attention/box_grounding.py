@@ -36,7 +36,7 @@ from caption_tx.evaluation.attention.phrases import (
     fine_total,
 )
 from caption_tx.evaluation.attention.selections import all_selections, selection_name
-from caption_tx.inference.attention.pooling import MapSelection
+from caption_tx.inference.attention.pooling import ALL_HEADS, MapSelection
 from caption_tx.inference.attention.teacher_forcing import TeacherForced, teacher_forced_pass
 from caption_tx.inference.captioner import ImageCaptioner
 
@@ -159,7 +159,7 @@ class _Maps:
     ) -> None:
         pooled = [selection.pooled(passed.attention_scores, passed.self_attention_scores) for selection in selections]
         self._own = np.stack(pooled).reshape(len(selections), len(pooled[0]), -1)  # (M, T, S)
-        self._other = MapSelection().pooled(shuffled.attention_scores).reshape(len(pooled[0]), -1)  # (T, S)
+        self._other = ALL_HEADS.pooled(shuffled.attention_scores).reshape(len(pooled[0]), -1)  # (T, S)
         self.grid, self._priors = grid, priors
 
     def of(self, position: int, word: str = "") -> np.ndarray:

@@ -143,16 +143,17 @@ def measure_deletion(
             _covers(item, passed, selections, options, random) for item, passed in zip(batch, passes, strict=True)
         ]
         covered = [
-            _cover(captioner, item.image, own, cells, options.cover)
+            _cover(captioner, item.image, own, cells.different, options.cover)
             for item, own, cells in zip(batch, features, covers, strict=True)
         ]
-        rows = np.repeat(np.arange(len(batch)), [len(cells) for cells in covers])
+        rows = np.repeat(np.arange(len(batch)), [len(cells.different) for cells in covers])
         log_probs = caption_log_probabilities(
             bundle.captioner, np.concatenate(covered), [token_lists[row] for row in rows]
         )
         for row, (item, passed) in enumerate(zip(batch, passes, strict=True)):
-            after = np.stack([values for values, owner in zip(log_probs, rows, strict=True) if owner == row])  # (K, T)
-            sums.add(item, (passed.log_probabilities - after)[:, item.positions], options.random_covers)
+            after = np.stack([values for values, owner in zip(log_probs, rows, strict=True) if owner == row])
+            drops = (passed.log_probabilities - after)[covers[row].of_each]  # (K, T)
+            sums.add(item, drops[:, item.positions], options.random_covers)
     return _report(options, selections, sums, failed)
 
 
@@ -195,14 +196,25 @@ def _read(
                 yield _Captioned(image_index, image, token_ids, positions)
 
 
+@dataclass(frozen=True)
+class _Covers:
+    """The K covers of one caption: bool (U, h, w), of which no two are alike, and the index (K,) of each in them.
+
+    Poolings often attend to the same cells.
+    """
+
+    different: np.ndarray
+    of_each: np.ndarray
+
+
 def _covers(
     item: _Captioned,
     passed: TeacherForced,
     selections: Sequence[MapSelection],
     options: DeletionOptions,
     random: np.random.Generator,
-) -> np.ndarray:
-    """bool (K, h, w): random covers, the center, and for each selection the attended cells of each word."""
+) -> _Covers:
+    """Random covers, the center, and for each selection the attended cells of each word."""
     h, w = passed.attention_scores.shape[-2:]
     maps = [
         word_map
@@ -211,7 +223,9 @@ def _covers(
     ]
     to_center = ((cell_centers((h, w), (h, w)) - (h / 2, w / 2)) ** 2).sum(axis=1).reshape(h, w)
     drawn = [random.random((h, w)) for _ in range(options.random_covers)]
-    return np.stack([highest_cells(values, options.cells) for values in (*drawn, -to_center, *maps)])
+    covers = np.stack([highest_cells(values, options.cells) for values in (*drawn, -to_center, *maps)])
+    different, of_each = np.unique(covers, axis=0, return_inverse=True)
+    return _Covers(different, of_each.reshape(-1))
 
 
 def _cover(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from caption_tx.config import LANGUAGES, POOL_NAMES, make_options
+from caption_tx.config import DEFAULT_POOL, LANGUAGES, make_options
 from caption_tx.data.text.word_kinds import is_content_word
 from caption_tx.errors import CaptionTxError
 from caption_tx.inference.attention.map_files import encode_json, encode_npz, read_npz, write_output
@@ -78,7 +78,7 @@ class AttentionMaps:
     unknown: tuple[bool, ...] = ()
     shown: tuple[ShownWord, ...] = ()
     language: str = ""
-    pool: str = POOL_NAMES[0]
+    pool: str = DEFAULT_POOL
     accuracy: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -1,6 +1,7 @@
 """Deletion measured on a captioner with known attention."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ def test_covering_the_attended_cells_makes_words_less_likely(scenes, color_capti
     measured = {str(files.images / name): captions[name][1:2] for name in objects} | {str(bad): ["a dog"]}
     shapes = {item.shape for items in objects.values() for item in items}
     options = DeletionOptions(cover, cells=3, random_covers=3)
-    selections = [MapSelection(), MapSelection(layer=0, head=1)]
+    selections = [MapSelection(), MapSelection(layer=0, head=1), MapSelection(pool="sharp")]
     result = measure_deletion(color_captioner, measured, options, selections, lambda word: word in shapes)
     assert (result.images, list(result.failed)) == (24, [str(bad)])
     assert result.words == sum(map(len, objects.values()))
@@ -28,6 +29,7 @@ def test_covering_the_attended_cells_makes_words_less_likely(scenes, color_capti
         assert score.over_random.low > 0.1 and score.over_others.low > 0.1 and score.over_center.low > 0
         assert score.win_rate.value > 0.7
     assert result.random.value < result.scores[0].drop.value
+    assert replace(result.scores[2], selection="mean") == result.scores[0], "the highest cells are the same"
     assert json.loads(json.dumps(result.to_dict()))["cover"] == cover
     assert "layer 0 head 1" in result.table()
 

@@ -5,15 +5,17 @@ import math
 import numpy as np
 import pytest
 
-from caption_tx.config import POOL_NAMES
+from caption_tx.config import DEFAULT_POOL, POOL_NAMES
 from caption_tx.errors import CaptionTxError
 from caption_tx.inference.attention.pooling import (
+    ALL_HEADS,
     POOLINGS,
     MapSelection,
     entropy,
     jensen_shannon_divergence,
     most_divergent_head,
     rollout,
+    select_maps,
     unit_of_heads,
 )
 
@@ -61,7 +63,7 @@ def test_every_pooling(scores, self_scores):
         ({"layer": 2}, r"no layer 2: the model has 2 layer"),
         ({"layer": -3}, r"no layer -3"),
         ({"head": 3}, r"no head 3: the model has 3 head.*0 to 2"),
-        ({"pool": "median"}, r"'median'; choose from mean, max"),
+        ({"pool": "median"}, r"'median'; choose from sharp, mean, max"),
     ],
 )
 def test_selection_errors(scores, selection, message):
@@ -106,9 +108,43 @@ def test_the_most_divergent_head_is_one_of_the_selected_ones(scores):
     assert "layer 1, head 2, sum over cells = 1" in MapSelection(1, pool="spread").unit(scores)
 
 
+def test_sharp_maps_are_the_mean_squared_and_scaled(scores):
+    for selection in ({}, {"layer": 1}, {"head": -1}):
+        mean = MapSelection(**selection).pooled(scores)
+        sharp = MapSelection(**selection, pool="sharp").pooled(scores)
+        np.testing.assert_allclose(sharp, mean**2 / (mean**2).sum(axis=(1, 2), keepdims=True), rtol=1e-12)
+        order, own = (np.argsort(maps.reshape(T, -1)) for maps in (mean, sharp))
+        np.testing.assert_array_equal(own, order)
+    assert (entropy(sharp) < entropy(mean)).all()
+    np.testing.assert_array_equal(MapSelection(1, 0, "sharp").pooled(scores), scores[1, 0])
+    one = scores[:1, :1]  # a model with a single head
+    assert (entropy(ALL_HEADS.pooled(one)) < entropy(one[0, 0])).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_sharp_maps_of_faint_and_empty_maps(dtype):
+    faint = np.finfo(dtype).smallest_subnormal * np.array([1, 2, 0, 1])  # their squares are 0
+    scores = np.array([faint, np.zeros(4), np.ones(4)], dtype).reshape(1, 1, 3, 2, 2)
+    sharp = MapSelection(pool="sharp").pooled(scores).reshape(3, 4)
+    assert sharp.dtype == dtype
+    np.testing.assert_allclose(sharp, [np.array([1, 4, 0, 1]) / 6, np.zeros(4), np.full(4, 0.25)], rtol=1e-3)
+
+
+def test_sharp_is_the_default_of_all_layers_and_heads():
+    assert ALL_HEADS.pool == DEFAULT_POOL == "sharp"
+    assert [select_maps(*shown, None, DEFAULT_POOL).pool for shown in ((None, None), (0, None), (None, 0))] == [
+        "sharp",
+        "mean",
+        "mean",
+    ]
+
+
 @pytest.mark.parametrize(
     ("selection", "source"),
     [
+        ({"pool": "sharp"}, "sharp: squared mean over layers and heads, sum over cells = 1"),
+        ({"pool": "sharp", "layer": 0}, "sharp: squared mean over the heads of layer 0, sum over cells = 1"),
+        ({"pool": "sharp", "layer": 0, "head": 1}, "layer 0, head 1, sum over cells = 1"),
         ({}, "mean over layers and heads, sum over cells = 1"),
         ({"layer": -1}, "mean over the heads of layer 1, sum over cells = 1"),
         ({"head": -1, "pool": "max"}, "max over head 2 of all layers"),

@@ -151,7 +151,8 @@ def test_figures_of_attention_maps(image, one_cell):
     scores = np.broadcast_to(np.stack([one_cell(1, 1), one_cell(2, 4)]), (2, 3, 2, ROWS, COLUMNS))
     maps = AttentionMaps(scores, ("狗", "[END]"), np.log([0.5, 0.25]), "dog.jpg", "狗")
     labels = {text.get_text() for text in maps.figure(image).findobj(Text)}
-    assert "attention per cell (mean over layers and heads, sum over cells = 1, uniform: 0.067)" in labels
+    source = "sharp: squared mean over layers and heads"
+    assert f"attention per cell ({source}, sum over cells = 1, uniform: 0.067)" in labels
     assert any("max over layers and heads" in text.get_text() for text in maps.figure(image, pool="max").findobj(Text))
     separate = maps.figure(image, pool="spread", common_scale=False)
     separate.canvas.draw()

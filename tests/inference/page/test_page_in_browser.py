@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from caption_tx.config import DEFAULT_POOL
 from caption_tx.inference.drawing.spline import spread
 from caption_tx.inference.page.render import render_page
 
@@ -24,6 +25,7 @@ def test_hovering_over_a_word_changes_the_pixels(page):
     "choice",
     [
         {},
+        {"pool": "mean"},
         {"pool": "max"},
         {"pool": "spread"},
         {"pool": "rollout"},
@@ -41,7 +43,7 @@ def test_the_script_computes_the_same_maps_as_python(page, gallery, choice):
         page.choose(name, value)
     selection = {name: choice[name] for name in ("layer", "head") if name in choice}
     for card, maps in enumerate(gallery[:2]):
-        expected = spread(maps.pooled(**selection, pool=choice.get("pool", "mean")), 7)
+        expected = spread(maps.pooled(**selection, pool=choice.get("pool", DEFAULT_POOL)), 7)
         for index in range(len(maps.shown)):
             page.word(index, card).hover()
             top = expected[index].max() if choice.get("scale") == "own" else expected.max()
@@ -119,21 +121,23 @@ def test_play_goes_through_the_words(page):
 
 
 def test_settings_without_effect_are_disabled(page):
-    assert page.locator("#head").is_enabled()
+    maximum = page.locator(".maximum").first
+    assert page.locator("#head").is_enabled() and "Maps are sharpened" in maximum.inner_text()
     page.choose("head", 2)
     page.choose("pool", "rollout")
     assert page.locator("#head").is_disabled()
     assert (page.input_value("#head"), page.inner_text("#head-value")) == ("0", "all heads")
     page.choose("layer", 0)
-    assert page.inner_text("#layer-value") == "up to layer 0"
+    assert page.inner_text("#layer-value") == "up to layer 0" and "sharpened" not in maximum.inner_text()
     page.choose("layer", None)
-    page.choose("pool", "mean")
+    page.choose("pool", "sharp")
     assert (page.input_value("#head"), page.inner_text("#head-value")) == ("3", "head 2")
     page.choose("head", None)
     page.choose("layer", 0)
     assert page.locator("#pool").is_enabled()
+    assert "Maps are sharpened" in maximum.inner_text()
     page.choose("head", 0)
-    assert page.locator("#pool").is_disabled()
+    assert page.locator("#pool").is_disabled() and "sharpened" not in maximum.inner_text()
 
 
 def test_chinese_glyphs_come_from_the_embedded_font(page):

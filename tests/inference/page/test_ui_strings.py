@@ -5,7 +5,7 @@ import string
 
 import pytest
 
-from caption_tx.config import LANGUAGES
+from caption_tx.config import LANGUAGES, POOL_NAMES
 from caption_tx.errors import ConfigError
 from caption_tx.inference.page.ui_strings import plural, read_template, ui_strings
 
@@ -53,7 +53,7 @@ def test_every_string_is_used():
     template = "".join(map(read_template, ("page.html.j2", "settings.html.j2", "card.html.j2")))
     script = read_template("page.js")
     strings = ui_strings("en")
-    computed = {f"pool_{name}" for name in ("mean", "max", "spread", "rollout")} | {"script", "end"}
+    computed = {f"pool_{name}" for name in POOL_NAMES} | {"script", "end"}
     computed |= {"accuracy", "accuracy_of", "list_comma", "kinds"}
     assert [key for key in strings if f"t.{key}" not in template and key not in computed] == []
     computed = {"play", "pause", "play_of", "pause_of", "maximum_common", "maximum_own"}

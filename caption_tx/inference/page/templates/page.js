@@ -34,7 +34,18 @@ const captionPage = (() => {
     if (pool === "spread") selected = [image.most_divergent[settings.layer][settings.head]];
     const maps = selected.map(([layer, head]) => image.maps[(layer * heads + head) * tokens + token]);
     if (pool === "max") return maps[0].map((_, cell) => Math.max(...maps.map((map) => map[cell])));
-    return maps[0].map((_, cell) => maps.reduce((sum, map) => sum + map[cell], 0) / maps.length);
+    const mean = maps[0].map((_, cell) => maps.reduce((sum, map) => sum + map[cell], 0) / maps.length);
+    return isSharp(image) ? sharpened(mean) : mean;
+  }
+
+  // Whether the maps of an image are sharpened; those of one head of one layer never are.
+  const isSharp = (image) => (image.pool || settings.pool) === "sharp" && !(settings.layer && settings.head);
+
+  // A map squared and scaled to sum to 1, or all 0, as `pooling._sharpened_mean_maps`.
+  function sharpened(map) {
+    const highest = Math.max(...map) || 1, squares = map.map((value) => (value / highest) ** 2);
+    const total = squares.reduce((sum, value) => sum + value, 0) || 1;
+    return squares.map((value) => value / total);
   }
 
   function wordMap(image, word) {
@@ -209,7 +220,7 @@ const captionPage = (() => {
       this.highest = Math.max(...this.maps.map((map) => highestPoint(map, this.h, this.w)));
       const uniform = percent(1 / (this.h * this.w)), size = { height: this.h, width: this.w };
       const values = { maximum: percent(this.highest), uniform, ...size };
-      this.maximum.textContent = fill(strings[`maximum_${settings.scale}`], values);
+      this.maximum.textContent = fill(strings[`maximum_${settings.scale}`], values) + (isSharp(this.image) ? strings.sharp : "");
       this.drawBar();
       this.updateStatus();
       if (this.shown !== null) { cancelAnimationFrame(this.frame); this.draw(this.sharesOf(this.shown)); }
