@@ -12,7 +12,7 @@ from caption_tx.data.corpus.column_names import normalize_name, without_numbers
 from caption_tx.data.corpus.columns import Columns
 from caption_tx.data.corpus.conversations import answers_of, is_conversation
 from caption_tx.data.corpus.joined_captions import split_captions
-from caption_tx.data.corpus.marks import is_mark
+from caption_tx.data.corpus.mark_values import is_mark
 from caption_tx.data.corpus.pre_segmented import are_words, holds_words, join_tokens, restore_tagged, weighted_length
 from caption_tx.data.corpus.readers.literals import Repeated, strip_fence
 from caption_tx.data.corpus.rows import CaptionRows, UnknownSplitError, to_image_name

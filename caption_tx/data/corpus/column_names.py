@@ -49,7 +49,7 @@ CAPTION_WORDS = (
 """Names for the caption."""
 
 WEAK_CAPTION_WORDS = (
-    "sent", "cap", "narrative",
+    "sent", "cap", "narrative", "chosen", "completion", "completions",
     "title", "label", "content", "alt", "prompt", "answer", "response", "output", "target", "summary", "reference",
     "references", "annotation", "annotations", "conversation", "conversations", "messages",
     "token", "tokens", "words", "标题", "内容", "备注", "標題", "內容", "備註",
@@ -72,26 +72,22 @@ NOT_IMAGE_WORDS = (
 )
 """Words that make a column with an image's name something about images, such as image_width."""
 
+ANSWER_WORDS = ("chosen", "completion", "response", "output", "answer")
+QUESTION_WORDS = ("prompt", "conversation", "conversations", "messages")
+"""Names for a question, if another column has a name for its answer."""
+
 SPLIT_WORDS = (
     "split", "subset", "partition", "set", "set_name", "phase", "fold", "usage", "数据集", "划分", "集合", "數據集",
 )
 """Names for the split. The first three are certain; the others count only if all their values are splits."""
 
 REJECTED_WHEN_TRUE = (
-    "is_rejected", "rejected", "is_precanned", "precanned", "is_deleted", "deleted", "is_spam", "spam", "is_invalid",
-    "invalid", "is_bad", "is_wrong", "is_removed", "is_ignored", "discarded", "is_discarded", "discard", "reject",
-    "is_reject", "reject_reason", "rejection_reason", "是否废弃", "废弃", "作废", "是否作废", "是否删除", "已删除",
-    "拒绝", "拒绝原因", "驳回原因", "打回原因", "退回原因", "不通过原因",
+    "rejected", "precanned", "deleted", "spam", "invalid", "discarded", "discard", "reject", "reject_reason",
+    "rejection_reason", "is_rejected", "is_precanned", "is_deleted", "is_bad", "is_wrong", "is_ignored", "is_reject",
+    "废弃", "作废", "已删除", "拒绝", "拒绝原因", "驳回原因", "打回原因", "退回原因", "不通过原因", "不合格原因",
 )
-REJECTED_WHEN_FALSE = (
-    "is_valid", "valid", "is_good", "is_ok", "is_usable", "usable", "is_correct", "is_approved", "approved",
-    "is_accepted", "accepted", "keep",
-    "是否合格", "合格", "是否有效", "有效", "是否通过", "通过", "审核通过", "是否可用",
-)
-STATUS_WORDS = (
-    "status", "state", "review", "review_status", "review_state", "review_result", "audit_status", "quality", "qc",
-    "verdict", "decision", "状态", "审核", "审核状态", "审核结果", "质检", "质检结果", "质量", "狀態", "審核",
-)
+REJECTED_WHEN_FALSE = ("is_valid", "valid", "is_usable", "usable", "is_approved", "approved", "accepted", "keep")
+STATUS_WORDS = ("status", "state", "quality", "状态", "质量")
 # fmt: on
 
 
@@ -185,8 +181,11 @@ def find_named(names: Sequence[str], wanted: str, place: str, unit: str, option:
     positions = [position for position, name in enumerate(plain) if name == key]
     positions = positions or [position for position, name in enumerate(plain) if name.endswith(f".{key}")]
     below = [position for position, name in enumerate(plain) if name.startswith(f"{key}.")]
-    certain = [position for position in below if (caption_key(plain[position][len(key) :]) or ("", 1))[1] == 0]
-    positions = positions or (certain if option == "--caption-column" else []) or below
+    if not positions and option == "--caption-column":
+        ranks = [(caption_key(plain[position][len(key) :]) or ("", 3))[1] for position in below]
+        best = min(ranks, default=3)
+        below = [position for position, rank in zip(below, ranks, strict=True) if rank == best]
+    positions = positions or below
     if not positions:
         raise CorpusError(
             f"{place}: no {unit[:-1]} is named '{wanted}' ({option}); the {unit} are "

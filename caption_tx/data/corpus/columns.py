@@ -11,7 +11,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from caption_tx.data.corpus.column_names import (
+    ANSWER_WORDS,
     NOT_CAPTION_WORDS,
+    QUESTION_WORDS,
     SPLIT_WORDS,
     caption_key,
     find_named,
@@ -277,6 +279,8 @@ def _select_captions(
         }
         varied = {key: found for key, found in with_text.items() if not all(is_constant(values(at)) for at in found)}
         groups = varied or with_text or dict([min(groups.items(), key=lambda item: item[0][1])])
+    if any(name in ANSWER_WORDS for name, _ in groups):
+        groups = {key: positions for key, positions in groups.items() if key[0] not in QUESTION_WORDS}
     if any(rank < 2 for _, rank in groups):
         groups = {key: positions for key, positions in groups.items() if key[1] < 2}
     if not groups:

@@ -37,6 +37,12 @@ def is_conversation(items: Sequence[Any]) -> bool:
     return any(is_answer is not None for item in items for is_answer, _ in _turns_of(item))
 
 
+def is_turn(item: dict[str, Any]) -> bool:
+    """Whether an object has a role beside its text, as {"role": "assistant", "content": ".."}."""
+    names = {str(key).strip().lower() for key in item}
+    return not names.isdisjoint(_ROLE_KEYS) and not names.isdisjoint(_TEXT_KEYS) and is_conversation([item])
+
+
 def pair_texts(items: Any) -> Any:
     """A list of questions and answers in turn, or of such pairs, as turns with roles; other values as they are.
 

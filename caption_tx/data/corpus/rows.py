@@ -11,7 +11,7 @@ from typing import Any
 
 from caption_tx.data.corpus.column_names import SPLIT_NAMES
 from caption_tx.data.corpus.columns import DEFAULT_OPTIONS, Columns, ReadOptions
-from caption_tx.data.corpus.marks import is_unread, rejection
+from caption_tx.data.corpus.mark_values import is_unread, rejection
 from caption_tx.data.corpus.missing_values import LONGEST_WORD, MISSING_WORDS, stands_for_no_name
 from caption_tx.data.corpus.text_lists import parse_items
 from caption_tx.errors import CorpusError

@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 
+from caption_tx.data.corpus.mark_values import is_mark, is_unread, rejection
 from caption_tx.data.corpus.table import read_corpus
 
 DOG, CAT, GIRL, BAD = "一只狗在草地上跑", "两只猫在睡觉", "一个女孩在跳舞", "一张坏的图片"
@@ -122,3 +123,102 @@ def test_missing_captions_in_lists_in_cells(write):
     table = read_corpus(write("x.csv", text))
     assert list(zip(table["image"], table["caption"], strict=True)) == EXPECTED
     assert table.attrs["files"][0]["notes"] == {"lists written as text read as captions": 3}
+
+
+REJECTING = {
+    "审核状态": "驳回 已驳回 审核驳回 质检不合格 不合格：原因 退件 被退回修改 作廢 已作废 返工 待返工 未通过 没有通过 "
+    "不予采纳 描述有误 打回重做 不符合要求 無效 NG fail 否 ×",
+    "質檢結論": "否 不通過 不合格（太短） 駁回 退件",
+    "审核意见": "不通过，描述太短 打回",
+    "标注状态": "作廢 已删除",
+    "status": "rejected Rejected:blurry FAILED deleted 作废",
+    "review_status": "no rejected not_approved needs-rework",
+    "reviewer_decision": "reject",
+    "质检是否通过": "否 不是 x 0 否（重复） false 未通过",
+    "是否采用": "否",
+    "qc_passed": "false 0 No",
+    "is_match": "False",
+    "是否需要返工": "是 1 需要返工",
+    "是否不合格": "是",
+    "was_rejected": "true",
+    "备注": "作废 已作廢 质检不合格",
+    "不合格原因": "不清晰 重复",
+    "reject_reason": "unclear",
+}
+ACCEPTING = {
+    "审核状态": "通过 合格 已审核 待审核 未审核 驳回后修改通过 未驳回 无误 OK 是",
+    "质检结论": "合格 通过 是 1 0",
+    "status": "ok done submitted no 0 否",
+    "answer": "no bad fail",
+    "是否通过": "是 1 √ 待定 通过",
+    "是否作废": "否 未作废 正常 有效",
+    "is_rejected": "false not-rejected ok",
+    "备注": "错误：应为两只狗 请再确认 无",
+    "是否使用滤镜": "否",
+    "text": "作废",
+}
+
+
+@pytest.mark.parametrize("name", REJECTING)
+def test_marks_that_reject(name):
+    kept = [value for value in REJECTING[name].split() if not rejection(name, value.replace("_", " "))]
+    assert kept == []
+
+
+@pytest.mark.parametrize("name", ACCEPTING)
+def test_marks_that_reject_nothing(name):
+    rejected = [value for value in ACCEPTING[name].split() if rejection(name, value.replace("-", " "))]
+    assert rejected == []
+
+
+def test_names_of_marks_and_values_that_are_reported():
+    names = (
+        "是否正确",
+        "審核結果",
+        "是否通過",
+        "qa_ok",
+        "caption",
+        "描述",
+        "图片",
+        "validity_score",
+        "正面",
+        "是否有人",
+    )
+    assert list(map(is_mark, names)) == [True] * 4 + [False] * 6
+    assert is_unread("審核結果", "待审核") and is_unread("备注", "请再确认") and not is_unread("審核結果", "駁回")
+
+
+def test_marks_of_taiwan_and_remarks_are_read(write):
+    rows = f"a.jpg,{DOG},合格,\nb.jpg,{BAD},退件,\nb.jpg,{BAD},不合格：模糊,請再確認\n"
+    rows += f"b.jpg,{CAT},合格,\nb.jpg,{BAD},合格,作廢\n"
+    table = read_corpus(write("x.csv", f"檔名,說明,質檢結論,備註\n{rows}b.jpg,{GIRL},合格,很好\n"))
+    assert list(zip(table["image"], table["caption"], strict=True)) == EXPECTED
+    notes = table.attrs["files"][0]["notes"]
+    assert notes["captions marked as 不合格, left out"] == notes["captions marked as 作廢, left out"] == 1
+    assert notes["values of '備註' that reject nothing, not read (很好)"] == 1
+
+
+BETTER, WORSE = {"role": "assistant", "content": DOG}, {"role": "assistant", "content": BAD}
+PREFERENCES = {
+    "texts": {"question": "描述", "chosen": DOG, "rejected": BAD},
+    "messages": {"prompt": [{"role": "user", "content": "描述图片"}], "chosen": [BETTER], "rejected": [WORSE]},
+    "objects": {
+        "conversations": [{"from": "human", "value": "描述图片"}],
+        "chosen": {"from": "gpt", "value": DOG},
+        "rejected": {"from": "gpt", "value": BAD},
+    },
+    "completions": {"prompt": "描述图片", "completion": DOG, "label": True},
+}
+
+
+@pytest.mark.parametrize("case", PREFERENCES)
+def test_preferred_answers_are_read(write, case):
+    entry = PREFERENCES[case]
+    worse = {**entry, "completion": BAD, "label": False}
+    entries = [{"image": "a.jpg", **entry}, {"image": "b.jpg", **entry}, *([worse] if "label" in entry else [])]
+    entries = [{"image": "b.jpg", **entry} for entry in entries]
+    table = read_corpus(write("x.json", entries))
+    assert list(table["caption"]) == [DOG, DOG]
+    if case == "objects":
+        named = read_corpus(write("x.json", entries), caption_column=["rejected"])
+        assert list(named["caption"]) == [BAD, BAD]

@@ -10,7 +10,7 @@ from caption_tx.data.corpus.caption_values import add_captions, image_names, joi
 from caption_tx.data.corpus.column_names import caption_key, normalize_name
 from caption_tx.data.corpus.columns import DEFAULT_OPTIONS, Columns, ReadOptions, select_columns
 from caption_tx.data.corpus.image_names import join_prefix
-from caption_tx.data.corpus.marks import is_mark
+from caption_tx.data.corpus.mark_values import is_mark
 from caption_tx.data.corpus.readers.entry_forms import expand
 from caption_tx.data.corpus.rows import CaptionRows, UnknownSplitError, to_image_name
 from caption_tx.errors import CorpusError

@@ -7,7 +7,7 @@ from typing import Any
 
 from caption_tx.data.corpus.caption_values import image_names, is_numbered
 from caption_tx.data.corpus.column_names import caption_key, image_rank, normalize_name
-from caption_tx.data.corpus.conversations import CONVERSATION_KEYS, is_conversation, pair_texts
+from caption_tx.data.corpus.conversations import CONVERSATION_KEYS, is_conversation, is_turn, pair_texts
 from caption_tx.data.corpus.readers.tool_exports import read_export
 from caption_tx.data.corpus.value_kinds import is_image_name, is_text
 
@@ -31,7 +31,7 @@ def expand(entry: dict[str, Any]) -> dict[str, Any]:
             expanded[key] = pair_texts(value)
             if image := _image_of_conversation(value):
                 expanded.setdefault("image", image)
-        elif isinstance(value, dict) and (caption_key(key) or key in CONVERSATION_KEYS) and is_conversation([value]):
+        elif isinstance(value, dict) and (is_turn(value) or (_may_answer(key) and is_conversation([value]))):
             expanded[key] = [value]
         elif isinstance(value, dict) and caption_key(key) and _are_kinds(value):
             expanded |= {f"{key}.{inner}": item for inner, item in value.items()}
@@ -44,6 +44,10 @@ def expand(entry: dict[str, Any]) -> dict[str, Any]:
         if match := next(filter(None, map(_IMAGE_TAG.search, texts)), None):
             expanded["image"] = match[1].strip()
     return expanded
+
+
+def _may_answer(key: str) -> bool:
+    return caption_key(key) is not None or key in CONVERSATION_KEYS
 
 
 def _are_kinds(value: dict[str, Any]) -> bool:
