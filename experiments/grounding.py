@@ -54,8 +54,20 @@ relation words: mean 0.20 [0.16, 0.23]   0.04 [0.02, 0.05]   0.80 [0.78, 0.83]  
   layer 2 mean  0.278 [0.222, 0.330]  0.212 [0.162, 0.259]  0.068 [0.019, 0.117]   0.105 [0.064, 0.149]       0.61
 
 `photographs --images 80`, a captioner with the default settings, 253 words, more than random cells: mean 0.117 [0.049,
-0.194], max 0.083 [0.014, 0.160], spread 0.028 [-0.032, 0.091], rollout 0.136 [0.064, 0.215]. So mean stays the default:
-rollout is not distinguishable from it, and spread, the best on scenes, is the worst on photographs.
+0.194], max 0.083 [0.014, 0.160], spread 0.028 [-0.032, 0.091], rollout 0.136 [0.064, 0.215]. So the mean is shown, by
+default squared (`sharp`), which has the same highest cells: rollout is not distinguishable from it, and spread, the
+best on scenes, is the worst on photographs.
+
+`scenes --cover cells --images 30`, 71 s. Unlike above, the pointing game takes the highest point of the heatmap, not
+the center of the highest cell; the features of the attended cells are covered:
+
+shape words: 2,480 in 1,200 captions of 300 scenes; masks cover 3.9% of the image
+  maps               pointing            without tolerance   mass/area            drop more than random cells
+  sharp              1.00 [1.00, 1.00]   0.72 [0.69, 0.76]  11.69 [11.24, 12.12]  1.99 [1.26, 2.74]
+  mean               1.00 [1.00, 1.00]   0.78 [0.75, 0.81]   5.72 [5.55, 5.89]    1.99 [1.26, 2.74]
+  max                0.96 [0.94, 0.97]   0.75 [0.72, 0.78]   4.41 [4.29, 4.52]    1.33 [0.82, 1.96]
+  spread             0.99 [0.99, 1.00]   0.70 [0.67, 0.74]  12.92 [12.46, 13.39]  5.30 [4.13, 6.37]
+  rollout            1.00 [1.00, 1.00]   0.76 [0.73, 0.79]   7.21 [6.99, 7.43]    2.59 [1.65, 3.57]
 """
 
 from __future__ import annotations
