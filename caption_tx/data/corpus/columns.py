@@ -22,7 +22,7 @@ from caption_tx.data.corpus.column_names import (
     without_numbers,
 )
 from caption_tx.data.corpus.image_files import ImageFiles, prefer_files
-from caption_tx.data.corpus.marks import find_marks
+from caption_tx.data.corpus.marks import find_marks, require_no_winner
 from caption_tx.data.corpus.value_kinds import (
     is_constant,
     is_file_name,
@@ -39,6 +39,9 @@ from caption_tx.errors import CorpusError
 _MAX_SHOWN = 12
 _LABEL_LENGTH = 4
 _MIN_EMPTY = 0.3
+
+NAMES_FILES = "since they name files"
+"""Part of the note about a column of image names that was chosen by the files of the image folder."""
 
 Values = Callable[[int], list[Any]]
 """Sample values of a column, by its position."""
@@ -146,6 +149,8 @@ def select_columns(
     if not captions:
         return None
     _require_one_image(names, values, options, (image, captions), (place, plural))
+    if not options.caption_columns:
+        require_no_winner(names, captions, (place, plural))
     split = _select_split(names, values, {image, *captions})
     rejected, own = find_marks(names, values, {image, split, *captions}, captions)
     notes: dict[str, int] = {}
@@ -160,9 +165,10 @@ def select_columns(
     elif rank and not options.caption_columns:
         notes[f"captions read from the {unit} {names[captions[0]]!r}"] = 1
     if image_rank(names[image]) is None and options.image_column is None and not caption_key(names[image]):
-        notes[f"image names read from the {unit} {names[image]!r}"] = 1
+        why = f", {NAMES_FILES}" if by_name != image else ""
+        notes[f"image names read from the {unit} {names[image]!r}{why}"] = 1
     elif by_name not in (image, *captions):
-        notes[f"image names read from the {unit} {names[image]!r}, since they name files"] = 1
+        notes[f"image names read from the {unit} {names[image]!r}, {NAMES_FILES}"] = 1
     columns = Columns(image, captions, split, rejected, notes, _fills_down(values(image)), own)
     unread = [position for position in range(len(names)) if position not in columns.read]
     unread = [position for position in unread if str(names[position]).strip() or any(map(_is_filled, values(position)))]

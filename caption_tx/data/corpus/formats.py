@@ -29,6 +29,7 @@ from caption_tx.data.corpus.readers import (
     json_heads,
     json_lines,
     ofa,
+    pairs,
     parquet,
     yaml_files,
 )
@@ -141,8 +142,8 @@ READERS: dict[str, Reader] = {
     ),
     "pairs": Reader(
         "NAME<TAB>caption without a header, or caption<TAB>URL",
-        delimited.is_pairs,
-        delimited.read_pairs,
+        pairs.is_pairs,
+        pairs.read_pairs,
     ),
     "folder": Reader(
         "images with text files of the same name (x.jpg, x.txt)",

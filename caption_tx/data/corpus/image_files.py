@@ -7,10 +7,10 @@ import posixpath
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from caption_tx.data.corpus.column_names import caption_key
 from caption_tx.data.corpus.image_names import stem
+from caption_tx.data.corpus.name_variants import clean_name
 from caption_tx.data.images.sources import open_images
 from caption_tx.errors import ImageError
 
@@ -77,7 +77,6 @@ def prefer_files(
 
 def _keys(name: str) -> set[str]:
     """The forms of a name that are compared."""
-    path = unquote(urlsplit(name).path) if "://" in name else name.replace("\\", "/")
-    base = posixpath.basename(path).casefold()
+    base = posixpath.basename(clean_name(name)).casefold()
     short = stem(base)
     return {base, short, short.lstrip("0")} - {""}

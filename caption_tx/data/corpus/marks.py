@@ -23,10 +23,15 @@ from caption_tx.data.corpus.mark_values import (
 )
 from caption_tx.data.corpus.text_lists import parse_items
 from caption_tx.data.corpus.value_kinds import share, typical_length
+from caption_tx.errors import CorpusError
 
 _LONGEST_MARK = 6
 _WORSE = ("rejected", "rejected_response", "rejected_responses")
 _VERDICT = "label"  # of KTO's data and of pairs of images and texts that match or do not
+_WINNERS = (
+    "winner", "winners", "better", "best", "preferred", "preference", "choice", "selected", "vote", "胜者", "更好",
+    "优选", "选择", "偏好",
+)  # fmt: skip
 _PREFERRED = frozenset(("chosen", "accepted", "preferred"))
 # fmt: off
 _HOLDERS = (
@@ -68,6 +73,27 @@ def find_marks(
         tuple((position, name) for position, name in found if position not in own),
         tuple((position, name, own[position]) for position, name in found if position in own),
     )
+
+
+def require_no_winner(names: Sequence[str], captions: Sequence[int], context: tuple[str, str]) -> None:
+    """Rejects a table of competing captions with a column such as winner, which says which of them is better.
+
+    Args:
+        names: the header.
+        captions: positions of the captions.
+        context: the place and the plural of the unit, for messages.
+
+    Raises:
+        CorpusError: there is such a column.
+    """
+    place, plural = context
+    winner = next((name for name in names if normalize_name(name) in _WINNERS), None)
+    if winner is not None and len(captions) > 1:
+        shown = [names[at] for at in captions]
+        raise CorpusError(
+            f"{place}: {winner!r} seems to say which of the {plural} {', '.join(shown)} has the better caption; write "
+            f"the better one in a column of its own, or read them all with --caption-column {','.join(shown)}."
+        )
 
 
 def _own_marks(names: Sequence[str], marks: Sequence[tuple[int, str]], captions: Sequence[int]) -> dict[int, int]:

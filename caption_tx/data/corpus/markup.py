@@ -36,6 +36,7 @@ _KNOWN_LABEL = re.compile(
     r"|(?:图片|图像|画面|照片|中文)?(?:描述|说明|标题|标注|内容|文案)|答案?|回答|输出)\s*[:：]",
     re.IGNORECASE,
 )
+_EMPHASIS = re.compile(r"(?<![*\w])(\*\*\*?|__)(?=\S)([^*_\n]+?)(?<=\S)\1(?![*])")
 _BYTES = re.compile(r"b('.*'|\".*\")", re.DOTALL)
 
 
@@ -45,6 +46,7 @@ def strip_markup(rows: CaptionRows) -> None:
         ("<", _without_thoughts, "captions after a model's reasoning (<think>), which is left out"),
         ("<", _without_attributes, "captions with HTML comments or attributes, which are removed"),
         ("<[", _without_tags, "captions with a model's markup (such as <ref> and <box>), which is stripped"),
+        ("*_", _without_emphasis, "captions with Markdown's emphasis (**..**), which is stripped"),
         ("b", _decode_bytes, "captions written as Python bytes (b'..'), decoded"),
         ("\\", _decode_unicode, "captions with escapes (such as \\u4e00), decoded"),
         ("%", _decode_percent, "captions with percent signs (such as %E4%B8%80), decoded"),
@@ -135,6 +137,10 @@ def _without_tags(caption: str) -> str:
     if match := _WRAPPED.fullmatch(text.strip()):
         text = match[2]
     return caption if text == caption else re.sub(r"  +", " ", text)
+
+
+def _without_emphasis(caption: str) -> str:
+    return _EMPHASIS.sub(r"\2", caption)
 
 
 def _decode_bytes(caption: str) -> str:

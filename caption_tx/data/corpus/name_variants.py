@@ -72,17 +72,17 @@ def find_variants(
     files = list(files)
 
     def plain(name: str) -> str:
-        return _clean(name).casefold().removeprefix(f"{root.casefold()}/" if root else "")
+        return clean_name(name).casefold().removeprefix(f"{root.casefold()}/" if root else "")
 
     found = FoundNames()
     keys: Sequence[tuple[_Key, bool]] = (
-        (_clean, False),
-        (lambda name: _clean(_repair(name)), False),
-        (lambda name: _clean(name).casefold(), False),
+        (clean_name, False),
+        (lambda name: clean_name(_repair(name)), False),
+        (lambda name: clean_name(name).casefold(), False),
         (plain, False),
-        (lambda name: _fold(_clean(name)), False),
-        (lambda name: posixpath.basename(_clean(name)).casefold(), True),
-        (lambda name: _without_suffix(posixpath.basename(_fold(_clean(name)))), True),
+        (lambda name: _fold(clean_name(name)), False),
+        (lambda name: posixpath.basename(clean_name(name)).casefold(), True),
+        (lambda name: _without_suffix(posixpath.basename(_fold(clean_name(name)))), True),
         (_number_key, True),
     )
     missing = list(dict.fromkeys(names))
@@ -95,8 +95,8 @@ def find_variants(
         for name in missing:
             candidates = groups.get(key(name), [])
             if loose:
-                candidates = [file for file in candidates if _folders_agree(_clean(name), _clean(file))]
-                candidates = _closest(_clean(name), candidates)
+                candidates = [file for file in candidates if _folders_agree(clean_name(name), clean_name(file))]
+                candidates = _closest(clean_name(name), candidates)
             if len(candidates) == 1:
                 found.files[name] = candidates[0]
             elif candidates:
@@ -131,7 +131,7 @@ def _reject_shared(found: FoundNames, present: set[str], plain: Callable[[str], 
             found.ambiguous.add(name)
 
 
-def _clean(name: str) -> str:
+def clean_name(name: str) -> str:
     """A path with "/", without a URL's host and query, percent signs, spaces at the ends and Windows' drive; in NFC."""
     name = _UPLOAD.sub("", _LOCAL_FILE.sub("", name.translate(_FULL_WIDTH)))
     if "://" in name:
@@ -168,7 +168,7 @@ def _number(stem: str) -> int | None:
 
 
 def _number_key(name: str) -> object:
-    stem = _without_suffix(posixpath.basename(_clean(name)))
+    stem = _without_suffix(posixpath.basename(clean_name(name)))
     number = _number(stem)
     return stem if number is None else number
 
@@ -187,15 +187,15 @@ def _folders_agree(name: str, file: str) -> bool:
 
 def _closest(name: str, files: list[str]) -> list[str]:
     """The files that share the most folders with a name."""
-    shared = [min(name.count("/"), _clean(file).count("/")) for file in files]
+    shared = [min(name.count("/"), clean_name(file).count("/")) for file in files]
     return [file for file, count in zip(files, shared, strict=True) if count == max(shared)]
 
 
 def _differences(name: str, file: str) -> tuple[str, ...]:
     """What differs between a name and its file."""
-    if _clean(name) == _clean(_repair(file)) != _clean(file):
+    if clean_name(name) == clean_name(_repair(file)) != clean_name(file):
         return ("the encoding of the archive, extract it with `unzip -O GBK`",)
-    first, second = _clean(name), _clean(file)
+    first, second = clean_name(name), clean_name(file)
     bases = [_without_suffix(posixpath.basename(path)) for path in (first, second)]
     suffixes = [suffix_of(_INVISIBLE.sub("", path)) for path in (first, second)]
     are_numbers = bases[0].casefold() != bases[1].casefold() and _number(bases[0]) == _number(bases[1]) is not None

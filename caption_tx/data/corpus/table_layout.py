@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from caption_tx.data.corpus.column_names import IMAGE_WORDS, caption_key, image_rank, normalize_name
-from caption_tx.data.corpus.columns import Columns, ReadOptions, Values, select_columns
+from caption_tx.data.corpus.columns import NAMES_FILES, Columns, ReadOptions, Values, select_columns
 from caption_tx.data.corpus.file_head import FileHead
 from caption_tx.data.corpus.value_kinds import is_image_name, is_name_like, share
 
@@ -22,7 +22,9 @@ SEPARATOR_NAMES = {"\t": "tabs", ";": "semicolons", "|": "vertical bars", ",": "
 _UNIT = "\x1f"
 _SEP_LINE = re.compile(r"sep=(.)\s*", re.IGNORECASE | re.DOTALL)
 _PIECE = re.compile(r"(.*)[\t;|]", re.DOTALL)
-_TITLE_LINES = 3
+TITLE_LINES = 6
+"""How many filled lines before the data may hold the header."""
+
 _SAMPLE_ROWS = 50
 
 
@@ -102,9 +104,9 @@ def find_header(head: FileHead, separators: tuple[str, ...] = SEPARATORS) -> Tab
     """
     sep = find_sep_line(head)
     first = 1 if sep else 0
-    for index in range(first, min(first + _TITLE_LINES, len(head.lines))):
+    for index in range(first, min(first + TITLE_LINES, len(head.lines))):
         for separator in (sep,) if sep else separators:
-            if sep and sep not in separators:
+            if (sep and sep not in separators) or not head.lines[index].strip(separator + " "):
                 continue
             cells = split_cells(head.lines[index], separator)
             header = _trim(cells)
@@ -114,9 +116,10 @@ def find_header(head: FileHead, separators: tuple[str, ...] = SEPARATORS) -> Tab
                 continue
             columns = _columns_of_header(head, index, header, separator)
             if columns is not None and is_header(header, columns, head.options, index == first):
-                notes = _layout_notes(separator, index - first, "lines before the header")
+                above = sum(bool(line.strip(separator + " ")) for line in head.lines[first:index])
+                notes = _layout_notes(separator, above, "lines before the header")
                 unnamed = len(cells) - len(header)
-                return TableLayout(separator, header, columns, index, notes=notes, num_unnamed=unnamed)
+                return TableLayout(separator, header, columns, first + above, notes=notes, num_unnamed=unnamed)
     return None
 
 
@@ -127,6 +130,8 @@ def is_header(names: list[str], columns: Columns, options: ReadOptions, is_first
         image, caption = caption, image
     has_image = image_rank(image) is not None or options.image_column is not None
     has_caption = caption_key(caption) is not None or bool(options.caption_columns)
+    if any(NAMES_FILES in note for note in columns.notes):
+        return has_caption
     certain = normalize_name(image) in IMAGE_WORDS or (caption_key(caption) or ("", 1))[1] == 0
     return (has_image and has_caption) or (is_first and certain)
 

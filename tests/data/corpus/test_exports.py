@@ -47,6 +47,23 @@ INSIDE = "lists inside lists or objects"
 NUMBERED = "captions below numbered keys ('annotator')"
 BATCH = "answers of a model's batch read as captions, the names of its requests (custom_id) as image names"
 CASES = {
+    # JSON that people wrote
+    "comments and last commas": (
+        "x.json",
+        f'// by hand\n[{{"image": "a.jpg", "caption": "{DOG}",}}, /* b */\n{{"image": "b.jpg", "caption": "{CAT}"}},]',
+        ONE,
+        "JSON with comments or with commas after the last entry, both ignored",
+    ),
+    "captions beside COCO's images": (
+        "x.json",
+        {
+            "images": [{"id": at, "file_name": name, "captions": [text]} for at, (name, text) in enumerate(ONE)],
+            "annotations": [],
+        },
+        ONE,
+        "keys not read (annotations)",
+    ),
+    "bold": ("x.csv", table(f"**{DOG}**", f"__{CAT}__"), ONE, "Markdown's emphasis"),
     # Lists one level deeper
     "object with a list": (
         "x.jsonl",

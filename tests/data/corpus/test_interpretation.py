@@ -866,15 +866,22 @@ ERRORS = {
         {"foo": {"bar": [1, 2]}, "baz": "qux"},
         r"found the keys 'foo, baz', with the keys 'bar' below; convert it",
     ),
+    "RTF": ("x.txt", "{\\rtf1\\ansi a.jpg\\tab a dog\\par}", "a document in RTF"),
+    "competing captions": (
+        "x.csv",
+        f"image,response_a,response_b,winner\na.jpg,{DOG},{CAT},a\nb.jpg,{CAT},{DOG},b\n",
+        "'winner' seems to say which of the columns response_a, response_b",
+    ),
+    "images before captions": ("x.tsv", f"{'iVBORw0KGgo' * 9}\t{DOG}\t1\n" * 2, "but no captions before them"),
     "an archive": (
         "x.zip",
         b"PK\x03\x04" + bytes(100),
-        r"is a zip archive or a document \(unpack it first\), not",
+        r"is a zip archive \(unpack it\) or a document of Word .*, not",
     ),
     "an archive of text": (
         "x.csv",
         b"PK\x03\x04\x14\0\0\0\0\0" + f"x.csvimage,caption\na.jpg\t{DOG}\nb.jpg\t{CAT}\n".encode(),
-        "is a zip archive or a document",
+        r"is a zip archive \(unpack it\) or a document",
     ),
     "a tar archive": (
         "x.tar",

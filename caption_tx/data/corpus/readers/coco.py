@@ -45,8 +45,10 @@ def _items(value: Any) -> list[Any]:
 
 def is_coco(node: dict[str, Any]) -> bool:
     """Whether an object has images and annotations as COCO writes them."""
-    annotations = node.get("annotations")
-    return isinstance(node.get("images"), (list, dict)) and isinstance(annotations, list)
+    images, annotations = node.get("images"), node.get("annotations")
+    entries = [] if annotations else [item for item in _items(images)[:_SAMPLE] if isinstance(item, dict)]
+    has_captions = any(key in entry for entry in entries for key in _CAPTION_KEYS)
+    return isinstance(images, (list, dict)) and isinstance(annotations, list) and not has_captions
 
 
 def require_captions(path: Path, annotations: Any, options: ReadOptions = DEFAULT_OPTIONS) -> None:

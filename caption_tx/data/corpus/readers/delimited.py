@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import re
 from collections import Counter
 from collections.abc import Iterator
 
-from caption_tx.data.corpus.caption_values import add_captions, add_cells
-from caption_tx.data.corpus.column_names import IMAGE_WORDS, caption_key, image_rank, normalize_name
+from caption_tx.data.corpus.caption_values import add_cells
 from caption_tx.data.corpus.file_head import FileHead
-from caption_tx.data.corpus.pre_segmented import restore_sentences
 from caption_tx.data.corpus.quoted_lines import join_quoted_lines, split_tabs
 from caption_tx.data.corpus.readers.json_heads import is_json_head
 from caption_tx.data.corpus.readers.ofa import is_base64, is_image_line
+from caption_tx.data.corpus.readers.wide_tables import is_wide, read_wide
 from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.corpus.table_ends import RepeatedHeaders
 from caption_tx.data.corpus.table_layout import (
     SEPARATORS,
+    TITLE_LINES,
     TableLayout,
     csv_delimiter,
-    find_contents,
     find_header,
+    split_cells,
     unify_separator,
 )
 from caption_tx.data.corpus.value_kinds import is_text
@@ -30,11 +31,7 @@ from caption_tx.data.text.text_files import TextFile
 from caption_tx.errors import CorpusError
 
 _COMMAS = tuple(separator for separator in SEPARATORS if separator != "\t")
-_NAMED_LINE = re.compile(
-    rf"(\S.*?(?:{'|'.join(map(re.escape, IMAGE_SUFFIXES))}))(?:\s*(?:[-=]+>|→|[:：=])\s*|\s+[-–—]+\s+|\s+)(\S.*)",
-    re.IGNORECASE | re.DOTALL,
-)
-_FURTHER = "rows with more captions in further columns, which are read"
+FURTHER = "rows with more captions in further columns, which are read"
 _RULE = re.compile(":?-[-+]*-:?")
 _CONTINUED = "cells that psql continues on the next line, joined"
 _QUOTE_ADVICE = (
@@ -44,30 +41,12 @@ _QUOTE_ADVICE = (
 
 def is_csv(head: FileHead) -> bool:
     """Whether the first lines have a header with commas, semicolons or vertical bars that names image and caption."""
-    return not is_json_head(head.text) and find_header(head, _COMMAS) is not None
+    return not is_json_head(head.text) and (find_wide(head, _COMMAS) or find_header(head, _COMMAS)) is not None
 
 
 def is_tsv(head: FileHead) -> bool:
     """Whether the first lines have a header with tabs that names image and caption."""
-    return not is_json_head(head.text) and find_header(head, ("\t",)) is not None
-
-
-def is_pairs(head: FileHead) -> bool:
-    """Whether lines have an image name and a caption, without a header or with one of other names."""
-    layout = find_contents(head)
-    if layout is not None and not _is_base64_column(head, layout):
-        return True
-    return head.mostly(is_pair_line) or head.mostly(_NAMED_LINE.fullmatch)
-
-
-def _is_base64_column(head: FileHead, layout: TableLayout) -> bool:
-    position = layout.columns.captions[0]
-    rows = [line.split(layout.separator) for line in head.lines]
-    cells = [cells[position] for cells in rows if len(cells) > position]
-    return bool(cells) and 2 * sum(map(is_base64, cells)) > len(cells)
-
-
-# --- CSV and TSV
+    return not is_json_head(head.text) and (find_wide(head, ("\t",)) or find_header(head, ("\t",))) is not None
 
 
 class UnclosedQuoteError(Exception):
@@ -76,18 +55,47 @@ class UnclosedQuoteError(Exception):
 
 def read_csv(file: TextFile, rows: CaptionRows) -> None:
     """Reads rows separated by commas, semicolons or vertical bars, with a header that names image and caption."""
-    _read_table(file, rows, _require_header(file, rows, _COMMAS))
+    _read_with_header(file, rows, _COMMAS)
 
 
 def read_tsv(file: TextFile, rows: CaptionRows) -> None:
     """Reads tab-separated rows with a header that names image, caption and optionally split."""
-    _read_table(file, rows, _require_header(file, rows, ("\t",)))
+    _read_with_header(file, rows, ("\t",))
+
+
+def find_wide(head: FileHead, separators: tuple[str, ...]) -> tuple[str, int] | None:
+    """The separator of a table with an image per column, and the number of lines above its header.
+
+    A header with usual names comes first, unless the first line names images.
+    """
+    for index, line in enumerate(head.lines[:TITLE_LINES]):
+        for separator in separators:
+            cells = split_cells(line, separator)
+            if len(cells) > 1 and is_wide(cells, [split_cells(row, separator) for row in head.lines[index + 1 :]]):
+                return None if index and find_header(head, separators) else (separator, index)
+    return None
+
+
+def _read_with_header(file: TextFile, rows: CaptionRows, separators: tuple[str, ...]) -> None:
+    head = FileHead.read(file.path, file.encoding, rows.options)
+    wide = find_wide(head, separators)
+    if wide is None:
+        read_table(file, rows, _require_header(file, rows, separators))
+        return
+    separator, above = wide
+    lines = parse_rows(file.lines(rows.add_error), separator, csv.QUOTE_MINIMAL)
+    table = ((number, cells) for number, cells in lines if any(map(str.strip, cells)))
+    number, header = next(itertools.islice(table, above, None))
+    if isinstance(header, str):
+        raise CorpusError(f"{file.path}, line {number}: {header}; {_QUOTE_ADVICE}.")
+    rows.add_notes({"lines before the header, not read": above} if above else {})
+    read_wide(header, ((number, [cells] if isinstance(cells, str) else cells) for number, cells in table), rows)
 
 
 def _require_header(file: TextFile, rows: CaptionRows, separators: tuple[str, ...]) -> TableLayout:
     head = FileHead.read(file.path, file.encoding, rows.options)
     layout = find_header(head, separators)
-    if head.mostly(lambda line: is_base64(line.strip().strip('"'))):
+    if head.mostly(lambda line: "\t" not in line and is_base64(line.strip().strip('"'))):
         raise CorpusError(
             f"{file.path} has images in base64 that are wrapped, in a layout that is not known; write each image on "
             "one line, after its id and its captions, without a header; or save the images as files and name them."
@@ -107,7 +115,7 @@ def _require_header(file: TextFile, rows: CaptionRows, separators: tuple[str, ..
     return layout
 
 
-def _read_table(file: TextFile, rows: CaptionRows, layout: TableLayout) -> None:
+def read_table(file: TextFile, rows: CaptionRows, layout: TableLayout) -> None:
     """Reads the rows of a table.
 
     Many programs write TSV without quoting. A quote is then an ordinary character: two stray quotes must not merge
@@ -164,7 +172,7 @@ def _read_rows(file: TextFile, rows: CaptionRows, layout: TableLayout, quoting: 
         further: list[str] = []
         if len(cells) > len(header) and separator == "\t" and all(map(is_text, cells[len(header) - 1 :])):
             cells, further = cells[: len(header)], cells[len(header) :]
-            rows.notes[_FURTHER] += 1
+            rows.notes[FURTHER] += 1
         if len(cells) > len(header):
             cells = [*cells[: len(header) - 1], separator.join(cells[len(header) - 1 :])]
             rows.notes["captions with unquoted separators"] += 1
@@ -254,74 +262,3 @@ def parse_rows(lines: Iterator[tuple[int, str]], separator: str, quoting: int) -
             if reader.line_num - lines_before > 1 or "end of data" in row:
                 raise UnclosedQuoteError(last - (reader.line_num - lines_before) + 1, row) from error
         yield last - (reader.line_num - lines_before) + 1, row
-
-
-# --- Pairs
-
-
-def is_pair_line(line: str) -> bool:
-    """Whether a line is `NAME<TAB>caption`: not a header, and not an image in base64."""
-    cells = line.split("\t")
-    texts = [cell.strip() for cell in cells]
-    if len(cells) != 2 or not all(texts) or is_base64(cells[1]):
-        return False
-    return not any(normalize_name(text) in IMAGE_WORDS or (caption_key(text) or ("", 1))[1] == 0 for text in texts)
-
-
-def read_pairs(file: TextFile, rows: CaptionRows) -> None:
-    """Reads lines of an image name and a caption: `NAME<TAB>caption`, `caption<TAB>URL`, or other separators."""
-    head = FileHead.read(file.path, file.encoding, rows.options)
-    layout = find_contents(head)
-    if layout is None and not head.mostly(is_pair_line) and head.mostly(_NAMED_LINE.fullmatch):
-        _read_named_lines(file, rows)
-    elif layout is None or (layout.separator == "\t" and layout.header == ["1", "2"] and not layout.skipped_lines):
-        _read_pairs(file, rows, 0 if layout is None else layout.columns.image)
-        rows.add_notes({} if layout is None else layout.notes)
-    else:
-        _read_table(file, rows, layout)
-    restore_sentences(rows)
-
-
-def _read_pairs(file: TextFile, rows: CaptionRows, image: int) -> None:
-    """Reads two columns separated by a tab, in which quotes are ordinary characters except around line breaks."""
-    for line_number, line in join_quoted_lines(file.lines(rows.add_error)):
-        cells = split_tabs(line)
-        if len(cells) > 2 and not any(cell.strip() for cell in cells[2:]):
-            cells = cells[:2]
-        if not line.strip():
-            rows.skip(line_number, "blank line")
-        elif len(cells) > 2 and all(map(is_text, (cell for at, cell in enumerate(cells) if at != image))):
-            rows.notes[_FURTHER] += 1
-            for caption in (cell for at, cell in enumerate(cells) if at != image):
-                add_captions(rows, [cells[image]], caption, line_number, None)
-        elif len(cells) != 2:
-            rows.add_error(
-                line_number,
-                f"{len(cells)} columns, expected 2",
-                f"expected 'NAME<TAB>caption', found {line[:60]!r}; fix the line",
-            )
-        else:
-            add_captions(rows, [cells[image]], cells[1 - image], line_number, None)
-            if "\n" in cells[1 - image].strip():
-                rows.notes["multi-line captions"] += 1
-
-
-def _is_spaced_header(line: str) -> bool:
-    """Whether a line is `image caption`."""
-    words = re.split(r"[\s:：=]+", line.strip())
-    return len(words) == 2 and image_rank(words[0]) is not None and caption_key(words[1]) is not None
-
-
-def _read_named_lines(file: TextFile, rows: CaptionRows) -> None:
-    """Reads `NAME.jpg caption` or `NAME.jpg: caption`."""
-    rows.options.require_no_columns(file.path)
-    for line_number, line in file.lines(rows.add_error):
-        match = _NAMED_LINE.fullmatch(line.strip())
-        if not line.strip() or (line_number == 1 and _is_spaced_header(line)):
-            rows.skip(line_number, "blank line")
-        elif match:
-            add_captions(rows, [match[1]], match[2], line_number, None)
-        else:
-            message = f"expected 'NAME.jpg caption', found {line.strip()[:60]!r}; fix the line"
-            rows.add_error(line_number, "not of the form NAME.jpg caption", message)
-    rows.add_notes({"image names and captions separated by a space, colon, dash or arrow": 1})

@@ -12,14 +12,14 @@ from typing import Any
 from caption_tx.data.corpus.caption_values import add_cells
 from caption_tx.data.corpus.columns import Columns, ReadOptions, select_columns
 from caption_tx.data.corpus.formulas import ADVICE, is_formula, is_pasted, target_of
+from caption_tx.data.corpus.readers.wide_tables import is_wide, read_wide
 from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.corpus.table_ends import RepeatedHeaders
-from caption_tx.data.corpus.table_layout import is_header
+from caption_tx.data.corpus.table_layout import TITLE_LINES, is_header
 from caption_tx.data.text.text_files import TextFile
 from caption_tx.errors import CorpusError
 
 _SAMPLE_ROWS = 50
-_TITLE_ROWS = 3
 _OLD_EXCEL = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ADVICE = "save it as CSV UTF-8 and read that file"
 
@@ -124,7 +124,7 @@ def _has_captions(path: Path, sheet: Any, options: ReadOptions) -> bool:
 
 def _header_of(path: Path, head: list[tuple[int, list[str]]], options: ReadOptions) -> _Header | None:
     filled = [(number, cells) for number, cells in head if any(cell.strip() for cell in cells)]
-    for index, (number, header) in enumerate(filled[:_TITLE_ROWS]):
+    for index, (number, header) in enumerate(filled[:TITLE_LINES]):
         columns = _columns(path, number, header, [cells for _, cells in filled[index + 1 :]], options)
         if columns is not None and is_header(header, columns, options, index == 0):
             return _Header(number, index, columns)
@@ -140,8 +140,12 @@ def _read_sheet(
     )
     head = list(itertools.islice(table, _SAMPLE_ROWS))
     header = _header_of(path, head, rows.options)
+    filled = [cells for _, cells in head if any(cell.strip() for cell in cells)]
+    if header is None and filled and is_wide(filled[0], filled[1:]):
+        table = itertools.chain((item for item in head if item[1] is not filled[0]), table)
+        read_wide(filled[0], table, rows)
+        return
     if header is None:
-        filled = [cells for _, cells in head if any(cell.strip() for cell in cells)]
         found = ", ".join(cell for cell in filled[0] if cell)[:80] if filled else "no rows"
         raise CorpusError(
             f"{path}, row 1: expected a header with 'image' and 'caption' in one of the sheets, found {found!r}; add a "

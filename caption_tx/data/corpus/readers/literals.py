@@ -9,8 +9,11 @@ from collections.abc import Callable
 from typing import Any
 
 _FENCE = re.compile(r"\s*```[\w-]*\s*\n?(.*?)\s*```\s*", re.DOTALL)
+_COMMENTS = re.compile(r'("(?:\\.|[^"\\])*")|//[^\n]*|/\*.*?\*/', re.DOTALL)
+_LAST_COMMAS = re.compile(r'("(?:\\.|[^"\\])*")|,(?=\s*[\]}])', re.DOTALL)
 _SPACE = re.compile(r"\s*")
 
+RELAXED = "JSON with comments or with commas after the last entry, both ignored"
 TWICE = "JSON inside a string of JSON, which is read"
 AS_PYTHON = "lines or documents written as Python instead of JSON, which are read"
 _MAX_TEXT = 50_000_000
@@ -21,13 +24,34 @@ def load_document(text: str, convert: Callable[[dict[str, Any]], dict[str, Any]]
     notes = {}
     if (inner := strip_fence(text)) != text:
         notes["code block (```) in the file, whose content is read"] = 1
-    document = load_json(inner, convert)
+    try:
+        document = load_json(inner, convert)
+    except ValueError as error:
+        if len(inner) > _MAX_TEXT or (relaxed := without_comments(inner)) == inner:
+            raise
+        try:
+            inner, document = relaxed, load_json(relaxed, convert)
+        except ValueError:
+            raise error from None
+        notes[RELAXED] = 1
     if isinstance(document, str) and document.lstrip()[:1] in ("{", "["):
         notes[TWICE] = 1
         inner, document = document, load_json(document, convert)
     if isinstance(document, list) and inner.lstrip()[:1] == "{":
         notes["JSON documents one after the other in the file, read as one list"] = len(document)
     return document, notes
+
+
+def without_comments(text: str) -> str:
+    """JSON without comments, and without commas after the last entry of a list or an object.
+
+    Example:
+        >>> without_comments('{"a": "x // y",} // z')
+        '{"a": "x // y"} '
+    """
+    for pattern in (_COMMENTS, _LAST_COMMAS):
+        text = pattern.sub(lambda match: match[1] or "", text)
+    return text
 
 
 def strip_fence(text: str) -> str:

@@ -22,7 +22,7 @@ def is_ofa_line(line: str) -> bool:
 
 def is_image_line(line: str) -> bool:
     """Whether a column is an image in base64."""
-    return any(map(is_base64, line.split("\t")[1:]))
+    return "\t" in line and any(map(is_base64, line.split("\t")))
 
 
 def is_wrapped(lines: list[str]) -> bool:

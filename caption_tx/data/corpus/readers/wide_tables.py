@@ -1,0 +1,116 @@
+"""Tables with an image per column: answers of a survey whose headers name the images, and transposed tables.
+
+time,1.jpg,2.jpg                      image,1.jpg,2.jpg
+9:00,a dog runs,two cats              caption 1,a dog runs,two cats
+9:10,a brown dog,cats asleep          caption 2,a brown dog,cats asleep
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from caption_tx.data.corpus.caption_values import add_captions
+from caption_tx.data.corpus.column_names import caption_key, image_rank, normalize_name
+from caption_tx.data.corpus.rows import CaptionRows
+from caption_tx.data.corpus.value_kinds import is_image_name, is_text, share
+from caption_tx.data.images.suffixes import IMAGE_SUFFIXES
+from caption_tx.errors import CorpusError
+
+_NAME = re.compile(
+    rf"[^\s\[\](){{}}（）【】「」『』《》<>|\"'“”:：,，;；]+(?:{'|'.join(map(re.escape, IMAGE_SUFFIXES))})(?![\w.])",
+    re.IGNORECASE,
+)
+_MIN_IMAGES = 2
+_MAX_SHOWN = 5
+
+
+def name_in_header(header: str) -> str | None:
+    """The image that a header names, alone or in a question.
+
+    Example:
+        >>> name_in_header("Describe the photo [1.jpg]"), name_in_header("IMG 1 (2).jpg"), name_in_header("caption")
+        ('1.jpg', 'IMG 1 (2).jpg', None)
+    """
+    header = header.strip()
+    if is_image_name(header) and not re.search(r"[\[【：:]", header.partition("://")[2] or header):
+        return header
+    match = _NAME.search(header)
+    return match[0] if match else None
+
+
+def is_wide(header: Sequence[str], sample: Sequence[Sequence[str]]) -> bool:
+    """Whether at least half of the headers name different images and the cells below them are text."""
+    names = [(at, name) for at, cell in enumerate(header) if (name := name_in_header(cell))]
+    filled = sum(bool(cell.strip()) for cell in header)
+    if len({name for _, name in names}) < _MIN_IMAGES or 2 * len(names) < filled:
+        return False
+    cells = [row[at] for row in sample for at, _ in names if at < len(row)]
+    return share(cells, is_text) > 0.5 and share(cells, is_image_name) == 0
+
+
+def read_wide(header: Sequence[str], table: Iterable[tuple[int, Sequence[str]]], rows: CaptionRows) -> None:
+    """Adds the captions of a table with an image per column.
+
+    Args:
+        header: its first row.
+        table: (number, cells) of the rows below it.
+        rows: receives the captions.
+
+    Raises:
+        CorpusError: the headers ask several questions about the images, and the user names none.
+    """
+    images = _choose_question(header, rows)
+    others = [cell.strip() for at, cell in enumerate(header) if at not in images and cell.strip()]
+    is_transposed = 0 not in images and image_rank(header[0]) is not None
+    rows.notes["images named by the headers of columns, the cells below read as their captions"] = len(images)
+    if others and not is_transposed:
+        rows.notes[f"columns not read ({', '.join(others)[:200]})"] = len(others)
+    filled = ((number, cells) for number, cells in table if any(cell.strip() for cell in cells))
+    for number, cells in _caption_rows(filled, rows) if is_transposed else filled:
+        for at, image in images.items():
+            cell = cells[at] if at < len(cells) else ""
+            if not cell.strip() or is_text(cell):
+                add_captions(rows, [image], cell, number, None)
+            else:
+                rows.skip(number, "not text")
+                rows.notes["cells without text below the name of an image, not read"] += 1
+
+
+def _choose_question(header: Sequence[str], rows: CaptionRows) -> dict[int, str]:
+    """Position -> image of the columns whose headers ask one question, which the user names if there are several."""
+    images = {at: name for at, cell in enumerate(header) if (name := name_in_header(cell))}
+    questions: dict[str, list[int]] = {}
+    for at, name in images.items():
+        questions.setdefault(_question(header[at], name), []).append(at)
+    wanted = rows.options.caption_columns
+    if wanted:
+        chosen = {at for question in questions for at in questions[question] if _is_named(question, wanted)}
+        return {at: name for at, name in images.items() if at in chosen} or images
+    asked = [name for positions in questions.values() for name in {images[at] for at in positions}]
+    if len(asked) > len(set(asked)):
+        shown = ", ".join(repr(question) for question in questions)[:200]
+        raise CorpusError(
+            f"{rows.source}, {rows.unit} 1: the headers ask several questions about each image ({shown}); name the one "
+            f"whose answers are captions with --caption-column {next(iter(questions))!r}."
+        )
+    return images
+
+
+def _question(header: str, name: str) -> str:
+    return re.sub(r"[\s\[\](){}（）【】「」『』《》<>|:：]+", " ", header.replace(name, " ")).strip()
+
+
+def _is_named(question: str, wanted: Sequence[str]) -> bool:
+    return any(normalize_name(name) == normalize_name(question) for name in wanted)
+
+
+def _caption_rows(table: Iterable[tuple[int, Sequence[str]]], rows: CaptionRows) -> Iterator[tuple[int, Sequence[str]]]:
+    """The rows of a transposed table whose first cell is a name for captions, or all rows if none has one."""
+    table = list(table)
+    named = [(number, cells) for number, cells in table if caption_key(cells[0])]
+    unread = [cells[0].strip() for number, cells in table if not caption_key(cells[0])] if named else []
+    if unread:
+        shown = ", ".join(unread[:_MAX_SHOWN]) + (", .." if len(unread) > _MAX_SHOWN else "")
+        rows.notes[f"rows not read ({shown})"] = len(unread)
+    yield from named or table

@@ -1,0 +1,75 @@
+"""Tables with an image per column, and headers below titles."""
+
+import pytest
+
+from caption_tx.data.corpus.readers.wide_tables import name_in_header
+from caption_tx.data.corpus.table import read_corpus
+from caption_tx.errors import CorpusError
+
+DOG, CAT, GIRL = "一只狗在草地上跑", "两只猫在睡觉", "一个女孩在跳舞"
+ROWS = [("a.jpg", DOG), ("b.jpg", CAT), ("a.jpg", GIRL)]
+WIDE = {
+    "a survey": ("x.csv", f"提交时间,a.jpg,b.jpg\n9:00,{DOG},{CAT}\n9:10,{GIRL},\n", "提交时间"),
+    "questions": (
+        "x.csv",
+        f'Timestamp,E-mail,"Describe: [a.jpg]",图片「b.jpg」的描述\n9:00,x@y.z,{DOG},{CAT}\n9:10,,{GIRL},\n',
+        "Timestamp, E-mail",
+    ),
+    "tabs, below a title": ("x.tsv", f"调查结果\n人\ta.jpg\tb.jpg\n张\t{DOG}\t{CAT}\n李\t{GIRL}\t\n", "人"),
+    "transposed": ("x.csv", f"图片,a.jpg,b.jpg\n描述1,{DOG},{CAT}\n描述2,{GIRL},\n作者,张三,李四\n", None),
+    "only images": ("x.csv", f"a.jpg;b.jpg\n{DOG};{CAT}\n{GIRL};\n", None),
+}
+
+
+def pairs(table):
+    return list(zip(table["image"], table["caption"], strict=True))
+
+
+@pytest.mark.parametrize("case", WIDE)
+def test_images_are_named_by_headers(write, case):
+    name, text, unread = WIDE[case]
+    table = read_corpus(write(name, text))
+    notes = table.attrs["files"][0]["notes"]
+    assert pairs(table) == ROWS
+    assert notes["images named by the headers of columns, the cells below read as their captions"] == 2
+    assert unread is None or f"columns not read ({unread})" in notes
+    assert case != "transposed" or notes["rows not read (作者)"] == 1
+
+
+def test_workbook_with_an_image_per_column(tmp_path):
+    openpyxl = pytest.importorskip("openpyxl")
+    workbook = openpyxl.Workbook()
+    for row in (["time", "a.jpg", "b.jpg"], ["9:00", DOG, CAT], ["9:10", GIRL]):
+        workbook.active.append(row)
+    workbook.save(tmp_path / "x.xlsx")
+    assert pairs(read_corpus(tmp_path / "x.xlsx")) == ROWS
+
+
+def test_several_questions_ask_for_one(write):
+    path = write("x.csv", f"描述 [a.jpg],评分 [a.jpg],描述 [b.jpg],评分 [b.jpg]\n{DOG},很好看,{CAT},一般\n")
+    with pytest.raises(CorpusError, match=r"several questions .*--caption-column '描述'"):
+        read_corpus(path)
+    assert pairs(read_corpus(path, caption_column=["描述"])) == ROWS[:2]
+
+
+def test_names_in_headers():
+    headers = ("IMG 1 (2).jpg", "https://x.org/a.jpg", "问题：c.png", "caption", "photo.jpgs")
+    assert [name_in_header(header) for header in headers] == [headers[0], headers[1], "c.png", None, None]
+
+
+def test_header_below_titles_and_empty_rows(write):
+    title = "标注结果（第3批）;;\r\n导出时间：2024-05-01;;\r\n;;\r\n共 2 张;;\r\n"
+    table = read_corpus(write("x.csv", f"{title}图片;描述;标注员\r\na.jpg;{DOG};张\r\nb.jpg;{CAT};李\r\n合计;2;\r\n"))
+    assert pairs(table) == ROWS[:2]
+    assert table.attrs["files"][0]["notes"]["lines before the header, not read"] == 3
+
+
+def test_numbers_name_images_that_have_files(write, photos):
+    table = read_corpus(write("x.csv", f"编号,内容\n1,{DOG}\n2,{CAT}\n"), images=photos)
+    assert pairs(table) == [("1.jpg", DOG), ("2.PNG", CAT)]
+    assert "image names read from the column '编号', since they name files" in table.attrs["files"][0]["notes"]
+
+
+def test_upload_names_precede_ids(write, photos):
+    entries = [{"captioning": f"/data/upload/1/ab12cd3{n}-{n}.jpg", "id": 4 - n, "caption": DOG} for n in (1, 3)]
+    assert list(read_corpus(write("x.json", entries), images=photos)["image"]) == ["1.jpg", "3.jpg"]
