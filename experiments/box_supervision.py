@@ -42,7 +42,7 @@ Other poolings, small words, pointing and mass:
 
 With the highest point of the heatmap, which is less blurred if the map is squared, small words have (poolings also by
 `caption-tx evaluate DIR/flickr8kzhc.caption.txt --images DIR/images --split val --bundle BUNDLE --out OUT --cache CACHE
---boxes DIR/boxes --box-words DIR/boxes/nouns.tsv`):
+--boxes DIR/boxes/boxes.train.jsonl.gz --boxes DIR/boxes/boxes.val.jsonl.gz --box-words DIR/boxes/nouns.tsv`):
 
                          mean         mean^1.5     sharp        mean^2.5     rollout      rollout^1.5  rollout^2
     zh none           .732 .212    .718 .279    .707 .348    .700 .407    .753 .242    .739 .324    .727 .399

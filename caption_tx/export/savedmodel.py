@@ -117,12 +117,13 @@ class _Signatures:
         }
 
     def _maps(self, features: tf.Tensor, token_ids: tf.Tensor) -> dict[str, tf.Tensor]:
-        """`attention_maps` is the mean of all layers and heads; rows of padding are 0."""
+        """`attention_maps` is pooled as `sharp` (`inference/attention/pooling.py`); rows of padding are 0."""
         explained = self.graphs.explain(features, token_ids)
         scores = explained.attention_scores
         scores = tf.reshape(scores, tf.concat([tf.shape(scores)[:4], self.graphs.grid], axis=0))  # (B, L, N, T, h, w)
+        squares = tf.square(tf.reduce_mean(scores, axis=(1, 2)))  # (B, T, h, w)
         return {
-            "attention_maps": tf.reduce_mean(scores, axis=(1, 2)),
+            "attention_maps": tf.math.divide_no_nan(squares, tf.reduce_sum(squares, axis=(2, 3), keepdims=True)),
             "attention_scores": scores,
             "log_probs": explained.log_probs,
         }
