@@ -150,11 +150,21 @@ class Bundle:
 
     def check_backbone(self, backbone: Backbone, hint: str = "") -> None:
         """Raises a BundleError, which begins with `hint`, if the captioner was trained on another backbone."""
-        differences = [name for name, value in self.backbone_key.items() if backbone.key.get(name) != value]
-        if differences:
+        own, key = self.backbone_key, backbone.key
+        differences = [name for name, value in own.items() if key.get(name) != value]
+        if differences == ["weights_sha256"]:
+            trained = f"'{self.backbone.weights}', " if self.backbone.weights in NAMED_WEIGHTS else ""
+            expected, found = (digest[:12] for digest in (own["weights_sha256"], key["weights_sha256"]))
             raise BundleError(
-                f"{hint}The backbone differs from the one this bundle was trained on in {', '.join(differences)}; name "
-                f"the right weights with backbone_weights (--backbone-weights) or {WEIGHTS_ENV_VAR}."
+                f"{hint}The backbone weights '{backbone.loaded_weights}' are not those this bundle was trained on "
+                f"({trained}weights_sha256 {expected}.., got {found}..); name the right weights with backbone_weights "
+                f"(--backbone-weights) or {WEIGHTS_ENV_VAR}."
+            )
+        if differences:
+            values = ", ".join(f"{name} ({own[name]!r}, got {key.get(name)!r})" for name in differences)
+            raise BundleError(
+                f"{hint}The backbone differs from the one this bundle was trained on in {values}; use its settings and "
+                "weights."
             )
 
 

@@ -75,6 +75,14 @@ def test_every_relative_link_leads_somewhere(path):
             assert anchor in anchors(linked), f"{name_of(path)} links to {target}; headings: {sorted(anchors(linked))}"
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "assets" / "docs").glob("*.md")), ids=name_of)
+def test_the_list_at_the_top_of_a_guide_has_every_section(path):
+    text = FENCE.sub("", path.read_text(encoding="utf-8"))
+    listed = re.findall(r"^- \[.+?\]\(#(.+?)\)", text, re.MULTILINE)
+    sections = [slug(title) for title in re.findall(r"^## (.+)$", text, re.MULTILINE)]
+    assert [anchor for anchor in listed if anchor in sections] == sections
+
+
 @pytest.mark.parametrize(
     ("path", "arguments"), ALL_COMMANDS, ids=lambda value: value if isinstance(value, str) else " ".join(value)[:80]
 )
@@ -89,6 +97,8 @@ def test_the_command_lines_cover_every_command():
     used = {arguments[0] for _, arguments in ALL_COMMANDS}
     commands = "demo corpus features train tune choose-search caption evaluate explain export serve"
     assert used >= set(commands.split())
+    listed = re.findall(r"^\| `caption-tx ([\w-]+)` \|", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert listed == commands.split()
 
 
 @pytest.mark.parametrize("path", DOCS, ids=name_of)

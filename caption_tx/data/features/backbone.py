@@ -62,6 +62,7 @@ class Backbone:
         config: the settings with a value for everything that was None.
         feature_shape: (h, w, C).
         network: float images (B, H, W, 3) in [0, 255] -> activations (B, h, w, C).
+        loaded_weights: "imagenet", the name of weights that ship, or the file that was read.
 
     Raises:
         ConfigError: the network or the layer does not exist, or the weights are missing or do not fit.
@@ -79,7 +80,7 @@ class Backbone:
     def _build(self, config: BackboneConfig, weights: str | None) -> None:
         cut = cut_network(config)
         self.config = config = cut.config
-        load_weights(cut, weights or config.weights)
+        self.loaded_weights = load_weights(cut, weights or config.weights)
         cut.features.trainable = False
         self.scaling = input_scaling(cut)
         images = keras.Input((config.image_size, config.image_size, 3), dtype="float32")

@@ -52,11 +52,14 @@ STALL_SECONDS = 30
 _KERAS_FAILURE = re.compile(r"URL fetch failure on \S+: (None -- )?")
 
 
-def load_weights(cut: CutNetwork, weights: str) -> None:
+def load_weights(cut: CutNetwork, weights: str) -> str:
     """Loads weights into a network.
 
     Args:
         weights: "imagenet", a name in `SHIPPED_WEIGHTS`, or a file.
+
+    Returns:
+        What was loaded: `weights`, or the file that the environment variable names in place of "imagenet".
 
     Raises:
         DownloadError: the weights have to be downloaded and cannot be.
@@ -85,6 +88,7 @@ def load_weights(cut: CutNetwork, weights: str) -> None:
                     f"The weights {weights} are all zeros for layer '{layer.name}', which feature_layer "
                     f"'{config.feature_layer}' needs; use other weights or an earlier layer."
                 )
+    return weights
 
 
 def _describe(config: BackboneConfig) -> str:
@@ -125,7 +129,8 @@ def _download(cut: CutNetwork) -> keras.Model:
         raise DownloadError(
             f"Keras could not download the ImageNet weights ({reason}); without internet, name a weights file with "
             f"backbone.weights (--backbone-weights) or the environment variable {WEIGHTS_ENV_VAR}, or use what ships: "
-            f"`--backbone-weights photos` to train, the bundle {' or '.join(SMALL_BUNDLES.values())} to caption.",
+            f"`--backbone-weights photos` to train, the bundle {' or '.join(SMALL_BUNDLES.values())} to caption or to "
+            "start from (--init).",
             reason,
         ) from None
 
