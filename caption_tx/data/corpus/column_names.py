@@ -76,6 +76,9 @@ ANSWER_WORDS = ("chosen", "completion", "response", "output", "answer")
 QUESTION_WORDS = ("prompt", "conversation", "conversations", "messages")
 """Names for a question, if another column has a name for its answer."""
 
+TOKEN_ENDINGS = ("_token", "_tokens", "_tokenized", "_words", "_segmented", "分词")
+"""Ends of names for the words of a caption, if another column has its text."""
+
 SPLIT_WORDS = (
     "split", "subset", "partition", "set", "set_name", "phase", "fold", "usage", "数据集", "划分", "集合", "數據集",
 )

@@ -15,6 +15,7 @@ from caption_tx.data.corpus.column_names import (
     NOT_CAPTION_WORDS,
     QUESTION_WORDS,
     SPLIT_WORDS,
+    TOKEN_ENDINGS,
     caption_key,
     find_named,
     image_rank,
@@ -287,6 +288,8 @@ def _select_captions(
         groups = varied or with_text or dict([min(groups.items(), key=lambda item: item[0][1])])
     if any(name in ANSWER_WORDS for name, _ in groups):
         groups = {key: positions for key, positions in groups.items() if key[0] not in QUESTION_WORDS}
+    if others := {key: found for key, found in groups.items() if not key[0].endswith(TOKEN_ENDINGS)}:
+        groups = others  # caption_tokens repeats the words of caption
     if any(rank < 2 for _, rank in groups):
         groups = {key: positions for key, positions in groups.items() if key[1] < 2}
     if not groups:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 WORD_HEADERS = (
     "word", "words", "term", "entry", "token", "name", "词", "词语", "词条", "单词", "词汇", "关键词", "名称",
@@ -61,6 +61,7 @@ _LIST = re.compile(r"\s*[,，、;；|]\s*")
 _CELLS = re.compile("[,，;\t|]")
 _RULE = re.compile(r"[|:\-\s]+")
 _WORD_KEYS = ("word", "term", "entry", "token", "name", "text", "词", "词语", "词条")
+_MIN_CATEGORIZED = 4
 _FREQUENCY_KEYS = ("freq", "frequency", "count", "weight", "词频", "频次")
 _LONGEST_ITEM = 16
 
@@ -100,6 +101,8 @@ def _rewrite_all(content: _Numbered, notes: list[str]) -> _Numbered:
         if convert is _split_list and 2 * sum(len(words or ()) > 1 for words in found) < len(found):
             continue
         number, first = content[0]
+        if convert is _split_list and _have_categories(found):
+            found, name = [(words or [""])[:1] for words in found], "without the categories after the words"
         notes.append(f"Read {name}: line {number} {first.strip()[:40]!r}.")
         return [(number, word) for (number, _), words in zip(content, found, strict=True) for word in words or ()]
     return content
@@ -228,6 +231,14 @@ def _split_list(line: str) -> list[str] | None:
     are_words = words == parts and not re.fullmatch("[a-z]{1,3}", parts[-1])
     is_chinese = len(parts) == 1 or sum(bool(re.search(f"[{_HAN}]", part)) for part in parts) > 0.5 * len(parts)
     return parts if parts and are_words and is_chinese else None
+
+
+def _have_categories(lines: Sequence[list[str] | None]) -> bool:
+    """Whether lines of two words have few different second words, which are categories: `红色T恤,服装`."""
+    if len(lines) < _MIN_CATEGORIZED or not all(words and len(words) == 2 for words in lines):
+        return False
+    first, second = ({words[at] for words in lines if words} for at in (0, 1))
+    return 2 * len(second) <= len(lines) and first.isdisjoint(second)
 
 
 _SIGNS: tuple[tuple[_Convert, str], ...] = (

@@ -47,6 +47,12 @@ INSIDE = "lists inside lists or objects"
 NUMBERED = "captions below numbered keys ('annotator')"
 BATCH = "answers of a model's batch read as captions, the names of its requests (custom_id) as image names"
 CASES = {
+    "words beside the text": (
+        "x.csv",
+        f'image,caption_str,caption_tokens\na.jpg,{DOG},"[""一只"", ""狗""]"\nb.jpg,{CAT},"[""两只"", ""猫""]"\n',
+        ONE,
+        "columns not read (caption_tokens)",
+    ),
     # JSON that people wrote
     "comments and last commas": (
         "x.json",

@@ -287,6 +287,10 @@ FORMS = {
         [*BOTH, ("雪花酥", None), ("螺蛳粉", None)],
         "as a list of words on one line",
     ),
+    "红色T恤,服装\n草莓奶盖,饮料\n雪花酥,饮料\n红鞋,服装\n": (
+        [*BOTH, ("雪花酥", None), ("红鞋", None)],
+        "without the categories after the words",
+    ),
     "类别,词,备注\n衣服,红色T恤,x\n饮料,草莓奶盖,\n": (BOTH, "is a header; the words are in its column '词'."),
     "id,word,freq\n1,红色T恤,9\n2,草莓奶盖,8\n": ([("红色T恤", 9), ("草莓奶盖", 8)], "in its column 'word'"),
     "| 词 | 词频 |\n|---|---|\n| 红色T恤 | 9 |\n| 草莓奶盖 | 8 |\n": ([("红色T恤", 9), ("草莓奶盖", 8)], "is a header"),
