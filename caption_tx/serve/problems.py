@@ -46,9 +46,13 @@ def add_handlers(app: FastAPI) -> None:
         return problem_response(HttpError(422, str(error)))
 
     async def on_http(request: Request, error: HTTPException) -> JSONResponse:
-        messages = {404: f"There is no {request.url.path} here.", 405: f"{request.method} is not allowed here."}
+        headers = dict(error.headers or {})
+        messages = {
+            404: f"There is no {request.url.path} here.",
+            405: f"{request.method} is not allowed here; use {headers.get('Allow', 'another method')}.",
+        }
         message = messages.get(error.status_code, str(error.detail))
-        return problem_response(HttpError(error.status_code, message, dict(error.headers or {})))
+        return problem_response(HttpError(error.status_code, message, headers))
 
     async def on_bug(request: Request, error: Exception) -> JSONResponse:
         return problem_response(HttpError(500, "The server failed; its log says why."))

@@ -159,7 +159,8 @@ def test_errors_of_bodies(client, picture):
     assert response.status_code == 422 and "Too many files" in response.json()["error"]
     response = post(client, files=[("big.png", bytes(2**20 + 1))])
     assert response.status_code == 413 and "big.png has 1,048,577 bytes" in response.json()["error"]
-    assert client.get("/v1/captions").status_code == 405
+    response = client.get("/v1/captions")
+    assert response.status_code == 405 and response.json() == {"error": "GET is not allowed here; use POST."}
     response = client.get("/v2")
     assert response.status_code == 404 and response.json() == {"error": "There is no /v2 here."}
 

@@ -147,5 +147,5 @@ def format_probability(log_probability: float) -> str:
     """A natural log-probability as text, for example `p = 0.53, ln p = -0.63`."""
     log_probability = min(0.0, log_probability)
     probability = math.exp(log_probability)
-    text = f"{probability:.2f}" if probability >= 0.01 else f"{probability:.0e}"
+    text = f"{probability:.2f}" if probability >= 0.01 else f"{probability:.1g}"
     return f"p = {text}, ln p = {log_probability:z.2f}"

@@ -64,7 +64,12 @@ def test_photographs_are_reduced_and_gray():
 
 @pytest.mark.parametrize(
     ("log_probability", "text"),
-    [(-0.002, "p = 1.00, ln p = 0.00"), (0.3, "p = 1.00, ln p = 0.00"), (-7.0, "p = 9e-04, ln p = -7.00")],
+    [
+        (-0.002, "p = 1.00, ln p = 0.00"),
+        (0.3, "p = 1.00, ln p = 0.00"),
+        (-7.0, "p = 0.0009, ln p = -7.00"),
+        (-12.0, "p = 6e-06, ln p = -12.00"),
+    ],
 )
 def test_format_probability(log_probability, text):
     assert format_probability(log_probability) == text
