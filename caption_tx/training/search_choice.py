@@ -15,6 +15,7 @@ from caption_tx.data.features.corpus_features import encode_splits
 from caption_tx.errors import CaptionTxError, ConfigError
 from caption_tx.evaluation.metrics import require_scorers
 from caption_tx.evaluation.protocol import reference_converter
+from caption_tx.evaluation.report import MIN_IMAGES
 from caption_tx.evaluation.scores import Scores
 from caption_tx.locks import lock_folder
 from caption_tx.training.callbacks import CaptionScorer
@@ -67,7 +68,7 @@ def choose_search(
         bundle: folder of the bundle; by default that of the run. It may be a tuned one.
         candidates: further searches.
         max_images: validation images to caption, evenly spaced over the split.
-        log: gets one line for each search, and one about the choice.
+        log: gets one line for each search, and one about the choice; and a warning if there are few images.
         backbone_weights: file with the backbone's weights, if the path in the run's settings is not valid here.
 
     Returns:
@@ -129,6 +130,9 @@ def _make_scorer(
         raise ConfigError(f"{run} has no human captions in split 'val' to choose a search on; add validation data.")
     convert = reference_converter(bundle.text) or str
     names = evenly_spaced(references, max_images)
+    if len(names) < MIN_IMAGES:
+        count = f"{len(names)} validation image{'s' if len(names) > 1 else ''}"
+        log(f"warning: the search is chosen on {count} only, which hardly tell a better search from a worse one.")
     chosen = {name: [convert(text) for text in references[name]] for name in names}
     return CaptionScorer(
         bundle.captioner,

@@ -65,7 +65,8 @@ def test_the_best_search_is_stored_and_survives_more_epochs(run, config, backbon
     scores = [search.scores["cider"] for search in measured]
     assert scores == sorted(scores, reverse=True) and measured[0].scores.statistics.images == 3
     assert load_bundle(run).decoding == measured[0].decoding
-    assert len(log) == len(measured) + 1 and "(words/jieba)" in log[0]
+    assert len(log) == len(measured) + 2 and "(words/jieba)" in log[1]
+    assert "chosen on 3 validation images only" in log[0]
     after = digests(run)
     assert {name for name in after if after[name] != before.get(name)} <= {"config.json"}
 
