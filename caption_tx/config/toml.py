@@ -75,7 +75,7 @@ def load_config(path: str | Path, base: Config | None = None) -> Config:
     try:
         values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"Cannot read the settings in {path}: {error.strerror}.") from error
+        raise ConfigError(f"Cannot read the settings in {path}: {error.strerror}; check the path.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid TOML: {error}.") from error
     try:
