@@ -1,4 +1,4 @@
-"""Tables with an image per column, and headers below titles."""
+"""Tables with an image per column, headers below titles, and image names that other columns or files tell."""
 
 import pytest
 
@@ -68,6 +68,18 @@ def test_numbers_name_images_that_have_files(write, photos):
     table = read_corpus(write("x.csv", f"编号,内容\n1,{DOG}\n2,{CAT}\n"), images=photos)
     assert pairs(table) == [("1.jpg", DOG), ("2.PNG", CAT)]
     assert "image names read from the column '编号', since they name files" in table.attrs["files"][0]["notes"]
+
+
+def test_descriptions_of_google_takeout(write):
+    files = {"1.jpg.json": DOG, "1.jpg(1).json": CAT, "2.jpg.supplemental-metadata.json": GIRL}
+    for name, text in files.items():
+        folder = write(f"photos/{name}", {"title": "1.jpg", "description": text, "creationTime": {"formatted": "9"}})
+    for name in ("1.jpg", "1(1).jpg", "2.jpg"):
+        write(f"photos/{name}", b"\xff")
+    with pytest.raises(CorpusError, match=r"--text-suffix \.json"):
+        read_corpus(folder.parent)
+    table = read_corpus(folder.parent, text_suffix=".json")
+    assert sorted(pairs(table)) == [("1(1).jpg", CAT), ("1.jpg", DOG), ("2.jpg", GIRL)]
 
 
 def test_upload_names_precede_ids(write, photos):

@@ -39,6 +39,8 @@ _SUFFIX_START = re.compile(r"[._-]")
 _NUMBERED_SUFFIX = re.compile(r"[._-]\d+[._-]")
 _SHARD = re.compile(r".+-\d{5}-of-\d{5}.*\.parquet")
 _BOX = re.compile(r"\d+(?:\s+-?\d*\.?\d+(?:[eE]-?\d+)?){4,}")
+# IMG_1.jpg.supplemental-metadata(1).json of Google Takeout belongs to IMG_1(1).jpg.
+_TAKEOUT = re.compile(r"(.+?)(\.\w{2,5})(?:\.sup[a-z-]*)?(\(\d+\))?\.json", re.IGNORECASE)
 _SHARED_NAME = "text file with several images of the same name"
 _CERTAIN_ENCODINGS = ("utf-8", "utf-16", "utf-16-le", "utf-16-be")
 
@@ -251,6 +253,8 @@ def _stem(text: str, prefix: str, names: FolderNames, suffix: str | None = None)
     `suffix` is the one that the user names, such as `_caption.txt`.
     """
     ending = _full_suffix(suffix) if suffix else ""
+    if (match := _TAKEOUT.fullmatch(text)) and suffix_of(match[1] + match[2]):
+        return names.decode(f"{prefix}{match[1]}{match[3] or ''}{match[2]}")
     is_named = ending and text.lower().endswith(ending)
     return names.decode(prefix + (text[: -len(ending)] if is_named else os.path.splitext(text)[0]))
 
@@ -308,6 +312,8 @@ def _count_sidecars(files: list[str], prefix: str, names: FolderNames) -> Counte
 
 def _sidecar_suffix(text: str, prefix: str, names: FolderNames, images: dict[str, list[str]]) -> str | None:
     """What a text file has after the name of an image."""
+    if _TAKEOUT.fullmatch(text) and _stem(text, prefix, names) in images:
+        return ".json"
     for match in reversed(list(_SUFFIX_START.finditer(text))):
         suffix = text[match.start() :].lower()
         if names.decode(prefix + text[: match.start()]) in images:
