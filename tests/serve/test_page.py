@@ -185,6 +185,9 @@ def test_problems_are_shown(open_page, service, run_server, picture, monkeypatch
     page.set_input_files("#files", [big])
     assert page.locator(".problem").inner_text() == "big.png: the file has 1.0 MB; the limit is 1.0 MB."
     assert page.locator("#message").get_attribute("role") == "status"
+    page.set_input_files("#files", [{"name": "bad.png", "mimeType": "image/png", "buffer": b"no image"}])
+    note = page.locator(".problem", has_text="bad.png")
+    assert note.inner_text() == "bad.png cannot be read: it is not an image of a known format."
     monkeypatch.setattr(service, "options", replace(service.options, token="correct horse battery"))
     with run_server(service) as address:
         page = open_page(at=address)

@@ -66,7 +66,8 @@
     }
 
     fail(error) {
-      const text = fill(livePage.live.strings.failed, { name: this.file.name, error: error.message });
+      const { name } = this.file, { message } = error;
+      const text = message.startsWith(name) ? message : fill(livePage.live.strings.failed, { name, error: message });
       if (!this.card) this.showText("problem", text);
       say(text, true);
     }
