@@ -94,13 +94,19 @@ def make_log() -> Callable[[str], None]:
 def evaluate_bundle(
     bundle: Bundle, config: Config, out: Path, decoding: DecodingOptions, human: bool = False
 ) -> Evaluation:
-    """Captions and scores the validation split with the features of the run; previous predictions are replaced."""
+    """Captions and scores the validation split with the features of the run; previous predictions are replaced.
+
+    Args:
+        human: also score human captions, and compare attention maps with the boxes of the run, if it has any.
+    """
     from caption_tx.evaluation.evaluate import PREDICTIONS, evaluate
     from caption_tx.inference.captioner import ImageCaptioner
 
     for name in (PREDICTIONS, f"{PREDICTIONS}.run.json"):
         (out / name).unlink(missing_ok=True)  # from another search, or an earlier epoch
     options = EvaluationOptions(split="val", human=human, gallery_images=0, map_images=0, cache=config.training.cache)
+    if human and config.boxes.sources:
+        options = replace(options, boxes=config.boxes.sources, box_words=config.boxes.word_list)
     return evaluate(ImageCaptioner(bundle), config, out, options, decoding)
 
 

@@ -79,6 +79,11 @@ def _from_boxes(
     selections = {selection.pool: selection for selection in pooled_selections()}
     captions = {name: references[name] for name in boxes}
     grounding = measure_box_grounding(captioner, RunFeatures(inputs), captions, BoxReferences(boxes, words), selections)
+    return facts_from_boxes(grounding)
+
+
+def facts_from_boxes(grounding: BoxGrounding) -> dict[str, Any]:
+    """The fact `attention` of a bundle from the grounding of its pooled maps, see `measure_maps`."""
     pool = best_pool(grounding)
     return {
         "pool": pool,
