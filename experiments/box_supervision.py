@@ -112,6 +112,15 @@ def without_boxes(**changes: Any) -> Callable[[Config], Config]:
     )
 
 
+def with_grid(name: str, **changes: Any) -> Callable[[Config], Config]:
+    """A variant with boxes and these settings of the backbone, whose features go to a cache of their own."""
+    return lambda config: replace(
+        config,
+        backbone=replace(config.backbone, **changes),
+        training=replace(config.training, cache=f"{config.training.cache}-{name}"),
+    )
+
+
 VARIANTS: dict[str, Callable[[Config], Config]] = {
     "none": without_boxes(),
     "w0.1": boxes(weight=0.1),
@@ -128,6 +137,8 @@ VARIANTS: dict[str, Callable[[Config], Config]] = {
     "none, 2 heads": without_boxes(num_heads=2),
     "none, 1 head": without_boxes(num_heads=1),
     "evidence": boxes(weight=0.3),
+    "w1, 14x14 cells": with_grid("14x14", feature_layer="conv_pw_11_relu"),
+    "w1, 320 pixels": with_grid("320", image_size=320),
 }
 """Name -> change of the recipe's settings; `from_epoch` -1 stands for half of the epochs."""
 

@@ -150,8 +150,12 @@ without captions.""",
 """What the decoder is on, by the weights of the backbone."""
 
 TRAININGS = {
+    "flickr8k-zh": """Trained with
+`experiments/flickr8k_cn.py`, seed 0, and from there with
+`--init runs/flickr8k-zh/seed-0 --boxes --box-weight 2 --epochs 10 --learning-rate 3e-4`.""",
     "flickr8k-zh-small": """The decoder was trained with
-`experiments/flickr8k_cn.py --small --batch-size 64 --learning-rate 7e-4 --epochs 18`, seed 0, on one GPU.""",
+`experiments/flickr8k_cn.py --small --batch-size 64 --learning-rate 7e-4 --epochs 18`, seed 0, on one GPU, and from
+there with `--init runs/flickr8k-zh-small/seed-0 --boxes --epochs 20 --learning-rate 5e-4` on a CPU.""",
 }
 """How bundles were trained that are not the result of a recipe as it stands."""
 
