@@ -15,7 +15,7 @@ MAX_BYTES, MAX_SMALL_BYTES = 12_000_000, 8_000_000
 WEIGHTS = "mobilenet_1_0_224_no_top_to_conv_pw_12.weights.h5"
 CHINESE = re.compile(r"[一-鿿]{3,}")
 CAPTION_FILES = {"zh": "flickr8kzhc.caption.txt", "en": "flickr8kenc.caption.txt"}
-MIN_CIDER = {"flickr8k-zh": 65, "flickr8k-en": 40, "flickr8k-zh-small": 50}
+MIN_CIDER = {"flickr8k-zh": 65, "flickr8k-en": 40, "flickr8k-zh-small": 53}
 """Well below the scores on the cards, since only a tenth of the images is scored here."""
 WEIGHTS_DIGESTS = {
     "flickr8k-zh": "7e1bfd5eaba53c032506e6bf61aa8ebf958fd4c84b67e188a97d47892939235b",
