@@ -95,11 +95,12 @@ def quantize_maps(maps: np.ndarray) -> dict[str, Any]:
     """Maps (.., h, w) with 8 bits per cell.
 
     Returns:
-        "cells": base64 of all cells in order, where 255 is the map's own maximum; "maxima": the maximum of each map.
+        "cells": base64 of all cells in order: the square roots of the attention, so that small values keep their
+        precision, where 255 is the root of the map's own maximum; "maxima": the maximum of each map.
     """
     flat = np.asarray(maps, np.float64).reshape(-1, maps.shape[-2] * maps.shape[-1])
     maxima = flat.max(axis=1)
-    cells = np.rint(flat / np.where(maxima > 0, maxima, 1)[:, None] * 255).astype(np.uint8)
+    cells = np.rint(np.sqrt(flat / np.where(maxima > 0, maxima, 1)[:, None]) * 255).astype(np.uint8)
     return {"cells": to_base64(cells.tobytes()), "maxima": [float(f"{value:.5g}") for value in maxima]}
 
 

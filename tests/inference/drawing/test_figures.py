@@ -46,15 +46,15 @@ def test_without_smoothing_a_cell_fills_exactly_its_region(image, one_cell, is_c
     assert not (lit & ~allowed).any()
 
 
-def test_with_smoothing_a_cell_is_centered_and_reaches_two_cells_far(image, one_cell, is_colorful):
+def test_with_smoothing_a_cell_is_centered_and_reaches_beyond_its_edges(image, one_cell, is_colorful):
     figure = attention_figure(image, one_cell(1, 2)[None], ["dog"])
     lit = is_colorful(pixels_of(figure, figure.axes[1]))
     height, width = lit.shape
     y, x = np.nonzero(lit)
     assert abs(y.mean() / height - 0.5) < 0.02
     assert abs(x.mean() / width - 0.5) < 0.02
-    assert width * 1.5 / COLUMNS > x.min() >= width * 0.5 / COLUMNS - 2
-    assert width * 3.5 / COLUMNS < x.max() <= width * 4.5 / COLUMNS + 2
+    assert width * 2 / COLUMNS > x.min() >= width * 0.5 / COLUMNS - 2
+    assert width * 3 / COLUMNS < x.max() <= width * 4.5 / COLUMNS + 2
 
 
 def test_common_and_separate_scales(image, one_cell, is_colorful):

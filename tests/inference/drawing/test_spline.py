@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from caption_tx.inference.drawing.spline import spline_matrix, spread
+from caption_tx.inference.drawing.spline import ROOT, spline_matrix, spread
 
 
 def test_a_cell_becomes_the_fourfold_box_convolution():
@@ -18,13 +18,22 @@ def test_a_cell_becomes_the_fourfold_box_convolution():
     assert matrix[[100, 800], 4] == pytest.approx(0), "further than two cells away"
 
 
-def test_attention_keeps_its_sum_inside_and_fades_out_at_the_edge():
-    inside = np.zeros((7, 5))
-    inside[3, 2] = 1.0
-    assert spread(inside, 7).mean() * 35 == pytest.approx(1, abs=1e-3)
+def test_a_heatmap_keeps_the_mean_of_its_cells_and_fades_out_at_the_edge():
+    maps = np.random.default_rng(0).random((3, 7, 5))
+    assert spread(maps, 7).mean(axis=(1, 2)) == pytest.approx(maps.mean(axis=(1, 2)))
     alike = spread(np.ones((7, 7)), 9)
-    assert alike[31, 31] == pytest.approx(1)
-    assert alike[0, 31] == pytest.approx(0.5, abs=0.05)
+    assert alike[31, 27:36] == pytest.approx(alike[31, 31])
+    assert alike[0, 31] / alike[31, 31] == pytest.approx(0.5**ROOT, abs=0.05)
+    assert (spread(np.zeros((2, 3, 3)), 2) == 0).all()
+
+
+def test_the_order_of_points_is_that_of_the_squared_map_too():
+    maps = np.random.default_rng(1).random((6, 7, 7)) ** 3
+    for own, squared in zip(spread(maps, 7), spread(maps**2, 7), strict=True):
+        assert np.hypot(*np.subtract(divmod(own.argmax(), 49), divmod(squared.argmax(), 49))) <= 7
+    pair = np.zeros((5, 6))
+    pair[2, 1:3], pair[2, 5] = 0.5, 0.6
+    assert divmod(spread(pair, 10).argmax(), 60)[1] < 30, "two cells that share attention beat a slightly higher one"
 
 
 def test_the_highest_point_is_between_cells_that_share_the_attention():

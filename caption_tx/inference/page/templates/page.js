@@ -17,7 +17,7 @@ const captionPage = (() => {
   function dequantize(quantized, size) {
     const cells = decodeBase64(quantized.cells);
     return quantized.maxima.map((maximum, i) =>
-      Float32Array.from(cells.subarray(i * size, (i + 1) * size), (cell) => (cell / 255) * maximum));
+      Float32Array.from(cells.subarray(i * size, (i + 1) * size), (cell) => (cell / 255) ** 2 * maximum));
   }
 
   // The map of one token with the layer, head and pooling of the settings, as `pooling.MapSelection.pooled`.
@@ -84,11 +84,12 @@ const captionPage = (() => {
     });
   }
 
-  // The heatmap of a map, `factor` pixels per cell in each direction, row by row.
+  // The heatmap of a map, `factor` pixels per cell in each direction, row by row (`spline.py`).
   function spread(map, h, w, factor) {
-    const width = w * factor, lines = new Float64Array(h * width), heat = new Float64Array(h * factor * width);
+    const roots = Array.from(map, (value) => Math.sqrt(Math.sqrt(value))), width = w * factor;
+    const lines = new Float64Array(h * width), heat = new Float64Array(h * factor * width);
     splineWeights(w, factor).forEach(([first, weights], x) => {
-      for (let y = 0; y < h; y++) weights.forEach((weight, i) => { lines[y * width + x] += weight * map[y * w + first + i]; });
+      for (let y = 0; y < h; y++) weights.forEach((weight, i) => { lines[y * width + x] += weight * roots[y * w + first + i]; });
     });
     splineWeights(h, factor).forEach(([first, weights], y) => {
       weights.forEach((weight, i) => {
@@ -96,7 +97,10 @@ const captionPage = (() => {
         for (let x = 0; x < width; x++) heat[to + x] += weight * lines[from + x];
       });
     });
-    return heat;
+    const sum = (values) => values.reduce((total, value) => total + value, 0);
+    heat.forEach((value, i) => { heat[i] = value ** 4; });
+    const drawn = sum(heat), scale = drawn ? sum(map) * factor ** 2 / drawn : 0;
+    return heat.map((value) => value * scale);
   }
 
   const highestPoint = (map, h, w) => spread(map, h, w, PEAK_POINTS).reduce((high, value) => Math.max(high, value), 0);
