@@ -120,7 +120,7 @@ def test_an_animation_of_attention_maps(image, one_cell):
     assert len(maps.without_punctuation().animation(image, layer=1, pool="spread")) == 2
 
     def last_frame(end_label):
-        unit = "attention per cell (mean over layers and heads, sum over cells = 1, uniform: 0.067)"
+        unit = "attention per cell (sharp: squared mean over layers and heads, sum over cells = 1, uniform: 0.067)"
         words = ["狗", end_label]
         return animation_frames(image, maps.pooled(), words, maps.log_probabilities, HeatmapStyle(unit=unit))[2]
 

@@ -14,6 +14,7 @@ from caption_tx.inference.drawing.overlay import (
     scale_maximum,
     upsample,
 )
+from caption_tx.inference.drawing.spline import spread
 from caption_tx.inference.drawing.style import DEFAULT_STYLE, RELATIVE_UNIT, UNIT, HeatmapStyle
 
 ROWS, COLUMNS = 3, 5
