@@ -18,8 +18,8 @@ CAPTION_FILES = {"zh": "flickr8kzhc.caption.txt", "en": "flickr8kenc.caption.txt
 MIN_CIDER = {"flickr8k-zh": 65, "flickr8k-en": 40, "flickr8k-zh-small": 53}
 """Well below the scores on the cards, since only a tenth of the images is scored here."""
 WEIGHTS_DIGESTS = {
-    "flickr8k-zh": "7e1bfd5eaba53c032506e6bf61aa8ebf958fd4c84b67e188a97d47892939235b",
-    "flickr8k-zh-small": "8252df68aa2ef89c0fe826f2079236f763c922fecbe7c6e48b3ba6084f4d04f2",
+    "flickr8k-zh": "c37f23c80423780c81d4982b30b6bbfb2ea2f6b452b31121e75d9cdf32a15499",
+    "flickr8k-zh-small": "ffb4dde51503ec766af22736544fa6565b41be7b41089a526c3722344eb8562a",
     "flickr8k-en": "b49325aed5f1879d061a3a4b13a5001c0530827bddff8ffb3403846bf60103cc",
 }
 
