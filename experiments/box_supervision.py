@@ -63,6 +63,7 @@ images chose the root, B and the scenes did not (README.md). All images, small w
     zh none           .747 .212    .739 .348    .703 .220    .437 .284    .766 .242    .762 .399
     en none           .561 .171    .560 .273    .540 .175    .414 .262    .575 .190    .568 .301
     flickr8k-zh       .834 .630    .825 .700    .829 .556    .802 .679    .830 .524    .829 .663
+    en w1, seed 0     .657 .455    .653 .526    .649 .378    .634 .492    .650 .394    .650 .494
 
 flickr8k-zh is "zh none" after 10 more epochs with boxes of weight 2 (flickr8k_cn.py): CIDEr 91.8 instead of 91.5 and
 BLEU-4 27.4 instead of 28.5 by its own search, 89.5 and 27.7 instead of 87.3 and 27.0 by beam 3.
