@@ -9,13 +9,13 @@ from pathlib import Path
 from caption_tx.errors import CaptionTxError
 from caption_tx.hub import download_bundle, is_address
 
-SHIPPED_BUNDLES = ("flickr8k-zh", "flickr8k-en", "flickr8k-zh-small")
+SHIPPED_BUNDLES = ("flickr8k-zh", "flickr8k-en", "flickr8k-zh-small", "flickr8k-en-small")
 """Names of the trained bundles among the assets. `experiments/ship_bundle.py` makes them."""
 
 DEFAULT_BUNDLE = SHIPPED_BUNDLES[0]
 """The bundle to use when none is named and its backbone's weights can be had."""
 
-SMALL_BUNDLES = {"flickr8k-zh": "flickr8k-zh-small"}
+SMALL_BUNDLES = {"flickr8k-zh": "flickr8k-zh-small", "flickr8k-en": "flickr8k-en-small"}
 """Name of a bundle -> the one in the same language that needs no download, since its backbone ships too."""
 
 

@@ -39,8 +39,8 @@ Other poolings, small words, pointing and mass:
         w1       .777 .558    .776 .692    .777 .553    .780 .711    .777 .671
     en  w1       .590 .376    .574 .488    .601 .392    .603 .523    .601 .492
 
-With the highest point of a heatmap that spreads the attention itself, which is less blurred if the map is squared, small
-words have (poolings also by
+With the highest point of a heatmap that spreads the attention itself, which is less blurred if the map is squared,
+small words have (poolings also by
 `caption-tx evaluate DIR/flickr8kzhc.caption.txt --images DIR/images --split val --bundle BUNDLE --out OUT --cache CACHE
 --boxes DIR/boxes/boxes.train.jsonl.gz --boxes DIR/boxes/boxes.val.jsonl.gz --box-words DIR/boxes/nouns.tsv`):
 
@@ -56,8 +56,8 @@ less mass, and it needs self-attention. Of other maps, the one whose heatmap is 
 mean's heatmap at the centers of the cells, squared, and 2 g minus the heatmap of g) is closer to the mean's pointing:
 .727 .339 (zh none), .810 .705 (zh w1) and .635 .521 (en w1).
 
-Heatmaps spread the fourth root of the attention instead, so squaring a map hardly moves its highest point. Half A of the
-images chose the root, B and the scenes did not (README.md). All images, small words, `evaluate --boxes`:
+Heatmaps spread the fourth root of the attention instead, so squaring a map hardly moves its highest point. Half A of
+the images chose the root, B and the scenes did not (README.md). All images, small words, `evaluate --boxes`:
 
                          mean         sharp        max          spread       rollout      rollout^2
     zh none           .747 .212    .739 .348    .703 .220    .437 .284    .766 .242    .762 .399

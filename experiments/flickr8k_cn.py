@@ -33,9 +33,10 @@ Other searches (BLEU-4, CIDEr, distinct):
     greedy, seed 0 in float16        26.4  85.4  475
 
 The bundle flickr8k-zh is seed 0 trained for 10 more epochs on the human captions, with boxes:
-`--init runs/flickr8k-zh/seed-0 --boxes --box-weight 2 --epochs 10 --learning-rate 3e-4`, 21 minutes on one busy core. In
-float16 (BLEU-4, CIDEr, distinct): 27.4 91.8 483; beam 3 27.7 89.5 453; greedy 25.6 82.9 491; loss 2.0982. Its maps are
-in box_supervision.py. A part of the gain of beam 3 may come from the additional epochs: they were not run without boxes.
+`--init runs/flickr8k-zh/seed-0 --boxes --box-weight 2 --epochs 10 --learning-rate 3e-4`, 21 minutes on one busy core.
+In float16 (BLEU-4, CIDEr, distinct): 27.4 91.8 483; beam 3 27.7 89.5 453; greedy 25.6 82.9 491; loss 2.0982. Its maps
+are in box_supervision.py. A part of the gain of beam 3 may come from the additional epochs, which were not run without
+boxes.
 
 14 + 8 epochs, seed 0: loss 2.1369, and 27.1, 89.5, 449 with consensus 0.2.
 """

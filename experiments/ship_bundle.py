@@ -156,6 +156,8 @@ TRAININGS = {
     "flickr8k-zh-small": """The decoder was trained with
 `experiments/flickr8k_cn.py --small --batch-size 64 --learning-rate 7e-4 --epochs 18`, seed 0, on one GPU, and from
 there with `--init runs/flickr8k-zh-small/seed-0 --boxes --epochs 20 --learning-rate 5e-4` on a CPU.""",
+    "flickr8k-en-small": """The decoder was trained with
+`experiments/flickr8k_en.py --small --backbone-weights photos --boxes --epochs 18`, seed 0.""",
 }
 """How bundles were trained that are not the result of a recipe as it stands."""
 

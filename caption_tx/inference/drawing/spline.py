@@ -1,12 +1,13 @@
 """The heatmap of an attention map: every cell's attention spread over its surroundings by a cubic B-spline.
 
-Attention is given per cell, but objects are not aligned with cells. An interpolation through the centers of cells, such
-as the bilinear one, has its highest point at the center of a cell always. The spline, a bump of four cells by four,
-puts it between cells that share the attention. What is spread is the fourth root of the attention, and the fourth power
-of the sum is drawn: so a place among several attended cells is higher than a single cell with more attention. Nothing is beyond the edge of the image, so the heatmap
-fades out there, and attention that collects in a corner is not as high as the same attention inside the image. Heatmaps
-are scaled to keep the mean of the cells, so they show attention per area of a cell. Figures, animations, the HTML page
-(`spread` in `page.js`) and the pointing game all use this heatmap; experiments/README.md compares it with others.
+Attention is given per cell, but objects are not aligned with cells. An interpolation through the centers of cells,
+such as the bilinear one, has its highest point at the center of a cell always. The spline, a bump of four cells by
+four, puts it between cells that share the attention. What is spread is the fourth root of the attention, and the
+fourth power of the sum is drawn: so a place among several attended cells is higher than a single cell with more
+attention. Nothing is beyond the edge of the image, so the heatmap fades out there, and attention that collects in a
+corner is not as high as the same attention inside the image. Heatmaps are scaled to keep the mean of the cells, so
+they show attention per area of a cell. Figures, animations, the HTML page (`spread` in `page.js`) and the pointing
+game all use this heatmap; experiments/README.md compares it with others.
 
 Letters: h/w feature grid.
 """
