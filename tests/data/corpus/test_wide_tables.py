@@ -55,6 +55,7 @@ def test_several_questions_ask_for_one(write):
 def test_names_in_headers():
     headers = ("IMG 1 (2).jpg", "https://x.org/a.jpg", "问题：c.png", "caption", "photo.jpgs")
     assert [name_in_header(header) for header in headers] == [headers[0], headers[1], "c.png", None, None]
+    assert name_in_header(f"{'x' * 2000}.jpg") is None, "such as an image in base64"
 
 
 def test_header_below_titles_and_empty_rows(write):

@@ -21,6 +21,9 @@ _NAME = re.compile(
     rf"[^\s\[\](){{}}（）【】「」『』《》<>|\"'“”:：,，;；]+(?:{'|'.join(map(re.escape, IMAGE_SUFFIXES))})(?![\w.])",
     re.IGNORECASE,
 )
+_MAX_HEADER = 1000
+"""Characters of a header that may name an image; longer cells, such as images in base64, take long to search."""
+
 _MIN_IMAGES = 2
 _MAX_SHOWN = 5
 
@@ -33,6 +36,8 @@ def name_in_header(header: str) -> str | None:
         ('1.jpg', 'IMG 1 (2).jpg', None)
     """
     header = header.strip()
+    if len(header) > _MAX_HEADER:
+        return None
     if is_image_name(header) and not re.search(r"[\[【：:]", header.partition("://")[2] or header):
         return header
     match = _NAME.search(header)
