@@ -172,7 +172,6 @@ def run(
     parser.add_argument("--boxes", action="store_true", help="train with the boxes in DIR/boxes (box_supervision.py)")
     parser.add_argument("--box-weight", type=float, default=BoxesConfig().weight, help="default: %(default)s")
     parser.add_argument("--init", metavar="BUNDLE", help="start from a bundle, with human captions only")
-    parser.add_argument("--no-tuning", action="store_true", help="without the CIDEr fine-tuning of the recipe")
     parser.add_argument("--small", action="store_true", help="the smaller decoder of the bundles of at most 8 MB")
     default = TrainingConfig()
     parser.add_argument("--batch-size", type=int, default=default.batch_size, help="default: %(default)s")
@@ -187,4 +186,4 @@ def run(
         training=replace(config.training, batch_size=arguments.batch_size, learning_rate=arguments.learning_rate),
         boxes=replace(config.boxes, weight=arguments.box_weight),
     )
-    run_seeds(config, arguments, decoding, None if arguments.no_tuning else tuning)
+    run_seeds(config, arguments, decoding, tuning)

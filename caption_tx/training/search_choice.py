@@ -132,7 +132,7 @@ def _make_scorer(
     names = evenly_spaced(references, max_images)
     if len(names) < MIN_IMAGES:
         count = f"{len(names)} validation image{'s' if len(names) > 1 else ''}"
-        log(f"warning: the search is chosen on {count} only, which hardly tell a better search from a worse one.")
+        log(f"warning: the search is chosen on {count} only, too few to tell a better search from a worse one.")
     chosen = {name: [convert(text) for text in references[name]] for name in names}
     return CaptionScorer(
         bundle.captioner,

@@ -172,9 +172,9 @@ def absolute_paths(config: Config) -> Config:
 
 def environment_for_workers() -> dict[str, str]:
     """The environment variables that workers need from this process."""
-    from caption_tx.data.features.downloads import WEIGHTS_ENV_VAR
+    from caption_tx.data.features.downloads import WEIGHTS_ENV_VAR, weights_variable
 
-    weights = os.environ.get(WEIGHTS_ENV_VAR)
+    weights = weights_variable()
     return {WEIGHTS_ENV_VAR: os.path.abspath(weights)} if weights else {}
 
 
