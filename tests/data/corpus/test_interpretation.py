@@ -912,7 +912,12 @@ ERRORS = {
     "old workbook": (
         "x.xls",
         b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600),
-        "is not an .xlsx workbook that can be read; save it as CSV UTF-8",
+        r"has the format of old Office documents \(.xls, .doc\); save it as CSV UTF-8",
+    ),
+    "old workbook with another suffix": (
+        "x.txt",
+        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
+        "is not a caption file: .*; save it as CSV UTF-8",
     ),
 }
 
@@ -1001,6 +1006,8 @@ def test_workbook(tmp_path):
         "sheets with captions too, not read (第二批)": 1,
         "sheets not read (说明, 其他)": 2,
     }
+    (tmp_path / "x.txt").write_bytes((tmp_path / "x.xlsx").read_bytes())
+    assert rows(read_corpus(tmp_path / "x.txt")) == TWO
     (tmp_path / "y.xlsx").write_bytes((tmp_path / "x.xlsx").read_bytes()[:-200])
     with pytest.raises(CorpusError, match=r"y\.xlsx.* is not an .xlsx workbook that can be read"):
         read_corpus(tmp_path / "y.xlsx", format=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import zipfile
 from collections.abc import Iterator
@@ -47,6 +48,11 @@ def read_excel(file: TextFile, rows: CaptionRows) -> None:
         CorpusError: the workbook has another format or is damaged, openpyxl is not installed, or no header is found.
     """
     rows.unit = "row"
+    content = file.path.read_bytes()  # by path, openpyxl rejects a workbook of another suffix
+    if content.startswith(_OLD_EXCEL):
+        raise CorpusError(
+            f"{file.path} is not a caption file: it has the format of old Office documents (.xls, .doc); {_ADVICE}."
+        )
     try:
         import openpyxl
     except ImportError:
@@ -54,13 +60,13 @@ def read_excel(file: TextFile, rows: CaptionRows) -> None:
             f'{file.path} is an Excel workbook; pip install "caption_tx[excel]" to read it, or {_ADVICE}.'
         ) from None
     try:
-        workbook = openpyxl.load_workbook(file.path, read_only=True, data_only=True)
+        workbook = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True)
     except Exception as error:  # a damaged or foreign file raises nearly any exception
         raise CorpusError(f"{file.path} is not an .xlsx workbook that can be read; {_ADVICE}.") from error
     try:
         sheets = workbook.worksheets
         read = next((sheet for sheet in sheets if _has_captions(file.path, sheet, rows.options)), sheets[0])
-        formulas = _read_formulas(file.path, sheets.index(read))
+        formulas = _read_formulas(content, sheets.index(read))
         _read_sheet(file.path, read.iter_rows(values_only=True), rows, formulas)
         for kind in ("with captions too, not read", "not read"):
             names = [
@@ -86,15 +92,15 @@ def _text(value: Any) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
-def _read_formulas(path: Path, sheet: int) -> dict[tuple[int, int], str]:
+def _read_formulas(content: bytes, sheet: int) -> dict[tuple[int, int], str]:
     """(row, column from 0) -> formula of the cells of a sheet that have one; programs may store no value with it."""
-    with zipfile.ZipFile(path) as archive:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
         names = [name for name in archive.namelist() if name.startswith("xl/worksheets/")]
         if not any(b"<f" in archive.read(name) for name in names if name.endswith(".xml")):
             return {}
     import openpyxl
 
-    workbook = openpyxl.load_workbook(path, read_only=True)
+    workbook = openpyxl.load_workbook(io.BytesIO(content), read_only=True)
     try:
         rows = workbook.worksheets[sheet].iter_rows(values_only=True)
         cells = ((number, at, value) for number, row in enumerate(rows, 1) for at, value in enumerate(row))
