@@ -6,6 +6,7 @@ A line ends at \\n, \\r\\n or a lone \\r only: U+2028 and similar characters bel
 from __future__ import annotations
 
 import codecs
+import functools
 import io
 import re
 from collections import Counter
@@ -178,6 +179,7 @@ def _detect_legacy(sample: bytes) -> str | None:
     return name if name in _LEGACY and 2 * count > len(lines) else None
 
 
+@functools.lru_cache(maxsize=64)  # the start of a file is read for its layout, and again as part of the file
 def _run_chardet(sample: bytes) -> str | None:
     """Python's name of the encoding that chardet finds, or of its superset."""
     import chardet
