@@ -29,14 +29,35 @@ import pytest
 # Traced graphs are millions of objects, which the default thresholds visit again and again.
 gc.set_threshold(20_000, 10, 10)
 
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None):
+    """Frees the objects of a module after its last test. What is left stays to the end: collections skip it then."""
+    result = yield
+    if nextitem is None or nextitem.path != item.path:
+        gc.collect()
+        gc.freeze()
+    return result
+
+
+def pytest_collection_finish() -> None:
+    """Collections skip the imported modules."""
+    gc.collect()
+    gc.freeze()
+
+
 ROOT = Path(__file__).resolve().parents[1]
-SLOW_FILES = ("test_ray.py", "test_fit.py", "test_end_to_end.py", "test_distribution.py", "test_damaged_images.py")
+LONG_FILES = (
+    *("test_ray.py", "test_notebook.py", "test_replicas.py", "test_examples.py", "test_distribution.py"),
+    *("test_fit.py", "test_decode.py", "test_search.py", "test_end_to_end.py", "test_lite.py", "test_captioner.py"),
+    *("test_batching.py", "test_savedmodel.py", "test_networks.py", "test_bundle.py", "test_shipped_bundles.py"),
+)
 """Files with few, long tests: they run first, so that no process is left alone with them at the end."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Moves the slow files to the front."""
-    items.sort(key=lambda item: SLOW_FILES.index(item.path.name) if item.path.name in SLOW_FILES else len(SLOW_FILES))
+    """Moves the long files to the front."""
+    items.sort(key=lambda item: LONG_FILES.index(item.path.name) if item.path.name in LONG_FILES else len(LONG_FILES))
 
 
 @pytest.fixture(scope="session")
