@@ -6,6 +6,7 @@ import pytest
 
 from caption_tx.errors import CaptionTxError
 from caption_tx.evaluation import score
+from caption_tx.inference.search import decode as searching
 from caption_tx.inference.search.decode import decode
 from caption_tx.serve.runs import read_samples
 from caption_tx.training.callbacks import CaptionMetrics, CaptionScorer, CsvLog, EpochLog, SampleCaptions, SampleImages
@@ -14,8 +15,10 @@ from caption_tx.training.checkpoint import RunHistory
 
 @pytest.fixture(scope="module")
 def captioner(make_captioner):
-    """All tests share its compiled searches."""
-    return make_captioner(num_layers=1)
+    """All tests share its searches, which are compiled for one batch size."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(searching, "BATCH_SIZES", (8,))
+        yield make_captioner(num_layers=1)
 
 
 def test_caption_metrics_score_generated_captions_every_few_epochs(captioner, features, tokenizer):

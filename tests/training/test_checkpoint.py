@@ -56,6 +56,11 @@ def assert_same(first, second):
         np.testing.assert_array_equal(one, other)
 
 
+def change_weights(model):
+    for weight in model.captioner.trainable_weights:
+        weight.assign(weight + 0.1)
+
+
 def finish_epochs(checkpoint, *losses):
     """Finishes one epoch for each validation loss."""
     for epoch, loss in enumerate(losses, len(checkpoint.history.epochs)):
@@ -64,20 +69,20 @@ def finish_epochs(checkpoint, *losses):
 
 def test_weights_optimizer_history_and_the_next_step_are_restored(make, step):
     model, checkpoint = make()
-    for _ in range(3):
+    for _ in range(2):
         step(model)
     finish_epochs(checkpoint, 2.0, 1.0)
     kept = values(model.captioner.variables), values(model.optimizer.variables)
-    following = [step(model) for _ in range(3)]
+    following = [step(model) for _ in range(2)]
 
     again, restored = make(seed=1)
     assert restored.restore(again) == 2
-    assert int(again.optimizer.iterations) == 3
+    assert int(again.optimizer.iterations) == 2
     assert any("momentum" in variable.path for variable in again.optimizer.variables)
     assert_same(values(again.captioner.variables), kept[0])
     assert_same(values(again.optimizer.variables), kept[1])
     assert restored.history.epochs == checkpoint.history.epochs
-    assert [step(again) for _ in range(3)] == pytest.approx(following, rel=1e-5)
+    assert [step(again) for _ in range(2)] == pytest.approx(following, rel=1e-5)
 
 
 def test_without_a_checkpoint_no_epochs_are_done(make):
@@ -102,9 +107,8 @@ def test_a_damaged_checkpoint_is_named(make, damage):
         checkpoint.restore(model)
 
 
-def test_a_checkpoint_of_other_captions_is_rejected(make, step):
+def test_a_checkpoint_of_other_captions_is_rejected(make):
     model, checkpoint = make()
-    step(model)
     finish_epochs(checkpoint, 1.0)
     model, other = make(fingerprint="g")
     with pytest.raises(CaptionTxError, match="other captions"):
@@ -112,9 +116,8 @@ def test_a_checkpoint_of_other_captions_is_rejected(make, step):
 
 
 @pytest.mark.parametrize("loss", [float("nan"), float("inf")])
-def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(make, step, loss):
-    model, checkpoint = make()
-    step(model)
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(make, loss):
+    _, checkpoint = make()
     finish_epochs(checkpoint, 1.0)
     before = checkpoint.path.read_bytes()
     with pytest.raises(CaptionTxError, match=r"epoch 2.*learning_rate"):
@@ -122,14 +125,14 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(make, step, lo
     assert checkpoint.path.read_bytes() == before
 
 
-def test_the_best_weights_are_loaded_even_after_a_restart(make, step):
+def test_the_best_weights_are_loaded_even_after_a_restart(make):
     model, checkpoint = make()
-    step(model)
+    change_weights(model)
     finish_epochs(checkpoint, 3.0)
-    step(model)
+    change_weights(model)
     finish_epochs(checkpoint, 1.0)
     kept = model.captioner.get_weights()
-    step(model)
+    change_weights(model)
     finish_epochs(checkpoint, 2.0)
     assert checkpoint.history.best_epoch == 1
 
@@ -191,10 +194,9 @@ def test_training_losses_of_an_earlier_stage_are_not_compared():
     assert history.best_epoch == 2
 
 
-def test_callbacks_after_the_checkpoint_save_the_best_and_stop(make, step):
+def test_callbacks_after_the_checkpoint_save_the_best_and_stop(make):
     saved = []
     model, checkpoint = make(patience=1)
-    step(model)
     model.stop_training = False
     callbacks = [checkpoint, SaveBest(checkpoint.history, saved.append), EarlyStopping(checkpoint.history)]
     for epoch, loss in enumerate((2.0, 1.0, 3.0)):
@@ -209,16 +211,14 @@ def test_callbacks_after_the_checkpoint_save_the_best_and_stop(make, step):
     assert restored.history.stopped
 
 
-def test_a_score_that_is_not_finite_stops(make, step):
-    model, checkpoint = make(monitor="val_cider", maximize=True)
-    step(model)
+def test_a_score_that_is_not_finite_stops(make):
+    _, checkpoint = make(monitor="val_cider", maximize=True)
     with pytest.raises(CaptionTxError, match="val_cider is nan after epoch 1"):
         checkpoint.on_epoch_end(0, {"val_cider": float("nan")})
 
 
-def test_a_checkpoint_contains_no_pickle(make, step):
-    model, checkpoint = make()
-    step(model)
+def test_a_checkpoint_contains_no_pickle(make):
+    _, checkpoint = make()
     finish_epochs(checkpoint, 1.0)
     with np.load(checkpoint.path, allow_pickle=False) as stored:
         assert json.loads(str(stored["state"]))["fingerprint"] == "f"

@@ -42,6 +42,7 @@ DEFAULTS = {
     "learning_rate": 0.01,
     "warmup_epochs": 0.5,
     "sample_count": 0,
+    "sample_temperatures": (0.0,),
     "tensorboard": False,
     "label_smoothing": 0.0,
     "precision": "float32",

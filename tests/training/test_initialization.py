@@ -61,9 +61,12 @@ def test_the_summary_counts_words_and_names_examples():
     )
 
 
-@pytest.fixture(params=[True, False], ids=["tied", "untied"])
+@pytest.fixture(scope="module", params=[True, False], ids=["tied", "untied"])
 def bundle(request, make_captioner):
-    captioner = make_captioner(seed=1, vocabulary_size=len(VOCABULARY), tie_embeddings=request.param, dropout=0.1)
+    """A bundle that tests do not change."""
+    captioner = make_captioner(
+        seed=1, num_layers=2, vocabulary_size=len(VOCABULARY), tie_embeddings=request.param, dropout=0.1
+    )
     random = np.random.default_rng(0)
     for variable in captioner.weights:
         variable.assign(random.normal(0, 0.1, variable.shape))
