@@ -1,5 +1,7 @@
 """The whole captioner: causality, packing, steps with the cache compared with full passes, saving, dtypes."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -18,6 +20,13 @@ DROPOUT = {"dropout": 0.3, "attention_dropout": 0.3, "feature_dropout": 0.3}
 @pytest.fixture(scope="module")
 def captioner(make_captioner):
     return make_captioner()
+
+
+@pytest.fixture(scope="module")
+def captioners(make_captioner):
+    """Captioners with two blocks and dropout by `norm_order` and `tie_embeddings`, each made once."""
+    made = functools.cache(functools.partial(make_captioner, num_layers=2, **DROPOUT))
+    return lambda norm_order="pre", tie_embeddings=True: made(norm_order=norm_order, tie_embeddings=tie_embeddings)
 
 
 @pytest.fixture
@@ -39,17 +48,18 @@ def test_segment_mask_computed_by_hand():
 
 @BOTH_NORMS
 @BOTH_TIES
-def test_shapes(make_captioner, inputs, norm_order, tie_embeddings):
-    captioner = make_captioner(norm_order=norm_order, tie_embeddings=tie_embeddings)
+def test_shapes(captioners, inputs, norm_order, tie_embeddings):
+    captioner = captioners(norm_order, tie_embeddings)
     logits, scores = captioner(inputs, return_attention_scores=True)
     assert logits.shape == (2, 9, 13)
-    assert scores.shape == (2, 3, 2, 9, 15)
+    assert scores.shape == (2, 2, 2, 9, 15)
     np.testing.assert_allclose(np.sum(scores, axis=-1), 1, atol=1e-5)
     np.testing.assert_allclose(captioner(inputs), logits, atol=1e-6)
 
 
 def test_self_attention_scores_are_returned_on_request(captioner, inputs):
     logits, scores = captioner(inputs, return_attention_scores=True)
+    assert scores.shape == (2, 3, 2, 9, 15)
     both = captioner(inputs, return_attention_scores=True, return_self_attention_scores=True)
     np.testing.assert_array_equal(both[0], logits)
     np.testing.assert_array_equal(both[1], scores)
@@ -77,8 +87,8 @@ def reset_dropout(captioner):
     ("norm_order", "with_scores", "training"),
     [("pre", True, True), ("pre", True, False), ("pre", False, True), ("pre", False, False), ("post", True, True)],
 )
-def test_later_tokens_do_not_change_earlier_logits(make_captioner, inputs, norm_order, with_scores, training):
-    captioner = make_captioner(norm_order=norm_order, num_layers=2, **DROPOUT)
+def test_later_tokens_do_not_change_earlier_logits(captioners, inputs, norm_order, with_scores, training):
+    captioner = captioners(norm_order)
 
     def run(token_ids):
         reset_dropout(captioner)
@@ -108,8 +118,8 @@ def test_captions_of_a_row_do_not_attend_to_each_other(captioner, inputs):
 
 @BOTH_NORMS
 @BOTH_TIES
-def test_packing_does_not_change_losses(make_captioner, features, norm_order, tie_embeddings):
-    captioner = make_captioner(norm_order=norm_order, tie_embeddings=tie_embeddings, num_layers=2)
+def test_packing_does_not_change_losses(captioners, features, norm_order, tie_embeddings):
+    captioner = captioners(norm_order, tie_embeddings)
     random = np.random.default_rng(5)
     captions = [random.integers(4, 13, length).astype(np.int32) for length in (3, 7, 2, 11, 5)]
 
@@ -140,8 +150,8 @@ def test_packing_does_not_change_losses(make_captioner, features, norm_order, ti
 
 @BOTH_NORMS
 @BOTH_TIES
-def test_steps_with_the_cache_equal_the_full_pass(make_captioner, features, norm_order, tie_embeddings):
-    captioner = make_captioner(norm_order=norm_order, tie_embeddings=tie_embeddings, num_layers=2, **DROPOUT)
+def test_steps_with_the_cache_equal_the_full_pass(captioners, features, norm_order, tie_embeddings):
+    captioner = captioners(norm_order, tie_embeddings)
     token_ids = np.random.default_rng(0).integers(0, 13, (3, 11)).astype(np.int32)
     whole = captioner(
         {
@@ -188,8 +198,8 @@ def test_steps_with_ancestors_equal_the_full_pass(captioner, features, images):
 
 
 @BOTH_TIES
-def test_single_caption_has_the_same_logits_as_one_of_several(make_captioner, features, tie_embeddings):
-    captioner = make_captioner(tie_embeddings=tie_embeddings)
+def test_single_caption_has_the_same_logits_as_one_of_several(captioners, features, tie_embeddings):
+    captioner = captioners(tie_embeddings=tie_embeddings)
     token_ids = np.array([[5], [5]], np.int32)
     alone, _ = captioner.step(token_ids[:1], 0, captioner.keys_values(features[:1]), captioner.empty_cache(1, 11))
     among, _ = captioner.step(token_ids, 0, captioner.keys_values(features[:2]), captioner.empty_cache(2, 11))

@@ -6,7 +6,6 @@ import pytest
 
 from caption_tx.bundle import Bundle, load_bundle, save_bundle
 from caption_tx.config import TextConfig
-from caption_tx.inference.search.decode import decode
 from caption_tx.model.captioner import Captioner
 from caption_tx.model.embedding import TokenAndPositionEmbedding
 from caption_tx.model.settings import CaptionerSettings
@@ -68,17 +67,18 @@ def test_new_captioner_predicts_the_word_frequencies(make, inputs, sizes, width,
     assert 0.3 * spread[plain] < spread[captioner] < 3 * spread[plain]
 
 
-@BOTH_TIES
-@WIDTHS
-@pytest.mark.parametrize("freeze", [True, False])
-def test_fit_changes_only_vectors_that_are_not_frozen(make, inputs, width, tie_embeddings, freeze):
+@pytest.mark.parametrize(
+    ("width", "tie_embeddings", "freeze"),
+    [(19, True, True), (19, False, True), (22, True, True), (22, False, True), (19, True, False), (22, False, False)],
+)
+def test_training_changes_only_vectors_that_are_not_frozen(make, inputs, width, tie_embeddings, freeze):
     captioner = make(width, tie_embeddings=tie_embeddings, freeze_embeddings=freeze)
     before = np.array(captioner.embedding.tokens)
     model = TrainingModel(captioner)
     model.compile(keras.optimizers.Adam(0.01, clipnorm=1.0), MaskedLoss(0.1), run_eagerly=True)  # tracing takes longer
     inputs["token_ids"] = np.resize(np.arange(13, dtype=np.int32), (2, 9))
     labels = np.resize(np.arange(12, -1, -1), (2, 9))
-    model.fit(inputs, labels, sample_weight=np.ones((2, 9), np.float32), epochs=2, verbose=0)
+    model.train_on_batch(inputs, labels, sample_weight=np.ones((2, 9), np.float32))
     moved = (np.asarray(captioner.embedding.tokens) != before).any(axis=1)
     np.testing.assert_array_equal(moved, ~HAS_VECTOR if freeze else np.ones(13, bool))
 
@@ -105,7 +105,7 @@ def test_half_precision(make, inputs, width):
     np.testing.assert_allclose(step[:, 0], logits[:, 0], atol=0.02)
 
 
-def test_bundle_restores_vectors(make, tokenizer, features, backbone, tmp_path):
+def test_bundle_restores_vectors(make, inputs, tokenizer, backbone, tmp_path):
     captioner = make(19, freeze_embeddings=True)
     bundle = Bundle(
         captioner, tokenizer, TextConfig("en"), backbone.config, backbone.key | {"feature_shape": [3, 5, 7]}
@@ -114,8 +114,7 @@ def test_bundle_restores_vectors(make, tokenizer, features, backbone, tmp_path):
     again = load_bundle(tmp_path / "bundle").captioner
     np.testing.assert_array_equal(again.embedding.tokens, captioner.embedding.tokens)
     np.testing.assert_array_equal(again.embedding.frozen, HAS_VECTOR)
-    first, second = (decode(model, features, tokenizer) for model in (captioner, again))
-    assert first == second
+    np.testing.assert_array_equal(again(inputs), captioner(inputs))
 
 
 @pytest.mark.parametrize(

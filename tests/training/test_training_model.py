@@ -44,15 +44,15 @@ class Whole(TrainingModel):
 def compiled(captioner, optimizer=None, backbone=None, kind=TrainingModel, run_eagerly=False, **parts):
     model = kind(captioner, backbone, **parts)
     metrics = [TokenLoss(), TokenAccuracy()]
-    optimizer = optimizer or keras.optimizers.SGD(0.2)
+    optimizer = optimizer or keras.optimizers.SGD(0.2, momentum=0.5)
     model.compile(optimizer, MaskedLoss(0.1), weighted_metrics=metrics, jit_compile=False, run_eagerly=run_eagerly)
     return model
 
 
 def learn(model, batch):
-    """The logs of some steps, each followed by an evaluation, and the weights afterwards."""
+    """The logs of two steps, each followed by an evaluation, and the weights afterwards."""
     logs = []
-    for _ in range(4):
+    for _ in range(2):
         for function in (model.train_on_batch, model.test_on_batch):
             logs.append({name: float(value) for name, value in function(*batch, return_dict=True).items()})
     return logs, model.captioner.get_weights()
@@ -74,18 +74,14 @@ def assert_same_learning(whole, divided):
         np.testing.assert_allclose(other, one, atol=2e-5)
 
 
-def test_a_step_is_traced_once(make_captioner, batch):
-    traced = []
+class Counting(TrainingModel):
+    """Counts how often a training step is traced."""
 
-    class Counting(TrainingModel):
-        def train_step(self, data):
-            traced.append(data)
-            return super().train_step(data)
+    traced = 0
 
-    model = compiled(make_captioner(), keras.optimizers.Adam(0.01), kind=Counting)
-    for _ in range(2):
-        model.train_on_batch(*batch)
-    assert len(traced) == 1
+    def train_step(self, data):
+        self.traced += 1
+        return super().train_step(data)
 
 
 @pytest.fixture(scope="module")
@@ -93,20 +89,27 @@ def whole(make_captioner, batch):
     return learn_whole(make_captioner(), batch)
 
 
-@pytest.mark.parametrize(("accumulation_steps", "parallel_chunks"), [(1, 1), (3, 1), (1, 2), (3, 2)])
+@pytest.mark.parametrize(("accumulation_steps", "parallel_chunks"), [(1, 1), (3, 2)])
 def test_a_batch_in_parts_equals_the_whole_batch(make_captioner, batch, whole, accumulation_steps, parallel_chunks):
-    """7 rows in 3 parts are 3, 3 and 1."""
-    model = compiled(make_captioner(), accumulation_steps=accumulation_steps, parallel_chunks=parallel_chunks)
+    """7 rows in 3 parts are 3, 3 and 1. A step is traced once, not again when its optimizer has variables."""
+    parts = {"accumulation_steps": accumulation_steps, "parallel_chunks": parallel_chunks}
+    model = compiled(make_captioner(), kind=Counting, **parts)
     assert_same_learning(whole, learn(model, batch))
+    assert model.traced == 1
 
 
 def test_parts_of_a_batch_of_images_with_a_single_cell(make_captioner, batch):
     """The attention weights get no gradient there, which the steps of Keras do not accept."""
     shape = (1, 1, batch[0]["features"].shape[-1])
     batch = ({**batch[0], "features": batch[0]["features"][:, :1, :1]}, *batch[1:])
-    whole = learn_whole(make_captioner(feature_shape=shape), batch, kind=TrainingModel)
-    model = compiled(make_captioner(feature_shape=shape), accumulation_steps=3, parallel_chunks=2)
-    assert_same_learning(whole, learn(model, batch))
+    results = []
+    for parts in ({"run_eagerly": True}, {"accumulation_steps": 3}):
+        model = compiled(make_captioner(feature_shape=shape), **parts)
+        start = model.captioner.get_weights()
+        loss = model.train_on_batch(*batch, return_dict=True)["loss"]
+        results.append(([{"loss": float(loss)}], model.captioner.get_weights()))
+        assert max(np.abs(one - first).max() for first, one in zip(start, results[-1][1], strict=True)) > 0.01
+    assert_same_learning(*results)
 
 
 def test_a_chunk_may_have_no_images(make_captioner, batch, backbone):
@@ -124,16 +127,15 @@ def test_a_chunk_may_have_no_images(make_captioner, batch, backbone):
 def test_half_precision_learns_what_float32_learns(sizes, batch):
     losses = {}
     parts = {"accumulation_steps": 3, "parallel_chunks": 2}
-    halves = [(name, how) for name in ("mixed_bfloat16", "mixed_float16") for how in ({}, parts)]
-    for name, how in [("float32", {}), *halves]:
+    for name, how in (("float32", {}), ("mixed_bfloat16", {}), ("mixed_float16", parts)):
         keras.utils.set_random_seed(0)
         config = ModelConfig(32, 48, 1, 2, 12, 0.0, 0.0, 0.0)
         captioner = make_captioner(sizes["vocabulary_size"], sizes["feature_shape"], config, name)
         captioner.token_output.adapt(np.array([0, 10**9, 0, *[1] * 10]))  # log prior from 0 to -20
         model = compiled(captioner, FusedAdam(0.01, global_clipnorm=1.0), **how)
-        losses[name, len(how)] = [float(model.train_on_batch(*batch, return_dict=True)["loss"]) for _ in range(30)]
+        losses[name] = [float(model.train_on_batch(*batch, return_dict=True)["loss"]) for _ in range(30)]
         assert keras.backend.standardize_dtype(model(batch[0]).dtype) == "float32"
         assert {weight.dtype for weight in captioner.trainable_weights} == {"float32"}
     for values in losses.values():
         assert values[-1] < 0.7 * values[0]
-        assert values[-1] == pytest.approx(losses["float32", 0][-1], rel=0.05)
+        assert values[-1] == pytest.approx(losses["float32"][-1], rel=0.05)
