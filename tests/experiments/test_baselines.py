@@ -29,8 +29,9 @@ def experiments():
         yield Namespace(**{name: importlib.import_module(name) for name in ("recurrent", "merge_lstm", "show_tell")})
 
 
-@pytest.fixture(params=["merge", "merge with four layers", "show and tell"])
+@pytest.fixture(scope="module", params=["merge", "merge with four layers", "show and tell"])
 def model(request, experiments):
+    """One of the models; tests put back the weights that they change."""
     keras.utils.set_random_seed(0)
     if request.param == "show and tell":
         model = experiments.show_tell.ShowTell(VOCABULARY, CHANNELS, width=6)
@@ -64,27 +65,28 @@ def test_steps_equal_the_full_pass(model):
     assert np.abs(logits[0] - logits[1]).max() > 0.1
 
 
-def caption_log_probability(model, features, words):
-    """Log-probability of one caption with its end token; suppressed tokens keep their share of the softmax."""
-    tokens = np.array([[START, *words]], np.int32)
-    logits = np.asarray(model({"features": features[None], "token_ids": tokens}), np.float64)[0]
+def caption_log_probabilities(model, features, captions):
+    """Log-probabilities of captions of one length with their end tokens; suppressed tokens keep their share."""
+    tokens = np.array([[START, *words] for words in captions], np.int32)
+    logits = np.asarray(model({"features": np.tile(features, (len(captions), 1)), "token_ids": tokens}), np.float64)
     scores = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
-    return sum(scores[position, word] for position, word in enumerate([*words, END]))
+    labels = np.array([[*words, END] for words in captions])
+    return np.take_along_axis(scores, labels[:, :, None], axis=2).sum(axis=(1, 2))
 
 
 def test_wide_beam_finds_the_best_caption(model, experiments):
-    inputs, words = make_inputs(), range(4, 7)
+    inputs, words, bias = make_inputs(), range(4, 7), np.array(model.output_layer.bias)
     model.output_layer.bias.assign(np.where(np.isin(np.arange(VOCABULARY), [END, *words]), 0.0, -1e3))
     # Nine captions of two words with four continuations each: a beam of 40 drops none.
     captions = experiments.recurrent.search(model, inputs["features"], beam_width=40, max_length=3)
-    candidates = [caption for length in range(3) for caption in itertools.product(words, repeat=length)]
     for image, caption in enumerate(captions):
-        scores = {
-            candidate: caption_log_probability(model, inputs["features"][image], candidate)
-            / (len(candidate) + 1) ** 0.7
-            for candidate in candidates
-        }
+        scores = {}
+        for length in range(3):
+            candidates = list(itertools.product(words, repeat=length))
+            log_probabilities = caption_log_probabilities(model, inputs["features"][image], candidates)
+            scores |= dict(zip(candidates, log_probabilities / (length + 1) ** 0.7, strict=True))
         assert scores[tuple(caption)] == pytest.approx(max(scores.values()), abs=1e-4)
+    model.output_layer.bias.assign(bias)
 
 
 def test_beam_of_one_is_greedy(model, experiments):

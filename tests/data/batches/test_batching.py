@@ -85,7 +85,7 @@ def test_autotuning_is_off(cache, folder, packed):
         assert packed_batches(rows, packed, BATCH, UNCOUNTED, 1).options().autotune.enabled is False
 
 
-@pytest.mark.parametrize("batch_size", [1, 5, 23, 40])
+@pytest.mark.parametrize("batch_size", [5, 23, 40])
 def test_cardinality_is_known_and_the_last_batch_may_be_smaller(cache, packed, batch_size):
     dataset = packed_batches(cached_rows(cache, packed, RowOptions(1)), packed, batch_size, UNCOUNTED, 1)
     sizes = [len(labels) for _, labels, _ in dataset.as_numpy_iterator()]
@@ -159,30 +159,42 @@ def counted_rows(batch):
     return sorted(row for row, counted in zip(rows, weights.any(axis=1), strict=True) if counted)
 
 
-@pytest.mark.parametrize(
-    ("whole_shards", "world_size", "parts", "seed", "in_memory"),
-    [
-        (True, 2, 1, 3, True),
-        (True, 3, 1, None, False),
-        (False, 2, 2, 3, False),
-        (False, 3, 1, 3, True),
-        (False, 1, 2, 3, True),
-    ],
-)
-def test_workers_and_devices_divide_each_batch(
-    sharded, packed, monkeypatch, whole_shards, world_size, parts, seed, in_memory
-):
-    """In the second epoch too, which has another order than the first."""
-    monkeypatch.setattr(rows_module, "SHARDS_PER_WORKER", 1 if whole_shards else 1000)
-    monkeypatch.setattr(rows_module, "MEMORY_BYTES", rows_module.MEMORY_BYTES if in_memory else 0)
+@pytest.fixture(scope="module")
+def two_epochs(sharded, packed):
+    """Makes the batches of two epochs as NumPy, of one worker."""
 
-    def batches(rank, world_size, parts):
-        rows = cached_rows(sharded, packed, RowOptions(seed, 1 if seed is None else 2, rank, world_size))
+    def two_epochs(in_memory, seed, rank=0, world_size=1, parts=1):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(rows_module, "MEMORY_BYTES", rows_module.MEMORY_BYTES if in_memory else 0)
+            rows = cached_rows(sharded, packed, RowOptions(seed, 1 if seed is None else 2, rank, world_size))
         dataset = packed_batches(rows, packed, BATCH, UNCOUNTED, seed, parts)
         return [batch for _ in range(2) for batch in dataset.as_numpy_iterator()]
 
-    whole = batches(0, 1, 1)
-    divided = [batches(rank, world_size, parts) for rank in range(world_size)]
+    return two_epochs
+
+
+@pytest.fixture(scope="module")
+def whole_batches(two_epochs):
+    """The batches of two epochs of a single worker, made once."""
+    return functools.cache(two_epochs)
+
+
+@pytest.mark.parametrize(
+    ("whole_shards", "world_size", "parts", "seed", "in_memory"),
+    [
+        (True, 2, 1, 3, False),
+        (False, 1, 2, 3, False),
+        (False, 2, 2, 3, True),
+        (False, 3, 1, None, True),
+    ],
+)
+def test_workers_and_devices_divide_each_batch(
+    whole_batches, two_epochs, monkeypatch, whole_shards, world_size, parts, seed, in_memory
+):
+    """In the second epoch too, which has another order than the first."""
+    monkeypatch.setattr(rows_module, "SHARDS_PER_WORKER", 1 if whole_shards else 1000)
+    whole = whole_batches(in_memory, seed)
+    divided = [two_epochs(in_memory, seed, rank, world_size, parts) for rank in range(world_size)]
     assert {len(own) for own in divided} == {len(whole) * parts}
     for index, batch in enumerate(whole):
         batch_parts = [part for own in divided for part in own[index * parts : (index + 1) * parts]]

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from caption_tx.config import COMPRESSIONS, STORAGES
+from caption_tx.config import COMPRESSIONS
 from caption_tx.data.features import encoding as features
 from caption_tx.data.features import shards
 from caption_tx.data.features.backbone import Backbone, dequantize
@@ -424,11 +424,12 @@ def test_reading_ahead_is_bounded(encode, folder):
     assert max(ahead) <= max(2 * 4, os.cpu_count()) + 1
 
 
-@pytest.mark.parametrize("compression", COMPRESSIONS)
-@pytest.mark.parametrize("flips", [False, True])
-@pytest.mark.parametrize("storage", STORAGES)
+@pytest.mark.parametrize(
+    ("storage", "flips", "compression"),
+    [("uint8", True, "none"), ("float16", False, "none"), ("float16", True, "zlib"), ("float32", False, "zlib")],
+)
 def test_number_formats_and_compressions_store_the_same_features(
-    encode, folder, backbone_config, backbone, compression, flips, storage
+    encode, folder, backbone_config, backbone, storage, flips, compression
 ):
     other = Backbone(dataclasses.replace(backbone_config, storage=storage))
     cache = encode(backbone=other, compression=compression, flips=flips)

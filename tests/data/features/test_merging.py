@@ -40,11 +40,14 @@ def encode(folder, tmp_path, backbone):
     return encode
 
 
-@pytest.fixture
-def expected(encode, tmp_path):
-    """Image name -> features, from an undamaged cache."""
-    cache = encode(cache=tmp_path / "expected")
-    names = sorted(cache.images)
+@pytest.fixture(scope="module")
+def expected(write_pictures, backbone, tmp_path_factory):
+    """Name -> features of the images in `folder`, from an undamaged cache."""
+    path = tmp_path_factory.mktemp("expected")
+    names = write_pictures(path / "images", 13)
+    cache = encode_images(
+        names, str(path / "images"), str(path / "cache"), backbone, EncodingOptions(batch_size=2, shard_size=4)
+    )
     return dict(zip(names, cache.load(names), strict=True))
 
 
