@@ -93,6 +93,12 @@ class Captioner(keras.Model):
         settings = {name: config.pop(name) for name in CaptionerSettings.__dataclass_fields__}
         return cls(CaptionerSettings(**settings), **config)
 
+    def make_train_function(self, force: bool = False) -> None:
+        """Prepares `fit` as Keras does, and builds the optimizer: else the first step is traced twice, for seconds."""
+        with self.distribute_strategy.scope():
+            self.optimizer.build(self.trainable_variables)
+        super().make_train_function(force)
+
     def keys_values(self, features: Any, training: bool | None = None) -> list[tuple[Any, Any]]:
         """Features (B, h, w, C) -> per layer the cross-attention key and value, (B, N, S, K) each."""
         memory = self.memory(features, training=training)

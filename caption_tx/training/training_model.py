@@ -91,7 +91,7 @@ class TrainingModel(keras.Model):
         self.built = True
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
-        """Compiles as Keras does, and builds the optimizer: else Keras traces the first step twice, for seconds."""
+        """Compiles as Keras does, and builds the optimizer: else `fit` traces its first step twice, for seconds."""
         super().compile(*args, **kwargs)
         self.optimizer.build(self.trainable_variables)
 

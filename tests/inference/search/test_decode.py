@@ -5,6 +5,7 @@ import weakref
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from caption_tx.config import DecodingOptions
 from caption_tx.data.text.vocabulary import END, PAD, START, UNK
@@ -50,16 +51,27 @@ def biased(small):
     small.set_weights(before)
 
 
+PASSES = weakref.WeakKeyDictionary()
+"""The full pass of each captioner as a graph: hundreds of eager ones take a minute."""
+
+
+def full_pass(captioner):
+    if captioner not in PASSES:
+        alive = weakref.ref(captioner)
+        PASSES[captioner] = tf.function(lambda inputs: alive()(inputs), autograph=False)
+    return PASSES[captioner]
+
+
 def full_logits(captioner, feature, token_ids):
-    """Logits (T, V) of one image's tokens from a full pass."""
-    count = len(token_ids)
+    """Logits (T, V) of one image's tokens from a full pass, whose padding no token before it sees."""
+    count, length = len(token_ids), captioner.max_length
     inputs = {
         "features": feature[None],
-        "token_ids": np.array([token_ids], np.int32),
-        "positions": np.arange(count, dtype=np.int32)[None],
-        "segment_ids": np.ones((1, count), np.int32),
+        "token_ids": np.pad(np.array([token_ids], np.int32), ((0, 0), (0, length - count))),
+        "positions": np.arange(length, dtype=np.int32)[None],
+        "segment_ids": (np.arange(length, dtype=np.int32)[None] < count).astype(np.int32),
     }
-    return np.asarray(captioner(inputs)[0], np.float64)
+    return np.asarray(full_pass(captioner)(inputs)[0, :count], np.float64)
 
 
 def log_softmax(logits):
