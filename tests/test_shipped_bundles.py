@@ -16,7 +16,7 @@ WEIGHTS = "mobilenet_1_0_224_no_top_to_conv_pw_12.weights.h5"
 CHINESE = re.compile(r"[一-鿿]{3,}")
 CAPTION_FILES = {"zh": "flickr8kzhc.caption.txt", "en": "flickr8kenc.caption.txt"}
 MIN_CIDER = {"flickr8k-zh": 65, "flickr8k-en": 40, "flickr8k-zh-small": 53, "flickr8k-en-small": 27}
-"""Well below the scores on the cards, since only a tenth of the images is scored here."""
+"""Well below the scores on the cards, since only a few of the images are scored here."""
 WEIGHTS_DIGESTS = {
     "flickr8k-zh": "c37f23c80423780c81d4982b30b6bbfb2ea2f6b452b31121e75d9cdf32a15499",
     "flickr8k-zh-small": "ffb4dde51503ec766af22736544fa6565b41be7b41089a526c3722344eb8562a",
@@ -82,9 +82,10 @@ def test_validation_photographs_are_captioned(shared, name):
     folder = shared / "data" / "flickr8k"
     language = language_of(name)
     table = read_corpus(folder / CAPTION_FILES[language])
-    references = dict(list(captions_by_image(table, "val", "human").items())[::10])
+    references = dict(list(captions_by_image(table, "val", "human").items())[::32])
     captioner = load(name, None if name.endswith("-small") else str(shared / "weights" / WEIGHTS))
     results = captioner.captions(list(references), location=str(folder / "images"))
     captions = {image: best.text for image, (best, *_) in results}
     scores = score(captions, references, language=language)
-    assert scores["cider"] > MIN_CIDER[name] and scores.statistics.distinct > 40
+    assert len(captions) == 32  # one batch, which is compiled once
+    assert scores["cider"] > MIN_CIDER[name] and scores.statistics.distinct > 16

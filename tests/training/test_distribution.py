@@ -155,6 +155,7 @@ def config(tmp_path_factory):
             epochs=2,
             batch_size=8,
             sample_count=1,
+            sample_temperatures=(0.0,),
             score_every=1,
             score_images=4,
             tensorboard=False,

@@ -67,7 +67,9 @@ def scenes(folder, counts, **training):
     config = dataclasses.replace(
         base,
         model=dataclasses.replace(base.model, dropout=0.0, hidden_dim=64, num_layers=1),
-        training=dataclasses.replace(base.training, sample_count=1, tensorboard=False, **training),
+        training=dataclasses.replace(
+            base.training, sample_count=1, sample_temperatures=(0.0,), tensorboard=False, **training
+        ),
     )
     config_file = folder / "config.toml"
     config_file.write_text(dump_config(config), encoding="utf-8")
