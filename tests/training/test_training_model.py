@@ -113,13 +113,13 @@ def test_parts_of_a_batch_of_images_with_a_single_cell(make_captioner, batch):
 
 
 def test_a_chunk_may_have_no_images(make_captioner, batch, backbone):
-    """4 images in 3 chunks are 2, 2 and none."""
-    inputs, labels, weights = ({name: rows[:4] for name, rows in batch[0].items()}, batch[1][:4], batch[2][:4])
-    inputs["images"] = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
+    """One image in two chunks, as in the last batch of an epoch."""
+    inputs, labels, weights = ({name: rows[:1] for name, rows in batch[0].items()}, batch[1][:1], batch[2][:1])
+    inputs["images"] = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3), np.uint8)
     del inputs["features"]
     shape = backbone.feature_shape
     whole = learn_whole(make_captioner(feature_shape=shape), (inputs, labels, weights), backbone)
-    model = compiled(make_captioner(feature_shape=shape), backbone=backbone, parallel_chunks=3)
+    model = compiled(make_captioner(feature_shape=shape), backbone=backbone, parallel_chunks=2)
     assert_same_learning(whole, learn(model, (inputs, labels, weights)))
 
 
