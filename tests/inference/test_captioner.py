@@ -19,8 +19,8 @@ from caption_tx.inference.captioner import ImageCaptioner
 
 
 @pytest.fixture(scope="module")
-def captioner(load_once, bundle, backbone_config):
-    return load_once(bundle, backbone_config.weights)
+def captioner(load_once, one_layer_bundle, backbone_config):
+    return load_once(one_layer_bundle, backbone_config.weights)
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def published(shared, make_captioner, tokenizer):
         pytest.skip(f"the backbone's weights are not here ({weights})")
     config = BackboneConfig(weights=str(weights))
     backbone = Backbone(config)
-    model = make_captioner(feature_shape=backbone.feature_shape)
+    model = make_captioner(feature_shape=backbone.feature_shape, num_layers=1)
     captioner = ImageCaptioner(
         Bundle(model, tokenizer, TextConfig(language="en"), backbone.config, backbone.key), backbone.config.weights
     )
@@ -185,7 +185,7 @@ def test_search_errors_are_raised(captioner, folder):
 
 def test_digest_distinguishes_bundles(captioner, make_captioner, tokenizer, backbone, backbone_config):
     def digest(**changes):
-        model = make_captioner(seed=3, feature_shape=backbone.feature_shape)
+        model = make_captioner(seed=3, feature_shape=backbone.feature_shape, num_layers=1)
         if "weight" in changes:
             model.weights[0].assign(model.weights[0] + 1e-3)
         language, key = changes.get("language", "en"), backbone.key | changes.get("key", {})

@@ -37,7 +37,7 @@ SEARCHES = {
 
 GUIDE = Path(__file__).resolve().parents[2] / "assets" / "docs" / "export.md"
 
-CODE = """
+BLOCKED = """
 import sys
 class Block:
     def find_spec(self, name, path=None, target=None):
@@ -45,7 +45,13 @@ class Block:
             raise ImportError(f"{name} was imported")
 sys.meta_path.insert(0, Block())
 from caption_tx.cli import main
-sys.exit(main(sys.argv[1:]))
+"""
+
+CODE = f"{BLOCKED}sys.exit(main(sys.argv[1:]))"
+
+EXPLAIN = f"""{BLOCKED}
+bundle, image, *outputs = sys.argv[1:]
+sys.exit(max(main(["explain", image, "--bundle", bundle, "--out", out]) for out in outputs))
 """
 
 LIBRARY = """
@@ -311,38 +317,41 @@ def test_the_library_needs_numpy_and_pillow_only(exported, files, expected, run_
     assert process.stdout.splitlines() == [expected[0], "[]"], process.stderr
 
 
-def test_caption_prints_and_resumes_files(exported, files, expected, run_python, tmp_path):
+def test_caption_prints_and_resumes_files(exported, files, expected, run_python, tmp_path, capsys):
     process = run_python(CODE, "caption", *files, "--bundle", exported.path)
     assert process.returncode == 0, process.stderr
     assert [line.split("\t")[1] for line in process.stdout.splitlines()] == expected
     assert "XNNPACK" not in process.stderr
-    command = ["caption", "--bundle", exported.path, "--json", "--out", tmp_path / "captions.jsonl"]
-    assert json.loads(run_python(CODE, *command, *files[:2]).stdout)["captioned"] == 2
-    counts = json.loads(run_python(CODE, *command, *files).stdout)
+    command = ["caption", "--bundle", str(exported.path), "--json", "--out", str(tmp_path / "captions.jsonl")]
+    assert main([*command, *files[:2]]) == 0 and json.loads(capsys.readouterr().out)["captioned"] == 2
+    assert main([*command, *files]) == 0
+    counts = json.loads(capsys.readouterr().out)
     assert (counts["captioned"], counts["skipped"]) == (3, 2)
     rows = [json.loads(line) for line in (tmp_path / "captions.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [row["caption"] for row in rows] == expected
 
 
-def test_a_file_of_the_bundle_is_resumed_with_its_export(exported, captioner, files, run_python, tmp_path):
+def test_a_file_of_the_bundle_is_resumed_with_its_export(exported, captioner, files, tmp_path, capsys):
     out = tmp_path / "captions.csv"
     caption_to_file(captioner, files[:3], out, DecodingOptions())
-    process = run_python(CODE, "caption", *files, "--bundle", exported.path, "--json", "--out", out)
-    assert json.loads(process.stdout)["skipped"] == 3, process.stderr
+    assert main(["caption", *files, "--bundle", str(exported.path), "--json", "--out", str(out)]) == 0
+    assert json.loads(capsys.readouterr().out)["skipped"] == 3
 
 
 def test_explain_draws_figures_pages_and_raw_maps(exported, files, run_python, tmp_path):
-    for name in ("a.png", "a.html", "a.npz"):
-        process = run_python(CODE, "explain", files[0], "--bundle", exported.path, "--out", tmp_path / name)
-        assert process.returncode == 0, process.stderr
-        assert (tmp_path / name).stat().st_size > 500
+    outputs = [tmp_path / name for name in ("a.png", "a.html", "a.npz")]
+    process = run_python(EXPLAIN, exported.path, files[0], *outputs)
+    assert process.returncode == 0, process.stderr
+    assert all(path.stat().st_size > 500 for path in outputs)
 
 
-def test_what_a_file_cannot_do_is_rejected_before_images_are_read(exported, run_python, files):
-    process = run_python(CODE, "caption", files[0], "--bundle", exported.path, "--no-repeat-ngram", 2)
-    assert process.returncode == 1 and "does not support no_repeat_ngram" in process.stderr
-    process = run_python(CODE, "explain", files[0], "--bundle", exported.path, "--backbone-weights", "w.h5")
-    assert process.returncode == 1 and "remove --backbone-weights" in process.stderr
+def test_what_a_file_cannot_do_is_rejected_before_images_are_read(exported, files, capsys):
+    for arguments, message in (
+        (["caption", "--no-repeat-ngram", "2"], "does not support no_repeat_ngram"),
+        (["explain", "--backbone-weights", "w.h5"], "remove --backbone-weights"),
+    ):
+        assert main([*arguments, files[0], "--bundle", str(exported.path)]) == 1
+        assert message in capsys.readouterr().err
 
 
 def test_the_cached_export_of_a_bundle_is_used_until_the_bundle_changes(
