@@ -54,11 +54,12 @@ def write_saved_model(captioner: ImageCaptioner, folder: Path, beam_width: int) 
 
 
 class _Signatures:
-    """The functions of the signatures; every input and output has one row per image."""
+    """The functions of the signatures; every input and output has one row per image. They share `_features`."""
 
     def __init__(self, graphs: CaptionGraphs, beam_width: int) -> None:
         self.graphs, self.beam_width = graphs, beam_width
         self._detokenize = Detokenizer(graphs.tokenizer)
+        self._features = tf.function(self._read_features, [tf.TensorSpec((None,), tf.string)], autograph=False)
 
     def greedy(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         """Greedy captions."""
@@ -100,7 +101,7 @@ class _Signatures:
         features, readable = self._features(images)
         return {"readable": readable} | self._maps(features, token_ids)
 
-    def _features(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _read_features(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         pixels, readable = decode_images(images, self.graphs.image_size)
         return self.graphs.features(pixels), readable
 
