@@ -155,7 +155,8 @@ TRAININGS = {
 `--init runs/flickr8k-zh/seed-0 --boxes --box-weight 2 --epochs 10 --learning-rate 3e-4`.""",
     "flickr8k-zh-small": """The decoder was trained with
 `experiments/flickr8k_cn.py --small --batch-size 64 --learning-rate 7e-4 --epochs 18`, seed 0, on one GPU, and from
-there with `--init runs/flickr8k-zh-small/seed-0 --boxes --epochs 20 --learning-rate 5e-4` on a CPU.""",
+there on a CPU with `--init RUN --boxes --epochs 20 --learning-rate 5e-4`, then `--init RUN --boxes --epochs 25
+--learning-rate 7e-4`, where RUN is the run before.""",
     "flickr8k-en-small": """The decoder was trained with
 `experiments/flickr8k_en.py --small --backbone-weights photos --boxes --epochs 18`, seed 0.""",
 }
