@@ -37,6 +37,18 @@ class MissingImageError(ImageError):
     """An image does not exist. Any other `ImageError` is about an image that exists and cannot be read."""
 
 
+class TooManyPixelsError(ImageError):
+    """An image has more pixels than the limit."""
+
+
+class CaptionError(CaptionTxError):
+    """A caption to explain contains no words, or more than the model reads."""
+
+
+class NoCaptionError(CaptionTxError):
+    """A search found no caption of an image."""
+
+
 class CacheError(CaptionTxError):
     """A feature cache is missing, incomplete or damaged, or belongs to another backbone."""
 

@@ -14,7 +14,7 @@ from caption_tx.data.images.image_source import ImageSource
 from caption_tx.data.images.sources import open_images
 from caption_tx.data.text.segmentation import Segmenter
 from caption_tx.data.text.token_words import TokenWords
-from caption_tx.errors import CaptionTxError, ConfigError, ImageError
+from caption_tx.errors import CaptionTxError, ConfigError, ImageError, NoCaptionError
 from caption_tx.escaping import printable
 from caption_tx.inference.attention.maps import AttentionMaps
 from caption_tx.inference.explanations import LoadedImage, TargetCaption, load_image
@@ -27,7 +27,7 @@ T = TypeVar("T")
 def require_captions(image: str, captions: list[Caption]) -> list[Caption]:
     """The captions of an image; none is an error, since no output could show it."""
     if not captions:
-        raise CaptionTxError(
+        raise NoCaptionError(
             f"The search found no caption of '{printable(image)}'; use less strict options, or another bundle if the "
             "options are the defaults: its weights overflow."
         )

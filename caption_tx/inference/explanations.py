@@ -14,7 +14,7 @@ from caption_tx.data.images.forms import NamedImage, image_name
 from caption_tx.data.images.sources import open_images
 from caption_tx.data.text.segmentation import Segmenter
 from caption_tx.data.text.token_words import TokenWords
-from caption_tx.errors import CaptionTxError, ImageError
+from caption_tx.errors import CaptionError, CaptionTxError, ImageError
 from caption_tx.escaping import printable
 from caption_tx.inference.attention.maps import AttentionMaps
 from caption_tx.inference.attention.teacher_forcing import TeacherForced
@@ -52,14 +52,14 @@ class TargetCaption:
         """A caption that a person typed, for a model that reads at most `max_length` tokens.
 
         Raises:
-            CaptionTxError: it contains no words, or more than the model's limit.
+            CaptionError: it contains no words, or more than the model's limit.
         """
         words = segmenter.segment(text)
         if not words:
-            raise CaptionTxError(f"The caption {text!r} contains no words to explain.")
+            raise CaptionError(f"The caption {text!r} contains no words to explain.")
         limit = max_length - 1
         if len(words) > limit:
-            raise CaptionTxError(f"The caption {text[:60]!r} has {len(words)} words; the model's limit is {limit}.")
+            raise CaptionError(f"The caption {text[:60]!r} has {len(words)} words; the model's limit is {limit}.")
         token_ids = [*tokenizer.look_up(words), tokenizer.end_token_id]
         return cls(token_ids, (*words, END_TOKEN), text, hyphenated_words(text))
 

@@ -11,6 +11,7 @@ from caption_tx.escaping import one_line
 from caption_tx.inference.attention.maps import AttentionMaps
 from caption_tx.inference.search.caption import Caption
 from caption_tx.serve.models import Answer, ServedBundle
+from caption_tx.serve.problems import code_of
 
 _DIGITS = 4
 
@@ -49,7 +50,7 @@ def caption_document(caption: Caption) -> dict[str, Any]:
 def image_document(name: str, answer: Answer | CaptionTxError) -> dict[str, Any]:
     """The captions of an image, or the error."""
     if isinstance(answer, CaptionTxError):
-        return {"name": name, "error": one_line(str(answer))}
+        return {"name": name, "error": one_line(str(answer)), "code": code_of(answer)}
     return {"name": name, "captions": [caption_document(caption) for caption in answer.captions]}
 
 

@@ -14,7 +14,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from caption_tx.config import LOOPBACK_NAMES, ServingOptions
-from caption_tx.serve.problems import HttpError, busy, problem_response
+from caption_tx.serve.problems import HttpError, problem_response
 
 MAX_IMAGES = 16
 """Most images in one request."""
@@ -81,17 +81,19 @@ class Access:
         hosts = headers.getlist("host")
         if len(hosts) != 1 or not self._is_own(hosts[0]):
             shown = hosts[0][:80] if hosts else "nothing"
-            raise HttpError(403, f"The host '{shown}' is not known here; the server's --allow-host adds names.")
+            raise HttpError(
+                "unknown_host", f"The host '{shown}' is not known here; the server's --allow-host adds names."
+            )
         if scope["method"] not in _SAFE_METHODS or scope["path"].startswith(PROTECTED):
             origin = headers.get("origin")
             foreign = origin is not None and (urlsplit(origin).netloc or "-").lower() != hosts[0].lower()
             if foreign or headers.get("sec-fetch-site") == "cross-site":
-                raise HttpError(403, "Requests from web pages of other origins are not accepted.")
+                raise HttpError("foreign_origin", "Requests from web pages of other origins are not accepted.")
         if self.token is not None and scope["path"].startswith(PROTECTED):
             given = headers.get("authorization", "").encode()
             if not secrets.compare_digest(given, f"Bearer {self.token}".encode()):
                 message = "This server requires its token: send the header 'Authorization: Bearer TOKEN'."
-                raise HttpError(401, message, {"WWW-Authenticate": "Bearer"})
+                raise HttpError("token_required", message, {"WWW-Authenticate": "Bearer"})
 
     def _is_own(self, host: str) -> bool:
         try:
@@ -148,7 +150,7 @@ class Guard:
 
     def _check_length(self, length: str | None) -> None:
         if length is not None and (not length.isdecimal() or int(length) > self.max_body):
-            raise HttpError(413, f"The request has {length} bytes; the limit is {self.max_body:,}.")
+            raise HttpError("request_too_large", f"The request has {length} bytes; the limit is {self.max_body:,}.")
 
     def admit(self, received: int, more: int) -> None:
         """Count bytes of a body of which `received` have arrived.
@@ -157,9 +159,11 @@ class Guard:
             HttpError: 413 or 503.
         """
         if received + more > self.max_body:
-            raise HttpError(413, f"The request has more than {self.max_body:,} bytes, which is the limit.")
+            raise HttpError(
+                "request_too_large", f"The request has more than {self.max_body:,} bytes, which is the limit."
+            )
         if self._buffered + more > BUFFERED_BYTES:
-            raise busy("The server is receiving too much at once; try again later.")
+            raise HttpError("server_busy", "The server is receiving too much at once; try again later.")
         self._buffered += more
 
 
@@ -177,7 +181,7 @@ class _Body:
         try:
             message = await asyncio.wait_for(self._receive(), max(0.0, self._end - time.monotonic()))
         except TimeoutError:
-            raise HttpError(408, f"The request did not arrive within {BODY_SECONDS} seconds.") from None
+            raise HttpError("request_timeout", f"The request did not arrive within {BODY_SECONDS} seconds.") from None
         if message["type"] == "http.request":
             more = len(message.get("body", b""))
             self.guard.admit(self.received, more)

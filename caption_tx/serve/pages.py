@@ -21,7 +21,7 @@ from caption_tx.serve.drawing import SERVE_PACKAGE
 from caption_tx.serve.examples import example_files
 from caption_tx.serve.models import PAGE_CAPTIONS, PAGE_TEMPERATURE
 from caption_tx.serve.problems import HttpError
-from caption_tx.serve.service import Service
+from caption_tx.serve.service import MAX_PIXELS, Service
 
 router = APIRouter(include_in_schema=False)
 
@@ -88,6 +88,7 @@ def page_values(request: Request) -> dict[str, Any]:
         "language": language,
         "strings": live["script"],
         "max_bytes": service.max_bytes,
+        "max_pixels": MAX_PIXELS,
         "samples": PAGE_CAPTIONS,
     }
     return {
@@ -129,7 +130,7 @@ def asset(request: Request, name: str) -> Response:
             return Response(rule, media_type="text/css", headers=_CACHED)
         if font.data and name == f"{stem}.{suffix}":
             return Response(font.data, media_type=f"font/{suffix}", headers=_CACHED)
-    raise HttpError(404, f"There is no file '{name[:80]}' here.")
+    raise HttpError("not_found", f"There is no file '{name[:80]}' here.")
 
 
 @router.get("/examples/{name}")
@@ -137,7 +138,7 @@ def example(name: str) -> Response:
     """A rendered scene."""
     files = example_files()
     if name not in files:
-        raise HttpError(404, f"There is no example '{name[:80]}' here.")
+        raise HttpError("not_found", f"There is no example '{name[:80]}' here.")
     return Response(files[name], media_type="image/png", headers=_CACHED)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from caption_tx.config import DecodingOptions, ExplanationOptions
 from caption_tx.config.fields import Setting, settings_of
+from caption_tx.serve.problems import CODES
 
 EXPLANATION_OPTIONS = (
     "caption",
@@ -24,6 +25,9 @@ EXPLANATION_OPTIONS = (
 
 FORMATS = ("json", "png", "page", "card")
 """Forms of an explanation."""
+
+_NOT_ANSWERED = ("not_found", "method_not_allowed", "no_run", "client_disconnected")
+"""Errors that are not about an image."""
 
 _TYPES = {int: "integer", float: "number", bool: "boolean", str: "string"}
 
@@ -49,10 +53,10 @@ def _body(extra: dict[str, Any], settings: dict[str, Setting], description: str)
     properties = {"image": images, "bundle": bundle} | extra | fields
     form = {"type": "object", "required": ["image"], "properties": properties}
     raw = {"schema": {"type": "string", "format": "binary"}}
-    errors = {"400": "wrong request", "401": "the token is missing or wrong", "403": "foreign host or origin"}
-    errors |= {"404": "no such bundle", "408": "the body came too slowly", "413": "too many bytes"}
-    errors |= {"415": "another type of body", "422": "no image can be read, or an option is wrong"}
-    errors |= {"503": "the queue is full; try again after Retry-After"}
+    errors: dict[str, str] = {}
+    for code, (status, meaning) in sorted(CODES.items(), key=lambda item: item[1][0]):
+        if code not in _NOT_ANSWERED:
+            errors[str(status)] = "; ".join(filter(None, (errors.get(str(status)), f"{code}: {meaning}")))
     content = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
     return {
         "requestBody": {
@@ -84,6 +88,9 @@ EXPLANATION_BODY = _body(_FORMAT, _SHOWN | _SEARCH, _BODY + " Without a caption,
 
 ERROR_SCHEMA = {
     "type": "object",
-    "required": ["error"],
-    "properties": {"error": {"type": "string", "description": "one line: what was expected, found, and what to do"}},
+    "required": ["error", "code"],
+    "properties": {
+        "error": {"type": "string", "description": "one line: what was expected, found, and what to do"},
+        "code": {"type": "string", "enum": list(CODES), "description": "the kind of the error, for programs"},
+    },
 }

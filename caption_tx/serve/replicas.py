@@ -26,7 +26,7 @@ from caption_tx.escaping import one_line
 from caption_tx.inference.captioner import ImageCaptioner
 from caption_tx.serve.engine import MAX_WORKERS, Job
 from caption_tx.serve.models import Answer, Question, ServedBundle, load_bundles, load_captioners, name_bundles
-from caption_tx.serve.problems import busy
+from caption_tx.serve.problems import HttpError
 from caption_tx.startup import start_tensorflow_without_gpus
 from caption_tx.training.ray import cluster as ray_cluster
 
@@ -186,7 +186,9 @@ class Replicas:
                 raise error.cause from None  # its own message is a whole traceback
             except TimeoutError:
                 response.cancel()
-                problem = busy(f"No replica answered within {ANSWER_SECONDS} seconds; try again later.")
+                problem = HttpError(
+                    "no_answer", f"No replica answered within {ANSWER_SECONDS} seconds; try again later."
+                )
                 break
             except (RayError, RayServeException) as error:
                 reason = one_line(ray_cluster.first_line(error))
@@ -194,7 +196,9 @@ class Replicas:
                     images = f"{len(questions)} image{'s' * (len(questions) > 1)}"
                     self._log(f"A replica was lost with {images}; another one answers them: {reason}.")
                     self._retried(len(questions))
-                problem = busy(f"Two replicas were lost, one after the other: {reason}; try again later.")
+                problem = HttpError(
+                    "no_answer", f"Two replicas were lost, one after the other: {reason}; try again later."
+                )
         return [problem] * len(questions)
 
     def wait(self) -> None:

@@ -100,9 +100,11 @@ class Explanation:
         captioner = bundle.captioner
         kind = upload.pop("format", "json")
         if kind not in FORMATS:
-            raise HttpError(422, f"format must be one of {', '.join(FORMATS)}, got '{kind[:40]}'.")
+            raise HttpError("invalid_option", f"format must be one of {', '.join(FORMATS)}, got '{kind[:40]}'.")
         if kind == "png" and len(upload.images) > 1:
-            raise HttpError(422, f"A picture shows one image, got {len(upload.images)}; use the format page.")
+            raise HttpError(
+                "invalid_option", f"A picture shows one image, got {len(upload.images)}; use the format page."
+            )
         own = {name: texts for name, texts in upload.fields.items() if name in EXPLANATION_OPTIONS}
         search = {name: texts for name, texts in upload.fields.items() if name not in EXPLANATION_OPTIONS}
         shown = ExplanationOptions(**parse_settings(ExplanationOptions, own))

@@ -24,7 +24,7 @@ router = APIRouter()
 def _run_of(request: Request) -> TrainingRun:
     run = request.app.state.service.run
     if run is None:
-        raise HttpError(404, "This server shows no training run; start it with the workdir of one.")
+        raise HttpError("no_run", "This server shows no training run; start it with the workdir of one.")
     return run
 
 

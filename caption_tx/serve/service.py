@@ -17,13 +17,13 @@ from PIL import Image
 from caption_tx.config import ServingOptions
 from caption_tx.cores import count_cores
 from caption_tx.data.images.suffixes import FORMATS
-from caption_tx.errors import CaptionTxError, ImageError
+from caption_tx.errors import CaptionTxError, TooManyPixelsError
 from caption_tx.inference.explanations import LoadedImage, load_image
 from caption_tx.serve.drawing import PageFont
 from caption_tx.serve.engine import MAX_WORKERS, Engine, Job
 from caption_tx.serve.metrics import Metrics
 from caption_tx.serve.models import Answer, Question, ServedBundle
-from caption_tx.serve.problems import HttpError, busy
+from caption_tx.serve.problems import HttpError
 from caption_tx.serve.replicas import Replicas
 from caption_tx.serve.runs import TrainingRun
 
@@ -88,10 +88,10 @@ class Service:
             HttpError: there is none.
         """
         if not self.bundles:
-            raise HttpError(404, "This server has no bundle yet: the run that it shows has not saved one.")
+            raise HttpError("no_bundle", "This server has no bundle yet: the run that it shows has not saved one.")
         if name and name not in self.bundles:
             known = ", ".join(self.bundles)
-            raise HttpError(404, f"There is no bundle '{name[:80]}' here; there are {known}.")
+            raise HttpError("unknown_bundle", f"There is no bundle '{name[:80]}' here; there are {known}.")
         return self.bundles[name or next(iter(self.bundles))]
 
     @contextmanager
@@ -102,7 +102,7 @@ class Service:
             HttpError: there is no room for them.
         """
         if self._in_progress + images > self.options.queue:
-            raise busy(f"The queue of {self.options.queue} images is full; try again later.")
+            raise HttpError("queue_full", f"The queue of {self.options.queue} images is full; try again later.")
         self._in_progress += images
         try:
             yield
@@ -142,7 +142,7 @@ class Service:
             decoded = asyncio.get_running_loop().run_in_executor(self._decoders, load)
             image = await asyncio.wait_for(decoded, DECODE_SECONDS)
         except TimeoutError:
-            raise busy(f"{name} was not decoded within {DECODE_SECONDS} seconds.") from None
+            raise HttpError("decoding_timeout", f"{name} was not decoded within {DECODE_SECONDS} seconds.") from None
         return await asyncio.wrap_future(self.engine.submit(Job(bundle, ask(image))))
 
     async def render(self, draw: Callable[[], T]) -> T:
@@ -160,10 +160,11 @@ def load_upload(name: str, data: bytes, size: int, with_photo: bool) -> LoadedIm
     """Decode an uploaded image for a backbone with inputs of `size` pixels.
 
     Raises:
-        ImageError: it is damaged, or too large.
+        ImageError: it is damaged.
+        TooManyPixelsError: its header claims more than `MAX_PIXELS`.
     """
     if (pixels := _claimed_pixels(data)) > MAX_PIXELS:
-        raise ImageError(f"{name} is too large: {pixels:,} pixels; the limit is {MAX_PIXELS:,} pixels.")
+        raise TooManyPixelsError(f"{name} is too large: {pixels:,} pixels; the limit is {MAX_PIXELS:,} pixels.")
     return load_image((name, data), size, with_photo)
 
 
@@ -188,7 +189,7 @@ async def or_disconnected(request: Request, work: Coroutine[None, None, T]) -> T
     try:
         await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
-            raise HttpError(499, "The client disconnected.")
+            raise HttpError("client_disconnected", "The client disconnected.")
         return task.result()
     finally:
         for item in (task, gone):

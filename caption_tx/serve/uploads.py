@@ -42,7 +42,7 @@ class Upload:
         """
         values = self.fields.pop(name, [default])
         if len(values) != 1:
-            raise HttpError(422, f"{name} is given {len(values)} times; give it once.")
+            raise HttpError("invalid_option", f"{name} is given {len(values)} times; give it once.")
         return values[0]
 
 
@@ -67,13 +67,14 @@ async def read_upload(request: Request, max_bytes: int) -> Upload:
         images = [(_image_name("", 1), data)] if data or kind else []
     else:
         raise HttpError(
-            415, f"Send a multipart form with fields 'image', or the bytes of one image file; got the type '{kind}'."
+            "unsupported_body",
+            f"Send a multipart form with fields 'image', or the bytes of one image file; got the type '{kind}'.",
         )
     if not images:
-        raise HttpError(422, "The request has no image; add a form field 'image' with a file.")
+        raise HttpError("invalid_request", "The request has no image; add a form field 'image' with a file.")
     for name, data in images:
         if len(data) > max_bytes:
-            raise HttpError(413, f"{name} has {len(data):,} bytes; the limit is {max_bytes:,}.")
+            raise HttpError("image_too_large", f"{name} has {len(data):,} bytes; the limit is {max_bytes:,}.")
     return Upload(images, fields)
 
 
@@ -92,9 +93,9 @@ async def _read_form(request: Request) -> tuple[list[tuple[str, bytes]], dict[st
         for file in parser._files_to_close_on_error:  # the parser closes them only if the form is damaged
             file.close()
         if isinstance(error, MultiPartException):
-            raise HttpError(422, f"The form cannot be read: {error.message}") from error
+            raise HttpError("invalid_request", f"The form cannot be read: {error.message}") from error
         if isinstance(error, LookupError | UnicodeError):  # such as a missing boundary or an unknown character set
-            raise HttpError(422, "The form cannot be read: its header is damaged.") from error
+            raise HttpError("invalid_request", "The form cannot be read: its header is damaged.") from error
         raise
     images: list[tuple[str, bytes]] = []
     fields: dict[str, list[str]] = {}
@@ -105,7 +106,7 @@ async def _read_form(request: Request) -> tuple[list[tuple[str, bytes]], dict[st
             elif name == "image":
                 images.append((_image_name(value.filename or "", len(images) + 1), await value.read()))
             else:
-                raise HttpError(422, f"The file field '{one_line(name)[:40]}' is unknown; use 'image'.")
+                raise HttpError("invalid_request", f"The file field '{one_line(name)[:40]}' is unknown; use 'image'.")
     finally:
         await form.close()
     return images, fields

@@ -107,6 +107,7 @@ def test_one_damaged_image_among_others_has_an_error(client, picture):
     assert good["captions"] and bad == {
         "name": "bad.png",
         "error": "bad.png cannot be read: it is not an image of a known format.",
+        "code": "unreadable_image",
     }
 
 
@@ -128,6 +129,7 @@ def test_errors_of_options(client, picture, status, fields, message):
     response = post(client, files=[("a.png", picture())], **fields)
     assert response.status_code == status and message in response.json()["error"]
     assert "\n" not in response.json()["error"]
+    assert response.json()["code"] == ("unknown_bundle" if status == 404 else "invalid_option")
 
 
 EXPLANATION_ERRORS = {
@@ -145,6 +147,7 @@ EXPLANATION_ERRORS = {
 def test_errors_of_explanations(client, picture, fields, message):
     response = post(client, "/v1/explanations", [("a.png", picture())], **fields)
     assert response.status_code == 422 and message in response.json()["error"], response.text
+    assert response.json()["code"] == ("invalid_caption" if "no words" in message else "invalid_option")
 
 
 def test_errors_of_bodies(client, picture):
@@ -160,9 +163,14 @@ def test_errors_of_bodies(client, picture):
     response = post(client, files=[("big.png", bytes(2**20 + 1))])
     assert response.status_code == 413 and "big.png has 1,048,577 bytes" in response.json()["error"]
     response = client.get("/v1/captions")
-    assert response.status_code == 405 and response.json() == {"error": "GET is not allowed here; use POST."}
+    assert response.status_code == 405
+    assert response.json() == {"error": "GET is not allowed here; use POST.", "code": "method_not_allowed"}
     response = client.get("/v2")
-    assert response.status_code == 404 and response.json() == {"error": "There is no /v2 here."}
+    assert response.status_code == 404 and response.json() == {"error": "There is no /v2 here.", "code": "not_found"}
+    response = client.get("/v1/run/maps")
+    assert response.status_code == 422 and "image: Field required" in response.json()["error"]
+    response = client.get("/v1/run")
+    assert response.status_code == 404 and response.json()["code"] == "no_run"
 
 
 def test_names_are_never_opened_and_are_escaped(client, picture, tmp_path):
@@ -182,6 +190,7 @@ def test_a_bomb_and_a_polyglot(client, picture):
         bomb = plain[:12] + header + zlib.crc32(header).to_bytes(4, "big") + plain[33:]
         response = post(client, files=[("bomb.png", bomb)])
         assert response.status_code == 422 and "bomb.png is too large" in response.json()["error"]
+        assert response.json()["code"] == "too_many_pixels"
     polyglot = picture(1) + b"<script>alert(1)</script>" + b"PK\x03\x04"
     response = post(client, files=[("a.png", polyglot)])
     assert response.status_code == 200 and "<script>" not in response.text
@@ -207,7 +216,7 @@ def test_a_full_queue_is_told_to_try_again(client, service, picture):
     with service.admitted(24):
         response = post(client, files=[("a.png", picture())])
     assert response.status_code == 503 and response.headers["retry-after"] == "1"
-    assert "queue of 24 images is full" in response.json()["error"]
+    assert "queue of 24 images is full" in response.json()["error"] and response.json()["code"] == "queue_full"
     assert post(client, files=[("a.png", picture())]).status_code == 200
 
 

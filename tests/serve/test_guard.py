@@ -44,6 +44,7 @@ def test_own_names_are_accepted(host):
 def test_foreign_names_are_rejected(host):
     response, _ = call("GET", "/", host=host)
     assert response.status_code == 403 and "--allow-host" in response.json()["error"]
+    assert response.json()["code"] == "unknown_host"
 
 
 def test_a_public_address_accepts_addresses_and_allowed_names():

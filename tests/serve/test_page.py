@@ -197,3 +197,20 @@ def test_problems_are_shown(open_page, service, run_server, picture, monkeypatch
         page.keyboard.press("Enter")
         page.locator(".card").wait_for()
         page.context.close()
+
+
+def test_problems_are_chinese_on_the_chinese_page(open_page, picture, latin_words):
+    page = open_page("zh-CN")
+    page.set_input_files("#files", [{"name": "坏.png", "mimeType": "image/png", "buffer": b"no image"}])
+    note = page.locator(".problem", has_text="坏.png")
+    assert note.inner_text().startswith("坏.png：无法读取：") and note.inner_text() == page.inner_text("#message")
+    proxy = {"status": 413, "content_type": "text/html", "body": "<h1>Request Entity Too Large</h1>"}
+    page.route("**/v1/explanations", lambda route: route.fulfill(**proxy))
+    page.set_input_files("#files", [{"name": "大.png", "mimeType": "image/png", "buffer": picture()}])
+    page.locator(".problem", has_text="大.png：服务器返回了状态码 413。").wait_for()
+    page.unroute("**/v1/explanations")
+    answer = {"error": "There is no bundle 'x' here; there are tiny.", "code": "too_many_pixels"}
+    page.route("**/v1/explanations", lambda route: route.fulfill(status=422, json=answer))
+    page.set_input_files("#files", [{"name": "长.png", "mimeType": "image/png", "buffer": picture()}])
+    page.locator(".problem", has_text="长.png：图片的像素太多，上限为 50,000,000 像素。").wait_for()
+    assert not {"cannot", "too", "large", "no"} & set(latin_words(page))

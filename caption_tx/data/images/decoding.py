@@ -14,7 +14,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from caption_tx.data.images.content import describe_content, heic_advice, is_heic, strip_png_metadata
 from caption_tx.data.images.suffixes import FORMATS, RAW_SUFFIXES
-from caption_tx.errors import ImageError
+from caption_tx.errors import ImageError, TooManyPixelsError
 
 MAX_PIXELS = 89_000_000
 """An image whose header claims more pixels is rejected before it is decoded (Pillow warns above this number)."""
@@ -122,6 +122,9 @@ def decode_image(data: bytes | Image.Image, name: str, size: int | None = None) 
         if (stripped := strip_png_metadata(data)) is not None:  # Pillow fails for large or damaged metadata
             with contextlib.suppress(Exception):
                 return content_hash(data), _decode(stripped, name, size)
+        if isinstance(error, Image.DecompressionBombError):
+            message = f"{name} is too large; the limit is {MAX_PIXELS:,} pixels ({error})"
+            raise TooManyPixelsError(message) from error
         raise ImageError(_explain(error, data, name)) from error
 
 
@@ -141,7 +144,7 @@ def _decode(data: bytes, name: str, size: int | None) -> Image.Image:
 def _to_upright_rgb(image: Image.Image, name: str, size: int | None) -> Image.Image:
     width, height = image.size
     if width * height > MAX_PIXELS:
-        raise ImageError(f"{name} is too large: {width}x{height} pixels; the limit is {MAX_PIXELS:,} pixels.")
+        raise TooManyPixelsError(f"{name} is too large: {width}x{height} pixels; the limit is {MAX_PIXELS:,} pixels.")
     if size is not None:
         image.draft(None, (2 * size, 2 * size))
         if "progressive" not in image.info:  # a progressive JPEG is buffered at full scale
@@ -155,8 +158,6 @@ def _to_upright_rgb(image: Image.Image, name: str, size: int | None) -> Image.Im
 
 def _explain(error: Exception, data: bytes, name: str) -> str:
     """The message about an image that cannot be decoded."""
-    if isinstance(error, Image.DecompressionBombError):
-        return f"{name} is too large; the limit is {MAX_PIXELS:,} pixels ({error})"
     if isinstance(error, UnidentifiedImageError):
         return f"{name} cannot be read: {describe_content(data)}."
     if isinstance(error, OSError):

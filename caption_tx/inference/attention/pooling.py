@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from caption_tx.config import DEFAULT_POOL, POOL_NAMES
-from caption_tx.errors import CaptionTxError
+from caption_tx.errors import CaptionTxError, ConfigError
 
 AXES = ("layer", "head", "token", "row", "column")
 """Names of the axes of cross-attention scores, in order."""
@@ -56,7 +56,7 @@ def most_divergent_head(scores: np.ndarray, layer: int | None = None, head: int 
         head: consider only this head; None for all.
 
     Raises:
-        CaptionTxError: there is no such layer or head.
+        ConfigError: there is no such layer or head.
     """
     divergences = jensen_shannon_divergence(_select(_select(scores, layer, 0), head, 1))
     best_layer, best_head = np.unravel_index(np.argmax(divergences), divergences.shape)
@@ -164,21 +164,22 @@ class MapSelection:
             (T, h, w), in the dtype of `scores`.
 
         Raises:
-            CaptionTxError: `scores` has another number of axes, a layer or head does not exist, the pooling is
-                unknown, or "rollout" is requested for one head or without self-attention.
+            CaptionTxError: `scores` has another number of axes.
+            ConfigError: a layer or head does not exist, the pooling is unknown, or "rollout" is requested for one head
+                or without self-attention.
         """
         scores = np.asarray(scores)
         if scores.ndim != len(AXES):
             raise CaptionTxError(f"Attention scores need the axes ({', '.join(AXES)}), got the shape {scores.shape}.")
         if self.pool not in POOL_NAMES:
-            raise CaptionTxError(f"Unknown pooling '{self.pool}'; choose from {', '.join(POOL_NAMES)}.")
+            raise ConfigError(f"Unknown pooling '{self.pool}'; choose from {', '.join(POOL_NAMES)}.")
         if self.pool != ROLLOUT:
             pool = MEAN if self._is_single else self.pool
             return POOLINGS[pool](_select(_select(scores, self.layer, 0), self.head, 1))
         if self.head is not None:
-            raise CaptionTxError("Rollout averages all heads of a layer; leave out the head.")
+            raise ConfigError("Rollout averages all heads of a layer; leave out the head.")
         if self_scores is None:
-            raise CaptionTxError("Rollout needs self-attention scores, and these maps have none.")
+            raise ConfigError("Rollout needs self-attention scores, and these maps have none.")
         layer = -1 if self.layer is None else self.layer
         return _select(rollout(scores, np.asarray(self_scores)), layer, 0)[0]
 
@@ -236,13 +237,13 @@ def _select(scores: np.ndarray, index: int | None, axis: int) -> np.ndarray:
     """Keeps one entry along `axis`, or all for None; the axis stays.
 
     Raises:
-        CaptionTxError: there is no such entry.
+        ConfigError: there is no such entry.
     """
     if index is None:
         return scores
     name, count = AXES[axis], scores.shape[axis]
     if not -count <= index < count:
-        raise CaptionTxError(
+        raise ConfigError(
             f"There is no {name} {index}: the model has {count} {name}(s); "
             f"use 0 to {count - 1}, or -{count} to -1 from the end."
         )

@@ -16,7 +16,7 @@ import matplotlib
 import numpy as np
 from PIL import Image
 
-from caption_tx.errors import CaptionTxError
+from caption_tx.errors import CaptionTxError, ConfigError
 from caption_tx.inference.drawing.spline import spread
 from caption_tx.inference.drawing.style import HeatmapStyle
 
@@ -72,12 +72,12 @@ def color_map(style: HeatmapStyle) -> matplotlib.colors.Colormap:
     """The matplotlib color map of a style.
 
     Raises:
-        CaptionTxError: matplotlib has no such color map, or `style.alpha` is out of range.
+        ConfigError: matplotlib has no such color map, or `style.alpha` is out of range.
     """
     if not 0 < style.alpha <= 1:
-        raise CaptionTxError(f"alpha must be greater than 0 and at most 1, got {style.alpha}.")
+        raise ConfigError(f"alpha must be greater than 0 and at most 1, got {style.alpha}.")
     if style.cmap not in matplotlib.colormaps:
-        raise CaptionTxError(f"matplotlib has no color map '{style.cmap}'; try inferno, viridis or cividis.")
+        raise ConfigError(f"matplotlib has no color map '{style.cmap}'; try inferno, viridis or cividis.")
     return matplotlib.colormaps[style.cmap]
 
 

@@ -21,6 +21,17 @@ const livePage = (() => {
     return new Promise((resolve) => dialog.addEventListener("close", resolve, { once: true }));
   }
 
+  // Why the server did not do what was asked, in the language of the page. The API itself answers in English.
+  async function explain(response) {
+    let error, code;
+    try { ({ error, code } = await response.json()); } catch { /* the answer of something between here and the server */ }
+    const { strings, language } = live;
+    if (!error) return fill(strings.unexpected, { status: response.status });
+    if (!strings.errors[code]) return error;
+    const limit = (live.max_bytes / 2 ** 20).toFixed(0), pixels = live.max_pixels.toLocaleString(language);
+    return fill(strings.errors[code], { error, limit, pixels });
+  }
+
   // The response of the server; asks for the token, and tries again while the server is busy.
   async function request(path, options = {}) {
     for (let attempt = 0; ; attempt += 1) {
@@ -31,7 +42,7 @@ const livePage = (() => {
       } catch (error) { throw new Error(live.strings.unreachable, { cause: error }); }
       if (response.ok) return response;
       if (response.status === 401) { await askForToken(); continue; }
-      if (response.status !== 503 || attempt === MAX_RETRIES) throw new Error((await response.json()).error);
+      if (response.status !== 503 || attempt === MAX_RETRIES) throw new Error(await explain(response));
       say(live.strings.wait);
       await pause(Number(response.headers.get("Retry-After") || 1) * (1 + Math.random()));
     }
