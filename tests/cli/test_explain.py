@@ -15,7 +15,7 @@ from caption_tx.inference import captioner as captioning
 from caption_tx.inference import explanation_files
 from caption_tx.inference.attention import health
 from caption_tx.inference.attention.maps import AttentionMaps
-from caption_tx.inference.attention.words import END_LABEL, END_TOKEN
+from caption_tx.inference.attention.words import END_TOKEN
 
 pytestmark = pytest.mark.usefixtures("loaded_once")
 
@@ -53,7 +53,7 @@ def test_words_and_log_probabilities(run, photos, captioner):
     assert lines[0] == f"{name}\ta b-zebra b, c"
     maps = captioner.explain(name, "a b-zebra b, c")
     assert maps.words == ("a", "b", "zebra", "b", "c", END_TOKEN)
-    assert [line.split("\t")[0].strip() for line in lines[1:]] == ["a", "b-zebra(?)", "b", "c", END_LABEL]
+    assert [line.split("\t")[0].strip() for line in lines[1:]] == ["a", "b-zebra(?)", "b", "c", "(end)"]
     values = [float(re.search(r"ln p = (\S+)", line)[1]) for line in lines[1:]]
     expected = maps.log_probabilities
     np.testing.assert_allclose(values, [expected[0], expected[1] + expected[2], *expected[3:]], atol=0.006)

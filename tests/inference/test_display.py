@@ -26,10 +26,12 @@ def test_a_caption_is_its_text():
 
 def test_a_caption_is_a_table_of_words_and_probabilities_in_html():
     shown = make_caption()._repr_html_()
-    assert re.findall("<td>(.*?)</td>", shown) == ["一只", "&lt;狗&gt;", "(end)", "0.61", "0.37", "0.78"]
+    assert re.findall("<td>(.*?)</td>", shown) == ["一只", "&lt;狗&gt;", "（结束）", "0.61", "0.37", "0.78"]
     assert shown.startswith("<p>一只&lt;狗&gt;</p><table>")
     truncated = make_caption(finished=False, log_probabilities=(-0.5, -1.0))._repr_html_()
-    assert "(end)" not in truncated and "0.37" in truncated
+    assert "结束" not in truncated and "0.37" in truncated
+    english = make_caption(words=("a", "dog"))._repr_html_()
+    assert "<td>(end)</td>" in english
     unaligned = make_caption(words=("一只",), log_probabilities=(-0.5, -1.0, -2.0))
     assert unaligned._repr_html_() == "<p>一只&lt;狗&gt;</p>"
 

@@ -11,12 +11,28 @@ SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[START]", "[END]")
 
 PAD, UNK, START, END = range(4)
 
+_END_LABELS = {"en": "(end)", "zh": "（结束）"}
+"""How the end token, which is not a word of any language, is shown; as by the page's UI strings."""
+
 OPEN_BOX = "\u2423"
 """Stands for a space inside a word where words are separated by spaces; it is in no word."""
 
 
 MAX_WORD_LENGTH = 1000
 """Characters. Longer words, such as a file's content in place of a caption, are out of vocabulary."""
+
+
+def end_label(language: str) -> str:
+    """How figures and tables of captions show the end token.
+
+    Args:
+        language: "zh" or "en"; any other is shown as English.
+
+    Example:
+        >>> end_label("zh")
+        '（结束）'
+    """
+    return _END_LABELS.get(language, _END_LABELS["en"])
 
 
 def is_valid_word(word: str) -> bool:

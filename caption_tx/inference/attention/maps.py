@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from caption_tx.config import DEFAULT_POOL, LANGUAGES, make_options
+from caption_tx.data.text.vocabulary import end_label
 from caption_tx.data.text.word_kinds import is_content_word
 from caption_tx.errors import CaptionTxError
 from caption_tx.inference.attention.map_files import encode_json, encode_npz, read_npz, write_output
 from caption_tx.inference.attention.pooling import AXES, select_maps, unit_of_heads
 from caption_tx.inference.attention.words import (
-    END_LABEL,
     END_TOKEN,
     ShownWord,
     find_spelling,
@@ -148,8 +148,9 @@ class AttentionMaps:
 
     @property
     def titles(self) -> list[str]:
-        """The W shown words for display: `END_LABEL` for the end token, "(?)" after a word with an unknown token."""
-        texts = [END_LABEL if word.text == END_TOKEN else word.text for word in self.shown]
+        """The W shown words for display: `end_label` for the end token, "(?)" after a word with an unknown token."""
+        end = end_label(self.language)
+        texts = [end if word.text == END_TOKEN else word.text for word in self.shown]
         return [f"{text}(?)" if self.is_unknown(word) else text for text, word in zip(texts, self.shown, strict=True)]
 
     def is_unknown(self, word: ShownWord) -> bool:

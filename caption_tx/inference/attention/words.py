@@ -12,9 +12,6 @@ from caption_tx.data.text.vocabulary import END, SPECIAL_TOKENS
 
 END_TOKEN = SPECIAL_TOKENS[END]
 
-END_LABEL = "(end)"
-"""How figures show `END_TOKEN`, which is not a word of any language."""
-
 _HYPHENATED = re.compile(r"\w+(?:[-'\u2010\u2011\u2019]\w+)+", re.ASCII)
 
 

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import html
 import math
+import re
 from collections.abc import Sequence
+
+from caption_tx.data.text.vocabulary import end_label
+
+_HAN = re.compile("[\u3400-\u9fff]")
 
 
 def caption_html(text: str, words: Sequence[str], log_probabilities: Sequence[float]) -> str:
@@ -18,7 +23,8 @@ def caption_html(text: str, words: Sequence[str], log_probabilities: Sequence[fl
         '<p>狗</p><table><tr><td>狗</td></tr><tr><td>0.90</td></tr></table>'
     """
     paragraph = f"<p>{html.escape(text)}</p>"
-    labels = [*words, "(end)"][: len(log_probabilities)]
+    language = "zh" if _HAN.search("".join(words)) else "en"
+    labels = [*words, end_label(language)][: len(log_probabilities)]
     if len(labels) != len(log_probabilities):
         return paragraph
     rows = ([html.escape(word) for word in labels], [f"{math.exp(value):.2f}" for value in log_probabilities])

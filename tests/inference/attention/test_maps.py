@@ -5,7 +5,7 @@ import pytest
 
 from caption_tx.errors import CaptionTxError
 from caption_tx.inference.attention.maps import AttentionMaps
-from caption_tx.inference.attention.words import END_LABEL, END_TOKEN, ShownWord
+from caption_tx.inference.attention.words import END_TOKEN, ShownWord
 
 L, N, T, H, W = 2, 3, 7, 5, 11
 WORDS = tuple("abcdefg")
@@ -42,14 +42,14 @@ def test_validation(scores, change, message):
 
 def test_merged_words_average_their_maps_and_add_their_log_probabilities(maps, scores):
     merged = maps.merged(["草地上", "一只狗"])
-    assert merged.titles == ["一只狗(?)", "在", "草地上", "奔跑", END_LABEL]
+    assert merged.titles == ["一只狗(?)", "在", "草地上", "奔跑", "（结束）"]
     np.testing.assert_allclose(merged.pooled(0, 1)[2], scores[0, 1, 3:5].mean(axis=0), atol=1e-7)
     np.testing.assert_allclose(merged.pooled(pool="rollout").sum(axis=(1, 2)), 1, atol=1e-5)
     np.testing.assert_allclose(merged.shown_log_probabilities[2], maps.log_probabilities[3:5].sum(), atol=1e-6)
     assert merged.log_probability == pytest.approx(maps.log_probabilities.sum())
     np.testing.assert_array_equal(merged.scores, maps.scores)
     overlapping = merged.merged(["狗在"])
-    assert overlapping.titles == ["狗在(?)", "草地上", "奔跑", END_LABEL]  # the word that it overlaps is hidden
+    assert overlapping.titles == ["狗在(?)", "草地上", "奔跑", "（结束）"]  # the word that it overlaps is hidden
     with pytest.raises(CaptionTxError, match=r"'猫'.*一只, 狗, 在"):
         maps.merged(["猫"])
     with pytest.raises(CaptionTxError, match="，"):
@@ -59,7 +59,7 @@ def test_merged_words_average_their_maps_and_add_their_log_probabilities(maps, s
 def test_without_punctuation(scores):
     words = ("t", "-", "shirt", "，", "a", "。", END_TOKEN)
     maps = AttentionMaps(scores, words, np.zeros(T)).merged(["T-shirt"])
-    assert maps.titles == ["T-shirt", "，", "a", "。", END_LABEL]
+    assert maps.titles == ["T-shirt", "，", "a", "。", "(end)"]
     assert maps.shown[0].tokens == (0, 1, 2)
     without = maps.without_punctuation()
     assert without.titles == ["T-shirt", "a"]

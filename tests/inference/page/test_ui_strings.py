@@ -6,6 +6,7 @@ import string
 import pytest
 
 from caption_tx.config import LANGUAGES, POOL_NAMES
+from caption_tx.data.text.vocabulary import end_label
 from caption_tx.errors import ConfigError
 from caption_tx.inference.page.ui_strings import plural, read_template, ui_strings
 
@@ -58,6 +59,11 @@ def test_every_string_is_used():
     assert [key for key in strings if f"t.{key}" not in template and key not in computed] == []
     computed = {"play", "pause", "play_of", "pause_of", "maximum_common", "maximum_own"}
     assert [key for key in strings["script"] if f"strings.{key}" not in script and key not in computed] == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_figures_and_pages_name_the_end_alike(language):
+    assert ui_strings(language)["end"] == end_label(language)
 
 
 def test_plural():
