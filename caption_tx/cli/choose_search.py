@@ -9,7 +9,7 @@ from typing import Any
 from caption_tx.cli.options import add_backbone_weights, add_command, add_settings
 from caption_tx.cli.output import echo
 from caption_tx.cli.settings import search_overrides
-from caption_tx.config import SEARCH_IMAGES, DecodingOptions
+from caption_tx.config import MIN_IMAGES, SEARCH_IMAGES, DecodingOptions
 from caption_tx.startup import start_tensorflow
 
 
@@ -36,6 +36,12 @@ def add_parser(commands: Any) -> None:
         metavar="N",
         help="validation images to caption (default: %(default)s)",
     )
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help=f"store the best search even if it was measured on fewer than {MIN_IMAGES} images, which cannot tell "
+        "searches apart",
+    )
     add_backbone_weights(parser)
     add_settings(parser.add_argument_group("one more search to measure"), "decoding")
 
@@ -48,5 +54,11 @@ def run(arguments: argparse.Namespace) -> None:
     from caption_tx.training.search_choice import choose_search
 
     choose_search(
-        arguments.run_folder, arguments.bundle, candidates, arguments.max_images, echo, arguments.backbone_weights
+        arguments.run_folder,
+        arguments.bundle,
+        candidates,
+        arguments.max_images,
+        echo,
+        arguments.backbone_weights,
+        arguments.force,
     )

@@ -13,7 +13,7 @@ from caption_tx.config.corpus import (
     parse_source,
 )
 from caption_tx.config.decoding import SEARCH_IMAGES, DecodingOptions
-from caption_tx.config.evaluation import EvaluationOptions
+from caption_tx.config.evaluation import MIN_IMAGES, EvaluationOptions
 from caption_tx.config.export import EXPORT_PRECISIONS, EXPORT_TARGETS, ExportOptions
 from caption_tx.config.keywords import make_options, split_keywords
 from caption_tx.config.model import NORM_ORDERS, ModelConfig
@@ -35,6 +35,7 @@ __all__ = [
     "HEATMAP_CMAP",
     "LANGUAGES",
     "LOOPBACK_NAMES",
+    "MIN_IMAGES",
     "MONITORS",
     "NAMED_WEIGHTS",
     "NORM_ORDERS",

@@ -10,6 +10,9 @@ from caption_tx.errors import ConfigError
 SEGMENTATIONS = ("jieba", "characters", "spaces")
 """Segmentations that a user can choose; `evaluation/protocol.py` describes them."""
 
+MIN_IMAGES = 10
+"""Fewer images than these do not tell captioners apart: their scores have no intervals."""
+
 
 @dataclass(frozen=True)
 class EvaluationOptions:

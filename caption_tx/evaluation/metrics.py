@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from caption_tx.config import MIN_IMAGES
 from caption_tx.errors import ConfigError
 from caption_tx.evaluation.intervals import Bootstrap, Interval, resample_counts
 
@@ -129,28 +130,38 @@ def sentence_bleu(counts: BleuCounts) -> np.ndarray:
 
 
 def with_intervals(metrics: ImageMetrics, bootstrap: Bootstrap | None) -> dict[str, Interval]:
-    """Scores of the corpus times 100 by metric, without intervals if there is no bootstrap."""
+    """Scores of the corpus times 100 by metric.
+
+    There are no intervals without a bootstrap or with fewer than `MIN_IMAGES` images, and none of a score that all
+    resamples share, such as 0.
+    """
     values = 100 * metrics.corpus()
-    if bootstrap is None:
-        return {metric: Interval(float(value)) for metric, value in zip(METRICS, values, strict=True)}
-    lows, highs = 100 * np.percentile(_resample(metrics, bootstrap), [2.5, 97.5], axis=0)
-    return {
-        metric: Interval(float(value), float(low), float(high))
-        for metric, value, low, high in zip(METRICS, values, lows, highs, strict=True)
-    }
+    if bootstrap is None or len(metrics.cider) < MIN_IMAGES:
+        return _arrange(values)
+    resampled = 100 * _resample(metrics, bootstrap)
+    ends = np.percentile(resampled, [2.5, 97.5], axis=0)
+    return _arrange(values, np.where(np.isclose(resampled.min(axis=0), resampled.max(axis=0)), np.nan, ends))
 
 
 def paired_differences(metrics: ImageMetrics, other: ImageMetrics, bootstrap: Bootstrap) -> dict[str, Interval]:
     """Scores of the corpus minus those of another system on the same images, times 100, by metric.
 
     Every resample draws the same images for both systems, so that what makes an image hard for both cancels out.
+    Fewer than `MIN_IMAGES` images have no intervals.
     """
     values = 100 * (metrics.corpus() - other.corpus())
+    if len(metrics.cider) < MIN_IMAGES:
+        return _arrange(values)
     differences = _resample(metrics, bootstrap) - _resample(other, bootstrap)  # the seed draws the same images
-    lows, highs = 100 * np.percentile(differences, [2.5, 97.5], axis=0)
+    return _arrange(values, 100 * np.percentile(differences, [2.5, 97.5], axis=0))
+
+
+def _arrange(values: np.ndarray, ends: np.ndarray | None = None) -> dict[str, Interval]:
+    """Values (6,) and the ends of their intervals (2, 6), NaN without one, by metric."""
+    pairs = [(None, None)] * len(METRICS) if ends is None else ends.T.tolist()
     return {
-        metric: Interval(float(value), float(low), float(high))
-        for metric, value, low, high in zip(METRICS, values, lows, highs, strict=True)
+        metric: Interval(float(value)) if low is None or np.isnan(low) else Interval(float(value), low, high)
+        for metric, value, (low, high) in zip(METRICS, values, pairs, strict=True)
     }
 
 

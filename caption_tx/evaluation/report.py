@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from caption_tx import __version__
-from caption_tx.config import DecodingOptions
+from caption_tx.config import MIN_IMAGES, DecodingOptions
 from caption_tx.evaluation.comparison import LISTED, Comparison
 from caption_tx.evaluation.intervals import Interval
 from caption_tx.evaluation.metrics import METRICS, TITLES
@@ -29,9 +29,6 @@ METHOD = {
     "interval": "95%, bootstrap over images; BLEU from resampled counts, ROUGE-L and CIDEr from the score of each "
     "image with fixed idf",
 }
-
-MIN_IMAGES = 10
-"""Fewer images than these say little about a captioner."""
 
 _VERSIONS = ("pycocoevalcap", "jieba", "keras", "tensorflow", "numpy")
 _LABEL_WIDTH, _CELL_WIDTH = 20, 13
@@ -85,7 +82,9 @@ class Evaluation:
                 "CIDEr of a single image is 0 by definition: every word occurs in every image, so its idf is 0."
             )
         elif scores.statistics.images < MIN_IMAGES:
-            notes.append(f"{scores.statistics.images} images are too few for scores and intervals that mean anything.")
+            notes.append(
+                f"{scores.statistics.images} images are too few for scores that mean anything, and for intervals."
+            )
         for names, text in (
             (predictions.missing, "have no prediction and are not scored; these scores cover a part of the split"),
             (list(predictions.unreadable), "could not be read and are not scored"),
@@ -145,7 +144,8 @@ def format_evaluation(evaluation: Evaluation) -> str:
     if evaluation.comparison is not None:
         lines += _format_comparison(evaluation.comparison)
     if evaluation.map_health is not None:
-        lines.append(f"Attention maps of {evaluation.map_health.captions:,} captions:")
+        count = evaluation.map_health.captions
+        lines.append(f"Attention of every head, and its mean over all heads before pooling, in {count:,} captions:")
         lines += [f"  {warning}" for warning in evaluation.map_health.warnings() or ["No problems found."]]
     if evaluation.boxes is not None:
         lines.append(evaluation.boxes.text())
@@ -155,10 +155,14 @@ def format_evaluation(evaluation: Evaluation) -> str:
 def _score_rows(label: str, row: Mapping[str, Interval], sign: str = "") -> list[str]:
     """One row of scores by metric, and one of their intervals if there are any."""
     rows = [_table_row(label, [f"{row[metric].value:{sign}.1f}" for metric in METRICS])]
-    if row[METRICS[0]].low is not None:
-        ends = [f"{row[metric].low:{sign}.1f}..{row[metric].high:{sign}.1f}" for metric in METRICS]
-        rows.append(_table_row("  95%", ends))
+    if any(row[metric].low is not None for metric in METRICS):
+        rows.append(_table_row("  95%", [_ends(row[metric], sign) for metric in METRICS]))
     return rows
+
+
+def _ends(interval: Interval, sign: str) -> str:
+    """Both ends of an interval; "-" without one."""
+    return "-" if interval.low is None else f"{interval.low:{sign}.1f}..{interval.high:{sign}.1f}"
 
 
 def _format_comparison(comparison: Comparison) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from caption_tx.config import MIN_IMAGES
 from caption_tx.errors import CaptionTxError
 from caption_tx.evaluation.intervals import DEFAULT_BOOTSTRAP, Bootstrap, Interval
 from caption_tx.evaluation.metrics import METRICS, TITLES, ImageMetrics, measure, require_scorers, with_intervals
@@ -110,7 +111,7 @@ def score(
         finished: whether the caption of an image ended before the length limit.
         training: captions of the training split, to find copied captions.
         characters: whether words of jieba come with a second row of characters.
-        bootstrap: None computes no intervals.
+        bootstrap: None computes no intervals; neither do fewer than `MIN_IMAGES` images.
 
     Example:
         >>> scores = score({"1.jpg": "一只狗在奔跑"}, {"1.jpg": ["一只狗在草地上奔跑。", "狗在跑"]}, language="zh")
@@ -141,7 +142,7 @@ def score(
         },
         metrics=metrics,
         left_out=tuple(name for name in references if name not in targets),
-        resamples=0 if bootstrap is None else bootstrap.resamples,
+        resamples=0 if bootstrap is None or len(targets) < MIN_IMAGES else bootstrap.resamples,
     )
 
 

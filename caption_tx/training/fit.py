@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from caption_tx.bundle import Bundle, is_saved, load_bundle, save_bundle, stored_search
-from caption_tx.config import NAMED_WEIGHTS, Config, DecodingOptions
+from caption_tx.config import MIN_IMAGES, NAMED_WEIGHTS, Config, DecodingOptions
 from caption_tx.data.checks.language import reading_notes
 from caption_tx.data.corpus.table import read_table
 from caption_tx.data.features.backbone import dequantize
@@ -32,7 +32,6 @@ from caption_tx.data.text.segmentation import Segmenter
 from caption_tx.errors import ConfigError
 from caption_tx.evaluation.metrics import require_scorers
 from caption_tx.evaluation.protocol import reference_converter
-from caption_tx.evaluation.report import MIN_IMAGES
 from caption_tx.locks import lock_folder
 from caption_tx.model.captioner import Captioner
 from caption_tx.training.boxes import StartBoxes, with_targets
@@ -185,8 +184,8 @@ def _log_start(run: RunContext, table: pd.DataFrame) -> None:
     validation = table["image"][table["split"] == "val"].nunique()
     if 0 < validation < MIN_IMAGES:
         notes.append(
-            f"warning: split 'val' has {validation} image{'s' if validation > 1 else ''} only, which hardly tell a "
-            "better epoch from a worse one; assign it more, or raise corpus.val_fraction."
+            f"warning: split 'val' has {validation} image{'s' if validation > 1 else ''} only, too few to tell a "
+            "better epoch from a worse one; assign it more, or raise corpus.val_fraction (--val-fraction)."
         )
     for note in [*notes, *([] if run.initial is None else describe_settings(run.config, run.initial))]:
         run.log(note)

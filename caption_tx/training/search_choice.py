@@ -9,13 +9,12 @@ from pathlib import Path
 
 from caption_tx.bundle import Bundle, load_bundle, store_search
 from caption_tx.bundle_config import parse_decoding
-from caption_tx.config import SEARCH_IMAGES, Config, DecodingOptions, load_config, to_dict
+from caption_tx.config import MIN_IMAGES, SEARCH_IMAGES, Config, DecodingOptions, load_config, to_dict
 from caption_tx.data.corpus.table import captions_by_image, evenly_spaced, read_table
 from caption_tx.data.features.corpus_features import encode_splits
 from caption_tx.errors import CaptionTxError, ConfigError
 from caption_tx.evaluation.metrics import require_scorers
 from caption_tx.evaluation.protocol import reference_converter
-from caption_tx.evaluation.report import MIN_IMAGES
 from caption_tx.evaluation.scores import Scores
 from caption_tx.locks import lock_folder
 from caption_tx.training.callbacks import CaptionScorer
@@ -31,6 +30,8 @@ CANDIDATES = (
 
 WITH_INDEX = tuple(replace(CANDIDATES[-1], retrieval=weight) for weight in (4.0, 8.0))
 """Searches that are measured too if the bundle has a retrieval index."""
+
+_FORCE_ADVICE = "--force (force=True in Python) stores the best one anyway"
 
 
 @dataclass(frozen=True)
@@ -57,19 +58,22 @@ def choose_search(
     max_images: int = SEARCH_IMAGES,
     log: Callable[[str], None] = print,
     backbone_weights: str | None = None,
+    force: bool = False,
 ) -> list[MeasuredSearch]:
     """Measures searches on the validation split of a finished run, and stores the best as the default of the bundle.
 
     The best search has the highest CIDEr; of equal ones the first. `CANDIDATES`, the search that the bundle stores and
-    the given candidates compete. Only the bundle's config.json changes.
+    the given candidates compete. Only the bundle's config.json changes. Fewer than `MIN_IMAGES` images cannot tell
+    searches apart: the bundle then keeps its search.
 
     Args:
         run: workdir of the run.
         bundle: folder of the bundle; by default that of the run. It may be a tuned one.
         candidates: further searches.
         max_images: validation images to caption, evenly spaced over the split.
-        log: gets one line for each search, and one about the choice; and a warning if there are few images.
+        log: gets one line for each search, and one about the choice; and a warning if there are too few images.
         backbone_weights: file with the backbone's weights, if the path in the run's settings is not valid here.
+        force: store the best search even if it was measured on fewer than `MIN_IMAGES` images.
 
     Returns:
         All searches, the best first.
@@ -106,8 +110,11 @@ def choose_search(
             measured.append(MeasuredSearch(decoding, scores, (time.perf_counter() - start) / len(scorer.references)))
             log(str(measured[-1]))
         measured.sort(key=lambda search: -search.scores["cider"])
-        store_search(folder, measured[0].decoding)
-    log(f"The default search of {folder} is now: {measured[0].decoding.describe()}.")
+        if len(scorer.references) < MIN_IMAGES and not force:
+            log(f"The default search of {folder} is still: {loaded.decoding.describe()}; {_FORCE_ADVICE}.")
+        else:
+            store_search(folder, measured[0].decoding)
+            log(f"The default search of {folder} is now: {measured[0].decoding.describe()}.")
     return measured
 
 
@@ -132,7 +139,10 @@ def _make_scorer(
     names = evenly_spaced(references, max_images)
     if len(names) < MIN_IMAGES:
         count = f"{len(names)} validation image{'s' if len(names) > 1 else ''}"
-        log(f"warning: the search is chosen on {count} only, too few to tell a better search from a worse one.")
+        log(
+            f"warning: the searches are measured on {count} only; at least {MIN_IMAGES} are needed to tell a better "
+            "search from a worse one."
+        )
     chosen = {name: [convert(text) for text in references[name]] for name in names}
     return CaptionScorer(
         bundle.captioner,

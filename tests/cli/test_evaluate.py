@@ -121,7 +121,7 @@ def test_killed_run_resumes_and_prints_the_same_scores(finished_run, corpus, run
     line = next(line for line in printed.splitlines() if line.startswith("words/english"))
     assert line.split()[1:] == [f"{words[name]['value']:.1f}" for name in words]
     assert f"{report['health']['distinct']} distinct captions" in printed
-    assert f"Attention maps of {len(references_of(corpus)[0])} captions:" in printed
+    assert f"before pooling, in {len(references_of(corpus)[0])} captions:" in printed
     for warning in report["attention"]["warnings"]:
         assert warning in printed
     code, _, errors = run(*command, "--out", tmp_path, "--seed", "6")

@@ -37,6 +37,10 @@ def test_differences_are_those_of_the_scores_and_pair_the_images(make_captions):
     assert result.images[0].other == "天空" and result.images[0].caption == hypotheses[result.images[0].image]
     same = compare("a.json", hypotheses, hypotheses, references, scores, BOOTSTRAP)
     assert all((row.value, row.low, row.high) == (0, 0, 0) for row in same.differences["words"].values())
+    few = {name: references[name] for name in list(references)[:9]}
+    captions = {name: hypotheses[name] for name in few}
+    result = compare("b.json", captions, worse, few, score(captions, few), BOOTSTRAP)
+    assert all(row.low is None for row in result.differences["words"].values())
 
 
 def test_only_images_with_captions_of_both_systems_are_compared(make_captions):

@@ -8,7 +8,7 @@ import pytest
 import sacrebleu
 
 from caption_tx.errors import CaptionTxError, ConfigError
-from caption_tx.evaluation.intervals import Bootstrap, ratio_interval
+from caption_tx.evaluation.intervals import Bootstrap, Interval, ratio_interval
 from caption_tx.evaluation.metrics import METRICS, BleuCounts, corpus_bleu, sentence_bleu
 from caption_tx.evaluation.protocol import Protocol
 from caption_tx.evaluation.scores import score
@@ -144,6 +144,16 @@ def test_intervals_depend_only_on_the_seed_and_can_be_omitted(make_captions):
     without = score(*captions, "en", bootstrap=None)
     assert without.rows["words"]["cider"].low is None
     assert without["cider"] == first["cider"]
+
+
+def test_there_is_no_interval_that_says_nothing(make_captions):
+    hypotheses, references = make_captions("en", 10)
+    whole = score(hypotheses, references, "en").rows["words"]
+    assert all(interval.low is not None for interval in whole.values())
+    few = score(dict(list(hypotheses.items())[:9]), dict(list(references.items())[:9]), "en")
+    assert few.resamples == 0 and {interval.low for interval in few.rows["words"].values()} == {None}
+    wrong = score(dict.fromkeys(hypotheses, "zzz"), references, "en").rows["words"]
+    assert wrong["cider"] == Interval(0.0)  # every resample has the same score
 
 
 def test_ratio_interval_resamples_whole_images():

@@ -61,17 +61,21 @@ def test_the_best_search_is_stored_and_survives_more_epochs(run, config, backbon
     extra = DecodingOptions(beam_width=5, max_length=3)
     log = []
     measured = choose_search(run, candidates=[extra], log=log.append)
+    assert load_bundle(run).decoding == DecodingOptions() and digests(run) == before
+    assert log[-1].endswith("is still: greedy; --force (force=True in Python) stores the best one anyway.")
+    log.clear()
+    measured = choose_search(run, candidates=[extra], log=log.append, force=True)
     assert {search.decoding for search in measured} == {*search_choice.CANDIDATES, extra}
     scores = [search.scores["cider"] for search in measured]
     assert scores == sorted(scores, reverse=True) and measured[0].scores.statistics.images == 3
     assert load_bundle(run).decoding == measured[0].decoding
     assert len(log) == len(measured) + 2 and "(words/jieba)" in log[1]
-    assert "chosen on 3 validation images only" in log[0]
+    assert "measured on 3 validation images only; at least 10 are needed" in log[0]
     after = digests(run)
     assert {name for name in after if after[name] != before.get(name)} <= {"config.json"}
 
     # A search that only the user names is stored if it wins, and a repeated `train` keeps it.
-    forced = ["--beam-width", "2", "--prefix", "一只狗在草地上跑", "--max-images", "2"]
+    forced = ["--beam-width", "2", "--prefix", "一只狗在草地上跑", "--max-images", "2", "--force"]
     assert main(["choose-search", str(run), *forced]) == 0
     chosen = load_bundle(run).decoding
     assert f"is now: {chosen.describe()}." in capsys.readouterr().out

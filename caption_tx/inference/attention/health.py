@@ -72,7 +72,7 @@ class MapHealth:
     """Statistics of attention maps, as `measure_health` returns them.
 
     Every array has the shape (L + 1, N). Row L contains in its first column the mean over all layers and heads,
-    which is the default map. NaN marks what could not be measured.
+    of which the default pooling "sharp" shows the squares. NaN marks what could not be measured.
 
     Attributes:
         captions: number of captions measured.
