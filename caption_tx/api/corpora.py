@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,6 +23,7 @@ from caption_tx.evaluation.evaluate import PREDICTIONS
 from caption_tx.evaluation.evaluate import evaluate as evaluate_table
 from caption_tx.evaluation.metrics import require_scorers
 from caption_tx.evaluation.report import Evaluation
+from caption_tx.evaluation.submissions import PredictionsFile
 from caption_tx.files import write_atomically
 from caption_tx.inference.predictions import make_rows
 
@@ -168,22 +169,10 @@ def evaluate(
         folder = Path(folder)
         if captioner is None:
             system = _predictions_file(system, folder)
-        with nullcontext() if out is not None else _unnamed(folder / PREDICTIONS):
-            result = evaluate_table(
-                captioner or system, request.config, folder, options, decoding, log, request.sources
-            )
+            if out is None and system.parent == folder:
+                system = PredictionsFile(system, "the predictions")
+        result = evaluate_table(captioner or system, request.config, folder, options, decoding, log, request.sources)
     return replace(result, path=None) if out is None and result.path.parent == folder else result
-
-
-@contextmanager
-def _unnamed(path: Path) -> Iterator[None]:
-    """Calls a temporary file "the predictions" in errors."""
-    try:
-        yield
-    except CaptionTxError as error:
-        if str(path) not in str(error):
-            raise
-        raise type(error)(str(error).replace(str(path), "the predictions")) from None
 
 
 def _check_system(

@@ -29,7 +29,7 @@ from caption_tx.evaluation.protocol import SPACES, Protocol, reference_converter
 from caption_tx.evaluation.report import Evaluation, file_digest, name_images
 from caption_tx.evaluation.scores import score, score_humans
 from caption_tx.evaluation.split_captions import SplitImages, caption_split
-from caption_tx.evaluation.submissions import Predictions, read_submission
+from caption_tx.evaluation.submissions import Predictions, PredictionsFile, path_of, read_submission
 from caption_tx.files import write_atomically
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ PREDICTIONS, SCORES, GALLERY, BOXES = "predictions.jsonl", "scores.json", "galle
 
 
 def evaluate(
-    system: ImageCaptioner | str | Path,
+    system: ImageCaptioner | str | Path | PredictionsFile,
     config: Config,
     out: str | Path,
     options: EvaluationOptions | None = None,
@@ -75,7 +75,7 @@ def evaluate(
     require_scorers()
     options = options or EvaluationOptions()
     out, source = Path(out), config.corpus
-    is_file = isinstance(system, (str, Path))
+    is_file = isinstance(system, str | Path | PredictionsFile)
     with keep_words() if options.segmentation == SPACES else nullcontext():
         table = read_table(source, captions)
     _human_captions(table, options.split)  # before anything is reported
@@ -106,7 +106,8 @@ def _caption_and_score(
     names, text = list(_human_captions(table, options.split)), captioner.bundle.text
     where = SplitImages(images, options.cache, options.batch_size)
     counts = caption_split(captioner, names, path, decoding, where, options.retry_failed, _progress_bar)
-    evaluation = score_predictions(path, table, text.language, options, text)
+    written = PredictionsFile(path, f"the captions of {captioner.name}")
+    evaluation = score_predictions(written, table, text.language, options, text)
     facts = {
         "bundle": {"folder": captioner.name, "digest": captioner.digest},
         "options": asdict(decoding),
@@ -176,7 +177,7 @@ def _write(evaluation: Evaluation, out: Path, images: str, options: EvaluationOp
 
 
 def score_predictions(
-    path: str | Path,
+    file: str | Path | PredictionsFile,
     table: pd.DataFrame,
     language: str,
     options: EvaluationOptions | None = None,
@@ -201,8 +202,8 @@ def score_predictions(
     references = _human_captions(table, options.split)
     load_ids = partial(load_annotated_ids, table.attrs.get("files", ()))
     convert = (protocol.converter(text) if text else None) or str
-    predictions = read_submission(path, references, load_ids)
-    captions = _captions_to_score(path, predictions, protocol, options)
+    predictions = read_submission(file, references, load_ids)
+    captions = _captions_to_score(file, predictions, protocol, options)
     references = {name: [convert(caption) for caption in texts] for name, texts in references.items()}
     if protocol.segmentation == SPACES:
         _require_spaces("The references", (caption for texts in references.values() for caption in texts))
@@ -218,8 +219,8 @@ def score_predictions(
         others = {name: convert(caption) for name, caption in others.items()}
         comparison = compare(options.against, captions, others, references, scores, bootstrap)
     return Evaluation(
-        Path(path),
-        file_digest(path),
+        path_of(file),
+        file_digest(path_of(file)),
         options.split,
         predictions,
         scored,
@@ -230,7 +231,7 @@ def score_predictions(
 
 
 def _captions_to_score(
-    path: str | Path, predictions: Predictions, protocol: Protocol, options: EvaluationOptions
+    file: str | Path | PredictionsFile, predictions: Predictions, protocol: Protocol, options: EvaluationOptions
 ) -> dict[str, str]:
     """The captions of a file, with its own words where spaces separate words.
 
@@ -239,15 +240,15 @@ def _captions_to_score(
     """
     if predictions.missing and not options.partial:
         raise CaptionTxError(
-            f"{path} has no caption of {name_images(predictions.missing)} of split {options.split}; add them, or score "
+            f"{file} has no caption of {name_images(predictions.missing)} of split {options.split}; add them, or score "
             "the other images with partial (--partial)."
         )
     if not predictions.captions:
-        raise CaptionTxError(f"Nothing to score in {path}: none of the images could be read.")
+        raise CaptionTxError(f"Nothing to score in {file}: none of the images could be read.")
     if protocol.segmentation != SPACES:
         return predictions.captions
     captions = predictions.captions | predictions.words
-    _require_spaces(f"The captions in {path}", captions.values())
+    _require_spaces(f"The captions in {file}", captions.values())
     return captions
 
 

@@ -60,8 +60,29 @@ class Predictions:
     unexpected: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class PredictionsFile:
+    """A predictions file that messages do not call by its path, because it is a temporary one.
+
+    Example:
+        >>> str(PredictionsFile(Path("/tmp/x/predictions.jsonl"), "the predictions"))
+        'the predictions'
+    """
+
+    path: Path
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def path_of(file: str | Path | PredictionsFile) -> Path:
+    """The path of a predictions file."""
+    return file.path if isinstance(file, PredictionsFile) else Path(file)
+
+
 def read_submission(
-    path: str | Path, names: Collection[str], load_annotated: Callable[[], Mapping[str, str]] = dict
+    file: str | Path | PredictionsFile, names: Collection[str], load_annotated: Callable[[], Mapping[str, str]] = dict
 ) -> Predictions:
     """Reads the captions of the images `names`; rows with a `rank` other than 0 are ignored.
 
@@ -72,13 +93,12 @@ def read_submission(
         CaptionTxError: the file cannot be read, a row has no image or no caption, an image has two captions,
             or no image in the file is among `names`.
     """
-    path = Path(path)
     ids = ImageIds(names, load_annotated)
     predictions = Predictions({})
     row_numbers: dict[str, int] = {}
     unexpected: dict[str, None] = {}
-    for row_number, row in _rows(path):
-        image = _image_of(path, row_number, row)
+    for row_number, row in _rows(path_of(file)):
+        image = _image_of(str(file), row_number, row)
         if row.get("rank") not in (None, "", 0, "0"):
             continue
         name = ids.find(image)
@@ -87,15 +107,15 @@ def read_submission(
             continue
         if name in row_numbers:
             raise CaptionTxError(
-                f"{path}: {name} has a caption in row {row_numbers[name]} and another in row {row_number}; "
+                f"{file}: {name} has a caption in row {row_numbers[name]} and another in row {row_number}; "
                 "keep only one."
             )
         row_numbers[name] = row_number
-        _add(predictions, name, path, row_number, row)
+        _add(predictions, name, str(file), row_number, row)
     if not row_numbers:
         content = f"it has {next(iter(unexpected))!r}" if unexpected else "it is empty"
         raise CaptionTxError(
-            f"{path} has none of the {len(names):,} images to score ({content}, the corpus has "
+            f"{file} has none of the {len(names):,} images to score ({content}, the corpus has "
             f"{next(iter(names), None)!r}); check split (--split) and the predictions."
         )
     return Predictions(
@@ -109,12 +129,12 @@ def read_submission(
     )
 
 
-def _image_of(path: Path, row_number: int, row: Mapping[str, Any]) -> str | int:
+def _image_of(file: str, row_number: int, row: Mapping[str, Any]) -> str | int:
     """The image of a row that has an image and either one caption or an error."""
     image = row.get(_image_key(tuple(row)))
     if to_image_name(image) is None or not (isinstance(_caption_of(row), str) or row.get("error")):
         raise CaptionTxError(
-            f'{path}, row {row_number}: expected {{"image_id": .., "caption": ".."}}, found {str(row)[:100]}; '
+            f'{file}, row {row_number}: expected {{"image_id": .., "caption": ".."}}, found {str(row)[:100]}; '
             "every row needs an image and one caption."
         )
     return image if isinstance(image, str) else int(image)
@@ -140,7 +160,7 @@ def _caption_key(keys: tuple[str, ...]) -> str:
     return min((rank, order.get(name, len(order)), key) for name, rank, key in found)[2] if found else "caption"
 
 
-def _add(predictions: Predictions, name: str, path: Path, row_number: int, row: Mapping[str, Any]) -> None:
+def _add(predictions: Predictions, name: str, file: str, row_number: int, row: Mapping[str, Any]) -> None:
     """Adds the caption or the error of a row."""
     if row.get("error"):
         predictions.unreadable[name] = str(row["error"])
@@ -155,7 +175,7 @@ def _add(predictions: Predictions, name: str, path: Path, row_number: int, row: 
             predictions.log_probabilities[name] = float(value)
         except (TypeError, ValueError):
             raise CaptionTxError(
-                f"{path}, row {row_number}: log_probability must be a number, found {value!r}."
+                f"{file}, row {row_number}: log_probability must be a number, found {value!r}."
             ) from None
 
 
