@@ -101,21 +101,28 @@ def choose_search(
         parse_decoding(to_dict(decoding), loaded.captioner.settings, loaded.retrieval is not None)
     with lock_folder(run, "uses"):
         scorer = _make_scorer(run, config, loaded, max_images, log, backbone_weights)
-        measured = []
-        for decoding in searches:
-            start = time.perf_counter()
-            scores = replace(scorer, options=decoding)()
-            if scores is None:
-                raise CaptionTxError(f"The bundle {folder} generates no captions: its weights overflow.")
-            measured.append(MeasuredSearch(decoding, scores, (time.perf_counter() - start) / len(scorer.references)))
-            log(str(measured[-1]))
-        measured.sort(key=lambda search: -search.scores["cider"])
+        measured = _measure(scorer, searches, folder, log)
         if len(scorer.references) < MIN_IMAGES and not force:
             log(f"The default search of {folder} is still: {loaded.decoding.describe()}; {_FORCE_ADVICE}.")
         else:
             store_search(folder, measured[0].decoding)
             log(f"The default search of {folder} is now: {measured[0].decoding.describe()}.")
     return measured
+
+
+def _measure(
+    scorer: CaptionScorer, searches: Sequence[DecodingOptions], bundle: Path, log: Callable[[str], None]
+) -> list[MeasuredSearch]:
+    """Scores every search; the best comes first."""
+    measured = []
+    for decoding in searches:
+        start = time.perf_counter()
+        scores = replace(scorer, options=decoding)()
+        if scores is None:
+            raise CaptionTxError(f"The bundle {bundle} generates no captions: its weights overflow.")
+        measured.append(MeasuredSearch(decoding, scores, (time.perf_counter() - start) / len(scorer.references)))
+        log(str(measured[-1]))
+    return sorted(measured, key=lambda search: -search.scores["cider"])
 
 
 def _make_scorer(
