@@ -168,7 +168,8 @@ def _ends(interval: Interval, sign: str) -> str:
 def _format_comparison(comparison: Comparison) -> list[str]:
     """The scores of the other system, the differences, and the images that differ most."""
     images = comparison.scores.statistics.images
-    lines = [f"Compared with {comparison.path} on {images:,} images (paired bootstrap):"]
+    method = " (paired bootstrap)" if images >= MIN_IMAGES else ""
+    lines = [f"Compared with {comparison.path} on {images:,} images{method}:"]
     if comparison.left_out:
         lines.append(f"{name_images(comparison.left_out)} have a caption in one of the files only; not compared.")
     for unit, row in comparison.differences.items():
