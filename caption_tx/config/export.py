@@ -70,7 +70,9 @@ class ExportOptions:
     def __post_init__(self) -> None:
         validate(self)
         if self.to != "litert" and (self.precision != "float32" or self.parts):
-            raise ConfigError("precision and parts are for LiteRT files; remove them, or use --to litert.")
+            raise ConfigError(
+                "precision and parts are for LiteRT files; remove them, or use to 'litert' (--to litert)."
+            )
         if self.verify_captions is not None and self.verify_images is None:
             raise ConfigError("verify_captions needs verify_images, the folder of the photographs.")
 

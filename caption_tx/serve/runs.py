@@ -50,7 +50,7 @@ class TrainingRun:
         self.folder, self._backbone_weights = Path(folder), backbone_weights
         path = self.folder / "config.toml"
         if not path.is_file():
-            raise ConfigError(f"{folder} is not a training run: it has no config.toml; name the --workdir of a run.")
+            raise ConfigError(f"{folder} is not a training run: it has no config.toml; name the workdir of a run.")
         self.name = self.folder.absolute().name
         self.config: Config = load_config(path)
         self._bundle: tuple[int, ServedBundle] | None = None

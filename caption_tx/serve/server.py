@@ -134,7 +134,7 @@ def _listen(options: ServingOptions) -> socket.socket:
     except OSError as error:
         raise CaptionTxError(
             f"Cannot listen on {options.host} port {options.port}: {error.strerror or error}; choose another with "
-            "--host or --port."
+            "host or port (--host, --port)."
         ) from error
 
 

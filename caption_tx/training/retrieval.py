@@ -47,7 +47,7 @@ def make_retrieval_index(
     sizes = index.sizes
     run.log(
         f"The bundle keeps {sizes.captions:,} captions and the compressed features of {sizes.images:,} training images "
-        "for searches with retrieval; --retrieval-images 0 keeps none."
+        "for searches with retrieval; retrieval_images 0 (--retrieval-images 0) keeps none."
     )
     return index
 

@@ -69,7 +69,9 @@ def add_via(path: Path, document: dict[str, Any], table: BoxTable, images: str |
         ImageError: an image cannot be read.
     """
     if images is None:
-        raise CorpusError(f"{path}: VIA's files do not have the sizes of images; name the image folder with --images.")
+        raise CorpusError(
+            f"{path}: VIA's files do not have the sizes of images; name the image folder with images (--images)."
+        )
     source = open_images(images)
     for key, entry in document.get(_VIA, document).items():
         place = f"{path}, entry {key!r}"

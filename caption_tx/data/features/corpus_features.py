@@ -111,7 +111,7 @@ def open_complete_cache(
     if missing := [name for name in names if name not in cache.images and name not in cache.failed]:
         raise CacheError(
             f"{len(missing):,} images that other workers encoded are not in {folder}, for example '{missing[0]}'; "
-            "choose a --cache folder that all workers share."
+            "choose a folder that all workers share with cache (--cache)."
         )
     _log_failed(cache, names, log)
     return cache

@@ -87,7 +87,7 @@ def measure_box_grounding(
     if len(names) < 2:
         raise CaptionTxError(
             f"Words with boxes are in the captions of {len(names)} images, and at least 2 are needed; compare the "
-            "words of the captions with the names of the boxes, or map them with --box-words."
+            "words of the captions with the names of the boxes, or map them with box_words (--box-words)."
         )
     priors = word_priors(
         references, {word.word for items in found.values() for item in items for word in item.words}, grid

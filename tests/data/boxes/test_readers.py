@@ -79,7 +79,7 @@ def test_via_projects_and_exports(tmp_path, document):
     [box] = read_boxes(path, str(tmp_path)).images["1.jpg"]
     assert box.names == ("dog",)
     assert box.corners == pytest.approx(EXPECTED)
-    with pytest.raises(CorpusError, match="name the image folder with --images"):
+    with pytest.raises(CorpusError, match=r"name the image folder with images \(--images\)"):
         read_boxes(path)
 
 
