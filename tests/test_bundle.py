@@ -32,7 +32,7 @@ def tokenizer():
 
 @pytest.fixture(scope="module")
 def bundle(make_captioner, tokenizer, backbone, backbone_config):
-    captioner = make_captioner(seed=3, feature_shape=backbone.feature_shape)
+    captioner = make_captioner(seed=3, feature_shape=backbone.feature_shape, num_layers=1)
     captioner.token_output.adapt(np.arange(13))
     return Bundle(captioner, tokenizer, TextConfig(), backbone_config, backbone.key, {"val_token_loss": 2.5})
 

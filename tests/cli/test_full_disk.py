@@ -58,10 +58,10 @@ def test_scores_of_an_evaluation(small_disk, tmp_path, capsys):
     assert json.loads((out / "scores.json").read_text(encoding="utf-8"))["split"] == "test"
 
 
-def test_captions_of_a_folder(small_disk, bundle, loaded_once, write_pictures, tmp_path, capsys):
+def test_captions_of_a_folder(small_disk, one_layer_bundle, loaded_once, write_pictures, tmp_path, capsys):
     write_pictures(tmp_path / "photos", 40)
     out = small_disk(8) / "captions.parquet"
-    command = ["caption", str(tmp_path / "photos"), "--bundle", bundle, "--out", str(out)]
+    command = ["caption", str(tmp_path / "photos"), "--bundle", one_layer_bundle, "--out", str(out)]
     assert main(command) == 1
     assert rejected(capsys, out.parent)
     assert not out.exists()

@@ -9,8 +9,8 @@ from caption_tx.inference.attention.maps import AttentionMaps
 
 
 @pytest.fixture(scope="module")
-def captioner(load_once, loaded_once, bundle, backbone_config):
-    return load_once(bundle, backbone_config.weights)
+def captioner(load_once, loaded_once, one_layer_bundle, backbone_config):
+    return load_once(one_layer_bundle, backbone_config.weights)
 
 
 @pytest.fixture(scope="module")
