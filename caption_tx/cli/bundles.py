@@ -66,6 +66,7 @@ def load_captioner(arguments: argparse.Namespace, search: Mapping[str, Any]) -> 
     Raises:
         BundleError: a file is missing or damaged.
         ConfigError: the exported file does not support an option.
+        CaptionTxError: TensorFlow is needed and not installed.
     """
     if (path := exported_file(arguments.bundle)) is not None:
         if arguments.backbone_weights is not None:

@@ -25,7 +25,11 @@ T = TypeVar("T")
 
 
 def require_captions(image: str, captions: list[Caption]) -> list[Caption]:
-    """The captions of an image; none is an error, since no output could show it."""
+    """The captions of an image; none is an error, since no output could show it.
+
+    Raises:
+        NoCaptionError: there are none.
+    """
     if not captions:
         raise NoCaptionError(
             f"The search found no caption of '{printable(image)}'; use less strict options, or another bundle if the "

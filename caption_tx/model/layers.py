@@ -61,7 +61,11 @@ def _attend_step(query: Any, key: Any, value: Any, mask: Any = None) -> Any:
 
 @keras.saving.register_keras_serializable("caption_tx")
 class ImageMemory(keras.layers.Layer):
-    """Features (B, h, w, C) -> memory (B, S, D): projected, normalized, plus row and column embeddings."""
+    """Features (B, h, w, C) -> memory (B, S, D): projected, normalized, plus row and column embeddings.
+
+    Raises:
+        ValueError: the features have another grid than those that the layer was built for.
+    """
 
     def __init__(self, hidden_dim: int, dropout: float = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)

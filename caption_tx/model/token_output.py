@@ -91,7 +91,11 @@ class TokenOutput(keras.layers.Layer):
         return entropies(counts)
 
     def call(self, x: Any, embeddings: Any = None) -> Any:
-        """Hidden states (B, T, D) and, if tied, embeddings (V, D) -> logits, float32 (B, T, V)."""
+        """Hidden states (B, T, D) and, if tied, embeddings (V, D) -> logits, float32 (B, T, V).
+
+        Raises:
+            ValueError: the layer is tied and there are no embeddings, or the reverse.
+        """
         if (embeddings is not None) != self.tied:
             raise ValueError("A tied TokenOutput needs the embeddings (V, D); an untied one takes none.")
         kernel = ops.cast(embeddings if self.tied else self.kernel, self.compute_dtype)

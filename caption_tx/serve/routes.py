@@ -95,7 +95,8 @@ class Explanation:
 
         Raises:
             HttpError: there is no such format.
-            CaptionTxError: an option is unknown or out of range, or the caption contains no words.
+            ConfigError: an option is unknown or out of range, or does not apply to a given caption.
+            CaptionError: the caption contains no words, or more than the model reads.
         """
         captioner = bundle.captioner
         kind = upload.pop("format", "json")

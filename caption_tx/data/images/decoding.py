@@ -103,7 +103,8 @@ def decode_image(data: bytes | Image.Image, name: str, size: int | None = None) 
             returned at a reduced scale, with sides of at least `2 * size`.
 
     Raises:
-        ImageError: the data is truncated, not an image, or has more than `MAX_PIXELS`. The message begins with `name`.
+        ImageError: the data is truncated or not an image. The message begins with `name`.
+        TooManyPixelsError: it has more than `MAX_PIXELS`.
     """
     if isinstance(data, Image.Image):
         try:

@@ -132,7 +132,11 @@ class Tokenizer(TokenWords):
         return TokenLists(values, row_splits, int((lengths < full_lengths).sum()))
 
     def count_tokens(self, token_lists: Iterable[np.ndarray]) -> np.ndarray:
-        """Counts how often each token is a label, that is, any token but START; int64 (V,)."""
+        """Counts how often each token is a label, that is, any token but START; int64 (V,).
+
+        Raises:
+            ValueError: a token id is not in the vocabulary.
+        """
         values = token_lists.values if isinstance(token_lists, TokenLists) else list(token_lists)
         values = values if isinstance(values, np.ndarray) else np.concatenate([*values, []]).astype(np.int64)
         if (highest := int(values.max(initial=0))) >= self.vocabulary_size:
