@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow  # a whole run
 @pytest.fixture(autouse=True)
 def few_candidates(monkeypatch):
     """Each search takes seconds to compile."""
-    monkeypatch.setattr(search_choice, "CANDIDATES", (DecodingOptions(), DecodingOptions(beam_width=3)))
+    monkeypatch.setattr(search_choice, "CANDIDATES", (DecodingOptions(),))
 
 
 @pytest.fixture(scope="module")
