@@ -58,7 +58,7 @@ from caption_tx.training.initialization import (
 from caption_tx.training.inputs import TrainingInputs, cache_folder, prepare_inputs
 from caption_tx.training.map_choice import MAX_BOX_IMAGES, measure_maps
 from caption_tx.training.retrieval import RETRIEVAL_WEIGHT, make_retrieval_index
-from caption_tx.training.run import RunContext, copy_user_dictionary, open_workdir, report_left_out
+from caption_tx.training.run import RunContext, copy_user_dictionary, open_workdir, report_left_out, store_settings
 from caption_tx.training.schedule import Stage, plan_stages
 from caption_tx.training.training_model import TrainingModel
 
@@ -214,6 +214,7 @@ def _plan(config: Config, data: TrainingData) -> list[Stage]:
 def _restore(run: RunContext, checkpoint: RunCheckpoint, model: TrainingModel) -> None:
     with run.distribution.strategy.scope():
         epochs = checkpoint.restore(model)
+    store_settings(run)
     run.distribution.assert_same("checkpoint", str(checkpoint.history.epochs))
     if epochs:
         run.log(f"Resuming after epoch {epochs} of the run in {run.workdir}.")

@@ -81,7 +81,8 @@ def open_workdir(run: RunContext) -> RunContext:
         claim_workdir(run.config, run.workdir, run.log)
     distribution.barrier()
     # A resumed run keeps its precision, even on another processor.
-    training = load_config(run.workdir / "config.toml", _OLDER).training
+    resumed = _resumed_settings(run.config.resolved(), run.workdir, _discard)
+    training = (resumed or load_config(run.workdir / "config.toml", _OLDER)).training
     if distribution.is_distributed:
         if training.precision == "mixed_float16":
             raise ConfigError(
@@ -95,21 +96,48 @@ def open_workdir(run: RunContext) -> RunContext:
     return replace(run, config=replace(run.config, training=training))
 
 
+def _discard(text: str) -> None:
+    """The log of what the chief has logged already."""
+
+
 def claim_workdir(config: Config, workdir: Path, log: Callable[[str], None] = print) -> None:
     """Writes the settings of a new run, with "auto" precision resolved, into its workdir.
 
-    A run may be resumed with more epochs and another patience; its settings are then replaced.
+    A run may be resumed with more epochs and another patience, which `store_settings` writes later.
 
     Raises:
         ConfigError: the workdir contains a run with other settings.
     """
     workdir.mkdir(parents=True, exist_ok=True)
-    config, path = config.resolved(), workdir / "config.toml"
-    existing = load_config(path, _OLDER) if path.exists() and (workdir / "checkpoint.npz").exists() else None
-    if existing is None:
+    config = config.resolved()
+    if _resumed_settings(config, workdir, log) is None:
         precision = resolve_precision() if config.training.precision == "auto" else config.training.precision
-        write_atomically(path, dump_config(replace(config, training=replace(config.training, precision=precision))))
-        return
+        config = replace(config, training=replace(config.training, precision=precision))
+        write_atomically(workdir / "config.toml", dump_config(config))
+
+
+def store_settings(run: RunContext) -> None:
+    """Replaces the settings of a resumed run in its workdir, if they changed.
+
+    Called once nothing can reject the run any more, such as other captions: a command that is rejected must leave the
+    settings as they are, or the old command could not resume the run.
+    """
+    path = run.workdir / "config.toml"
+    existing, config = load_config(path, _OLDER), run.config.resolved()
+    if run.distribution.is_chief and describe_differences(_with_planned_stages(existing, existing), config):
+        write_atomically(path, dump_config(config))
+
+
+def _resumed_settings(config: Config, workdir: Path, log: Callable[[str], None]) -> Config | None:
+    """The settings to resume the run of a workdir with; None if it has no checkpoint.
+
+    Raises:
+        ConfigError: the run has other settings.
+    """
+    path = workdir / "config.toml"
+    if not path.exists() or not (workdir / "checkpoint.npz").exists():
+        return None
+    existing = load_config(path, _OLDER)
     existing = _with_planned_stages(existing, existing)
     precision = existing.training.precision if config.training.precision == "auto" else config.training.precision
     resolved = replace(config, training=replace(config.training, precision=precision))
@@ -124,13 +152,12 @@ def claim_workdir(config: Config, workdir: Path, log: Callable[[str], None] = pr
             f"{workdir} contains a run with other settings: {', '.join(rejected)}; use the settings in {path} "
             "to resume it, or choose another workdir. Only training.epochs (upward) and training.patience may change."
         )
-    if changed:
-        write_atomically(path, dump_config(resolved))
     if now > before:
         log(
             f"The run has {now} epochs now instead of {before}: the learning rate continues where it would be in a run "
             f"of {now} epochs."
         )
+    return resolved
 
 
 def _with_planned_stages(config: Config, existing: Config) -> Config:

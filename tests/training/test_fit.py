@@ -202,10 +202,12 @@ def test_a_finished_run_trains_longer(complete, make_config, tmp_path):
 def test_other_captions_in_the_same_workdir_are_rejected(complete, make_config, tmp_path, corpus):
     workdir, source = shutil.copytree(complete[0], tmp_path / "run"), corpus / "captions.tsv"
     whole = source.read_text(encoding="utf-8")
+    settings = (workdir / "config.toml").read_bytes()
     try:
         source.write_text("\n".join(whole.splitlines()[:-30]), encoding="utf-8")
         with pytest.raises(CaptionTxError, match="other captions"):
-            train(make_config(**FULL), workdir, quiet)
+            train(make_config(**FULL, epochs=5), workdir, quiet)
+        assert (workdir / "config.toml").read_bytes() == settings  # so that the old command resumes the run
     finally:
         source.write_text(whole, encoding="utf-8")
 

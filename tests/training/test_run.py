@@ -16,11 +16,18 @@ from caption_tx.training.run import (
     copy_user_dictionary,
     open_workdir,
     report_left_out,
+    store_settings,
 )
 
 
 def config(**training):
     return Config(training=TrainingConfig(**training))
+
+
+def resume(settings, workdir, log=str):
+    """What a run does that nothing rejects."""
+    run = open_workdir(RunContext(settings, workdir, Distribution(SimpleNamespace(num_replicas_in_sync=1)), log))
+    store_settings(run)
 
 
 def test_a_resumed_run_keeps_its_precision_on_another_processor(tmp_path, monkeypatch):
@@ -39,7 +46,7 @@ def test_other_settings_are_rejected_once_there_is_a_checkpoint(tmp_path, change
     claim_workdir(config(**change), tmp_path)
     assert load_config(tmp_path / "config.toml").training.precision != "auto"
     (tmp_path / "checkpoint.npz").touch()
-    claim_workdir(config(**change), tmp_path)
+    resume(config(**change), tmp_path)
     with pytest.raises(ConfigError, match="other settings"):
         claim_workdir(config(), tmp_path)
 
@@ -92,7 +99,7 @@ def test_a_run_may_get_more_epochs_and_another_patience(tmp_path):
     claim_workdir(config(), tmp_path)
     (tmp_path / "checkpoint.npz").touch()
     for change in ({"epochs": 20}, {"epochs": 20}, {"epochs": 20, "patience": 9}, {"epochs": 20, "patience": 2}):
-        claim_workdir(config(**change), tmp_path, lines.append)
+        resume(config(**change), tmp_path, lines.append)
         training = load_config(tmp_path / "config.toml").training
         assert (training.epochs, training.patience) == (20, change.get("patience", 3))
     assert lines == [
@@ -102,13 +109,24 @@ def test_a_run_may_get_more_epochs_and_another_patience(tmp_path):
         claim_workdir(config(), tmp_path)
 
 
+def test_a_command_that_is_rejected_later_leaves_the_settings(tmp_path):
+    run = RunContext(config(epochs=20), tmp_path, Distribution(SimpleNamespace(num_replicas_in_sync=1)), str)
+    claim_workdir(config(), tmp_path)
+    (tmp_path / "checkpoint.npz").touch()
+    before = (tmp_path / "config.toml").read_bytes()
+    assert open_workdir(run).config.training.epochs == 20  # then other captions reject it
+    assert (tmp_path / "config.toml").read_bytes() == before
+    resume(config(), tmp_path)
+    assert (tmp_path / "config.toml").read_bytes() == before
+
+
 def test_earlier_stages_keep_their_epochs(tmp_path):
     corpus = CorpusConfig(sources=("a.txt:stage=1", "b.txt:stage=2"))
     staged = [Config(corpus, training=TrainingConfig(epochs=epochs)) for epochs in (10, 30, 4)]
     claim_workdir(staged[0], tmp_path)
     (tmp_path / "checkpoint.npz").touch()
     for _ in range(2):  # the second time, the workdir has the epochs of the stages
-        claim_workdir(staged[1], tmp_path, str)
+        resume(staged[1], tmp_path)
         training = load_config(tmp_path / "config.toml").training
         assert (training.epochs, training.stage_epochs) == (30, (3,))
     explicit = dataclasses.replace(staged[1], training=TrainingConfig(epochs=30, stage_epochs=(4,)))

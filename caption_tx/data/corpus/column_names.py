@@ -20,10 +20,27 @@ _NUMBER = re.compile(r"\d+(?:st|nd|rd|th)?|[a-e]|one|two|three|four|five|first|s
 CHINESE_NUMBER = re.compile("(?:第?[一二三四五六七八九十]{1,2}[条句个]?)$")
 
 SPLIT_NAMES = {
-    **{name: "train" for name in ("train", "training", "restval", "训练", "训练集", "訓練", "訓練集")},
-    **{name: "val" for name in ("val", "valid", "validation", "dev", "eval", "evaluation")},
-    **{name: "val" for name in ("验证", "验证集", "驗證", "驗證集")},
-    **{name: "test" for name in ("test", "testing", "测试", "测试集", "測試", "測試集")},
+    "restval": "train",
+    **{
+        f"{word}{end}": split
+        for split, words in (
+            ("train", ("train", "training")),
+            ("val", ("val", "valid", "validation", "dev", "eval", "evaluation")),
+            ("test", ("test", "testing")),
+        )
+        for word in words
+        for end in ("", "set", "_set", "-set", " set")
+    },
+    **{
+        f"{word}{end}": split
+        for split, words in (
+            ("train", ("训练", "訓練")),
+            ("val", ("验证", "驗證", "校验", "校驗", "开发", "開發")),
+            ("test", ("测试", "測試")),
+        )
+        for word in words
+        for end in ("", "集", "集合", "数据", "数据集", "數據", "數據集", "样本", "樣本")
+    },
 }
 """Split names found in files. `restval` is the part of COCO's validation images that is used for training."""
 
@@ -83,6 +100,13 @@ SPLIT_WORDS = (
     "split", "subset", "partition", "set", "set_name", "phase", "fold", "usage", "数据集", "划分", "集合", "數據集",
 )
 """Names for the split. The first three are certain; the others count only if all their values are splits."""
+
+_SPLIT_PARTS = (
+    "split", "splits", "subset", "partition", "phase", "fold", "usage", "dataset", "set", "part", "group", "mode",
+    "purpose", "type", "划分", "子集", "集合", "分割", "拆分", "数据集", "用途", "用于", "类型", "类别", "分类", "分组",
+    "分集", "劃分", "資料集", "數據集", "用於", "類型",
+)  # fmt: skip
+_YEAR = re.compile(r"[\W_]*(?:20)?\d\d$")
 
 REJECTED_WHEN_TRUE = (
     "rejected", "precanned", "deleted", "spam", "invalid", "discarded", "discard", "reject", "reject_reason",
@@ -150,6 +174,29 @@ def caption_key(name: str) -> tuple[str, int] | None:
 
 def _contains(word: str, key: str, words: list[str]) -> bool:
     return word in words if word.isascii() else word in key
+
+
+def split_word(value: object) -> str:
+    """The value of a split column as `SPLIT_NAMES` has it if it is known: without quotes and COCO's year.
+
+    Example:
+        >>> split_word(" Train2017"), split_word("“测试集”"), split_word(None)
+        ('train', '测试集', '')
+    """
+    name = "" if value is None else str(value).strip().strip("'`“”‘’\"").lower()
+    return name if name in SPLIT_NAMES else _YEAR.sub("", name)
+
+
+def could_be_split(name: str) -> bool:
+    """Whether a column of split names may be the split: a word of its name is one for splits.
+
+    Example:
+        >>> could_be_split("dataset_split"), could_be_split("数据集划分"), could_be_split("caption")
+        (True, True, False)
+    """
+    key = normalize_name(name)
+    words = key.split("_")
+    return any(_contains(part, key, words) for part in _SPLIT_PARTS)
 
 
 def could_be_image(name: str) -> bool:

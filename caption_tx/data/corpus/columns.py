@@ -17,6 +17,7 @@ from caption_tx.data.corpus.column_names import (
     SPLIT_WORDS,
     TOKEN_ENDINGS,
     caption_key,
+    could_be_split,
     find_named,
     image_rank,
     normalize_name,
@@ -159,7 +160,7 @@ def select_columns(
         image, captions = captions[0], (image,)
         swapped = f"{names[captions[0]]!r} holds the captions and {names[image]!r} the image names"
         notes[f"{plural} read as their contents say: {swapped}"] = 1
-    if split is not None and str(names[split]).isdecimal():
+    if split is not None and normalize_name(str(names[split])) not in SPLIT_WORDS:
         notes[f"splits read from the {unit} {names[split]!r}"] = 1
     if len(captions) > 1:
         notes[f"caption {plural} read ({_join(names, captions)})"] = len(captions)
@@ -335,7 +336,7 @@ def _select_split(names: Sequence[str], values: Values, taken: set[int]) -> int 
             return position
     for position, name in enumerate(map(normalize_name, names)):
         # A table without a header has numbers as names.
-        is_named = name in SPLIT_WORDS or name.isdecimal()
+        is_named = could_be_split(name) or name.isdecimal()
         if position not in taken and is_named and share(values(position), is_split) == 1:
             return position
     return None

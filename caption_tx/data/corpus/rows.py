@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from caption_tx.data.corpus.column_names import SPLIT_NAMES
+from caption_tx.data.corpus.column_names import SPLIT_NAMES, split_word
 from caption_tx.data.corpus.columns import DEFAULT_OPTIONS, Columns, ReadOptions
+from caption_tx.data.corpus.dittos import is_ditto
 from caption_tx.data.corpus.mark_values import is_unread, rejection
 from caption_tx.data.corpus.missing_values import LONGEST_WORD, MISSING_WORDS, stands_for_no_name
 from caption_tx.data.corpus.text_lists import parse_items
@@ -23,7 +24,6 @@ UNLISTED = ""
 """Split of a row whose image is in none of the split lists of its source."""
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
-_YEAR = re.compile(r"[\W_]*(?:20)?\d\d$")
 _EARLY_CHECK = 100_000
 
 
@@ -90,6 +90,7 @@ class CaptionRows:
     other_marks: dict[str, Counter] = field(default_factory=dict)
     other_names: dict[str, dict[int, tuple[str, str]]] = field(default_factory=dict)
     _file: str = ""
+    _ditto: str = ""
     _interned: dict[str, str] = field(default_factory=dict)
     _line_count: int = 0
     _error_count: int = 0
@@ -141,6 +142,10 @@ class CaptionRows:
         elif len(caption) <= LONGEST_WORD and caption.lower() in MISSING_WORDS:
             self.skip(line, f"no caption ({caption!r})")
             self.notes["captions such as nan, NULL or 无, which stand for a missing one, left out"] += 1
+        elif is_ditto(caption):
+            self.skip(line, f"refers to another row ({caption!r})")
+            self._ditto = self._ditto or caption
+            self.notes[f"captions that refer to another row, left out ({self._ditto})"] += 1
         else:
             if line != self._last_line:
                 self._last_line = line
@@ -265,10 +270,9 @@ class CaptionRows:
         Raises:
             UnknownSplitError: the name is unknown; the line is recorded as an error.
         """
-        name = "" if name is None else str(name).strip().strip("'`“”‘’").lower()
-        word = _YEAR.sub("", name)  # COCO's train2017
-        if name and word not in SPLIT_NAMES:
+        word, text = split_word(name), "" if name is None else str(name).strip().lower()
+        if text and word not in SPLIT_NAMES:
             known = "train, val or test (or 训练, 验证, 测试), or leave it empty"
-            self.add_error(line, "unknown split", f"unknown split {name[:40]!r}; use {known}")
-            raise UnknownSplitError(name)
+            self.add_error(line, "unknown split", f"unknown split {text[:40]!r}; use {known}")
+            raise UnknownSplitError(text)
         return SPLIT_NAMES.get(word)

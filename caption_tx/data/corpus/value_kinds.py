@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from caption_tx.data.corpus.column_names import SPLIT_NAMES, caption_key
+from caption_tx.data.corpus.column_names import SPLIT_NAMES, caption_key, split_word
 from caption_tx.data.corpus.conversations import is_conversation
 from caption_tx.data.images.suffixes import IMAGE_SUFFIXES
 
@@ -67,7 +67,7 @@ def is_boolean(value: object) -> bool:
 
 def is_split(value: object) -> bool:
     """Whether a value is the name of a split."""
-    return str(value).strip().lower() in SPLIT_NAMES
+    return split_word(value) in SPLIT_NAMES
 
 
 def is_constant(values: Sequence[Any]) -> bool:

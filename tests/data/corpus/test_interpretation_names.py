@@ -113,7 +113,7 @@ CASES = {
         "x.csv",
         f"image,caption,has_text,text_subset\na.jpg,{DOG},False,train\nb.jpg,{CAT},True,val\n",
         ONE,
-        "columns not read (has_text, text_subset)",
+        "splits read from the column 'text_subset'",
     ),
     # Names that contain #
     "hash before a tab": (

@@ -40,6 +40,19 @@ def test_sources_share_splits(write):
     ]
 
 
+@pytest.mark.parametrize("name", ["数据集划分", "子集", "数据划分", "dataset_split", "Data Partition", "用途"])
+@pytest.mark.parametrize("words", [("训练集", "验证", "测试数据"), ("train_set", "dev", "Test2017")])
+def test_columns_of_split_names_are_splits(write, name, words):
+    lines = [f"{index}.jpg,{word},一只狗在跑" for index, word in enumerate(words)]
+    table = read_corpus(write("x.csv", "\n".join([f"图片,{name},描述", *lines])))
+    assert list(table["split"]) == ["train", "val", "test"]
+    [file] = table.attrs["files"]
+    assert file["notes"] == {f"splits read from the column '{name}'": 1}
+    other = read_corpus(write("y.csv", "\n".join([f"图片,{name},描述", *lines, "9.jpg,街景,一只狗在跑"])))
+    assert len(other) == 4
+    assert other.attrs["files"][0]["notes"] == {f"columns not read ({name})": 1}
+
+
 def test_split_depends_on_seed_and_name_only(write):
     small, large = splits_of(write, 300), splits_of(write, 400)
     assert small.items() <= large.items()

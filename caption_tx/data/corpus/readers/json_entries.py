@@ -168,6 +168,29 @@ def _has_known_key(entry: dict[str, Any]) -> bool:
     return any(caption_key(key) or image_rank(key) is not None for key in entry)
 
 
+def holds_records(values: list[Any], depth: int = 3) -> bool:
+    """Whether one of some values, or one inside it, is a list of objects that name images."""
+    for value in values:
+        first = value[0] if isinstance(value, list) and value else None
+        if isinstance(first, dict) and (names_image(first) or _has_image_key(first)):
+            return True
+        if isinstance(value, dict) and depth and holds_records(list(value.values()), depth - 1):
+            return True
+    return False
+
+
+def _has_image_key(entry: dict[str, Any]) -> bool:
+    has_caption = any(caption_key(str(key)) for key in entry)
+    return has_caption and any(image_rank(str(key)) is not None for key in entry)
+
+
+def is_about_the_file(value: Any) -> bool:
+    """Whether a value beside records is no captions: an object of texts and numbers, none of them by an image name."""
+    if not isinstance(value, dict):
+        return False
+    return not any(isinstance(item, (list, dict)) for item in value.values()) and not any(map(is_file_name, value))
+
+
 def names_image(entry: Any) -> bool:
     """Whether a key of an entry, or its conversation, names its image."""
     if not isinstance(entry, dict):

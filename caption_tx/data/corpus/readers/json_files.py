@@ -19,7 +19,13 @@ from caption_tx.data.corpus.column_names import (
 )
 from caption_tx.data.corpus.readers.coco import add_coco, add_karpathy, is_coco, is_karpathy, require_captions
 from caption_tx.data.corpus.readers.entry_forms import maps_to_texts
-from caption_tx.data.corpus.readers.json_entries import ENTRY, EntryReader, names_image
+from caption_tx.data.corpus.readers.json_entries import (
+    ENTRY,
+    EntryReader,
+    holds_records,
+    is_about_the_file,
+    names_image,
+)
 from caption_tx.data.corpus.readers.literals import AS_PYTHON, load_document, parse_literal
 from caption_tx.data.corpus.readers.name_maps import is_caption_value, is_name_key, maps_names, numbered_captions
 from caption_tx.data.corpus.readers.yaml_files import SUFFIXES, load_yaml
@@ -200,6 +206,8 @@ class _DocumentReader:
         node = {key: numbered_captions(value) for key, value in node.items()}
         values = list(node.values())
         by_name = sum(map(is_name_key, node)) >= 0.8 * len(node)
+        if not by_name and holds_records(values):
+            return False  # the rest is about the file
         captions = sum(self._is_caption(value) or (by_name and maps_to_texts(value)) for value in values)
         known = any(normalize_name(str(key)) in (*_ABOUT_THE_FILE, *IMAGE_WORDS, *SPLIT_NAMES) for key in node)
         entries = all(isinstance(value, dict) for value in values)
@@ -231,6 +239,8 @@ class _DocumentReader:
             return False
         options = self._rows.options
         chosen = self._choose_containers(node)
+        if holds_records(list(node.values())):
+            chosen = [name for name in chosen if not is_about_the_file(node[name])]
         for name, value in node.items():
             place = f"{key}.{name}" if key else str(name)
             inner = SPLIT_NAMES.get(re.sub(r"[\W_]*(20)?\d\d$", "", str(name)).lower(), split)

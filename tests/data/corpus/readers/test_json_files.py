@@ -94,3 +94,31 @@ def test_captions_below_one_numbered_key_or_raw(write):
     assert rows(read_corpus(write("x.json", entries)), "image", "caption") == expected
     document = {name: [{"raw": text, "sentid": 1}] for name, text in expected[:2]}
     assert rows(read_corpus(write("y.json", document)), "image", "caption") == expected[:2]
+
+
+RECORDS = [
+    {"number": "1", "image": "a.jpg", "subset": "训练集", "captions": [{"lang": "zh", "text": "一只狗在跑"}]},
+    {"number": "2", "image": "b.jpg", "subset": "测试集", "captions": [{"lang": "zh", "text": "两只猫在睡觉"}]},
+]
+
+
+@pytest.mark.parametrize(
+    ("document", "unread"),
+    [
+        ({"museum": "某馆", "exported": "2024-05-11", "items": RECORDS}, "museum, exported"),
+        ({"a": "b", "c": 3, "d": None, "e": True, "items": RECORDS}, "a, c, d, e"),
+        ({"a": "b", "c": "d", "e": "f", "g": "h", "data": {"items": RECORDS}}, "a, c, e, g"),
+        ({"site": {"museum": "某馆", "curator": "陈某", "city": "北京"}, "items": RECORDS}, "site"),
+        (
+            {"result": {"项目": "某馆", "导出": "我", "结果": RECORDS, "tags": ["街景"]}},
+            "result.项目, result.导出, result.tags",
+        ),
+    ],
+)
+def test_texts_beside_records_are_about_the_file(write, document, unread):
+    table = read_corpus(write("x.json", document))
+    assert list(zip(table["image"], table["caption"], table["split"], strict=True)) == [
+        ("a.jpg", "一只狗在跑", "train"),
+        ("b.jpg", "两只猫在睡觉", "test"),
+    ]
+    assert f"keys not read ({unread})" in table.attrs["files"][0]["notes"]
