@@ -11,6 +11,7 @@ from caption_tx.data.corpus.cell_repairs import mostly, repair_cells
 from caption_tx.data.corpus.column_names import normalize_name, without_numbers
 from caption_tx.data.corpus.columns import Columns
 from caption_tx.data.corpus.conversations import answers_of, is_conversation
+from caption_tx.data.corpus.folder_names import record_folder
 from caption_tx.data.corpus.joined_captions import split_captions
 from caption_tx.data.corpus.mark_values import is_mark
 from caption_tx.data.corpus.pre_segmented import are_words, holds_words, join_tokens, restore_tagged, weighted_length
@@ -74,6 +75,8 @@ def add_cells(rows: CaptionRows, line: int, cells: Sequence[Any], columns: Colum
         return
     if rows.is_rejected(columns, cells, line):
         return
+    if columns.folder is not None:
+        record_folder(rows, columns.folder, line, cells[columns.folder[0]])
     name = image_names(image)
     values = accepted_captions(rows, columns, cells, line)
     # Some images have fewer captions than others: only an image without any is reported.

@@ -17,7 +17,6 @@ from caption_tx.data.corpus.column_names import (
     SPLIT_WORDS,
     TOKEN_ENDINGS,
     caption_key,
-    could_be_split,
     find_named,
     image_rank,
     normalize_name,
@@ -25,13 +24,13 @@ from caption_tx.data.corpus.column_names import (
 )
 from caption_tx.data.corpus.image_files import ImageFiles, prefer_files
 from caption_tx.data.corpus.marks import find_marks, require_no_winner
+from caption_tx.data.corpus.split_and_folder import select_folder, select_split
 from caption_tx.data.corpus.value_kinds import (
     is_constant,
     is_file_name,
     is_flag,
     is_image_name,
     is_name_like,
-    is_split,
     is_text,
     share,
     typical_length,
@@ -95,6 +94,7 @@ class Columns:
         notes: what is worth reporting about the choice, with counts.
         fills_down: whether an empty image cell means the image above, as in merged cells.
         own_marks: marks of one of several captions: position, name, and position of the caption.
+        folder: position of the folders that the image names are in, and the name of that column; or None.
     """
 
     image: int
@@ -104,12 +104,14 @@ class Columns:
     notes: dict[str, int] = field(default_factory=dict)
     fills_down: bool = False
     own_marks: tuple[tuple[int, str, int], ...] = ()
+    folder: tuple[int, str] | None = None
 
     @property
     def read(self) -> list[int]:
         """The positions of all columns that are read, the image first."""
         marks = [position for position, *_ in (*self.rejected, *self.own_marks)]
-        return [self.image, *self.captions, *([] if self.split is None else [self.split]), *marks]
+        others = [] if self.split is None else [self.split]
+        return [self.image, *self.captions, *others, *marks, *([] if self.folder is None else self.folder[:1])]
 
     def renumbered(self) -> Columns:
         """The same columns in a table that has only these, in the order of `read`."""
@@ -121,6 +123,7 @@ class Columns:
             split=None if self.split is None else place[self.split],
             rejected=tuple((place[position], name) for position, name in self.rejected),
             own_marks=tuple((place[position], name, place[caption]) for position, name, caption in self.own_marks),
+            folder=None if self.folder is None else (place[self.folder[0]], self.folder[1]),
         )
 
 
@@ -153,7 +156,7 @@ def select_columns(
     _require_one_image(names, values, options, (image, captions), (place, plural))
     if not options.caption_columns:
         require_no_winner(names, captions, (place, plural))
-    split = _select_split(names, values, {image, *captions})
+    split = select_split(names, values, {image, *captions})
     rejected, own = find_marks(names, values, {image, split, *captions}, captions)
     notes: dict[str, int] = {}
     if len(captions) == 1 and _are_swapped(image, captions[0], values, options):
@@ -172,6 +175,7 @@ def select_columns(
     elif by_name not in (image, *captions):
         notes[f"image names read from the {unit} {names[image]!r}, {NAMES_FILES}"] = 1
     columns = Columns(image, captions, split, rejected, notes, _fills_down(values(image)), own)
+    columns = replace(columns, folder=select_folder(names, values, image, set(columns.read)))
     unread = [position for position in range(len(names)) if position not in columns.read]
     unread = [position for position in unread if str(names[position]).strip() or any(map(_is_filled, values(position)))]
     if unread:
@@ -327,16 +331,3 @@ def _is_known(name: str) -> bool:
     """Whether a name says that a column is not a caption."""
     words = normalize_name(name).split("_")
     return image_rank(name) is not None or any(word in NOT_CAPTION_WORDS or word in SPLIT_WORDS for word in words)
-
-
-def _select_split(names: Sequence[str], values: Values, taken: set[int]) -> int | None:
-    """A column named split, or with another name for it and nothing but split names in it."""
-    for position, name in enumerate(map(normalize_name, names)):
-        if position not in taken and name in SPLIT_WORDS[:3]:
-            return position
-    for position, name in enumerate(map(normalize_name, names)):
-        # A table without a header has numbers as names.
-        is_named = could_be_split(name) or name.isdecimal()
-        if position not in taken and is_named and share(values(position), is_split) == 1:
-            return position
-    return None

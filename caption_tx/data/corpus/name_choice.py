@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from caption_tx.data.corpus.folder_names import join_folders
 from caption_tx.data.corpus.image_names import resolve_image_names
 from caption_tx.data.corpus.name_variants import find_variants
 from caption_tx.data.corpus.rows import CaptionRows
@@ -16,6 +17,7 @@ _MIN_LINES = 3
 
 def choose_names(rows: CaptionRows, images: str | Path | None) -> None:
     """Reads the names that have files where a source names its images twice; says in `rows.notes` which are read."""
+    join_folders(rows, images)
     for place, names in rows.other_names.items():
         read, others = ([pair[at] for pair in names.values()] for at in (0, 1))
         count_read, count_others = _count_files(read, images), _count_files(others, images)

@@ -65,7 +65,8 @@ class CaptionRows:
     and `other_marks` values of status columns that reject nothing. `list_ids` has a
     number for captions that are items of one list, and -1 for others. `embedded_images` says that the file itself
     contains the images. `other_names` has, by place, the name that a line has for its image and another one that it
-    could have. `image_above` is the last image cell of a table with merged cells.
+    could have. `image_above` is the last image cell of a table with merged cells. `folders` has, by line, the
+    folder that `folder_column` has for its image, of which `folder_above` is the last.
     """
 
     source: str
@@ -88,6 +89,9 @@ class CaptionRows:
     skipped: list[tuple[str, int, str]] = field(default_factory=list)
     notes: Counter = field(default_factory=Counter)
     other_marks: dict[str, Counter] = field(default_factory=dict)
+    folders: dict[int, str] = field(default_factory=dict)
+    folder_column: str = ""
+    folder_above: str = ""
     other_names: dict[str, dict[int, tuple[str, str]]] = field(default_factory=dict)
     _file: str = ""
     _ditto: str = ""
@@ -259,6 +263,7 @@ class CaptionRows:
         """Removes all rows, for a reader that starts over."""
         for column in (self.images, self.captions, self.splits, self.skipped, self.notes, self.other_marks):
             column.clear()
+        self.folders, self.folder_above = {}, ""
         self.machine, self.line_numbers, self.list_ids = array("b"), array("q"), array("q")
         self._line_count = self._error_count = 0
         self._last_line = self._last_error_line = -1
@@ -271,7 +276,7 @@ class CaptionRows:
             UnknownSplitError: the name is unknown; the line is recorded as an error.
         """
         word, text = split_word(name), "" if name is None else str(name).strip().lower()
-        if text and word not in SPLIT_NAMES:
+        if text and word not in SPLIT_NAMES and text not in MISSING_WORDS:
             known = "train, val or test (or 训练, 验证, 测试), or leave it empty"
             self.add_error(line, "unknown split", f"unknown split {text[:40]!r}; use {known}")
             raise UnknownSplitError(text)

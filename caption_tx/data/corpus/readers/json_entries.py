@@ -9,6 +9,7 @@ from caption_tx.data.corpus.accepted_captions import accepted_captions
 from caption_tx.data.corpus.caption_values import add_captions, image_names
 from caption_tx.data.corpus.column_names import caption_key, image_rank
 from caption_tx.data.corpus.columns import DEFAULT_OPTIONS, Columns, select_columns
+from caption_tx.data.corpus.folder_names import record_folder
 from caption_tx.data.corpus.readers.entry_forms import expand
 from caption_tx.data.corpus.readers.tool_exports import is_request, read_export
 from caption_tx.data.corpus.rows import CaptionRows, UnknownSplitError
@@ -145,6 +146,8 @@ class EntryReader:
         from_key = other is not None and image != self._name_in(expanded)
         rows.add_notes({text: count for text, count in columns.notes.items() if not (from_key and _INSIDE in text)})
         rows.notes.update((read_export(entry) or ({}, []))[1])
+        if columns.folder is not None:
+            record_folder(rows, columns.folder, number, cells[columns.folder[0]])
         if len(images) > 1:
             rows.notes["captions of several images, read for each of them"] += 1
         values = accepted_captions(rows, columns, cells, number)
