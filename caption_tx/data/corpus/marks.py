@@ -9,6 +9,7 @@ from typing import Any
 from caption_tx.data.corpus.column_names import (
     CAPTION_WORDS,
     CHINESE_NUMBER,
+    caption_key,
     normalize_name,
     numbers_in,
     without_numbers,
@@ -68,6 +69,9 @@ def find_marks(
             found.append((position, plain or name))
         elif name == _VERDICT and share(_items(values(position)), _is_true_or_false) == 1:
             found.append((position, "is_match"))
+    unread = {numbers_in(name) for at, name in enumerate(names) if at not in captions and caption_key(name)}
+    unread -= {(), *(numbers_in(names[at]) for at in captions)}
+    found = [mark for mark in found if numbers_in(names[mark[0]]) not in unread]  # those of captions that are not read
     own = _own_marks(names, found, captions) if len(captions) > 1 else {}
     return (
         tuple((position, name) for position, name in found if position not in own),

@@ -6,7 +6,7 @@ import io
 import itertools
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from caption_tx.data.corpus.readers.wide_tables import is_wide, read_wide
 from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.corpus.table_ends import RepeatedHeaders
 from caption_tx.data.corpus.table_layout import TITLE_LINES, is_header
+from caption_tx.data.corpus.two_row_headers import combine_header
 from caption_tx.data.text.text_files import TextFile
 from caption_tx.errors import CorpusError
 
@@ -112,9 +113,10 @@ def _read_formulas(content: bytes, sheet: int) -> dict[tuple[int, int], str]:
 
 @dataclass(frozen=True)
 class _Header:
-    """The row with the names of the columns, how many filled rows are above it, and the columns that are read."""
+    """The last row of the header, the names of the columns, how many filled rows are above, and what is read."""
 
     row: int
+    names: list[str]
     rows_above: int
     columns: Columns
 
@@ -131,9 +133,13 @@ def _has_captions(path: Path, sheet: Any, options: ReadOptions) -> bool:
 def _header_of(path: Path, head: list[tuple[int, list[str]]], options: ReadOptions) -> _Header | None:
     filled = [(number, cells) for number, cells in head if any(cell.strip() for cell in cells)]
     for index, (number, header) in enumerate(filled[:TITLE_LINES]):
-        columns = _columns(path, number, header, [cells for _, cells in filled[index + 1 :]], options)
+        two = combine_header(header, filled[index + 1][1]) if index + 1 < len(filled) else None
+        last = index if two is None else index + 1
+        header = header if two is None else two[0]
+        columns = _columns(path, number, header, [cells for _, cells in filled[last + 1 :]], options)
         if columns is not None and is_header(header, columns, options, index == 0):
-            return _Header(number, index, columns)
+            columns = replace(columns, notes=(two[1] if two else {}) | columns.notes)
+            return _Header(filled[last][0], header, index, columns)
     return None
 
 
@@ -159,7 +165,7 @@ def _read_sheet(
         )
     above = {"rows before the header, not read": header.rows_above} if header.rows_above else {}
     rows.add_notes(header.columns.notes | above)
-    headers = RepeatedHeaders(next(cells for number, cells in head if number == header.row), rows)
+    headers = RepeatedHeaders(header.names, rows)
     for row_number, cells in itertools.chain((item for item in head if item[0] > header.row), table):
         if any(cell.strip() for cell in cells) and not headers.is_header(cells):
             cells = headers.reorder(cells)
