@@ -15,7 +15,7 @@ MISSING_WORDS = frozenset((
 LONGEST_WORD = max(map(len, MISSING_WORDS))
 """Longer texts stand for themselves."""
 
-_NOT_NAMES = frozenset(("nan", "null", "none", "<na>", "#n/a", "n/a", "undefined", "#ref!", "#value!"))
+_NOT_NAMES = frozenset(("nan", "null", "none", "<na>", "#n/a", "n/a", "undefined", "#ref!", "#value!", "\\n"))
 
 
 def stands_for_no_name(name: str) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 from caption_tx.data.corpus.column_names import IMAGE_WORDS, caption_key, image_rank, normalize_name
 from caption_tx.data.corpus.columns import NAMES_FILES, Columns, ReadOptions, Values, select_columns
 from caption_tx.data.corpus.file_head import FileHead
+from caption_tx.data.corpus.two_row_headers import combine_header
 from caption_tx.data.corpus.value_kinds import is_image_name, is_name_like, share
 
 SEPARATORS = (
@@ -40,6 +41,7 @@ class TableLayout:
         has_header: whether the line after these is a header.
         notes: what is worth reporting.
         num_unnamed: number of columns after the last one with a name.
+        escapes: whether backslashes are escapes, as in MySQL's exports; None in a file without any before quotes.
     """
 
     separator: str
@@ -49,6 +51,7 @@ class TableLayout:
     has_header: bool = True
     notes: dict[str, int] = field(default_factory=dict)
     num_unnamed: int = 0
+    escapes: bool | None = None
 
     @property
     def caption_is_last(self) -> bool:
@@ -114,12 +117,15 @@ def find_header(head: FileHead, separators: tuple[str, ...] = SEPARATORS) -> Tab
                 continue
             if separator != "\t" and any("\t" in name for name in header):  # a row of a table with tabs
                 continue
-            columns = _columns_of_header(head, index, header, separator)
+            two = combine_header(cells, split_cells("".join(head.lines[index + 1 : index + 2]), separator))
+            header, rows = (header, 1) if two is None else (_trim(two[0]), 2)
+            columns = _columns_of_header(head, index + rows - 1, header, separator)
             if columns is not None and is_header(header, columns, head.options, index == first):
                 above = sum(bool(line.strip(separator + " ")) for line in head.lines[first:index])
                 notes = _layout_notes(separator, above, "lines before the header")
-                unnamed = len(cells) - len(header)
-                return TableLayout(separator, header, columns, first + above, notes=notes, num_unnamed=unnamed)
+                notes |= {} if two is None else two[1]
+                unnamed = max(0, len(cells) - len(header))
+                return TableLayout(separator, header, columns, first + above + rows - 1, True, notes, unnamed)
     return None
 
 

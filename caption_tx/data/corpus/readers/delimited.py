@@ -7,10 +7,12 @@ import itertools
 import re
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
 from caption_tx.data.corpus.caption_values import add_cells
 from caption_tx.data.corpus.file_head import FileHead
 from caption_tx.data.corpus.quoted_lines import join_quoted_lines, split_tabs
+from caption_tx.data.corpus.readers.backslash_escapes import NOT_CSV, has_escaped_quotes, unescape_lines
 from caption_tx.data.corpus.readers.json_heads import is_json_head
 from caption_tx.data.corpus.readers.ofa import is_base64, is_image_line
 from caption_tx.data.corpus.readers.wide_tables import is_wide, read_wide
@@ -121,15 +123,33 @@ def read_table(file: TextFile, rows: CaptionRows, layout: TableLayout) -> None:
     Many programs write TSV without quoting. A quote is then an ordinary character: two stray quotes must not merge
     the rows between them into one caption. Only line breaks without a tab between them are those of a quoted cell.
     """
+    if has_escaped_quotes(file.path):
+        plain, escaped = (_is_consistent(file, replace(layout, escapes=escapes)) for escapes in (False, True))
+        layout = replace(layout, escapes=escaped and not plain)
     try:
         _read_rows(file, rows, layout, csv.QUOTE_MINIMAL)
     except UnclosedQuoteError as error:
         if layout.separator != "\t":
             line, reason = error.args
-            raise CorpusError(f"{file.path}, line {line}: {reason}; {_QUOTE_ADVICE}.") from None
+            raise CorpusError(f"{file.path}, line {line}: {_explain(reason, layout)}; {_QUOTE_ADVICE}.") from None
         rows.clear()
         _read_rows(file, rows, layout, csv.QUOTE_NONE)
     rows.add_notes(layout.notes | layout.columns.notes)
+
+
+def _explain(reason: str, layout: TableLayout) -> str:
+    """The reason of an error, with what is wrong about backslashes in the file."""
+    return reason if layout.escapes is None else f"{reason} ({NOT_CSV})"
+
+
+def _is_consistent(file: TextFile, layout: TableLayout) -> bool:
+    """Whether all rows have the number of columns of the header."""
+    lines = file.lines(lambda *error: None)
+    try:
+        rows = _split_rows(lines, layout, csv.QUOTE_MINIMAL, Counter())
+        return all(not isinstance(cells, str) and len(cells) in (0, len(layout.header)) for _, cells in rows)
+    except UnclosedQuoteError:
+        return False
 
 
 def _read_rows(file: TextFile, rows: CaptionRows, layout: TableLayout, quoting: int) -> None:
@@ -137,11 +157,12 @@ def _read_rows(file: TextFile, rows: CaptionRows, layout: TableLayout, quoting: 
     quoted_tsv = separator == "\t" and quoting == csv.QUOTE_MINIMAL
     lines_before = layout.skipped_lines + layout.has_header
     headers = RepeatedHeaders(header, rows)
-    for line_number, cells in _split_rows(file.lines(rows.add_error), separator, quoting, rows.notes):
+    for line_number, cells in _split_rows(file.lines(rows.add_error), layout, quoting, rows.notes):
         if quoted_tsv and (isinstance(cells, str) or any("\n" in cell and "\t" in cell for cell in cells)):
             raise UnclosedQuoteError(line_number, cells)
         if isinstance(cells, str):
-            rows.add_error(line_number, cells, f"{cells}; {_QUOTE_ADVICE}")
+            reason = _explain(cells, layout)
+            rows.add_error(line_number, reason, f"{reason}; {_QUOTE_ADVICE}")
             continue
         if not any(cell.strip() for cell in cells):
             rows.skip(line_number, "blank line")
@@ -183,9 +204,12 @@ def _read_rows(file: TextFile, rows: CaptionRows, layout: TableLayout, quoting: 
 
 
 def _split_rows(
-    lines: Iterator[tuple[int, str]], separator: str, quoting: int, notes: Counter[str]
+    lines: Iterator[tuple[int, str]], layout: TableLayout, quoting: int, notes: Counter[str]
 ) -> Iterator[tuple[int, list[str] | str]]:
     """The rows of a table as `parse_rows` yields them."""
+    separator = layout.separator
+    if layout.escapes:
+        lines = unescape_lines(lines, separator, notes)
     if separator == "\t" and quoting == csv.QUOTE_NONE:
         return ((number, split_tabs(line)) for number, line in join_quoted_lines(lines))
     rows = parse_rows(lines, separator, quoting)
