@@ -44,7 +44,8 @@ def join_folders(rows: CaptionRows, images: str | Path | None) -> None:
         rows.notes[f"image names joined with the column {column!r} ({shown})"] = len(set(joined))
         rows.images = joined
         return
-    rows.notes[f"columns not read ({column}), since the image names are enough"] = 1
+    why = "" if named else ", since the image names are enough"
+    rows.notes[f"columns not read ({column}){why}"] = 1
 
 
 def _join(folder: str, name: str) -> str:
