@@ -13,18 +13,24 @@ from caption_tx.inference.search.spec import SearchInputs
 
 # Greedy and plain beam searches without a batch size are those of exports; see tests/export and tests/lite.
 OPTIONS = {
-    "constraints": {"no_repeat_ngram": 2, "repetition_penalty": 1.5, "prefix": "a b", "min_length": 4},
-    "sampling": {"temperature": 1.3, "samples": 3, "top_k": 5, "top_p": 0.9, "n_best": 3},
+    "sampling": {
+        "temperature": 1.3, "samples": 3, "top_k": 5, "top_p": 0.9, "n_best": 3, "no_repeat_ngram": 2,
+        "repetition_penalty": 1.5, "prefix": "a b", "min_length": 4,
+    },
     "groups": {"beam_width": 4, "beam_groups": 2, "diversity_penalty": 0.5, "n_best": 3},
     "forced": {"beam_width": 3, "force_words": ("c", "d"), "no_repeat_ngram": 2},
-}
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def captioner(make_captioner):
+    return make_captioner(seed=5, num_layers=1)
 
 
 @pytest.mark.parametrize("name", OPTIONS)
 def test_a_search_traced_without_a_batch_size_finds_the_captions_of_the_compiled_one(
-    name, make_captioner, features, tokenizer
+    name, captioner, features, tokenizer
 ):
-    captioner = make_captioner(seed=5, num_layers=1)
     options = DecodingOptions(**OPTIONS[name])
     search = decoding._Search(captioner, tokenizer, options, None)
     spec, seeds = search.spec(), list(range(len(features)))
