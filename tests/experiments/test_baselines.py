@@ -75,8 +75,10 @@ def caption_log_probabilities(model, features, captions):
 
 
 def test_wide_beam_finds_the_best_caption(model, experiments):
-    inputs, words, bias = make_inputs(), range(4, 7), np.array(model.output_layer.bias)
-    model.output_layer.bias.assign(np.where(np.isin(np.arange(VOCABULARY), [END, *words]), 0.0, -1e3))
+    inputs, words, bias = make_inputs(8), range(4, 7), np.array(model.output_layer.bias)
+    allowed = np.where(np.isin(np.arange(VOCABULARY), words), 0.0, -1e3)
+    allowed[END] = -3.0  # so that captions of two words are best, which depend on the states of their beams
+    model.output_layer.bias.assign(allowed)
     # Nine captions of two words with four continuations each: a beam of 40 drops none.
     captions = experiments.recurrent.search(model, inputs["features"], beam_width=40, max_length=3)
     for image, caption in enumerate(captions):
