@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from caption_tx.data.corpus.damaged_text import is_damaged
 from caption_tx.data.corpus.missing_values import MISSING_WORDS
 
 _HAN = "\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"
@@ -31,7 +32,6 @@ _PLACEHOLDERS = MISSING_WORDS | {
 }
 # fmt: on
 _SURROUNDING_PUNCTUATION = " .。!！?？-<>()[]（）【】\"'“”‘’"
-_DAMAGED = re.compile("\ufffd|ï¿½|â€|Ã[^A-Za-zÀ-ÿ\\s]|锟斤拷")
 _HTML = re.compile(r"</?[A-Za-z][A-Za-z0-9]*(?:\s[^<>]*)?/?>|<!--|&(?:[A-Za-z]{2,8}|#\d{1,6}|#[xX][0-9A-Fa-f]{1,6});")
 _URL = re.compile(r"(?:https?|ftp)://|(?<![A-Za-z0-9.])www\.\w", re.IGNORECASE)
 _FULL_URL = re.compile(rf"(?:{_URL.pattern})[!-~]*", re.IGNORECASE)
@@ -114,7 +114,7 @@ def caption_problems(caption: str, language: str) -> tuple[str, ...]:
 def _find_non_caption_text(caption: str) -> tuple[list[str], str]:
     """Returns the problems of text that is not part of a caption, and the rest of the text ("" if unknown)."""
     problems, rest = [], caption
-    if _DAMAGED.search(caption):
+    if is_damaged(caption):
         problems.append("damaged_text")
         rest = ""
     if ("<" in caption or "&" in caption) and _HTML.search(caption):

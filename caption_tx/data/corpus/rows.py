@@ -11,6 +11,7 @@ from typing import Any
 
 from caption_tx.data.corpus.column_names import SPLIT_NAMES, split_word
 from caption_tx.data.corpus.columns import DEFAULT_OPTIONS, Columns, ReadOptions
+from caption_tx.data.corpus.damaged_text import is_damaged
 from caption_tx.data.corpus.dittos import is_ditto
 from caption_tx.data.corpus.mark_values import is_unread, rejection
 from caption_tx.data.corpus.missing_values import LONGEST_WORD, MISSING_WORDS, stands_for_no_name
@@ -95,6 +96,7 @@ class CaptionRows:
     other_names: dict[str, dict[int, tuple[str, str]]] = field(default_factory=dict)
     _file: str = ""
     _ditto: str = ""
+    _damaged: str = ""
     _interned: dict[str, str] = field(default_factory=dict)
     _line_count: int = 0
     _error_count: int = 0
@@ -151,6 +153,9 @@ class CaptionRows:
             self._ditto = self._ditto or caption
             self.notes[f"captions that refer to another row, left out ({self._ditto})"] += 1
         else:
+            if is_damaged(caption):
+                self._damaged = self._damaged or f"such as {self.unit} {line}"
+                self.notes[f"captions damaged by a wrong encoding, read as they are ({self._damaged})"] += 1
             if line != self._last_line:
                 self._last_line = line
                 self._line_count += 1

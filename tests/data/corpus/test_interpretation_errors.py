@@ -133,6 +133,16 @@ ERRORS = {
         b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
         "is not a caption file: .*; save it as CSV UTF-8",
     ),
+    "joined COCO files": (
+        "x.json",
+        json.dumps(
+            {
+                "images": [{"id": 1, "file_name": "a.jpg"}, {"id": 1, "file_name": "b.jpg"}],
+                "annotations": [{"id": 1, "image_id": 1, "caption": DOG}, {"id": 2, "image_id": 1, "caption": CAT}],
+            }
+        ),
+        "1 ids of 'images' have several files .*'1': 'a.jpg' and 'b.jpg'.*; give each image its own id",
+    ),
 }
 
 

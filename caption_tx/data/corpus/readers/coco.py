@@ -106,12 +106,7 @@ def add_coco(path: Path, node: dict[str, Any], rows: CaptionRows, number: int, s
     require_captions(path, annotations, rows.options)
     annotations = [expand(entry) if _is_nested(entry) else entry for entry in annotations]
     keys = _caption_keys(path, annotations, rows)
-    file_of = {}
-    for image in _items(node["images"]):
-        image_id = to_image_name(image.get("id", image.get("image_id"))) if isinstance(image, dict) else None
-        name = next((image[key] for key in _FILE_KEYS if image.get(key)), None) if image_id is not None else None
-        if isinstance(name, str):
-            file_of[image_id] = name
+    file_of = _files(path, node["images"])
     for entry_number, entry in enumerate(annotations, number + 1):
         image_id = to_image_name(entry.get("image_id")) if isinstance(entry, dict) else None
         caption = _caption_of(entry, keys) if isinstance(entry, dict) else None
@@ -124,6 +119,29 @@ def add_coco(path: Path, node: dict[str, Any], rows: CaptionRows, number: int, s
         elif not rows.is_rejected(*_marks(entry), entry_number):
             add_captions(rows, [file_of[image_id]], caption, entry_number, split)
     return len(annotations)
+
+
+def _files(path: Path, images: Any) -> dict[str, str]:
+    """The file of each image by id.
+
+    Raises:
+        CorpusError: an id has several files, as where the files of two people were joined that both count from 1.
+    """
+    file_of: dict[str, str] = {}
+    repeated: dict[str, str] = {}
+    for image in _items(images):
+        image_id = to_image_name(image.get("id", image.get("image_id"))) if isinstance(image, dict) else None
+        name = next((image[key] for key in _FILE_KEYS if image.get(key)), None) if image_id is not None else None
+        if isinstance(name, str) and file_of.setdefault(image_id, name) != name:
+            repeated.setdefault(image_id, name)
+    if repeated:
+        image_id, name = next(iter(repeated.items()))
+        raise CorpusError(
+            f"{path}: {len(repeated):,} ids of 'images' have several files (such as {image_id[:40]!r}: "
+            f"{file_of[image_id][:80]!r} and {name[:80]!r}), so captions cannot be assigned; give each image its own "
+            "id, or read the files that were joined one by one."
+        )
+    return file_of
 
 
 def _is_nested(entry: Any) -> bool:

@@ -16,6 +16,7 @@ from caption_tx.data.corpus.readers.json_entries import EntryReader
 from caption_tx.data.corpus.readers.literals import load_json
 from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.corpus.value_kinds import is_image_name
+from caption_tx.data.corpus.wrapped_lines import unwrap, wrap_width_of_files
 from caption_tx.data.images.file_names import FolderNames, undecoded_note
 from caption_tx.data.images.suffixes import explain_unreadable, is_readable, suffix_of
 from caption_tx.data.text.text_files import HEAD_BYTES, TextFile, guess_encoding, read_head
@@ -106,6 +107,7 @@ def read_folder(file: TextFile, rows: CaptionRows) -> None:
     if not image_of:
         _explain_no_pairs(file.path, rows)
     encodings = {text: file.encoding for text in image_of} if file.encoding else _guess_encodings(image_of)
+    width = wrap_width_of_files(encodings)
     for text, image in image_of.items():
         rows.start_file(str(text))
         if encodings[text] is None:
@@ -116,7 +118,8 @@ def read_folder(file: TextFile, rows: CaptionRows) -> None:
         if text.suffix.lower() == ".json":
             _read_json(TextFile(text, encodings[text], file.path), image, rows)
             continue
-        for line_number, line in TextFile(text, encodings[text], file.path).lines(rows.add_error):
+        lines = TextFile(text, encodings[text], file.path).lines(rows.add_error)
+        for line_number, line in lines if width is None else unwrap(lines, width):
             if line.strip():
                 add_captions(rows, [image], line, line_number, None)
             else:
@@ -130,6 +133,8 @@ def read_folder(file: TextFile, rows: CaptionRows) -> None:
             "not captions; pass a file of captions."
         )
     rows.encoding = ", ".join(sorted({name for name in encodings.values() if name}))
+    if width is not None:
+        rows.notes[f"text files whose lines are broken after {width} characters, joined"] = len(image_of)
 
 
 def _explain_no_pairs(folder: Path, rows: CaptionRows) -> None:
