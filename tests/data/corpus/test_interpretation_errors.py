@@ -133,6 +133,11 @@ ERRORS = {
         b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
         "is not a caption file: .*; save it as CSV UTF-8",
     ),
+    "printed table": (
+        "x.txt",
+        f"        image       caption annotator\n0   IMG_1.jpg  {DOG}     zhang\n1   IMG_2.jpg  {CAT}     li\n",
+        r"is not a caption file but a printed table, .*; save the table itself, in pandas with table.to_csv",
+    ),
     "joined COCO files": (
         "x.json",
         json.dumps(

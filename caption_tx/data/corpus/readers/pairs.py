@@ -16,6 +16,7 @@ from caption_tx.data.corpus.table_layout import TableLayout, find_contents
 from caption_tx.data.corpus.value_kinds import is_text
 from caption_tx.data.images.suffixes import IMAGE_SUFFIXES
 from caption_tx.data.text.text_files import TextFile
+from caption_tx.errors import CorpusError
 
 _NAMED_LINE = re.compile(
     rf"(\S.*?(?:{'|'.join(map(re.escape, IMAGE_SUFFIXES))}))(?:\s*(?:[-=]+>|→|[:：=])\s*|\s+[-–—]+\s+|\s+)(\S.*)",
@@ -51,6 +52,11 @@ def read_pairs(file: TextFile, rows: CaptionRows) -> None:
     """Reads lines of an image name and a caption: `NAME<TAB>caption`, `caption<TAB>URL`, or other separators."""
     head = FileHead.read(file.path, file.encoding, rows.options)
     layout = find_contents(head)
+    if layout is None and head.lines and _is_printed_header(head.lines[0]):
+        raise CorpusError(
+            f"{file.path} is not a caption file but a printed table, whose columns are aligned by spaces and may be "
+            "cut; save the table itself, in pandas with table.to_csv('captions.csv', index=False)."
+        )
     if layout is None and not head.mostly(is_pair_line) and head.mostly(_NAMED_LINE.fullmatch):
         _read_named_lines(file, rows)
     elif layout is None or (layout.separator == "\t" and layout.header == ["1", "2"] and not layout.skipped_lines):
@@ -83,6 +89,13 @@ def _read_pairs(file: TextFile, rows: CaptionRows, image: int) -> None:
             add_captions(rows, [cells[image]], cells[1 - image], line_number, None)
             if "\n" in cells[1 - image].strip():
                 rows.notes["multi-line captions"] += 1
+
+
+def _is_printed_header(line: str) -> bool:
+    """Whether a line has the names of aligned columns, as pandas prints a table."""
+    words = line.split()
+    is_aligned = "\t" not in line and re.search(r"\S {3,}\S", line) is not None
+    return is_aligned and any(image_rank(word) is not None for word in words) and any(map(caption_key, words))
 
 
 def _is_spaced_header(line: str) -> bool:
