@@ -3,12 +3,11 @@
 import json
 
 import pytest
+from corpus_cases import CAT, DOG, ONE
 
 from caption_tx.data.corpus.table import read_corpus
 
-DOG, CAT = "一只狗在草地上跑", "两只猫在睡觉"
 ASK, ASK_MORE = "描述这张图片", "图里有几只动物？"
-ONE = [("a.jpg", DOG), ("b.jpg", CAT)]
 FIRST, LATER = "captions read from the first answer of conversations", "later answers in conversations, not read"
 
 ONE_TURN = {

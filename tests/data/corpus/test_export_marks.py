@@ -1,18 +1,11 @@
 """Review marks in exported files: rejected captions are left out, and a note."""
 
-import json
-
 import pytest
+from corpus_cases import CAT, DOG, ONE, jsonl
 
 from caption_tx.data.corpus.table import read_corpus
 
-DOG, CAT, GIRL = "一只狗在草地上跑", "两只猫在睡觉", "一个女孩在跳舞"
-ONE = [("a.jpg", DOG), ("b.jpg", CAT)]
 ENGLISH = [("a.jpg", "a dog on the grass"), ("b.jpg", "two cats")]
-
-
-def jsonl(*entries):
-    return "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
 
 
 CASES = {

@@ -1,20 +1,10 @@
 """The names of images in exported files: the right ones, and a note."""
 
-import json
-
 import pytest
+from corpus_cases import CAT, DOG, GIRL, ONE, TWO, jsonl
 
 from caption_tx.data.corpus.table import read_corpus
 from caption_tx.errors import CorpusError
-
-DOG, CAT, GIRL = "一只狗在草地上跑", "两只猫在睡觉", "一个女孩在跳舞"
-ONE = [("a.jpg", DOG), ("b.jpg", CAT)]
-TWO = [("a.jpg", DOG), ("a.jpg", GIRL), ("b.jpg", CAT), ("b.jpg", DOG)]
-
-
-def jsonl(*entries):
-    return "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
-
 
 CASES = {
     # Objects by image name

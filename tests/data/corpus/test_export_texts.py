@@ -1,25 +1,13 @@
 """Exported tables and texts with tabs, tags, escapes and Python's quotes: the right captions, and a note."""
 
-import json
-
 import pytest
+from corpus_cases import CAT, DOG, GIRL, ONE, TWO, jsonl, table
 
 from caption_tx.data.corpus.table import read_corpus
 from caption_tx.errors import CorpusError
 
-DOG, CAT, GIRL = "一只狗在草地上跑", "两只猫在睡觉", "一个女孩在跳舞"
-ONE = [("a.jpg", DOG), ("b.jpg", CAT)]
-TWO = [("a.jpg", DOG), ("a.jpg", GIRL), ("b.jpg", CAT), ("b.jpg", DOG)]
 THREE = [*ONE, ("c.jpg", GIRL)]
 ENGLISH = [("a.jpg", "a dog on the grass"), ("b.jpg", "two cats")]
-
-
-def jsonl(*entries):
-    return "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
-
-
-def table(first, second):
-    return f"image,caption\na.jpg,{first}\nb.jpg,{second}\n"
 
 
 def escape(text):

@@ -3,35 +3,13 @@
 import json
 
 import pytest
+from corpus_cases import CAT, DOG, GIRL, ONE, TWO, batch, below, jsonl, table
 
 from caption_tx.data.corpus.table import read_corpus
 from caption_tx.errors import CorpusError
 
-DOG, CAT, GIRL = "一只狗在草地上跑", "两只猫在睡觉", "一个女孩在跳舞"
-ONE = [("a.jpg", DOG), ("b.jpg", CAT)]
-TWO = [("a.jpg", DOG), ("a.jpg", GIRL), ("b.jpg", CAT), ("b.jpg", DOG)]
 THREE = [*ONE, ("c.jpg", GIRL)]
 ENGLISH = [("a.jpg", "a dog on the grass"), ("b.jpg", "two cats")]
-
-
-def jsonl(*entries):
-    return "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
-
-
-def table(first, second):
-    return f"image,caption\na.jpg,{first}\nb.jpg,{second}\n"
-
-
-def batch(answer):
-    """Lines of a file of answers, from a function of a caption."""
-    return jsonl(*({"custom_id": name, **answer(caption)} for name, caption in ONE))
-
-
-def below(wrap):
-    """Lines of objects below which the captions are, from a function of the captions of an image."""
-    return jsonl(
-        *({"image": name, **wrap([text for other, text in TWO if other == name])} for name in ("a.jpg", "b.jpg"))
-    )
 
 
 INSIDE = "lists inside lists or objects"

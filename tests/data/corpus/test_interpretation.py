@@ -3,28 +3,14 @@
 import json
 
 import pytest
+from corpus_cases import CAT, DOG, GIRL, ONE, TWO, jsonl, notes, rows
 
 from caption_tx.config import Source
 from caption_tx.data.corpus.table import read_corpus
 from caption_tx.errors import CorpusError
 
-DOG, CAT, GIRL = "一只狗在草地上跑", "两只猫在睡觉", "一个女孩在跳舞"
-ONE = [("a.jpg", DOG), ("b.jpg", CAT)]
-TWO = [("a.jpg", DOG), ("a.jpg", GIRL), ("b.jpg", CAT), ("b.jpg", DOG)]
 ENGLISH = [("a.jpg", "a dog runs on the grass"), ("b.jpg", "two cats , asleep")]
 WORDS_DOG, WORDS_CAT = ["一只", "狗", "在", "草地", "上", "跑"], ["两只", "猫", "在", "睡觉"]
-
-
-def jsonl(*entries):
-    return "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
-
-
-def rows(table):
-    return list(zip(table["image"], table["caption"], strict=True))
-
-
-def notes(table):
-    return table.attrs["files"][0]["notes"]
 
 
 CASES = {

@@ -3,16 +3,10 @@
 import json
 
 import pytest
+from corpus_cases import CAT, DOG, GIRL, jsonl
 
 from caption_tx.data.corpus.table import read_corpus
 from caption_tx.errors import CorpusError
-
-DOG, CAT, GIRL = "一只狗在草地上跑", "两只猫在睡觉", "一个女孩在跳舞"
-
-
-def jsonl(*entries):
-    return "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
-
 
 ERRORS = {
     "languages in a cell": (

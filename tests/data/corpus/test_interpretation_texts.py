@@ -1,27 +1,9 @@
 """Separators, JSON, entities and quotes that can be misread: the right captions, and a note."""
 
-import json
-
 import pytest
+from corpus_cases import CAT, DOG, GIRL, ONE, TWO, jsonl, notes, rows
 
 from caption_tx.data.corpus.table import read_corpus
-
-DOG, CAT, GIRL = "一只狗在草地上跑", "两只猫在睡觉", "一个女孩在跳舞"
-ONE = [("a.jpg", DOG), ("b.jpg", CAT)]
-TWO = [("a.jpg", DOG), ("a.jpg", GIRL), ("b.jpg", CAT), ("b.jpg", DOG)]
-
-
-def jsonl(*entries):
-    return "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
-
-
-def rows(table):
-    return list(zip(table["image"], table["caption"], strict=True))
-
-
-def notes(table):
-    return table.attrs["files"][0]["notes"]
-
 
 CASES = {
     # Separators

@@ -3,11 +3,10 @@
 import json
 
 import pytest
+from corpus_cases import CAT, DOG, GIRL, TWO
 
 from caption_tx.data.corpus.table import read_corpus
 
-DOG, CAT, GIRL = "一只狗在草地上跑", "两只猫在睡觉", "一个女孩在跳舞"
-TWO = [("a.jpg", DOG), ("a.jpg", GIRL), ("b.jpg", CAT), ("b.jpg", DOG)]
 ENGLISH = [("a.jpg", "a dog runs"), ("a.jpg", "it is brown"), ("b.jpg", "two cats"), ("b.jpg", "they sleep")]
 SEVERAL = "cells with several"
 

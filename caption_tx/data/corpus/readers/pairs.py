@@ -92,10 +92,15 @@ def _read_pairs(file: TextFile, rows: CaptionRows, image: int) -> None:
 
 
 def _is_printed_header(line: str) -> bool:
-    """Whether a line has the names of aligned columns, as pandas prints a table."""
+    """Whether a line has the names of aligned columns, as pandas prints a table: at the right, or more than two."""
     words = line.split()
     is_aligned = "\t" not in line and re.search(r"\S {3,}\S", line) is not None
-    return is_aligned and any(image_rank(word) is not None for word in words) and any(map(caption_key, words))
+    return (
+        is_aligned
+        and (len(words) > 2 or line.startswith(" "))
+        and any(image_rank(word) is not None for word in words)
+        and any(map(caption_key, words))
+    )
 
 
 def _is_spaced_header(line: str) -> bool:
