@@ -5,7 +5,10 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+
+from caption_tx.data.text.dictionary_columns import Numbered, read_columns
+from caption_tx.data.text.dictionary_pinyin import HAN
 
 WORD_HEADERS = (
     "word", "words", "term", "entry", "token", "name", "词", "词语", "词条", "单词", "词汇", "关键词", "名称",
@@ -24,22 +27,18 @@ _TAG_NAMES = (
 TAGS = frozenset(_TAG_NAMES.split())
 """The part-of-speech tags of jieba's dictionary."""
 
-_Numbered = list[tuple[int, str]]
 _Convert = Callable[[str], list[str] | None]
 
-_HAN = "\u3400-\u9fff"
-_WORD = rf"\S*[{_HAN}]\S*"
-_SYLLABLE = (
-    "(?:(?:[zcs]h|[bpmfdtnlgkhjqxrzcsyw])?(?:iang|iong|uang|ang|eng|ing|ong|iao|ian|uai|uan|van|ai|ei|ao|ou|an|en|er|ia"
-    "|ie|iu|in|ua|uo|ui|un|ue|ve|üe|a|o|e|i|u|v|ü)|n?g|m)[1-5]?"
+_WORD = rf"\S*[{HAN}]\S*"
+_NUMBERED = re.compile(
+    r"(?:[(（\[【]?\d{1,6}\s*[.．、)）\]】:：-]|[①-⑳]|[(（]?[一二三四五六七八九十]{1,3}[、.．)）]|No\.?\s*\d+[.:：]?\s)\s*(\D.*)"
 )
-_NUMBERED = re.compile(r"\d{1,6}\s*[.．、)）]\s*(\D.*)")
-_CERTAINLY_NUMBERED = re.compile(rf"\d{{1,6}}\s*[.．、)）]\s*([{_HAN}].*)")
+_CERTAINLY_NUMBERED = re.compile(rf"\d{{1,6}}\s*[.．、)）]\s*([{HAN}].*)")
 _BULLET = re.compile(r"[-*•·–]\s+(\S.*)")
 _QUOTED = re.compile(r"""(?:"([^"]+)"|“([^”]+)”|「([^」]+)」|'([^']+)'|‘([^’]+)’)([\s,，;\t]+\d+.*)?""")
 _BRACKETED = re.compile(r"(?:【([^】]+)】|《([^》]+)》|\[([^\]]+)\]|\*\*([^*]+)\*\*)(\s+\d+.*)?")
 _HTML = re.compile(r"</?[a-z]{1,6}\s*/?>", re.IGNORECASE)
-_SIGNS_AT_END = re.compile(rf"(.*[{_HAN}\w])\s*[;；。、:：]+")
+_SIGNS_AT_END = re.compile(rf"(.*[{HAN}\w])\s*[;；。、:：]+")
 _SLASH_TAG = re.compile(r"(.+\S)/([a-z]{1,4}[0-9]?)")
 _CERTAIN_TAG = re.compile(rf"({_WORD})[/_]({'|'.join(TAGS)})")
 _TAG_FIRST = re.compile(rf"({_WORD})\s+(?:{'|'.join(TAGS)})\s+(\d+)")
@@ -48,32 +47,29 @@ _TEXT_AFTER_TAG = re.compile(r"(\S+)\s+(\d+)\s+[a-z]{1,4}\s+\S.*")
 _BARS = re.compile(r"([^|]+)\|\s*(\d+)\s*(?:\|\s*([a-z]{0,4})\s*)?")
 _FREQUENCY_FIRST = re.compile(r"(\d+)[\s,，;]+(\D.*?)")
 _COLON = re.compile(r"[\"']?([^:：\"']+?)[\"']?\s*[:：=]\s*(\d*),?")
-_GLOSS = re.compile(rf"([^:：]*[{_HAN}][^:：]*?)\s*[:：]\s*(\D.*)")
-_PARENTHESES = re.compile(rf"([^()（）]*[{_HAN}][^()（）]*?)\s*[(（].*[)）]")
-_HASH = re.compile(rf"([^#]*[{_HAN}][^#]*?)\s*#\s*\S.*")
-_PINYIN = re.compile(rf"({_WORD})\s+((?:{_SYLLABLE}|[a-z])(?:[ '|](?:{_SYLLABLE}|[a-z]))+)(?:\s+(\d+))?")
-_PINYIN_FIRST = re.compile(rf"'?{_SYLLABLE}(?:[ '|]?(?:{_SYLLABLE}|[a-z]))*\s+({_WORD})(?:\s+(\d+))?")
-_JOINED_PINYIN = re.compile(rf"([{_HAN}]+)\s+([a-zü1-5]+)(?:\s+(\d+))?")
+_GLOSS = re.compile(rf"([^:：]*[{HAN}][^:：]*?)\s*[:：]\s*(\D.*)")
+_PARENTHESES = re.compile(rf"([^()（）]*[{HAN}][^()（）]*?)\s*[(（].*[)）]")
+_HASH = re.compile(rf"([^#]*[{HAN}][^#]*?)\s*#\s*\S.*")
 _CALL = re.compile(r"(?:\w+\.)?add_word\(\s*(?:u?[\"'])(.+?)[\"']\s*(?:,\s*(?:freq\s*=\s*)?(\d+))?.*\);?")
 _TUPLE = re.compile(r"[(\[]\s*[\"'](.+?)[\"']\s*,\s*(\d+)\s*[)\]],?")
 _SYNONYMS = re.compile(r"\s*(?:=+>|->|→|=)\s*")
+_COMMAS = re.compile(r"\s*[,，、]\s*")
 _LIST = re.compile(r"\s*[,，、;；|]\s*")
 _CELLS = re.compile("[,，;\t|]")
 _RULE = re.compile(r"[|:\-\s]+")
 _WORD_KEYS = ("word", "term", "entry", "token", "name", "text", "词", "词语", "词条")
-_MIN_CATEGORIZED = 4
 _FREQUENCY_KEYS = ("freq", "frequency", "count", "weight", "词频", "频次")
 _LONGEST_ITEM = 16
 
 
-def rewrite_forms(lines: list[str], is_comment: Callable[[str], object]) -> tuple[_Numbered, list[str]]:
+def rewrite_forms(lines: list[str]) -> tuple[Numbered, list[str]]:
     """The lines of a user dictionary as `word frequency tag`, with their numbers, and notes about their form.
 
     Most forms are recognized if every line has them, so that an entry such as `7 up` is not changed; signs that no
     entry has are stripped from single lines.
 
     Example:
-        >>> rewrite_forms(["1. 红色T恤", "2. 草莓奶盖"], lambda line: False)
+        >>> rewrite_forms(["1. 红色T恤", "2. 草莓奶盖"])
         ([(1, '红色T恤'), (2, '草莓奶盖')], ["Read without the numbers of a list: line 1 '1. 红色T恤'."])
     """
     numbered = list(enumerate(lines, 1))
@@ -83,14 +79,12 @@ def rewrite_forms(lines: list[str], is_comment: Callable[[str], object]) -> tupl
     if starts and ends and starts[0] < ends[0]:
         numbered = [(number, line) for number, line in numbered if not starts[0] <= number <= ends[0]]
         notes.append(f"Skipped as the header of a Rime dictionary: lines {starts[0]} to {ends[0]}.")
-    content = [(number, line) for number, line in numbered if line.strip() and not is_comment(line)]
-    kept = {number for number, _ in content}
-    others = [(number, line) for number, line in numbered if number not in kept]
-    content = _read_table(content, notes) or _rewrite_all(content, notes)
-    return sorted([*_strip_signs(content, notes), *others], key=lambda item: item[0]), notes
+    content = [(number, line) for number, line in numbered if line.strip()]
+    content = _read_table(content, notes) or _rewrite_all(read_columns(content, TAGS, notes), notes)
+    return _strip_signs(content, notes), notes
 
 
-def _rewrite_all(content: _Numbered, notes: list[str]) -> _Numbered:
+def _rewrite_all(content: Numbered, notes: list[str]) -> Numbered:
     """Rewrites the lines if all of them have one form."""
     for convert, name in _FORMS:
         found = [convert(line.strip()) for _, line in content]
@@ -101,14 +95,12 @@ def _rewrite_all(content: _Numbered, notes: list[str]) -> _Numbered:
         if convert is _split_list and 2 * sum(len(words or ()) > 1 for words in found) < len(found):
             continue
         number, first = content[0]
-        if convert is _split_list and _have_categories(found):
-            found, name = [(words or [""])[:1] for words in found], "without the categories after the words"
         notes.append(f"Read {name}: line {number} {first.strip()[:40]!r}.")
         return [(number, word) for (number, _), words in zip(content, found, strict=True) for word in words or ()]
     return content
 
 
-def _strip_signs(content: _Numbered, notes: list[str]) -> _Numbered:
+def _strip_signs(content: Numbered, notes: list[str]) -> Numbered:
     """Strips signs that belong to no entry from the lines that have them."""
     for convert, name in _SIGNS:
         changed = [(number, line.strip(), convert(line.strip())) for number, line in content]
@@ -120,7 +112,7 @@ def _strip_signs(content: _Numbered, notes: list[str]) -> _Numbered:
     return content
 
 
-def _read_table(content: _Numbered, notes: list[str]) -> _Numbered | None:
+def _read_table(content: Numbered, notes: list[str]) -> Numbered | None:
     """The words and frequencies of a table whose header has other columns too, or only that of the words."""
     if len(content) < 2:
         return None
@@ -131,7 +123,7 @@ def _read_table(content: _Numbered, notes: list[str]) -> _Numbered | None:
     if at is None or not names[0]:
         return None
     has_fields_only = len(names) > 1 and at == 0 and set(names[1:]) <= {*FREQUENCY_HEADERS, *TAG_HEADERS}
-    is_chinese = re.search(f"[{_HAN}]", header + content[1][1])
+    is_chinese = re.search(f"[{HAN}]", header + content[1][1])
     if (has_fields_only and separator != "|") or (len(names) == 1 and not is_chinese):
         return None  # `word,frequency,tag`, or an English word
     frequency = next((position for position, name in enumerate(names) if name in FREQUENCY_HEADERS), None)
@@ -181,14 +173,6 @@ def _strip_html(line: str) -> list[str] | None:
     return [text] if text and text != line else None
 
 
-def _strip_pinyin(line: str) -> list[str] | None:
-    """A word before its pinyin in one piece, with a syllable per character."""
-    match = _JOINED_PINYIN.fullmatch(line)
-    if not match or not re.fullmatch(f"(?:{_SYLLABLE}){{{len(match[1])}}}", match[2]):
-        return None
-    return [f"{match[1]} {match[3] or ''}".strip()]
-
-
 def _drop_index(line: str) -> list[str] | None:
     """A row of a table whose first column is the index that pandas writes."""
     first, comma, rest = line.partition(",")
@@ -220,8 +204,9 @@ def frequency_of(value: dict[str, object]) -> int | None:
 
 
 def _split_synonyms(line: str) -> list[str] | None:
-    parts = _SYNONYMS.split(line)
-    return parts if len(parts) > 1 and all(parts) and not any(part.isdecimal() for part in parts) else None
+    parts = [part for half in _SYNONYMS.split(line) for part in _COMMAS.split(half)]
+    is_pair = len(_SYNONYMS.split(line)) > 1
+    return parts if is_pair and all(parts) and not any(part.isdecimal() for part in parts) else None
 
 
 def _split_list(line: str) -> list[str] | None:
@@ -229,16 +214,8 @@ def _split_list(line: str) -> list[str] | None:
     parts = [part for part in _LIST.split(line) if part]
     words = [part for part in parts if any(map(str.isalpha, part)) and len(part) <= _LONGEST_ITEM]
     are_words = words == parts and not re.fullmatch("[a-z]{1,3}", parts[-1])
-    is_chinese = len(parts) == 1 or sum(bool(re.search(f"[{_HAN}]", part)) for part in parts) > 0.5 * len(parts)
+    is_chinese = len(parts) == 1 or sum(bool(re.search(f"[{HAN}]", part)) for part in parts) > 0.5 * len(parts)
     return parts if parts and are_words and is_chinese else None
-
-
-def _have_categories(lines: Sequence[list[str] | None]) -> bool:
-    """Whether lines of two words have few different second words, which are categories: `红色T恤,服装`."""
-    if len(lines) < _MIN_CATEGORIZED or not all(words and len(words) == 2 for words in lines):
-        return False
-    first, second = ({words[at] for words in lines if words} for at in (0, 1))
-    return 2 * len(second) <= len(lines) and first.isdisjoint(second)
 
 
 _SIGNS: tuple[tuple[_Convert, str], ...] = (
@@ -265,9 +242,6 @@ _FORMS: tuple[tuple[_Convert, str], ...] = (
     (_match(_GLOSS, (1,)), "without the text after the colon"),
     (_match(_PARENTHESES, (1,)), "without the text in parentheses"),
     (_match(_HASH, (1,)), "without the text after #"),
-    (_match(_PINYIN, (1, 3)), "without pinyin"),
-    (_match(_PINYIN_FIRST, (1, 2)), "without pinyin"),
-    (_strip_pinyin, "without pinyin"),
     (_match(_SLASH_TAG, (1, 2)), "as 'word/tag'"),
     (_match(_TAGS_AND_FREQUENCIES, (1, 2)), "as 'word tag frequency'"),
     (_match(_TEXT_AFTER_TAG, (1, 2)), "without the text after the tag"),

@@ -19,11 +19,12 @@ from caption_tx.data.text.dictionary_forms import (
     rewrite_forms,
     word_of,
 )
+from caption_tx.data.text.dictionary_pinyin import HAN
 
 NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?", re.ASCII)
 
-_COMMENT = re.compile(r"\s*(?:#+(?:\s|$)|//)")
-_TRAILING_COMMENT = re.compile(r"\s(?:#+|//+)\s.*$")
+_COMMENT = re.compile(r"\s*(?:#+(?:\s|$)|#!|//|;|(?:%+|--+)\s|/\*.*\*/\s*$|<!--.*-->\s*$)")
+_TRAILING_COMMENT = re.compile(rf"\s(?:#+|//+)\s.*$|(?<=[{HAN}])(?:\s*//.*[^/]|\s+#[{HAN}].*)$")
 _HASH_WORD = re.compile(r"\s*#\w")
 _ASSIGNMENT = re.compile(r"\w+\s*=\s*(?=[\[({])")
 _SEPARATOR = re.compile("[,，;\t]")
@@ -47,7 +48,8 @@ class Line:
 def split_lines(text: str, tags: frozenset[str]) -> tuple[list[Line], list[str]]:
     """The entries of a user dictionary, and notes about what was read differently from how it is written.
 
-    Comments are skipped: lines that begin with `# ` or `//`, and the rest of a line after ` # ` or ` // `.
+    Comments are skipped: lines that begin with `# `, `#!`, `//`, `;`, `% ` or `-- `, and the rest of a line after ` # `
+    or ` // `, or after `//` behind a Chinese character.
 
     Args:
         text: of the file.
@@ -63,14 +65,13 @@ def split_lines(text: str, tags: frozenset[str]) -> tuple[list[Line], list[str]]
     if (parsed := _parse_json(text)) is not None:
         return parsed[0], [parsed[1]]
     lines, comments, hashes, with_commas = [], [], [], []
-    numbered, notes = rewrite_forms(re.split("\r\n?|\n", text), _COMMENT.match)
-    for number, written in numbered:
-        if _COMMENT.match(written):
-            comments.append(f"line {number} {written.strip()[:40]!r}")
-            continue
-        line = _TRAILING_COMMENT.sub("", written)
-        if line != written:
-            comments.append(f"line {number} {written.strip()[:40]!r}")
+    written = re.split("\r\n?|\n", text)
+    stripped = ["" if _COMMENT.match(line) else _TRAILING_COMMENT.sub("", line) for line in written]
+    for number, (line, rest) in enumerate(zip(written, stripped, strict=True), 1):
+        if line != rest:
+            comments.append(f"line {number} {line.strip()[:40]!r}")
+    numbered, notes = rewrite_forms(stripped)
+    for number, line in numbered:
         if not line.strip():
             continue
         if not lines and _is_header(line):

@@ -92,7 +92,8 @@ class DictionaryReport:
             if more := len(self.not_kept) - len(listed):
                 listed.append(f"{more:,} more")
             text += f"; not kept: {', '.join(listed)}"
-        return " ".join([f"{text}.", *self.notes])
+        advice = "Most lines are no single words: write one word per line, 'word frequency tag'."
+        return " ".join([f"{text}.", *self.notes, *[advice] * (2 * len(self.with_signs) > self.num_entries)])
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the report, ready for JSON."""
@@ -111,8 +112,8 @@ class DictionaryReport:
 def read_user_dictionary(path: str | Path) -> UserDictionary:
     """Reads a jieba user dictionary: one `word [frequency] [tag]` per line, in any encoding of caption files.
 
-    CSV files, JSON lists and lines with comments are read too; see `split_lines`. So are Sogou's cell dictionaries
-    (.scel) and Excel workbooks; see `dictionary_files`.
+    CSV files, JSON lists, thesauri, glossaries with pinyin and lines with comments are read too; see `split_lines`.
+    So are Sogou's cell dictionaries (.scel) and Excel workbooks; see `dictionary_files`.
 
     Entries may contain spaces. A number or tag after a word without Chinese characters (`windows 10`, `plan b`) is
     only a frequency or tag if other lines of the file have one beyond doubt; the notes name such lines.

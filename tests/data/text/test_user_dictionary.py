@@ -278,7 +278,7 @@ FORMS = {
     "红色T恤（衣服）\n草莓奶盖（饮料）\n": (BOTH, "without the text in parentheses"),
     "红色T恤#衣服\n草莓奶盖#饮料\n": (BOTH, "without the text after #"),
     "红色T恤 100 n 好\n草莓奶盖 5 n 甜\n": ([("红色T恤", 100), ("草莓奶盖", 5)], "without the text after the tag"),
-    "红色T恤\tuserDefine\t9\n草莓奶盖\tuserDefine\t9\n": ([("红色T恤", 9), ("草莓奶盖", 9)], "as 'word tag frequency'"),
+    "红色T恤\tuserDefine\t9\n草莓奶盖\tuserDefine\t9\n": ([("红色T恤", 9), ("草莓奶盖", 9)], "without column 2 (text)"),
     "草莓奶盖 caomeinaigai\n红鞋 hongxie\n": ([("草莓奶盖", None), ("红鞋", None)], "without pinyin"),
     "'cao'mei'nai'gai 草莓奶盖\n'hong'xie 红鞋\n": ([("草莓奶盖", None), ("红鞋", None)], "without pinyin"),
     "草莓奶盖 vip\n红鞋 store\n": ([("草莓奶盖", None), ("红鞋 store", None)], "with a part-of-speech tag: line 1 '草"),
@@ -289,7 +289,7 @@ FORMS = {
     ),
     "红色T恤,服装\n草莓奶盖,饮料\n雪花酥,饮料\n红鞋,服装\n": (
         [*BOTH, ("雪花酥", None), ("红鞋", None)],
-        "without the categories after the words",
+        "without column 2 (categories)",
     ),
     "类别,词,备注\n衣服,红色T恤,x\n饮料,草莓奶盖,\n": (BOTH, "is a header; the words are in its column '词'."),
     "id,word,freq\n1,红色T恤,9\n2,草莓奶盖,8\n": ([("红色T恤", 9), ("草莓奶盖", 8)], "in its column 'word'"),
@@ -308,6 +308,60 @@ FORMS = {
     '{"衣服": ["红色T恤"], "饮料": ["草莓奶盖"]}': (BOTH, "with the words below its keys (衣服, 饮料)"),
     '[["红色T恤", 9], ["草莓奶盖", 8]]': ([("红色T恤", 9), ("草莓奶盖", 8)], "Read as JSON."),
     '{"红色T恤": {"freq": 9}, "草莓奶盖": {"freq": 8}}': ([("红色T恤", 9), ("草莓奶盖", 8)], "Read as JSON."),
+    # Columns and layouts of other tools
+    "Aa01A01= 红色T恤 草莓奶盖\nAa01A02@ 雪花酥\nAa01A03# 红鞋 T恤\n": (
+        [*BOTH, ("雪花酥", None), ("红鞋", None), ("T恤", None)],
+        "as a thesaurus, the words after each code: line 1 'Aa01A01= 红色T恤 草莓奶盖'.",
+    ),
+    "Aa01=红色T恤,草莓奶盖\nAa02=雪花酥\n": ([*BOTH, ("雪花酥", None)], "as a thesaurus"),
+    "0001 红色T恤 草莓奶盖\n0002 雪花酥\n": ([*BOTH, ("雪花酥", None)], "on one line, without the code before them"),
+    "衣服：红色T恤、红鞋\n饮料：草莓奶盖、雪花酥\n": (
+        [("红色T恤", None), ("红鞋", None), ("草莓奶盖", None), ("雪花酥", None)],
+        "without the category before the colon",
+    ),
+    "1 红色T恤 9\n2 草莓奶盖 8\n": ([("红色T恤", 9), ("草莓奶盖", 8)], "without column 1 (numbers of rows)"),
+    "W01,红色T恤,9,n\nW02,草莓奶盖,8,n\n": ([("红色T恤", 9), ("草莓奶盖", 8)], "without column 1 (codes), 4 (tags)"),
+    "红色T恤\ta red T-shirt\n草莓奶盖\tstrawberry tea\n": (BOTH, "Read from column 1 of lines such as line 1"),
+    "红色T恤 0.5\n草莓奶盖 -1\n": (BOTH, "without column 2 (scores)"),
+    "红色T恤\t9\n草莓奶盖\t0\n": ([("红色T恤", 9), ("草莓奶盖", None)], "A frequency of 0 counts as none."),
+    "2 3\n红色T恤 0.1 0.2 1\n草莓奶盖 0.2 0 -1e-3\n": (BOTH, "Skipped as the size of word vectors: line 1 '2 3'."),
+    "名词,热度\n红色T恤,9\n草莓奶盖,8\n": ([("红色T恤", 9), ("草莓奶盖", 8)], "Line 1 '名词,热度' is a header."),
+    "紅衣\t红衣\n貓熊\t猫熊 熊猫\n": (
+        [("紅衣", None), ("红衣", None), ("貓熊", None), ("猫熊", None), ("熊猫", None)],
+        "Read from columns 1, 2 of",
+    ),
+    "#! v=1\n紅衣 红衣 [hong2 yi1] /red/A|B/\nT恤 T恤 [T xu4] /T-shirt/\n": (
+        [("紅衣", None), ("红衣", None), ("T恤", None)],
+        "as CC-CEDICT or EDICT, without pinyin and glosses: line 2",
+    ),
+    "NO.=1\nW_C=红色T恤\nG_C=N\nNO.=2\nW_C=草莓奶盖\nE_C=\n": (BOTH, "as HowNet"),
+    "hsx,1=红色T恤\ncm,2=草莓奶盖\n": (BOTH, "as phrases of an input method"),
+    "红鞋=hong2 xie2\n草莓奶盖=caomeinaigai\n": (
+        [("红鞋", None), BOTH[1]],
+        "without pinyin: line 1 '红鞋=hong2 xie2'.",
+    ),
+    "红鞋,hóng xié,9\n女鞋 [nǚ xié]\n": ([("红鞋", 9), ("女鞋", None)], "without pinyin"),
+    "hongxie=红鞋 洪鞋\ncao'mei,草莓\n": ([("红鞋", None), ("洪鞋", None), ("草莓", None)], "without pinyin"),
+    "红hong鞋xie\n草cao莓mei\n": ([("红鞋", None), ("草莓", None)], "without pinyin"),
+    "红鞋=red\n草莓=berry\n": (
+        [("红鞋", None), ("red", None), ("草莓", None), ("berry", None)],
+        "as synonyms, each of which is an entry",
+    ),
+    "红色T恤,T恤 => 红T恤\n草莓奶盖 => 奶盖\n": (
+        [BOTH[0], ("T恤", None), ("红T恤", None), BOTH[1], ("奶盖", None)],
+        "as synonyms",
+    ),
+    "红色T恤/草莓奶盖\n长裤——短裤\n": ([("红色T恤", None), ("草莓奶盖", None), ("长裤", None), ("短裤", None)], "list"),
+    "红色T恤 草莓奶盖\n雪花酥　红鞋\n": ([*BOTH, ("雪花酥", None), ("红鞋", None)], "as a list of words on one line"),
+    "红色T恤 草莓奶盖 雪花酥": ([*BOTH, ("雪花酥", None)], "as a list of words on one line"),
+    "①红色T恤\n②草莓奶盖\n": (BOTH, "without the numbers of a list"),
+    "一、红色T恤\n二、草莓奶盖\n": (BOTH, "without the numbers of a list"),
+    "; clothes\n红色T恤 #衣服\n-- x\n% y\n/* z */\n草莓奶盖//饮料\n": (
+        BOTH,
+        "Skipped as a comment: line 1 '; clothes' and 5",
+    ),
+    "北 京\n上 海\n": ([("北 京", None), ("上 海", None)], None),
+    "mp3 播放器\nmp4 播放器\n": ([("mp3 播放器", None), ("mp4 播放器", None)], None),
     "7 up\n红色T恤\n": ([("7 up", None), ("红色T恤", None)], None),
 }
 
@@ -331,6 +385,9 @@ def test_entries_with_signs_are_counted_apart(segmenter):
     )
     assert [item["line"] for item in report.to_dict()["with_signs"]] == [1, 2, 9]
     assert report.not_kept == ()
+    lines = segmenter("red 红色T恤\nmilk 草莓奶盖\n狗\n").dictionary_report().to_text()
+    assert "1 of 3 entries are kept whole; only with their signs and spaces: line 1" in lines
+    assert lines.endswith("Most lines are no single words: write one word per line, 'word frequency tag'.")
     again = segmenter("红色T恤 5\n草莓奶盖\n红色T恤 7\n").dictionary_report().to_text()
     assert again.endswith("Given again with another frequency, of which the first counts: line 3 '红色T恤'.")
 
