@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,10 +12,13 @@ from caption_tx.data.corpus.column_names import SPLIT_NAMES
 from caption_tx.data.corpus.image_names import stem
 from caption_tx.data.corpus.readers.folder import sidecar_suffixes
 from caption_tx.data.corpus.rows import UNLISTED, CaptionRows
+from caption_tx.data.images.system_files import is_system_name
 from caption_tx.data.text.text_files import TextFile
 from caption_tx.errors import CorpusError
 
 _METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
+_TABLE_SUFFIXES = (".parquet", ".csv", ".tsv", ".jsonl", ".xlsx", ".token")
+_SHARD = re.compile(r".+-\d{5}-of-\d{5}.*\.parquet")
 _LIST_SUFFIXES = (".txt", ".lst")
 _SAMPLE = 20
 _MAX_LIST = 50_000_000
@@ -29,7 +33,30 @@ def list_metadata_files(folder: Path) -> list[Path]:
     """
     if not os.path.isdir(folder) or any(os.path.isfile(folder / name) for name in _METADATA):
         return []
-    return sorted(file for name in _METADATA for file in folder.glob(f"*/{name}"))
+    files = [file for name in _METADATA for file in folder.glob(f"*/{name}")]
+    return sorted(file for file in files if not is_system_name(file.parent.name))
+
+
+def list_parquet_files(folder: Path) -> list[Path]:
+    """The Parquet files of a data set as Hugging Face stores it: its shards in a folder, or all files in data/.
+
+    Empty for other folders, and if other caption files are beside data/.
+
+    Example:
+        >>> list_parquet_files(Path("coco-cn"))
+        [PosixPath('coco-cn/data/test-00000-of-00001.parquet'), PosixPath('coco-cn/data/train-00000-of-00001.parquet')]
+    """
+    if not os.path.isdir(folder):
+        return []
+    shards = sorted(path for path in _glob(folder, "*.parquet") if _SHARD.fullmatch(path.name))
+    if len(shards) > 1:
+        return shards
+    others = (path for path in _glob(folder, "*") if path.suffix.lower() in _TABLE_SUFFIXES)
+    return [] if next(others, None) else sorted(_glob(folder / "data", "*.parquet"))
+
+
+def _glob(folder: Path, pattern: str) -> Iterator[Path]:
+    return (path for path in folder.glob(pattern) if not is_system_name(path.name))
 
 
 def beside_prefix(rows: CaptionRows, images: str | Path | None) -> str:

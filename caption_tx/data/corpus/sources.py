@@ -13,6 +13,7 @@ from caption_tx.config import Source, parse_source
 from caption_tx.data.corpus.beside import (
     beside_prefix,
     list_metadata_files,
+    list_parquet_files,
     note_side_files,
     read_split_lists,
     require_different_images,
@@ -31,6 +32,7 @@ from caption_tx.data.corpus.splits import is_release_name, split_of_file_name, s
 from caption_tx.data.images.file_names import undecoded_note
 from caption_tx.data.images.sources import open_images
 from caption_tx.data.images.suffixes import is_readable
+from caption_tx.data.images.system_files import is_system_name
 from caption_tx.data.text.text_files import TextFile, normalize_encoding, read_head
 from caption_tx.errors import CorpusError, ImageError
 
@@ -110,7 +112,7 @@ def _expand_folders(sources: Iterable[str | Path | Source], format: str | None) 
         if "://" in source.path:
             raise CorpusError(f"{source.path} is on a remote store; copy it here first: caption files must be local.")
         is_open = (source.format or format) in (None, "parquet") and "\0" not in source.path
-        files = folder.list_parquet_files(Path(source.path)) if is_open else []
+        files = list_parquet_files(Path(source.path)) if is_open else []
         if not files and source.format is None and format is None and "\0" not in source.path:
             files = list_metadata_files(Path(source.path))
         yield from [replace(source, path=str(file)) for file in files] or [source]
@@ -215,10 +217,11 @@ def _suggest_text_suffix(path: Path) -> str | None:
 def _suggest_below(path: Path) -> str | None:
     """Advice if a folder below has files with the suffix of a table."""
     suffixes = (".csv", ".tsv", ".jsonl", ".json", ".xlsx", ".parquet")
-    found = sorted(file for file in path.glob("*/*") if file.suffix.lower() in suffixes)
+    files = sorted(file for file in path.glob("*/*") if not any(map(is_system_name, file.parts[-2:])))
+    found = [file for file in files if file.suffix.lower() in suffixes]
     if not found:  # images/1.jpg and labels/1.txt
-        images = {stem(file.name): file.parent for file in path.glob("*/*") if is_readable(file.name)}
-        texts = [file for file in sorted(path.glob("*/*.txt")) if images.get(file.stem, file.parent) != file.parent]
+        images = {stem(file.name): file.parent for file in files if is_readable(file.name)}
+        texts = [file for file in files if file.suffix == ".txt" and images.get(file.stem, file.parent) != file.parent]
         return f"pass {texts[0].parent} with --images {images[texts[0].stem]}" if texts else None
     return f"pass the file itself, such as {found[0]}"
 

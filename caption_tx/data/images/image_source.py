@@ -35,7 +35,7 @@ class ImageSource:
         raise NotImplementedError
 
     def names(self) -> list[str]:
-        """The names of all images, sorted.
+        """The names of all images that `walk` finds, sorted.
 
         Raises:
             ImageError: they cannot be listed.
@@ -43,9 +43,10 @@ class ImageSource:
         raise NotImplementedError
 
     def walk(self) -> Iterator[str]:
-        """Yields the names of all images while it finds them, without hidden ones.
+        """Yields the names of all images while it finds them, without those that are not the user's.
 
-        Hidden are names that begin with a dot (thumbnails, the `._` companions of macOS) and everything in `__MACOSX`.
+        Left out are names that begin with a dot (thumbnails, the `._` companions of macOS) and everything in folders
+        of the system such as `__MACOSX`, `@eaDir` and `#recycle`; see `is_system_name`.
 
         Raises:
             ImageError: they cannot be listed.

@@ -10,7 +10,7 @@ import os
 import re
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 from caption_tx.config import Config
 from caption_tx.data.images.file_names import FolderNames, undecoded_note
@@ -26,6 +26,7 @@ from caption_tx.data.images.stores import (
     read_file,
 )
 from caption_tx.data.images.suffixes import explain_unreadable, readable_suffixes, suffix_of
+from caption_tx.data.images.system_files import is_system_name, left_out_note, list_left_out
 from caption_tx.data.images.tables import TABLE_SUFFIX, ImageTable
 from caption_tx.errors import ConfigError, ImageError
 
@@ -89,6 +90,7 @@ class ImageFolder(ImageSource):
         self._tables: dict[str, ImageTable | ImageParquet | None] = {}
         self._unreadable: Counter[str] = Counter()
         self._renamed: Counter[str] = Counter()
+        self._skipped: list[str] = []
         self._lock = threading.Lock()
 
     def read_bytes(self, name: str) -> bytes:
@@ -107,11 +109,19 @@ class ImageFolder(ImageSource):
 
     def names(self) -> list[str]:
         """See `ImageSource`. Rows of tables are not listed."""
-        return sorted(self._list(lambda name: False))
+        return sorted(self.walk())
 
     def walk(self) -> Iterator[str]:
         """See `ImageSource`. The files of a folder come before those of its subfolders, each sorted."""
-        return self._list(lambda name: name.startswith(".") or name == "__MACOSX")
+        self.unlisted, self._unreadable, self._renamed, self._skipped = {}, Counter(), Counter(), []
+        suffixes, names = readable_suffixes(), FolderNames(self.location)
+        for name in list_files(self.location, is_system_name, self.unlisted, self._skipped):
+            if name.lower().endswith(suffixes):
+                if encoding := names.encoding_of(name):
+                    self._renamed[encoding] += 1
+                yield names.decode(name)
+            elif suffix := suffix_of(name):
+                self._unreadable[suffix] += 1
 
     def tables(self) -> list[ImageSource]:
         """See `ImageSource`."""
@@ -121,20 +131,11 @@ class ImageFolder(ImageSource):
     def notes(self) -> list[str]:
         """See `ImageSource`. About the files that `names` or `walk` listed, and the tables that were read."""
         notes = [f"{self.location}: {text}" for text in [explain_unreadable(self._unreadable)] if text]
+        if left_out := list_left_out(self.location, self._skipped):
+            notes.append(f"{self.location}: {len(left_out):,} {left_out_note(left_out)}")
         for encoding, count in self._renamed.items():
             notes.append(f"{self.location}: {count:,} {undecoded_note(encoding)}")
         return notes + [note for table in self.tables() for note in table.notes()]
-
-    def _list(self, skip: Callable[[str], bool]) -> Iterator[str]:
-        self.unlisted, self._unreadable, self._renamed = {}, Counter(), Counter()
-        suffixes, names = readable_suffixes(), FolderNames(self.location)
-        for name in list_files(self.location, skip, self.unlisted):
-            if name.lower().endswith(suffixes):
-                if encoding := names.encoding_of(name):
-                    self._renamed[encoding] += 1
-                yield names.decode(name)
-            elif suffix := suffix_of(name):
-                self._unreadable[suffix] += 1
 
     def _table_row(self, name: str) -> tuple[ImageTable | ImageParquet, str] | None:
         """The table and the row id that `name` refers to, or None if it refers to a file."""

@@ -137,7 +137,7 @@ def file_stamp(path: str) -> str | None:
         return None
 
 
-def list_files(folder: str, skip: Callable[[str], bool], unlisted: dict[str, str]) -> Iterator[str]:
+def list_files(folder: str, skip: Callable[[str], bool], unlisted: dict[str, str], skipped: list[str]) -> Iterator[str]:
     """Yields the files in a folder and all folders below it, as paths relative to it.
 
     The files of a folder come before those of its subfolders, each sorted. Each real folder is listed once, so that
@@ -146,14 +146,19 @@ def list_files(folder: str, skip: Callable[[str], bool], unlisted: dict[str, str
     Args:
         skip: whether to leave out the file or folder of this name.
         unlisted: filled with the subfolders that cannot be listed, and the reason.
+        skipped: filled with what was left out: files and, of a local folder, folders.
 
     Raises:
         ImageError: the folder itself cannot be listed.
     """
-    return _list_remote(folder, skip) if is_remote(folder) else _list_local(folder, skip, unlisted)
+    if is_remote(folder):
+        return _list_remote(folder, skip, skipped)
+    return _list_local(folder, skip, unlisted, skipped)
 
 
-def _list_local(folder: str, skip: Callable[[str], bool], unlisted: dict[str, str]) -> Iterator[str]:
+def _list_local(
+    folder: str, skip: Callable[[str], bool], unlisted: dict[str, str], skipped: list[str]
+) -> Iterator[str]:
     visited: set[tuple[int, int]] = set()
     # Linked folders come last, so that a file is found under its own name rather than a link's.
     folders, links = [""], []
@@ -168,7 +173,7 @@ def _list_local(folder: str, skip: Callable[[str], bool], unlisted: dict[str, st
             if not os.access(path, os.X_OK):  # its names can be listed, but its files cannot be opened
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
             with os.scandir(path) as entries:
-                names = sorted(entry.name for entry in entries if not skip(entry.name))
+                names = sorted(entry.name for entry in entries)
         except OSError as error:
             if not relative:
                 raise ImageError(f"{path} cannot be listed: {_reason(error)}.") from error
@@ -177,7 +182,9 @@ def _list_local(folder: str, skip: Callable[[str], bool], unlisted: dict[str, st
         subfolders, linked = [], []
         for name in names:
             below, full = f"{relative}/{name}" if relative else name, os.path.join(path, name)
-            if os.path.isdir(full):
+            if skip(name):
+                skipped.append(below)
+            elif os.path.isdir(full):
                 (linked if os.path.islink(full) else subfolders).append(below)
             elif os.path.isfile(full):
                 yield below
@@ -185,14 +192,19 @@ def _list_local(folder: str, skip: Callable[[str], bool], unlisted: dict[str, st
         links += reversed(linked)
 
 
-def _list_remote(folder: str, skip: Callable[[str], bool]) -> Iterator[str]:
+def _list_remote(folder: str, skip: Callable[[str], bool], skipped: list[str]) -> Iterator[str]:
     try:
         if not _gfile().isdir(folder):
             raise ImageError(f"{folder} cannot be listed: there is no such folder.")
         for path, _, files in _gfile().walk(folder):
             relative = path[len(folder.rstrip("/")) :].strip("/")
-            if not any(map(skip, relative.split("/"))):
-                yield from (f"{relative}/{name}" if relative else name for name in files if not skip(name))
+            is_skipped = any(map(skip, relative.split("/")))
+            for name in files:
+                below = f"{relative}/{name}" if relative else name
+                if is_skipped or skip(name):
+                    skipped.append(below)
+                else:
+                    yield below
     except ImageError:
         raise
     except Exception as error:

@@ -34,6 +34,30 @@ def test_a_folder_yields_its_images_in_order_without_hidden_ones(tmp_path):
     assert count_images([tmp_path, tmp_path / "z"]) == 7
 
 
+SYSTEM = (
+    "@eaDir/a.jpg/SYNOFILE_THUMB_M.jpg", "__MACOSX/._a.jpg", "z/._1.jpg", ".thumbnails/1.png", "Thumbs.db", ".DS_Store",
+    "desktop.ini", ".picasaoriginals/a.jpg", "#recycle/old.jpg", ".Trash-1000/files/b.jpg", "lost+found/1.jpg",
+    "$RECYCLE.BIN/1.jpg", ".@__thumb/a.jpg",
+)  # fmt: skip
+
+
+def test_images_of_the_system_are_left_out_and_counted(tmp_path):
+    make_tree(tmp_path, "a.jpg", "z/1.jpg", "eaDir/2.jpg", "recycle/3.jpg")
+    messages = []
+    assert below(tmp_path, report=messages.append) == ["a.jpg", "eaDir/2.jpg", "recycle/3.jpg", "z/1.jpg"]
+    assert messages == []
+    make_tree(tmp_path, *SYSTEM)
+    assert below(tmp_path, report=messages.append) == ["a.jpg", "eaDir/2.jpg", "recycle/3.jpg", "z/1.jpg"]
+    assert messages == [
+        f"{tmp_path}: 10 images left out that are hidden or in a folder of the system (such as '#recycle/old.jpg')."
+    ]
+    assert len(open_images(str(tmp_path)).names()) == count_images([tmp_path]) == 4
+    with pytest.raises(CaptionTxError, match=r"no images that can be read in the folder .*@eaDir; .* 1 images left"):
+        make_tree(tmp_path, "@eaDir/.hidden.jpg")
+        (tmp_path / SYSTEM[0]).unlink()
+        find_images([tmp_path / "@eaDir"])
+
+
 def test_names_begin_with_the_path_as_given(tmp_path, monkeypatch):
     make_tree(tmp_path, "photos/a.jpg", "photos/b/c.jpg")
     monkeypatch.chdir(tmp_path)
@@ -57,7 +81,7 @@ def test_a_subfolder_that_cannot_be_listed_is_reported_and_left_out(tmp_path, mo
     monkeypatch.setattr(os, "access", lambda path, mode: "closed" not in str(path) and usual(path, mode))  # root may
     messages = []
     assert below(tmp_path, report=messages.append) == ["a/1.png"]
-    assert messages == [f"Skipped the folder {tmp_path}/closed, which cannot be listed: Permission denied."]
+    assert messages[0] == f"Skipped the folder {tmp_path}/closed, which cannot be listed: Permission denied."
     with pytest.raises(CaptionTxError, match=r"closed cannot be listed: Permission denied"):
         find_images([tmp_path / "closed"])
 

@@ -19,6 +19,7 @@ from caption_tx.data.corpus.value_kinds import is_image_name
 from caption_tx.data.corpus.wrapped_lines import unwrap, wrap_width_of_files
 from caption_tx.data.images.file_names import FolderNames, undecoded_note
 from caption_tx.data.images.suffixes import explain_unreadable, is_readable, suffix_of
+from caption_tx.data.images.system_files import is_system_name, left_out_note, list_left_out
 from caption_tx.data.text.text_files import HEAD_BYTES, TextFile, guess_encoding, read_head
 from caption_tx.errors import CorpusError
 
@@ -35,10 +36,8 @@ _OTHER_TEXT_SUFFIXES = (
     ".tags",
     ".json",
 )
-_TABLE_SUFFIXES = (".parquet", ".csv", ".tsv", ".jsonl", ".xlsx", ".token")
 _SUFFIX_START = re.compile(r"[._-]")
 _NUMBERED_SUFFIX = re.compile(r"[._-]\d+[._-]")
-_SHARD = re.compile(r".+-\d{5}-of-\d{5}.*\.parquet")
 _BOX = re.compile(r"\d+(?:\s+-?\d*\.?\d+(?:[eE]-?\d+)?){4,}")
 # IMG_1.jpg.supplemental-metadata(1).json of Google Takeout belongs to IMG_1(1).jpg.
 _TAKEOUT = re.compile(r"(.+?)(\.\w{2,5})(?:\.sup[a-z-]*)?(\(\d+\))?\.json", re.IGNORECASE)
@@ -61,7 +60,7 @@ def list_caption_files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
             continue
         try:
             with os.scandir(parent) as entries:
-                names = sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_file())
+                names = sorted(entry.name for entry in entries if not is_system_name(entry.name) and entry.is_file())
         except OSError as error:
             raise _list_error(parent, error) from error
         images = _images_by_stem(names, "", folder_names)
@@ -71,24 +70,6 @@ def list_caption_files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
             if name.lower().endswith(suffixes) and _stem(name, "", folder_names) not in images
         ]
     return matches
-
-
-def list_parquet_files(folder: Path) -> list[Path]:
-    """The Parquet files of a data set as Hugging Face stores it: its shards in a folder, or all files in data/.
-
-    Empty for other folders, and if other caption files are beside data/.
-
-    Example:
-        >>> list_parquet_files(Path("coco-cn"))
-        [PosixPath('coco-cn/data/test-00000-of-00001.parquet'), PosixPath('coco-cn/data/train-00000-of-00001.parquet')]
-    """
-    if not os.path.isdir(folder):
-        return []
-    shards = sorted(path for path in folder.glob("*.parquet") if _SHARD.fullmatch(path.name))
-    if len(shards) > 1:
-        return shards
-    others = (path for path in folder.glob("*") if path.suffix.lower() in _TABLE_SUFFIXES)
-    return [] if next(others, None) else sorted((folder / "data").glob("*.parquet"))
 
 
 def has_image_text_pairs(folder: Path) -> bool:
@@ -194,7 +175,8 @@ def _pair_texts_with_images(folder: Path, rows: CaptionRows) -> dict[Path, str]:
     decoded = FolderNames(str(folder))
     if is_apart := names_images(folder, rows.options.files):
         rows.notes["folders of text files only, read as captions of the images with their names"] = 1
-    for prefix, files in _walk(folder):
+    skipped: list[str] = []
+    for prefix, files in _walk(folder, skipped):
         images, texts = _images_by_stem(files, prefix, decoded), _text_files(files, rows.options.text_suffix)
         others.update(_count_sidecars(files, prefix, decoded))
         foreign = [name for name in files if name.endswith(".json") and _stem(name, prefix, decoded) not in images]
@@ -225,6 +207,8 @@ def _pair_texts_with_images(folder: Path, rows: CaptionRows) -> dict[Path, str]:
     _note_other_suffixes(rows, others)
     if images_without_text:
         rows.notes["images without a text file"] += images_without_text
+    if left_out := list_left_out(str(folder), skipped):
+        rows.notes[left_out_note(left_out)] += len(left_out)
     if text := explain_unreadable(unreadable):
         rows.notes[text] += unreadable.total()
     rows.notes.update({undecoded_note(encoding): count for encoding, count in undecoded.items()})
@@ -236,16 +220,22 @@ def _pair_texts_with_images(folder: Path, rows: CaptionRows) -> dict[Path, str]:
     return image_of
 
 
-def _walk(folder: Path) -> Iterator[tuple[str, list[str]]]:
-    """Yields (relative path, sorted file names) of a folder ("" first) and of all folders below, except hidden ones."""
+def _walk(folder: Path, skipped: list[str] | None = None) -> Iterator[tuple[str, list[str]]]:
+    """Yields (relative path, sorted file names) of a folder ("" first) and of all folders below.
+
+    Files and folders that are hidden or of the system are left out; `skipped` receives them.
+    """
 
     def fail(error: OSError) -> None:
         raise _list_error(error.filename or folder, error) from error
 
     for parent, folders, files in os.walk(folder, onerror=fail):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
         relative = os.path.relpath(parent, folder).replace(os.sep, "/")
-        yield "" if relative == "." else f"{relative}/", sorted(name for name in files if not name.startswith("."))
+        prefix = "" if relative == "." else f"{relative}/"
+        if skipped is not None:
+            skipped += [f"{prefix}{name}" for name in (*folders, *files) if is_system_name(name)]
+        folders[:] = sorted(name for name in folders if not is_system_name(name))
+        yield prefix, sorted(name for name in files if not is_system_name(name))
 
 
 def _list_error(folder: str | Path, error: OSError) -> CorpusError:

@@ -33,6 +33,8 @@ def test_images_with_text_files(write, tmp_path):
         "two.png",
         ".hidden.jpg",
         ".git/e.jpg",
+        "@eaDir/a.png/THUMB.jpg",
+        "#recycle/r.jpg",
     ):
         write(f"photos/{name}", b"\xff")
     write("photos/a.txt", "一只狗\n\n 两只狗 \n")
@@ -43,6 +45,7 @@ def test_images_with_text_files(write, tmp_path):
     write("photos/sub/notes.txt", "no image of this name")
     write("photos/.hidden.txt", "hidden")
     write("photos/.git/e.txt", "hidden")
+    write("photos/#recycle/r.txt", "deleted")
     table = read(folder)
     assert rows(table, "image", "caption", "line") == [
         ("a.png", "一只狗", 1),
@@ -60,7 +63,8 @@ def test_images_with_text_files(write, tmp_path):
     assert table.attrs["files"][0]["encoding"] == "gb18030, utf-16, utf-8"
     assert table.attrs["files"][0]["format"] == "folder"
     assert read(folder, format="folder").equals(table)
-    assert notes(table) == {"images without a text file": 1}
+    left_out = "images left out that are hidden or in a folder of the system (such as '#recycle/r.jpg')"
+    assert notes(table) == {"images without a text file": 1, left_out: 4}
 
 
 def test_text_files_without_a_caption_are_skipped(write, tmp_path):
