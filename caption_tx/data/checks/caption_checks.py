@@ -12,6 +12,7 @@ from caption_tx.config import CAPTION_PROBLEMS, SPLITS, TextConfig
 from caption_tx.data.checks.caption_problems import CONTROL, FULL_WIDTH, caption_problems, han_forms
 from caption_tx.data.checks.findings import MAX_LISTED, Findings
 from caption_tx.data.corpus.table import machine_references
+from caption_tx.data.corpus.truncation import find_truncated
 from caption_tx.data.text.word_lists import WordLists
 
 FREQUENT_SHARE = 0.01
@@ -55,6 +56,7 @@ def check_texts(table: pd.DataFrame, text: TextConfig, lists: WordLists, max_len
     masks["full_width"] = _matches(captions, FULL_WIDTH.search) & (not text.nfkc)
     masks["control_characters"] = _matches(captions, CONTROL.search)
     is_usable, lengths = problems == 0, lists.lengths
+    masks["truncated_caption"] = _truncated(table)
     masks |= {"no_words": is_usable & (lengths == 0), "one_word": is_usable & (lengths == 1)}
     # START takes one position; END is only predicted.
     masks["too_long"] = lengths + 1 > max_length
@@ -70,6 +72,15 @@ def _details(kind: str, captions: pd.Series, lengths: np.ndarray) -> list[str] |
         distinct = (dict.fromkeys(CONTROL.findall(caption)) for caption in captions)
         return [" ".join(f"U+{ord(character):04X}" for character in characters) for characters in distinct]
     return None
+
+
+def _truncated(table: pd.DataFrame) -> np.ndarray:
+    """Which captions an export has cut off, judged by the others of their source."""
+    mask = np.zeros(len(table), bool)
+    for rows in table.groupby("source", observed=True).indices.values():
+        if found := find_truncated(table["caption"].iloc[rows].tolist()):
+            mask[rows[found.rows]] = True
+    return mask
 
 
 def _matches(captions: list[str], search: Callable[[str], object]) -> np.ndarray:

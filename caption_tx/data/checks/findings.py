@@ -94,6 +94,9 @@ KINDS: dict[str, FindingKind] = {
     "damaged_text": FindingKind(
         "captions", "with damaged characters", "name the encoding of the file: SOURCE:encoding=gb18030", 0
     ),
+    "truncated_caption": FindingKind(
+        "captions", "that end at one length, as if an export had cut them off", "export the captions in full", 0
+    ),
     "html": FindingKind("captions", "with HTML tags or entities", "convert them to plain text", _ONE_PERCENT),
     "url": FindingKind("captions", "with a web address", _FIX, _ONE_PERCENT),
     "email": FindingKind("captions", "with an e-mail address", _FIX, _ONE_PERCENT),

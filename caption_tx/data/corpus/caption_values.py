@@ -18,6 +18,7 @@ from caption_tx.data.corpus.pre_segmented import are_words, holds_words, join_to
 from caption_tx.data.corpus.readers.literals import Repeated, strip_fence
 from caption_tx.data.corpus.rows import CaptionRows, UnknownSplitError, to_image_name
 from caption_tx.data.corpus.text_lists import is_scored, parse_items, parse_list
+from caption_tx.data.corpus.truncation import find_truncated
 from caption_tx.data.corpus.value_kinds import is_name_like, is_text
 
 _TEXT_KEYS = ("raw", "caption", "text", "sentence", "value", "content", "description", "tokens")
@@ -232,6 +233,8 @@ def restore_captions(rows: CaptionRows) -> None:
         restore_tagged(rows)
         split_captions(rows)
     _join_lists(rows)
+    if found := find_truncated(rows.captions):
+        rows.notes[found.to_text()] += len(found.rows)
 
 
 def _join_lists(rows: CaptionRows) -> None:

@@ -72,6 +72,16 @@ def test_warnings_about_captions(corpus, check, counts_by_kind):
     assert check(table, lists=lists)["findings"]["no_words"]["count"] == 1
 
 
+def test_captions_that_an_export_cut_off_are_a_problem(corpus, check, counts_by_kind):
+    table = corpus(
+        *((f"{n}.jpg", f"{text}...") for n, text in enumerate(("一只棕色的狗", "两个男人在路", "一个女孩在沙")))
+    )
+    report = check(table)
+    assert counts_by_kind(report)["truncated_caption"] == 3
+    assert report["findings"]["truncated_caption"]["level"] == "problem"
+    assert "captions that end with '...' after 9 characters, as if cut off" in format_report(report)
+
+
 def test_few_unsuitable_captions_are_a_warning_and_many_a_problem(corpus, check):
     rows = [(f"{n}.jpg", f"第{n}只狗在跑") for n in range(198)]
     table = corpus(*rows, ("x.jpg", "a dog"), ("y.jpg", "a cat"), name="few.csv")
