@@ -30,7 +30,6 @@ _MARKERS_AT_END = re.compile(rf"(?:\s*{_MARKER})+$", re.IGNORECASE)
 _UNKNOWN = re.compile(r"<unk>|\[unk\]", re.IGNORECASE)
 _END_LENGTH = 24
 _LIST_NUMBER = re.compile(r"(\d{1,7})(?:\.\s+|[、)）:：]\s*|\s+)(?=[^\W\d].*\.\w)")
-_SEVERAL_NAMES = re.compile(rf"(?:{'|'.join(map(re.escape, IMAGE_SUFFIXES))})\s*[,;|，；、 ]\s*\S", re.IGNORECASE)
 _INVISIBLE = "\u200b\u200e\u200f\u2060\ufeff"
 _REMOVE_INVISIBLE = dict.fromkeys(map(ord, _INVISIBLE))
 _SCORES_AT_END = (
@@ -117,10 +116,7 @@ def _strip_numbers(rows: CaptionRows) -> None:
 
 
 def _note_odd_names(rows: CaptionRows) -> None:
-    """Counts image names that look like several, or that begin with the number of their line."""
-    names = (name for name in set(rows.images) if name.count(".") > 1)
-    if several := sum(_SEVERAL_NAMES.search(name) is not None for name in names):
-        rows.notes["image names that look like several names, kept as one"] += several
+    """Counts image names that begin with the number of their line."""
     matches = [_LIST_NUMBER.match(name) for name in rows.images[:1000]]
     numbers = [int(match[1]) for match in matches if match]
     if len(numbers) == len(matches) > 1 and all(second - first == 1 for first, second in pairwise(numbers)):

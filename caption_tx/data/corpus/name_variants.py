@@ -15,7 +15,7 @@ from caption_tx.data.images.suffixes import suffix_of
 
 TRIED = (
     "backslashes, URLs, percent signs, HTML entities, case, spaces, Unicode form, full-width forms, invisible signs, "
-    "folder, suffix, leading zeros, numbers of a list"
+    "folder, suffix, leading zeros, numbers of a list; as a range or list of names"
 )
 
 _FULL_WIDTH = {ord("／"): "/", ord("＼"): "\\"}

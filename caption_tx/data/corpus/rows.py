@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from array import array
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -187,6 +187,12 @@ class CaptionRows:
         self.machine = array("b", (self.machine[row] for row in order))
         self.line_numbers = array("q", (self.line_numbers[row] for row in order))
         self.list_ids = array("q", (-1 for _ in order))
+
+    def spread(self, images_of: Mapping[str, list[str]]) -> None:
+        """Replaces the rows of some image names by a copy for each of their images."""
+        spread = [(row, images_of.get(name, [name])) for row, name in enumerate(self.images)]
+        self.replace([(row, [self.captions[row]] * len(names)) for row, names in spread])
+        self.images = [name for _, names in spread for name in names]
 
     def is_rejected(self, columns: Columns, cells: Sequence[Any], line: int) -> bool:
         """Whether a mark rejects all captions of a row, which is then counted and skipped; lists mark one each."""

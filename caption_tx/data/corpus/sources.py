@@ -25,6 +25,7 @@ from caption_tx.data.corpus.formats import GUIDE, READERS, detect_format, known_
 from caption_tx.data.corpus.image_names import count_undecoded, join_prefix, resolve_image_names, stem
 from caption_tx.data.corpus.memory import CaptionSource, CaptionTable
 from caption_tx.data.corpus.name_choice import choose_names
+from caption_tx.data.corpus.name_ranges import expand_names
 from caption_tx.data.corpus.name_variants import TRIED, FoundNames, find_variants
 from caption_tx.data.corpus.readers import folder
 from caption_tx.data.corpus.rows import CaptionRows
@@ -287,6 +288,7 @@ def complete_image_names(sources: list[tuple[Source, CaptionRows]], images: str 
         prefix = source.images or _embedded_prefix(rows, images) or beside_prefix(rows, images)
         names = {name: join_prefix(prefix, name) for name in dict.fromkeys(rows.images)}
         rows.images = [names[name] for name in rows.images]
+        expand_names(rows, images)
     require_different_images([rows for _, rows in sources])
     names = list(dict.fromkeys(name for _, rows in sources for name in rows.images))
     completed, missing = resolve_image_names(names, images)

@@ -5,6 +5,7 @@ import unicodedata
 
 import pytest
 
+from caption_tx.data.corpus.name_ranges import list_members
 from caption_tx.data.corpus.name_variants import find_variants
 from caption_tx.data.corpus.table import read_corpus
 from caption_tx.data.images.sources import open_images
@@ -154,3 +155,64 @@ def test_numbers_of_a_list_are_ignored():
     assert found.ignored["1. a.jpg"] == ("the number before it",)
     assert found.ignored["2、B.jpg"] == ("the number before it", "case")
     assert find_variants(["1. a.jpg"], ["2. a.jpg"]).files == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "members"),
+    [
+        ("DSC_0101-0103.jpg", "DSC_0101.jpg DSC_0102.jpg DSC_0103.jpg"),
+        ("x/DSC_0101~03.jpg", "x/DSC_0101.jpg x/DSC_0102.jpg x/DSC_0103.jpg"),
+        ("DSC_0101.jpg - DSC_0103.jpg", "DSC_0101.jpg DSC_0102.jpg DSC_0103.jpg"),
+        ("DSC_0101～DSC_0102", "DSC_0101 DSC_0102"),
+        ("8-10", "8 9 10"),
+        ("001至003", "001 002 003"),
+        ("图1到图3.png", "图1.png 图2.png 图3.png"),
+        ("2021-05-01_001-002.jpg", "2021-05-01_001.jpg 2021-05-01_002.jpg"),
+        ("p (1)-(2).jpg", "p_(1).jpg p_(2).jpg"),
+        ("a.jpg, b.png", "a.jpg b.png"),
+        ("a.jpg b.jpg", "a.jpg b.jpg"),
+        ("1-2,5.jpg", "1.jpg 2.jpg 5.jpg"),
+        ("a1、a2", "a1 a2"),
+        ("DSC_0101、02.jpg", "DSC_0101.jpg 02.jpg|DSC_0102.jpg"),
+        ("2021-05.jpg", ""),  # not ascending
+        ("3-3.jpg", ""),
+        ("1-2000000.jpg", ""),
+        ("a-b.jpg", ""),
+        ("photo_to_1.jpg", ""),
+        ("1.jpg-2.png", ""),
+        ("550e8400-e29b-41d4.jpg", ""),
+    ],
+)
+def test_ranges_and_lists_of_names(name, members):
+    found = [[form.replace(" ", "_") for form in forms] for forms in list_members(name)]
+    assert found == [forms.split("|") for forms in members.split()]
+
+
+def test_captions_of_ranges_are_read_for_each_image(tmp_path):
+    for name in ("DSC_0101.jpg", "DSC_0102.JPG", "DSC_0104.jpg", "s/1.jpg", "s/2.jpg", "1-2.jpg", "7.jpg"):
+        (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "photos" / name).write_bytes(b"")
+    lines = [
+        "DSC_0101-0104.jpg,一只狗,train",
+        "s/1~2,两只猫,val",
+        "1-2.jpg,一个人,train",
+        "5-9.jpg,一条路,train",
+        "7;8,x,val",
+    ]
+    (tmp_path / "x.csv").write_text("image,caption,split\n" + "\n".join(lines), encoding="utf-8")
+    table = read_corpus(tmp_path / "x.csv", images=tmp_path / "photos")
+    assert table[["image", "caption", "split", "line"]].to_numpy().tolist() == [
+        ["DSC_0101.jpg", "一只狗", "train", 2],
+        ["DSC_0102.JPG", "一只狗", "train", 2],
+        ["DSC_0104.jpg", "一只狗", "train", 2],
+        ["s/1.jpg", "两只猫", "val", 3],
+        ["s/2.jpg", "两只猫", "val", 3],
+        ["1-2.jpg", "一个人", "train", 4],  # the file of this name
+        ["5-9.jpg", "一条路", "train", 5],
+        ["7;8", "x", "val", 6],
+    ]
+    notes = table.attrs["files"][0]["notes"]
+    note = "image names that stand for several images, each of which gets the captions (such as 'DSC_0101-0104.jpg')"
+    assert notes[note] == 2
+    assert notes["images of these names without a file, left out"] == 1
+    assert any("'5-9.jpg'" in text and text.endswith("as a range or list of names)") for text in notes)
