@@ -7,9 +7,9 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from caption_tx.data.boxes.table import Box, BoxTable, corners_in_image
+from caption_tx.data.corpus.phrase_markup import ENTITY_PHRASE
 from caption_tx.errors import CorpusError
 
-_PHRASE = re.compile(r"\[/EN#(\d+)((?:/[^\s/\]]+)+)\s+([^\]]*)\]")
 _MAX_XML_BYTES = 10 * 2**20
 
 
@@ -47,7 +47,7 @@ def add_entities(folder: Path, table: BoxTable) -> None:
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or error
             raise CorpusError(f"Cannot read {sentences}, the sentences of {path.name}: {reason}.") from error
-        phrases = dict.fromkeys((match[1], match[2], match[3]) for match in _PHRASE.finditer(text))
+        phrases = dict.fromkeys((match[1], match[2], match[3]) for match in ENTITY_PHRASE.finditer(text))
         if "[/EN#" in text and not phrases:
             raise CorpusError(f"{sentences}: no phrase like '[/EN#12/people A man]' found; fix the file.")
         table.add(

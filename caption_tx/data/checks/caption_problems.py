@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from caption_tx.data.corpus.damaged_text import is_damaged
 from caption_tx.data.corpus.missing_values import MISSING_WORDS
+from caption_tx.data.corpus.phrase_markup import find_markup
 
 _HAN = "\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"
 _HAN_LETTER = re.compile(f"[{_HAN}]")
@@ -80,7 +81,7 @@ def caption_problems(caption: str, language: str) -> tuple[str, ...]:
         - no_letters: no letter of any script.
         - placeholder: a placeholder such as "null" or "无".
         - damaged_text: characters that result from decoding with the wrong encoding.
-        - html: HTML tags or entities.
+        - html: HTML tags or entities, or other markup such as `[b]` and `{{..}}`.
         - url, email, file_name: a web address, an e-mail address, or nothing but a file name.
         - hashtag: a hashtag or a mention.
         - repetition: the same letter or word four times in a row, or the same two to eight letters three times.
@@ -117,7 +118,7 @@ def _find_non_caption_text(caption: str) -> tuple[list[str], str]:
     if is_damaged(caption):
         problems.append("damaged_text")
         rest = ""
-    if ("<" in caption or "&" in caption) and _HTML.search(caption):
+    if any(sign in caption for sign in "<&[{(:*\\") and (_HTML.search(caption) or find_markup(caption)):
         problems.append("html")
         rest = _HTML.sub(" ", rest)
     if _URL.search(caption):

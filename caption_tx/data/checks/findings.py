@@ -97,7 +97,9 @@ KINDS: dict[str, FindingKind] = {
     "truncated_caption": FindingKind(
         "captions", "that end at one length, as if an export had cut them off", "export the captions in full", 0
     ),
-    "html": FindingKind("captions", "with HTML tags or entities", "convert them to plain text", _ONE_PERCENT),
+    "html": FindingKind(
+        "captions", "with HTML tags, entities or other markup", "convert them to plain text", _ONE_PERCENT
+    ),
     "url": FindingKind("captions", "with a web address", _FIX, _ONE_PERCENT),
     "email": FindingKind("captions", "with an e-mail address", _FIX, _ONE_PERCENT),
     "file_name": FindingKind("captions", "that are a file name", _FIX, _ONE_PERCENT),

@@ -14,6 +14,7 @@ from caption_tx.data.corpus.conversations import answers_of, is_conversation
 from caption_tx.data.corpus.folder_names import record_folder
 from caption_tx.data.corpus.joined_captions import split_captions
 from caption_tx.data.corpus.mark_values import is_mark
+from caption_tx.data.corpus.markup import note_markup
 from caption_tx.data.corpus.pre_segmented import are_words, holds_words, join_tokens, restore_tagged, weighted_length
 from caption_tx.data.corpus.readers.literals import Repeated, strip_fence
 from caption_tx.data.corpus.rows import CaptionRows, UnknownSplitError, to_image_name
@@ -235,6 +236,7 @@ def restore_captions(rows: CaptionRows) -> None:
     _join_lists(rows)
     if found := find_truncated(rows.captions):
         rows.notes[found.to_text()] += len(found.rows)
+    note_markup(rows)
 
 
 def _join_lists(rows: CaptionRows) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from urllib.parse import unquote
 
 from caption_tx.data.corpus.formulas import target_of, text_of
+from caption_tx.data.corpus.phrase_markup import STEPS, find_markup
 from caption_tx.data.corpus.rows import CaptionRows, is_valid_unicode
 from caption_tx.data.images.suffixes import suffix_of
 from caption_tx.errors import CorpusError
@@ -36,7 +37,7 @@ _KNOWN_LABEL = re.compile(
     r"|(?:图片|图像|画面|照片|中文)?(?:描述|说明|标题|标注|内容|文案)|答案?|回答|输出)\s*[:：]",
     re.IGNORECASE,
 )
-_EMPHASIS = re.compile(r"(?<![*\w])(\*\*\*?|__)(?=\S)([^*_\n]+?)(?<=\S)\1(?![*])")
+_EMPHASIS = re.compile(r"(?<![*A-Za-z0-9])(\*\*?\*?|__|~~|`)(?=[^\s*_~`])([^*_~`\n]+?)(?<=\S)\1(?![*A-Za-z0-9])")
 _BYTES = re.compile(r"b('.*'|\".*\")", re.DOTALL)
 
 
@@ -46,7 +47,8 @@ def strip_markup(rows: CaptionRows) -> None:
         ("<", _without_thoughts, "captions after a model's reasoning (<think>), which is left out"),
         ("<", _without_attributes, "captions with HTML comments or attributes, which are removed"),
         ("<[", _without_tags, "captions with a model's markup (such as <ref> and <box>), which is stripped"),
-        ("*_", _without_emphasis, "captions with Markdown's emphasis (**..**), which is stripped"),
+        *STEPS,
+        ("*_~`", _without_emphasis, "captions with Markdown's emphasis (**..**), which is stripped"),
         ("b", _decode_bytes, "captions written as Python bytes (b'..'), decoded"),
         ("\\", _decode_unicode, "captions with escapes (such as \\u4e00), decoded"),
         ("%", _decode_percent, "captions with percent signs (such as %E4%B8%80), decoded"),
@@ -62,6 +64,14 @@ def strip_markup(rows: CaptionRows) -> None:
                 if new and new != caption and is_valid_unicode(new):
                     rows.captions[row] = new
                     rows.notes[note] += 1
+
+
+def note_markup(rows: CaptionRows) -> None:
+    """Counts captions with markup that is read as text."""
+    signs = "[]{}<:\\*("
+    found = [find_markup(text) for text in rows.captions if any(sign in text for sign in signs)]
+    if found := [text for text in found if text]:
+        rows.notes[f"captions with markup that is read as text (such as {found[0][:20]!r})"] += len(found)
 
 
 def strip_labels(rows: CaptionRows) -> None:

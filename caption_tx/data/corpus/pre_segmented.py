@@ -14,8 +14,12 @@ from contextvars import ContextVar
 
 from caption_tx.data.corpus.rows import CaptionRows
 
-# BosonNLP writes 狗:n, ICTCLAS 狗/n, LTP 狗_n; tags have one to four letters and digits (ude1).
-_TAGGED_WORD = re.compile(r"(.+)[:/_#][A-Za-z][A-Za-z0-9]{0,3}")
+# BosonNLP writes 狗:n, ICTCLAS 狗/n, LTP 狗_n; tags have one to four letters and digits (ude1). NLTK tags punctuation
+# with itself (./.), and taggers of names write 狗/B-ANI.
+_TAGGED_WORD = re.compile(r"(.+)[:/_#](?:[A-Za-z][A-Za-z0-9]{0,3}\$?|[BIOESM]-[A-Za-z_]{1,20}|[^\w\s]{1,2})")
+_GLUED_TAG = re.compile(r"(?<=[^\W\d_a-zA-Z])([/_#][A-Za-z]{1,4})(?=[^\W\d_a-zA-Z]|[，。、！？])")  # 一只/m狗/n
+_NAMED_GROUP = re.compile(r"\[([^\[\]]*[/_][^\[\]]*)\]/?[A-Za-z]{1,4}(?![A-Za-z])")  # [中国/ns 土狗/n]nz
+_CHUNK_TAG = re.compile(r"O|[BIESM]-[A-Za-z_]{1,20}")
 _LONGEST_MEAN = (2.6, 4.5)
 _CHINESE = re.compile("[\u3400-\u9fff]")
 _HAN = re.compile("[\u3400-\u9fff\uf900-\ufaff]")
@@ -107,11 +111,19 @@ def weighted_length(text: str) -> float:
 
 def _strip_tags(caption: str) -> str | None:
     """The sentence of a caption in which nearly all words have a part-of-speech tag, else None."""
-    words = caption.split()
+    words = _words_with_tags(caption)
+    if len(words) > 3 and len(words) % 2 == 0 and all(map(_CHUNK_TAG.fullmatch, words[1::2])):  # 狗 B-ANI 在 O
+        return join_words(words[::2])
     matches = [_TAGGED_WORD.fullmatch(word) for word in words]
     if sum(match is not None for match in matches) < _MIN_SHARE * len(words):
         return None
     return join_words([match[1] if match else word for match, word in zip(matches, words, strict=True)])
+
+
+def _words_with_tags(caption: str) -> list[str]:
+    if "/" in caption or "_" in caption or "#" in caption:
+        caption = _GLUED_TAG.sub(r"\1 ", _NAMED_GROUP.sub(r"\1", caption))
+    return caption.split()
 
 
 def _join_chinese(caption: str) -> str | None:
@@ -156,4 +168,4 @@ def _convert(rows: CaptionRows, conversions: Sequence[tuple[Callable[[str], str 
 def _sample_matches(convert: Callable[[str], str | None], captions: list[str]) -> bool:
     """Whether most captions can be converted and one has three words: `and/or` alone is no evidence."""
     count = sum(convert(caption) is not None for caption in captions)
-    return count >= _MIN_SHARE * len(captions) and any(len(caption.split()) > 2 for caption in captions)
+    return count >= _MIN_SHARE * len(captions) and any(len(_words_with_tags(caption)) > 2 for caption in captions)

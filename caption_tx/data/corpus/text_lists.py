@@ -11,6 +11,7 @@ from typing import Any
 _ARRAY = re.compile(r"(?:np\.|numpy\.)?array\((.*?)(?:,\s*dtype=[^)]*)?\)", re.DOTALL)
 _CALL = re.compile(r"(?:c|[Ll]ist|tuple|(?:frozen)?set|Set|Vector|Array|ArrayBuffer|WrappedArray)\((.*)\)", re.DOTALL)
 _NUMPY_ITEMS = re.compile(r"""'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)\"""")
+_PAIR = re.compile(r"\bpair\((?=['\"])")  # how jieba shows a word and its tag
 _MAX_LIST_TEXT = 100_000
 
 
@@ -31,6 +32,7 @@ def parse_list(text: str) -> list[Any] | None:
         text = text if text[:1] in ("[", "(", "{") else f"[{text}]"
     if len(text) < 2 or len(text) > _MAX_LIST_TEXT or (text[0], text[-1]) not in (("[", "]"), ("(", ")"), ("{", "}")):
         return None
+    text = _PAIR.sub("(", text)
     inner = text[1:-1].strip()
     if not inner or inner[0] not in "\"'[({":
         return None

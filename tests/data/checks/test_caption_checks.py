@@ -10,7 +10,7 @@ from caption_tx.data.checks.text_report import format_report
 
 
 def test_a_caption_counts_for_each_of_its_problems(corpus, check, counts_by_kind):
-    report = check(corpus(("a.jpg", "<b>一只狗</b>http://x.org"), ("b.jpg", "一只猫"), ("b.jpg", "一只猫", "train")))
+    report = check(corpus(("a.jpg", "<b>一只狗http://x.org"), ("b.jpg", "一只猫"), ("b.jpg", "一只猫", "train")))
     counts = {kind: count for kind, count in counts_by_kind(report).items() if kind in CAPTION_PROBLEMS}
     assert counts == {"html": 1, "url": 1}
 
@@ -20,7 +20,7 @@ def test_each_problem_is_reported_with_its_line(corpus, check):
         "no_letters": ["🐶🐱", "。。。"],
         "placeholder": ["未知", "无。"],
         "damaged_text": ["锟斤拷锟斤拷"],
-        "html": ["<b>一只狗</b>在跑"],
+        "html": ["<b>一只狗在跑", "{{cn}}一只狗在跑"],
         "url": ["一只狗www.taobao.com"],
         "email": ["问jo@example.org要这只狗"],
         "file_name": ["微信图片_20210304"],
