@@ -24,7 +24,7 @@ _RANGE = re.compile(
 _LIST = re.compile(
     r"\s*[,，、;；|&+\n]\s*|\s+(?:and|和|与)\s+|(?<=\.[a-z]{3})\s+(?=\w)|(?<=\.jpeg)\s+(?=\w)", re.IGNORECASE
 )
-_MAY_BE_RANGE = re.compile(rf"\d\W*{_TO}", re.IGNORECASE)
+_MAY_BE_SEVERAL = re.compile(rf"[\s,，、;；|&+]|\d(?:\.\w{{2,5}})?\W*{_TO}", re.IGNORECASE)
 _SEVERAL = re.compile(rf"(?:{'|'.join(map(re.escape, IMAGE_SUFFIXES))})\s*[,;|，；、 ]\s*\S", re.IGNORECASE)
 _NUMBER_AT_END = re.compile(r"(.*?)(\d+)", re.DOTALL)
 
@@ -69,9 +69,9 @@ def list_members(name: str) -> list[list[str]]:
         >>> list_members("a1、2.jpg")
         [['a1.jpg'], ['2.jpg', 'a2.jpg']]
     """
-    folder, base = posixpath.split(name)
-    if not _MAY_BE_RANGE.search(base) and not _LIST.search(base):
+    if not _MAY_BE_SEVERAL.search(name):
         return []
+    folder, base = posixpath.split(name)
     members: list[list[str]] = []
     parts = [part for part in _LIST.split(base) if part]
     suffix = suffix_of(parts[-1]) if parts else ""
