@@ -17,10 +17,11 @@ from caption_tx.data.corpus.mark_values import is_mark
 from caption_tx.data.corpus.markup import note_markup
 from caption_tx.data.corpus.pre_segmented import are_words, holds_words, join_tokens, restore_tagged, weighted_length
 from caption_tx.data.corpus.readers.literals import Repeated, strip_fence
+from caption_tx.data.corpus.rich_text import RichText, rich_text
 from caption_tx.data.corpus.rows import CaptionRows, UnknownSplitError, to_image_name
 from caption_tx.data.corpus.text_lists import is_scored, parse_items, parse_list
 from caption_tx.data.corpus.truncation import find_truncated
-from caption_tx.data.corpus.value_kinds import is_name_like, is_text
+from caption_tx.data.corpus.value_kinds import is_name_like, is_text, name_in
 
 _TEXT_KEYS = ("raw", "caption", "text", "sentence", "value", "content", "description", "tokens")
 _HAN = re.compile("[\u3400-\u9fff\uf900-\ufaff]")
@@ -28,6 +29,7 @@ _TAG = re.compile(r"[A-Za-z]{1,5}")
 _CLEAR_WORD, _SENTENCE = 2.6, 4
 
 LIST_IN_TEXT = "lists written as text read as captions"
+RICH_TEXT = "captions read from rich text, whose segments are joined"
 WORDS_JOINED = "captions joined from lists of words"
 
 
@@ -80,6 +82,10 @@ def add_cells(rows: CaptionRows, line: int, cells: Sequence[Any], columns: Colum
     if columns.folder is not None:
         record_folder(rows, columns.folder, line, cells[columns.folder[0]])
     name = image_names(image)
+    if isinstance(image, str) and name and name != [image]:
+        rows.notes["image names in lists written as text"] += 1
+    if name and len(name) > 1:
+        rows.notes["captions of several images, read for each of them"] += 1
     values = accepted_captions(rows, columns, cells, line)
     # Some images have fewer captions than others: only an image without any is reported.
     for value in [value for value in values if not _is_blank(value)] or values[:1]:
@@ -103,16 +109,17 @@ def _is_blank(value: Any) -> bool:
 
 
 def image_names(value: Any) -> list[str] | None:
-    """The image names in a value: a name, a number, a list of these, or an object with a path; None for others."""
-    if isinstance(value, dict):
-        value = next((value[key] for key in ("path", "file_name", "filename", "name") if value.get(key)), None)
-    names = [to_image_name(item) for item in (value if isinstance(value, list) else [value])]
+    """The image names in a value: a name, a number, an object with a path, or a list of these; None for others."""
+    if isinstance(value, str) and value[:2] in ("[{", "['", '["') and (items := parse_items(value)):
+        value = items
+    items = value if isinstance(value, (list, tuple)) else [value]
+    names = [to_image_name(name_in(item) if isinstance(item, dict) else item) for item in items]
     return None if not names or None in names else [name for name in names if name is not None]
 
 
 def _captions_of(rows: CaptionRows, value: Any) -> tuple[list[str], bool]:
     """The captions in a value, and whether they were items of a list."""
-    if isinstance(value, str):
+    if isinstance(value, str) and not isinstance(value, RichText):
         if (text := strip_fence(value)) != value:
             rows.notes["captions in code blocks (```) of a model, which are read"] += 1
             value = text
@@ -123,6 +130,9 @@ def _captions_of(rows: CaptionRows, value: Any) -> tuple[list[str], bool]:
             return [value], False
         rows.notes[LIST_IN_TEXT] += 1
         value = items
+    if (text := value if isinstance(value, RichText) else rich_text(value)) is not None:
+        rows.notes[RICH_TEXT] += 1
+        return [str(text)], False
     if isinstance(value, dict):
         return list(_texts_of(rows, value)), False
     if value is None or value != value:  # NaN stands for an empty cell
@@ -159,6 +169,10 @@ def _is_tagged(items: Sequence[Any]) -> bool:
 
 def _texts_of(rows: CaptionRows, item: Any) -> Iterator[str]:
     """The caption in an item of a list: text, an object with text in it, or a list of words."""
+    if not isinstance(item, str) and (text := rich_text(item)) is not None:
+        rows.notes[RICH_TEXT] += 1
+        yield str(text)
+        return
     if isinstance(item, dict) and is_numbered(item):
         rows.notes[f"captions below numbered keys ({without_numbers(str(next(iter(item))))!r})"] += len(item)
         for inner in item.values():

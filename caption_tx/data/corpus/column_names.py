@@ -15,6 +15,7 @@ from caption_tx.errors import CorpusError
 _CAMEL_CASE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _LETTER_BEFORE_DIGIT = re.compile(r"(?<=[^\W\d_])(?=\d)")
 _SEPARATORS = re.compile(r"[\s_\-./:#()\[\]]+")
+_INDEX = re.compile(r"\$|\[[^\]]*\]")
 _MAX_SHOWN = 12
 _NUMBER = re.compile(r"\d+(?:st|nd|rd|th)?|[a-e]|one|two|three|four|five|first|second|third|fourth|fifth")
 CHINESE_NUMBER = re.compile("(?:第?[一二三四五六七八九十]{1,2}[条句个]?)$")
@@ -221,7 +222,8 @@ def image_rank(name: str) -> int | None:
 def find_named(names: Sequence[str], wanted: str, place: str, unit: str, option: str) -> tuple[int, ...]:
     """Positions of the columns that the user names; names repeat, and case and spaces around them are ignored.
 
-    `zh` also means the keys `caption.zh` and `zh.caption` of nested objects.
+    `zh` also means the keys `caption.zh` and `zh.caption` of nested objects, and a path from the root of a document,
+    such as `items[].fields.photo[].name`, the key `fields.photo` of its entries.
 
     Raises:
         CorpusError: no column has the name; the message lists those that exist.
@@ -235,10 +237,17 @@ def find_named(names: Sequence[str], wanted: str, place: str, unit: str, option:
         ranks = [(caption_key(plain[position][len(key) :]) or ("", 3))[1] for position in below]
         best = min(ranks, default=3)
         below = [position for position, rank in zip(below, ranks, strict=True) if rank == best]
-    positions = positions or below
+    positions = positions or below or _find_path(plain, key)
     if not positions:
         raise CorpusError(
             f"{place}: no {unit[:-1]} is named '{wanted}' ({option}); the {unit} are "
             f"{', '.join(map(str, names[:_MAX_SHOWN]))[:200]}."
         )
     return tuple(positions)
+
+
+def _find_path(plain: Sequence[str], path: str) -> list[int]:
+    """The position of the longest name that a path with dots contains; a single key at its end."""
+    whole = f".{_INDEX.sub('', path)}.".replace("..", ".")
+    found = [at for at, name in enumerate(plain) if f".{name}." in whole and "." in whole[1:-1]]
+    return sorted(found, key=lambda at: -len(plain[at]))[:1]

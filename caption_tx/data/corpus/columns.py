@@ -26,6 +26,7 @@ from caption_tx.data.corpus.image_files import ImageFiles, prefer_files
 from caption_tx.data.corpus.marks import find_marks, require_no_winner
 from caption_tx.data.corpus.split_and_folder import select_folder, select_split
 from caption_tx.data.corpus.value_kinds import (
+    first_name,
     is_constant,
     is_file_name,
     is_flag,
@@ -241,6 +242,7 @@ def _is_filled(value: object) -> bool:
 def _select_image(names: Sequence[str], values: Values, options: ReadOptions, place: str, plural: str) -> int | None:
     if options.image_column:
         return find_named(names, options.image_column, place, plural, "--image-column")[0]
+    cells, values = values, lambda at: list(map(first_name, cells(at)))
     ranks = {position: image_rank(name) for position, name in enumerate(names)}
     ranked = sorted((rank, position) for position, rank in ranks.items() if rank is not None)
     candidates = [position for _, position in ranked]

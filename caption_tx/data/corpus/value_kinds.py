@@ -8,12 +8,14 @@ from typing import Any
 
 from caption_tx.data.corpus.column_names import SPLIT_NAMES, caption_key, split_word
 from caption_tx.data.corpus.conversations import is_conversation
+from caption_tx.data.corpus.rich_text import rich_text
 from caption_tx.data.images.suffixes import IMAGE_SUFFIXES
 
 _LETTERS = re.compile(r"[^\W\d_]")
 _URL = re.compile(r"\w+://\S+|www\.\S+")
 _NAME_WITHOUT_SUFFIX = re.compile(r"[\w.\-/\\]*\d[\w.\-/\\]*", re.ASCII)
 _BOOLEANS = ("true", "false", "yes", "no", "t", "f", "y", "n", "是", "否", "有", "无", "√", "×")
+_FILE_KEYS = ("path", "file_name", "filename", "name", "url", "src", "uri")
 _QUOTES = "'`\"“”‘’＂"
 
 
@@ -28,6 +30,24 @@ def is_image_name(value: object) -> bool:
     return base.endswith(IMAGE_SUFFIXES) and len(base) < 512 and "\n" not in base
 
 
+def first_name(value: Any) -> Any:
+    """The name of the first file in a list or an object, such as the attachments of a table; other values as they are.
+
+    Example:
+        >>> first_name([{"url": "https://x/1", "path": "full/1.jpg"}]), first_name("1.jpg")
+        ('full/1.jpg', '1.jpg')
+    """
+    if isinstance(value, (list, tuple)) and value:
+        value = value[0]
+    return name_in(value) if isinstance(value, dict) else value
+
+
+def name_in(item: dict[str, Any]) -> Any:
+    """The name that an object gives its file, such as an attachment of a table; its URL if it has no name."""
+    found = (item[key] for key in _FILE_KEYS if isinstance(item.get(key), (str, int, float)) and item[key])
+    return next(found, None)
+
+
 def is_name_like(value: object) -> bool:
     """Whether a value is an image name, or an id of ASCII letters and digits."""
     return is_image_name(value) or (isinstance(value, str) and bool(_NAME_WITHOUT_SUFFIX.fullmatch(value.strip())))
@@ -35,6 +55,8 @@ def is_name_like(value: object) -> bool:
 
 def is_text(value: object) -> bool:
     """Whether a value, or an item of a list, could be a caption: it has letters and is no image name."""
+    if isinstance(value, (list, tuple, dict)) and (text := rich_text(value)) is not None:
+        return is_text(str(text))
     if isinstance(value, (list, tuple)):
         return any(is_text(item) for item in value)
     if isinstance(value, dict):

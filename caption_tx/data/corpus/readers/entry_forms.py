@@ -9,6 +9,7 @@ from caption_tx.data.corpus.caption_values import image_names, is_numbered
 from caption_tx.data.corpus.column_names import caption_key, image_rank, normalize_name
 from caption_tx.data.corpus.conversations import CONVERSATION_KEYS, is_conversation, is_turn, pair_texts
 from caption_tx.data.corpus.readers.tool_exports import read_export
+from caption_tx.data.corpus.rich_text import rich_text
 from caption_tx.data.corpus.value_kinds import is_image_name, is_text
 
 _IMAGE_TAG = re.compile(r"<img>(.*?)</img>", re.DOTALL)
@@ -26,7 +27,7 @@ def expand(entry: dict[str, Any]) -> dict[str, Any]:
     if export := read_export(entry):
         return export[0]
     expanded: dict[str, Any] = {}
-    for key, value in entry.items():
+    for key, value in _with_plain_text(entry, 0).items():
         if key in CONVERSATION_KEYS and isinstance(value, list):
             expanded[key] = pair_texts(value)
             if image := _image_of_conversation(value):
@@ -44,6 +45,20 @@ def expand(entry: dict[str, Any]) -> dict[str, Any]:
         if match := next(filter(None, map(_IMAGE_TAG.search, texts)), None):
             expanded["image"] = match[1].strip()
     return expanded
+
+
+def _with_plain_text(entry: dict[str, Any], depth: int) -> dict[str, Any]:
+    """An entry with rich text as text, and with the values of Notion's properties in their place."""
+    plain = {}
+    for key, value in entry.items():
+        if isinstance(value, dict) and isinstance(value.get("type"), str) and value["type"] in value and depth:
+            value = value[value["type"]]  # {"type": "files", "files": [..]}
+        if key not in CONVERSATION_KEYS and (text := rich_text(value)) is not None:
+            value = text
+        elif isinstance(value, dict) and depth < _MAX_DEPTH:
+            value = _with_plain_text(value, depth + 1)
+        plain[key] = value
+    return plain
 
 
 def _may_answer(key: str) -> bool:

@@ -134,7 +134,7 @@ class EntryReader:
             images = [image]
             rows.add_other_name("the keys" if image != self._name_in(expanded) else "the entries", number, image, other)
         if images is None:
-            message = f"expected {ENTRY}, found {str(entry)[:80]!r}; fix the entry"
+            message = _no_name(list(expanded)[columns.image], cells[columns.image])
             rows.add_error(number, "not an entry of image and captions", message)
             return
         try:
@@ -163,7 +163,38 @@ class EntryReader:
             self.rows.skip(number, "no caption")
             return
         message = f"expected {ENTRY}, found {str(entry)[:80]!r}; fix the entry"
+        if expanded:
+            message = f"expected {ENTRY}, found an entry with {describe_keys(expanded)}"
         self.rows.add_error(number, "not an entry of image and captions", message)
+
+
+def _no_name(key: str, value: Any) -> str:
+    """What is wrong with the value of an image key that names no file."""
+    value = value[0] if isinstance(value, list) and value else value
+    if isinstance(value, dict):
+        keys = ", ".join(map(str, value))[:80]
+        return f"the key {key!r} holds objects without the name of a file (their keys: {keys}); add a key file_name"
+    return f"the key {key!r} must be the name of an image file, found {str(value)[:60]!r}; fix it"
+
+
+def describe_keys(entry: dict[str, Any]) -> str:
+    """The keys of an expanded entry, and how to name those of its image and its captions, for messages."""
+    return (
+        f"the keys {', '.join(map(str, expand(entry)))[:200]}; name those of the image and the captions with "
+        "image_column and caption_column (--image-column and --caption-column)"
+    )
+
+
+def first_entry(node: Any, depth: int = 0) -> dict[str, Any] | None:
+    """The first of the longest list of objects in a document."""
+    if isinstance(node, list):
+        return next((item for item in node if isinstance(item, dict) and item), None)
+    if not isinstance(node, dict) or depth > 4:
+        return None
+    lists = [value for value in node.values() if isinstance(value, list)]
+    lists.sort(key=len, reverse=True)
+    found = (first_entry(value, depth + 1) for value in (*lists, *node.values()))
+    return next(filter(None, found), None)
 
 
 def _has_known_key(entry: dict[str, Any]) -> bool:

@@ -22,6 +22,8 @@ from caption_tx.data.corpus.readers.entry_forms import maps_to_texts
 from caption_tx.data.corpus.readers.json_entries import (
     ENTRY,
     EntryReader,
+    describe_keys,
+    first_entry,
     holds_records,
     is_about_the_file,
     names_image,
@@ -119,6 +121,9 @@ class _DocumentReader:
 
     def unknown(self, document: Any) -> CorpusError:
         """The error about a document without captions."""
+        if entry := first_entry(document):
+            found = f"entries with {describe_keys(entry)}"
+            return CorpusError(f"{self._path}: expected {_LAYOUTS}, found {found}, or convert it to one of these.")
         if isinstance(document, dict):
             found = f"the keys {', '.join(map(str, document))[:80]!r}"
             if inner := next((value for value in document.values() if isinstance(value, dict) and value), None):
