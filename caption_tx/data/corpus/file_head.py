@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from caption_tx.data.corpus.backslashes import find_escapes, unescape
 from caption_tx.data.corpus.columns import DEFAULT_OPTIONS, ReadOptions
 from caption_tx.data.corpus.quoted_lines import join_quoted_lines
 from caption_tx.data.text.text_files import HEAD_BYTES, guess_encoding, normalize_encoding, read_head
@@ -42,7 +43,11 @@ class FileHead:
             text = ""
         lines = [line for line in re.split("\r\n|\r|\n", text) if line.strip()][: _HEAD_LINES + 1]
         complete = lines[:-1] if len(data) == HEAD_BYTES or len(lines) > _HEAD_LINES else lines
-        complete = [line for _, line in join_quoted_lines(enumerate(complete or lines))]
+        numbered = list(enumerate(complete or lines, 1))
+        if not text.lstrip().startswith(("{", "[")) and (escapes := find_escapes(numbered)):
+            unescaped = unescape(numbered, escapes.separator)
+            numbered = [(number, line if "\t" in line else line.replace("\n", " ")) for number, line in unescaped]
+        complete = [line for _, line in join_quoted_lines(numbered)]
         return cls(path, data, text, complete, options or DEFAULT_OPTIONS)
 
     def mostly(self, test: Callable[[str], object]) -> bool:

@@ -52,6 +52,7 @@ class Reader:
             reader can explain what is wrong.
         binary: the reader opens the path itself; no text encoding is detected.
         has_columns: whether `--caption-column` and `--image-column` apply.
+        may_have_escapes: lines are cells without quotes, which databases write with backslash escapes.
     """
 
     layout: str
@@ -60,6 +61,7 @@ class Reader:
     suffixes: tuple[str, ...] = ()
     binary: bool = False
     has_columns: bool = True
+    may_have_escapes: bool = False
 
 
 READERS: dict[str, Reader] = {
@@ -109,12 +111,14 @@ READERS: dict[str, Reader] = {
         delimited.is_csv,
         delimited.read_csv,
         (".csv",),
+        may_have_escapes=True,
     ),
     "tsv": Reader(
         "header image<TAB>caption[<TAB>split]",
         delimited.is_tsv,
         delimited.read_tsv,
         (".tsv",),
+        may_have_escapes=True,
     ),
     "ofa": Reader(
         "uniq-id<TAB>image-id<TAB>caption[&&caption..]<TAB>objects<TAB>base64",
@@ -127,12 +131,14 @@ READERS: dict[str, Reader] = {
         lambda head: head.mostly(flickr.is_coco_cn_line),
         flickr.read_coco_cn,
         has_columns=False,
+        may_have_escapes=True,
     ),
     "flickr8k": Reader(
         "NAME.jpg#zhc#0 caption, or NAME.jpg#0<TAB>caption (also Flickr30k-CN)",
         lambda head: head.mostly(flickr.is_flickr8k_line),
         flickr.read_flickr8k,
         has_columns=False,
+        may_have_escapes=True,
     ),
     "json": Reader(
         'JSON {"x.jpg": ["..", ..], ..}, columns, or lists under "data" or "train", "val", "test"; YAML',
@@ -144,6 +150,7 @@ READERS: dict[str, Reader] = {
         "NAME<TAB>caption without a header, or caption<TAB>URL",
         pairs.is_pairs,
         pairs.read_pairs,
+        may_have_escapes=True,
     ),
     "folder": Reader(
         "images with text files of the same name (x.jpg, x.txt)",

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from caption_tx.config import Source, parse_source
+from caption_tx.data.corpus.backslashes import open_escaped
 from caption_tx.data.corpus.beside import (
     beside_prefix,
     list_metadata_files,
@@ -27,6 +28,7 @@ from caption_tx.data.corpus.memory import CaptionSource, CaptionTable
 from caption_tx.data.corpus.name_choice import choose_names
 from caption_tx.data.corpus.name_ranges import expand_names
 from caption_tx.data.corpus.name_variants import TRIED, FoundNames, find_variants
+from caption_tx.data.corpus.other_files import other_kind
 from caption_tx.data.corpus.readers import folder
 from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.corpus.splits import is_release_name, split_of_file_name, splits_of_folders
@@ -40,25 +42,6 @@ from caption_tx.errors import CorpusError, ImageError
 _FLOAT_ID = re.compile(r"\d+\.0+")
 _OTHER_ANNOTATIONS = re.compile(r"(?:instances|person_keypoints|keypoints|stuff|panoptic|image_info)_.*\.json")
 _IMAGE_SUFFIX = re.compile(rb'\.(?:jpe?g|png|gif|bmp|webp|tiff?)"', re.IGNORECASE)
-_COMPRESSED = "a compressed file (decompress it first)"
-_SQL, _WEB = "a dump of an SQL database (export the table as CSV)", "a web page (save its table as CSV)"
-_UTF_32 = "text in UTF-32 (save it as UTF-8)"
-_ZIP = "a zip archive (unpack it) or a document of Word or another program (save it as plain text)"
-_PICKLE = "a Python pickle (save its content as JSON or CSV)"
-_ARROW = "an Arrow file (save it as Parquet)"
-_OTHER_FILES = {
-    b"PK\x03\x04": _ZIP, b"\x1f\x8b": _COMPRESSED, b"\xfd7zXZ": _COMPRESSED,
-    b"BZh91AY": _COMPRESSED, b"\x28\xb5\x2f\xfd": _COMPRESSED, b"7z\xbc\xaf": "a 7z archive (unpack it first)",
-    b"Rar!\x1a": "a RAR archive (unpack it first)", b"%PDF-": "a PDF document", b"\xff\xd8\xff": "an image",
-    b"\x89PNG": "an image", b"SQLite format 3\0": "a database", b"ARROW1\0": _ARROW, b"\xff\xff\xff\xff": _ARROW,
-    b"INSERT INTO": _SQL, b"CREATE TABLE": _SQL, b"-- MySQL": _SQL, b"<?xml": "an XML file (convert it to CSV)",
-    b"<html": _WEB, b"<!DOCTYPE": _WEB, b"\x80\x04": _PICKLE, b"\x80\x05": _PICKLE,
-    b"\x93NUMPY": "a NumPy array (save it as CSV)", b"\xff\xfe\x00\x00": _UTF_32, b"\x00\x00\xfe\xff": _UTF_32,
-    b"{\\rtf": "a document in RTF (save it as plain text in UTF-8)",
-    b"\xd0\xcf\x11\xe0": "an old document of Word or another program (save it as plain text in UTF-8)",
-    b"FEA1": "a Feather file (save it as Parquet)", b"\x89HDF": "an HDF5 file (save it as Parquet)",
-}  # fmt: skip
-_TAR_MARK = slice(257, 262)
 _CAPTION_FILE_SUFFIXES = (".txt", ".csv", ".tsv", ".json", ".jsonl", ".token", ".parquet", ".xlsx")
 
 
@@ -227,17 +210,10 @@ def _suggest_below(path: Path) -> str | None:
     return f"pass the file itself, such as {found[0]}"
 
 
-def _other_kind(data: bytes) -> str | None:
-    """What a file is by the bytes at its start, if it is surely no text."""
-    if data[_TAR_MARK] == b"ustar":
-        return "a tar archive (unpack it with `mkdir folder && tar -xf file.tar -C folder` and pass the folder)"
-    return next((kind for mark, kind in _OTHER_FILES.items() if data.startswith(mark)), None)
-
-
 def _detect_or_fail(path: Path, encoding: str | None, options: ReadOptions) -> str:
     """The format of a file by its content, else by its suffix."""
     by_suffix = next((key for key, reader in READERS.items() if path.suffix.lower() in reader.suffixes), None)
-    kind = _other_kind(read_head(path))
+    kind = other_kind(read_head(path))
     name = detect_format(path, encoding, options)
     is_read = name is not None and READERS[name].binary
     if kind and not is_read and not (by_suffix and READERS[by_suffix].binary):
@@ -267,12 +243,14 @@ def read_source(source: Source, path: Path, format: str, options: ReadOptions | 
         file = TextFile(path, normalize_encoding(source.encoding, path) if source.encoding else "")
     else:
         file = TextFile.open(path, source.encoding)
+    escaped = open_escaped(file) if reader.may_have_escapes else None
     rows = CaptionRows(str(path), format, file.encoding, split_override=source.split, options=options)
     if source.origin:
         rows.machine_override = source.origin == "machine"
     if format != "folder":
         rows.file_name_split, rows.is_release = split_of_file_name(path.name), is_release_name(path.name)
-    reader.read(file, rows)
+    reader.read(escaped or file, rows)
+    rows.add_notes(escaped.notes if escaped else {})
     rows.check()
     restore_captions(rows)
     if format not in ("folder", "flickr8k", "coco_cn", "ofa", "karpathy"):

@@ -185,8 +185,13 @@ def find_contents(head: FileHead) -> TableLayout | None:
 
 
 def _common_width(rows: list[list[str]]) -> int:
-    """The smallest number of cells that nine rows in ten have: separators in captions make some rows wider."""
+    """The smallest number of cells that nine rows in ten have: separators in captions make some rows wider.
+
+    Rows of one width have the columns of the row with the last cell that is not empty.
+    """
     widths = sorted(len(_trim(row)) for row in rows)
+    if len(set(map(len, rows))) == 1:
+        return widths[-1]
     return widths[len(widths) // 10]
 
 

@@ -7,26 +7,20 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-_CHUNK = 1 << 20
+from caption_tx.data.corpus.backslashes import NULLS, has_bytes
+
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _SPECIAL = {'"': '""', "n": " ", "r": " ", "t": " ", "0": ""}
 
 UNESCAPED = 'lines with \\" for a quote, as MySQL writes it, which is read'
-NULLS = "cells \\N, which stand for a missing value, read as empty"
-"""Notes about lines that were changed."""
+"""Note about lines that were changed, beside `NULLS`."""
 
 NOT_CSV = '\\" is not CSV: write a quote inside a cell as ""'
 
 
 def has_escaped_quotes(path: Path) -> bool:
     r"""Whether the bytes of a file have `\"` somewhere."""
-    with path.open("rb") as file:
-        last = b""
-        while chunk := file.read(_CHUNK):
-            if b'\\"' in last + chunk:
-                return True
-            last = chunk[-1:]
-    return False
+    return has_bytes(path, b'\\"')
 
 
 def unescape_lines(lines: Iterator[tuple[int, str]], separator: str, notes: Counter[str]) -> Iterator[tuple[int, str]]:

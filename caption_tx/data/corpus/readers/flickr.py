@@ -11,6 +11,7 @@ from caption_tx.data.corpus.caption_values import add_captions
 from caption_tx.data.corpus.file_head import FileHead
 from caption_tx.data.corpus.image_names import add_coco_suffix, stem
 from caption_tx.data.corpus.pre_segmented import restore_sentences
+from caption_tx.data.corpus.quoted_lines import split_tabs
 from caption_tx.data.corpus.rows import UNLISTED, CaptionRows
 from caption_tx.data.corpus.value_kinds import is_text, share
 from caption_tx.data.images.suffixes import IMAGE_SUFFIXES
@@ -151,6 +152,8 @@ def _read(file: TextFile, rows: CaptionRows, lists: dict[Path, str], machine: bo
             )
             continue
         image, tag, caption = parsed
+        if "\n" in caption:  # which only unescaped lines have
+            caption = "\t".join(split_tabs(caption))
         image = add_coco_suffix(image.strip())
         split = None
         if lists:
