@@ -83,12 +83,17 @@ def test_the_list_at_the_top_of_a_guide_has_every_section(path):
     assert [anchor for anchor in listed if anchor in sections] == sections
 
 
+@pytest.fixture(scope="module")
+def parser():
+    return make_parser()
+
+
 @pytest.mark.parametrize(
     ("path", "arguments"), ALL_COMMANDS, ids=lambda value: value if isinstance(value, str) else " ".join(value)[:80]
 )
-def test_every_command_line_parses(path, arguments):
+def test_every_command_line_parses(parser, path, arguments):
     try:
-        make_parser().parse_args(arguments)
+        parser.parse_args(arguments)
     except SystemExit as error:
         pytest.fail(f"{path}: caption-tx {shlex.join(arguments)} does not parse: exit code {error.code}")
 
