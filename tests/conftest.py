@@ -16,6 +16,7 @@ os.environ.setdefault(
     f"{max(1, (os.cpu_count() or 1) // int(os.environ.get('PYTEST_XDIST_WORKER_COUNT', '1')))}",
 )
 
+import contextlib
 import dataclasses
 import functools
 import gc
@@ -303,11 +304,9 @@ def backbone_config(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def backbone(backbone_config):
+def backbone(backbone_config, make_backbone):
     """The loaded backbone."""
-    from caption_tx.data.features.backbone import Backbone
-
-    return Backbone(backbone_config)
+    return make_backbone(backbone_config)
 
 
 @pytest.fixture(scope="session")
@@ -341,8 +340,49 @@ def tiny_bundles(make_captioner, tokenizer, backbone, tmp_path_factory):
     return folders
 
 
+@pytest.fixture(scope="session")
+def make_backbone():
+    """Makes a backbone, or returns that of an earlier call: building and tracing one takes a second."""
+    from caption_tx.data.features.backbone import Backbone
+    from caption_tx.data.features.downloads import weights_variable
+
+    made = {}
+
+    def make_backbone(config, weights=None):
+        weights, variable = weights or config.weights, weights_variable()
+        path = variable if weights == "imagenet" and variable else weights
+        version = (weights, variable, os.stat(path).st_mtime_ns if os.path.isfile(path) else None)
+        if (config, version) not in made:
+            backbone = Backbone(config, weights)
+            made[config, version] = made.setdefault((backbone.config, version), backbone)
+        return made[config, version]
+
+    return make_backbone
+
+
+@pytest.fixture(scope="session")
+def share_backbones(make_backbone):
+    """A context in which runs, caches and bundles share backbones."""
+
+    @contextlib.contextmanager
+    def share_backbones():
+        with pytest.MonkeyPatch.context() as patch:
+            for module in ("bundle", "training.inputs", "data.features.corpus_features"):
+                patch.setattr(f"caption_tx.{module}.Backbone", make_backbone)
+            yield
+
+    return share_backbones
+
+
 @pytest.fixture(scope="module")
-def backbone_weights(backbone_config):
+def shared_backbones(share_backbones):
+    """Runs, caches and bundles of a module share backbones, also with other modules that use this fixture."""
+    with share_backbones():
+        yield
+
+
+@pytest.fixture(scope="module")
+def backbone_weights(backbone_config, shared_backbones):
     """The environment variable for the weights of the tiny bundles' backbone."""
     from caption_tx.data.features.downloads import WEIGHTS_ENV_VAR
 

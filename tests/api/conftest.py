@@ -42,13 +42,14 @@ def scenes(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def run(scenes, tmp_path_factory):
+def run(scenes, share_backbones, tmp_path_factory):
     """A finished run."""
     import caption_tx
 
-    frame, images = scenes
+    (frame, images), workdir = scenes, tmp_path_factory.mktemp("run") / "mine"
     lines = []
-    run = caption_tx.train(frame, images, workdir=tmp_path_factory.mktemp("run") / "mine", log=lines.append, **_SMALL)
+    with share_backbones():
+        run = caption_tx.train(frame, images, workdir=workdir, log=lines.append, **_SMALL)
     assert any("parameters" in line for line in lines) and not any("Layer (type)" in line for line in lines)
     return run
 

@@ -8,6 +8,8 @@ import pytest
 import caption_tx
 from caption_tx.errors import CaptionTxError, ConfigError
 
+pytestmark = pytest.mark.usefixtures("shared_backbones")
+
 
 def test_features_fill_a_cache_that_training_reads(scenes, small, tmp_path):
     frame, images = scenes

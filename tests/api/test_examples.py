@@ -17,6 +17,8 @@ import caption_tx
 from caption_tx.assets import SHIPPED_BUNDLES, bundle_folder
 from caption_tx.bundle import load_bundle
 
+pytestmark = pytest.mark.usefixtures("shared_backbones")
+
 GUIDE = Path(__file__).resolve().parents[2] / "assets" / "docs" / "python.md"
 FENCE = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 

@@ -11,6 +11,8 @@ from caption_tx.cli import main
 from caption_tx.errors import CaptionTxError, ConfigError
 from caption_tx.training.run import claim_workdir
 
+pytestmark = pytest.mark.usefixtures("shared_backbones")
+
 
 def quiet(text):
     pass

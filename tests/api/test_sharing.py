@@ -18,6 +18,8 @@ from caption_tx.hub import download_bundle, parse_address
 
 pytest.importorskip("huggingface_hub")
 
+pytestmark = pytest.mark.usefixtures("shared_backbones")
+
 
 def test_a_published_bundle_captions_like_the_original(fake_hub, run, scenes, capfd):
     frame, images = scenes

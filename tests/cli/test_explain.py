@@ -287,19 +287,19 @@ def test_comparisons_that_are_impossible(run, photos, tmp_path, monkeypatch, arg
 
 def test_the_search_of_the_bundle_is_followed_and_reported(bundle, photos, captioner, tmp_path, capsys):
     stored = shutil.copytree(bundle, tmp_path / "stored")
-    store_search(stored, DecodingOptions(beam_width=4))
+    store_search(stored, DecodingOptions(beam_width=3))
     command = ["explain", str(photos / "000.png"), "--bundle", str(stored), "--json"]
     assert main([*command, "--rank", "2"]) == 0
     printed, errors = capsys.readouterr()
     document = json.loads(printed)
-    expected = captioner.n_best(photos / "000.png", beam_width=4, n_best=3)[2]
+    expected = captioner.n_best(photos / "000.png", beam_width=3, n_best=3)[2]
     assert document["images"][0]["caption"] == expected.text
-    assert (document["search"]["beam_width"], document["search"]["n_best"]) == (4, 3)
-    assert errors.startswith("caption-tx: search: beam_width 4, n_best 3 (instead of")
+    assert (document["search"]["beam_width"], document["search"]["n_best"]) == (3, 3)
+    assert errors.startswith("caption-tx: search: beam_width 3, n_best 3 (instead of")
     assert main([*command, "--caption", "a b"]) == 0
     printed, errors = capsys.readouterr()
     assert ("search" in json.loads(printed), errors) == (False, "")
-    assert main([*command, "--rank", "4"]) == 1
-    assert "The search finds too few captions for rank 4" in capsys.readouterr().err
+    assert main([*command, "--rank", "3"]) == 1
+    assert "The search finds too few captions for rank 3" in capsys.readouterr().err
     assert main([*command, "--caption", "a b", "--beam-width", "2"]) == 1
     assert "do not apply to a given caption" in capsys.readouterr().err

@@ -7,6 +7,8 @@ import pytest
 
 from caption_tx.cli import main
 
+pytestmark = pytest.mark.usefixtures("shared_backbones")
+
 
 @pytest.fixture
 def small_disk(tmp_path):

@@ -64,7 +64,7 @@ def test_captions_equal_those_of_each_image_alone(captioner, names, batch_size, 
 
 @pytest.fixture(scope="module")
 def published(shared, make_captioner, tokenizer):
-    """A captioner with the published MobileNet weights, and 16 photographs."""
+    """A captioner with the published MobileNet weights, and 6 photographs."""
     weights = shared / "weights" / "mobilenet_1_0_224_no_top_to_conv_pw_12.weights.h5"
     if not weights.exists():
         pytest.skip(f"the backbone's weights are not here ({weights})")
@@ -74,7 +74,7 @@ def published(shared, make_captioner, tokenizer):
     captioner = ImageCaptioner(
         Bundle(model, tokenizer, TextConfig(language="en"), backbone.config, backbone.key), backbone.config.weights
     )
-    paths = sorted((shared / "data" / "flickr8k" / "images").rglob("*.jpg"))[:16]
+    paths = sorted((shared / "data" / "flickr8k" / "images").rglob("*.jpg"))[:6]
     return captioner, np.stack([read_image(str(path), backbone.config.image_size)[1] for path in paths])
 
 
@@ -83,8 +83,8 @@ def test_features_are_bitwise_equal_in_any_batch(published, size):
     """A batch size of 5 leaves a last batch of one image."""
     captioner, pictures = published
     together = captioner.features(pictures).numpy()
-    assert len(together) == 16 and together.std() > 0.2
-    for start in range(0, 16, size):
+    assert len(together) == 6 and together.std() > 0.2
+    for start in range(0, 6, size):
         np.testing.assert_array_equal(
             captioner.features(pictures[start : start + size]), together[start : start + size]
         )
@@ -184,17 +184,17 @@ def test_search_errors_are_raised(captioner, folder):
 
 
 def test_digest_distinguishes_bundles(captioner, make_captioner, tokenizer, backbone, backbone_config):
+    model = make_captioner(seed=3, feature_shape=backbone.feature_shape, num_layers=1)
+
     def digest(**changes):
-        model = make_captioner(seed=3, feature_shape=backbone.feature_shape, num_layers=1)
-        if "weight" in changes:
-            model.weights[0].assign(model.weights[0] + 1e-3)
         language, key = changes.get("language", "en"), backbone.key | changes.get("key", {})
         words = type(tokenizer)(tokenizer.vocabulary, language)
         return ImageCaptioner(Bundle(model, words, TextConfig(language=language), backbone_config, key)).digest
 
     assert digest() == captioner.digest
-    others = {digest(weight=True), digest(language="zh"), digest(key={"weights_sha256": "0"})}
-    assert len(others | {captioner.digest}) == 4
+    others = {digest(language="zh"), digest(key={"weights_sha256": "0"})}
+    model.weights[0].assign(model.weights[0] + 1e-3)
+    assert len({*others, digest(), captioner.digest}) == 4
 
 
 def forms_of(path):
@@ -233,8 +233,8 @@ def test_several_images_give_a_list(captioner, folder):
     names = [f"{folder}/000.png", f"{folder}/001.png"]
     texts = [captioner.caption(name).text for name in names]
     assert [caption.text for caption in captioner.caption(iter(names))] == texts
-    assert [[caption.text for caption in best] for best in captioner.n_best(tuple(names), beam_width=2, n_best=2)] == [
-        [caption.text for caption in captioner.n_best(name, beam_width=2, n_best=2)] for name in names
+    assert [[caption.text for caption in best] for best in captioner.n_best(tuple(names), beam_width=4, n_best=4)] == [
+        [caption.text for caption in captioner.n_best(name, beam_width=4, n_best=4)] for name in names
     ]
     assert [name for name, _ in captioner.captions({"one": names[0], "two": names[1]})] == ["one", "two"]
     with pytest.raises(ImageError, match="gone"):

@@ -69,7 +69,7 @@ def test_new_captioner_predicts_the_word_frequencies(make, inputs, sizes, width,
 
 @pytest.mark.parametrize(
     ("width", "tie_embeddings", "freeze"),
-    [(19, True, True), (19, False, True), (22, True, True), (22, False, True), (19, True, False), (22, False, False)],
+    [(19, True, True), (22, False, True), (19, False, False), (22, True, False)],
 )
 def test_training_changes_only_vectors_that_are_not_frozen(make, inputs, width, tie_embeddings, freeze):
     captioner = make(width, tie_embeddings=tie_embeddings, freeze_embeddings=freeze)

@@ -13,12 +13,19 @@ from caption_tx.training.objective import MaskedLoss, TokenLoss
 from caption_tx.training.training_model import TrainingModel
 
 
-@pytest.fixture
-def make(make_captioner, tmp_path):
-    """Makes a compiled model and its RunCheckpoint in the test's folder."""
+@pytest.fixture(scope="module")
+def models(make_captioner):
+    """Two models with different weights, which all tests use one after another, since building one takes a second."""
+    return [TrainingModel(make_captioner(seed, dropout=0.1, num_layers=1)) for seed in (0, 1)]
 
-    def make(seed=0, fingerprint="f", **settings):
-        model = TrainingModel(make_captioner(seed, dropout=0.1, num_layers=1))
+
+@pytest.fixture
+def make(models, tmp_path):
+    """Compiles the first model, in a second call the other; returns it and a RunCheckpoint in the test's folder."""
+    unused = iter(models)
+
+    def make(fingerprint="f", **settings):
+        model = next(unused)
         schedule = keras.optimizers.schedules.CosineDecay(1e-2, 40)
         model.compile(keras.optimizers.Adam(schedule), MaskedLoss(), weighted_metrics=[TokenLoss()], run_eagerly=True)
         history = RunHistory(**({"patience": 3} | settings))
@@ -75,7 +82,7 @@ def test_weights_optimizer_history_and_the_next_step_are_restored(make, step):
     kept = values(model.captioner.variables), values(model.optimizer.variables)
     following = [step(model) for _ in range(2)]
 
-    again, restored = make(seed=1)
+    again, restored = make()
     assert restored.restore(again) == 2
     assert int(again.optimizer.iterations) == 2
     assert any("momentum" in variable.path for variable in again.optimizer.variables)
@@ -136,7 +143,7 @@ def test_the_best_weights_are_loaded_even_after_a_restart(make):
     finish_epochs(checkpoint, 2.0)
     assert checkpoint.history.best_epoch == 1
 
-    again, restored = make(seed=5)
+    again, restored = make()
     restored.restore(again)
     for run in (checkpoint, restored):
         assert np.abs(run.captioner.get_weights()[0] - kept[0]).max() > 0

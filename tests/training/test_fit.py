@@ -33,6 +33,8 @@ from caption_tx.training import fit
 from caption_tx.training.checkpoint import RunCheckpoint
 from caption_tx.training.fit import train
 
+pytestmark = pytest.mark.usefixtures("shared_backbones")
+
 COLORS = {"红色": (220, 30, 30), "绿色": (30, 190, 40), "蓝色": (30, 50, 220), "黄色": (230, 220, 40)}
 FULL = {"tensorboard": True, "sample_count": 2}
 DEFAULTS = {

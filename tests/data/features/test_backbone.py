@@ -30,9 +30,20 @@ def test_quantizing_is_off_by_at_most_half_a_step():
     np.testing.assert_array_equal(quantize(dequantize(np.arange(256, dtype=np.uint8))), np.arange(256))
 
 
-def test_backbone_scales_its_own_input(backbone, backbone_config):
-    plain = keras.applications.MobileNet(input_shape=(32, 32, 3), alpha=0.25, include_top=False, weights=None)
-    plain.load_weights(backbone_config.weights)
+@pytest.fixture(scope="module")
+def plain_network():
+    """The network of Keras, which several tests change, since building one takes half a second."""
+    return keras.applications.MobileNet(input_shape=(32, 32, 3), alpha=0.25, include_top=False, weights=None)
+
+
+@pytest.fixture
+def plain(plain_network, backbone_config):
+    """The network of Keras with the weights of the backbone."""
+    plain_network.load_weights(backbone_config.weights)
+    return plain_network
+
+
+def test_backbone_scales_its_own_input(plain, backbone, backbone_config):
     cut = keras.Model(plain.input, plain.get_layer(backbone_config.feature_layer).output)
     images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
     expected = np.asarray(cut(images / np.float32(127.5) - 1))
@@ -43,13 +54,13 @@ def test_backbone_scales_its_own_input(backbone, backbone_config):
     np.testing.assert_allclose(dequantize(backbone.encode(images)), expected, atol=RELU6_SCALE / 2 + 1e-4)
 
 
-def test_the_key_depends_on_weights_layer_and_size_but_not_on_the_file(backbone_config, backbone, tmp_path):
+def test_the_key_depends_on_weights_layer_and_size_but_not_on_the_file(backbone_config, backbone, plain, tmp_path):
     copy = tmp_path / "copy.weights.h5"
     copy.write_bytes(Path(backbone_config.weights).read_bytes())
     assert Backbone(backbone_config, str(copy)).key == backbone.key
     assert Backbone(dataclasses.replace(backbone_config, image_size=64)).key != backbone.key
-    other = keras.applications.MobileNet(input_shape=(32, 32, 3), alpha=0.25, include_top=False, weights=None)
-    other.save_weights(tmp_path / "other.weights.h5")
+    plain.weights[0].assign(plain.weights[0] + 1e-3)
+    plain.save_weights(tmp_path / "other.weights.h5")
     assert Backbone(backbone_config, str(tmp_path / "other.weights.h5")).digest != backbone.digest
 
 
@@ -94,13 +105,11 @@ def test_weights_of_another_network_are_rejected(backbone_config, tmp_path):
         Backbone(backbone_config, str(tmp_path / "text.weights.h5"))
 
 
-def test_a_needed_kernel_of_zeros_is_rejected(backbone_config, tmp_path):
-    network = keras.applications.MobileNet(input_shape=(32, 32, 3), alpha=0.25, include_top=False, weights=None)
-    network.load_weights(backbone_config.weights)
-    kernel = network.get_layer("conv_pw_4").kernel
+def test_a_needed_kernel_of_zeros_is_rejected(backbone_config, plain, tmp_path):
+    kernel = plain.get_layer("conv_pw_4").kernel
     kernel.assign(np.zeros(kernel.shape))
     path = str(tmp_path / "zeros.weights.h5")
-    network.save_weights(path)
+    plain.save_weights(path)
     Backbone(backbone_config, path)
     with pytest.raises(ConfigError, match=r"all zeros for layer 'conv_pw_4'.*conv_pw_4_relu"):
         Backbone(dataclasses.replace(backbone_config, feature_layer="conv_pw_4_relu"), path)
@@ -117,8 +126,8 @@ def test_floats_are_stored_unchanged(storage):
 
 
 @pytest.mark.parametrize("storage", STORAGES)
-def test_storage_affects_only_dtype_and_key(backbone_config, backbone, storage):
-    other = Backbone(dataclasses.replace(backbone_config, storage=storage))
+def test_storage_affects_only_dtype_and_key(backbone_config, backbone, make_backbone, storage):
+    other = make_backbone(dataclasses.replace(backbone_config, storage=storage))
     images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
     features = other.encode(images)
     assert features.dtype == storage

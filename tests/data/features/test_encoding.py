@@ -17,7 +17,7 @@ import tensorflow as tf
 from caption_tx.config import COMPRESSIONS
 from caption_tx.data.features import encoding as features
 from caption_tx.data.features import shards
-from caption_tx.data.features.backbone import Backbone, dequantize
+from caption_tx.data.features.backbone import dequantize
 from caption_tx.data.features.cache import open_cache
 from caption_tx.data.features.encoding import EncodingOptions, encode_images
 from caption_tx.data.images.augmentation import augment
@@ -179,9 +179,9 @@ def test_a_cache_with_mirror_images_can_be_used_without_flips(encode):
     assert encode().num_augmentations == 2
 
 
-def test_the_error_of_a_cache_of_another_backbone_names_the_difference(encode, backbone_config):
+def test_the_error_of_a_cache_of_another_backbone_names_the_difference(encode, backbone_config, make_backbone):
     encode()
-    other = Backbone(dataclasses.replace(backbone_config, feature_layer="conv_pw_2_relu"))
+    other = make_backbone(dataclasses.replace(backbone_config, feature_layer="conv_pw_2_relu"))
     with pytest.raises(CacheError, match=r"feature_layer is 'conv_pw_3_relu', expected 'conv_pw_2_relu'"):
         encode(backbone=other)
 
@@ -429,9 +429,9 @@ def test_reading_ahead_is_bounded(encode, folder):
     [("uint8", True, "none"), ("float16", False, "none"), ("float16", True, "zlib"), ("float32", False, "zlib")],
 )
 def test_number_formats_and_compressions_store_the_same_features(
-    encode, folder, backbone_config, backbone, storage, flips, compression
+    encode, folder, backbone_config, backbone, make_backbone, storage, flips, compression
 ):
-    other = Backbone(dataclasses.replace(backbone_config, storage=storage))
+    other = make_backbone(dataclasses.replace(backbone_config, storage=storage))
     cache = encode(backbone=other, compression=compression, flips=flips)
     names = sorted(cache.images)
     stored = cache.load(names)

@@ -29,6 +29,12 @@ def keras_home(tmp_path, monkeypatch):
     return tmp_path / "keras"
 
 
+@pytest.fixture(scope="module")
+def full():
+    """The network of `SMALL` with random weights."""
+    return keras.applications.MobileNet(input_shape=(32, 32, 3), alpha=0.25, include_top=False, weights=None)
+
+
 @pytest.fixture
 def silent_server():
     """The address of a server that accepts connections and never answers, like one behind a firewall."""
@@ -73,17 +79,16 @@ def test_a_download_that_stalls_fails(keras_home, monkeypatch, silent_server):
     assert socket.getdefaulttimeout() is None
 
 
-def test_cached_weights_need_no_server(keras_home, monkeypatch):
+def test_cached_weights_need_no_server(keras_home, full, monkeypatch):
     cached = keras_home / "models" / "mobilenet_2_5_224_tf_no_top.h5"
     cached.parent.mkdir(parents=True)
     cached.symlink_to(keras_home / "saved.weights.h5")  # a name that Keras reads this format by
-    network = keras.applications.MobileNet(input_shape=(32, 32, 3), alpha=0.25, include_top=False, weights=None)
-    network.save_weights(keras_home / "saved.weights.h5")
+    full.save_weights(keras_home / "saved.weights.h5")
     monkeypatch.setattr(downloads, "SERVER", "http://127.0.0.1:1")
 
     def from_cache(config, with_top, weights):
-        network.load_weights(keras_home / "saved.weights.h5")
-        return network
+        full.load_weights(keras_home / "saved.weights.h5")
+        return full
 
     monkeypatch.setattr(weights, "make_network", from_cache)
     assert Backbone(SMALL).feature_shape == (1, 1, 256)
@@ -96,7 +101,7 @@ def test_cached_weights_need_no_server(keras_home, monkeypatch):
 @pytest.mark.parametrize(
     ("config", "found"),
     [
-        (BackboneConfig("ResNet50", weights="photos"), "ResNet50"),
+        (BackboneConfig("VGG16", weights="photos"), "VGG16"),
         (BackboneConfig(alpha=0.5, weights="photos"), "MobileNet with alpha 0.5"),
         (BackboneConfig(weights="scenes"), "MobileNet with alpha 1"),
     ],
@@ -109,8 +114,7 @@ def test_weights_that_ship_are_for_one_network(config, found):
 
 
 @pytest.mark.parametrize("name", ["new.weights.h5", "new", "old.h5", "old.weights.h5"])
-def test_the_format_of_a_file_is_recognized_by_its_contents(tmp_path, name):
-    full = keras.applications.MobileNet(input_shape=(32, 32, 3), alpha=0.25, include_top=False, weights=None)
+def test_the_format_of_a_file_is_recognized_by_its_contents(tmp_path, full, name):
     full.get_layer("conv1_bn").gamma.assign(np.arange(8))
     saved = tmp_path / ("saved.h5" if name.startswith("old") else "saved.weights.h5")
     if name.startswith("old"):
@@ -123,8 +127,7 @@ def test_the_format_of_a_file_is_recognized_by_its_contents(tmp_path, name):
     np.testing.assert_array_equal(backbone.network.layers[-1].get_layer("conv1_bn").gamma, np.arange(8))
 
 
-def test_a_file_in_8_bits_loads_like_any_other(tmp_path):
-    full = keras.applications.MobileNet(input_shape=(32, 32, 3), alpha=0.25, include_top=False, weights=None)
+def test_a_file_in_8_bits_loads_like_any_other(tmp_path, full):
     cut = keras.Model(full.input, full.get_layer("conv_pw_12_relu").output)
     path = str(tmp_path / "small.weights.h5")
     save_eight_bit(cut, path)

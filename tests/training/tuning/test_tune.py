@@ -40,6 +40,8 @@ from caption_tx.training.tuning.reward import CiderReward
 from caption_tx.training.tuning.self_critical import LENGTH_MULTIPLE, advantages, collect_captions, pack_weighted
 from caption_tx.training.tuning.tune import tune
 
+pytestmark = pytest.mark.usefixtures("shared_backbones")
+
 COLORS = {"红色": (220, 30, 30), "绿色": (30, 190, 40), "蓝色": (30, 50, 220), "黄色": (230, 220, 40)}
 TUNING = TuningConfig(epochs=2, learning_rate=3e-3, batch_size=4, temperature=1.0, caption_share=0.0)
 
