@@ -11,11 +11,13 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
+from caption_tx.data.corpus.rewritten_names import DATE, SIZE, find_dates, original_names
 from caption_tx.data.images.suffixes import suffix_of
 
 TRIED = (
     "backslashes, URLs, percent signs, HTML entities, case, spaces, Unicode form, full-width forms, invisible signs, "
-    "folder, suffix, leading zeros, numbers of a list; as a range or list of names"
+    "folder, suffix, leading zeros, numbers of a list, sizes in addresses, dates of a spreadsheet; as a range or list "
+    "of names"
 )
 
 _FULL_WIDTH = {ord("／"): "/", ord("＼"): "\\"}
@@ -105,7 +107,24 @@ def find_variants(
     _reject_shared(found, set(present), plain)
     found.ignored.update({name: _differences(name, file) for name, file in found.files.items()})
     _find_without_list_numbers(found, missing, files, root)
+    _find_rewritten(found, [name for name in missing if name not in found.files], files, root)
     return found
+
+
+def _find_rewritten(found: FoundNames, missing: Sequence[str], files: list[str], root: str) -> None:
+    """Finds the files of addresses that ask for a size, and of ids that a spreadsheet made dates of."""
+    originals = {name: shorts for name in missing if (shorts := original_names(name))}
+    if originals:
+        inner = find_variants({short for shorts in originals.values() for short in shorts}, files, root=root)
+        plain = {clean_name(file): file for file in files}
+        for name, shorts in originals.items():
+            matches = (plain.get(clean_name(short), inner.files.get(short)) for short in shorts)
+            if file := next(filter(None, matches), None):
+                found.files[name] = file
+                found.ignored[name] = ("URL", SIZE) if "://" in name else (SIZE,)
+    for name, file in find_dates([name for name in missing if name not in originals], files).items():
+        found.files[name] = file
+        found.ignored[name] = (DATE,)
 
 
 def _find_without_list_numbers(found: FoundNames, missing: Sequence[str], files: list[str], root: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -12,34 +11,26 @@ from pathlib import Path
 from caption_tx.config import Source, parse_source
 from caption_tx.data.corpus.backslashes import open_escaped
 from caption_tx.data.corpus.beside import (
-    beside_prefix,
     list_metadata_files,
     list_parquet_files,
     note_side_files,
     read_split_lists,
-    require_different_images,
 )
 from caption_tx.data.corpus.caption_values import restore_captions
 from caption_tx.data.corpus.columns import DEFAULT_OPTIONS, ReadOptions
 from caption_tx.data.corpus.file_head import FileHead
 from caption_tx.data.corpus.formats import GUIDE, READERS, detect_format, known_formats, likely_formats
-from caption_tx.data.corpus.image_names import count_undecoded, join_prefix, resolve_image_names, stem
+from caption_tx.data.corpus.image_names import stem
 from caption_tx.data.corpus.memory import CaptionSource, CaptionTable
-from caption_tx.data.corpus.name_choice import choose_names
-from caption_tx.data.corpus.name_ranges import expand_names
-from caption_tx.data.corpus.name_variants import TRIED, FoundNames, find_variants
 from caption_tx.data.corpus.other_files import other_kind
 from caption_tx.data.corpus.readers import folder
 from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.corpus.splits import is_release_name, split_of_file_name, splits_of_folders
-from caption_tx.data.images.file_names import undecoded_note
-from caption_tx.data.images.sources import open_images
 from caption_tx.data.images.suffixes import is_readable
 from caption_tx.data.images.system_files import is_system_name
 from caption_tx.data.text.text_files import TextFile, normalize_encoding, read_head
-from caption_tx.errors import CorpusError, ImageError
+from caption_tx.errors import CorpusError
 
-_FLOAT_ID = re.compile(r"\d+\.0+")
 _OTHER_ANNOTATIONS = re.compile(r"(?:instances|person_keypoints|keypoints|stuff|panoptic|image_info)_.*\.json")
 _IMAGE_SUFFIX = re.compile(rb'\.(?:jpe?g|png|gif|bmp|webp|tiff?)"', re.IGNORECASE)
 _CAPTION_FILE_SUFFIXES = (".txt", ".csv", ".tsv", ".json", ".jsonl", ".token", ".parquet", ".xlsx")
@@ -256,73 +247,3 @@ def read_source(source: Source, path: Path, format: str, options: ReadOptions | 
     if format not in ("folder", "flickr8k", "coco_cn", "ofa", "karpathy"):
         read_split_lists(rows)
     return rows
-
-
-def complete_image_names(sources: list[tuple[Source, CaptionRows]], images: str | Path | None) -> None:
-    """Replaces image names by their names in the image folder, so that they agree between sources."""
-    for source, rows in sources:
-        choose_names(rows, images)
-        _restore_integers(rows)
-        prefix = source.images or _embedded_prefix(rows, images) or beside_prefix(rows, images)
-        names = {name: join_prefix(prefix, name) for name in dict.fromkeys(rows.images)}
-        rows.images = [names[name] for name in rows.images]
-        expand_names(rows, images)
-    require_different_images([rows for _, rows in sources])
-    names = list(dict.fromkeys(name for _, rows in sources for name in rows.images))
-    completed, missing = resolve_image_names(names, images)
-    found = _find_files([completed.get(name, name) for name in names], missing, images)
-    for _, rows in sources:
-        own = set(rows.images)
-        if count := sum(name in completed for name in own):
-            rows.notes["image names completed"] += count
-        _note_variants(rows, own & missing, found, images)
-        if completed or found.files:
-            images_of = {name: completed.get(name, name) for name in rows.images}
-            rows.images = [found.files.get(images_of[name], images_of[name]) for name in rows.images]
-        if rows.format != "folder":  # which counts its own
-            rows.notes.update(
-                {
-                    undecoded_note(encoding): count
-                    for encoding, count in count_undecoded(set(rows.images), images).items()
-                }
-            )
-
-
-def _restore_integers(rows: CaptionRows) -> None:
-    """Removes the ".0" of ids that a program has turned into floats: 1.0, 2.0 and so on, throughout the file."""
-    names = set(rows.images)
-    if names and all(_FLOAT_ID.fullmatch(name) for name in names):
-        rows.images = [name.partition(".")[0] for name in rows.images]
-        rows.notes["image ids that end in .0 read as whole numbers"] += len(names)
-
-
-def _embedded_prefix(rows: CaptionRows, images: str | Path | None) -> str:
-    """The path of a file that contains its images, below the image folder; "" if it is elsewhere or is `images`."""
-    if not rows.embedded_images or images is None or not Path(images).is_dir():
-        return ""
-    file, folder_path = Path(rows.source).resolve(), Path(images).resolve()
-    return file.relative_to(folder_path).as_posix() if file.is_relative_to(folder_path) else ""
-
-
-def _find_files(names: list[str], missing: set[str], images: str | Path | None) -> FoundNames:
-    """The files of image names that do not exist as they are written."""
-    if not missing:
-        return FoundNames()
-    try:
-        files = list(open_images(str(images)).walk())
-    except ImageError:  # reported when the images are read
-        return FoundNames()
-    present = [name for name in names if name not in missing]
-    return find_variants(missing, files, present, Path(str(images)).resolve().name)
-
-
-def _note_variants(rows: CaptionRows, missing: set[str], found: FoundNames, images: str | Path | None) -> None:
-    """Reports the names of one source that were found after ignoring differences, and those that were not."""
-    if not missing:
-        return
-    counts = Counter(found.ignored[name] for name in missing if name in found.files)
-    for ignored, count in counts.most_common():
-        rows.notes[f"image names found after ignoring {' and '.join(ignored)} (of {len(missing):,} missing)"] += count
-    if lost := sorted(missing - found.files.keys()):
-        kind = "is ambiguous" if lost[0] in found.ambiguous else f"also tried without regard to {TRIED}"
-        rows.notes[f"image names without a file in {images} (such as '{lost[0]}', {kind})"] += len(lost)
