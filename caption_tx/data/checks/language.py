@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from caption_tx.data.checks.caption_problems import caption_problems
-from caption_tx.data.corpus.summary import format_notes
+from caption_tx.data.corpus.summary import format_notes, missing_warning
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,14 +52,14 @@ _MIN_FOREIGN, _MIN_PINYIN = 0.3, 0.85
 
 
 def reading_notes(table: pd.DataFrame, language: str) -> list[str]:
-    """What to say before a corpus is used: what was read differently from how it is written, and a wrong language.
+    """What to say before a corpus is used: what was read differently, a wrong language, and missing images.
 
     Args:
         table: of `read_corpus`.
         language: "zh" or "en".
     """
-    warning = language_warning(table["caption"], language)
-    return [*format_notes(table), *([warning] if warning else [])]
+    warnings = (language_warning(table["caption"], language), missing_warning(table))
+    return [*format_notes(table), *filter(None, warnings)]
 
 
 def language_warning(captions: Sequence[str], language: str) -> str | None:

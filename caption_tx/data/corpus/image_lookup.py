@@ -21,8 +21,12 @@ from caption_tx.errors import ImageError
 _FLOAT_ID = re.compile(r"\d+\.0+")
 
 
-def complete_image_names(sources: list[tuple[Source, CaptionRows]], images: str | Path | None) -> None:
-    """Replaces image names by their names in the image folder, so that they agree between sources."""
+def complete_image_names(sources: list[tuple[Source, CaptionRows]], images: str | Path | None) -> set[str]:
+    """Replaces image names by their names in the image folder, so that they agree between sources.
+
+    Returns:
+        The names without a file in a local image folder.
+    """
     for source, rows in sources:
         choose_names(rows, images)
         _restore_integers(rows)
@@ -51,6 +55,7 @@ def complete_image_names(sources: list[tuple[Source, CaptionRows]], images: str 
                     for encoding, count in count_undecoded(set(rows.images), images).items()
                 }
             )
+    return missing - found.files.keys()
 
 
 def _restore_integers(rows: CaptionRows) -> None:

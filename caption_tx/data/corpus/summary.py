@@ -60,9 +60,27 @@ def summarize_corpus(table: pd.DataFrame, segmenter: Segmenter | None = None) ->
         "stages": [int(stage) for stage in sorted(table["stage"].unique())] if "stage" in table else [1],
         "files": list(table.attrs.get("files", [])),
         "left_out_images": len(table.attrs.get("left_out", [])),
+        "missing_images": table.attrs.get("missing", {}).get("images", 0),
+        "missing_warning": missing_warning(table),
         "skipped": len(skipped),
         "skipped_reasons": dict(Counter(reason for _, _, reason in skipped)),
     }
+
+
+def missing_warning(table: pd.DataFrame) -> str | None:
+    """One line if most images of a table have no file in the image folder, else None.
+
+    A few missing images are usual, and so is a part of a large data set: that is why it is no error.
+    """
+    missing, total = table.attrs.get("missing"), table["image"].nunique()
+    if not missing or 2 * missing["images"] <= total:
+        return None
+    present = max(0, total - missing["images"])
+    return (
+        f"warning: {missing['images']:,} of {total:,} images have no file in {missing['folder']}, so that only "
+        f"{present:,} can be used (and images whose features are cached). Check images (--images) and the names; if "
+        "you have only part of the images on purpose, go on."
+    )
 
 
 def _note(text: str, count: int) -> str:
@@ -111,4 +129,6 @@ def format_summary(summary: dict[str, Any]) -> str:
         lines += [f"  {_note(text, count)}" for text, count in file["notes"].items()]
     if summary.get("language_warning"):
         lines.append(summary["language_warning"])
+    if summary.get("missing_warning"):
+        lines.append(summary["missing_warning"])
     return "\n".join(lines)

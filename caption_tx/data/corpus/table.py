@@ -60,7 +60,8 @@ def read_corpus(
         `line` (line of a text file, entry of a JSON list or row of a table, from 1).
         `attrs["skipped"]` lists (source, line, reason) of lines without a usable caption; `attrs["left_out"]` lists
         images that no split list contains; `attrs["files"]` has a dict per source: source, format, encoding,
-        captions, images, notes {text: count}, which say what was read differently from how it is written.
+        captions, images, notes {text: count}, which say what was read differently from how it is written;
+        `attrs["missing"]` has the number of `images` without a file in the local image `folder`, or is empty.
 
     Raises:
         CorpusError: a source is missing, given twice, damaged, in an unknown format or encoding, or without captions;
@@ -84,11 +85,11 @@ def read_corpus(
         config.caption_column, config.image_column, config.text_suffix, config.keep_rejected, ImageFiles(images)
     )
     rows_of = read_sources(list_captions(sources), format, options)
-    complete_image_names(rows_of, images)
-    return _to_table(rows_of, config)
+    missing = complete_image_names(rows_of, images)
+    return _to_table(rows_of, config, {"images": len(missing), "folder": str(images)} if missing else {})
 
 
-def _to_table(rows_of: list[tuple[Source, CaptionRows]], config: CorpusConfig) -> pd.DataFrame:
+def _to_table(rows_of: list[tuple[Source, CaptionRows]], config: CorpusConfig, missing: dict[str, Any]) -> pd.DataFrame:
     """The table of all sources, with a split for each image."""
     all_rows = [rows for _, rows in rows_of]
     split_of, left_out = assign_splits(all_rows, config)
@@ -100,6 +101,7 @@ def _to_table(rows_of: list[tuple[Source, CaptionRows]], config: CorpusConfig) -
     table.attrs["skipped"] = _SharedList(item for rows in all_rows for item in rows.skipped)
     table.attrs["left_out"] = _SharedList(left_out)
     table.attrs["files"] = _SharedList(map(_describe_source, all_rows, frames))
+    table.attrs["missing"] = missing
     return table
 
 

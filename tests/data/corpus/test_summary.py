@@ -3,8 +3,10 @@
 import json
 
 import numpy as np
+import pytest
 
 from caption_tx.config import TextConfig
+from caption_tx.data.checks.language import reading_notes
 from caption_tx.data.corpus.summary import format_summary, summarize_corpus, summarize_values
 from caption_tx.data.corpus.table import machine_references, read_corpus
 from caption_tx.data.text.segmentation import Segmenter
@@ -49,3 +51,16 @@ def test_machine_references_are_counted(write):
     assert summary["machine_references"] == 2
     assert "machine translations outside the training split: 2 (not used)" in format_summary(summary)
     assert "machine translations" not in format_summary(summarize_corpus(table[:4]))
+
+
+@pytest.mark.parametrize(("num_images", "is_warned"), [(1, True), (2, False), (4, False)])
+def test_most_images_missing_is_a_warning(write, tmp_path, num_images, is_warned):
+    for number in range(num_images):
+        write(f"photos/{number}.jpg", b"\xff\xd8")
+    lines = "".join(f"{number}.jpg,一只狗{number}\n" for number in range(4))
+    table = read_corpus(write("x.csv", f"image,caption\n{lines}"), images=tmp_path / "photos")
+    summary = summarize_corpus(table)
+    assert summary["missing_images"] == 4 - num_images
+    warning = f"warning: 3 of 4 images have no file in {tmp_path / 'photos'}, so that only 1 can be used"
+    assert format_summary(summary).splitlines()[-1].startswith(warning) == is_warned
+    assert any(note.startswith(warning) for note in reading_notes(table, "zh")) == is_warned
