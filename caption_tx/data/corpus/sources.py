@@ -17,6 +17,7 @@ from caption_tx.data.corpus.beside import (
     read_split_lists,
 )
 from caption_tx.data.corpus.caption_values import restore_captions
+from caption_tx.data.corpus.chats import chat_message, explain_chat
 from caption_tx.data.corpus.columns import DEFAULT_OPTIONS, ReadOptions
 from caption_tx.data.corpus.file_head import FileHead
 from caption_tx.data.corpus.formats import GUIDE, READERS, detect_format, known_formats, likely_formats
@@ -33,6 +34,7 @@ from caption_tx.errors import CorpusError
 
 _OTHER_ANNOTATIONS = re.compile(r"(?:instances|person_keypoints|keypoints|stuff|panoptic|image_info)_.*\.json")
 _IMAGE_SUFFIX = re.compile(rb'\.(?:jpe?g|png|gif|bmp|webp|tiff?)"', re.IGNORECASE)
+_CHAT_SUFFIXES = (".txt", ".log", ".md", "")
 _CAPTION_FILE_SUFFIXES = (".txt", ".csv", ".tsv", ".json", ".jsonl", ".token", ".parquet", ".xlsx")
 
 
@@ -148,8 +150,12 @@ def find_caption_file(
 def _find_in_folder(path: Path, format: str | None, encoding: str | None, options: ReadOptions) -> tuple[Path, str]:
     formats: dict[Path, str | None] = {}
     ambiguous: dict[Path, CorpusError] = {}
+    chats: dict[Path, str] = {}
     files = folder.list_caption_files(path, _CAPTION_FILE_SUFFIXES)
     for file in (file for file in files if not _OTHER_ANNOTATIONS.match(file.name)):
+        if file.suffix.lower() in _CHAT_SUFFIXES and (message := chat_message(FileHead.read(file, encoding).lines)):
+            chats[file] = message
+            continue
         try:
             formats[file] = detect_format(file, encoding, options)
         except CorpusError as error:  # several columns could be the caption: it is a caption file
@@ -175,6 +181,9 @@ def _find_in_folder(path: Path, format: str | None, encoding: str | None, option
     if format is None and (folder.has_image_text_pairs(path) or folder.names_images(path, options.files)):
         return path, "folder"
     advice = _suggest_text_suffix(path) or _suggest_below(path) or "pass the file itself"
+    if chats:
+        file, message = next(iter(chats.items()))
+        advice = f"{file.name} is {explain_chat(message)}"
     if foreign:
         advice = f"{foreign[0]} has annotations of objects, not captions; read captions_*.json"
     raise CorpusError(f"No caption file was recognized in {path}; {advice}. The usual layouts: {likely_formats(path)}.")
@@ -205,6 +214,8 @@ def _detect_or_fail(path: Path, encoding: str | None, options: ReadOptions) -> s
     """The format of a file by its content, else by its suffix."""
     by_suffix = next((key for key, reader in READERS.items() if path.suffix.lower() in reader.suffixes), None)
     kind = other_kind(read_head(path))
+    if path.suffix.lower() in _CHAT_SUFFIXES and (message := chat_message(FileHead.read(path, encoding).lines)):
+        raise CorpusError(f"{path} is {explain_chat(message)}.")
     name = detect_format(path, encoding, options)
     is_read = name is not None and READERS[name].binary
     if kind and not is_read and not (by_suffix and READERS[by_suffix].binary):
