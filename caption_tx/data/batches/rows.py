@@ -16,6 +16,7 @@ import tensorflow as tf
 from caption_tx.cores import count_cores
 from caption_tx.data.batches.packing import PackedCaptions
 from caption_tx.data.features.cache import FeatureCache
+from caption_tx.data.features.shards import records_of
 from caption_tx.data.images.augmentation import augment
 from caption_tx.data.images.image_source import ImageSource
 from caption_tx.errors import ImageError
@@ -98,7 +99,7 @@ def _read_all(
     paths = tf.data.Dataset.from_tensor_slices(cache.paths_holding(packed.images))
     if path_seed is not None:
         paths = paths.shuffle(10_000, seed=path_seed)
-    records = paths.interleave(tf.data.TFRecordDataset, cycle_length=8, block_length=4)
+    records = paths.interleave(records_of, cycle_length=8, block_length=4)
     # Parallel calls keep the order: the same seed gives the same batches.
     return records.map(parse, num_parallel_calls=count_cores())
 
@@ -146,7 +147,7 @@ def _records(
 
     def read(index: tf.Tensor) -> tf.data.Dataset:
         mine = tf.equal(index % world_size, rank)
-        records = tf.data.TFRecordDataset(tf.boolean_mask(names[index][None], mine[None]))
+        records = records_of(tf.boolean_mask(names[index][None], mine[None]))
         end = tf.where(mine, splits[index], splits[index + 1])
         known_rows = tf.data.Dataset.from_tensor_slices(values[splits[index] : end])
         unread = records.map(lambda record: (record, tf.constant(_UNREAD, tf.int64)))

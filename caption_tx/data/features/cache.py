@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from google.protobuf.message import DecodeError
 
 from caption_tx.config import COMPRESSIONS
 from caption_tx.data.features.backbone import STORAGE_KEYS
@@ -21,7 +23,9 @@ from caption_tx.data.features.shards import (
     file_size,
     header_digest,
     read_json,
+    read_record,
     records_name_shard,
+    records_of,
 )
 from caption_tx.errors import CacheError
 from caption_tx.threads import without_tuning
@@ -154,17 +158,25 @@ class FeatureCache:
         loaded: dict[str, np.ndarray] = {}
         requested = set(names)
         for path in self.paths_holding(names):
+            shard = os.path.basename(path).removesuffix(".tfrecord")
+            own = requested.difference(self.duplicates.get(shard, ()))
             try:
-                for record in without_tuning(tf.data.TFRecordDataset(path)):
-                    name_tensor, features = self.parse(record)
-                    if (name := name_tensor.numpy().decode()) in requested:
-                        loaded[name] = features[0].numpy()
-            except tf.errors.OpError as error:
-                raise CacheError(f"{path} is damaged ({error.message}); {_repair(path)}.") from error
+                for record in without_tuning(records_of(path)):
+                    name, features = read_record(record.numpy())
+                    if name in own:
+                        loaded[name] = self._to_array(features)[0]
+            except (tf.errors.OpError, DecodeError, zlib.error, ValueError, IndexError) as error:
+                reason = getattr(error, "message", error)
+                raise CacheError(f"{path} is damaged ({reason}); {_repair(path)}.") from error
         if lost := [name for name in names if name not in loaded]:
             paths = ", ".join(self.paths_holding(lost))
             raise CacheError(f"{paths} is damaged: {lost[0]} is not in it; {_repair(paths)}.")
         return np.stack([loaded[name] for name in names])
+
+    def _to_array(self, features: bytes) -> np.ndarray:
+        """`unpack` outside of graphs."""
+        data = zlib.decompress(features) if self.compression == "zlib" else features
+        return np.frombuffer(data, self.dtype).reshape(self.num_augmentations, *self.feature_shape)
 
 
 def _repair(path: str) -> str:

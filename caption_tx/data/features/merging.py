@@ -22,6 +22,7 @@ from caption_tx.data.features.shards import (
     parse_entry,
     read_json,
     read_record,
+    records_of,
     remove,
     with_new_token,
     write_json,
@@ -136,7 +137,7 @@ def _images_despite_damage(cache: FeatureCache, shard: str) -> dict[str, Any]:
 def _read_records(cache: FeatureCache, shard: str) -> Iterator[tuple[str, bytes]]:
     """Yields (name, features as stored) of the records before the first one that cannot be read."""
     try:
-        for record in without_tuning(tf.data.TFRecordDataset(cache.path(shard))):  # checks the CRC of each record
+        for record in without_tuning(records_of(cache.path(shard))):
             yield read_record(record.numpy())
     except (tf.errors.OpError, DecodeError, ValueError, IndexError):
         return

@@ -51,6 +51,15 @@ def make_record(name: str, shard: str, features: bytes) -> bytes:
     return tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString()
 
 
+def records_of(paths: Any) -> tf.data.Dataset:
+    """The serialized records of one file or several, also in a graph. Their checksums are verified.
+
+    `tf.data.TFRecordDataset` would trace a graph in every call, which takes longer than reading a small shard.
+    """
+    records = tf.raw_ops.TFRecordDataset(filenames=paths, compression_type="", buffer_size=-1)
+    return tf.data.experimental.from_variant(records, tf.TensorSpec((), tf.string))
+
+
 def read_record(record: bytes) -> tuple[str, bytes]:
     """(image name, features as stored) of a serialized record."""
     feature = tf.train.Example.FromString(record).features.feature

@@ -239,6 +239,17 @@ def test_a_changed_byte_of_a_shard_is_an_error(encode, compression):
         cache.load(sorted(cache.images))
 
 
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+def test_records_of_another_size_are_an_error(encode, compression):
+    cache = encode(compression=compression)
+    shard = shard_paths(cache.folder)[1]
+    with tf.io.TFRecordWriter(str(shard)) as file:
+        for name in cache.shards[shard.stem]:
+            file.write(shards.make_record(name, shard.stem, b"short"))
+    with pytest.raises(CacheError, match=rf"{shard.name} is damaged \(.+\); delete"):
+        cache.load(sorted(cache.images))
+
+
 def test_a_shard_of_a_cache_with_other_settings_is_rejected(encode, tmp_path):
     other = encode(["001.png"], cache=tmp_path / "other", compression="none")
     cache = encode(["002.png"])
