@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import textwrap
 import tomllib
 import typing
@@ -14,6 +15,8 @@ from caption_tx.config.run import Config
 from caption_tx.errors import ConfigError
 
 T = TypeVar("T")
+
+_type_hints = functools.cache(typing.get_type_hints)
 
 WIDTH = 100
 """Columns of the comments in config.toml."""
@@ -49,7 +52,7 @@ def from_dict(cls: type[T], values: dict[str, Any], prefix: str = "", base: T | 
         >>> from_dict(Config, {"model": {"num_layers": 4}}).model.num_layers
         4
     """
-    hints = typing.get_type_hints(cls)
+    hints = _type_hints(cls)
     base = cls() if base is None else base
     changes = {}
     for name, value in values.items():

@@ -57,12 +57,17 @@ def readable_suffixes() -> tuple[str, ...]:
         >>> ".jfif" in readable_suffixes(), ".jxl" in readable_suffixes()
         (True, False)
     """
-    return _DECODED if importlib.util.find_spec("pillow_heif") is None else (*_DECODED, *HEIC_SUFFIXES)
+    return (*_DECODED, *HEIC_SUFFIXES) if _decodes_heic() else _DECODED
+
+
+def _decodes_heic() -> bool:
+    return importlib.util.find_spec("pillow_heif") is not None
 
 
 def is_readable(name: str) -> bool:
     """Whether this installation decodes pictures with the suffix of a name."""
-    return name.lower().endswith(readable_suffixes())
+    lower = name.lower()
+    return lower.endswith(_DECODED) or (lower.endswith(HEIC_SUFFIXES) and _decodes_heic())
 
 
 def suffix_of(name: str) -> str:
