@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from caption_tx.data.text.dictionary_forms import FREQUENCY_HEADERS, TAG_HEADERS, WORD_HEADERS
+from caption_tx.data.text.dictionary_forms import FREQUENCY_HEADERS, TAG_HEADERS, is_word_header
 from caption_tx.data.text.dictionary_lines import NUMBER, Line
 
 BINARY_KINDS = ("scel", "xlsx")
@@ -129,7 +129,7 @@ def _read_rows(table: Sequence[Sequence[Any]]) -> tuple[list[Line], str]:
     width = max(len(cells) for _, cells in rows)
     rows = [(number, cells + [""] * (width - len(cells))) for number, cells in rows]
     names = [cell.lower() for cell in rows[0][1]]
-    word = next((at for at, name in enumerate(names) if name in WORD_HEADERS), None)
+    word = next((at for at, name in enumerate(names) if is_word_header(name)), None)
     has_header = word is not None or (len(rows) > 1 and any(name in FREQUENCY_HEADERS for name in names))
     body = rows[1:] if has_header else rows
     if word is None:

@@ -10,16 +10,22 @@ from collections.abc import Callable
 from caption_tx.data.text.dictionary_columns import Numbered, read_columns
 from caption_tx.data.text.dictionary_pinyin import HAN
 
-WORD_HEADERS = (
-    "word", "words", "term", "entry", "token", "name", "词", "词语", "词条", "单词", "词汇", "关键词", "名称",
-    "詞", "詞語", "詞彙",
-)  # fmt: skip
+_WORD_HEADERS = frozenset((
+    "word", "words", "term", "terms", "entry", "token", "name", "vocabulary", "vocab", "lemma", "keyword", "keywords",
+    "phrase", "species", "commonname", "vernacularname", "chinese", "chinesename", "namezh", "namecn", "zh", "zhname",
+    "cnname", "entity", "label", "concept", "glossary", "词", "词语", "词条", "单词", "词汇", "关键词", "关键字",
+    "短语", "名称", "名字", "名", "中文名", "中文名称", "中文", "中文词", "汉语", "中名", "术语", "术语名称",
+    "专业术语", "专有名词", "新词", "热词", "实体", "实体名", "实体名称", "概念", "物种", "物种名", "物种名称",
+    "种名", "俗名", "品名", "品种", "商品名", "商品名称", "产品名", "产品名称", "菜名", "地名", "人名", "景点名称",
+    "词名", "標準詞", "标准词", "詞", "詞語", "詞條", "詞彙", "單詞", "關鍵詞", "名稱", "中文名稱", "術語", "物種",
+))  # fmt: skip
 FREQUENCY_HEADERS = (
     "freq", "frequency", "count", "weight", "词频", "频率", "频次", "次数", "权重", "詞頻", "頻率",
 )  # fmt: skip
 TAG_HEADERS = ("tag", "pos", "flag", "type", "词性", "詞性")
 """Names of the columns of a table of words."""
 
+_HEADER_SIGNS = re.compile(r"[\s_-]|[(（\[【].*$")
 _TAG_NAMES = (
     "a ad ag an b c d df dg e eng f g h i j k l m mg mq n ng nr nrfg nrt ns nt nz o p q r rg rr rz s t tg u ud ug uj "
     "ul uv uz v vd vg vi vn vq x y z zg PER LOC ORG TIME"
@@ -29,6 +35,7 @@ TAGS = frozenset(_TAG_NAMES.split())
 
 _Convert = Callable[[str], list[str] | None]
 
+_HAN = re.compile(f"[{HAN}]")
 _WORD = rf"\S*[{HAN}]\S*"
 _NUMBERED = re.compile(
     r"(?:[(（\[【]?\d{1,6}\s*[.．、)）\]】:：-]|[①-⑳]|[(（]?[一二三四五六七八九十]{1,3}[、.．)）]|No\.?\s*\d+[.:：]?\s)\s*(\D.*)"
@@ -60,6 +67,16 @@ _RULE = re.compile(r"[|:\-\s]+")
 _WORD_KEYS = ("word", "term", "entry", "token", "name", "text", "词", "词语", "词条")
 _FREQUENCY_KEYS = ("freq", "frequency", "count", "weight", "词频", "频次")
 _LONGEST_ITEM = 16
+
+
+def is_word_header(name: str) -> bool:
+    """Whether a cell is the name of a column of words.
+
+    Example:
+        >>> [is_word_header(name) for name in ("词", "中文名（简体）", "Common name", "学名", "大熊猫")]
+        [True, True, True, False, False]
+    """
+    return _HEADER_SIGNS.sub("", name.strip().strip('"').casefold()) in _WORD_HEADERS
 
 
 def rewrite_forms(lines: list[str]) -> tuple[Numbered, list[str]]:
@@ -119,20 +136,27 @@ def _read_table(content: Numbered, notes: list[str]) -> Numbered | None:
     number, header = content[0]
     separator = next(iter(_CELLS.findall(header.strip().strip("|"))), ",")
     names = [cell.lower() for cell in _cells(header, separator)]
-    at = next((position for position, name in enumerate(names) if name in WORD_HEADERS), None)
-    if at is None or not names[0]:
+    found = [position for position, name in enumerate(names) if is_word_header(name)]
+    if not found or not names[0]:
         return None
+    rows = [(number, _cells(line, separator)) for number, line in content[1:] if not _RULE.fullmatch(line)]
+    rows = [(number, cells + [""] * (len(names) - len(cells))) for number, cells in rows]
+    at = max(found, key=lambda column: sum(bool(_HAN.search(cells[column])) for _, cells in rows[:100]))
     has_fields_only = len(names) > 1 and at == 0 and set(names[1:]) <= {*FREQUENCY_HEADERS, *TAG_HEADERS}
-    is_chinese = re.search(f"[{HAN}]", header + content[1][1])
-    if (has_fields_only and separator != "|") or (len(names) == 1 and not is_chinese):
-        return None  # `word,frequency,tag`, or an English word
+    if has_fields_only and separator != "|":
+        return None  # `word,frequency,tag`
+    if len(names) == 1 and not _HAN.search(header + content[1][1]):
+        notes.append(f"Line {number} {header.strip()[:40]!r} is read as an entry; remove it if it is a header.")
+        return None
+    if len(names) > 1 and not any(cells[at] for _, cells in rows):
+        return None
     frequency = next((position for position, name in enumerate(names) if name in FREQUENCY_HEADERS), None)
+    unread = [name for position, name in enumerate(names) if position not in (at, frequency) and name]
     column = f"; the words are in its column {names[at]!r}" if len(names) > 1 else ""
+    column += f", the columns {', '.join(unread)[:100]} are not read" if unread else ""
     notes.append(f"Line {number} {header.strip()[:40]!r} is a header{column}.")
     if len(names) == 1:
         return content[1:]
-    rows = [(number, _cells(line, separator)) for number, line in content[1:] if not _RULE.fullmatch(line)]
-    rows = [(number, cells + [""] * (len(names) - len(cells))) for number, cells in rows]
     return [
         (number, f"{cells[at]} {'' if frequency is None else cells[frequency]}".strip())
         for number, cells in rows

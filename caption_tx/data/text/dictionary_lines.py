@@ -14,8 +14,8 @@ from typing import Any
 from caption_tx.data.text.dictionary_forms import (
     FREQUENCY_HEADERS,
     TAG_HEADERS,
-    WORD_HEADERS,
     frequency_of,
+    is_word_header,
     rewrite_forms,
     word_of,
 )
@@ -99,7 +99,7 @@ def _is_header(line: str) -> bool:
     cells = [cell.strip().strip('"').lower() for cell in _SEPARATOR.split(line.strip())]
     return (
         len(cells) > 1
-        and cells[0] in WORD_HEADERS
+        and is_word_header(cells[0])
         and all(cell in (*FREQUENCY_HEADERS, *TAG_HEADERS) for cell in cells[1:])
     )
 
