@@ -240,8 +240,8 @@ def _captions_to_score(
     """
     if predictions.missing and not options.partial:
         raise CaptionTxError(
-            f"{file} has no caption of {name_images(predictions.missing)} of split {options.split}; add them, or score "
-            "the other images with partial (--partial)."
+            f"There is no caption of {name_images(predictions.missing)} of split {options.split} in {file}; add them, "
+            "or score the other images with partial (--partial)."
         )
     if not predictions.captions:
         raise CaptionTxError(f"Nothing to score in {file}: none of the images could be read.")

@@ -113,9 +113,9 @@ def read_submission(
         row_numbers[name] = row_number
         _add(predictions, name, str(file), row_number, row)
     if not row_numbers:
-        content = f"it has {next(iter(unexpected))!r}" if unexpected else "it is empty"
+        content = repr(next(iter(unexpected))) if unexpected else "no rows"
         raise CaptionTxError(
-            f"{file} has none of the {len(names):,} images to score ({content}, the corpus has "
+            f"None of the {len(names):,} images to score is in {file} (found {content}, the corpus has "
             f"{next(iter(names), None)!r}); check split (--split) and the predictions."
         )
     return Predictions(

@@ -16,6 +16,7 @@ from PIL import Image
 
 from caption_tx.config import ServingOptions
 from caption_tx.cores import count_cores
+from caption_tx.data.images.decoding import claimed_size
 from caption_tx.data.images.suffixes import FORMATS
 from caption_tx.errors import CaptionTxError, TooManyPixelsError
 from caption_tx.inference.explanations import LoadedImage, load_image
@@ -163,20 +164,21 @@ def load_upload(name: str, data: bytes, size: int, with_photo: bool) -> LoadedIm
         ImageError: it is damaged.
         TooManyPixelsError: its header claims more than `MAX_PIXELS`.
     """
-    if (pixels := _claimed_pixels(data)) > MAX_PIXELS:
-        raise TooManyPixelsError(f"{name} is too large: {pixels:,} pixels; the limit is {MAX_PIXELS:,} pixels.")
+    if claimed := _excessive_size(data):
+        raise TooManyPixelsError(f"{name} is too large: {claimed}; the limit is {MAX_PIXELS:,} pixels.")
     return load_image((name, data), size, with_photo)
 
 
-def _claimed_pixels(data: bytes) -> int:
-    """The number of pixels in the header of an image; 0 if it cannot be read, which decoding explains."""
+def _excessive_size(data: bytes) -> str | None:
+    """The size in the header of an image above `MAX_PIXELS`; None for others, and if decoding explains the problem."""
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            return image.width * image.height
-    except Image.DecompressionBombError:
-        return 2 * MAX_PIXELS
+            pixels = image.width * image.height
+            return f"{pixels:,} pixels" if pixels > MAX_PIXELS else None
+    except Image.DecompressionBombError as error:
+        return claimed_size(error)
     except Exception:  # the decoders raise errors of almost any type for damaged files
-        return 0
+        return None
 
 
 async def or_disconnected(request: Request, work: Coroutine[None, None, T]) -> T:

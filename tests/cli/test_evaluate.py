@@ -194,7 +194,7 @@ def test_missing_images_are_an_error_without_partial(run, write_predictions, tmp
     command = ["--predictions", write_predictions("005.png"), "--language", "en", "--out", tmp_path]
     code, _, errors = run(*command)
     assert code == 1
-    assert "has no caption of 10 images (003.png, 004.png, 006.png, ..) of split test" in errors
+    assert "There is no caption of 10 images (003.png, 004.png, 006.png, ..) of split test in" in errors
     assert "--partial" in errors
     code, printed, _ = run(*command, "--partial")
     assert code == 0

@@ -122,9 +122,9 @@ def test_missing_and_unexpected_images_are_listed(tmp_path):
         (
             "x.csv",
             "z.jpg,x\n",
-            r"none of the 3 images to score \(it has 'z.jpg', the corpus has 'a1.jpg'\)",
+            r"None of the 3 images to score is in .* \(found 'z.jpg', the corpus has 'a1.jpg'\)",
         ),
-        ("x.csv", "", "it is empty"),
+        ("x.csv", "", "found no rows"),
         (
             "x.csv",
             "image,caption_zh,caption_en\na1.jpg,一只狗,a dog\n",

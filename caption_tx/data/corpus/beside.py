@@ -96,7 +96,7 @@ def note_side_files(rows: CaptionRows, is_folder: bool, folders_read: Iterable[P
             counts = sidecar_suffixes(folder, with_usual=True, is_deep=is_deep)
             if found := counts.most_common():
                 kinds = ", ".join(f"{count} {suffix}" for suffix, count in found[:5])
-                advice = f"pass the folder with --text-suffix {found[0][0]} to read them instead"
+                advice = f"pass the folder with text_suffix (--text-suffix) {found[0][0]} to read them instead"
                 note = f"text files beside images, not read ({kinds}; {advice})"
                 rows.notes[note] += counts.total()
 

@@ -243,7 +243,9 @@ def restore_captions(rows: CaptionRows) -> None:
     """
     repair_cells(rows)
     if mostly(rows.captions, is_name_like):
-        rows.notes["captions that are file names, URLs or ids (--caption-column names another column)"] += len(rows)
+        rows.notes[
+            "captions that are file names, URLs or ids (caption_column (--caption-column) names another column)"
+        ] += len(rows)
     elif rows.format != "ofa":
         restore_tagged(rows)
         split_captions(rows)

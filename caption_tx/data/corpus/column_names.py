@@ -233,14 +233,14 @@ def find_named(names: Sequence[str], wanted: str, place: str, unit: str, option:
     positions = [position for position, name in enumerate(plain) if name == key]
     positions = positions or [position for position, name in enumerate(plain) if name.endswith(f".{key}")]
     below = [position for position, name in enumerate(plain) if name.startswith(f"{key}.")]
-    if not positions and option == "--caption-column":
+    if not positions and option == "caption_column":
         ranks = [(caption_key(plain[position][len(key) :]) or ("", 3))[1] for position in below]
         best = min(ranks, default=3)
         below = [position for position, rank in zip(below, ranks, strict=True) if rank == best]
     positions = positions or below or _find_path(plain, key)
     if not positions:
         raise CorpusError(
-            f"{place}: no {unit[:-1]} is named '{wanted}' ({option}); the {unit} are "
+            f"{place}: no {unit[:-1]} is named '{wanted}' ({option}, --{option.replace('_', '-')}); the {unit} are "
             f"{', '.join(map(str, names[:_MAX_SHOWN]))[:200]}."
         )
     return tuple(positions)

@@ -75,8 +75,8 @@ class ReadOptions:
         """
         if self.caption_columns or self.image_column:
             raise CorpusError(
-                f"{path} has no columns, but --caption-column or --image-column is set; name them for one source as "
-                "'FILE:caption_column=NAME', or leave the option out."
+                f"{path} has no columns, but caption_column (--caption-column) or image_column (--image-column) is "
+                "set; name them for one source as 'FILE:caption_column=NAME', or leave the option out."
             )
 
 
@@ -206,7 +206,8 @@ def _require_one_image(
         place, plural = context
         raise CorpusError(
             f"{place}: the {plural} {', '.join(images[:_MAX_SHOWN])} each name an image; write one image and its "
-            f"captions per row, or read one with --image-column {images[0]} --caption-column {names[captions[0]]}."
+            f"captions per row, or read one with image_column (--image-column) {images[0]} and caption_column "
+            f"(--caption-column) {names[captions[0]]}."
         )
 
 
@@ -241,7 +242,7 @@ def _is_filled(value: object) -> bool:
 
 def _select_image(names: Sequence[str], values: Values, options: ReadOptions, place: str, plural: str) -> int | None:
     if options.image_column:
-        return find_named(names, options.image_column, place, plural, "--image-column")[0]
+        return find_named(names, options.image_column, place, plural, "image_column")[0]
     cells, values = values, lambda at: list(map(first_name, cells(at)))
     ranks = {position: image_rank(name) for position, name in enumerate(names)}
     ranked = sorted((rank, position) for position, rank in ranks.items() if rank is not None)
@@ -279,7 +280,7 @@ def _select_captions(
     """The positions of the captions, and the rank of their name."""
     place, plural = context
     if options.caption_columns:
-        found = (find_named(names, name, place, plural, "--caption-column") for name in options.caption_columns)
+        found = (find_named(names, name, place, plural, "caption_column") for name in options.caption_columns)
         return tuple(position for positions in found for position in positions), 0
     groups: dict[tuple[str, int], list[int]] = {}
     for position, name in enumerate(names):
@@ -315,8 +316,8 @@ def _select_captions(
         every = ",".join(names[positions[0]] for positions in groups.values())
         raise CorpusError(
             f"{place}: {len(groups)} {plural} could be the caption: {', '.join(examples)}; choose with "
-            f"--caption-column {first_name} or read several with --caption-column {every} "
-            "(--image-column names the image)."
+            f"caption_column (--caption-column) {first_name} or read several with {every}; "
+            "image_column (--image-column) names the image."
         )
     [((_, rank), positions)] = groups.items() or [(("", 0), [])]
     return tuple(positions), rank

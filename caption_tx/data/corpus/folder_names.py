@@ -38,7 +38,9 @@ def join_folders(rows: CaptionRows, images: str | Path | None) -> None:
     column, named = rows.folder_column, rows.options.image_column
     if named and repeated:
         note = f"image names in several folders of the column {column!r}, not told apart"
-        rows.notes[f"{note} (such as {repeated[0]!r}; leave out --image-column to join them)"] = len(repeated)
+        rows.notes[f"{note} (such as {repeated[0]!r}; leave out image_column (--image-column) to join them)"] = len(
+            repeated
+        )
     elif not named and (repeated or _has_files(joined, rows.images, images)):
         shown = f"such as {next((path for path in joined if '/' in path), joined[0])!r}"
         rows.notes[f"image names joined with the column {column!r} ({shown})"] = len(set(joined))

@@ -96,7 +96,8 @@ def require_no_winner(names: Sequence[str], captions: Sequence[int], context: tu
         shown = [names[at] for at in captions]
         raise CorpusError(
             f"{place}: {winner!r} seems to say which of the {plural} {', '.join(shown)} has the better caption; write "
-            f"the better one in a column of its own, or read them all with --caption-column {','.join(shown)}."
+            f"the better one in a column of its own, or read them all with caption_column (--caption-column) "
+            f"{','.join(shown)}."
         )
 
 

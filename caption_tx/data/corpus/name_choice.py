@@ -35,7 +35,9 @@ def choose_names(rows: CaptionRows, images: str | Path | None) -> None:
         rows.notes[note] = len(read)
     is_one = len(set(rows.images)) == 1 and len(set(rows.line_numbers)) >= _MIN_LINES
     if is_one and not is_file_name(rows.images[0]):
-        rows.notes[f"captions, all of one image ({rows.images[0]!r}; --image-column names another column)"] = len(rows)
+        rows.notes[
+            f"captions, all of one image ({rows.images[0]!r}; image_column (--image-column) names another column)"
+        ] = len(rows)
 
 
 def _count_files(names: list[str], images: str | Path | None) -> int:

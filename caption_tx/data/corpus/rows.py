@@ -267,7 +267,8 @@ class CaptionRows:
             raise CorpusError(f"{self._first_error}{count if self._error_count > 1 else ''}.")
         if not self.images:
             rejected = any(reason.startswith("marked as") for *_, reason in self.skipped)
-            advice = "--keep-rejected keeps captions that are marked as rejected" if rejected else "check the file"
+            keep = "keep_rejected (--keep-rejected) keeps captions that are marked as rejected"
+            advice = keep if rejected else "check the file"
             raise CorpusError(f"{self.source}: no captions found ({len(self.skipped)} {self.units} skipped); {advice}.")
 
     def clear(self) -> None:

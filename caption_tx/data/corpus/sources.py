@@ -107,7 +107,9 @@ def _read_in_format(source: Source, path: Path, name: str, options: ReadOptions,
         if fitting in (None, given):
             raise
         text = str(error).rstrip(".")
-        raise CorpusError(f"{text}; the file looks like format '{fitting}': leave out --format {given}.") from error
+        raise CorpusError(
+            f"{text}; the file looks like format '{fitting}': leave out format (--format) {given}."
+        ) from error
 
 
 def source_options(source: Source, options: ReadOptions) -> ReadOptions:
@@ -195,7 +197,7 @@ def _suggest_text_suffix(path: Path) -> str | None:
     if not suffixes:
         return None
     suffix, count = suffixes.most_common(1)[0]
-    return f"{count} images have a {suffix} file of the same name; read them with --text-suffix {suffix}"
+    return f"{count} images have a {suffix} file of the same name; read them with text_suffix (--text-suffix) {suffix}"
 
 
 def _suggest_below(path: Path) -> str | None:
@@ -206,7 +208,7 @@ def _suggest_below(path: Path) -> str | None:
     if not found:  # images/1.jpg and labels/1.txt
         images = {stem(file.name): file.parent for file in files if is_readable(file.name)}
         texts = [file for file in files if file.suffix == ".txt" and images.get(file.stem, file.parent) != file.parent]
-        return f"pass {texts[0].parent} with --images {images[texts[0].stem]}" if texts else None
+        return f"pass {texts[0].parent} with images (--images) {images[texts[0].stem]}" if texts else None
     return f"pass the file itself, such as {found[0]}"
 
 

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import io
 import os
+import re
 import stat
 import threading
 
@@ -124,9 +125,20 @@ def decode_image(data: bytes | Image.Image, name: str, size: int | None = None) 
             with contextlib.suppress(Exception):
                 return content_hash(data), _decode(stripped, name, size)
         if isinstance(error, Image.DecompressionBombError):
-            message = f"{name} is too large; the limit is {MAX_PIXELS:,} pixels ({error})"
+            message = f"{name} is too large: {claimed_size(error)}; the limit is {MAX_PIXELS:,} pixels."
             raise TooManyPixelsError(message) from error
         raise ImageError(_explain(error, data, name)) from error
+
+
+def claimed_size(error: Image.DecompressionBombError) -> str:
+    """The size that the header of an image claims, as far as Pillow's error tells it.
+
+    Example:
+        >>> claimed_size(Image.DecompressionBombError("Image size (400000000 pixels) exceeds limit of .."))
+        '400,000,000 pixels'
+    """
+    match = re.search(r"\((\d+) pixels\)", str(error))
+    return f"{int(match[1]):,} pixels" if match else f"more than {MAX_PIXELS:,} pixels"
 
 
 def _decode(data: bytes, name: str, size: int | None) -> Image.Image:

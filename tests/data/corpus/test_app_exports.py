@@ -151,7 +151,9 @@ def test_messages_name_the_keys_of_entries(write):
         return {"fields": {"甲": photo, "乙": text, "丙": f"{text}了"}, "id": 7}
 
     path = write("x.json", {"data": {"items": each(record)}})
-    with pytest.raises(CorpusError, match=r"2 keys could be the caption: fields\.乙 .* --caption-column fields\.乙"):
+    with pytest.raises(
+        CorpusError, match=r"2 keys could be the caption: fields\.乙 .* caption_column \(--caption-column\) fields\.乙"
+    ):
         read_corpus(path)
     for image, caption in (("fields.甲", "fields.乙"), ("data.items[].fields.甲", "$.data.items[0].fields.乙")):
         assert rows(read_corpus(path, caption_column=[caption], image_column=image)) == ONE

@@ -12,13 +12,13 @@ AMBIGUOUS = {
     "two kinds": (
         "x.jsonl",
         below(lambda texts: {"annotations": {"human": texts, "machine": texts[:1]}}),
-        r"2 keys could be the caption: annotations.human .*; choose with --caption-column annotations.human or read",
+        r"2 keys could be the caption: annotations.human .*; choose with caption_column \(--caption-column\) annot",
         "human",
     ),
     "two kinds by name": (
         "x.json",
         {name: {"human": [caption], "machine": [GIRL]} for name, caption in TWO[::2]},
-        r"2 keys could be the caption: human .*, machine .*; choose with --caption-column human or read",
+        r"2 keys could be the caption: human .*, machine .*; choose with caption_column .* human or read",
         "human",
     ),
     "a title beside": (
@@ -33,7 +33,7 @@ AMBIGUOUS = {
             "0": {"file": "a.jpg", "zh": DOG, "en": "a dog runs on the grass"},
             "1": {"file": "b.jpg", "zh": CAT, "en": "two cats are asleep"},
         },
-        r"2 keys could be the caption: zh .*, en .*; choose with --caption-column zh",
+        r"2 keys could be the caption: zh .*, en .*; choose with caption_column \(--caption-column\) zh",
         "zh",
     ),
     "documents of two folders with an equal name": (
@@ -45,7 +45,7 @@ AMBIGUOUS = {
     "documents of two kinds": (
         "x.json",
         {"human": {"a.jpg": [DOG], "b.jpg": [CAT]}, "machine": {"a.jpg": [GIRL], "b.jpg": [GIRL]}},
-        r"2 keys hold captions of the same images: human, machine; choose with --caption-column human or read several",
+        r"2 keys hold captions of the same images: human, machine; choose with caption_column .* human or read",
         "human",
     ),
     "COCO": (
@@ -72,7 +72,7 @@ AMBIGUOUS = {
     "several images in a row": (
         "x.csv",
         f"image_1,caption_1,image_2,caption_2\na.jpg,{DOG},b.jpg,{CAT}\n",
-        r"the columns image_1, image_2 each name an image; write one image .* --image-column image_1 --caption-column",
+        r"the columns image_1, image_2 each name an image; .* image_column \(--image-column\) image_1 and",
         None,
     ),
     "SQL": (

@@ -383,7 +383,9 @@ def test_json_beside_images(write, tmp_path):
     for name, caption in ONE:
         write(f"d/{name}", b"\xff")
         write(f"d/{name.replace('.jpg', '.json')}", {"title": name, "caption": caption, "url": f"http://x/{name}"})
-    with pytest.raises(CorpusError, match=r"2 images have a .json file .*; read them with --text-suffix .json"):
+    with pytest.raises(
+        CorpusError, match=r"2 images have a .json file .*; read them with text_suffix \(--text-suffix\) .json"
+    ):
         read_corpus(tmp_path / "d")
     read = read_corpus(tmp_path / "d", text_suffix=".json")
     assert list(zip(read["image"], read["caption"], strict=True)) == ONE
@@ -398,7 +400,7 @@ def test_text_files_in_a_folder_of_their_own(write, tmp_path):
     assert "folders of text files only, read as captions of the images with their names" in str(read.attrs["files"])
     with pytest.raises(CorpusError, match="No caption file was recognized"):
         read_corpus(tmp_path / "labels")
-    message = r"recognized in .*; pass .*/labels/in with --images .*/images/in\."
+    message = r"recognized in .*; pass .*/labels/in with images .--images. .*/images/in\."
     for folder in ("images", "labels"):
         (tmp_path / folder / "in").rename(tmp_path / f"{folder}2")
         (tmp_path / folder).rmdir()
@@ -461,8 +463,8 @@ def test_text_files_that_are_not_read_are_counted(write, tmp_path):
     lines = jsonl(*({"file_name": name, "text": f"{caption}了"} for name, caption in ONE))
     file, other = write("d/metadata.jsonl", lines), write("other.jsonl", lines)
     expected = (
-        r"text files beside images, not read (2 .txt, 2 _caption.txt; pass the folder with --text-suffix .txt"
-        " to read them instead)"
+        r"text files beside images, not read (2 .txt, 2 _caption.txt; pass the folder with text_suffix (--text-suffix) "
+        ".txt to read them instead)"
     )
     for source, images in ((tmp_path / "d", None), (file, None), (other, tmp_path / "d")):
         read = read_corpus(source, images=images)
@@ -472,9 +474,13 @@ def test_text_files_that_are_not_read_are_counted(write, tmp_path):
     file.unlink()
     read = read_corpus(tmp_path / "d")
     assert list(zip(read["image"], read["caption"], strict=True)) == ONE
-    assert note_of(read).startswith("text files beside images, not read (2 _caption.txt; --text-suffix _caption.txt")
+    assert note_of(read).startswith(
+        "text files beside images, not read (2 _caption.txt; text_suffix (--text-suffix) _caption.txt"
+    )
     assert set(read_corpus(tmp_path / "d", text_suffix="_caption.txt")["caption"]) == {GIRL}
     for name, _ in ONE:
         (tmp_path / "d" / name.replace(".jpg", ".txt")).unlink()
-    with pytest.raises(CorpusError, match=r"2 images have a _caption\.txt file .*--text-suffix _caption\.txt"):
+    with pytest.raises(
+        CorpusError, match=r"2 images have a _caption\.txt file .*text_suffix \(--text-suffix\) _caption\.txt"
+    ):
         read_corpus(tmp_path / "d")

@@ -17,13 +17,13 @@ ERRORS = {
     "all rejected": (
         "x.csv",
         f"image,caption,is_rejected\na.jpg,{DOG},1\n",
-        "no captions found .*--keep-rejected keeps",
+        r"no captions found .*keep_rejected \(--keep-rejected\) keeps",
     ),
     "two languages": (
         "x.csv",
         f"image,caption_zh,caption_en\na.jpg,{DOG},a dog runs\n",
         r"x\.csv, line 1: 2 columns could be the caption: .*zh \('一只狗在草地上跑'\), caption_en \('a dog runs'\)"
-        r"; choose with --caption-column caption_zh .*--image-column",
+        r"; choose with caption_column \(--caption-column\) caption_zh .*--image-column",
     ),
     "a language beside": (
         "x.csv",
@@ -67,7 +67,7 @@ ERRORS = {
     "languages below names": (
         "x.json",
         {"a.jpg": {"zh": [DOG], "en": ["a dog"]}, "b.jpg": {"zh": [CAT], "en": ["two cats"]}},
-        r"2 keys could be the caption: zh .*, en .*; choose with --caption-column zh",
+        r"2 keys could be the caption: zh .*, en .*; choose with caption_column \(--caption-column\) zh",
     ),
     "other keys": (
         "x.json",
@@ -156,5 +156,7 @@ def test_ambiguous_and_foreign_files_say_what_to_do(write, case):
 
 def test_a_wrong_format_names_the_one_that_fits(write):
     path = write("x.csv", f"image,caption\na.jpg,{DOG}\nb.jpg,{CAT}\n")
-    with pytest.raises(CorpusError, match=r"the file looks like format 'csv': leave out --format flickr8k\.$"):
+    with pytest.raises(
+        CorpusError, match=r"the file looks like format 'csv': leave out format \(--format\) flickr8k\.$"
+    ):
         read_corpus(path, format="flickr8k")

@@ -47,7 +47,7 @@ def test_workbook_with_an_image_per_column(tmp_path):
 
 def test_several_questions_ask_for_one(write):
     path = write("x.csv", f"描述 [a.jpg],评分 [a.jpg],描述 [b.jpg],评分 [b.jpg]\n{DOG},很好看,{CAT},一般\n")
-    with pytest.raises(CorpusError, match=r"several questions .*--caption-column '描述'"):
+    with pytest.raises(CorpusError, match=r"several questions .*caption_column \(--caption-column\) '描述'"):
         read_corpus(path)
     assert pairs(read_corpus(path, caption_column=["描述"])) == ROWS[:2]
 
@@ -77,7 +77,7 @@ def test_descriptions_of_google_takeout(write):
         folder = write(f"photos/{name}", {"title": "1.jpg", "description": text, "creationTime": {"formatted": "9"}})
     for name in ("1.jpg", "1(1).jpg", "2.jpg"):
         write(f"photos/{name}", b"\xff")
-    with pytest.raises(CorpusError, match=r"--text-suffix \.json"):
+    with pytest.raises(CorpusError, match=r"text_suffix \(--text-suffix\) \.json"):
         read_corpus(folder.parent)
     table = read_corpus(folder.parent, text_suffix=".json")
     assert sorted(pairs(table)) == [("1(1).jpg", CAT), ("1.jpg", DOG), ("2.jpg", GIRL)]

@@ -105,7 +105,7 @@ def _require_header(file: TextFile, rows: CaptionRows, separators: tuple[str, ..
     if layout is None and head.mostly(is_image_line):
         raise CorpusError(
             f"{file.path} has images in base64, but no captions before them in a layout that is known; read it with "
-            f"--images {file.path} and pass the file of captions, or write the columns id, caption and image."
+            f"images (--images) {file.path} and pass the file of captions, or write the columns id, caption and image."
         )
     if layout is None:
         start = head.lines[0].strip()[:80] if head.lines else ""

@@ -129,7 +129,7 @@ def _explain_no_pairs(folder: Path, rows: CaptionRows) -> None:
     if suffix := rows.options.text_suffix:
         found = ", ".join(f"{name} ({count})" for name, count in sidecar_suffixes(folder, True).most_common())
         raise CorpusError(
-            f"{folder}: no image has a {_full_suffix(suffix)} file of the same name (--text-suffix); "
+            f"{folder}: no image has a {_full_suffix(suffix)} file of the same name (text_suffix, --text-suffix); "
             + (f"text files beside images: {found}." if found else "there are no text files beside images.")
         )
 
@@ -139,7 +139,8 @@ def _note_other_suffixes(rows: CaptionRows, suffixes: Counter[str]) -> None:
     found = [(suffix, count) for suffix, count in suffixes.most_common() if suffix not in _TEXT_SUFFIXES]
     if found and not rows.options.text_suffix:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in found[:5])
-        note = f"text files beside images, not read ({kinds}; --text-suffix {found[0][0]} reads these instead)"
+        advice = f"text_suffix (--text-suffix) {found[0][0]} reads these instead"
+        note = f"text files beside images, not read ({kinds}; {advice})"
         rows.notes[note] += sum(count for _, count in found)
 
 
@@ -215,7 +216,7 @@ def _pair_texts_with_images(folder: Path, rows: CaptionRows) -> dict[Path, str]:
     if images_with_several:
         choice = min(suffixes, key=lambda suffix: (suffixes[suffix], suffix))
         kinds = " and ".join(sorted(suffixes))
-        note = f"images with {kinds} files, which are both read (--text-suffix {choice} reads one kind)"
+        note = f"images with {kinds} files, which are both read (text_suffix (--text-suffix) {choice} reads one kind)"
         rows.notes[note] += images_with_several
     return image_of
 

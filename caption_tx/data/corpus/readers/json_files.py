@@ -129,7 +129,7 @@ class _DocumentReader:
             if inner := next((value for value in document.values() if isinstance(value, dict) and value), None):
                 found += f", with the keys {', '.join(map(str, inner))[:80]!r} below"
                 if texts := [str(key) for key, value in inner.items() if is_text(value)]:
-                    found += f"; name the captions with --caption-column {texts[0]}, or"
+                    found += f"; name the captions with caption_column (--caption-column) {texts[0]}, or"
                     return CorpusError(f"{self._path}: expected {_LAYOUTS}, found {found} convert it to one of these.")
         elif isinstance(document, list) and document:
             found = f"a list of {str(document[0])[:80]!r}"
@@ -282,7 +282,7 @@ class _DocumentReader:
         if twice and len(set(map(without_numbers, names))) > 1 and SPLIT_NAMES.keys().isdisjoint(map(str.lower, names)):
             raise CorpusError(
                 f"{self._path}: {len(names)} keys hold captions of the same images: {', '.join(names)[:200]}; choose "
-                f"with --caption-column {names[0]} or read several with --caption-column {','.join(names)[:200]}. If "
+                f"with caption_column (--caption-column) {names[0]} or read several with {','.join(names)[:200]}. If "
                 f"the keys are folders, write the path of each image, such as '{names[0]}/{min(twice)}'."
             )
 

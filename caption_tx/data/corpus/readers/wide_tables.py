@@ -97,7 +97,7 @@ def _choose_question(header: Sequence[str], rows: CaptionRows) -> dict[int, str]
         shown = ", ".join(repr(question) for question in questions)[:200]
         raise CorpusError(
             f"{rows.source}, {rows.unit} 1: the headers ask several questions about each image ({shown}); name the one "
-            f"whose answers are captions with --caption-column {next(iter(questions))!r}."
+            f"whose answers are captions with caption_column (--caption-column) {next(iter(questions))!r}."
         )
     return images
 
