@@ -22,16 +22,20 @@ from caption_tx.data.corpus.column_names import (
     normalize_name,
     without_numbers,
 )
+from caption_tx.data.corpus.corrections import find_correction, select_correction
 from caption_tx.data.corpus.image_files import ImageFiles, prefer_files
 from caption_tx.data.corpus.marks import find_marks, require_no_winner
 from caption_tx.data.corpus.split_and_folder import select_folder, select_split
 from caption_tx.data.corpus.value_kinds import (
+    fills_down,
     first_name,
     is_constant,
     is_file_name,
+    is_filled,
     is_flag,
     is_image_name,
     is_name_like,
+    is_sentence,
     is_text,
     share,
     typical_length,
@@ -40,7 +44,6 @@ from caption_tx.errors import CorpusError
 
 _MAX_SHOWN = 12
 _LABEL_LENGTH = 4
-_MIN_EMPTY = 0.3
 
 NAMES_FILES = "since they name files"
 """Part of the note about a column of image names that was chosen by the files of the image folder."""
@@ -95,6 +98,7 @@ class Columns:
         notes: what is worth reporting about the choice, with counts.
         fills_down: whether an empty image cell means the image above, as in merged cells.
         own_marks: marks of one of several captions: position, name, and position of the caption.
+        prefers_first: whether the second caption is read only where the first, which corrects it, is empty.
         folder: position of the folders that the image names are in, and the name of that column; or None.
     """
 
@@ -106,6 +110,7 @@ class Columns:
     fills_down: bool = False
     own_marks: tuple[tuple[int, str, int], ...] = ()
     folder: tuple[int, str] | None = None
+    prefers_first: bool = False
 
     @property
     def read(self) -> list[int]:
@@ -166,7 +171,12 @@ def select_columns(
         notes[f"{plural} read as their contents say: {swapped}"] = 1
     if split is not None and normalize_name(str(names[split])) not in SPLIT_WORDS:
         notes[f"splits read from the {unit} {names[split]!r}"] = 1
-    if len(captions) > 1:
+    marks = {position for position, *_ in (*rejected, *own)}
+    correction = None if options.caption_columns else select_correction(names, values, captions, {image, split, *marks})
+    if correction is not None:
+        captions = (correction, *captions)
+        notes[f"captions read from the {unit} {names[correction]!r}, from {names[captions[1]]!r} where it is empty"] = 1
+    elif len(captions) > 1:
         notes[f"caption {plural} read ({_join(names, captions)})"] = len(captions)
     elif rank and not options.caption_columns:
         notes[f"captions read from the {unit} {names[captions[0]]!r}"] = 1
@@ -175,10 +185,11 @@ def select_columns(
         notes[f"image names read from the {unit} {names[image]!r}{why}"] = 1
     elif by_name not in (image, *captions):
         notes[f"image names read from the {unit} {names[image]!r}, {NAMES_FILES}"] = 1
-    columns = Columns(image, captions, split, rejected, notes, _fills_down(values(image)), own)
-    columns = replace(columns, folder=select_folder(names, values, image, set(columns.read)))
+    columns = Columns(image, captions, split, rejected, notes, fills_down(values(image)), own)
+    folder = select_folder(names, values, image, set(columns.read))
+    columns = replace(columns, folder=folder, prefers_first=correction is not None)
     unread = [position for position in range(len(names)) if position not in columns.read]
-    unread = [position for position in unread if str(names[position]).strip() or any(map(_is_filled, values(position)))]
+    unread = [position for position in unread if str(names[position]).strip() or any(map(is_filled, values(position)))]
     if unread:
         notes[f"{plural} not read ({_join(names, unread)})"] = len(unread)
     return columns
@@ -211,33 +222,18 @@ def _require_one_image(
         )
 
 
-def _fills_down(values: Sequence[Any]) -> bool:
-    """Whether many image names are left out below the first: rows of one image whose cells are merged."""
-    empty = sum(not _is_filled(value) for value in values)
-    return bool(empty) and _is_filled(values[0]) and empty >= _MIN_EMPTY * len(values)
-
-
 def _are_swapped(image: int, caption: int, values: Values, options: ReadOptions) -> bool:
     """Whether the image column holds sentences and the caption column file names or URLs."""
     if options.image_column or options.caption_columns:
         return False
-    sentences = share(values(image), _is_sentence)
+    sentences = share(values(image), is_sentence)
     names = share(values(caption), is_image_name)
     return sentences > 0.8 and names > 0.8 and share(values(image), is_image_name) < 0.2
-
-
-def _is_sentence(value: object) -> bool:
-    """Whether a value is text that is no file name: it has letters of other scripts than Latin, or spaces."""
-    return is_text(value) and (not str(value).isascii() or " " in str(value).strip())
 
 
 def _join(names: Sequence[str], positions: Sequence[int]) -> str:
     shown = [names[position].strip() or "without a name" for position in positions[:_MAX_SHOWN]]
     return ", ".join(shown) + (", .." if len(positions) > _MAX_SHOWN else "")
-
-
-def _is_filled(value: object) -> bool:
-    return value is not None and bool(str(value).strip())
 
 
 def _select_image(names: Sequence[str], values: Values, options: ReadOptions, place: str, plural: str) -> int | None:
@@ -286,6 +282,9 @@ def _select_captions(
     for position, name in enumerate(names):
         if position != image and (key := caption_key(name)):
             groups.setdefault(key, []).append(position)
+    if len(groups) > 1:  # a column that corrects another one is read with it
+        corrections = {find_correction(names, found[0]) for found in groups.values() if len(found) == 1}
+        groups = {key: found for key, found in groups.items() if found[0] not in corrections}
     if len(groups) > 1:
         with_text = {
             key: positions

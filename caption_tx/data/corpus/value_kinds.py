@@ -11,6 +11,7 @@ from caption_tx.data.corpus.conversations import is_conversation
 from caption_tx.data.corpus.rich_text import rich_text
 from caption_tx.data.images.suffixes import IMAGE_SUFFIXES
 
+_MIN_EMPTY = 0.3
 _LETTERS = re.compile(r"[^\W\d_]")
 _URL = re.compile(r"\w+://\S+|www\.\S+")
 _NAME_WITHOUT_SUFFIX = re.compile(r"[\w.\-/\\]*\d[\w.\-/\\]*", re.ASCII)
@@ -102,3 +103,19 @@ def typical_length(values: Sequence[Any]) -> float:
     """The median length in Chinese characters; other letters count as two fifths of one."""
     lengths = sorted(sum(0.4 if letter.isascii() else 1 for letter in str(value)) for value in values if value)
     return lengths[len(lengths) // 2] if lengths else 0
+
+
+def fills_down(values: Sequence[Any]) -> bool:
+    """Whether many image names are left out below the first: rows of one image whose cells are merged."""
+    empty = sum(not is_filled(value) for value in values)
+    return bool(empty) and is_filled(values[0]) and empty >= _MIN_EMPTY * len(values)
+
+
+def is_sentence(value: object) -> bool:
+    """Whether a value is text that is no file name: it has letters of other scripts than Latin, or spaces."""
+    return is_text(value) and (not str(value).isascii() or " " in str(value).strip())
+
+
+def is_filled(value: object) -> bool:
+    """Whether a cell has anything but spaces."""
+    return value is not None and bool(str(value).strip())
