@@ -370,6 +370,10 @@ FORMS = {
         BOTH,
         "Skipped as a comment: line 1 '; clothes' and 5",
     ),
+    "红鞋=ban can hen\n草莓=pan men\n": (  # words, which only look like pinyin
+        [("红鞋", None), ("ban can hen", None), ("草莓", None), ("pan men", None)],
+        "as synonyms",
+    ),
     "北 京\n上 海\n": ([("北 京", None), ("上 海", None)], None),
     "mp3 播放器\nmp4 播放器\n": ([("mp3 播放器", None), ("mp4 播放器", None)], None),
     "7 up\n红色T恤\n": ([("7 up", None), ("红色T恤", None)], None),
