@@ -38,6 +38,7 @@ _KNOWN_LABEL = re.compile(
     re.IGNORECASE,
 )
 _EMPHASIS = re.compile(r"(?<![*A-Za-z0-9])(\*\*?\*?|__|~~|`)(?=[^\s*_~`])([^*_~`\n]+?)(?<=\S)\1(?![*A-Za-z0-9])")
+_MAY_BE_MARKUP = re.compile(r"[\[\]{}<:\\*(（]")
 _BYTES = re.compile(r"b('.*'|\".*\")", re.DOTALL)
 
 
@@ -56,10 +57,11 @@ def strip_markup(rows: CaptionRows) -> None:
     )
     text = "\0".join(rows.captions)
     for signs, convert, note in steps:
-        if not any(sign in text for sign in signs):
+        has_sign = re.compile(f"[{re.escape(signs)}]").search
+        if not has_sign(text):
             continue
         for row, caption in enumerate(rows.captions):
-            if any(sign in caption for sign in signs):
+            if has_sign(caption):
                 new = convert(caption).strip()
                 if new and new != caption and is_valid_unicode(new):
                     rows.captions[row] = new
@@ -68,8 +70,7 @@ def strip_markup(rows: CaptionRows) -> None:
 
 def note_markup(rows: CaptionRows) -> None:
     """Counts captions with markup that is read as text."""
-    signs = "[]{}<:\\*("
-    found = [find_markup(text) for text in rows.captions if any(sign in text for sign in signs)]
+    found = [find_markup(text) for text in rows.captions if _MAY_BE_MARKUP.search(text)]
     if found := [text for text in found if text]:
         rows.notes[f"captions with markup that is read as text (such as {found[0][:20]!r})"] += len(found)
 

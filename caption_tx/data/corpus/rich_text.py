@@ -44,7 +44,10 @@ def rich_text(value: Any) -> RichText | None:
         >>> rich_text([{"text": "a dog"}, {"text": "it runs"}]) is None
         True
     """
-    if not isinstance(value, (dict, list)) or not value:
+    if isinstance(value, list):
+        if not value or not isinstance(value[0], dict):
+            return None
+    elif not isinstance(value, dict) or not value:
         return None
     items = value if isinstance(value, list) else [value]
     if not all(isinstance(item, dict) for item in items) or not _is_evident(value):

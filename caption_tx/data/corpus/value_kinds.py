@@ -56,7 +56,7 @@ def is_name_like(value: object) -> bool:
 
 def is_text(value: object) -> bool:
     """Whether a value, or an item of a list, could be a caption: it has letters and is no image name."""
-    if isinstance(value, (list, tuple, dict)) and (text := rich_text(value)) is not None:
+    if not isinstance(value, str) and (text := rich_text(value)) is not None:
         return is_text(str(text))
     if isinstance(value, (list, tuple)):
         return any(is_text(item) for item in value)

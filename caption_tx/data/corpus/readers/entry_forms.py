@@ -51,6 +51,9 @@ def _with_plain_text(entry: dict[str, Any], depth: int) -> dict[str, Any]:
     """An entry with rich text as text, and with the values of Notion's properties in their place."""
     plain = {}
     for key, value in entry.items():
+        if not isinstance(value, (dict, list)):
+            plain[key] = value
+            continue
         if isinstance(value, dict) and isinstance(value.get("type"), str) and value["type"] in value and depth:
             value = value[value["type"]]  # {"type": "files", "files": [..]}
         if key not in CONVERSATION_KEYS and (text := rich_text(value)) is not None:
