@@ -78,7 +78,8 @@ NOT_CAPTION_WORDS = (
     "id", "ids", "uid", "idx", "index", "num", "number", "count", "len", "length", "lang", "language", "source", "src",
     "type", "kind", "time", "date", "timestamp", "author", "user", "annotator", "worker", "score", "rating", "model",
     "version", "url", "link", "path", "file", "filename", "status", "state", "embedding", "hash", "pos", "bbox", "box",
-    "license", "confidence", "prob", "probability", "similarity", "width", "height", "rejected", "precanned", "timed",
+    "license", "confidence", "entities", "prob", "probability", "similarity", "width", "height", "rejected",
+    "precanned", "timed",
     "编号", "序号", "长度", "来源", "语言", "作者", "时间", "数量", "类型", "編號", "序號", "長度", "來源", "語言",
     "時間", "數量", "類型", "标注员", "标注人", "标注者", "标注状态", "標註員",
 )

@@ -1,7 +1,8 @@
 """Rich text of editors and tables, whose segments are one caption.
 
 Feishu (Lark) writes `[{"text", "type"}]`, Notion `[{"plain_text"}]`, Slate, Lexical and Portable Text `children`,
-ProseMirror and Contentful `content`, Quill `ops` of `insert`, Draft.js and Editor.js `blocks`, Slack `elements`.
+ProseMirror and Contentful `content`, Quill `ops` of `insert`, Draft.js and Editor.js `blocks`, Slack `elements`,
+Telegram strings beside `{"type", "text"}`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from typing import Any
 _INLINE = frozenset((
     "text", "url", "link", "a", "hyperlink", "mention", "mentionuser", "mentiondoc", "mentiondate", "docmention", "at",
     "user", "usermention", "equation", "emoji", "emotion", "span", "code", "hardbreak", "linebreak", "br",
-    "richtextsection",
+    "richtextsection", "plain", "bold", "italic", "underline", "strikethrough", "textlink", "hashtag", "customemoji",
+    "spoiler", "pre",
 ))
 _BLOCKS = frozenset((
     "doc", "document", "root", "paragraph", "p", "div", "line", "heading", "header", "h1", "h2", "h3", "blockquote",
@@ -45,12 +47,15 @@ def rich_text(value: Any) -> RichText | None:
         True
     """
     if isinstance(value, list):
-        if not value or not isinstance(value[0], dict):
+        if not any(isinstance(item, dict) for item in value):
             return None
     elif not isinstance(value, dict) or not value:
         return None
     items = value if isinstance(value, list) else [value]
-    if not all(isinstance(item, dict) for item in items) or not _is_evident(value):
+    objects = [item for item in items if isinstance(item, dict)]
+    if not all(isinstance(item, (dict, str)) for item in items):
+        return None
+    if not _is_evident(value if isinstance(value, dict) else objects):
         return None
     text = _render(value, 0)
     return None if text is None else RichText(text.strip())
@@ -82,6 +87,8 @@ def _render(node: Any, depth: int) -> str | None:
     if isinstance(node, list):
         parts = [_render(item, depth + 1) for item in node]
         return None if not parts or None in parts else "".join(part for part in parts if part is not None)
+    if isinstance(node, str) and depth == 1:  # Telegram writes plain segments as strings
+        return node
     if not isinstance(node, dict) or "role" in node or "from" in node:
         return None
     for key in _WRAPPERS:

@@ -123,6 +123,8 @@ def test_records(write, name):
         [{"_type": "block", "children": [{"_type": "span", "text": "a dog", "marks": []}]}],
         [{"type": "rich_text", "elements": [{"type": "section", "elements": [{"type": "text", "text": "a dog"}]}]}],
         [{"text": "a "}, {"text": "dog", "bold": True}],
+        ["a ", {"type": "bold", "text": "dog"}],
+        [{"type": "plain", "text": "a "}, {"type": "bold", "text": "dog"}],
     ],
 )  # fmt: skip
 def test_rich_text_of_editors(value):
@@ -139,6 +141,7 @@ def test_rich_text_of_editors(value):
         {"text": "a dog", "rejected": True},
         {"content": ["a dog"]},
         ["a dog"],
+        ["a dog", {"text": "it runs"}],
         [],
     ],
 )
@@ -163,3 +166,11 @@ def test_messages_name_the_keys_of_entries(write):
     path = write("z.jsonl", jsonl(*({"image": {"checksum": "c"}, "caption": DOG} for _ in range(2))))
     with pytest.raises(CorpusError, match=r"line 1: the key 'image' holds objects without .* \(their keys: checksum\)"):
         read_corpus(path)
+
+
+def test_entries_without_an_image_are_not_read_by_their_id(write):
+    messages = [{"id": at, "photo": f"{at}.jpg", "text": ["两只", {"type": "bold", "text": "猫"}]} for at in range(20)]
+    path = write("x.json", {"name": "动物园", "messages": [*messages, {"id": 20, "text": DOG}]})
+    table = read_corpus(path)
+    assert rows(table) == [(f"{at}.jpg", "两只猫") for at in range(20)]
+    assert [item[1] for item in table.attrs["skipped"]] == [21]

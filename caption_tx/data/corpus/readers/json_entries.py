@@ -51,6 +51,9 @@ class EntryReader:
             if not _has_known_key(entry) and any(known) and not self.rows.options.caption_columns:
                 self._columns[keys] = None  # such as a line about the file before its entries
                 return None
+            if not self.rows.options.image_column and not _has_image(entry) and any(map(_names_image, self._sample)):
+                self._columns[keys] = None  # such as a message without a photo, whose id is no image
+                return None
             alike = [other for other in self._sample if tuple(other) == keys] or [entry]
             place = f"{self.rows.source}"
             self._columns[keys] = select_columns(
@@ -200,6 +203,15 @@ def first_entry(node: Any, depth: int = 0) -> dict[str, Any] | None:
 def _has_known_key(entry: dict[str, Any]) -> bool:
     """Whether a key has a name for the image or its caption."""
     return any(caption_key(key) or image_rank(key) is not None for key in entry)
+
+
+def _has_image(entry: dict[str, Any]) -> bool:
+    """Whether a key has a name for the image."""
+    return any(image_rank(key) is not None for key in entry)
+
+
+def _names_image(entry: dict[str, Any]) -> bool:
+    return any(image_rank(key) is not None and value not in ("", None) for key, value in entry.items())
 
 
 def holds_records(values: list[Any], depth: int = 3) -> bool:
