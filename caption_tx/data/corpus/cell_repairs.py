@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
 
+from caption_tx.data.corpus.caption_characters import repair_characters
 from caption_tx.data.corpus.formulas import resolve_formulas
 from caption_tx.data.corpus.markup import repair_names, strip_labels, strip_markup
 from caption_tx.data.corpus.rows import CaptionRows, is_valid_unicode
@@ -30,8 +31,6 @@ _MARKERS_AT_END = re.compile(rf"(?:\s*{_MARKER})+$", re.IGNORECASE)
 _UNKNOWN = re.compile(r"<unk>|\[unk\]", re.IGNORECASE)
 _END_LENGTH = 24
 _LIST_NUMBER = re.compile(r"(\d{1,7})(?:\.\s+|[、)）:：]\s*|\s+)(?=[^\W\d].*\.\w)")
-_INVISIBLE = "\u200b\u200e\u200f\u2060\ufeff"
-_REMOVE_INVISIBLE = dict.fromkeys(map(ord, _INVISIBLE))
 _SCORES_AT_END = (
     re.compile(r"\s*([(（\[【])[^()（）\[\]【】\d]{0,12}[-+]?(?:[01]?\.\d+|\d{1,3}(?:\.\d+)?%|\d{1,2})\s*[)）\]】]$"),
     re.compile(r"\s*([|#@^~])\s*[-+]?\d{1,6}(?:\.\d+)?%?$"),
@@ -65,7 +64,7 @@ def repair_cells(rows: CaptionRows) -> None:
     _strip_numbers(rows)
     _note_odd_names(rows)
     _decode_entities(rows)
-    _remove_invisible(rows)
+    repair_characters(rows)
     _strip_markers(rows)
     strip_markup(rows)
     strip_labels(rows)
@@ -121,16 +120,6 @@ def _note_odd_names(rows: CaptionRows) -> None:
     numbers = [int(match[1]) for match in matches if match]
     if len(numbers) == len(matches) > 1 and all(second - first == 1 for first, second in pairwise(numbers)):
         rows.notes["image names that begin with the numbers of a list (such as '1. '), kept"] += len(rows)
-
-
-def _remove_invisible(rows: CaptionRows) -> None:
-    """Removes zero-width characters, which web pages and editors leave in text, and which no word has."""
-    if not any(sign in caption for caption in ["\0".join(rows.captions)] for sign in _INVISIBLE):
-        return
-    for row, caption in enumerate(rows.captions):
-        if not caption.isascii() and (text := caption.translate(_REMOVE_INVISIBLE).strip()) and text != caption:
-            rows.captions[row] = text
-            rows.notes["captions with invisible characters, which are removed"] += 1
 
 
 def _decode_entities(rows: CaptionRows) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from caption_tx.config import TextConfig
+from caption_tx.data.text.look_alikes import fold_look_alikes, remove_invisible
 from caption_tx.data.text.scripts import join_marks, lowercase, marks, needs_space, split_foreign_words
 from caption_tx.data.text.user_dictionary import (
     DictionaryReport,
@@ -43,8 +44,9 @@ class Segmenter:
 
     English words consist of letters with their marks, digits and apostrophes. Everything else separates words.
 
-    In both languages Latin letters are lowercased, `nfkc` folds full-width letters, `script` converts Chinese
-    characters before segmentation, and `drop_words_with_digits` drops every word that contains a digit.
+    In both languages Latin letters are lowercased, radicals such as \u2f08 and other look-alikes are read as the
+    ordinary characters, `nfkc` folds full-width letters, `script` converts Chinese characters before segmentation,
+    and `drop_words_with_digits` drops every word that contains a digit.
 
     The entries of a user dictionary are normalized like captions and stay whole. jieba weighs those of Chinese
     characters against other words by their frequency. Entries that jieba would split are found before it.
@@ -100,11 +102,12 @@ class Segmenter:
         )
 
     def _normalize(self, text: str) -> str:
+        text = _compose(text)
         if self.config.nfkc and not text.isascii():
             text = unicodedata.normalize("NFKC", text)
         if self._convert is not None:
             text = self._convert(text)
-        text = lowercase(_compose(text))
+        text = lowercase(text)
         return text if self._dictionary is None else fold_signs(text)
 
     def _normalize_entry(self, text: str) -> str:
@@ -174,8 +177,8 @@ def _has_alphanumeric(word: str) -> bool:
 
 
 def _compose(text: str) -> str:
-    """Composes accents with their letters (NFC), because a separate accent would count as a symbol."""
-    return text if text.isascii() else unicodedata.normalize("NFC", text)
+    """Composes accents with their letters (NFC), as a separate one would count as a symbol, and folds look-alikes."""
+    return text if text.isascii() else unicodedata.normalize("NFC", fold_look_alikes(remove_invisible(text)))
 
 
 def _english_words(text: str) -> list[str]:

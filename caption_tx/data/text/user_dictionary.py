@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from caption_tx.data.text.dictionary_files import BINARY_KINDS, read_lines, to_json
 from caption_tx.data.text.dictionary_forms import TAGS
 from caption_tx.data.text.dictionary_lines import NUMBER, Line, split_lines
+from caption_tx.data.text.look_alikes import fold_look_alikes
 from caption_tx.data.text.scripts import FOLDED_SIGNS, is_joined
 from caption_tx.data.text.text_files import guess_encoding
 from caption_tx.errors import ConfigError
@@ -132,9 +133,11 @@ def read_user_dictionary(path: str | Path) -> UserDictionary:
     try:
         if (read := read_lines(Path(path), data)) is not None:
             lines, notes, encoding = read
+            lines = [replace(line, parts=tuple(map(fold_look_alikes, line.parts))) for line in lines]
         else:
             text, encoding = _decode(Path(path), data)
-            lines, notes = split_lines(text, TAGS)
+            lines, notes = split_lines(fold_look_alikes(text), TAGS)
+            notes = [*notes, *_look_alike_notes(text)]
     except ValueError as error:
         raise ConfigError(f"Cannot read the user dictionary {path}: {error}.") from error
     has_frequencies, tags = _find_fields(lines)
@@ -234,6 +237,15 @@ def _unclear_notes(unclear: dict[bool, list[str]]) -> tuple[str, ...]:
 def _tag_notes(lines: Sequence[str]) -> tuple[str, ...]:
     more = f" and {len(lines) - 1:,} more" if len(lines) > 1 else ""
     return (f"Read as a word with a part-of-speech tag: {lines[0]}{more}.",) if lines else ()
+
+
+def _look_alike_notes(text: str) -> list[str]:
+    """What is read in place of radicals and ligatures, with the number of lines that have them."""
+    changed = [line for line in text.splitlines() if fold_look_alikes(line) != line]
+    if not changed:
+        return []
+    odd = next(character for character in changed[0] if fold_look_alikes(character) != character)
+    return [f"Lines with radicals or other look-alikes ({odd} for {fold_look_alikes(odd)}): {len(changed):,}."]
 
 
 def _repeated_notes(entries: Sequence[Entry]) -> tuple[str, ...]:

@@ -1,0 +1,53 @@
+"""Characters of captions that are not what they look like: radicals, ligatures, invisible and private ones."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from caption_tx.data.corpus.rows import CaptionRows
+from caption_tx.data.text.look_alikes import fold_look_alikes, remove_invisible
+
+_PRIVATE = re.compile("[\ue000-\uf8ff\U000f0000-\U0010fffd]")
+_FULL_WIDTH = re.compile("[\uff10-\uff19\uff21-\uff3a\uff41-\uff5a]")
+
+
+def repair_characters(rows: CaptionRows) -> None:
+    """Removes invisible characters from captions, and replaces those that look like ordinary ones by these.
+
+    `rows.notes` counts what was changed, and captions with characters that only the font of a program has.
+    """
+    _change(rows, remove_invisible, "captions with invisible characters, which are removed")
+    pairs = _change(rows, fold_look_alikes, "")
+    if pairs:
+        shown = " ".join(list(dict.fromkeys(pairs))[:3])
+        rows.notes[f"captions with radicals or other look-alikes ({shown}), read as the characters"] += len(pairs)
+    if wide := [match[0] for match in map(_FULL_WIDTH.search, rows.captions) if match]:
+        note = (
+            f"captions with full-width letters or digits ({wide[0]}), which only text.nfkc (--nfkc) reads as ordinary"
+        )
+        rows.notes[note] += len(wide)
+    if private := [match[0] for match in map(_PRIVATE.search, rows.captions) if match]:
+        shown = ", ".join(f"U+{ord(character):04X}" for character in list(dict.fromkeys(private))[:3])
+        rows.notes[f"captions with characters of a private font ({shown}), which end words; correct them"] += len(
+            private
+        )
+
+
+def _change(rows: CaptionRows, change: Callable[[str], str], note: str) -> list[str]:
+    """Changes all captions, and returns the first change of each changed one as '⼈ for 人'."""
+    text = "\0".join(rows.captions)
+    if change(text) == text:
+        return []
+    changes = []
+    for row, caption in enumerate(rows.captions):
+        changed = change(caption)
+        if changed == caption or not changed.strip():
+            continue
+        if note:
+            rows.notes[note] += 1
+        else:
+            odd = next(character for character in caption if change(character) != character)
+            changes.append(f"{odd} for {change(odd)}")
+        rows.captions[row] = changed.strip()
+    return changes
