@@ -79,6 +79,11 @@ CASES = {
         "image names in lists written as text",
     ),
     "segments beside a name": (each(lambda name, text: {"图片": name, "描述": segments(text)}), ONE, RICH),
+    "names of images as segments": (
+        {"items": each(lambda name, text: {"fields": {"图片名": segments(name), "描述": segments(text)}})},
+        ONE,
+        RICH,
+    ),
     "segments below names": ({name: segments(text) for name, text in ONE}, ONE, RICH),
     "several captions of segments": (
         {"a.jpg": [segments(DOG), segments(GIRL)], "b.jpg": [segments(CAT), segments(DOG)]},
