@@ -25,7 +25,7 @@ _IMAGE_TOKEN = re.compile(
     re.IGNORECASE,
 )
 _IMAGE_TAG = re.compile(r"<(img|image)>([^<>]*)</\1>", re.IGNORECASE)
-_WIKI_LINK = re.compile(r"\[\[(?![\"'\d])([^\[\]]+)\]\]")
+_WIKI_LINK = re.compile(r"\[\[(?![\"'\d])([^\[\],，;；|]+|[^\[\]|]+\|[^\[\]]+)\]\]")
 _LINK = re.compile(r"!?\[([^\[\]\n]+)\]\(\s*[^\s()]+(?:\s+[\"'“][^()]*)?\)")
 _BB_NAMES = "b|i|u|s|url|img|color|colour|size|font|quote|code|center|left|right|align|email|sup|sub|strike|h[1-6]"
 _BB_CODE = re.compile(rf"\[({_BB_NAMES})(?:=[^\[\]]*)?\](.*?)\[/\1\]", re.IGNORECASE | re.DOTALL)

@@ -47,6 +47,7 @@ CASES = {
     "一/O 只/O 狗/B-ANI 在/O 跑/O¦两/O 只/O 猫/B-ANI 睡/O 觉/O": (ONE, SPEECH),
     "一 O 只 O 狗 B-ANI 在 O 跑 O¦两 O 只 O 猫 S-ANI 睡 O 觉 O": (ONE, SPEECH),
     # Read as text
+    "[[一只狗，两只猫]]¦[[两只猫，一只狗]]": (("[[一只狗，两只猫]]", "[[两只猫，一只狗]]"), LEFT),
     "{{cn}}一只狗¦两只猫": (("{{cn}}一只狗", "两只猫"), f"{LEFT} (such as '{{{{')"),
     "一只狗[SEG]¦两只猫[2]": (("一只狗[SEG]", "两只猫[2]"), LEFT),
     "一只狗(gou)¦两只猫:cat:": (("一只狗(gou)", "两只猫:cat:"), LEFT),
