@@ -13,6 +13,7 @@ from typing import Any
 from caption_tx.data.corpus.caption_values import add_cells
 from caption_tx.data.corpus.columns import Columns, ReadOptions, select_columns
 from caption_tx.data.corpus.formulas import ADVICE, is_formula, is_pasted, target_of
+from caption_tx.data.corpus.readers.struck_text import StruckText, find_struck_text
 from caption_tx.data.corpus.readers.wide_tables import is_wide, read_wide
 from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.corpus.table_ends import RepeatedHeaders
@@ -67,8 +68,11 @@ def read_excel(file: TextFile, rows: CaptionRows) -> None:
     try:
         sheets = workbook.worksheets
         read = next((sheet for sheet in sheets if _has_captions(file.path, sheet, rows.options)), sheets[0])
-        formulas = _read_formulas(content, sheets.index(read))
-        _read_sheet(file.path, read.iter_rows(values_only=True), rows, formulas)
+        at = sheets.index(read)
+        struck = find_struck_text(content, at, read._worksheet_path)
+        _read_sheet(file.path, read.iter_rows(values_only=True), rows, (_read_formulas(content, at), struck))
+        if read.sheet_state != "visible":
+            rows.notes[f"sheets that are hidden in the workbook, read ({read.title})"] = 1
         for kind in ("with captions too, not read", "not read"):
             names = [
                 sheet.title
@@ -144,18 +148,25 @@ def _header_of(path: Path, head: list[tuple[int, list[str]]], options: ReadOptio
 
 
 def _read_sheet(
-    path: Path, sheet: Iterator[tuple[Any, ...]], rows: CaptionRows, formulas: dict[tuple[int, int], str]
+    path: Path,
+    sheet: Iterator[tuple[Any, ...]],
+    rows: CaptionRows,
+    special: tuple[dict[tuple[int, int], str], StruckText],
 ) -> None:
+    formulas, struck = special
+
+    def text(cell: tuple[int, int], value: Any) -> str:
+        return struck.text_left(cell, _text(value) or formulas.get(cell, ""))
+
     table = (
-        (number, [_text(value) or formulas.get((number, at), "") for at, value in enumerate(row)])
-        for number, row in enumerate(sheet, 1)
+        (number, [text((number, at), value) for at, value in enumerate(row)]) for number, row in enumerate(sheet, 1)
     )
     head = list(itertools.islice(table, _SAMPLE_ROWS))
     header = _header_of(path, head, rows.options)
     filled = [cells for _, cells in head if any(cell.strip() for cell in cells)]
     if header is None and filled and is_wide(filled[0], filled[1:]):
         table = itertools.chain((item for item in head if item[1] is not filled[0]), table)
-        read_wide(filled[0], table, rows)
+        read_wide(filled[0], struck.without_struck_cells(table, rows), rows)
         return
     if header is None:
         found = ", ".join(cell for cell in filled[0] if cell)[:80] if filled else "no rows"
@@ -165,10 +176,14 @@ def _read_sheet(
         )
     above = {"rows before the header, not read": header.rows_above} if header.rows_above else {}
     rows.add_notes(header.columns.notes | above)
+    struck.note_hidden_columns(header.names, header.columns, rows)
     headers = RepeatedHeaders(header.names, rows)
     for row_number, cells in itertools.chain((item for item in head if item[0] > header.row), table):
         if any(cell.strip() for cell in cells) and not headers.is_header(cells):
-            cells = headers.reorder(cells)
+            left = struck.apply(cells, row_number, rows, header.columns)
+            if left is None:
+                continue
+            cells = headers.reorder(left)
             if formulas and _has_unknown_formula(cells, row_number, rows, header.columns, formulas):
                 continue
             add_cells(rows, row_number, cells, header.columns)
