@@ -23,6 +23,7 @@ import gc
 import json
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -31,6 +32,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 # Traced graphs are millions of objects, which the default thresholds visit again and again.
 gc.set_threshold(20_000, 10, 10)
@@ -125,7 +127,7 @@ def latin_words():
 class ForkedPython:
     """A process forked from one that has imported TensorFlow; see `fork_server.py`."""
 
-    def __init__(self, server: subprocess.Popen, folder: Path, code: str, arguments: tuple) -> None:
+    def __init__(self, server: socket.socket, folder: Path, code: str, arguments: tuple) -> None:
         self._folder, self.arguments = folder, [code, *map(str, arguments)]
         request = {
             "code": code,
@@ -133,8 +135,7 @@ class ForkedPython:
             "environment": dict(os.environ),
             "folder": str(folder),
         }
-        server.stdin.write(json.dumps(request) + "\n")
-        server.stdin.flush()
+        server.sendall(f"{json.dumps(request)}\n".encode())
 
     def wait(self, timeout: float = 180) -> subprocess.CompletedProcess:
         """Waits for the end of the process, which is killed at the timeout."""
@@ -158,22 +159,35 @@ class ForkedPython:
 
 
 @pytest.fixture(scope="session")
-def start_forked(tmp_path_factory):
-    """Starts code as `run_forked` does; returns the running process."""
+def fork_server():
+    """The connection to the process that forks others for all test processes; it is started at first use."""
+    name = os.environ.get("PYTEST_XDIST_TESTRUNUID", os.getpid())
+    address = Path(tempfile.gettempdir(), f"fork-server-{name}")  # not in tmp_path: at most 107 bytes
     environment = os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "2"}
-    command = [sys.executable, str(Path(__file__).with_name("fork_server.py"))]
-    server = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    command = [sys.executable, str(Path(__file__).with_name("fork_server.py")), str(address)]
+    with socket.socket(socket.AF_UNIX) as connection:
+        with FileLock(f"{address}.lock"):
+            try:
+                connection.connect(str(address))
+            except OSError:  # not started, or all that were connected have ended
+                address.unlink(missing_ok=True)
+                subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=True)
+                connection.connect(str(address))
+        yield connection
+
+
+@pytest.fixture(scope="session")
+def start_forked(fork_server, tmp_path_factory):
+    """Starts code as `run_forked` does; returns the running process."""
     processes = []
 
     def start(code: str, *arguments: object) -> ForkedPython:
-        processes.append(ForkedPython(server, tmp_path_factory.mktemp("process"), code, arguments))
+        processes.append(ForkedPython(fork_server, tmp_path_factory.mktemp("process"), code, arguments))
         return processes[-1]
 
     yield start
     for process in processes:
         process.kill()
-    server.kill()  # its processes have ended
-    server.communicate()
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,15 @@
 """A Python process that imports TensorFlow once and forks a child for each request, which saves seconds per process.
 
-Requests are JSON lines on stdin: {"code", "arguments", "environment", "folder"}. The child writes `stdout` and `stderr`
-into the folder; `pid` and, at the end, `returncode` appear there too.
+All test processes connect to it at a Unix socket, and it ends when the last one closes its connection. Requests are
+JSON lines: {"code", "arguments", "environment", "folder"}. The child writes `stdout` and `stderr` into the folder;
+`pid` and, at the end, `returncode` appear there too.
 """
 
 import json
 import os
+import select
 import signal
+import socket
 import sys
 from pathlib import Path
 
@@ -42,8 +45,19 @@ def supervise(request: dict) -> bool:
     os._exit(0)
 
 
-def serve() -> dict | None:
-    """Forks for each request; returns the request in a child, and None in the server at the end of stdin."""
+def listen(address: str) -> socket.socket | None:
+    """Continues in a process of its own, which listens at a Unix socket; returns None in the first process."""
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(address)
+    server.listen()
+    if os.fork():
+        return None
+    os.setsid()
+    return server
+
+
+def serve(server: socket.socket) -> dict | None:
+    """Forks for each request; returns the request in a child, and None in the server when nobody is connected."""
     import tensorflow  # noqa: F401
 
     import caption_tx.cli
@@ -51,14 +65,36 @@ def serve() -> dict | None:
     import caption_tx.training.tuning.tune  # noqa: F401
 
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # supervisors leave no zombies
-    for line in iter(sys.stdin.readline, ""):
-        request = json.loads(line)
-        if os.fork() == 0 and supervise(request):
-            return request
-    return None
+    unread = {}  # by connection
+    while True:
+        ready, _, _ = select.select([server, *unread], [], [])
+        for connection in ready:
+            if connection is server:
+                unread[server.accept()[0]] = b""
+                continue
+            data = connection.recv(2**16)
+            *lines, unread[connection] = (unread[connection] + data).split(b"\n")
+            for line in lines:
+                if os.fork() == 0:
+                    for other in (server, *unread):
+                        other.close()
+                    request = json.loads(line)
+                    if supervise(request):
+                        return request
+            if not data:
+                del unread[connection]
+                connection.close()
+        if not unread:
+            return None
 
 
 if __name__ == "__main__":
-    request = serve()
-    if request is not None:
-        run(request)
+    address = sys.argv[1]
+    server = listen(address)
+    if server is not None:
+        request = serve(server)
+        if request is not None:
+            run(request)
+        else:
+            os.unlink(address)
+            os.unlink(f"{address}.lock")

@@ -89,7 +89,8 @@ def names(workplace, run, small, fake_hub, load_once, monkeypatch):
 PARTS = ("Backbone", "caption_batches", "Captioner", "MaskedLoss", "SampleCaptions", "Tokenizer")
 
 
-def parts(names):
+@functools.cache
+def parts():
     """What examples of building blocks name: a captioner as a Keras model, and what it is trained on."""
     import numpy as np
 
@@ -102,7 +103,7 @@ def parts(names):
     settings = caption_tx.CaptionerSettings(7, (2, 3, 8), 8, 8, num_layers=1, num_heads=2, max_length=9)
     captioner = caption_tx.Captioner(settings)
     batches = caption_tx.caption_batches(captions, {"dog.jpg": features[0]}, tokenizer, max_length=9)
-    captioner.compile("adam", caption_tx.MaskedLoss())
+    captioner.compile("adam", caption_tx.MaskedLoss(), run_eagerly=True)  # tracing takes longer
     known = {"captions": captions, "features": features, "tokenizer": tokenizer, "captioner": captioner}
     tools = {"np": np, "BackboneConfig": BackboneConfig, "SPECIAL_TOKENS": SPECIAL_TOKENS}
     return known | tools | {"batches": batches}
@@ -134,7 +135,7 @@ def test_examples_of_docstrings(name, item, names, capsys):
     if name in ("tune", "evaluate"):
         pytest.importorskip("pycocoevalcap")
     if name in PARTS:
-        names |= parts(names)
+        names |= parts()
     if name.startswith("AttentionMaps."):
         names["maps"] = names["captioner"].explain("photo.jpg")
     test = doctest.DocTestParser().get_doctest(inspect.getdoc(item), dict(names), name, None, 0)
