@@ -42,6 +42,7 @@ class FindingKind:
 
 
 _ONE_PERCENT = 0.01
+_EXPORT_AGAIN = "an earlier program damaged them: export them again"
 _FIX = "fix these captions or leave them out"
 
 KINDS: dict[str, FindingKind] = {
@@ -92,7 +93,10 @@ KINDS: dict[str, FindingKind] = {
     "no_letters": FindingKind("captions", "without letters: only emoji, punctuation or numbers", _FIX, _ONE_PERCENT),
     "placeholder": FindingKind("captions", "that are placeholders such as 'null' or '无'", _FIX, _ONE_PERCENT),
     "damaged_text": FindingKind(
-        "captions", "with damaged characters", "name the encoding of the file: SOURCE:encoding=gb18030", 0
+        "captions",
+        "with damaged characters",
+        f"{_EXPORT_AGAIN}; if all are damaged, name the encoding: SOURCE:encoding=gb18030",
+        0,
     ),
     "truncated_caption": FindingKind(
         "captions", "that end at one length, as if an export had cut them off", "export the captions in full", 0

@@ -52,7 +52,8 @@ class Reader:
             reader can explain what is wrong.
         binary: the reader opens the path itself; no text encoding is detected.
         has_columns: whether `--caption-column` and `--image-column` apply.
-        may_have_escapes: lines are cells without quotes, which databases write with backslash escapes.
+        may_have_escapes: lines are cells, which databases write with backslash escapes, and which share a line where
+            a line break is missing.
     """
 
     layout: str

@@ -38,6 +38,16 @@ class ImageFiles:
     def __bool__(self) -> bool:
         return self._folder is not None
 
+    def names(self) -> set[str]:
+        """All names in lower case, with and without their folders."""
+        if self._folder is None:
+            return set()
+        try:
+            names = [name.casefold() for name in open_images(self._folder).walk()]
+        except ImageError:  # reported when the images are read
+            return set()
+        return {*names, *map(posixpath.basename, names)}
+
     def count(self, values: Iterable[Any]) -> int:
         """The number of values that name a file, with or without folder, suffix and leading zeros."""
         names = [str(value).strip() for value in values if isinstance(value, (str, int))]

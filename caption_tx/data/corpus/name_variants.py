@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
+from caption_tx.data.corpus.damaged_text import repair_text
 from caption_tx.data.corpus.rewritten_names import DATE, SIZE, find_dates, original_names
 from caption_tx.data.images.suffixes import suffix_of
 
@@ -165,7 +166,12 @@ def clean_name(name: str) -> str:
 
 
 def _repair(name: str) -> str:
-    """The Chinese name of a file in GBK that an archive program took for code page 437, or that is UTF-8 by chance."""
+    """The Chinese name of a file in GBK that an archive program took for code page 437, or that is UTF-8 by chance.
+
+    Names in UTF-8 or GBK that were taken for Latin letters are repaired too.
+    """
+    if not name.isascii() and (repaired := repair_text(name)):
+        return repaired
     for encoding in ("cp437", "utf-8") if not name.isascii() and max(name) < "\u3000" else ():
         try:
             return name.encode(encoding).decode("gb18030")
@@ -214,6 +220,8 @@ def _differences(name: str, file: str) -> tuple[str, ...]:
     """What differs between a name and its file."""
     if clean_name(name) == clean_name(_repair(file)) != clean_name(file):
         return ("the encoding of the archive, extract it with `unzip -O GBK`",)
+    if clean_name(_repair(name)) == clean_name(_repair(file)) and clean_name(name) != clean_name(file):
+        return ("the wrong encoding of the names",)
     first, second = clean_name(name), clean_name(file)
     bases = [_without_suffix(posixpath.basename(path)) for path in (first, second)]
     suffixes = [suffix_of(_INVISIBLE.sub("", path)) for path in (first, second)]

@@ -11,7 +11,7 @@ from typing import Any
 
 from caption_tx.data.corpus.column_names import SPLIT_NAMES, split_word
 from caption_tx.data.corpus.columns import DEFAULT_OPTIONS, Columns, ReadOptions
-from caption_tx.data.corpus.damaged_text import is_damaged
+from caption_tx.data.corpus.damaged_text import is_damaged, repair_text
 from caption_tx.data.corpus.dittos import is_ditto
 from caption_tx.data.corpus.mark_values import is_unread, rejection
 from caption_tx.data.corpus.missing_values import LONGEST_WORD, MISSING_WORDS, stands_for_no_name
@@ -97,6 +97,7 @@ class CaptionRows:
     _file: str = ""
     _ditto: str = ""
     _damaged: str = ""
+    _repaired: str = ""
     _interned: dict[str, str] = field(default_factory=dict)
     _line_count: int = 0
     _error_count: int = 0
@@ -133,7 +134,7 @@ class CaptionRows:
         in_list: bool = False,
     ) -> None:
         """Adds one caption. An empty caption is skipped; a missing image name is an error."""
-        caption = caption.strip()
+        caption = self._repair(caption.strip(), line)
         if self.format != "folder":  # whose names come from the disk, spaces included
             image = image.strip()
         if image not in self._interned and not self._is_name(image):
@@ -165,6 +166,17 @@ class CaptionRows:
             self.machine.append(machine if self.machine_override is None else self.machine_override)
             self.line_numbers.append(line)
             self.list_ids.append(self._list_count if in_list else -1)
+
+    def _repair(self, caption: str, line: int) -> str:
+        """A caption whose letters are those of the right encoding; `notes` counts those that were not."""
+        repaired = None if caption.isascii() else repair_text(caption)
+        if repaired is None:
+            return caption
+        self._repaired = self._repaired or f"such as {self.unit} {line}: {caption[:12]!r} is {repaired[:12]!r}"
+        self.notes[
+            f"captions that an earlier program decoded with the wrong encoding, repaired ({self._repaired})"
+        ] += 1
+        return repaired
 
     @staticmethod
     def _is_name(image: str) -> bool:

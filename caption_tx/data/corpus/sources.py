@@ -23,6 +23,7 @@ from caption_tx.data.corpus.file_head import FileHead
 from caption_tx.data.corpus.formats import GUIDE, READERS, detect_format, known_formats, likely_formats
 from caption_tx.data.corpus.image_names import stem
 from caption_tx.data.corpus.memory import CaptionSource, CaptionTable
+from caption_tx.data.corpus.missing_breaks import open_split
 from caption_tx.data.corpus.other_files import other_kind
 from caption_tx.data.corpus.readers import folder
 from caption_tx.data.corpus.rows import CaptionRows
@@ -248,13 +249,14 @@ def read_source(source: Source, path: Path, format: str, options: ReadOptions | 
     else:
         file = TextFile.open(path, source.encoding)
     escaped = open_escaped(file) if reader.may_have_escapes else None
+    split = open_split(escaped or file, options.files) if reader.may_have_escapes else None
     rows = CaptionRows(str(path), format, file.encoding, split_override=source.split, options=options)
     if source.origin:
         rows.machine_override = source.origin == "machine"
     if format != "folder":
         rows.file_name_split, rows.is_release = split_of_file_name(path.name), is_release_name(path.name)
-    reader.read(escaped or file, rows)
-    rows.add_notes(escaped.notes if escaped else {})
+    reader.read(split or escaped or file, rows)
+    rows.add_notes((escaped.notes if escaped else {}) | (split.notes if split else {}))
     rows.check()
     restore_captions(rows)
     if format not in ("folder", "flickr8k", "coco_cn", "ofa", "karpathy"):

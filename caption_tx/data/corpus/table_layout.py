@@ -107,13 +107,18 @@ def find_header(head: FileHead, separators: tuple[str, ...] = SEPARATORS) -> Tab
     """
     sep = find_sep_line(head)
     first = 1 if sep else 0
+    with_rows: set[str] = set()  # separators of rows above, below which a header is that of another file
     for index in range(first, min(first + TITLE_LINES, len(head.lines))):
         for separator in (sep,) if sep else separators:
             if (sep and sep not in separators) or not head.lines[index].strip(separator + " "):
                 continue
             cells = split_cells(head.lines[index], separator)
             header = _trim(cells)
+            if len(header) == 2 and any(map(is_image_name, header)):
+                with_rows.add(separator)
             if len(header) < 2 or any(map(is_image_name, header)) or any(len(name) > 100 for name in header):
+                continue
+            if separator in with_rows and len(header) == 2:
                 continue
             if separator != "\t" and any("\t" in name for name in header):  # a row of a table with tabs
                 continue

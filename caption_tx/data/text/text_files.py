@@ -114,7 +114,7 @@ def _detect_from_bytes(head: bytes) -> str | None:
         return None
     for name in ("utf-16-le", "utf-16-be"):
         letters = head.decode(name, _MARK)
-        common = sum("\0" < letter < "\x7f" or _is_common_chinese(letter) for letter in letters)
+        common = sum("\0" < letter < "\x7f" or is_common_chinese(letter) for letter in letters)
         if common >= 0.9 * len(letters):
             return name
     return None
@@ -195,7 +195,7 @@ def _superset(name: str) -> str:
     return {"gbk": "gb18030", "gb2312": "gb18030", "cp950": "big5"}.get(name, name)
 
 
-def _is_common_chinese(letter: str) -> bool:
+def is_common_chinese(letter: str) -> bool:
     """Whether a letter is in the first level of GB 2312 (3755 letters) or Big5 (5401), or is punctuation."""
     for name, first, last in (("gb2312", 0xB0, 0xD7), ("big5", 0xA4, 0xC6)):
         code = letter.encode(name, "ignore")
@@ -307,7 +307,7 @@ class TextFile:
             text = data.decode("utf-8")
         except UnicodeError:
             return False
-        return any(map(_is_common_chinese, text))
+        return any(map(is_common_chinese, text))
 
     def _open(self) -> io.TextIOWrapper:
         return io.TextIOWrapper(self.path.open("rb"), encoding=self.encoding, errors=_MARK, newline=None)

@@ -4,7 +4,7 @@ import textwrap
 
 import pytest
 
-from caption_tx.data.corpus.damaged_text import is_damaged
+from caption_tx.data.corpus.damaged_text import is_damaged, repair_text
 from caption_tx.data.corpus.table import read_corpus
 from caption_tx.data.corpus.truncation import find_truncated
 
@@ -26,10 +26,69 @@ def test_damaged_texts(text):
 
 
 @pytest.mark.parametrize(
-    "text", [CAPTION, "真的吗？", "what??", "un café à l'été", "Beyoncé——歌手", "Müßiggänger über Flüssen", "niño «sí»"]
+    "text",
+    [
+        CAPTION,
+        "真的吗？",
+        "what??",
+        "un café à l'été",
+        "Beyoncé——歌手",
+        "Müßiggänger über Flüssen",
+        "niño «sí»",
+        "涓流不息的小河",
+        "it’s “nice”",
+        "25°C ½",
+        "Привет",
+        "żółć gęślą jaźń",
+        "こんにちは",
+    ],
 )
 def test_texts_in_order(text):
     assert not is_damaged(text)
+    assert repair_text(text) is None
+
+
+def as_latin(data):
+    """Bytes as Windows shows them in a Latin code page."""
+    return "".join(chr(byte) if byte in b"\x81\x8d\x8f\x90\x9d" else bytes([byte]).decode("cp1252") for byte in data)
+
+
+ROOM = "房间里有三个穿T恤的人坐在桌子旁吃饭。"
+REPAIRED = {
+    "GBK": (as_latin(ROOM.encode("gbk")), ROOM),
+    "UTF-8": (as_latin(ROOM.encode()), ROOM),
+    "Latin-1": (ROOM.encode().decode("latin-1"), ROOM),
+    "twice": (as_latin(as_latin(ROOM.encode()).encode()), ROOM),
+    "Mac": (ROOM.encode().decode("mac_roman"), ROOM),
+    "DOS": (ROOM.encode().decode("cp437"), ROOM),
+    "UTF-8 as GBK": ("中文".encode().decode("gb18030"), "中文"),
+    "Big5": (as_latin("三個人坐在桌子旁邊吃飯".encode("big5")), "三個人坐在桌子旁邊吃飯"),
+    "English": ("itâ€™s a cafÃ©", "it’s a café"),
+    "a part": (f"图1：{as_latin(ROOM.encode())}", f"图1：{ROOM}"),
+}
+
+
+@pytest.mark.parametrize("name", REPAIRED)
+def test_texts_in_a_wrong_encoding_are_repaired(name):
+    text, expected = REPAIRED[name]
+    assert repair_text(text) == expected
+
+
+def test_they_are_read_repaired_and_reported(tmp_path):
+    texts = [CAPTION, REPAIRED["GBK"][0], REPAIRED["UTF-8"][0]]
+    names = ["a.jpg", as_latin("狗狗.jpg".encode()), as_latin("猫咪.jpg".encode("gbk"))]
+    for name in ("a.jpg", "狗狗.jpg", "猫咪.jpg"):
+        (tmp_path / name).write_bytes(b"\xff")
+    rows = "\n".join(map("\t".join, zip(names, texts, strict=True)))
+    (tmp_path / "x.tsv").write_text(f"image\tcaption\n{rows}", encoding="utf-8")
+    table = read_corpus(tmp_path / "x.tsv", images=tmp_path)
+    assert list(table["caption"]) == [CAPTION, ROOM, ROOM]
+    assert list(table["image"]) == ["a.jpg", "狗狗.jpg", "猫咪.jpg"]
+    notes = table.attrs["files"][0]["notes"]
+    assert {text.partition(" (")[0]: count for text, count in notes.items()} == {
+        "captions decoded with the wrong encoding by an earlier program, repaired": 2,
+        "image names found after ignoring the wrong encoding of the names": 2,
+    }
 
 
 def test_they_are_read_and_reported(tmp_path):

@@ -33,5 +33,9 @@ def read_jsonl(file: TextFile, rows: CaptionRows) -> None:
             for name, value in entry.items():
                 value = numbered_captions(value)
                 entries.add(line_number, value if isinstance(value, dict) else {"caption": value}, image=name)
+        elif isinstance(entry, list) and len(entry) > 1 and all(isinstance(item, dict) for item in entry):
+            rows.notes["JSON objects that share a line, read one by one"] += len(entry)
+            for item in entry:
+                entries.add(line_number, item)
         else:
             entries.add(line_number, entry)

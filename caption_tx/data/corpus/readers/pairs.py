@@ -75,6 +75,9 @@ def _read_pairs(file: TextFile, rows: CaptionRows, image: int) -> None:
             cells = cells[:2]
         if not line.strip():
             rows.skip(line_number, "blank line")
+        elif len(cells) == 2 and image_rank(cells[0]) is not None and (caption_key(cells[1]) or ("", 1))[1] == 0:
+            rows.skip(line_number, "blank line")
+            rows.notes["headers in the middle of the table"] += 1
         elif len(cells) > 2 and all(map(is_text, (cell for at, cell in enumerate(cells) if at != image))):
             rows.notes[FURTHER] += 1
             for caption in (cell for at, cell in enumerate(cells) if at != image):
