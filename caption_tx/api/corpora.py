@@ -104,7 +104,7 @@ def check_corpus(
         ImageError: the images cannot be listed.
 
     Example:
-        >>> report = caption_tx.check_corpus({"a.jpg": ["a <b>white</b> cat", "a dog"]}, language="en")
+        >>> report = caption_tx.check_corpus({"a.jpg": ["a white cat<br>on grass", "a dog"]}, language="en")
         >>> report.content["summary"]["problems"]
         ['html']
     """

@@ -27,7 +27,7 @@ def test_check_corpus_reads_captions_in_memory(scenes):
     report = caption_tx.check_corpus(frame, images, language="zh")
     assert report.content["images"] == 24 and report.content["checked_images"]["read"] == 24
     assert repr(report) == report.to_text()
-    broken = caption_tx.check_corpus({"a.jpg": "一只<b>白</b>猫"})
+    broken = caption_tx.check_corpus({"a.jpg": "一只白猫<br>在睡觉"})
     assert "html" in broken.content["summary"]["problems"]
     assert caption_tx.check_corpus(frame, check=False, language="zh").findings is None
     with pytest.raises(ConfigError, match="Did you mean 'language'"):

@@ -36,7 +36,7 @@ def rejected(capsys, path):
 
 
 def test_findings_of_a_corpus(small_disk, tmp_path, capsys):
-    captions = "".join(f"{index}.jpg,<b>一只狗</b> {index}\n" for index in range(2000))
+    captions = "".join(f"{index}.jpg,一只狗<br>{index}\n" for index in range(2000))
     (tmp_path / "captions.csv").write_text("image,caption\n" + captions, encoding="utf-8")
     findings = small_disk(8) / "findings.csv"
     findings.write_text("before")
