@@ -241,6 +241,7 @@ def restore_captions(rows: CaptionRows) -> None:
     Raises:
         CorpusError: the image names are none.
     """
+    _note_most_without_caption(rows)
     repair_cells(rows)
     if mostly(rows.captions, is_name_like):
         rows.notes[
@@ -253,6 +254,14 @@ def restore_captions(rows: CaptionRows) -> None:
     if found := find_truncated(rows.captions):
         rows.notes[found.to_text()] += len(found.rows)
     note_markup(rows)
+
+
+def _note_most_without_caption(rows: CaptionRows) -> None:
+    """Warns of a file in which most rows have an image but no caption."""
+    count = sum(reason.startswith("no caption") for *_, reason in rows.skipped)
+    if count > len(rows) and rows.format != "folder":
+        advice = "caption_column (--caption-column) chooses another column"
+        rows.notes[f"{rows.units} without a caption, which are most of the file; {advice}"] = count
 
 
 def _join_lists(rows: CaptionRows) -> None:

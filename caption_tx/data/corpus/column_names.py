@@ -70,7 +70,7 @@ WEAK_CAPTION_WORDS = (
     "sent", "cap", "narrative", "chosen", "completion", "completions",
     "title", "label", "content", "alt", "prompt", "answer", "response", "output", "target", "summary", "reference",
     "references", "annotation", "annotations", "conversation", "conversations", "messages",
-    "token", "tokens", "words", "标题", "内容", "备注", "標題", "內容", "備註",
+    "token", "tokens", "words", "translation", "标题", "内容", "备注", "译文", "標題", "內容", "備註", "譯文",
 )
 """Names for the caption that count only if no other column has a name for it."""
 
@@ -172,6 +172,12 @@ def caption_key(name: str) -> tuple[str, int] | None:
     if any(_contains(word, key, singular) for word in CAPTION_WORDS) and singular[-1] not in IMAGE_WORDS:
         return key, 1
     return (key, 2) if any(_contains(word, key, singular) for word in WEAK_CAPTION_WORDS) else None
+
+
+def is_about_captions(name: str) -> bool:
+    """Whether a name says that a column is something else than a caption, such as its source or its length."""
+    words = normalize_name(name).split("_")
+    return any(word in NOT_CAPTION_WORDS or word in SPLIT_WORDS for word in words)
 
 
 def _contains(word: str, key: str, words: list[str]) -> bool:

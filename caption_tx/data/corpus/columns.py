@@ -12,19 +12,20 @@ from typing import Any
 
 from caption_tx.data.corpus.column_names import (
     ANSWER_WORDS,
-    NOT_CAPTION_WORDS,
     QUESTION_WORDS,
     SPLIT_WORDS,
     TOKEN_ENDINGS,
     caption_key,
     find_named,
     image_rank,
+    is_about_captions,
     normalize_name,
     without_numbers,
 )
 from caption_tx.data.corpus.corrections import find_correction, select_correction
 from caption_tx.data.corpus.image_files import ImageFiles, prefer_files
 from caption_tx.data.corpus.marks import find_marks, require_no_winner
+from caption_tx.data.corpus.remark_columns import without_remarks
 from caption_tx.data.corpus.split_and_folder import select_folder, select_split
 from caption_tx.data.corpus.value_kinds import (
     fills_down,
@@ -285,6 +286,7 @@ def _select_captions(
     if len(groups) > 1:  # a column that corrects another one is read with it
         corrections = {find_correction(names, found[0]) for found in groups.values() if len(found) == 1}
         groups = {key: found for key, found in groups.items() if found[0] not in corrections}
+    groups = without_remarks(names, values, groups, image)
     if len(groups) > 1:
         with_text = {
             key: positions
@@ -331,5 +333,4 @@ def _is_label(position: int, texts: Sequence[int], values: Values) -> bool:
 
 def _is_known(name: str) -> bool:
     """Whether a name says that a column is not a caption."""
-    words = normalize_name(name).split("_")
-    return image_rank(name) is not None or any(word in NOT_CAPTION_WORDS or word in SPLIT_WORDS for word in words)
+    return image_rank(name) is not None or is_about_captions(name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 _COMPRESSED = "a compressed file (decompress it first)"
 _SQL, _WEB = "a dump of an SQL database (export the table as CSV)", "a web page (save its table as CSV)"
 _UTF_32 = "text in UTF-32 (save it as UTF-8)"
@@ -20,6 +22,20 @@ _OTHER_FILES = {
     b"\xd0\xcf\x11\xe0": "an old document of Word or another program (save it as plain text in UTF-8)",
     b"FEA1": "a Feather file (save it as Parquet)", b"\x89HDF": "an HDF5 file (save it as Parquet)",
 }  # fmt: skip
+_EXPORT = "export it as CSV with a column of image names and one of captions"
+_XML = rb"(?:<\?xml[^>]*>\s*|<!--(?:(?!-->).)*-->\s*|<!DOCTYPE[^>]*>\s*)*"
+_TRANSLATIONS = (
+    (re.compile(_XML + rb"<xliff[\s>]", re.S), f"an XLIFF file of translations ({_EXPORT})"),
+    (re.compile(_XML + rb"<tmx[\s>]", re.S), f"a TMX file of translations ({_EXPORT})"),
+    (
+        re.compile(rb'(?:#[^\n]*\n\s*)*(?:msgctxt "[^\n]*\n\s*)?msgid "[^\n]*\n\s*(?:"[^\n]*\n\s*)*msg'),
+        f"a PO file of translations ({_EXPORT})",
+    ),
+    (
+        re.compile(rb'(?:/\*[^*]*\*/\s*|//[^\n]*\n\s*)*"[^"\n]+"\s*=\s*"[^"\n]*";'),
+        f"a .strings file of translations ({_EXPORT})",
+    ),
+)
 _TAR_MARK = slice(257, 262)
 
 
@@ -27,4 +43,7 @@ def other_kind(data: bytes) -> str | None:
     """What a file is by the bytes at its start, if it is surely no text."""
     if data[_TAR_MARK] == b"ustar":
         return "a tar archive (unpack it with `mkdir folder && tar -xf file.tar -C folder` and pass the folder)"
+    start = data[:4096].removeprefix(b"\xef\xbb\xbf").lstrip()
+    if found := next((kind for pattern, kind in _TRANSLATIONS if pattern.match(start)), None):
+        return found
     return next((kind for mark, kind in _OTHER_FILES.items() if data.startswith(mark)), None)

@@ -23,6 +23,7 @@ SEPARATOR_NAMES = {"\t": "tabs", ";": "semicolons", "|": "vertical bars", ",": "
 _UNIT = "\x1f"
 _SEP_LINE = re.compile(r"sep=(.)\s*", re.IGNORECASE | re.DOTALL)
 _PIECE = re.compile(r"(.*)[\t;|]", re.DOTALL)
+_SHORT = re.compile(r"^(?:max|min|no|num|nr)\.", re.IGNORECASE)
 TITLE_LINES = 6
 """How many filled lines before the data may hold the header."""
 
@@ -223,7 +224,7 @@ def _layout_of_contents(
         and len(first_row) >= width
         and not is_name(first_row[name])
         and share(values(name)[1:], is_name) > 0.9
-        and all(0 < len(cell) <= 40 and not any(letter in cell for letter in "。，,!.") for cell in first_row[:width])
+        and all(0 < len(cell) <= 40 and not re.search("[。，,!.]", _SHORT.sub("", cell)) for cell in first_row[:width])
     )
     header = first_row if has_header else [str(position + 1) for position in range(width)]
     columns = _columns_of_contents(head, header, rows[1:] if has_header else rows, name)

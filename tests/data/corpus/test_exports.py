@@ -256,7 +256,12 @@ CASES = {
         [*ONE, ("c.jpg", CAT)],
         "captions mapped to image names, read the other way round",
     ),
-    "names without captions": ("x.json", {"a.jpg": [DOG, None], "c.jpg": None, "d.jpg": [], "b.jpg": CAT}, ONE, None),
+    "names without captions": (
+        "x.json",
+        {"a.jpg": [DOG, None], "c.jpg": None, "d.jpg": [], "b.jpg": CAT},
+        ONE,
+        "entries without a caption, which are most of the file",
+    ),
     # Several in one place
     "repeated keys": (
         "x.jsonl",
