@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from caption_tx.data.corpus.damaged_text import repair_text
 from caption_tx.data.corpus.rewritten_names import DATE, SIZE, find_dates, original_names
-from caption_tx.data.images.suffixes import suffix_of
+from caption_tx.data.images.suffixes import IMAGE_SUFFIXES, suffix_of
 
 TRIED = (
     "backslashes, URLs, percent signs, HTML entities, case, spaces, Unicode form, full-width forms, invisible signs, "
@@ -29,6 +29,9 @@ _LIST_NUMBER = re.compile(r"^\d{1,7}(?:\.\s+|[、)）:：]\s*|\s+)(?=[^\W\d].*\.
 # Label Studio names an uploaded file anew, and a local one as the query of a URL.
 _UPLOAD = re.compile(r"(.*/)?upload/(?:\d+/)?[0-9a-f]{8}-(?=.)")
 _LOCAL_FILE = re.compile(r".*/local-files/?\?d=")
+_NO_DOT = re.compile(
+    rf"(?:[,，_．·。\[{{(-]|%2E|\[?\(?dot\)?\]?)({'|'.join(suffix[1:] for suffix in IMAGE_SUFFIXES)})\Z", re.IGNORECASE
+)
 _Key = Callable[[str], object]
 
 
@@ -82,6 +85,7 @@ def find_variants(
         (clean_name, False),
         (lambda name: clean_name(_repair(name)), False),
         (lambda name: clean_name(name).casefold(), False),
+        (lambda name: with_dot(clean_name(name)).casefold(), False),
         (plain, False),
         (lambda name: _fold(clean_name(name)), False),
         (lambda name: posixpath.basename(clean_name(name)).casefold(), True),
@@ -165,6 +169,16 @@ def clean_name(name: str) -> str:
     return "/".join(part for part in parts if part not in ("", ".") and not re.fullmatch("[A-Za-z]:", part))
 
 
+def with_dot(name: str) -> str:
+    """A name with a dot before its suffix where another sign stands for it, as in databases whose keys have no dots.
+
+    Example:
+        >>> with_dot("IMG_1,jpg"), with_dot("IMG_1_png"), with_dot("a%2Ejpg"), with_dot("a.jpg")
+        ('IMG_1.jpg', 'IMG_1.png', 'a.jpg', 'a.jpg')
+    """
+    return _NO_DOT.sub(r".\1", name)
+
+
 def _repair(name: str) -> str:
     """The Chinese name of a file in GBK that an archive program took for code page 437, or that is UTF-8 by chance.
 
@@ -238,10 +252,11 @@ def _differences(name: str, file: str) -> tuple[str, ...]:
         "HTML entities": html.unescape(name) != name,
         "Unicode form": any(unicodedata.normalize("NFC", path) != path for path in (unquote(name), file)),
         "leading zeros": are_numbers,
+        "signs that stand for the dot": with_dot(first) != first,
         "case": (bases[0] != bases[1] and bases[0].casefold() == bases[1].casefold())
         or (suffixes[0] == suffixes[1] and _endings_differ(first, second)),
         "folder": posixpath.dirname(first).casefold() != posixpath.dirname(second).casefold() and "://" not in name,
-        "suffix": suffixes[0] != suffixes[1],
+        "suffix": suffixes[0] != suffixes[1] and with_dot(first) == first,
     }
     return tuple(kind for kind, differs in tests.items() if differs) or ("case",)
 

@@ -28,6 +28,7 @@ from caption_tx.data.corpus.readers.json_entries import (
     is_about_the_file,
     names_image,
 )
+from caption_tx.data.corpus.readers.keyed_ids import read_keyed_ids
 from caption_tx.data.corpus.readers.literals import AS_PYTHON, load_document, parse_literal
 from caption_tx.data.corpus.readers.name_maps import is_caption_value, is_name_key, maps_names, numbered_captions
 from caption_tx.data.corpus.readers.yaml_files import SUFFIXES, load_yaml
@@ -57,6 +58,7 @@ def read_document(file: TextFile, rows: CaptionRows) -> None:
     reader = _DocumentReader(file, rows)
     document = _load(file, rows)
     require_captions(file.path, document, rows.options)
+    document = read_keyed_ids(document, rows)
     if not reader.read(document, "", None):
         raise reader.unknown(document)
 

@@ -7,12 +7,13 @@ from typing import Any
 
 from caption_tx.data.corpus.column_names import caption_key
 from caption_tx.data.corpus.conversations import CONVERSATION_KEYS
+from caption_tx.data.corpus.name_variants import with_dot
 from caption_tx.data.corpus.value_kinds import is_image_name, is_text
 
 
 def is_name_key(key: object) -> bool:
-    """Whether a key is a file name, or has a number."""
-    return is_image_name(key) or bool(re.search(r"\d", str(key)))
+    """Whether a key is a file name, perhaps with another sign for the dot, or has a number."""
+    return is_image_name(with_dot(str(key))) or bool(re.search(r"\d", str(key)))
 
 
 def maps_names(node: dict[str, Any]) -> bool:
