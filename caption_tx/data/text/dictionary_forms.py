@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from caption_tx.data.text.dictionary_columns import Numbered, read_columns
 from caption_tx.data.text.dictionary_pinyin import HAN
+from caption_tx.data.text.dictionary_taxonomies import read_taxonomy
 
 _WORD_HEADERS = frozenset((
     "word", "words", "term", "terms", "entry", "token", "name", "vocabulary", "vocab", "lemma", "keyword", "keywords",
@@ -97,6 +98,9 @@ def rewrite_forms(lines: list[str]) -> tuple[Numbered, list[str]]:
         numbered = [(number, line) for number, line in numbered if not starts[0] <= number <= ends[0]]
         notes.append(f"Skipped as the header of a Rime dictionary: lines {starts[0]} to {ends[0]}.")
     content = [(number, line) for number, line in numbered if line.strip()]
+    taxonomy = read_taxonomy(content, notes)
+    if taxonomy is not None:
+        return taxonomy, notes
     content = _read_table(content, notes) or _rewrite_all(read_columns(content, TAGS, notes), notes)
     return _strip_signs(content, notes), notes
 

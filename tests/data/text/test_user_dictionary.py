@@ -496,3 +496,26 @@ def test_workbooks_need_openpyxl(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "openpyxl", None)
     with pytest.raises(ConfigError, match=r'pip install "caption_tx\[excel\]" to read it, or save it as CSV UTF-8'):
         read_user_dictionary(tmp_path / "words.xlsx")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            "# Google_Product_Taxonomy_Version: 2021-09-21\n1 - 动物/宠物用品\n3237 - 动物/宠物用品 > 活动物\n"
+            "3 - 动物/宠物用品 > 宠物用品 > 鸟用品\n166 - 服饰与配饰\n5322 - 服饰与配饰 > 服装 > 运动服\n",
+            "动物 宠物用品 活动物 鸟用品 服饰与配饰 服装 运动服",
+        ),
+        ("动物 > 活动物\n动物>鸟用品\n动物 › 鸟用品 › 鸟笼\n", "动物 活动物 鸟用品 鸟笼"),
+        ("动物/宠物/鸟笼\n动物/宠物\n动物/家畜/奶牛\n", "动物 宠物 鸟笼 家畜 奶牛"),
+        (
+            "Pets > Live Animals\nPets > Bird Supplies\nPets > Bird Supplies > Cages\n",
+            "Pets Live_Animals Bird_Supplies Cages",
+        ),
+        ("词/n\n狗/n\n猫/n\n", "词 狗 猫"),
+    ],
+)
+def test_taxonomies(tmp_path, text, words):
+    entries, notes = read(tmp_path, text)
+    assert [word for word, _ in entries] == [word.replace("_", " ") for word in words.split()]
+    assert ("as a taxonomy, each of whose levels is an entry" in notes) == ("n\n" not in text)
