@@ -8,6 +8,11 @@ from collections.abc import Callable
 from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.text.look_alikes import fold_look_alikes, remove_invisible
 
+# Deleted text: tags of HTML, Markdown within a caption or around it, and letters with strokes.
+_STRUCK = re.compile(
+    r"<(s|del|strike)>[^<]*</\1>|(?:^~~(?=[^\s~])[^~\n]+~~$|~~(?=[^\s~])[^~\n]*[^\s~]~~(?=[^\s~]))|(?:[^\W\d_]\u0336)+",
+    re.IGNORECASE,
+)
 _PRIVATE = re.compile("[\ue000-\uf8ff\U000f0000-\U0010fffd]")
 _FULL_WIDTH = re.compile("[\uff10-\uff19\uff21-\uff3a\uff41-\uff5a]")
 
@@ -17,6 +22,7 @@ def repair_characters(rows: CaptionRows) -> None:
 
     `rows.notes` counts what was changed, and captions with characters that only the font of a program has.
     """
+    _leave_out_struck_text(rows)
     _change(rows, remove_invisible, "captions with invisible characters, which are removed")
     pairs = _change(rows, fold_look_alikes, "")
     if pairs:
@@ -32,6 +38,28 @@ def repair_characters(rows: CaptionRows) -> None:
         rows.notes[f"captions with characters of a private font ({shown}), which end words; correct them"] += len(
             private
         )
+
+
+def _leave_out_struck_text(rows: CaptionRows) -> None:
+    """Leaves out deleted text such as `<del>..</del>`, and captions that are deleted as a whole."""
+    text = "\0".join(rows.captions)
+    if not any(sign in text for sign in ("<", "~~", "\u0336")) or not any(map(_STRUCK.search, rows.captions)):
+        return
+    left = [_STRUCK.sub("", caption).strip() for caption in rows.captions]
+    whole = {row for row, text in enumerate(left) if not text}
+    if 2 * len(whole) > len(rows):  # the signs around most captions are decoration
+        return
+    kept = rows.options.keep_rejected
+    for row, text in enumerate(left):
+        if row not in whole and text != rows.captions[row]:
+            rows.captions[row] = text
+            rows.notes["captions with struck-through text (such as <del>..</del>), which is left out"] += 1
+    if whole:
+        rows.notes[f"captions marked as struck through, {'kept' if kept else 'left out'}"] += len(whole)
+    if whole and not kept:
+        for row in sorted(whole):
+            rows.skip(rows.line_numbers[row], "marked as struck through")
+        rows.replace([(row, [rows.captions[row]]) for row in range(len(rows)) if row not in whole])
 
 
 def _change(rows: CaptionRows, change: Callable[[str], str], note: str) -> list[str]:

@@ -60,3 +60,25 @@ def test_radicals_in_user_dictionaries(tmp_path):
     segmenter = Segmenter(TextConfig(language="zh", user_dictionary=str(tmp_path / "words.txt")))
     assert segmenter.segment("骑马人穿红色长裙") == ["骑马人", "穿", "红色长裙"]
     assert "Lines with radicals or other look-alikes (⻢ for 马): 2." in segmenter.dictionary_report().to_text()
+
+
+def test_struck_through_text_is_left_out(tmp_path):
+    texts = {
+        "一只<s>猫</s>狗在跑": "一只狗在跑",
+        "两只<del>狗</del>猫在<STRIKE>走</STRIKE>睡觉": "两只猫在睡觉",
+        "穿着~~红色~~蓝色上衣的女人": "穿着蓝色上衣的女人",
+        "一只猫\u0336狗\u0336鸟在飞": "一只鸟在飞",
+        "好可爱~~一只狗在跑~~": "好可爱一只狗在跑",  # decoration
+        "a~b 和 c~~d": "a~b 和 c~~d",
+        "~~一只狗在跑~~": None,
+        "<del>两只狗在跑</del>": None,
+    }
+    lines = [f"{number}.jpg\t{text}\n" for number, text in enumerate(texts)]
+    (tmp_path / "x.tsv").write_text("image\tcaption\n" + "".join(lines), encoding="utf-8")
+    table = read_corpus(tmp_path / "x.tsv")
+    assert table["caption"].tolist() == [text for text in texts.values() if text]
+    notes = table.attrs["files"][0]["notes"]
+    assert notes["captions with struck-through text (such as <del>..</del>), which is left out"] == 4
+    assert notes["captions marked as struck through, left out"] == 2
+    assert [item[1:] for item in table.attrs["skipped"]] == [(line, "marked as struck through") for line in (8, 9)]
+    assert len(read_corpus(tmp_path / "x.tsv", keep_rejected=True)) == 8
