@@ -8,9 +8,10 @@ from collections.abc import Callable
 from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.text.look_alikes import fold_look_alikes, remove_invisible
 
-# Deleted text: tags of HTML, Markdown within a caption or around it, and letters with strokes.
+# Deleted text: tags of HTML, Markdown within a caption or around it, letters with strokes. <s> also starts a sequence.
 _STRUCK = re.compile(
-    r"<(s|del|strike)>[^<]*</\1>|(?:^~~(?=[^\s~])[^~\n]+~~$|~~(?=[^\s~])[^~\n]*[^\s~]~~(?=[^\s~]))|(?:[^\W\d_]\u0336)+",
+    r"<(del|strike)>[^<]*</\1>|(?:(?<=[^\s>])|(?<=[^\s>] ))<s>[^<]*</s>"
+    r"|^~~(?=[^\s~])[^~\n]+~~$|~~(?=[^\s~])[^~\n]*[^\s~]~~(?=[^\s~])|(?:[^\W\d_]\u0336)+",
     re.IGNORECASE,
 )
 _PRIVATE = re.compile("[\ue000-\uf8ff\U000f0000-\U0010fffd]")

@@ -69,6 +69,7 @@ def test_struck_through_text_is_left_out(tmp_path):
         "穿着~~红色~~蓝色上衣的女人": "穿着蓝色上衣的女人",
         "一只猫\u0336狗\u0336鸟在飞": "一只鸟在飞",
         "好可爱~~一只狗在跑~~": "好可爱一只狗在跑",  # decoration
+        "<s>一只鸟</s><s>两只鸟</s>": "一只鸟</s><s>两只鸟",  # marks of sequences
         "a~b 和 c~~d": "a~b 和 c~~d",
         "~~一只狗在跑~~": None,
         "<del>两只狗在跑</del>": None,
@@ -80,5 +81,5 @@ def test_struck_through_text_is_left_out(tmp_path):
     notes = table.attrs["files"][0]["notes"]
     assert notes["captions with struck-through text (such as <del>..</del>), which is left out"] == 4
     assert notes["captions marked as struck through, left out"] == 2
-    assert [item[1:] for item in table.attrs["skipped"]] == [(line, "marked as struck through") for line in (8, 9)]
-    assert len(read_corpus(tmp_path / "x.tsv", keep_rejected=True)) == 8
+    assert [item[1:] for item in table.attrs["skipped"]] == [(line, "marked as struck through") for line in (9, 10)]
+    assert len(read_corpus(tmp_path / "x.tsv", keep_rejected=True)) == 9
