@@ -86,7 +86,7 @@ def test_they_are_read_repaired_and_reported(tmp_path):
     assert list(table["image"]) == ["a.jpg", "狗狗.jpg", "猫咪.jpg"]
     notes = table.attrs["files"][0]["notes"]
     assert {text.partition(" (")[0]: count for text, count in notes.items()} == {
-        "captions decoded with the wrong encoding by an earlier program, repaired": 2,
+        "captions that an earlier program decoded with the wrong encoding, repaired": 2,
         "image names found after ignoring the wrong encoding of the names": 2,
     }
 
