@@ -6,6 +6,7 @@ import io
 import json
 import zipfile
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,8 @@ class RunCheckpoint(keras.callbacks.Callback):
     history. This callback appends to the history, so it comes before the callbacks that read it, and after those that
     add to the logs.
 
+    `vocabulary` is compared with that of the run's bundle, to say what differs where a checkpoint is rejected.
+
     Args:
         captioner: the model whose weights are saved.
         history: gets the logs of each epoch.
@@ -92,6 +95,7 @@ class RunCheckpoint(keras.callbacks.Callback):
         self.captioner, self.history, self.path = captioner, history, path
         self.fingerprint, self.writes = fingerprint, writes
         self.best_weights: list[np.ndarray] = []
+        self.vocabulary: Sequence[str] = ()
 
     def restore(self, model: keras.Model) -> int:
         """Loads the checkpoint, if there is one, into a model whose optimizer is built; returns the epochs done.
@@ -113,10 +117,8 @@ class RunCheckpoint(keras.callbacks.Callback):
                 f"The checkpoint {self.path} is damaged ({error}); delete it to train from the start."
             ) from error
         if state["fingerprint"] != self.fingerprint:
-            raise CaptionTxError(
-                f"{self.path.parent} contains a run on other captions, with another vocabulary or from another initial "
-                "bundle; choose another workdir."
-            )
+            difference = _describe_difference(self.path.parent, state["fingerprint"], self.fingerprint, self.vocabulary)
+            raise CaptionTxError(f"{self.path.parent} contains a run {difference}; choose another workdir.")
         for variables, kind in ((self.captioner.variables, "model"), (model.optimizer.variables, "optimizer")):
             for variable, value in zip(variables, arrays[kind], strict=True):
                 variable.assign(value)
@@ -159,3 +161,31 @@ class RunCheckpoint(keras.callbacks.Callback):
         buffer = io.BytesIO()
         np.savez(buffer, state=np.array(json.dumps(state)), **arrays)
         write_atomically(self.path, buffer.getvalue())
+
+
+def _describe_difference(workdir: Path, stored: str, own: str, vocabulary: Sequence[str]) -> str:
+    """What differs between a run and its workdir, as far as its fingerprint and its bundle tell."""
+    (stored_data, _, stored_init), (data, _, init) = stored.partition(" "), own.partition(" ")
+    found = []
+    if stored_init != init:
+        found.append("from another initial bundle (training.init has other contents now)")
+    copies = [_read(folder / "user_dictionary.txt") for folder in (workdir / "bundle", workdir)]
+    has_bundle = bool(words := (_read(workdir / "bundle" / "vocabulary.txt") or b"").decode("utf-8", "replace"))
+    other_dictionary = bool(vocabulary) and has_bundle and copies[0] != copies[1]
+    if stored_data != data and other_dictionary:
+        found.append("with another user dictionary (text.user_dictionary has other contents now)")
+    known, now = set(words.split("\n")) - {""}, set(vocabulary)
+    if stored_data != data and has_bundle and now and known != now:
+        counts = f"{len(now - known):,} words are new and {len(known - now):,} gone"
+        example = next((word for word in vocabulary if word not in known), min(known - now, default=""))
+        found.append(f"with another vocabulary ({counts}, such as {example!r})")
+    if stored_data != data and not other_dictionary:
+        found.append("on other captions or images (the files have other contents now)")
+    return " and ".join(found)
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None

@@ -155,6 +155,7 @@ def _train(run: RunContext) -> Bundle:
     history = RunHistory(monitor, config.training.patience, stages[-1].begin, config.training.monitor != "loss")
     known = data.fingerprint if run.initial is None else f"{data.fingerprint} {run.initial.digest()}"
     checkpoint = RunCheckpoint(model.captioner, history, run.workdir / "checkpoint.npz", known, distribution.is_chief)
+    checkpoint.vocabulary = data.tokenizer.vocabulary
     _restore(run, checkpoint, model)
     callbacks = _make_callbacks(run, checkpoint, save, _metrics(run, model.captioner, inputs, data, segmented))
     if distribution.is_chief and (samples := _sample_captions(run, model.captioner, inputs, data, segmented)):

@@ -8,7 +8,7 @@ import pytest
 
 from caption_tx.errors import CaptionTxError
 from caption_tx.training.callbacks import EarlyStopping, SaveBest
-from caption_tx.training.checkpoint import RunCheckpoint, RunHistory
+from caption_tx.training.checkpoint import RunCheckpoint, RunHistory, _describe_difference
 from caption_tx.training.objective import MaskedLoss, TokenLoss
 from caption_tx.training.training_model import TrainingModel
 
@@ -120,6 +120,30 @@ def test_a_checkpoint_of_other_captions_is_rejected(make):
     model, other = make(fingerprint="g")
     with pytest.raises(CaptionTxError, match="other captions"):
         other.restore(model)
+
+
+@pytest.mark.parametrize(
+    ("stored", "own", "dictionary", "words", "expected"),
+    [
+        ("a", "b", "狗\n", "狗 猫", "on other captions or images (the files have other contents now)"),
+        (
+            "a",
+            "b",
+            "狗\n",
+            "狗 鸟",
+            "with another vocabulary (1 words are new and 1 gone, such as '鸟') and on other captions or images (the "
+            "files have other contents now)",
+        ),
+        ("a", "b", "猫\n", "狗 猫", "with another user dictionary (text.user_dictionary has other contents now)"),
+        ("a 1", "a 2", "狗\n", "狗 猫", "from another initial bundle (training.init has other contents now)"),
+    ],
+)
+def test_the_difference_from_the_run_in_a_workdir_is_named(tmp_path, stored, own, dictionary, words, expected):
+    (tmp_path / "bundle").mkdir()
+    (tmp_path / "bundle" / "vocabulary.txt").write_text("狗\n猫\n", encoding="utf-8")
+    (tmp_path / "bundle" / "user_dictionary.txt").write_text("狗\n", encoding="utf-8")
+    (tmp_path / "user_dictionary.txt").write_text(dictionary, encoding="utf-8")
+    assert _describe_difference(tmp_path, stored, own, words.split()) == expected
 
 
 @pytest.mark.parametrize("loss", [float("nan"), float("inf")])
