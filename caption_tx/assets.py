@@ -48,3 +48,24 @@ def bundle_folder(bundle: str | Path) -> Path:
     folder = Path(bundle)
     is_run = not (folder / "config.json").is_file() and (folder / "bundle" / "config.json").is_file()
     return folder / "bundle" if is_run else folder
+
+
+def short_name(bundle: str) -> str:
+    """The name of a bundle without the path of its folder: of a shipped bundle, or of the folder of a bundle or a run.
+
+    Example:
+        >>> short_name("runs/mine/bundle"), short_name("flickr8k-zh")
+        ('mine', 'flickr8k-zh')
+    """
+    path = Path(bundle).absolute()
+    return path.parent.name if path.name == "bundle" and path.parent.name else path.name
+
+
+def name_origin(bundle: str) -> str:
+    """How a bundle names the one that it was trained from: an address as it is, a folder without the path to it.
+
+    Example:
+        >>> name_origin("/home/me/runs/mine/bundle"), name_origin("hf://user/name@v1")
+        ('mine', 'hf://user/name@v1')
+    """
+    return bundle if is_address(bundle) else short_name(bundle)

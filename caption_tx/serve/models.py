@@ -6,11 +6,11 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from caption_tx.assets import short_name
 from caption_tx.config import DecodingOptions
 from caption_tx.data.features.backbone import dequantize
 from caption_tx.data.images.decoding import resize
@@ -290,14 +290,3 @@ def load_bundles(names: Sequence[str], backbone_weights: str | None = None) -> d
         _ = captioner.backbone  # loads it, or reports that its weights are missing
         served[name] = ServedBundle(name, captioner)
     return served
-
-
-def short_name(bundle: str) -> str:
-    """The name of a bundle for clients.
-
-    Example:
-        >>> short_name("runs/mine/bundle"), short_name("flickr8k-zh")
-        ('mine', 'flickr8k-zh')
-    """
-    path = Path(bundle).absolute()
-    return path.parent.name if path.name == "bundle" and path.parent.name else path.name

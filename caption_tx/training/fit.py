@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import pandas as pd
 
+from caption_tx.assets import name_origin
 from caption_tx.bundle import Bundle, is_saved, load_bundle, save_bundle, stored_search
 from caption_tx.config import MIN_IMAGES, NAMED_WEIGHTS, Config, DecodingOptions
 from caption_tx.data.checks.language import reading_notes
@@ -145,7 +146,7 @@ def _train(run: RunContext) -> Bundle:
             replace(text, word_vectors=None),  # the vectors are in the bundle's embedding
             inputs.backbone.config,
             inputs.backbone.key,
-            facts if run.initial is None else facts | {"init": config.training.init},
+            facts if run.initial is None else facts | {"init": name_origin(str(config.training.init))},
             _default_search(run, index),
             index,
         )
