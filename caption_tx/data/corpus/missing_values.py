@@ -7,6 +7,8 @@ MISSING_WORDS = frozenset((
     "nan", "null", "none", "nil", "na", "n/a", "n.a.", "<na>", "<null>", "(null)", "[null]", "\\n", "undefined", "-nan",
     "#n/a", "#na", "#value!", "#ref!", "#name?", "#null!", "#div/0!", "#num!", "#error!", "missing", "empty",
     "no caption", "no description", "tbd", "todo", "[]", "{}", "''", '""', "-", "~", "--", "---", "/",
+    "loading...", "loading…", "载入中...", "载入中…", "載入中...", "載入中…",
+    "正在加载...", "正在加载…", "加载中...", "加载中…",
     "无", "無", "空", "暂无", "暫無", "缺失", "没有", "无描述", "暂无描述", "没有描述", "無描述", "无标注", "未标注",
 ))
 # fmt: on
