@@ -159,7 +159,7 @@ there on a CPU with `--init RUN --boxes --epochs 20 --learning-rate 5e-4`, then 
 --learning-rate 7e-4`, where RUN is the run before.""",
     "flickr8k-en-small": """The decoder was trained with
 `experiments/flickr8k_en.py --small --backbone-weights photos --boxes --epochs 18`, seed 0, and from the checkpoint
-before its CIDEr fine-tuning with `--init RUN --epochs 20 --learning-rate 7e-4`, where RUN is that run.""",
+before its CIDEr fine-tuning with `--init RUN --boxes --epochs 20 --learning-rate 7e-4`, where RUN is that run.""",
 }
 """How bundles were trained that are not the result of a recipe as it stands."""
 

@@ -77,8 +77,6 @@ class RunCheckpoint(keras.callbacks.Callback):
     history. This callback appends to the history, so it comes before the callbacks that read it, and after those that
     add to the logs.
 
-    `vocabulary` is compared with that of the run's bundle, to say what differs where a checkpoint is rejected.
-
     Args:
         captioner: the model whose weights are saved.
         history: gets the logs of each epoch.
@@ -86,16 +84,22 @@ class RunCheckpoint(keras.callbacks.Callback):
         fingerprint: identifies the captions, the vocabulary and the initial bundle; a checkpoint with another one is
             rejected.
         writes: False for a worker that only keeps the history and the best weights in memory.
+        vocabulary: the words of the captions; where a checkpoint is rejected, the error says how they differ.
     """
 
     def __init__(
-        self, captioner: Captioner, history: RunHistory, path: Path, fingerprint: str, writes: bool = True
+        self,
+        captioner: Captioner,
+        history: RunHistory,
+        path: Path,
+        fingerprint: str,
+        writes: bool = True,
+        vocabulary: Sequence[str] = (),
     ) -> None:
         super().__init__()
         self.captioner, self.history, self.path = captioner, history, path
-        self.fingerprint, self.writes = fingerprint, writes
+        self.fingerprint, self.writes, self.vocabulary = fingerprint, writes, vocabulary
         self.best_weights: list[np.ndarray] = []
-        self.vocabulary: Sequence[str] = ()
 
     def restore(self, model: keras.Model) -> int:
         """Loads the checkpoint, if there is one, into a model whose optimizer is built; returns the epochs done.

@@ -155,8 +155,8 @@ def _train(run: RunContext) -> Bundle:
     monitor = monitored_metric(config.training.monitor, data.val is not None)
     history = RunHistory(monitor, config.training.patience, stages[-1].begin, config.training.monitor != "loss")
     known = data.fingerprint if run.initial is None else f"{data.fingerprint} {run.initial.digest()}"
-    checkpoint = RunCheckpoint(model.captioner, history, run.workdir / "checkpoint.npz", known, distribution.is_chief)
-    checkpoint.vocabulary = data.tokenizer.vocabulary
+    path, words = run.workdir / "checkpoint.npz", data.tokenizer.vocabulary
+    checkpoint = RunCheckpoint(model.captioner, history, path, known, distribution.is_chief, words)
     _restore(run, checkpoint, model)
     callbacks = _make_callbacks(run, checkpoint, save, _metrics(run, model.captioner, inputs, data, segmented))
     if distribution.is_chief and (samples := _sample_captions(run, model.captioner, inputs, data, segmented)):
