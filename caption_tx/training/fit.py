@@ -115,8 +115,6 @@ def _discard(text: str) -> None:
 def _train(run: RunContext) -> Bundle:
     run = open_workdir(run)
     config, distribution, log = run.config, run.distribution, run.log
-    keras.utils.set_random_seed(config.training.seed)
-
     table = read_table(config.corpus)
     _check_corpus(config, table)
     _log_start(run, table)
@@ -132,6 +130,8 @@ def _train(run: RunContext) -> Bundle:
     keep = run.initial.tokenizer.vocabulary if config.training.keep_words else ()
     data = with_targets(run, inputs, tokenize_corpus(config, segmented, log, keep))
 
+    # Building a backbone draws random numbers too, and it may have been built before.
+    keras.utils.set_random_seed(config.training.seed)
     model = build_model(run, inputs, data)
     stages = _plan(config, data)
     compile_model(run, model, stages)

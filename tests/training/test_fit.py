@@ -94,8 +94,9 @@ def log():
 
 
 @pytest.fixture(scope="module")
-def complete(make_config, tmp_path_factory, log):
-    """The workdir of an uninterrupted run, and its bundle."""
+def complete(make_config, backbone, tmp_path_factory, log):
+    """The workdir of an uninterrupted run, and its bundle. Its backbone has been built before, unlike in a process of
+    its own, which must not change the random weights."""
     workdir = tmp_path_factory.mktemp("complete")
     return workdir, train(make_config(**FULL), workdir, log.append)
 
