@@ -9,6 +9,7 @@ from pathlib import Path
 
 from caption_tx.data.corpus.backslashes import find_escapes, unescape
 from caption_tx.data.corpus.columns import DEFAULT_OPTIONS, ReadOptions
+from caption_tx.data.corpus.drawn.files import draw_head
 from caption_tx.data.corpus.quoted_lines import join_quoted_lines
 from caption_tx.data.text.text_files import HEAD_BYTES, guess_encoding, normalize_encoding, read_head
 
@@ -19,7 +20,8 @@ _HEAD_LINES = 50
 class FileHead:
     """The start of a file: its bytes, their text and its first non-blank lines (the last may be truncated).
 
-    The lines of one quoted cell between tabs count as one; `options` are the columns that the user names.
+    The lines of one quoted cell between tabs count as one; a drawn table has a line with tabs per row, which `is_drawn`
+    says. `options` are the columns that the user names.
     """
 
     path: Path
@@ -27,6 +29,7 @@ class FileHead:
     text: str
     lines: list[str]
     options: ReadOptions = DEFAULT_OPTIONS
+    is_drawn: bool = False
 
     @classmethod
     def read(cls, path: Path, encoding: str | None = None, options: ReadOptions | None = None) -> FileHead:
@@ -41,14 +44,16 @@ class FileHead:
             text = data.decode(name or "utf-8", "replace").removeprefix("\ufeff")
         except UnicodeError:
             text = ""
-        lines = [line for line in re.split("\r\n|\r|\n", text) if line.strip()][: _HEAD_LINES + 1]
-        complete = lines[:-1] if len(data) == HEAD_BYTES or len(lines) > _HEAD_LINES else lines
+        lines = re.split("\r\n|\r|\n", text)
+        drawn = draw_head(lines[:-1] if len(data) == HEAD_BYTES else lines)
+        lines = [line for line in drawn or lines if line.strip()][: _HEAD_LINES + 1]
+        complete = lines[:-1] if (len(data) == HEAD_BYTES and not drawn) or len(lines) > _HEAD_LINES else lines
         numbered = list(enumerate(complete or lines, 1))
-        if not text.lstrip().startswith(("{", "[")) and (escapes := find_escapes(numbered)):
+        if drawn is None and not text.lstrip().startswith(("{", "[")) and (escapes := find_escapes(numbered)):
             unescaped = unescape(numbered, escapes.separator)
             numbered = [(number, line if "\t" in line else line.replace("\n", " ")) for number, line in unescaped]
         complete = [line for _, line in join_quoted_lines(numbered)]
-        return cls(path, data, text, complete, options or DEFAULT_OPTIONS)
+        return cls(path, data, text, complete, options or DEFAULT_OPTIONS, drawn is not None)
 
     def mostly(self, test: Callable[[str], object]) -> bool:
         """Whether at least half of the lines pass a test, so that an invalid line does not hide the layout."""

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from caption_tx.config import Source, parse_source
-from caption_tx.data.corpus.backslashes import open_escaped
+from caption_tx.data.corpus.backslashes import EscapedFile, open_escaped
 from caption_tx.data.corpus.beside import (
     list_metadata_files,
     list_parquet_files,
@@ -19,11 +19,12 @@ from caption_tx.data.corpus.beside import (
 from caption_tx.data.corpus.caption_values import restore_captions
 from caption_tx.data.corpus.chats import chat_message, explain_chat
 from caption_tx.data.corpus.columns import DEFAULT_OPTIONS, ReadOptions
+from caption_tx.data.corpus.drawn.files import DrawnFile
 from caption_tx.data.corpus.file_head import FileHead
 from caption_tx.data.corpus.formats import GUIDE, READERS, detect_format, known_formats, likely_formats
 from caption_tx.data.corpus.image_names import stem
 from caption_tx.data.corpus.memory import CaptionSource, CaptionTable
-from caption_tx.data.corpus.missing_breaks import open_split
+from caption_tx.data.corpus.missing_breaks import SplitFile, open_split
 from caption_tx.data.corpus.other_files import other_kind
 from caption_tx.data.corpus.readers import folder
 from caption_tx.data.corpus.rows import CaptionRows
@@ -35,6 +36,7 @@ from caption_tx.errors import CorpusError
 
 _OTHER_ANNOTATIONS = re.compile(r"(?:instances|person_keypoints|keypoints|stuff|panoptic|image_info)_.*\.json")
 _IMAGE_SUFFIX = re.compile(rb'\.(?:jpe?g|png|gif|bmp|webp|tiff?)"', re.IGNORECASE)
+_View = EscapedFile | SplitFile | DrawnFile
 _CHAT_SUFFIXES = (".txt", ".log", ".md", "")
 _CAPTION_FILE_SUFFIXES = (".txt", ".csv", ".tsv", ".json", ".jsonl", ".token", ".parquet", ".xlsx")
 
@@ -248,17 +250,29 @@ def read_source(source: Source, path: Path, format: str, options: ReadOptions | 
         file = TextFile(path, normalize_encoding(source.encoding, path) if source.encoding else "")
     else:
         file = TextFile.open(path, source.encoding)
-    escaped = open_escaped(file) if reader.may_have_escapes else None
-    split = open_split(escaped or file, options.files) if reader.may_have_escapes else None
+    changed: list[_View] = []
+    if reader.may_have_escapes:
+        file, changed = _open_table(file, options)
     rows = CaptionRows(str(path), format, file.encoding, split_override=source.split, options=options)
     if source.origin:
         rows.machine_override = source.origin == "machine"
     if format != "folder":
         rows.file_name_split, rows.is_release = split_of_file_name(path.name), is_release_name(path.name)
-    reader.read(split or escaped or file, rows)
-    rows.add_notes((escaped.notes if escaped else {}) | (split.notes if split else {}))
+    reader.read(file, rows)
+    for view in changed:
+        rows.add_notes(view.notes)
     rows.check()
     restore_captions(rows)
     if format not in ("folder", "flickr8k", "coco_cn", "ofa", "karpathy"):
         read_split_lists(rows)
     return rows
+
+
+def _open_table(file: TextFile, options: ReadOptions) -> tuple[TextFile, list[_View]]:
+    """A file of cells as one with a row per line, and what changes its lines."""
+    if FileHead.read(file.path, file.encoding).is_drawn:
+        drawn = DrawnFile(file.path, file.encoding, file.source)
+        return drawn, [drawn]
+    escaped = open_escaped(file)
+    split = open_split(escaped or file, options.files)
+    return split or escaped or file, [view for view in (escaped, split) if view]

@@ -35,7 +35,6 @@ from caption_tx.errors import CorpusError
 _COMMAS = tuple(separator for separator in SEPARATORS if separator != "\t")
 FURTHER = "rows with more captions in further columns, which are read"
 _RULE = re.compile(":?-[-+]*-:?")
-_CONTINUED = "cells that psql continues on the next line, joined"
 _QUOTE_ADVICE = (
     "enclose captions that contain the separator or a quote in double quotes, and write a quote inside as two"
 )
@@ -171,8 +170,7 @@ def _read_rows(file: TextFile, rows: CaptionRows, layout: TableLayout, quoting: 
             lines_before -= 1
             continue
         if separator == "|" and all(_RULE.fullmatch(cell.strip()) for cell in cells if cell.strip()):
-            rows.skip(line_number, "blank line")  # the line below the header of a Markdown table
-            continue
+            continue  # the line below the header of a Markdown table
         if layout.has_header and headers.is_header(cells):
             rows.skip(line_number, "blank line")
             continue
@@ -212,34 +210,7 @@ def _split_rows(
         lines = unescape_lines(lines, separator, notes)
     if separator == "\t" and quoting == csv.QUOTE_NONE:
         return ((number, split_tabs(line)) for number, line in join_quoted_lines(lines))
-    rows = parse_rows(lines, separator, quoting)
-    return _join_continued(rows, notes) if separator == "|" else rows
-
-
-def _join_continued(
-    rows: Iterator[tuple[int, list[str] | str]], notes: Counter[str]
-) -> Iterator[tuple[int, list[str] | str]]:
-    """Joins rows of which cells end with a plus sign, psql's mark of a line break, with the next, else blank, row."""
-    held: tuple[int, list[str] | str] | None = None
-    for number, cells in rows:
-        if held is not None and _continues(held[1], cells):
-            pairs = zip(held[1], cells, strict=True)
-            joined = [a.rstrip()[:-1].rstrip() + "\n" + b.strip() if b.strip() else a for a, b in pairs]
-            held = held[0], joined
-            notes[_CONTINUED] += 1
-            continue
-        if held is not None:
-            yield held
-        held = number, cells
-    if held is not None:
-        yield held
-
-
-def _continues(row: list[str] | str, cells: list[str] | str) -> bool:
-    """Whether cells are the next lines of a row's cells that end with a plus sign."""
-    if isinstance(row, str) or isinstance(cells, str) or len(row) != len(cells) or not any(map(str.strip, cells)):
-        return False
-    return all(not b.strip() or a.rstrip().endswith("+") for a, b in zip(row, cells, strict=True))
+    return parse_rows(lines, separator, quoting)
 
 
 def _join_name(cells: list[str], rows: CaptionRows, layout: TableLayout) -> list[str]:
