@@ -62,6 +62,7 @@ def run(arguments: argparse.Namespace) -> None:
         raise ConfigError(f"--batch-size must be at least 1 image, got {arguments.batch_size}.")
     check_packages(arguments)
     from caption_tx.data.images.discovery import find_images
+    from caption_tx.data.images.sources import open_images
 
     if arguments.out is not None:
         from caption_tx.inference.prediction_file import check_output_path
@@ -69,13 +70,15 @@ def run(arguments: argparse.Namespace) -> None:
         check_output_path(arguments.out)
     elif arguments.retry_failed:
         raise ConfigError("--retry-failed needs the file to complete; name it with --out.")
-    images = find_images(arguments.images, warn)
+    images, source = find_images(arguments.images, warn), open_images("")
     captioner = load_captioner(arguments, search)
     options = captioner.search_options(**search)
     if arguments.out is None:
         bundle = captioner.name if arguments.json else None
-        _print_captions(captioner.captions(images, options, arguments.batch_size), bundle)
+        _print_captions(captioner.captions(images, options, arguments.batch_size, source), bundle)
         report_search(captioner.decoding, options)
+        for note in source.interpretation_notes():
+            warn(note)
     else:
         _write_captions(arguments, captioner, images, options)
 
@@ -139,6 +142,8 @@ def _write_captions(
     if counts.converted:
         warn(f"{arguments.out} was saved by another program; it is in the format of caption-tx again, with all rows.")
     report_search(captioner.decoding, options)
+    for note in counts.notes:
+        warn(note)
     if arguments.json:
         document = {"out": printable(str(arguments.out)), "bundle": printable(captioner.name)}
         document |= {name: getattr(counts, name) for name in ("captioned", "skipped", "failed", "converted")}

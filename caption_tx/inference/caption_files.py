@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from caption_tx.config import DecodingOptions
 from caption_tx.data.images.forms import ImageLike, name_images
+from caption_tx.data.images.sources import open_images
 from caption_tx.errors import ImageError
 from caption_tx.inference.base_captioner import BaseCaptioner
 from caption_tx.inference.prediction_file import PredictionFile
@@ -21,6 +22,7 @@ class CaptionCounts:
     Attributes:
         existing: images that were in the file at the start.
         converted: whether another program had saved the CSV file, which is now in its own format again.
+        notes: lines about images that were read differently from how a viewer shows them.
     """
 
     captioned: int
@@ -28,6 +30,7 @@ class CaptionCounts:
     failed: int
     existing: int
     converted: bool = False
+    notes: tuple[str, ...] = field(default=(), repr=False)
 
 
 def caption_to_file(
@@ -59,11 +62,11 @@ def caption_to_file(
         CaptionCounts(captioned=2, skipped=0, failed=0, existing=0, converted=False)
     """
     options, on_progress = options or captioner.decoding, on_progress or (lambda done: None)
-    captioned = failed = 0
+    captioned, failed, source = 0, 0, open_images("")
     run = {"bundle": captioner.digest, **asdict(options)}
     with (
         PredictionFile(path, run, options.n_best, retry_failed) as file,
-        closing(captioner.captions(file.remaining(name_images(images)), options, batch_size)) as results,
+        closing(captioner.captions(file.remaining(name_images(images)), options, batch_size, source)) as results,
     ):
         for name, result in results:
             file.write(name, result)
@@ -71,4 +74,6 @@ def caption_to_file(
             captioned += not isinstance(result, ImageError)
             on_progress(captioned + failed + file.skipped)
         on_progress(captioned + failed + file.skipped)
-    return CaptionCounts(captioned, file.skipped, failed, file.existing, file.converted)
+    return CaptionCounts(
+        captioned, file.skipped, failed, file.existing, file.converted, tuple(source.interpretation_notes())
+    )

@@ -92,7 +92,7 @@ def prepare_inputs(run: RunContext, table: pd.DataFrame) -> TrainingInputs:
     if run.initial is not None:
         run.initial.check_backbone(backbone, f"{config.training.init}: ")
     if not config.training.cached:
-        unreadable = find_unreadable(images, names, backbone.config.image_size, run.log)
+        unreadable = find_unreadable(images, table, TRAINING_SPLITS, backbone.config.image_size, run.log)
         return TrainingInputs(images, backbone, None, unreadable)
     folder = cache_folder(run)
     options = encoding_options(config, rank=distribution.rank, world_size=distribution.world_size)

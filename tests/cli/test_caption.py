@@ -11,6 +11,7 @@ from contextlib import ExitStack
 import h5py
 import pandas as pd
 import pytest
+from PIL import Image
 
 from caption_tx.bundle import store_search
 from caption_tx.bundle_files import CONFIG, WEIGHTS
@@ -280,6 +281,16 @@ def test_error_of_one_image_does_not_stop_the_others(run, photos):
     assert code == 0
     assert [line.split("\t")[0][-7:] for line in printed.splitlines()] == ["000.png", "001.png"]
     assert errors.startswith("caption-tx: skipped: ") and errors.count("\n") == 1 and BAD[0] in errors
+
+
+def test_images_of_several_pages_are_reported(run, tmp_path):
+    pages = [Image.new("RGB", (40, 40), color) for color in ("red", "blue", "green")]
+    pages[0].save(tmp_path / "scan.tif", save_all=True, append_images=pages[1:])
+    note = f"1 of 1 images with several pages or frames, of which only the first is read ({tmp_path}/scan.tif, 3 pages)"
+    code, _, errors = run(tmp_path / "scan.tif")
+    assert code == 0 and note in errors
+    code, _, errors = run(tmp_path / "scan.tif", "--out", tmp_path / "out.csv")
+    assert code == 0 and note in errors
 
 
 def test_name_with_line_breaks_is_escaped_on_a_terminal_only(run, photos, tmp_path, uninterrupted):

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from caption_tx.data.images.interpretation import KINDS as INTERPRETATIONS
 from caption_tx.escaping import escape_formula
 
 MIN_SIDE = 64
@@ -90,6 +91,10 @@ KINDS: dict[str, FindingKind] = {
         "crop them, because every image is resized to a square",
         1,
     ),
+    **{
+        kind: FindingKind("images", text, advice, 1 if advice else None)
+        for kind, (text, advice) in INTERPRETATIONS.items()
+    },
     "no_letters": FindingKind("captions", "without letters: only emoji, punctuation or numbers", _FIX, _ONE_PERCENT),
     "placeholder": FindingKind("captions", "that are placeholders such as 'null' or '无'", _FIX, _ONE_PERCENT),
     "damaged_text": FindingKind(

@@ -13,6 +13,7 @@ import pandas as pd
 
 from caption_tx.data.checks.findings import MAX_ASPECT_RATIO, MIN_SIDE, Findings
 from caption_tx.data.images.image_source import ImageSource
+from caption_tx.data.images.interpretation import KINDS as INTERPRETATIONS
 from caption_tx.errors import ImageError, MissingImageError
 from caption_tx.escaping import printable
 
@@ -52,6 +53,9 @@ def check_images(
     findings.add("unreadable_image", rows[unreadable], len(rows), decoded["error"][unreadable].tolist())
     _find_duplicates(rows[~failed], decoded["hash"][~failed], findings)
     _find_unusual_sizes(rows[~failed], decoded[~failed], findings)
+    for kind in INTERPRETATIONS:
+        details = rows["image"].map(images.interpreted.get(kind, {}))
+        findings.add(kind, rows[details.notna()], len(rows), details.dropna().tolist())
     _find_skipped(images, files, findings)
     captioned = set(rows["image"]) | set(table.attrs.get("left_out", []))
     uncaptioned = [printable(name) for name in files if name not in captioned]

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from caption_tx.data.checks.caption_problems import caption_problems
-from caption_tx.data.corpus.summary import format_notes, missing_warning
+from caption_tx.data.corpus.summary import format_notes, image_notes, missing_warning
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,7 +59,7 @@ def reading_notes(table: pd.DataFrame, language: str) -> list[str]:
         language: "zh" or "en".
     """
     warnings = (language_warning(table["caption"], language), missing_warning(table))
-    return [*format_notes(table), *filter(None, warnings)]
+    return [*format_notes(table), *image_notes(table), *filter(None, warnings)]
 
 
 def language_warning(captions: Sequence[str], language: str) -> str | None:

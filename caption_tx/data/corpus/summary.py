@@ -62,6 +62,7 @@ def summarize_corpus(table: pd.DataFrame, segmenter: Segmenter | None = None) ->
         "left_out_images": len(table.attrs.get("left_out", [])),
         "missing_images": table.attrs.get("missing", {}).get("images", 0),
         "missing_warning": missing_warning(table),
+        "image_notes": image_notes(table),
         "skipped": len(skipped),
         "skipped_reasons": dict(Counter(reason for _, _, reason in skipped)),
     }
@@ -81,6 +82,11 @@ def missing_warning(table: pd.DataFrame) -> str | None:
         f"{present:,} can be used (and images whose features are cached). Check images (--images) and the names; if "
         "you have only part of the images on purpose, go on."
     )
+
+
+def image_notes(table: pd.DataFrame) -> list[str]:
+    """What is read of images differently from how a viewer shows them, as far as their heads tell it."""
+    return list(table.attrs.get("image_notes", []))
 
 
 def _note(text: str, count: int) -> str:
@@ -127,6 +133,7 @@ def format_summary(summary: dict[str, Any]) -> str:
         kind = "".join(f"{text}, " for text in (file["format"], file["encoding"]) if text and text != file["source"])
         lines.append(f"{file['source']}: {kind}{file['images']:,} images, {file['captions']:,} captions")
         lines += [f"  {_note(text, count)}" for text, count in file["notes"].items()]
+    lines += summary["image_notes"]
     if summary.get("language_warning"):
         lines.append(summary["language_warning"])
     if summary.get("missing_warning"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from caption_tx.data.corpus.memory import Captions, list_captions
 from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.corpus.sources import read_sources
 from caption_tx.data.corpus.splits import assign_splits
+from caption_tx.data.images.interpretation import SEVERAL, interpretation_notes
+from caption_tx.data.images.pages import find_several
 from caption_tx.errors import ConfigError, CorpusError
 
 
@@ -61,7 +64,8 @@ def read_corpus(
         `attrs["skipped"]` lists (source, line, reason) of lines without a usable caption; `attrs["left_out"]` lists
         images that no split list contains; `attrs["files"]` has a dict per source: source, format, encoding,
         captions, images, notes {text: count}, which say what was read differently from how it is written;
-        `attrs["missing"]` has the number of `images` without a file in the local image `folder`, or is empty.
+        `attrs["missing"]` has the number of `images` without a file in the local image `folder`, or is empty;
+        `attrs["image_notes"]` has lines about images that hold several pictures.
 
     Raises:
         CorpusError: a source is missing, given twice, damaged, in an unknown format or encoding, or without captions;
@@ -85,12 +89,21 @@ def read_corpus(
         config.caption_column, config.image_column, config.text_suffix, config.keep_rejected, ImageFiles(images)
     )
     rows_of = read_sources(list_captions(sources), format, options)
-    missing = complete_image_names(rows_of, images)
-    return _to_table(rows_of, config, {"images": len(missing), "folder": str(images)} if missing else {})
+    return _to_table(rows_of, config, images, complete_image_names(rows_of, images))
 
 
-def _to_table(rows_of: list[tuple[Source, CaptionRows]], config: CorpusConfig, missing: dict[str, Any]) -> pd.DataFrame:
-    """The table of all sources, with a split for each image."""
+def _image_notes(table: pd.DataFrame, images: str | Path | None, missing: set[str]) -> list[str]:
+    """A line about images of a local folder that hold several pictures, whose heads are read."""
+    if images is None or not os.path.isdir(images):
+        return []
+    names = [name for name in table["image"].unique() if name not in missing]
+    return interpretation_notes({SEVERAL: find_several(str(images), names)}, len(names))
+
+
+def _to_table(
+    rows_of: list[tuple[Source, CaptionRows]], config: CorpusConfig, images: str | Path | None, missing: set[str]
+) -> pd.DataFrame:
+    """The table of all sources, with a split for each image; `missing` has no file in the folder `images`."""
     all_rows = [rows for _, rows in rows_of]
     split_of, left_out = assign_splits(all_rows, config)
     frames = [_to_frame(source, rows, split_of) for source, rows in rows_of]
@@ -101,7 +114,8 @@ def _to_table(rows_of: list[tuple[Source, CaptionRows]], config: CorpusConfig, m
     table.attrs["skipped"] = _SharedList(item for rows in all_rows for item in rows.skipped)
     table.attrs["left_out"] = _SharedList(left_out)
     table.attrs["files"] = _SharedList(map(_describe_source, all_rows, frames))
-    table.attrs["missing"] = missing
+    table.attrs["missing"] = {"images": len(missing), "folder": str(images)} if missing else {}
+    table.attrs["image_notes"] = _SharedList(_image_notes(table, images, missing))
     return table
 
 

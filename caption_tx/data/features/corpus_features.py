@@ -11,13 +11,14 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from caption_tx.config import SPLITS, Config
-from caption_tx.data.corpus.summary import format_notes
+from caption_tx.data.corpus.summary import format_notes, image_notes
 from caption_tx.data.corpus.table import read_table
 from caption_tx.data.features.backbone import Backbone
 from caption_tx.data.features.cache import FeatureCache, is_cache, open_cache
 from caption_tx.data.features.encoding import EncodingOptions, encode_images
 from caption_tx.data.features.merging import merge_cache
 from caption_tx.data.images.image_source import ImageSource
+from caption_tx.data.images.interpretation import SEVERAL
 from caption_tx.data.images.sources import open_images, require_some
 from caption_tx.errors import CacheError, ImageError
 
@@ -58,7 +59,7 @@ def encode_table(
     config: Config, folder: str, table: pd.DataFrame, log: Callable[[str], None], options: EncodingOptions
 ) -> FeatureCache:
     """`encode_corpus` of captions that `read_corpus` has returned."""
-    for note in format_notes(table):
+    for note in (*format_notes(table), *image_notes(table)):
         log(note)
     if not is_cache(folder):
         require_some(open_images(config.corpus.images), table["image"].unique())
@@ -92,7 +93,7 @@ def encode_splits(
             images, total=total, unit="image", desc="features", disable=not total, delay=1
         ),
     )
-    for note in (*images.notes(), *cache.notes):
+    for note in (*images.notes(), *images.interpretation_notes(without=_reported(table)), *cache.notes):
         log(note)
     _log_failed(cache, names, log)
     return cache
@@ -150,10 +151,16 @@ def merge_corpus(config: Config, folder: str | Path, log: Callable[[str], None] 
     return cache
 
 
+def _reported(table: pd.DataFrame) -> tuple[str, ...]:
+    """The kinds of interpretation that are reported when the captions are read."""
+    return (SEVERAL,) if image_notes(table) else ()
+
+
 def find_unreadable(
-    images: ImageSource, names: Sequence[str], size: int, log: Callable[[str], None] = print
+    images: ImageSource, table: pd.DataFrame, splits: Sequence[str], size: int, log: Callable[[str], None] = print
 ) -> dict[str, str]:
-    """Reads every image once, and returns the unreadable ones and why."""
+    """Reads every image of some splits once, and returns the unreadable ones and why."""
+    names = table["image"][table["split"].isin(splits)].unique()
 
     def find_problem(name: str) -> str | None:
         try:
@@ -165,7 +172,7 @@ def find_unreadable(
     with ThreadPoolExecutor() as pool:
         problems = tqdm(pool.map(find_problem, names), total=len(names), unit="image", desc="reading", delay=1)
         failed = {name: problem for name, problem in zip(names, problems, strict=True) if problem}
-    for note in images.notes():
+    for note in (*images.notes(), *images.interpretation_notes(without=_reported(table))):
         log(note)
     _log_skipped(failed, log, "left_out.csv in the workdir")
     return failed

@@ -11,9 +11,11 @@ import stat
 import threading
 
 import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from caption_tx.data.images.content import describe_content, heic_advice, is_heic, strip_png_metadata
+from caption_tx.data.images.interpretation import SEVERAL
+from caption_tx.data.images.pages import count_pictures, describe_pictures
 from caption_tx.data.images.suffixes import FORMATS, RAW_SUFFIXES
 from caption_tx.errors import ImageError, TooManyPixelsError
 
@@ -91,7 +93,9 @@ def resize(image: Image.Image, size: int) -> np.ndarray:
     return np.asarray(image, np.uint8)
 
 
-def decode_image(data: bytes | Image.Image, name: str, size: int | None = None) -> tuple[str, Image.Image]:
+def decode_image(
+    data: bytes | Image.Image, name: str, size: int | None = None, found: dict[str, str] | None = None
+) -> tuple[str, Image.Image]:
     """Decodes an image: (hex content hash, RGB image), upright, transparency on white.
 
     Grayscale, palette, 16-bit, CMYK and animated files (their first frame) are converted. The EXIF orientation is
@@ -102,14 +106,17 @@ def decode_image(data: bytes | Image.Image, name: str, size: int | None = None) 
         name: of the image, for error messages.
         size: side that the image will be resized to. A large JPEG, and any image above `BAND_PIXELS`, may then be
             returned at a reduced scale, with sides of at least `2 * size`.
+        found: filled with what is read differently from how a viewer shows it: a kind of `interpretation.KINDS` and a
+            detail.
 
     Raises:
         ImageError: the data is truncated or not an image. The message begins with `name`.
         TooManyPixelsError: it has more than `MAX_PIXELS`.
     """
+    found = {} if found is None else found
     if isinstance(data, Image.Image):
         try:
-            return pixel_hash(data), _to_upright_rgb(data, name, size)
+            return pixel_hash(data), _to_upright_rgb(data, name, size, found)
         except (OSError, ValueError, SyntaxError) as error:  # a file that is closed or damaged
             raise ImageError(f"{name} cannot be read: {error}.") from error
     if not data:
@@ -117,13 +124,13 @@ def decode_image(data: bytes | Image.Image, name: str, size: int | None = None) 
     if name.lower().endswith(RAW_SUFFIXES):  # Pillow would read the small preview of some of them
         raise ImageError(f"{name} is a camera raw file, which is not read; convert it to JPEG.")
     try:
-        return content_hash(data), _decode(data, name, size)
+        return content_hash(data), _decode(data, name, size, found)
     except ImageError:
         raise
     except Exception as error:  # the decoders raise errors of almost any type for damaged files
         if (stripped := strip_png_metadata(data)) is not None:  # Pillow fails for large or damaged metadata
             with contextlib.suppress(Exception):
-                return content_hash(data), _decode(stripped, name, size)
+                return content_hash(data), _decode(stripped, name, size, found)
         if isinstance(error, Image.DecompressionBombError):
             message = f"{name} is too large: {claimed_size(error)}; the limit is {MAX_PIXELS:,} pixels."
             raise TooManyPixelsError(message) from error
@@ -141,7 +148,7 @@ def claimed_size(error: Image.DecompressionBombError) -> str:
     return f"{int(match[1]):,} pixels" if match else f"more than {MAX_PIXELS:,} pixels"
 
 
-def _decode(data: bytes, name: str, size: int | None) -> Image.Image:
+def _decode(data: bytes, name: str, size: int | None, found: dict[str, str]) -> Image.Image:
     formats: tuple[str, ...] = FORMATS
     if is_heic(data):
         try:
@@ -150,11 +157,13 @@ def _decode(data: bytes, name: str, size: int | None) -> Image.Image:
             raise ImageError(f"{name} cannot be read: {heic_advice()}.") from error
         pillow_heif.register_heif_opener()
         formats = ("HEIF",)
+    if pictures := describe_pictures(*count_pictures(io.BytesIO(data))):
+        found[SEVERAL] = pictures
     with Image.open(io.BytesIO(data), formats=formats) as image:
-        return _to_upright_rgb(image, name, size)
+        return _to_upright_rgb(image, name, size, found)
 
 
-def _to_upright_rgb(image: Image.Image, name: str, size: int | None) -> Image.Image:
+def _to_upright_rgb(image: Image.Image, name: str, size: int | None, found: dict[str, str]) -> Image.Image:
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise TooManyPixelsError(f"{name} is too large: {width}x{height} pixels; the limit is {MAX_PIXELS:,} pixels.")
@@ -165,7 +174,12 @@ def _to_upright_rgb(image: Image.Image, name: str, size: int | None) -> Image.Im
     with _large_image_lock if width * height > LARGE_PIXELS else contextlib.nullcontext():
         image.load()
         transpose = _exif_transpose(image)
-        image = _to_rgb(image, size)
+        if image.mode == "CMYK" and image.info.get("icc_profile"):
+            found["color_profile_ignored"] = ""
+        is_negative = image.mode == "I;16" and getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == 0
+        image = _to_rgb(image, size, found)
+        if is_negative:  # Pillow inverts only 8 bits and 1
+            image = ImageOps.invert(image)
         return image if transpose is None else image.transpose(transpose)
 
 
@@ -177,6 +191,9 @@ def _explain(error: Exception, data: bytes, name: str) -> str:
         return f"{name} cannot be read: {error.strerror or error}."
     return f"{name} cannot be read: {type(error).__name__}: {error}."
 
+
+_PHOTOMETRIC = 262
+"""The tag of TIFF files that is 0 if the lowest value is white."""
 
 _TRANSPOSE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -197,7 +214,7 @@ def _exif_transpose(image: Image.Image) -> Image.Transpose | None:
         return None
 
 
-def _to_rgb(image: Image.Image, size: int | None) -> Image.Image:
+def _to_rgb(image: Image.Image, size: int | None, found: dict[str, str]) -> Image.Image:
     """Converts to RGB, in bands if the image is large. A large image is also reduced as far as `size` allows."""
     width, height = image.size
     factor = 1 if size is None or width * height <= BAND_PIXELS else max(1, min(width, height) // (2 * size))
@@ -205,12 +222,10 @@ def _to_rgb(image: Image.Image, size: int | None) -> Image.Image:
         return image
     rows = max(1, BAND_PIXELS // (width * factor)) * factor
     boxes = [(0, top, width, min(top + rows, height)) for top in range(0, height, rows)]
-    scale = 1.0
-    if _is_deep(image) and max(np.asarray(image.crop(box)).max() for box in boxes) > 255:
-        scale = 255.0 / 65535.0  # 16-bit grayscale has mode I;16 or I, depending on the decoder
+    scale = _scale_of(image, boxes, found) if _is_deep(image) else 1.0
     rgb = Image.new("RGB", (-(-width // factor), -(-height // factor)))
     for box in boxes:
-        rgb.paste(_band_to_rgb(image.crop(box), scale).reduce(factor), (0, box[1] // factor))
+        rgb.paste(_band_to_rgb(image.crop(box), scale, found).reduce(factor), (0, box[1] // factor))
     return rgb
 
 
@@ -219,12 +234,33 @@ def _is_deep(image: Image.Image) -> bool:
     return image.mode.startswith("I") or image.mode == "F"
 
 
-def _band_to_rgb(band: Image.Image, scale: float) -> Image.Image:
+def _scale_of(image: Image.Image, boxes: list[tuple[int, int, int, int]], found: dict[str, str]) -> float:
+    """The factor from the values of a deep image to 0 to 255.
+
+    16-bit grayscale has mode I;16 or I, depending on the decoder.
+    """
+    bands = (np.asarray(image.crop(box)) for box in boxes)
+    if image.mode == "F":
+        bands = (np.nan_to_num(band, posinf=0, neginf=0) for band in bands)
+    lows, highs = zip(*((float(band.min()), float(band.max())) for band in bands), strict=True)
+    low, high = min(lows), max(highs)
+    if image.mode == "F":
+        top = next((top for top in (1.0, 255.0, 65535.0) if high <= top), high)
+        found["float_image"] = f"from {low:.4g} to {high:.4g}, read as 0 to {top:.6g}"
+        return 255.0 / top
+    if 0 < high <= 255:
+        found["dark_image"] = f"up to {high:.0f}"
+    return 1.0 if high <= 255 else 255.0 / max(65535.0, high)
+
+
+def _band_to_rgb(band: Image.Image, scale: float, found: dict[str, str]) -> Image.Image:
     if _is_deep(band):  # `convert` would clip values above 255
         values = np.nan_to_num(np.asarray(band, np.float32) * scale)
         return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8)).convert("RGB")
     if band.mode in ("RGBA", "LA", "PA") or "transparency" in band.info:
         band = band.convert("RGBA")
+        if band.getextrema()[3][0] < 255:
+            found["transparent_image"] = ""
         background = Image.new("RGBA", band.size, "white")
         return Image.alpha_composite(background, band).convert("RGB")
     return band.convert("RGB")

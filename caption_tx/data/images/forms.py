@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, Protocol
 import numpy as np
 from PIL import Image
 
-from caption_tx.data.images.decoding import MAX_BYTES, check_length, decode_image, resize
+from caption_tx.data.images.decoding import MAX_BYTES, check_length, resize
 from caption_tx.data.images.image_source import ImageSource
 from caption_tx.data.images.sources import open_images
 from caption_tx.errors import ImageError
@@ -201,5 +201,5 @@ def read_named_image(image: NamedImage, source: ImageSource, size: int) -> tuple
     name, data = image
     if isinstance(data, ImageError):
         raise data
-    content, decoded = decode_image(data, name, size)
+    content, decoded = source.decode(data, name, size)
     return content, resize(decoded, size)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Container, Iterator
 
 import numpy as np
 from PIL import Image
 
 from caption_tx.data.images.decoding import decode_image, resize
+from caption_tx.data.images.interpretation import interpretation_notes
 
 
 class ImageSource:
@@ -19,11 +21,17 @@ class ImageSource:
 
     Attributes:
         unlisted: subfolders that `names` or `walk` could not list, and why. Their images are left out.
+        interpreted: what was read differently from how an image viewer shows it: kind -> name of an image -> detail,
+            see `interpretation.KINDS`.
+        num_decoded: number of images that were decoded.
     """
 
     def __init__(self, location: str) -> None:
         self.location = location
         self.unlisted: dict[str, str] = {}
+        self.interpreted: dict[str, dict[str, str]] = {}
+        self.num_decoded = 0
+        self._decoded_lock = threading.Lock()
 
     def read_bytes(self, name: str) -> bytes:
         """Reads the image file `name`.
@@ -59,7 +67,31 @@ class ImageSource:
 
     def read_pil_image(self, name: str, size: int | None = None) -> tuple[str, Image.Image]:
         """Reads an image: (hex content hash, RGB image). See `decode_image`."""
-        return decode_image(self.read_bytes(name), self.label(name), size)
+        return self.decode(self.read_bytes(name), name, size, self.label(name))
+
+    def decode(
+        self, data: bytes | Image.Image, name: str, size: int | None = None, label: str | None = None
+    ) -> tuple[str, Image.Image]:
+        """Decodes an image, which need not be of this source, and records how it was read. See `decode_image`.
+
+        Args:
+            data: the file of the image, or its pixels.
+            name: of the image in `interpreted`.
+            size: side that it will be resized to.
+            label: its name in messages; by default `name`.
+        """
+        found: dict[str, str] = {}
+        decoded = decode_image(data, name if label is None else label, size, found)
+        with self._decoded_lock:
+            self.num_decoded += 1
+            for kind, detail in found.items():
+                self.interpreted.setdefault(kind, {})[name] = detail
+        return decoded
+
+    def interpretation_notes(self, without: Container[str] = ()) -> list[str]:
+        """One line for each kind of `interpreted`, but those in `without`."""
+        found = {kind: images for kind, images in self.interpreted.items() if kind not in without}
+        return interpretation_notes(found, self.num_decoded)
 
     def read_image(self, name: str, size: int) -> tuple[str, np.ndarray]:
         """Reads an image: (hex content hash, uint8 (size, size, 3)). Raises the errors of `read_pil_image`."""

@@ -5,8 +5,10 @@ import os
 import sys
 
 import pytest
+from PIL import Image
 
 from caption_tx.data.checks.text_report import format_report
+from caption_tx.data.images.interpretation import KINDS
 from caption_tx.data.images.sources import open_images
 from caption_tx.errors import ImageError
 
@@ -138,3 +140,21 @@ def test_notes_of_the_image_source_are_in_the_report(corpus, check, save_image, 
     (note,) = report["checked_images"]["notes"]
     assert "1 picture file cannot be read (1 .heic); install the extra" in note
     assert "(1 .heic)" in " ".join(format_report(report).split())  # the report wraps long lines
+
+
+def test_images_that_a_viewer_shows_differently_are_found(corpus, check, counts_by_kind, tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    pages = [Image.new("RGB", (80, 80), color) for color in ("red", "blue", "green")]
+    pages[0].save(folder / "a.tif", save_all=True, append_images=pages[1:])
+    pages[1].save(folder / "b.png")
+    Image.new("RGBA", (80, 80), (1, 2, 3, 4)).save(folder / "c.png")
+    report = check(corpus(("a.tif", "一只狗"), ("b.png", "一只猫"), ("c.png", "鸟")), images=open_images(str(folder)))
+    found = {kind: about["examples"] for kind, about in report["findings"].items() if kind in KINDS and about["count"]}
+    assert [(example["image"], example["detail"]) for example in found.pop("several_pictures")] == [
+        ("a.tif", "3 pages")
+    ]
+    assert [example["image"] for example in found.pop("transparent_image")] == ["c.png"]
+    assert found == {}
+    assert report["findings"]["several_pictures"]["level"] == "warning"
+    assert "with several pages or frames" in format_report(report)

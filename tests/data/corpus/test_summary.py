@@ -64,3 +64,22 @@ def test_most_images_missing_is_a_warning(write, tmp_path, num_images, is_warned
     warning = f"warning: 3 of 4 images have no file in {tmp_path / 'photos'}, so that only 1 can be used"
     assert format_summary(summary).splitlines()[-1].startswith(warning) == is_warned
     assert any(note.startswith(warning) for note in reading_notes(table, "zh")) == is_warned
+
+
+def test_images_with_several_pages_are_reported(write, tmp_path):
+    from PIL import Image
+
+    (tmp_path / "photos").mkdir()
+    pages = [Image.new("RGB", (8, 8), color) for color in ("red", "blue")]
+    pages[0].save(tmp_path / "photos" / "a.tif", save_all=True, append_images=pages[1:])
+    pages[0].save(tmp_path / "photos" / "b.png")
+    path = write("captions.csv", "image,caption\na.tif,一只狗\nb.png,一只猫\nc.png,一只鸟\n")
+    note = (
+        "1 of 2 images with several pages or frames, of which only the first is read (a.tif, 2 pages); save each page "
+        "as a file of its own to caption them all"
+    )
+    table = read_corpus(path, images=tmp_path / "photos")
+    assert note in reading_notes(table, "zh")
+    assert note in format_summary(summarize_corpus(table)).splitlines()
+    assert json.loads(json.dumps(summarize_corpus(table)))["image_notes"] == [note]
+    assert summarize_corpus(read_corpus(path))["image_notes"] == []

@@ -53,7 +53,7 @@ def test_table_supports_pandas_operations(write):
     write("flickr8ktrain.txt", "1000_a\n")
     write("flickr8kval.txt", "2000_b\n")
     table = read_corpus([write("flickr8kzhc.caption.txt", CHINESE), write("b.csv", "image,caption\n9.jpg,x\n")])
-    assert [name for name in table.attrs] == ["skipped", "left_out", "files", "missing"]
+    assert [name for name in table.attrs] == ["skipped", "left_out", "files", "missing", "image_notes"]
     part = table[table["split"] == "train"]
     assert part.attrs["left_out"] == table.attrs["left_out"] == ["3000_c.jpg"]
     assert dict(table["split"].value_counts()) == {"train": 3, "val": 1}

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image, PngImagePlugin
+from PIL import Image, ImageCms, PngImagePlugin
 
 from caption_tx.data.images import decoding
 from caption_tx.data.images.decoding import decode_image, read_image, read_pil_image, resize
+from caption_tx.data.images.sources import open_images
 from caption_tx.errors import ImageError
 
 RED, GREEN, BLUE, WHITE = (230, 10, 20), (10, 200, 30), (20, 30, 220), (255, 255, 255)
@@ -206,7 +207,7 @@ def test_large_images_are_decoded_one_at_a_time(monkeypatch, data, alone):
     at_once, most, lock = 0, 0, threading.Lock()
     convert = decoding._to_rgb
 
-    def slow(image, size):
+    def slow(image, size, found):
         nonlocal at_once, most
         with lock:
             at_once += 1
@@ -214,7 +215,7 @@ def test_large_images_are_decoded_one_at_a_time(monkeypatch, data, alone):
         time.sleep(0.05)
         with lock:
             at_once -= 1
-        return convert(image, size)
+        return convert(image, size, found)
 
     monkeypatch.setattr(decoding, "_to_rgb", slow)
     with ThreadPoolExecutor(4) as pool:
@@ -464,3 +465,76 @@ def test_heic_without_its_extra_names_the_extra(monkeypatch):
         ImageError, match=r"x\.jpg cannot be read: it is a HEIC image; .*caption_tx\[heic\].* to JPEG\."
     ):
         decode_image(data, "x.jpg")
+
+
+PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+GRADIENT = np.linspace(0, 1, WIDTH * HEIGHT, dtype=np.float32).reshape(HEIGHT, WIDTH)
+OPAQUE, TRANSPARENT = corners_image().convert("RGBA"), corners_image().convert("RGBA")
+TRANSPARENT.putpixel((0, 0), (0, 0, 0, 100))
+
+
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [
+        (encoded(corners_image(), "JPEG"), {}),
+        (encoded(OPAQUE, "PNG"), {}),
+        (encoded(TRANSPARENT, "PNG"), {"transparent_image": ""}),
+        (encoded(corners_image().quantize(8), "PNG"), {}),
+        (encoded(Image.new("RGB", (8, 8), BLUE), "PNG", transparency=BLUE), {"transparent_image": ""}),
+        (encoded(Image.new("RGB", (8, 8), BLUE), "PNG", transparency=GREEN), {}),
+        (
+            encoded(corners_image(), "TIFF", save_all=True, append_images=[corners_image()]),
+            {"several_pictures": "2 pages"},
+        ),
+        (encoded(corners_image().convert("CMYK"), "JPEG"), {}),
+        (
+            encoded(corners_image().convert("CMYK"), "JPEG", icc_profile=PROFILE),
+            {"color_profile_ignored": ""},
+        ),
+        (encoded(corners_image(), "JPEG", icc_profile=PROFILE), {}),
+        (encoded(Image.fromarray((GRADIENT * 65535).astype(np.uint16)), "PNG"), {}),
+        (encoded(Image.fromarray((GRADIENT * 200).astype(np.uint16)), "PNG"), {"dark_image": "up to 200"}),
+        (encoded(Image.new("I;16", (8, 8)), "PNG"), {}),
+        (encoded(Image.fromarray(GRADIENT), "TIFF"), {"float_image": "from 0 to 1, read as 0 to 1"}),
+        (encoded(Image.fromarray(GRADIENT * 70000), "TIFF"), {"float_image": "from 0 to 7e+04, read as 0 to 70000"}),
+    ],
+)
+def test_what_a_viewer_shows_differently_is_found(data, found):
+    actual = {}
+    decode_image(data, "x", 16, actual)
+    assert actual == found
+
+
+@pytest.mark.parametrize("top", [1, 255, 65535, 100_000])
+def test_float_tiffs_are_scaled_to_8_bits(read, top):
+    shown = np.asarray(read(encoded(Image.fromarray(GRADIENT * top), "TIFF")))[..., 0]
+    assert np.abs(shown - GRADIENT * 255).max() <= 1
+
+
+def test_32_bits_are_scaled_not_clipped(read):
+    shown = np.asarray(read(encoded(Image.fromarray((GRADIENT * 10**6).astype(np.int32)), "TIFF")))[..., 0]
+    assert np.abs(shown - GRADIENT * 255).max() <= 1
+
+
+def test_a_16_bit_tiff_whose_lowest_value_is_white_is_no_negative(read):
+    values = Image.fromarray((GRADIENT * 65535).astype(np.uint16))
+    shown = np.asarray(read(encoded(values, "TIFF", tiffinfo={262: 0})))[..., 0]
+    assert np.abs(255 - shown - GRADIENT * 255).max() <= 1
+
+
+def test_a_source_says_how_it_read_its_images(tmp_path):
+    names = ["a.tif", "b.gif", "c.png", "d.png"]
+    for name, image in zip(names, (corners_image(), corners_image(), TRANSPARENT, OPAQUE), strict=True):
+        more = (
+            {"save_all": True, "append_images": [Image.new("RGB", (8, 8), c) for c in range(3)]} if name < "c" else {}
+        )
+        image.save(tmp_path / name, **more)
+    images = open_images(str(tmp_path))
+    for name in names:
+        images.read_image(name, 16)
+    assert images.interpretation_notes() == [
+        "2 of 4 images with several pages or frames, of which only the first is read (first: a.tif, 4 pages); save "
+        "each page as a file of its own to caption them all",
+        "1 of 4 images that are transparent in places, which are shown on white (c.png)",
+    ]
+    assert len(images.interpretation_notes(without=("several_pictures",))) == 1
