@@ -10,18 +10,20 @@ from pathlib import Path
 from caption_tx.data.corpus.backslashes import find_escapes, unescape
 from caption_tx.data.corpus.columns import DEFAULT_OPTIONS, ReadOptions
 from caption_tx.data.corpus.drawn.files import draw_head
+from caption_tx.data.corpus.log_lines import log_head
 from caption_tx.data.corpus.quoted_lines import join_quoted_lines
 from caption_tx.data.text.text_files import HEAD_BYTES, guess_encoding, normalize_encoding, read_head
 
 _HEAD_LINES = 50
+_AS_THEY_ARE = (".json", ".yaml", ".yml", ".js", ".parquet", ".xlsx")
 
 
 @dataclass(frozen=True)
 class FileHead:
     """The start of a file: its bytes, their text and its first non-blank lines (the last may be truncated).
 
-    The lines of one quoted cell between tabs count as one; a drawn table has a line with tabs per row, which `is_drawn`
-    says. `options` are the columns that the user names.
+    The lines of one quoted cell between tabs count as one. A drawn table has a line with tabs per row, and a log its
+    entries, which `view` says: "drawn", "log" or "". `options` are the columns that the user names.
     """
 
     path: Path
@@ -29,7 +31,7 @@ class FileHead:
     text: str
     lines: list[str]
     options: ReadOptions = DEFAULT_OPTIONS
-    is_drawn: bool = False
+    view: str = ""
 
     @classmethod
     def read(cls, path: Path, encoding: str | None = None, options: ReadOptions | None = None) -> FileHead:
@@ -45,16 +47,27 @@ class FileHead:
         except UnicodeError:
             text = ""
         lines = re.split("\r\n|\r|\n", text)
-        drawn = draw_head(lines[:-1] if len(data) == HEAD_BYTES else lines)
-        lines = [line for line in drawn or lines if line.strip()][: _HEAD_LINES + 1]
-        complete = lines[:-1] if (len(data) == HEAD_BYTES and not drawn) or len(lines) > _HEAD_LINES else lines
+        view, found = _find_view(path, lines[:-1] if len(data) == HEAD_BYTES else lines)
+        text = text if found is None else "\n".join(found)
+        lines = [line for line in found or lines if line.strip()][: _HEAD_LINES + 1]
+        complete = lines[:-1] if (len(data) == HEAD_BYTES and not view) or len(lines) > _HEAD_LINES else lines
         numbered = list(enumerate(complete or lines, 1))
-        if drawn is None and not text.lstrip().startswith(("{", "[")) and (escapes := find_escapes(numbered)):
+        if not view and not text.lstrip().startswith(("{", "[")) and (escapes := find_escapes(numbered)):
             unescaped = unescape(numbered, escapes.separator)
             numbered = [(number, line if "\t" in line else line.replace("\n", " ")) for number, line in unescaped]
         complete = [line for _, line in join_quoted_lines(numbered)]
-        return cls(path, data, text, complete, options or DEFAULT_OPTIONS, drawn is not None)
+        return cls(path, data, text, complete, options or DEFAULT_OPTIONS, view)
 
     def mostly(self, test: Callable[[str], object]) -> bool:
         """Whether at least half of the lines pass a test, so that an invalid line does not hide the layout."""
         return bool(self.lines) and 2 * sum(bool(test(line)) for line in self.lines) >= len(self.lines)
+
+
+def _find_view(path: Path, lines: list[str]) -> tuple[str, list[str] | None]:
+    """How the lines at the start of a file are read if not as they are, and these lines."""
+    if path.suffix.lower() in _AS_THEY_ARE:
+        return "", None
+    for view, read in (("drawn", draw_head), ("log", log_head)):
+        if found := read(lines):
+            return view, found
+    return "", None

@@ -21,8 +21,9 @@ from caption_tx.data.corpus.chats import chat_message, explain_chat
 from caption_tx.data.corpus.columns import DEFAULT_OPTIONS, ReadOptions
 from caption_tx.data.corpus.drawn.files import DrawnFile
 from caption_tx.data.corpus.file_head import FileHead
-from caption_tx.data.corpus.formats import GUIDE, READERS, detect_format, known_formats, likely_formats
+from caption_tx.data.corpus.formats import GUIDE, READERS, Reader, detect_format, known_formats, likely_formats
 from caption_tx.data.corpus.image_names import stem
+from caption_tx.data.corpus.log_lines import LogFile
 from caption_tx.data.corpus.memory import CaptionSource, CaptionTable
 from caption_tx.data.corpus.missing_breaks import SplitFile, open_split
 from caption_tx.data.corpus.other_files import other_kind
@@ -36,7 +37,7 @@ from caption_tx.errors import CorpusError
 
 _OTHER_ANNOTATIONS = re.compile(r"(?:instances|person_keypoints|keypoints|stuff|panoptic|image_info)_.*\.json")
 _IMAGE_SUFFIX = re.compile(rb'\.(?:jpe?g|png|gif|bmp|webp|tiff?)"', re.IGNORECASE)
-_View = EscapedFile | SplitFile | DrawnFile
+_View = EscapedFile | SplitFile | DrawnFile | LogFile
 _CHAT_SUFFIXES = (".txt", ".log", ".md", "")
 _CAPTION_FILE_SUFFIXES = (".txt", ".csv", ".tsv", ".json", ".jsonl", ".token", ".parquet", ".xlsx")
 
@@ -250,9 +251,7 @@ def read_source(source: Source, path: Path, format: str, options: ReadOptions | 
         file = TextFile(path, normalize_encoding(source.encoding, path) if source.encoding else "")
     else:
         file = TextFile.open(path, source.encoding)
-    changed: list[_View] = []
-    if reader.may_have_escapes:
-        file, changed = _open_table(file, options)
+    file, changed = (file, []) if reader.binary else _open_view(file, reader, options)
     rows = CaptionRows(str(path), format, file.encoding, split_override=source.split, options=options)
     if source.origin:
         rows.machine_override = source.origin == "machine"
@@ -268,11 +267,14 @@ def read_source(source: Source, path: Path, format: str, options: ReadOptions | 
     return rows
 
 
-def _open_table(file: TextFile, options: ReadOptions) -> tuple[TextFile, list[_View]]:
-    """A file of cells as one with a row per line, and what changes its lines."""
-    if FileHead.read(file.path, file.encoding).is_drawn:
-        drawn = DrawnFile(file.path, file.encoding, file.source)
-        return drawn, [drawn]
+def _open_view(file: TextFile, reader: Reader, options: ReadOptions) -> tuple[TextFile, list[_View]]:
+    """A file as one with a row or an entry per line, and what changes its lines."""
+    view = FileHead.read(file.path, file.encoding).view
+    if view:
+        changed = (DrawnFile if view == "drawn" else LogFile)(file.path, file.encoding, file.source)
+        return changed, [changed]
+    if not reader.may_have_escapes:
+        return file, []
     escaped = open_escaped(file)
     split = open_split(escaped or file, options.files)
     return split or escaped or file, [view for view in (escaped, split) if view]
