@@ -192,7 +192,7 @@ def _is_unknown(cell: str, separator: str) -> bool:
     return (
         separator != " "
         and is_file
-        and len(name) < len(cell)
+        and len(name) < len(cell.strip('"'))
         and not cell[-len(name) - 1].isspace()
         and "/" not in cell
     )

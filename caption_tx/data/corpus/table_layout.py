@@ -11,6 +11,8 @@ from typing import Any
 from caption_tx.data.corpus.column_names import IMAGE_WORDS, caption_key, image_rank, normalize_name
 from caption_tx.data.corpus.columns import NAMES_FILES, Columns, ReadOptions, Values, select_columns
 from caption_tx.data.corpus.file_head import FileHead
+from caption_tx.data.corpus.row_names import NOTE as ROW_NAMES
+from caption_tx.data.corpus.row_names import QUOTED_HEADER, fits_row_names, lacks_row_names
 from caption_tx.data.corpus.two_row_headers import combine_header
 from caption_tx.data.corpus.value_kinds import is_image_name, is_name_like, share
 
@@ -19,7 +21,7 @@ SEPARATORS = (
 )  # fmt: skip
 """Separators of columns that are recognized."""
 
-SEPARATOR_NAMES = {"\t": "tabs", ";": "semicolons", "|": "vertical bars", ",": "commas"}
+SEPARATOR_NAMES = {"\t": "tabs", ";": "semicolons", "|": "vertical bars", ",": "commas", " ": "spaces"}
 _UNIT = "\x1f"
 _SEP_LINE = re.compile(r"sep=(.)\s*", re.IGNORECASE | re.DOTALL)
 _PIECE = re.compile(r"(.*)[\t;|]", re.DOTALL)
@@ -42,6 +44,7 @@ class TableLayout:
         has_header: whether the line after these is a header.
         notes: what is worth reporting.
         num_unnamed: number of columns after the last one with a name.
+        has_row_names: whether rows begin with a row name that the header does not have; its name in `header` is empty.
         escapes: whether backslashes are escapes, as in MySQL's exports; None in a file without any before quotes.
     """
 
@@ -52,6 +55,7 @@ class TableLayout:
     has_header: bool = True
     notes: dict[str, int] = field(default_factory=dict)
     num_unnamed: int = 0
+    has_row_names: bool = False
     escapes: bool | None = None
 
     @property
@@ -110,7 +114,8 @@ def find_header(head: FileHead, separators: tuple[str, ...] = SEPARATORS) -> Tab
     first = 1 if sep else 0
     with_rows: set[str] = set()  # separators of rows above, below which a header is that of another file
     for index in range(first, min(first + TITLE_LINES, len(head.lines))):
-        for separator in (sep,) if sep else separators:
+        spaces = (" ",) if "," in separators and QUOTED_HEADER.fullmatch(head.lines[index]) else ()
+        for separator in (sep,) if sep else (*separators, *spaces):
             if (sep and sep not in separators) or not head.lines[index].strip(separator + " "):
                 continue
             cells = split_cells(head.lines[index], separator)
@@ -125,14 +130,40 @@ def find_header(head: FileHead, separators: tuple[str, ...] = SEPARATORS) -> Tab
                 continue
             two = combine_header(cells, split_cells("".join(head.lines[index + 1 : index + 2]), separator))
             header, rows = (header, 1) if two is None else (_trim(two[0]), 2)
-            columns = _columns_of_header(head, index + rows - 1, header, separator)
+            shifted = _shifted_columns(head, index, cells, separator) if two is None else None
+            header = header if shifted is None else ["", *cells]
+            columns = shifted or _columns_of_header(head, index + rows - 1, header, separator)
             if columns is not None and is_header(header, columns, head.options, index == first):
                 above = sum(bool(line.strip(separator + " ")) for line in head.lines[first:index])
                 notes = _layout_notes(separator, above, "lines before the header")
                 notes |= {} if two is None else two[1]
-                unnamed = max(0, len(cells) - len(header))
-                return TableLayout(separator, header, columns, first + above + rows - 1, True, notes, unnamed)
+                notes |= {} if shifted is None else {ROW_NAMES: 1}
+                unnamed, skipped = max(0, len(cells) - len(header)), first + above + rows - 1
+                return TableLayout(separator, header, columns, skipped, True, notes, unnamed, shifted is not None)
     return None
+
+
+def _shifted_columns(head: FileHead, index: int, cells: list[str], separator: str) -> Columns | None:
+    """The columns of a table whose header lacks the name of its row names, so that all names are one place too early.
+
+    Raises:
+        CorpusError: a column that the user names does not exist, or several could be the caption.
+    """
+    lines = head.lines[index + 1 : index + 1 + _SAMPLE_ROWS]
+    if not any(len(split_cells(line, separator)) > len(cells) for line in lines[:3]):
+        return None
+    rows = [split_cells(line, separator) for line in lines]
+    if not lacks_row_names(cells, rows):  # cells with line breaks
+        rows = [row for row in csv.reader(f"{line}\n" for line in lines) if row] if separator == "," else []
+    if not lacks_row_names(cells, rows):
+        return None
+    header, sample = ["", *cells], _sample(rows)
+    are_quoted = share(lines, lambda line: line.lstrip().startswith('"')) > 0.5
+    are_names = share(sample(0), is_image_name) > 0.5
+    columns = select_columns(
+        header, lambda at: sample(at) if at or are_names else [], head.options, f"{head.path}, line {index + 1}"
+    )
+    return columns if columns is not None and fits_row_names(columns, header, rows, are_quoted) else None
 
 
 def is_header(names: list[str], columns: Columns, options: ReadOptions, is_first: bool) -> bool:

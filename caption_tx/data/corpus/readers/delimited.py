@@ -144,9 +144,10 @@ def _explain(reason: str, layout: TableLayout) -> str:
 def _is_consistent(file: TextFile, layout: TableLayout) -> bool:
     """Whether all rows have the number of columns of the header."""
     lines = file.lines(lambda *error: None)
+    widths = (0, len(layout.header), len(layout.header) - layout.has_row_names)
     try:
         rows = _split_rows(lines, layout, csv.QUOTE_MINIMAL, Counter())
-        return all(not isinstance(cells, str) and len(cells) in (0, len(layout.header)) for _, cells in rows)
+        return all(not isinstance(cells, str) and len(cells) in widths for _, cells in rows)
     except UnclosedQuoteError:
         return False
 
@@ -174,6 +175,8 @@ def _read_rows(file: TextFile, rows: CaptionRows, layout: TableLayout, quoting: 
         if layout.has_header and headers.is_header(cells):
             rows.skip(line_number, "blank line")
             continue
+        if layout.has_row_names and len(cells) == len(header) - 1:  # a row that was added by hand
+            cells = ["", *cells]
         cells = headers.reorder(cells)
         extra = cells[len(header) :]
         if len(extra) <= layout.num_unnamed or not any(cell.strip() for cell in extra):
