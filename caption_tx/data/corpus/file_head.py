@@ -12,18 +12,21 @@ from caption_tx.data.corpus.columns import DEFAULT_OPTIONS, ReadOptions
 from caption_tx.data.corpus.drawn.files import draw_head
 from caption_tx.data.corpus.log_lines import log_head
 from caption_tx.data.corpus.quoted_lines import join_quoted_lines
+from caption_tx.data.corpus.readers.scripts import script_data
 from caption_tx.data.text.text_files import HEAD_BYTES, guess_encoding, normalize_encoding, read_head
 
 _HEAD_LINES = 50
-_AS_THEY_ARE = (".json", ".yaml", ".yml", ".js", ".parquet", ".xlsx")
+_AS_THEY_ARE = (".yaml", ".yml", ".parquet", ".xlsx")
+_DOCUMENTS = (".json", ".js", ".ts", ".mjs")
 
 
 @dataclass(frozen=True)
 class FileHead:
     """The start of a file: its bytes, their text and its first non-blank lines (the last may be truncated).
 
-    The lines of one quoted cell between tabs count as one. A drawn table has a line with tabs per row, and a log its
-    entries, which `view` says: "drawn", "log" or "". `options` are the columns that the user names.
+    The lines of one quoted cell between tabs count as one. A drawn table has a line with tabs per row, a log its
+    entries and a script its data, which `view` says: "drawn", "log", "script" or "". `options` are the columns that the
+    user names.
     """
 
     path: Path
@@ -46,11 +49,10 @@ class FileHead:
             text = data.decode(name or "utf-8", "replace").removeprefix("\ufeff")
         except UnicodeError:
             text = ""
-        lines = re.split("\r\n|\r|\n", text)
-        view, found = _find_view(path, lines[:-1] if len(data) == HEAD_BYTES else lines)
-        text = text if found is None else "\n".join(found)
-        lines = [line for line in found or lines if line.strip()][: _HEAD_LINES + 1]
-        complete = lines[:-1] if (len(data) == HEAD_BYTES and not view) or len(lines) > _HEAD_LINES else lines
+        is_whole = len(data) < HEAD_BYTES
+        view, text = _find_view(path, text, is_whole)
+        lines = [line for line in re.split("\r\n|\r|\n", text) if line.strip()][: _HEAD_LINES + 1]
+        complete = lines if (is_whole or view in ("drawn", "log")) and len(lines) <= _HEAD_LINES else lines[:-1]
         numbered = list(enumerate(complete or lines, 1))
         if not view and not text.lstrip().startswith(("{", "[")) and (escapes := find_escapes(numbered)):
             unescaped = unescape(numbered, escapes.separator)
@@ -63,11 +65,15 @@ class FileHead:
         return bool(self.lines) and 2 * sum(bool(test(line)) for line in self.lines) >= len(self.lines)
 
 
-def _find_view(path: Path, lines: list[str]) -> tuple[str, list[str] | None]:
-    """How the lines at the start of a file are read if not as they are, and these lines."""
-    if path.suffix.lower() in _AS_THEY_ARE:
-        return "", None
-    for view, read in (("drawn", draw_head), ("log", log_head)):
-        if found := read(lines):
-            return view, found
-    return "", None
+def _find_view(path: Path, text: str, is_whole: bool) -> tuple[str, str]:
+    """How the text at the start of a file is read if not as it is, and that text."""
+    suffix = path.suffix.lower()
+    if suffix in _AS_THEY_ARE:
+        return "", text
+    if (data := script_data(text)) is not None:
+        return "script", data
+    lines = re.split("\r\n|\r|\n", text)
+    for view, read in (("drawn", draw_head), ("log", log_head)) if suffix not in _DOCUMENTS else ():
+        if found := read(lines if is_whole else lines[:-1]):
+            return view, "\n".join(found)
+    return "", text

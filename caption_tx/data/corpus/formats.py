@@ -163,6 +163,9 @@ READERS: dict[str, Reader] = {
 }
 """All caption formats by name, in order of detection."""
 
+_OF_SCRIPTS = ("karpathy", "coco", "ai_challenger", "jsonl", "json")
+"""The formats that the data of a script may have."""
+
 
 def detect_format(path: Path, encoding: str | None = None, options: ReadOptions | None = None) -> str | None:
     """The format that the start of a file looks like, or None.
@@ -176,6 +179,8 @@ def detect_format(path: Path, encoding: str | None = None, options: ReadOptions 
         CorpusError: the file cannot be read, or several of its columns could be the caption.
     """
     head = FileHead.read(path, encoding, options)
+    if head.view == "script":
+        return next((name for name in _OF_SCRIPTS if READERS[name].matches(head)), "json")
     return next((name for name, reader in READERS.items() if reader.matches(head)), None)
 
 

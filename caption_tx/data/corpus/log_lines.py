@@ -32,6 +32,7 @@ _PAIR = re.compile(
     r"(?=[\s,;，；][^\W\d]\w{0,30}\s?[=:：]|$)"
 )
 _MAX_LINES = 40
+_UNREAD = "lines of a log without a caption, not read"
 
 _Line = tuple[int, str]
 
@@ -57,11 +58,11 @@ def log_head(lines: Iterable[str]) -> list[str] | None:
         return None
     if not any("{" in line or _PREFIX.match(line) or _named_values(line) for _, line in numbered):
         return None
-    found, _ = _read(numbered)
+    found, notes = _read(numbered)
     texts = {number: line.strip() for number, line in numbered}
     changed = sum(line != texts.get(number) for number, line in found)
-    size = sum(1 + line.count("\n") for _, line in found)
-    is_log = 2 * sum(bool(_end(line.strip())) for _, line in numbered) >= len(numbered) and size > 1
+    size = len(numbered) - sum(count for note, count in notes.items() if note.startswith(_UNREAD))
+    is_log = 2 * sum(bool(_end(line.strip())) for _, line in numbered) >= len(numbered) and len(found) > 1
     is_most = 2 * changed > len(found) and (is_log or 2 * size >= len(numbered))
     return [line for _, line in found] if is_most else None
 
@@ -93,7 +94,7 @@ def _read(lines: Sequence[_Line]) -> tuple[list[_Line], Counter[str]]:
     if count:
         notes[f"lines of a log, read without what is around their entries ({around[:40]!r})"] = count
     if unread:
-        notes[f"lines of a log without a caption, not read (such as {unread[0][1][:40]!r})"] = len(unread)
+        notes[f"{_UNREAD} (such as {unread[0][1][:40]!r})"] = len(unread)
     return entries, notes
 
 
@@ -118,7 +119,7 @@ def _find_entry(lines: Sequence[_Line], at: int) -> tuple[tuple[str, str, str] |
             return (before, *found), used
         if at + used >= len(lines) or "}" in text[start:] or _end(lines[at + used][1].strip()):
             break
-        text = f"{text}\n{lines[at + used][1].strip()}"
+        text = f"{text} {lines[at + used][1].strip()}"
     return None, 1
 
 

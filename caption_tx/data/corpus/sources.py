@@ -28,6 +28,7 @@ from caption_tx.data.corpus.memory import CaptionSource, CaptionTable
 from caption_tx.data.corpus.missing_breaks import SplitFile, open_split
 from caption_tx.data.corpus.other_files import other_kind
 from caption_tx.data.corpus.readers import folder
+from caption_tx.data.corpus.readers.scripts import ScriptFile
 from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.corpus.splits import is_release_name, split_of_file_name, splits_of_folders
 from caption_tx.data.images.suffixes import is_readable
@@ -37,7 +38,8 @@ from caption_tx.errors import CorpusError
 
 _OTHER_ANNOTATIONS = re.compile(r"(?:instances|person_keypoints|keypoints|stuff|panoptic|image_info)_.*\.json")
 _IMAGE_SUFFIX = re.compile(rb'\.(?:jpe?g|png|gif|bmp|webp|tiff?)"', re.IGNORECASE)
-_View = EscapedFile | SplitFile | DrawnFile | LogFile
+_View = EscapedFile | SplitFile | DrawnFile | LogFile | ScriptFile
+_VIEWS = {"drawn": DrawnFile, "log": LogFile, "script": ScriptFile}
 _CHAT_SUFFIXES = (".txt", ".log", ".md", "")
 _CAPTION_FILE_SUFFIXES = (".txt", ".csv", ".tsv", ".json", ".jsonl", ".token", ".parquet", ".xlsx")
 
@@ -271,7 +273,7 @@ def _open_view(file: TextFile, reader: Reader, options: ReadOptions) -> tuple[Te
     """A file as one with a row or an entry per line, and what changes its lines."""
     view = FileHead.read(file.path, file.encoding).view
     if view:
-        changed = (DrawnFile if view == "drawn" else LogFile)(file.path, file.encoding, file.source)
+        changed = _VIEWS[view](file.path, file.encoding, file.source)
         return changed, [changed]
     if not reader.may_have_escapes:
         return file, []

@@ -19,6 +19,7 @@ from caption_tx.data.corpus.column_names import (
 )
 from caption_tx.data.corpus.readers.coco import add_coco, add_karpathy, is_coco, is_karpathy, require_captions
 from caption_tx.data.corpus.readers.entry_forms import maps_to_texts
+from caption_tx.data.corpus.readers.google_tables import read_google_table
 from caption_tx.data.corpus.readers.json_entries import (
     ENTRY,
     EntryReader,
@@ -31,6 +32,7 @@ from caption_tx.data.corpus.readers.json_entries import (
 from caption_tx.data.corpus.readers.keyed_ids import read_keyed_ids
 from caption_tx.data.corpus.readers.literals import AS_PYTHON, load_document, parse_literal
 from caption_tx.data.corpus.readers.name_maps import is_caption_value, is_name_key, maps_names, numbered_captions
+from caption_tx.data.corpus.readers.scripts import JSON5, to_json
 from caption_tx.data.corpus.readers.yaml_files import SUFFIXES, load_yaml
 from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.corpus.value_kinds import is_image_name, is_text, share
@@ -56,7 +58,7 @@ def read_document(file: TextFile, rows: CaptionRows) -> None:
     """
     rows.unit = "entry"
     reader = _DocumentReader(file, rows)
-    document = _load(file, rows)
+    document = read_google_table(_load(file, rows), rows)
     require_captions(file.path, document, rows.options)
     document = read_keyed_ids(document, rows)
     if not reader.read(document, "", None):
@@ -75,6 +77,10 @@ def _load(file: TextFile, rows: CaptionRows) -> Any:
         with suppress(ValueError, RecursionError):
             document, is_python = parse_literal(text)
             rows.notes.update([AS_PYTHON] if is_python else [])
+            return document
+        with suppress(ValueError, RecursionError):
+            document, notes = load_document(to_json(text), _drop_tokens)
+            rows.add_notes(notes | {JSON5: 1})
             return document
         byte = find_undecoded_byte(text)
         reason = error if byte is None else f"{error}; it is {file.decode_error(byte)}"
