@@ -76,11 +76,12 @@ def evaluate(
     options = options or EvaluationOptions()
     out, source = Path(out), config.corpus
     is_file = isinstance(system, str | Path | PredictionsFile)
+    language = config.text.language if is_file else system.bundle.text.language
     with keep_words() if options.segmentation == SPACES else nullcontext():
-        table = read_table(source, captions)
+        table = read_table(source, captions, language)
     _human_captions(table, options.split)  # before anything is reported
     out.mkdir(parents=True, exist_ok=True)
-    notes = reading_notes(table, config.text.language if is_file else system.bundle.text.language)
+    notes = reading_notes(table, language)
     for note in notes:
         report(note)
     facts = {"corpus": {"sources": list(source.sources), "images": source.images, "notes": notes}}

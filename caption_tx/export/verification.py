@@ -120,7 +120,7 @@ def _cider(
         return [None, None]
     from caption_tx.evaluation.scores import score
 
-    table = read_corpus(options.verify_captions, images=options.verify_images)
+    table = read_corpus(options.verify_captions, images=options.verify_images, language=captioner.bundle.text.language)
     by_image = table.groupby("image")["caption"].apply(list).to_dict()
     stems = {Path(image).stem: texts for image, texts in by_image.items()}
     references = {name: stems[Path(name).stem] for name in names if Path(name).stem in stems}

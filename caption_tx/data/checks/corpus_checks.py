@@ -109,7 +109,8 @@ def inspect_corpus(
         CorpusError: a caption file cannot be read.
         ImageError: the images cannot be listed.
     """
-    table, segmenter = read_table(config.corpus) if table is None else table, Segmenter(config.text)
+    table = read_table(config.corpus, language=config.text.language) if table is None else table
+    segmenter = Segmenter(config.text)
     if not check:
         warning = language_warning(table["caption"], config.text.language)
         return CorpusReport({**summarize_corpus(table, segmenter), "language_warning": warning})

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from caption_tx.data.corpus.accepted_captions import accepted_captions, accepted_items
+from caption_tx.data.corpus.bilingual import keep_language
 from caption_tx.data.corpus.cell_repairs import mostly, repair_cells
 from caption_tx.data.corpus.column_names import normalize_name, without_numbers
 from caption_tx.data.corpus.columns import Columns
@@ -247,9 +248,11 @@ def restore_captions(rows: CaptionRows) -> None:
         rows.notes[
             "captions that are file names, URLs or ids (caption_column (--caption-column) names another column)"
         ] += len(rows)
-    elif rows.format != "ofa":
-        restore_tagged(rows)
-        split_captions(rows)
+    else:
+        keep_language(rows)
+        if rows.format != "ofa":
+            restore_tagged(rows)
+            split_captions(rows)
     _join_lists(rows)
     if found := find_truncated(rows.captions):
         rows.notes[found.to_text()] += len(found.rows)

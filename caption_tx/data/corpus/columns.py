@@ -63,6 +63,7 @@ class ReadOptions:
         text_suffix: suffix of the text files beside images.
         keep_rejected: whether to keep captions that are marked as rejected.
         files: files of the image folder, which a column of image names should name.
+        language: of the model, "zh" or "en", which chooses a part of captions in both; None keeps both.
     """
 
     caption_columns: tuple[str, ...] = ()
@@ -70,6 +71,7 @@ class ReadOptions:
     text_suffix: str | None = None
     keep_rejected: bool = False
     files: ImageFiles | None = field(default=None, compare=False)
+    language: str | None = None
 
     def require_no_columns(self, path: object) -> None:
         """Rejects options that name columns, for a layout without columns.

@@ -55,7 +55,7 @@ def read_corpus(
         split_seed: seed of the split. An image's split depends on the seed and on its name without suffix only.
         images: image folder, used to complete image names without a suffix. Ignored if not a local folder.
         reading: settings of `config.CorpusConfig` by name: `caption_column`, `image_column`, `text_suffix`,
-            `keep_rejected`.
+            `keep_rejected`; and `language`, the part to keep of captions in Chinese and English.
 
     Returns:
         A table with the columns `image` (name in the image folder), `caption` (raw text), `split` ("train", "val" or
@@ -80,15 +80,13 @@ def read_corpus(
         >>> caption_tx.read_corpus({"cat.jpg": ["一只猫", "猫在睡觉"]})["caption"].tolist()
         ['一只猫', '猫在睡觉']
     """
+    language = reading.pop("language", None)
     try:
         settings = {"val_fraction": val_fraction, "test_fraction": test_fraction, "split_seed": split_seed}
         config = from_dict(CorpusConfig, settings | reading)
     except ConfigError as error:
         raise CorpusError(str(error)) from error
-    options = ReadOptions(
-        config.caption_column, config.image_column, config.text_suffix, config.keep_rejected, ImageFiles(images)
-    )
-    rows_of = read_sources(list_captions(sources), format, options)
+    rows_of = read_sources(list_captions(sources), format, _read_options(config, images, language))
     return _to_table(rows_of, config, images, complete_image_names(rows_of, images))
 
 
@@ -98,6 +96,11 @@ def _image_notes(table: pd.DataFrame, images: str | Path | None, missing: set[st
         return []
     names = [name for name in table["image"].unique() if name not in missing]
     return interpretation_notes({SEVERAL: find_several(str(images), names)}, len(names))
+
+
+def _read_options(config: CorpusConfig, images: str | Path | None, language: str | None) -> ReadOptions:
+    named = (config.caption_column, config.image_column, config.text_suffix, config.keep_rejected)
+    return ReadOptions(*named, ImageFiles(images), language)
 
 
 def _to_table(
@@ -119,13 +122,14 @@ def _to_table(
     return table
 
 
-def read_table(config: CorpusConfig, captions: Captions | Iterable[Captions] | None = None) -> pd.DataFrame:
+def read_table(
+    config: CorpusConfig, captions: Captions | Iterable[Captions] | None = None, language: str | None = None
+) -> pd.DataFrame:
     """Reads the captions that the settings name, or others; see `read_corpus` for the table and the errors."""
     names = ("val_fraction", "test_fraction", "split_seed", "caption_column", "image_column", "text_suffix")
     settings = {name: getattr(config, name) for name in (*names, "keep_rejected")}
-    return read_corpus(
-        config.sources if captions is None else captions, format=config.format, images=config.images or None, **settings
-    )
+    sources = config.sources if captions is None else captions
+    return read_corpus(sources, format=config.format, images=config.images or None, language=language, **settings)
 
 
 def _to_frame(source: Source, rows: CaptionRows, split_of: dict[str, str]) -> pd.DataFrame:
