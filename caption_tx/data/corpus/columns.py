@@ -334,5 +334,5 @@ def _is_label(position: int, texts: Sequence[int], values: Values) -> bool:
 
 
 def _is_known(name: str) -> bool:
-    """Whether a name says that a column is not a caption."""
-    return image_rank(name) is not None or is_about_captions(name)
+    """Whether a name says that a column is not a caption, such as keys of JSON-LD, which begin with @."""
+    return image_rank(name) is not None or is_about_captions(name) or name.startswith("@")

@@ -66,6 +66,7 @@ _NEGATED = re.compile(
     rf"(?:未被?|不|没有?|非|无需|not |non-?|un)(?:{_BAD}|rejected|deleted|discarded|removed|spam)|正常|{_GOOD}"
     r"|valid|ok|keep|kept|accepted|approved|passed"
 )
+_FUZZY = ("fuzzy", "is_fuzzy", "needs_review", "needs_editing", "needs_work", "unreviewed", "待审", "待校对", "未校对")
 _REMARKS = ("备注", "备考", "附注", "remark", "remarks", "note", "notes")
 # fmt: on
 
@@ -92,8 +93,13 @@ def is_reason(name: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def _kind(name: str) -> str | None:
-    """What rejects in a column of this normalized name: "when true", "when false", a "status", a "review"."""
+    """What rejects in a column of this normalized name: "when true", "when false", a "status", a "review".
+
+    "fuzzy" are marks of translations that nobody has checked, which reject nothing.
+    """
     name = _plain(name).translate(_TO_SIMPLIFIED)
+    if name in _FUZZY:
+        return "fuzzy"
     if name in REJECTED_WHEN_TRUE or _WHEN_TRUE.fullmatch(name):
         return "when true"
     if name in REJECTED_WHEN_FALSE or _WHEN_FALSE.fullmatch(name):
@@ -149,5 +155,20 @@ def _rejection(name: str, text: str) -> str | None:
 def is_unread(name: str, value: object) -> bool:
     """Whether a status or a remark is none that rejects, so that the caption is kept and the value reported."""
     text = "" if value is None or isinstance(value, dict) else str(value).strip().lower()
+    if is_fuzzy(name, value):
+        return False
     reports = _kind(name) in ("status", "review") or is_remark(name)
     return reports and text not in UNKNOWN_WORDS and rejection(name, value) is None
+
+
+def is_fuzzy(name: str, value: object) -> bool:
+    """Whether a mark says that a caption is a translation that nobody has checked, as Weblate and gettext have it.
+
+    Example:
+        >>> is_fuzzy("fuzzy", "True"), is_fuzzy("fuzzy", ""), is_fuzzy("state", "needs-editing")
+        (True, False, True)
+    """
+    text = "" if value is None else _plain(str(value))
+    if _kind(name) == "fuzzy":
+        return text not in (*FALSE_WORDS, *UNKNOWN_WORDS)
+    return _kind(name) == "status" and text.replace("-", "_") in (*_FUZZY, "needs_translation")

@@ -13,7 +13,7 @@ from caption_tx.data.corpus.column_names import SPLIT_NAMES, split_word
 from caption_tx.data.corpus.columns import DEFAULT_OPTIONS, Columns, ReadOptions
 from caption_tx.data.corpus.damaged_text import is_damaged, repair_text
 from caption_tx.data.corpus.dittos import is_ditto
-from caption_tx.data.corpus.mark_values import is_unread, rejection
+from caption_tx.data.corpus.mark_values import is_fuzzy, is_unread, rejection
 from caption_tx.data.corpus.missing_values import LONGEST_WORD, MISSING_WORDS, stands_for_no_name
 from caption_tx.data.corpus.text_lists import parse_items
 from caption_tx.errors import CorpusError
@@ -221,6 +221,8 @@ class CaptionRows:
                 kept = self.options.keep_rejected
                 self.notes[f"captions {reason}, {'kept' if kept else 'left out'}"] += 1
                 return None if kept else reason
+            if is_fuzzy(name, value):
+                self.notes[f"captions marked as not yet reviewed ({name}: {str(value).strip()[:20]}), read"] += 1
             if is_unread(name, value):
                 self.other_marks.setdefault(name, Counter())[str(value).strip()] += 1
         return None

@@ -31,6 +31,7 @@ from caption_tx.data.corpus.readers.json_entries import (
 )
 from caption_tx.data.corpus.readers.keyed_ids import read_keyed_ids
 from caption_tx.data.corpus.readers.literals import AS_PYTHON, load_document, parse_literal
+from caption_tx.data.corpus.readers.metadata_keys import MetadataKeys, may_have_metadata
 from caption_tx.data.corpus.readers.name_maps import is_caption_value, is_name_key, maps_names, numbered_captions
 from caption_tx.data.corpus.readers.scripts import JSON5, to_json
 from caption_tx.data.corpus.readers.yaml_files import SUFFIXES, load_yaml
@@ -66,9 +67,15 @@ def read_document(file: TextFile, rows: CaptionRows) -> None:
 
 
 def _load(file: TextFile, rows: CaptionRows) -> Any:
+    """The document of a file without keys that are about the data."""
     if file.path.suffix.lower() in SUFFIXES:
-        return load_yaml(file)
+        return MetadataKeys(rows).strip(load_yaml(file))
     text = file.text()
+    document = _parse(file, text, rows)
+    return MetadataKeys(rows).strip(document) if may_have_metadata(text) else document
+
+
+def _parse(file: TextFile, text: str, rows: CaptionRows) -> Any:
     try:
         document, notes = load_document(text, _drop_tokens)
         rows.add_notes(notes)

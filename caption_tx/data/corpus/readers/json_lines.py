@@ -6,6 +6,7 @@ from caption_tx.data.corpus.file_head import FileHead
 from caption_tx.data.corpus.readers.json_entries import EntryReader
 from caption_tx.data.corpus.readers.json_heads import parse_line
 from caption_tx.data.corpus.readers.literals import AS_PYTHON, TWICE, parse_literal
+from caption_tx.data.corpus.readers.metadata_keys import MetadataKeys, may_have_metadata
 from caption_tx.data.corpus.readers.name_maps import numbered_captions
 from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.corpus.value_kinds import is_image_name
@@ -15,7 +16,9 @@ from caption_tx.data.text.text_files import TextFile
 def read_jsonl(file: TextFile, rows: CaptionRows) -> None:
     """Reads an entry per line: MUGE (ECommerce-IC), Chinese-CLIP and similar files."""
     head = FileHead.read(file.path, file.encoding)
-    entries = EntryReader(rows, [entry for line in head.lines if (entry := parse_line(line)) is not None])
+    keys, no_rows = MetadataKeys(rows), MetadataKeys(CaptionRows(""))
+    samples = [no_rows.strip(parse_line(line)) for line in head.lines]
+    entries = EntryReader(rows, [entry for entry in samples if entry is not None])
     for line_number, line in file.lines(rows.add_error):
         if not line.strip():
             rows.skip(line_number, "blank line")
@@ -29,6 +32,7 @@ def read_jsonl(file: TextFile, rows: CaptionRows) -> None:
         except (ValueError, RecursionError) as error:
             rows.add_error(line_number, "not valid JSON", f"not valid JSON ({str(error)[:80]}); fix the line")
             continue
+        entry = keys.strip(entry) if may_have_metadata(line) else entry
         if isinstance(entry, dict) and entry and all(map(is_image_name, entry)):  # {"x.jpg": ".."}
             for name, value in entry.items():
                 value = numbered_captions(value)
