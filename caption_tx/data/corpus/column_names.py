@@ -82,6 +82,7 @@ NOT_CAPTION_WORDS = (
     "precanned", "timed",
     "编号", "序号", "长度", "来源", "语言", "作者", "时间", "数量", "类型", "編號", "序號", "長度", "來源", "語言",
     "時間", "數量", "類型", "标注员", "标注人", "标注者", "标注状态", "標註員",
+    "描述人", "描述者", "描述员", "撰写人", "编写人", "填写人", "录入人", "审核人", "校对人",
 )
 """Words that make a column with a caption's name something about captions, such as caption_id."""
 

@@ -74,7 +74,7 @@ VALID_ENTRIES = {
 }
 INVALID_ENTRIES = [
     ("ai_challenger", 7, "not an entry of image and captions"),
-    ("ai_challenger", {"image_id": "a"}, "not an entry of image and captions"),
+    ("ai_challenger", {"caption": "a dog"}, "not an entry of image and captions"),
     ("ai_challenger", {"image_id": "a", "caption": {}}, "caption is not a string"),
     ("ai_challenger", {"image_id": "a", "caption": ["x", 7]}, "caption is not a string"),
     ("ai_challenger", {"image_id": "a\0", "caption": "x"}, "no image name"),

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import posixpath
+from dataclasses import replace
 from typing import Any
 
 from caption_tx.data.corpus.accepted_captions import accepted_captions
 from caption_tx.data.corpus.caption_values import add_captions, image_names
 from caption_tx.data.corpus.column_names import caption_key, image_rank
-from caption_tx.data.corpus.columns import DEFAULT_OPTIONS, Columns, select_columns
+from caption_tx.data.corpus.columns import DEFAULT_OPTIONS, Columns, ReadOptions, select_columns
 from caption_tx.data.corpus.folder_names import record_folder
+from caption_tx.data.corpus.readers.caption_keys import (
+    CaptionKeys,
+    count_captions,
+    prefer_main,
+    present_columns,
+)
 from caption_tx.data.corpus.readers.entry_forms import expand
 from caption_tx.data.corpus.readers.tool_exports import is_request, read_export
 from caption_tx.data.corpus.rows import CaptionRows, UnknownSplitError
-from caption_tx.data.corpus.value_kinds import is_file_name
+from caption_tx.data.corpus.value_kinds import is_file_name, is_image_name, is_text
 from caption_tx.errors import CorpusError
 
 ENTRY = '{"image_id": "x.jpg", "caption": ["..", ..]}'
 _REQUEST = "it is a request to a model, without an answer; pass the file of the answers that belongs to these requests"
+_UNREAD = "entries without a caption that have other keys with text, which are not read"
 _INSIDE = "image names read from the key "
 _MAX_SAMPLES = 50
 _MAX_SIGNATURES = 1000
@@ -33,8 +41,12 @@ class EntryReader:
 
     def __init__(self, rows: CaptionRows, sample: list[Any]) -> None:
         self.rows = rows
-        self._sample = [expand(entry) for entry in sample[:_MAX_SAMPLES] if isinstance(entry, dict)]
+        # Entries without a caption, such as failed ones, may all come first.
+        ends = sample if len(sample) <= 2 * _MAX_SAMPLES else [*sample[:_MAX_SAMPLES], *sample[-_MAX_SAMPLES:]]
+        self._sample = [expand(entry) for entry in ends if isinstance(entry, dict)]
         self._columns: dict[tuple[str, ...], Columns | None] = {}
+        self._captions: CaptionKeys | None = None
+        self._unread: list[str] = []
         self.prefers_key = False
 
     def columns_of(self, entry: dict[str, Any]) -> Columns | None:
@@ -54,12 +66,42 @@ class EntryReader:
             if not self.rows.options.image_column and not _has_image(entry) and any(map(_names_image, self._sample)):
                 self._columns[keys] = None  # such as a message without a photo, whose id is no image
                 return None
-            alike = [other for other in self._sample if tuple(other) == keys] or [entry]
-            place = f"{self.rows.source}"
-            self._columns[keys] = select_columns(
-                keys, lambda position: [other[keys[position]] for other in alike], self.rows.options, place, "key"
-            )
+            self._columns[keys] = self._choose(entry)
         return self._columns[keys]
+
+    def _select(self, entry: dict[str, Any], options: ReadOptions) -> Columns | None:
+        """The keys of an expanded entry that are read, from its names and the values of entries like it."""
+        keys = tuple(entry)
+        alike = [other for other in self._sample if tuple(other) == keys] or [entry]
+        return select_columns(
+            keys, lambda position: [other[keys[position]] for other in alike], options, f"{self.rows.source}", "key"
+        )
+
+    def _choose(self, entry: dict[str, Any]) -> Columns | None:
+        """The keys that are read; None if the entry lacks the captions that others have, whatever else it has."""
+        options = self.rows.options
+        if options.caption_columns:
+            present = present_columns(entry, self._sample, options)
+            if present is not None:
+                return self._select(entry, replace(options, caption_columns=present)) if present else None
+            return self._select(entry, options)
+        captions = self._count_captions()
+        try:
+            columns = self._select(entry, options)
+        except CorpusError:
+            preferred = prefer_main(entry, captions, options)
+            if preferred is None and (captions.main is None or not _names_image(entry)):
+                raise
+            return None if preferred is None else self._select(entry, preferred)
+        if columns is None or captions.holds_caption(list(entry)[columns.captions[0]]):
+            return columns
+        preferred = prefer_main(entry, captions, options)
+        return None if preferred is None else self._select(entry, preferred)
+
+    def _count_captions(self) -> CaptionKeys:
+        if self._captions is None:
+            self._captions = count_captions(self._sample, self._select, self.rows.options)
+        return self._captions
 
     def _name_in(self, entry: dict[str, Any]) -> str | None:
         """The image that an expanded entry names itself, if it names one."""
@@ -161,14 +203,28 @@ class EntryReader:
     def _add_without_caption(
         self, number: int, entry: Any, expanded: dict[str, Any] | None, needs_caption: bool
     ) -> None:
-        """Skips an entry with an image only; anything else is an error."""
-        if expanded and not needs_caption and names_image(expanded) and not any(map(caption_key, expanded)):
+        """Skips an entry with an image only, or with other texts than the captions of the file; others are errors."""
+        has_others = bool(self.rows.options.caption_columns) or self._count_captions().main is not None
+        is_plain = expanded and not needs_caption and not any(map(caption_key, expanded))
+        if expanded and (is_plain or has_others) and (_has_image_name(expanded) or names_image(expanded)):
             self.rows.skip(number, "no caption")
+            self._note_unread(expanded)
             return
         message = f"expected {ENTRY}, found {str(entry)[:80]!r}; fix the entry"
         if expanded:
             message = f"expected {ENTRY}, found an entry with {describe_keys(expanded)}"
         self.rows.add_error(number, "not an entry of image and captions", message)
+
+    def _note_unread(self, entry: dict[str, Any]) -> None:
+        """Names the keys with texts that entries without a caption have and others have not."""
+        known = self._count_captions().keys
+        texts = [key for key, value in entry.items() if key not in known and is_text(value)]
+        if not texts or not known:
+            return
+        before = f"{_UNREAD} ({', '.join(self._unread)[:200]})"
+        count = self.rows.notes.pop(before, 0)
+        self._unread += [key for key in texts if key not in self._unread]
+        self.rows.notes[f"{_UNREAD} ({', '.join(self._unread)[:200]})"] = count + 1
 
 
 def _no_name(key: str, value: Any) -> str:
@@ -206,8 +262,13 @@ def _has_known_key(entry: dict[str, Any]) -> bool:
 
 
 def _has_image(entry: dict[str, Any]) -> bool:
-    """Whether a key has a name for the image."""
-    return any(image_rank(key) is not None for key in entry)
+    """Whether a key has a name for the image, or an image name."""
+    return any(image_rank(key) is not None or is_image_name(value) for key, value in entry.items())
+
+
+def _has_image_name(entry: dict[str, Any]) -> bool:
+    """Whether a key with a name for the image holds one: the usual case of `names_image`, which takes longer."""
+    return any(value and image_rank(key) is not None and image_names(value) for key, value in entry.items())
 
 
 def _names_image(entry: dict[str, Any]) -> bool:

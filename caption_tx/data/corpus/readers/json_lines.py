@@ -12,12 +12,14 @@ from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.corpus.value_kinds import is_image_name
 from caption_tx.data.text.text_files import TextFile
 
+_TAIL_BYTES, _NUM_LAST = 1 << 18, 50
+
 
 def read_jsonl(file: TextFile, rows: CaptionRows) -> None:
     """Reads an entry per line: MUGE (ECommerce-IC), Chinese-CLIP and similar files."""
     head = FileHead.read(file.path, file.encoding)
     keys, no_rows = MetadataKeys(rows), MetadataKeys(CaptionRows(""))
-    samples = [no_rows.strip(parse_line(line)) for line in head.lines]
+    samples = [no_rows.strip(parse_line(line)) for line in (*head.lines, *_last_lines(file, head))]
     entries = EntryReader(rows, [entry for entry in samples if entry is not None])
     for line_number, line in file.lines(rows.add_error):
         if not line.strip():
@@ -43,3 +45,13 @@ def read_jsonl(file: TextFile, rows: CaptionRows) -> None:
                 entries.add(line_number, item)
         else:
             entries.add(line_number, entry)
+
+
+def _last_lines(file: TextFile, head: FileHead) -> list[str]:
+    """The last lines of a file, without those of its head."""
+    start = max(0, file.path.stat().st_size - _TAIL_BYTES)
+    with file.path.open("rb") as stream:
+        stream.seek(start)
+        lines = stream.read().split(b"\n")
+    lines = lines[1 if start else len(head.lines) :]
+    return [line.decode(file.encoding or "utf-8", "replace") for line in lines[-_NUM_LAST:]]

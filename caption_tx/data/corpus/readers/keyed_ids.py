@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,7 @@ from caption_tx.data.corpus.value_kinds import is_image_name, is_text
 from caption_tx.errors import CorpusError
 
 _MAX_DEPTH = 6
+_MIN_SHARE = 0.7
 _ID = re.compile(r"-?\w*\d\w*|[\w-]{12,}", re.ASCII)
 _LONG_ID = re.compile(r"[\w-]{16,}", re.ASCII)
 
@@ -39,6 +41,7 @@ class _Converter:
     def __init__(self, rows: CaptionRows) -> None:
         self.rows = rows
         self.used_columns: set[str] = set()
+        self._shared: set[str] = set()
 
     def convert(self, node: Any, depth: int) -> Any:
         """A node with captions instead of objects by id."""
@@ -94,10 +97,12 @@ class _Converter:
             return False
         if any(is_image_name(with_dot(key)) for key in keys) or not all(isinstance(value, dict) for value in values):
             return False
-        shared = set.intersection(*map(set, values)) if values else set()
+        counts = Counter(key for value in values for key in value)  # some may have a reason instead of a caption
+        shared = {key for key, count in counts.items() if count >= _MIN_SHARE * len(values)}
         named = {key for key in shared if caption_key(str(key)) or key in self.rows.options.caption_columns}
         has_image = any(is_image_name(item) for value in values[:50] for item in value.values())
-        return not has_image and any(is_text(value[key]) for key in named for value in values[:50])
+        self._shared = shared
+        return not has_image and any(is_text(value.get(key)) for key in named for value in values[:50])
 
     def _captions(self, items: dict[str, dict[str, Any]]) -> list[str]:
         """The captions of one image that no mark rejects."""
@@ -117,6 +122,7 @@ class _Converter:
             self.used_columns.add(named[0])
             return named[0]
         ranks = {key: found[1] for key in value if (found := caption_key(str(key))) and is_text(value[key])}
+        ranks = {key: rank for key, rank in ranks.items() if key in self._shared}
         best = [key for key, rank in ranks.items() if rank == min(ranks.values())]
         if len(best) > 1:
             raise CorpusError(

@@ -11,12 +11,14 @@ from caption_tx.data.corpus.value_kinds import is_image_name
 _NAMES = ("custom_id", "key", "id")
 _RESULTS = ("response", "result")
 _IMAGE_KEYS = ("fileUri", "file_uri", "image_url", "image")
+_METADATA = "-metadata"
 _MAX_DEPTH = 12
 
 BATCH = "answers of a model's batch read as captions, the names of its requests (custom_id) as image names"
 SEVERAL_ANSWERS = "answers beyond the first of a model, read as captions too"
 LABELBOX = "captions read from the answers of Labelbox"
 LABEL_STUDIO = "captions read from the results of Label Studio"
+GROUND_TRUTH = "captions read from the labels of SageMaker Ground Truth"
 ARGILLA = "captions read from the responses of Argilla"
 CANCELLED = "annotations of Label Studio that were cancelled, left out"
 
@@ -29,7 +31,8 @@ def read_export(entry: dict[str, Any]) -> tuple[dict[str, Any], list[str]] | Non
         >>> read_export({"custom_id": "a.jpg", "response": {"body": answer}})[0]
         {'image': 'a.jpg', 'caption': 'a dog'}
     """
-    return _read_batch(entry) or _read_label_studio(entry) or _read_labelbox(entry) or _read_argilla(entry)
+    readers = (_read_batch, _read_label_studio, _read_labelbox, _read_argilla, _read_ground_truth)
+    return next(filter(None, (read(entry) for read in readers)), None)
 
 
 def is_request(entry: dict[str, Any]) -> bool:
@@ -170,6 +173,28 @@ def _read_labelbox(entry: dict[str, Any]) -> tuple[dict[str, Any], list[str]] | 
         texts.setdefault(question, []).append(text)
     keys = {f"{name}.caption" if len(texts) > 1 else "caption": _one_or_all(found) for name, found in texts.items()}
     return {"image": name, **(keys or {"caption": ""})}, [LABELBOX]
+
+
+def _read_ground_truth(entry: dict[str, Any]) -> tuple[dict[str, Any], list[str]] | None:
+    """A line of SageMaker Ground Truth's output: {"source-ref": "s3://..", "job": "text", "job-metadata": {..}}.
+
+    The label of a failed task is missing; only the reason is in its metadata.
+    """
+    name = entry.get("source-ref", entry.get("source"))
+    jobs = [key.removesuffix(_METADATA) for key, value in entry.items() if _is_job_metadata(key, value)]
+    if not isinstance(name, str) or not jobs:
+        return None
+    texts = {job: entry[job] for job in jobs if isinstance(entry.get(job), (str, list)) and entry[job]}
+    others = entry.keys() - {"source-ref", "source", *(f"{job}{_METADATA}" for job in jobs)}
+    if not texts and others:  # classes, boxes or other texts
+        return None
+    captions = {f"{job}.caption": text for job, text in (texts or {jobs[0]: ""}).items()}
+    return {"image": name, **captions}, [GROUND_TRUTH] if texts else []
+
+
+def _is_job_metadata(key: str, value: Any) -> bool:
+    has_type = isinstance(value, dict) and str(value.get("type", "")).startswith("groundtruth/")
+    return key.endswith(_METADATA) and has_type
 
 
 def _text_answers(node: Any, depth: int) -> Iterator[tuple[str, str]]:
