@@ -15,6 +15,7 @@ from caption_tx.data.corpus.columns import ReadOptions
 from caption_tx.data.corpus.image_files import ImageFiles
 from caption_tx.data.corpus.image_lookup import complete_image_names
 from caption_tx.data.corpus.memory import Captions, list_captions
+from caption_tx.data.corpus.repeated_captions import note_repeated
 from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.corpus.sources import read_sources
 from caption_tx.data.corpus.splits import assign_splits
@@ -112,6 +113,7 @@ def _to_table(
     frames = [_to_frame(source, rows, split_of) for source, rows in rows_of]
     table = pd.concat(frames, ignore_index=True)
     codes = np.repeat(np.arange(len(frames)), [len(frame) for frame in frames])
+    note_repeated(table, codes, all_rows)
     source_names = pd.Categorical.from_codes(codes, [rows.source for rows in all_rows])
     table.insert(table.columns.get_loc("line"), "source", source_names)
     table.attrs["skipped"] = _SharedList(item for rows in all_rows for item in rows.skipped)

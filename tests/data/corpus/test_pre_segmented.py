@@ -56,9 +56,9 @@ def test_ordinary_captions_do_not_change(write, captions):
 
 
 def test_few_captions_without_tags_are_kept(write):
-    lines = [f"a.jpg#zhb#{index} 一:m 只:q 狗:n" for index in range(30)]
-    lines[3] = "a.jpg#zhb#3 一只猫 10:30"
-    lines[4] = "a.jpg#zhb#4 一:m 只:q 大:a 的:u 狗:n 在:p 家:n 里:f 睡:v 着 了:y"
+    lines = [f"{index}.jpg#zhb#0 一:m 只:q 狗:n" for index in range(30)]
+    lines[3] = "3.jpg#zhb#0 一只猫 10:30"
+    lines[4] = "4.jpg#zhb#0 一:m 只:q 大:a 的:u 狗:n 在:p 家:n 里:f 睡:v 着 了:y"
     table = read_corpus(write("x.txt", "\n".join(lines)))
     assert list(table.caption[2:6]) == ["一只狗", "一只猫 10:30", "一只大的狗在家里睡着了", "一只狗"]
     assert notes(table) == {"part-of-speech tags stripped": 29}
