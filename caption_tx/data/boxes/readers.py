@@ -12,6 +12,7 @@ from caption_tx.data.boxes.annotation_tools import add_labelme, add_via, is_labe
 from caption_tx.data.boxes.coco_instances import add_coco_instances, is_coco_instances
 from caption_tx.data.boxes.flickr30k_entities import add_entities, is_entities
 from caption_tx.data.boxes.table import Box, BoxTable, corners_in_image
+from caption_tx.data.text.merge_conflicts import require_no_conflict
 from caption_tx.errors import CorpusError
 
 LAYOUTS = (
@@ -71,10 +72,12 @@ def _read(path: Path, table: BoxTable, images: str | None) -> None:
 def _read_text(path: Path) -> str:
     try:
         data = path.read_bytes()
-        return (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8-sig")
+        text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8-sig")
     except (OSError, EOFError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise CorpusError(f"Cannot read the boxes in {path}: {reason}.") from error
+    require_no_conflict(text, path)
+    return text
 
 
 def _parse(place: str | Path, text: str) -> Any:

@@ -33,6 +33,7 @@ from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.corpus.splits import is_release_name, split_of_file_name, splits_of_folders
 from caption_tx.data.images.suffixes import is_readable
 from caption_tx.data.images.system_files import is_system_name
+from caption_tx.data.text.merge_conflicts import require_no_conflict
 from caption_tx.data.text.text_files import TextFile, normalize_encoding, read_head
 from caption_tx.errors import CorpusError
 
@@ -188,6 +189,8 @@ def _find_in_folder(path: Path, format: str | None, encoding: str | None, option
         return matches[0], format or formats[matches[0]] or ""
     if format is None and (folder.has_image_text_pairs(path) or folder.names_images(path, options.files)):
         return path, "folder"
+    for file in files:
+        require_no_conflict(FileHead.read(file, encoding).text, file)
     advice = _suggest_text_suffix(path) or _suggest_below(path) or "pass the file itself"
     if chats:
         file, message = next(iter(chats.items()))
@@ -222,6 +225,7 @@ def _detect_or_fail(path: Path, encoding: str | None, options: ReadOptions) -> s
     """The format of a file by its content, else by its suffix."""
     by_suffix = next((key for key, reader in READERS.items() if path.suffix.lower() in reader.suffixes), None)
     kind = other_kind(read_head(path))
+    require_no_conflict(FileHead.read(path, encoding).text, path)
     if path.suffix.lower() in _CHAT_SUFFIXES and (message := chat_message(FileHead.read(path, encoding).lines)):
         raise CorpusError(f"{path} is {explain_chat(message)}.")
     name = detect_format(path, encoding, options)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from caption_tx.data.text.merge_conflicts import require_no_conflict, watch_for_conflict
 from caption_tx.errors import CorpusError
 
 ENCODINGS = ("utf-8", "utf-16", "utf-16-le", "utf-16-be", "gb18030", "big5")
@@ -251,12 +252,12 @@ class TextFile:
             on_error: called with (line number, reason, message) for every other line.
 
         Raises:
-            CorpusError: the file cannot be read.
+            CorpusError: the file cannot be read, or has a merge conflict.
         """
         line_number = 0
         try:
             with self._open() as file:
-                for line_number, line in enumerate(file, 1):
+                for line_number, line in watch_for_conflict(enumerate(file, 1), self.path):
                     if line_number == 1:
                         line = line.removeprefix("\ufeff")
                     byte = find_undecoded_byte(line)
@@ -280,11 +281,13 @@ class TextFile:
         """The whole file; `find_undecoded_byte` finds bytes that could not be decoded.
 
         Raises:
-            CorpusError: the file cannot be read.
+            CorpusError: the file cannot be read, or has a merge conflict.
         """
         try:
             with self._open() as file:
-                return file.read().removeprefix("\ufeff")
+                text = file.read().removeprefix("\ufeff")
+                require_no_conflict(text, self.path)
+                return text
         except OSError as error:
             raise _read_error(self.path, error) from error
         except UnicodeError as error:

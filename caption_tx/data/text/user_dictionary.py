@@ -12,9 +12,10 @@ from caption_tx.data.text.dictionary_files import BINARY_KINDS, read_lines, to_j
 from caption_tx.data.text.dictionary_forms import TAGS
 from caption_tx.data.text.dictionary_lines import NUMBER, Line, split_lines
 from caption_tx.data.text.look_alikes import fold_look_alikes
+from caption_tx.data.text.merge_conflicts import require_no_conflict
 from caption_tx.data.text.scripts import FOLDED_SIGNS, is_joined
 from caption_tx.data.text.text_files import guess_encoding
-from caption_tx.errors import ConfigError
+from caption_tx.errors import ConfigError, CorpusError
 
 _HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 _TAG = re.compile("[a-z]+|PER|LOC|ORG|TIME")
@@ -136,8 +137,11 @@ def read_user_dictionary(path: str | Path) -> UserDictionary:
             lines = [replace(line, parts=tuple(map(fold_look_alikes, line.parts))) for line in lines]
         else:
             text, encoding = _decode(Path(path), data)
+            require_no_conflict(text, Path(path))
             lines, notes = split_lines(fold_look_alikes(text), TAGS)
             notes = [*notes, *_look_alike_notes(text)]
+    except CorpusError as error:
+        raise ConfigError(str(error)) from error
     except ValueError as error:
         raise ConfigError(f"Cannot read the user dictionary {path}: {error}.") from error
     has_frequencies, tags = _find_fields(lines)
