@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import re
 from collections.abc import Callable
@@ -37,7 +38,8 @@ TAGS = frozenset(_TAG_NAMES.split())
 _Convert = Callable[[str], list[str] | None]
 
 _HAN = re.compile(f"[{HAN}]")
-_WORD = rf"\S*[{HAN}]\S*"
+# A lookahead finds the Chinese character in time that grows with the length of a line, not with its square.
+_WORD = rf"(?=\S*[{HAN}])\S+"
 _NUMBERED = re.compile(
     r"(?:[(（\[【]?\d{1,6}\s*[.．、)）\]】:：-]|[①-⑳]|[(（]?[一二三四五六七八九十]{1,3}[、.．)）]|No\.?\s*\d+[.:：]?\s)\s*(\D.*)"
 )
@@ -55,9 +57,9 @@ _TEXT_AFTER_TAG = re.compile(r"(\S+)\s+(\d+)\s+[a-z]{1,4}\s+\S.*")
 _BARS = re.compile(r"([^|]+)\|\s*(\d+)\s*(?:\|\s*([a-z]{0,4})\s*)?")
 _FREQUENCY_FIRST = re.compile(r"(\d+)[\s,，;]+(\D.*?)")
 _COLON = re.compile(r"[\"']?([^:：\"']+?)[\"']?\s*[:：=]\s*(\d*),?")
-_GLOSS = re.compile(rf"([^:：]*[{HAN}][^:：]*?)\s*[:：]\s*(\D.*)")
-_PARENTHESES = re.compile(rf"([^()（）]*[{HAN}][^()（）]*?)\s*[(（].*[)）]")
-_HASH = re.compile(rf"([^#]*[{HAN}][^#]*?)\s*#\s*\S.*")
+_GLOSS = re.compile(rf"(?=[^:：]*[{HAN}])([^:：]+?)\s*[:：]\s*(\D.*)")
+_PARENTHESES = re.compile(rf"(?=[^()（）]*[{HAN}])([^()（）]+?)\s*[(（].*[)）]")
+_HASH = re.compile(rf"(?=[^#]*[{HAN}])([^#]+?)\s*#\s*\S.*")
 _CALL = re.compile(r"(?:\w+\.)?add_word\(\s*(?:u?[\"'])(.+?)[\"']\s*(?:,\s*(?:freq\s*=\s*)?(\d+))?.*\);?")
 _TUPLE = re.compile(r"[(\[]\s*[\"'](.+?)[\"']\s*,\s*(\d+)\s*[)\]],?")
 _SYNONYMS = re.compile(r"\s*(?:=+>|->|→|=)\s*")
@@ -108,8 +110,8 @@ def rewrite_forms(lines: list[str]) -> tuple[Numbered, list[str]]:
 def _rewrite_all(content: Numbered, notes: list[str]) -> Numbered:
     """Rewrites the lines if all of them have one form."""
     for convert, name in _FORMS:
-        found = [convert(line.strip()) for _, line in content]
-        if not found or not all(found) or (convert is not _split_list and len(found) < 2):
+        found = list(itertools.takewhile(bool, (convert(line.strip()) for _, line in content)))
+        if not found or len(found) < len(content) or (convert is not _split_list and len(found) < 2):
             continue
         if convert is _drop_index and not content[0][1].startswith(","):  # it would be a frequency
             continue

@@ -26,7 +26,7 @@ NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?", re.ASCII)
 _COMMENT = re.compile(r"\s*(?:#+(?:\s|$)|#!|//|;|(?:%+|--+)\s|/\*.*\*/\s*$|<!--.*-->\s*$)")
 _TRAILING_COMMENT = re.compile(rf"\s(?:#+|//+)\s.*$|(?<=[{HAN}])(?:\s*//.*[^/]|\s+#[{HAN}].*)$")
 _HASH_WORD = re.compile(r"\s*#\w")
-_ASSIGNMENT = re.compile(r"\w+\s*=\s*(?=[\[({])")
+_ASSIGNMENT = re.compile(r"\b\w+\s*=\s*(?=[\[({])")
 _SEPARATOR = re.compile("[,，;\t]")
 
 

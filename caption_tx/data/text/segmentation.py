@@ -32,6 +32,7 @@ _NOT_ENGLISH = re.compile(r"[^\w']+|_+")
 _HAS_DIGIT = re.compile(r"\d")
 # The characters that jieba looks up in its dictionary, apart from ASCII.
 _CHINESE = re.compile("[\u4e00-\u9fd5]+")
+_LONGEST_OF_JIEBA = 32
 
 
 class Segmenter:
@@ -135,17 +136,20 @@ class Segmenter:
         return words
 
     def _add_entries(self, dictionary: UserDictionary) -> None:
-        """Gives jieba the entries of Chinese characters, and the matcher those that are not whole after that."""
+        """Gives jieba the entries of Chinese characters, and the matcher those that are not whole after that.
+
+        The matcher also gets long entries, for which jieba takes time that grows with the square of their length.
+        """
         entries: dict[str, int | None] = {}
         for entry in dictionary.entries:
             word = self._normalize_entry(entry.word)
             if _has_alphanumeric(word):
                 entries.setdefault(word, entry.frequency)
-        self._entries = EntryMatcher(())
+        self._entries = EntryMatcher(word for word in entries if len(word) > _LONGEST_OF_JIEBA)
         if self.config.language == "zh":
             self._split_without_entries("")
             for word, frequency in entries.items():
-                if _CHINESE.fullmatch(word):
+                if len(word) <= _LONGEST_OF_JIEBA and _CHINESE.fullmatch(word):
                     self._jieba.add_word(word, frequency)
         # An entry in the matcher may be part of a longer one, which then must be in the matcher as well.
         while split := [word for word in entries if self._split(word) != [word]]:
