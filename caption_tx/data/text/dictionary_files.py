@@ -11,6 +11,7 @@ from typing import Any
 
 from caption_tx.data.text.dictionary_forms import FREQUENCY_HEADERS, TAG_HEADERS, is_word_header
 from caption_tx.data.text.dictionary_lines import NUMBER, Line
+from caption_tx.data.text.workbooks import Cell, find_strikes
 
 BINARY_KINDS = ("scel", "xlsx")
 """Kinds of files that are read and are no text."""
@@ -102,17 +103,37 @@ def _read_workbook(data: bytes) -> tuple[list[Line], list[str]]:
     try:
         workbook = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
         sheets = [(sheet.title, list(sheet.iter_rows(values_only=True))) for sheet in workbook.worksheets]
+        filled = [at for at, (_, rows) in enumerate(sheets) if any(any(map(_text, row)) for row in rows)]
+        strikes = find_strikes(data, filled[0]) if filled else (set(), {})
     except Exception as error:  # a damaged workbook raises nearly any exception
         raise ValueError("it is a workbook that cannot be read; save it as CSV UTF-8") from error
-    filled = [(title, rows) for title, rows in sheets if any(any(map(_text, row)) for row in rows)]
     if not filled:
         raise ValueError("it is a workbook without words")
-    (title, rows), *others = filled
+    title, rows = sheets[filled[0]]
+    rows, struck = _without_strikes(rows, *strikes)
+    if not any(any(map(_text, row)) for row in rows):
+        raise ValueError(f"all words of the sheet {title!r} are struck through; remove the line through those to keep")
     lines, what = _read_rows(rows)
-    notes = [f"Read from {what} of the sheet {title!r}."]
-    if others:
-        notes.append(f"Sheets not read: {', '.join(name for name, _ in others)[:100]}.")
+    notes = [f"Read from {what} of the sheet {title!r}.", *struck]
+    if others := [sheets[at][0] for at in filled[1:]]:
+        notes.append(f"Sheets not read: {', '.join(others)[:100]}.")
     return lines, notes
+
+
+def _without_strikes(
+    rows: Sequence[Sequence[Any]], cells: set[Cell], texts: dict[Cell, str]
+) -> tuple[list[list[Any]], list[str]]:
+    """Rows without the text that is struck through, and a note about it."""
+    left = [
+        [None if (number, at) in cells else texts.get((number, at), value) for at, value in enumerate(row)]
+        for number, row in enumerate(rows, 1)
+    ]
+    places = sorted({*cells, *texts})
+    if not places:
+        return left, []
+    number, at = places[0]
+    more = f" and {len(places) - 1:,} more" if len(places) > 1 else ""
+    return left, [f"Left out as struck through: row {number} {_text(rows[number - 1][at])[:40]!r}{more}."]
 
 
 def _text(value: Any) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from caption_tx.data.text.dictionary_characters import look_alike_notes, odd_character_notes
 from caption_tx.data.text.dictionary_files import BINARY_KINDS, read_lines, to_json
 from caption_tx.data.text.dictionary_forms import TAGS
 from caption_tx.data.text.dictionary_lines import NUMBER, Line, split_lines
@@ -139,7 +140,7 @@ def read_user_dictionary(path: str | Path) -> UserDictionary:
             text, encoding = _decode(Path(path), data)
             require_no_conflict(text, Path(path))
             lines, notes = split_lines(fold_look_alikes(text), TAGS)
-            notes = [*notes, *_look_alike_notes(text)]
+            notes = [*notes, *look_alike_notes(text)]
     except CorpusError as error:
         raise ConfigError(str(error)) from error
     except ValueError as error:
@@ -165,7 +166,8 @@ def read_user_dictionary(path: str | Path) -> UserDictionary:
             )
         word = " ".join(parts[: len(parts) - size])
         entries.append(Entry(word, None if frequency is None else int(frequency), number))
-    notes = (*notes, *_unclear_notes(unclear), *_tag_notes(unknown_tags), *_repeated_notes(entries))
+    odd = odd_character_notes([(entry.line, entry.word) for entry in entries])
+    notes = (*notes, *_unclear_notes(unclear), *_tag_notes(unknown_tags), *_repeated_notes(entries), *odd)
     return UserDictionary(str(path), encoding, tuple(entries), notes)
 
 
@@ -241,15 +243,6 @@ def _unclear_notes(unclear: dict[bool, list[str]]) -> tuple[str, ...]:
 def _tag_notes(lines: Sequence[str]) -> tuple[str, ...]:
     more = f" and {len(lines) - 1:,} more" if len(lines) > 1 else ""
     return (f"Read as a word with a part-of-speech tag: {lines[0]}{more}.",) if lines else ()
-
-
-def _look_alike_notes(text: str) -> list[str]:
-    """What is read in place of radicals and ligatures, with the number of lines that have them."""
-    changed = [line for line in text.splitlines() if fold_look_alikes(line) != line]
-    if not changed:
-        return []
-    odd = next(character for character in changed[0] if fold_look_alikes(character) != character)
-    return [f"Lines with radicals or other look-alikes ({odd} for {fold_look_alikes(odd)}): {len(changed):,}."]
 
 
 def _repeated_notes(entries: Sequence[Entry]) -> tuple[str, ...]:

@@ -7,20 +7,16 @@ import re
 import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from caption_tx.data.corpus.columns import Columns
 from caption_tx.data.corpus.rows import CaptionRows
+from caption_tx.data.text.workbooks import Cell, find_strikes
 
-_STRIKE = re.compile(rb"<(?:\w+:)?strike(?:\s+val=.(?:1|true).)?\s*/?>")
 _HIDDEN_ROW = re.compile(rb"<(?:\w+:)?row\b(?=[^>]*\shidden=.(?:1|true).)[^>]*\sr=.(\d+)")
 _HIDDEN_COLUMNS = re.compile(rb"<(?:\w+:)?col\b(?=[^>]*\shidden=.(?:1|true).)[^>]*>")
 _RANGE = re.compile(rb"\s(min|max)=.(\d+)")
 _REASON = "marked as struck through"
 _PARTS_LEFT_OUT = "cells with struck-through text, which is left out"
-
-Cell = tuple[int, int]
-"""Row from 1 and column from 0."""
 
 Row = tuple[int, list[str]]
 """Number from 1 and the texts of the cells."""
@@ -103,39 +99,8 @@ def find_struck_text(content: bytes, sheet: int, sheet_path: str) -> StruckText:
         sheet_path: of the sheet in the archive.
     """
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        names = [name for name in archive.namelist() if name.startswith("xl/") and name.endswith(".xml")]
-        names = [name for name in names if "worksheets/" in name or name.endswith(("styles.xml", "sharedStrings.xml"))]
-        has_strikes = any(_STRIKE.search(archive.read(name)) for name in names)
         text = archive.read(sheet_path)
     hidden_rows = frozenset(map(int, _HIDDEN_ROW.findall(text)))
     ranges = [dict(_RANGE.findall(item)) for item in _HIDDEN_COLUMNS.findall(text)]
     hidden = [at for ends in ranges for at in range(int(ends[b"min"]) - 1, int(ends[b"max"]))]
-    found = StruckText(hidden_rows=hidden_rows, hidden_columns=frozenset(hidden))
-    if has_strikes:
-        _find_strikes(content, sheet, found)
-    return found
-
-
-def _find_strikes(content: bytes, sheet: int, found: StruckText) -> None:
-    import openpyxl
-    from openpyxl.cell.rich_text import CellRichText
-
-    workbook = openpyxl.load_workbook(io.BytesIO(content), data_only=True, rich_text=True)
-    for row in workbook.worksheets[sheet].iter_rows():
-        for cell in row:
-            if cell.value is None:
-                continue
-            is_struck = bool(cell.font is not None and cell.font.strike)
-            place = (cell.row, cell.column - 1)
-            runs = list(cell.value) if isinstance(cell.value, CellRichText) else [cell.value]
-            left = [str(run) for run in runs if not _is_struck(run, is_struck) and str(run).strip()]
-            if not left:
-                found.cells.add(place)
-            elif any(_is_struck(run, is_struck) and str(run).strip() for run in runs):
-                found.texts[place] = "".join(str(run) for run in runs if not _is_struck(run, is_struck))
-
-
-def _is_struck(run: Any, cell_is_struck: bool) -> bool:
-    """Whether a run of rich text is struck through; one without a font has that of the cell."""
-    run_font = getattr(run, "font", None)
-    return cell_is_struck if run_font is None else bool(run_font.strike)
+    return StruckText(*find_strikes(content, sheet), hidden_rows=hidden_rows, hidden_columns=frozenset(hidden))
