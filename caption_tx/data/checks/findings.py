@@ -17,6 +17,9 @@ MIN_SIDE = 64
 MAX_ASPECT_RATIO = 4
 """Images with a larger aspect ratio are distorted beyond recognition when they are resized to a square."""
 
+MAX_RANGE = 16
+"""Images whose values differ by at most this, of 255, in every channel have nothing to describe."""
+
 MAX_LISTED = 20
 """Maximum length of the lists in a report; the full count is always reported too."""
 
@@ -84,6 +87,12 @@ KINDS: dict[str, FindingKind] = {
         "rows", "of image tables with the id of an earlier row, skipped", "give each image a unique id", 1
     ),
     "uncaptioned_image": FindingKind("images", "without a caption, not used", "add captions to use them", 1),
+    "blank_image": FindingKind(
+        "images",
+        "of a single color, or nearly so",
+        "look at them: an export or a conversion may have lost the picture (12-bit values in 16-bit files are black)",
+        1,
+    ),
     "small_image": FindingKind("images", f"with a side below {MIN_SIDE} pixels", "use larger versions if available", 1),
     "narrow_image": FindingKind(
         "images",

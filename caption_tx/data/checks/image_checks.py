@@ -1,4 +1,4 @@
-"""Checks of all images of a corpus: missing, unreadable, duplicate, small and narrow images."""
+"""Checks of all images of a corpus: missing, unreadable, duplicate, blank, small and narrow images."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
-from caption_tx.data.checks.findings import MAX_ASPECT_RATIO, MIN_SIDE, Findings
+from caption_tx.data.checks.findings import MAX_ASPECT_RATIO, MAX_RANGE, MIN_SIDE, Findings
 from caption_tx.data.images.image_source import ImageSource
 from caption_tx.data.images.interpretation import KINDS as INTERPRETATIONS
 from caption_tx.errors import ImageError, MissingImageError
 from caption_tx.escaping import printable
+
+_SMALL_SIDE = 32
 
 Progress = Callable[[Iterable, int, str], Iterable]
 """Wraps (iterable, length, name of the items) in a progress bar, for example `tqdm`."""
@@ -52,6 +55,8 @@ def check_images(
     findings.add("missing_image", rows[missing], len(rows), details)
     findings.add("unreadable_image", rows[unreadable], len(rows), decoded["error"][unreadable].tolist())
     _find_duplicates(rows[~failed], decoded["hash"][~failed], findings)
+    blank = ~failed & (decoded["color"] != "").to_numpy()
+    findings.add("blank_image", rows[blank], int((~failed).sum()), decoded["color"][blank].tolist())
     _find_unusual_sizes(rows[~failed], decoded[~failed], findings)
     for kind in INTERPRETATIONS:
         details = rows["image"].map(images.interpreted.get(kind, {}))
@@ -74,15 +79,15 @@ def check_images(
 
 
 def _decode_all(images: ImageSource, names: Sequence[str], progress: Progress | None) -> pd.DataFrame:
-    """Decodes images in threads; returns the columns hash, width, height, error ("" if none) and exists."""
+    """Decodes images in threads; returns the columns hash, width, height, color, error ("" if none) and exists."""
 
-    def decode(name: str) -> tuple[str, int, int, str, bool]:
+    def decode(name: str) -> tuple[str, int, int, str, str, bool]:
         try:
             content_hash, image = images.read_pil_image(name)
-            return content_hash, *image.size, "", True
+            return content_hash, *image.size, only_color(image), "", True
         except ImageError as error:
             reason = printable(str(error).removeprefix(images.label(name)).strip())
-            return "", 0, 0, reason, not isinstance(error, MissingImageError)
+            return "", 0, 0, "", reason, not isinstance(error, MissingImageError)
 
     # Pillow releases the interpreter lock while it decodes.
     pool = ThreadPoolExecutor(max_workers=os.cpu_count())
@@ -91,7 +96,23 @@ def _decode_all(images: ImageSource, names: Sequence[str], progress: Progress | 
         rows = list(results if progress is None else progress(results, len(names), "images"))
     finally:
         pool.shutdown(cancel_futures=True)  # otherwise an interrupt would wait for all images
-    return pd.DataFrame(rows, columns=["hash", "width", "height", "error", "exists"])
+    return pd.DataFrame(rows, columns=["hash", "width", "height", "color", "error", "exists"])
+
+
+def only_color(image: Image.Image) -> str:
+    """The color of an RGB image that shows nothing else, apart from specks and noise; "" for other images.
+
+    Example:
+        >>> only_color(Image.new("RGB", (90, 90), "white")), only_color(Image.new("RGB", (90, 90), (200, 30, 30)))
+        ('white', '#c81e1e')
+    """
+    small = image.resize((_SMALL_SIDE, _SMALL_SIDE), Image.Resampling.BOX, reducing_gap=1.0)
+    ranges = small.getextrema()
+    if any(high - low > MAX_RANGE for low, high in ranges):
+        return ""
+    low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
+    middle = "".join(f"{(low + high) // 2:02x}" for low, high in ranges)
+    return "black" if high <= MAX_RANGE else "white" if low >= 255 - MAX_RANGE else f"#{middle}"
 
 
 def _find_skipped(images: ImageSource, files: Sequence[str], findings: Findings) -> None:

@@ -4,6 +4,7 @@ import base64
 import os
 import sys
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -50,6 +51,39 @@ def test_each_kind_of_image_problem_is_found(corpus, check, images):
     assert counts["smallest"] == {"image": "good.png", "width": 80, "height": 70}
     assert counts["largest"]["image"] == "narrow.png"
     assert report["summary"]["problems"] == ["image_in_two_splits", "missing_image", "unreadable_image"]
+
+
+def test_images_of_a_single_color_are_found(corpus, check, save_image, tmp_path):
+    rng = np.random.default_rng(7)
+    speck = Image.new("RGB", (200, 150), "white")
+    speck.putpixel((17, 40), (0, 0, 0))
+    noise = rng.integers(0, 9, (150, 200, 3), np.uint8)
+    deep = rng.integers(0, 4096, (150, 200)).astype(np.uint16)  # 12 bits in a file of 16
+    drawing = Image.new("RGB", (200, 150), "white")
+    drawing.paste((0, 0, 0), (90, 60, 110, 90))
+    pictures = {
+        "black.png": Image.new("L", (200, 150)),
+        "clear.png": Image.new("RGBA", (200, 150), (255, 255, 255, 0)),
+        "speck.png": speck,
+        "noise.png": Image.fromarray(noise),
+        "red.png": Image.new("RGB", (200, 150), (200, 30, 30)),
+        "deep.png": Image.fromarray(deep),
+        "drawing.png": drawing,
+    }
+    for name, picture in pictures.items():
+        picture.save(tmp_path / name)
+    save_image(tmp_path / "photo.png")
+    table = corpus(*((name, "一只狗") for name in (*pictures, "photo.png")))
+    found = check(table, images=open_images(str(tmp_path)))["findings"]["blank_image"]
+    assert found["level"] == "warning"
+    assert {example["image"]: example["detail"] for example in found["examples"]} == {
+        "black.png": "black",
+        "clear.png": "white",
+        "speck.png": "white",
+        "noise.png": "black",
+        "red.png": "#c81e1e",
+        "deep.png": "black",
+    }
 
 
 def test_image_tables_and_names_that_are_not_utf8(corpus, check, counts_by_kind, save_image, tmp_path):
