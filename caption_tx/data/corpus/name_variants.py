@@ -11,14 +11,15 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
+from caption_tx.data.corpus.copied_names import may_be_changed, original_stems
 from caption_tx.data.corpus.damaged_text import repair_text
 from caption_tx.data.corpus.rewritten_names import DATE, SIZE, find_dates, original_names
 from caption_tx.data.images.suffixes import IMAGE_SUFFIXES, suffix_of
 
 TRIED = (
     "backslashes, URLs, percent signs, HTML entities, case, spaces, Unicode form, full-width forms, invisible signs, "
-    "folder, suffix, leading zeros, numbers of a list, sizes in addresses, dates of a spreadsheet; as a range or list "
-    "of names"
+    "folder, suffix, leading zeros, numbers of a list, sizes in addresses, dates of a spreadsheet, marks of copies, "
+    "submitters; as a range or list of names"
 )
 
 _FULL_WIDTH = {ord("／"): "/", ord("＼"): "\\"}
@@ -32,6 +33,7 @@ _LOCAL_FILE = re.compile(r".*/local-files/?\?d=")
 _NO_DOT = re.compile(
     rf"(?:[,，_．·。\[{{(-]|%2E|\[?\(?dot\)?\]?)({'|'.join(suffix[1:] for suffix in IMAGE_SUFFIXES)})\Z", re.IGNORECASE
 )
+_PLAIN = re.compile(r"[\w.-]+(?:/[\w.-]+)*", re.ASCII)
 _Key = Callable[[str], object]
 
 
@@ -61,14 +63,12 @@ def find_variants(
 
     Differences in backslashes, URLs, percent encoding, spaces, dashes, invisible signs, Unicode form, full-width forms,
     case, suffix, leading zeros of numbers, and leading folders that only one of the two has are ignored, as few as
-    possible. A folder that differs is never ignored:
-    `cats/1.jpg` is not `dogs/1.jpg`.
+    possible. A folder that differs is never ignored: `cats/1.jpg` is not `dogs/1.jpg`.
 
     Args:
         names: of missing images.
         files: of the image folder, relative to it.
         present: names whose files exist; a name without its folder or suffix is not matched with one of these files.
-
         root: name of the image folder itself: `photos/1.jpg` means `1.jpg` in the folder `photos`.
 
     Example:
@@ -113,7 +113,52 @@ def find_variants(
     found.ignored.update({name: _differences(name, file) for name, file in found.files.items()})
     _find_without_list_numbers(found, missing, files, root)
     _find_rewritten(found, [name for name in missing if name not in found.files], files, root)
+    _find_copies(found, [name for name in missing if name not in found.files], files, set(present))
     return found
+
+
+def _find_copies(found: FoundNames, missing: Sequence[str], files: list[str], present: set[str]) -> None:
+    """Finds files whose names a copy or an upload has changed, and the originals of such names."""
+    if not missing:
+        return
+
+    def short(path: str) -> str:
+        return _without_suffix(posixpath.basename(_fold(clean_name(path))))
+
+    originals = {name: original_stems(short(name)) if may_be_changed(name) else {} for name in missing}
+    may_be_originals = any(originals.values())
+    by_stem: dict[str, list[str]] = {}
+    by_original: dict[str, dict[str, str]] = {}
+    for file in set(files).difference(present, found.files.values()):
+        if may_be_originals:
+            by_stem.setdefault(short(file), []).append(file)
+        for stem, kind in original_stems(short(file)).items() if may_be_changed(file) else ():
+            by_original.setdefault(_without_suffix(stem), {})[file] = kind
+    matches: dict[str, dict[str, str]] = {}
+    for name in missing:
+        candidates = dict(by_original.get(short(name), {}))
+        for stem, kind in originals[name].items():
+            candidates |= dict.fromkeys(by_stem.get(_without_suffix(stem), {}), kind)
+        candidates = {
+            file: kind
+            for file, kind in candidates.items()
+            if _same_kind(name, file) and _folders_agree(clean_name(name), clean_name(file))
+        }
+        if candidates:
+            matches[name] = candidates
+    uses = Counter(file for candidates in matches.values() for file in candidates)
+    for name, candidates in matches.items():
+        [(file, kind), *others] = candidates.items()
+        if others or uses[file] > 1:
+            found.ambiguous.add(name)
+        else:
+            found.files[name], found.ignored[name] = file, (kind,)
+
+
+def _same_kind(name: str, file: str) -> bool:
+    """Whether a name has the suffix of a file, or none."""
+    first, second = (suffix_of(path).replace("jpeg", "jpg") for path in (name, file))
+    return first in ("", second)
 
 
 def _find_rewritten(found: FoundNames, missing: Sequence[str], files: list[str], root: str) -> None:
@@ -157,6 +202,8 @@ def _reject_shared(found: FoundNames, present: set[str], plain: Callable[[str], 
 
 def clean_name(name: str) -> str:
     """A path with "/", without a URL's host and query, percent signs, spaces at the ends and Windows' drive; in NFC."""
+    if _PLAIN.fullmatch(name) and "./" not in name and "upload/" not in name:
+        return name
     name = _UPLOAD.sub("", _LOCAL_FILE.sub("", name.translate(_FULL_WIDTH)))
     if "://" in name:
         url = urlsplit(name)

@@ -35,7 +35,8 @@ def test_join_prefix_normalizes_paths():
 
 def test_names_are_completed_from_the_image_folder(write, photos):
     names = ("1", "2", "3", "4", "sub/4", "1.jpg", "7", "gone", "./sub//4", "COCO_train2014_000000000042")
-    table = read_corpus(write("a.txt", "".join(f"{name}\tx{'yz' * at}\n" for at, name in enumerate(names))), images=photos)
+    lines = "".join(f"{name}\tx{'yz' * at}\n" for at, name in enumerate(names))
+    table = read_corpus(write("a.txt", lines), images=photos)
     named = ["1.jpg", "2.PNG", "3", "4", "sub/4.webp", "1.jpg", "7", "gone", "sub/4.webp"]
     assert list(table.image) == [*named, "train2014/COCO_train2014_000000000042.jpg"]
     notes = table.attrs["files"][0]["notes"]

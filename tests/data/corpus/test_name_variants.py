@@ -15,6 +15,51 @@ CAFE = unicodedata.normalize("NFD", "café.jpg")
 
 
 @pytest.mark.parametrize(
+    "file",
+    [
+        "Copy of IMG_1.jpg", "Copy (2) of IMG_1.jpg", "IMG_1 (1).jpg", "IMG_1(2).jpg", "IMG_1（1）.JPG", "IMG_1[1].jpg",
+        "IMG_1 - Copy.jpg", "IMG_1 - Copy (2).jpg", "IMG_1 copy.jpg", "IMG_1 copy 2.jpg", "IMG_1_copy.jpg",
+        "IMG_1 - 副本.jpg", "IMG_1 - 副本 (2).jpg", "IMG_1的副本.jpg", "IMG_1 的副本 2.jpg", "“IMG_1.jpg”的副本.jpg",
+        "IMG_1_副本.jpg", "副本 IMG_1.jpg", "IMG_1 - 複製.jpg", "IMG_1拷贝.jpg", "IMG_1 - コピー.jpg",
+        "IMG_1 (conflicted copy 2026-01-01).jpg", "IMG_1 (Li's conflicted copy 2026-01-01).jpg",
+        "IMG_1 (王的冲突副本 2026-01-01).jpg", "IMG_1.sync-conflict-20260101-120000-ABC123.jpg", "mmexportIMG_1.jpg",
+        "Copy of Copy of IMG_1 (1).jpg", "IMG_1.jpg (1).jpg",
+    ],
+)  # fmt: skip
+def test_copies_are_found_by_the_name_of_the_original_and_the_other_way_round(file):
+    for name in ("IMG_1.jpg", "img_1", "IMG_1.jpeg"):
+        found = find_variants([name], [file, "other.jpg", "IMG_2.jpg", "IMG_10 (1).jpg"])
+        assert (found.files, found.ignored) == ({name: file}, {name: ("what copies add to a name",)})
+    assert find_variants([file], ["IMG_1.jpg", "other.jpg"]).files == {file: "IMG_1.jpg"}
+
+
+@pytest.mark.parametrize("file", ["IMG_1 - 王小明.jpg", "IMG_1 - Wang Li (1).jpg", "Copy of IMG_1 (1) - Wang Li.jpg"])
+def test_uploads_to_google_forms_are_found(file):
+    found = find_variants(["IMG_1.jpg"], [file, "other.jpg"])
+    assert found.files == {"IMG_1.jpg": file}
+    assert found.ignored == {"IMG_1.jpg": ("the submitter that Google Forms adds to a name",)}
+    assert find_variants([file], ["IMG_1.jpg"]).files == {file: "IMG_1.jpg"}
+
+
+@pytest.mark.parametrize(
+    ("names", "files", "present"),
+    [
+        (["a.jpg"], ["a (1).jpg", "a (2).jpg"], []),
+        (["a.jpg"], ["a - Wang.jpg", "a - Li.jpg"], []),
+        (["a (1).jpg", "a (2).jpg"], ["a.jpg"], []),
+        (["a (1).jpg"], ["a.jpg"], ["a.jpg"]),
+        (["a.jpg", "Copy of a.jpg"], ["a (1).jpg"], ["a (1).jpg"]),
+        (["a.jpg"], ["a (1).png"], []),
+        (["x/a.jpg"], ["y/a (1).jpg"], []),
+        (["a.jpg"], ["a - 1.jpg", "a2 (1).jpg", "b - a.jpg"], []),
+        (["(1).jpg"], ["a (1).jpg", "a.jpg"], []),
+    ],
+)
+def test_copies_of_other_images_are_not_taken(names, files, present):
+    assert find_variants(names, files, present).files == {}
+
+
+@pytest.mark.parametrize(
     ("name", "file", "ignored"),
     [
         ("IMG_1.jpg", "IMG_1.JPG", ("case",)),
@@ -216,3 +261,20 @@ def test_captions_of_ranges_are_read_for_each_image(tmp_path):
     assert notes[note] == 2
     assert notes["images of these names without a file, left out"] == 1
     assert any("'5-9.jpg'" in text and text.endswith("as a range or list of names)") for text in notes)
+
+
+def test_uploads_of_a_form_are_read_with_a_report(tmp_path):
+    folder = tmp_path / "photos" / "Photo (File responses)"
+    folder.mkdir(parents=True)
+    for number, submitter in enumerate(("王小明", "Wang Li", "李四")):
+        (folder / f"IMG_{number} - {submitter}.jpg").write_bytes(b"\xff\xd8")
+    (tmp_path / "captions.csv").write_text(
+        "image,caption\n" + "".join(f"IMG_{number}.jpg,第{number}只狗\n" for number in range(3))
+    )
+    table = read_corpus(tmp_path / "captions.csv", images=tmp_path / "photos")
+    assert table["image"].iloc[0] == "Photo (File responses)/IMG_0 - 王小明.jpg"
+    [note] = table.attrs["files"][0]["notes"].items()
+    assert note == (
+        "image names found after ignoring the submitter that Google Forms adds to a name (of 3 missing)",
+        3,
+    )
