@@ -31,6 +31,7 @@ from caption_tx.data.corpus.readers import folder
 from caption_tx.data.corpus.readers.scripts import ScriptFile
 from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.corpus.splits import is_release_name, split_of_file_name, splits_of_folders
+from caption_tx.data.corpus.text_kinds import text_kind
 from caption_tx.data.images.suffixes import is_readable
 from caption_tx.data.images.system_files import is_system_name
 from caption_tx.data.text.merge_conflicts import require_no_conflict
@@ -232,9 +233,11 @@ def _detect_or_fail(path: Path, encoding: str | None, options: ReadOptions) -> s
     is_read = name is not None and READERS[name].binary
     if kind and not is_read and not (by_suffix and READERS[by_suffix].binary):
         raise CorpusError(f"{path} is {kind}, not a caption file; see {GUIDE} for the layouts.")
+    head = FileHead.read(path, encoding)
+    if name is None and (text := text_kind(head.lines)):
+        raise CorpusError(f"{path} is {text}.")
     name = name or by_suffix
     if name is None:
-        head = FileHead.read(path, encoding)
         start = head.lines[0][:60] if head.lines else ""
         raise CorpusError(
             f"{path}: unknown caption format (the file starts with {start!r}); the usual layouts: "

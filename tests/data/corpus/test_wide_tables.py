@@ -1,5 +1,9 @@
 """Tables with an image per column, headers below titles, and image names that other columns or files tell."""
 
+import csv
+import io
+import json
+
 import pytest
 
 from caption_tx.data.corpus.readers.wide_tables import name_in_header
@@ -86,3 +90,45 @@ def test_descriptions_of_google_takeout(write):
 def test_upload_names_precede_ids(write, photos):
     entries = [{"captioning": f"/data/upload/1/ab12cd3{n}-{n}.jpg", "id": 4 - n, "caption": DOG} for n in (1, 3)]
     assert list(read_corpus(write("x.json", entries), images=photos)["image"]) == ["1.jpg", "3.jpg"]
+
+
+SURVEY = ["Start Date", "End Date", "Response Type", "Progress", "Finished", "Response ID"]
+
+
+def _survey_row(kind, answers):
+    return ["2026-11-01 09:10", "2026-11-01 09:20", kind, "100", "True", "R_1abC0Xy", *answers]
+
+
+@pytest.mark.parametrize("ids", [False, True])
+@pytest.mark.parametrize("questions", [2, 5])
+def test_an_export_of_qualtrics(write, ids, questions):
+    images = [f"park{index}.jpg" for index in range(questions)]
+    answers = [[f"第{row}个人看到第{index}座公园" for index in range(questions)] for row in range(3)]
+    lines = [[*SURVEY, *(f"请描述下面的图片。[{name}]" for name in images)]]
+    if ids:
+        codes = [f"Q{index}" for index in range(questions)]
+        lines.insert(0, ["StartDate", "EndDate", "Status", "Progress", "Finished", "ResponseId", *codes])
+        lines.append([json.dumps({"ImportId": name}) for name in [*SURVEY, *codes]])
+    lines.append(_survey_row("Survey Preview", ["test"] * questions))
+    lines += [_survey_row("IP Address", row) for row in answers]
+    text = io.StringIO()
+    csv.writer(text).writerows(lines)
+    table = read_corpus(write("x.csv", text.getvalue()))
+    assert list(table["image"]) == images * 3
+    assert list(table["caption"]) == [text for row in answers for text in row]
+    notes = table.attrs["files"][0]["notes"]
+    assert notes["previews and tests of the survey (such as Survey Preview), left out"] == 1
+    assert f"columns not read ({', '.join(SURVEY)})" in notes
+
+
+def test_an_export_of_qualtrics_without_images_in_its_questions(write):
+    text = (
+        'StartDate,Q1\nStart Date,请描述第一张图\n"{""ImportId"":""startDate""}","{""ImportId"":""Q1""}"\n2026,一只狗\n'
+    )
+    with pytest.raises(CorpusError, match=r"x\.csv is an export of Qualtrics whose questions name no images; write"):
+        read_corpus(write("x.csv", text))
+
+
+def test_names_in_a_header_of_usual_names_are_no_columns_of_images(write):
+    text = "image,caption,像1.jpg吗,像2.jpg吗,a,b,c\n5.jpg,一只狗,像,不像,a,b,c\n6.jpg,两只猫,像,像,a,b,c\n"
+    assert list(read_corpus(write("x.csv", text))["image"]) == ["5.jpg", "6.jpg"]

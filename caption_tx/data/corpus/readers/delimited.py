@@ -106,6 +106,11 @@ def _require_header(file: TextFile, rows: CaptionRows, separators: tuple[str, ..
             f"{file.path} has images in base64, but no captions before them in a layout that is known; read it with "
             f"images (--images) {file.path} and pass the file of captions, or write the columns id, caption and image."
         )
+    if layout is None and any('{""ImportId""' in line for line in head.lines[:TITLE_LINES]):
+        raise CorpusError(
+            f"{file.path} is an export of Qualtrics whose questions name no images; write the name of the image into "
+            "each question, such as 'Describe [1.jpg]', or write a table with the columns image and caption."
+        )
     if layout is None:
         start = head.lines[0].strip()[:80] if head.lines else ""
         raise CorpusError(

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from caption_tx.data.corpus.caption_values import add_captions
-from caption_tx.data.corpus.column_names import caption_key, image_rank, normalize_name
+from caption_tx.data.corpus.column_names import IMAGE_WORDS, caption_key, image_rank, normalize_name
 from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.corpus.value_kinds import is_image_name, is_text, share
 from caption_tx.data.images.suffixes import IMAGE_SUFFIXES
@@ -25,6 +25,7 @@ _MAX_HEADER = 1000
 """Characters of a header that may name an image; longer cells, such as images in base64, take long to search."""
 
 _MIN_IMAGES = 2
+_PREVIEWS = ("Survey Preview", "Survey Test", "Spam")
 _MAX_SHOWN = 5
 
 
@@ -45,13 +46,31 @@ def name_in_header(header: str) -> str | None:
 
 
 def is_wide(header: Sequence[str], sample: Sequence[Sequence[str]]) -> bool:
-    """Whether at least half of the headers name different images and the cells below them are text."""
+    """Whether headers name different images and the cells below them are text.
+
+    Few headers may do so among others about the answers, if none of these is the usual name of an image or a caption.
+    """
     names = [(at, name) for at, cell in enumerate(header) if (name := name_in_header(cell))]
     filled = sum(bool(cell.strip()) for cell in header)
-    if len({name for _, name in names}) < _MIN_IMAGES or 2 * len(names) < filled:
+    if len({name for _, name in names}) < _MIN_IMAGES:
         return False
+    others = set(range(len(header))) - {at for at, _ in names}
+    if 2 * len(names) < filled and any(_is_usual(header[at]) for at in others):
+        return False
+    sample = [row for row in sample if not is_import_row(row)]
     cells = [row[at] for row in sample for at, _ in names if at < len(row)]
     return share(cells, is_text) > 0.5 and share(cells, is_image_name) == 0
+
+
+def _is_usual(name: str) -> bool:
+    """Whether a header is the usual name of an image or a caption, as in tables with a column of captions."""
+    return normalize_name(name) in IMAGE_WORDS or (caption_key(name) or ("", 1))[1] == 0
+
+
+def is_import_row(cells: Sequence[str]) -> bool:
+    """Whether a row has the ids of the questions, which Qualtrics writes below its two rows of headers."""
+    filled = [cell.strip() for cell in cells if cell.strip()]
+    return bool(filled) and all(cell.startswith('{"ImportId"') for cell in filled)
 
 
 def read_wide(header: Sequence[str], table: Iterable[tuple[int, Sequence[str]]], rows: CaptionRows) -> None:
@@ -73,6 +92,13 @@ def read_wide(header: Sequence[str], table: Iterable[tuple[int, Sequence[str]]],
         rows.notes[f"columns not read ({', '.join(others)[:200]})"] = len(others)
     filled = ((number, cells) for number, cells in table if any(cell.strip() for cell in cells))
     for number, cells in _caption_rows(filled, rows) if is_transposed else filled:
+        if is_import_row(cells):
+            rows.skip(number, "blank line")
+            continue
+        if any(cell.strip() in _PREVIEWS for cell in cells):
+            rows.skip(number, "a preview of the survey")
+            rows.notes["previews and tests of the survey (such as Survey Preview), left out"] += 1
+            continue
         for at, image in images.items():
             cell = cells[at] if at < len(cells) else ""
             if not cell.strip() or is_text(cell):

@@ -1,0 +1,72 @@
+"""Kinds of text that hold captions in a form that is not read, recognized by their first lines."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+from caption_tx.data.corpus.column_names import caption_key, could_be_image
+from caption_tx.data.corpus.value_kinds import is_name_like, is_text
+
+_TABLE = "a table with the columns image and caption, saved as CSV"
+_TIME = re.compile(r"(?:\d+:)?\d\d:\d\d[,.]\d{1,3} --> (?:\d+:)?\d\d:\d\d[,.]\d{1,3}.*")
+_TEX = re.compile(r"\\(?:documentclass|begin|includegraphics|caption|usepackage|section)\b")
+_LUA = re.compile(r'\[(?:"[^"]+"|\'[^\']+\'|\d+)\]\s*=\s*(?:["\'{].*)')
+_TOML_TABLE = re.compile(r"\[\[?[\w.\"' -]+\]?\]")
+_TOML_LINE = re.compile(r"""(?:"[^"]+"|'[^']+'|[\w-]+)\s*=\s*(?:"|'|\[|\d|true|false)""")
+_FIELD = re.compile(r"\s*([^\W\d][\w .-]{0,29}?)\s*(?:=| : |：|:(?=\s|$))\s*(\S.*)?")
+_MIN_FOUND, _MIN_SHARE = 2, 0.3
+
+
+def text_kind(lines: Sequence[str]) -> str | None:
+    """What a text of no known layout is, and what to do; None if it is not known.
+
+    Args:
+        lines: the first lines without blank ones.
+
+    Example:
+        >>> text_kind(["1", "00:00:00,000 --> 00:00:02,500", "一只狗"])[:26]
+        'a file of subtitles, whose'
+    """
+    lines = [line.strip() for line in lines if line.strip()]
+    if lines and (lines[0].startswith("WEBVTT") or any(map(_TIME.fullmatch, lines))):
+        return (
+            f"a file of subtitles, whose texts belong to times; write the images (frames) and their texts into {_TABLE}"
+        )
+    if _are_many(lines, [line for line in lines if _TEX.match(line)]):
+        return (
+            "a LaTeX document, not a caption file; write the names in its \\includegraphics and the texts in its "
+            f"\\caption into {_TABLE}"
+        )
+    if _are_many(lines, [line for line in lines if _LUA.match(line)]):
+        return 'a Lua table, not a caption file; save it as JSON, such as {"x.jpg": ".."}, or as ' + _TABLE
+    toml = [line for line in lines if _TOML_LINE.match(line)]
+    if any(map(_TOML_TABLE.fullmatch, lines)) and _are_many(lines, toml):
+        return "a TOML file, which is not read; save it as JSON or YAML with the same content"
+    if fields := _repeated_fields(lines):
+        return (
+            f"a list of records with a field per line ({', '.join(fields)[:60]}), as SQLite (.mode line) and "
+            f"PowerShell (Format-List) print them; export them as {_TABLE} (.mode csv, Export-Csv)"
+        )
+    names = [line for line, below in itertools.pairwise(lines) if is_name_like(line) and is_text(below)]
+    if _are_many(lines, names) and len(set(names)) == len(names):
+        return (
+            f"a list with the name of each image above its caption (the line {names[0][:40]!r} is a name); write both "
+            "into one line, NAME<TAB>caption, or a table with the columns image and caption"
+        )
+    return None
+
+
+def _are_many(lines: Sequence[str], found: Sequence[str]) -> bool:
+    return len(found) >= max(_MIN_FOUND, _MIN_SHARE * len(lines))
+
+
+def _repeated_fields(lines: Sequence[str]) -> list[str]:
+    """The names of fields that lines of records begin with, of which one names the image and another the caption."""
+    matches = [match for line in lines if (match := _FIELD.fullmatch(line))]
+    counts = Counter(match[1] for match in matches)
+    fields = [name for name, count in counts.items() if count >= _MIN_FOUND]
+    is_known = any(map(could_be_image, fields)) and any(map(caption_key, fields))
+    return fields if is_known and _are_many(lines, matches) else []
