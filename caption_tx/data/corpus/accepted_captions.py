@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from caption_tx.data.corpus.columns import Columns
-from caption_tx.data.corpus.corrections import choose_correction
+from caption_tx.data.corpus.corrections import read_corrections
 from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.corpus.text_lists import parse_items, parse_list
 
@@ -24,12 +24,7 @@ def accepted_captions(rows: CaptionRows, columns: Columns, cells: Sequence[Any],
         line: line or row number, from 1.
     """
     values = {position: cells[position] for position in columns.captions}
-    if columns.prefers_first:
-        first, second = columns.captions
-        chosen, is_corrected = choose_correction(cells[first], cells[second])
-        values = {first if is_corrected else second: chosen}
-        if is_corrected:
-            rows.notes["captions that were corrected, read instead of the original ones"] += 1
+    values = read_corrections(values, columns.corrections, rows.notes)
     for position, name, caption in columns.own_marks:
         if caption in values and (reason := rows.find_rejection([(name, cells[position])])):
             rows.skip(line, reason)

@@ -22,7 +22,7 @@ from caption_tx.data.corpus.column_names import (
     normalize_name,
     without_numbers,
 )
-from caption_tx.data.corpus.corrections import find_correction, select_correction
+from caption_tx.data.corpus.corrections import correction_notes, find_corrections, select_corrections
 from caption_tx.data.corpus.image_files import ImageFiles, prefer_files
 from caption_tx.data.corpus.marks import find_marks, require_no_winner
 from caption_tx.data.corpus.remark_columns import without_remarks
@@ -101,7 +101,7 @@ class Columns:
         notes: what is worth reporting about the choice, with counts.
         fills_down: whether an empty image cell means the image above, as in merged cells.
         own_marks: marks of one of several captions: position, name, and position of the caption.
-        prefers_first: whether the second caption is read only where the first, which corrects it, is empty.
+        corrections: groups of captions of which the first that is filled is read: corrections, and the original one.
         folder: position of the folders that the image names are in, and the name of that column; or None.
     """
 
@@ -113,7 +113,7 @@ class Columns:
     fills_down: bool = False
     own_marks: tuple[tuple[int, str, int], ...] = ()
     folder: tuple[int, str] | None = None
-    prefers_first: bool = False
+    corrections: tuple[tuple[int, ...], ...] = ()
 
     @property
     def read(self) -> list[int]:
@@ -133,6 +133,7 @@ class Columns:
             rejected=tuple((place[position], name) for position, name in self.rejected),
             own_marks=tuple((place[position], name, place[caption]) for position, name, caption in self.own_marks),
             folder=None if self.folder is None else (place[self.folder[0]], self.folder[1]),
+            corrections=tuple(tuple(place[position] for position in group) for group in self.corrections),
         )
 
 
@@ -174,14 +175,13 @@ def select_columns(
         notes[f"{plural} read as their contents say: {swapped}"] = 1
     if split is not None and normalize_name(str(names[split])) not in SPLIT_WORDS:
         notes[f"splits read from the {unit} {names[split]!r}"] = 1
-    marks = {position for position, *_ in (*rejected, *own)}
-    correction = None if options.caption_columns else select_correction(names, values, captions, {image, split, *marks})
-    if correction is not None:
-        captions = (correction, *captions)
-        notes[f"captions read from the {unit} {names[correction]!r}, from {names[captions[1]]!r} where it is empty"] = 1
-    elif len(captions) > 1:
+    used = {image, split, *(position for position, *_ in (*rejected, *own))}
+    corrections = () if options.caption_columns else select_corrections(names, values, captions, used)
+    captions = (*(at for group in corrections for at in group[:-1]), *captions)
+    notes |= correction_notes(names, corrections, unit)
+    if len(captions) > 1 and not corrections:
         notes[f"caption {plural} read ({_join(names, captions)})"] = len(captions)
-    elif rank and not options.caption_columns:
+    elif rank and not options.caption_columns and not corrections:
         notes[f"captions read from the {unit} {names[captions[0]]!r}"] = 1
     if image_rank(names[image]) is None and options.image_column is None and not caption_key(names[image]):
         why = f", {NAMES_FILES}" if by_name != image else ""
@@ -190,7 +190,7 @@ def select_columns(
         notes[f"image names read from the {unit} {names[image]!r}, {NAMES_FILES}"] = 1
     columns = Columns(image, captions, split, rejected, notes, fills_down(values(image)), own)
     folder = select_folder(names, values, image, set(columns.read))
-    columns = replace(columns, folder=folder, prefers_first=correction is not None)
+    columns = replace(columns, folder=folder, corrections=corrections)
     unread = [position for position in range(len(names)) if position not in columns.read]
     unread = [position for position in unread if str(names[position]).strip() or any(map(is_filled, values(position)))]
     if unread:
@@ -285,9 +285,7 @@ def _select_captions(
     for position, name in enumerate(names):
         if position != image and (key := caption_key(name)):
             groups.setdefault(key, []).append(position)
-    if len(groups) > 1:  # a column that corrects another one is read with it
-        corrections = {find_correction(names, found[0]) for found in groups.values() if len(found) == 1}
-        groups = {key: found for key, found in groups.items() if found[0] not in corrections}
+    groups = _without_corrections(names, groups)
     groups = without_remarks(names, values, groups, image)
     if len(groups) > 1:
         with_text = {
@@ -310,6 +308,7 @@ def _select_captions(
         texts = [position for position in texts if not _is_label(position, texts, values)]
         for position in texts:  # s1, s2 are one group
             groups.setdefault((without_numbers(names[position]), 3), []).append(position)
+        groups = _without_corrections(names, groups)
     if len(groups) > 1:
         examples = []
         for positions in groups.values():
@@ -324,6 +323,14 @@ def _select_captions(
         )
     [((_, rank), positions)] = groups.items() or [(("", 0), [])]
     return tuple(positions), rank
+
+
+def _without_corrections(
+    names: Sequence[str], groups: dict[tuple[str, int], list[int]]
+) -> dict[tuple[str, int], list[int]]:
+    """Groups of columns without those that only correct others, with which they are read."""
+    corrections = {at for found in groups.values() for caption in found for at in find_corrections(names, caption)}
+    return {key: found for key, found in groups.items() if not corrections.issuperset(found)}
 
 
 def _is_label(position: int, texts: Sequence[int], values: Values) -> bool:
