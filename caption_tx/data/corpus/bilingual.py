@@ -12,6 +12,7 @@ from caption_tx.data.text.dictionary_pinyin import is_pinyin
 
 _MIN_STRONG, _MIN_ALL, _MIN_REPORTED = 0.5, 0.8, 0.05
 _STRONG_WORDS = 3
+_COMMON = frozenset(("A", "AN", "THE", "IS", "ARE", "ON", "WITH", "OF"))
 _HAN = re.compile("[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 _WORD = re.compile(r"[^\W\d_](?:[^\W\d_]|['’-](?=[^\W\d_]))*")
 _NO_LATIN = re.compile(r"[^A-Za-z]*\Z")
@@ -24,7 +25,7 @@ _LABEL = re.compile(
 # The group is punctuation, which stays with the text before it.
 _SEPARATOR = re.compile(
     r"\s*(?:([。！？!?…；;]+[”’\"』」）)]*|(?<=\w)(?:[.,](?=\s|[^\x00-\xff])|，)|(?<=\w)\.$)"
-    r"|\n+|\t+|\\n|<br\s*/?>|[/|｜／]+|&&+|[（(\[【{]|[)）\]】}]|(?<=\s)[-–—~](?=\s)|—+|[:：]|\u3000+)\s*",
+    r"|(?<=[”\"』」’])(?=[“\"『「‘])|\n+|\t+|\\n|<br\s*/?>|[/|｜／]+|&&+|[（(\[【{]|[)）\]】}]|(?<=\s)[-–—~](?=\s)|—+|[:：]|\u3000+)\s*",
     re.IGNORECASE,
 )
 _FOREIGN = re.compile(  # neither Chinese nor English
@@ -35,6 +36,8 @@ _BESIDE = re.compile(r"\s*[-–—~:：,，]*\s*")
 _SIGNS = " \t\n\r\u3000/|｜／\\<>()（）[]【】{}-–—~:：,，、;；&"
 _BRACKETS = " ()（）[]【】{}"
 _NAME_BEHIND = re.compile(r"(?:[A-Za-z0-9]+[A-Z][A-Za-z0-9]*)(?=\s)")
+_NUMBER_OF_NEXT = re.compile(r"(?<=[\s。.!！?？])[(（]?[2-9][.、)）]\Z")
+_PAIRS = ("“”", '""', "「」", "『』", "‘’")
 _QUOTES = "\"'“‘「『《«"
 
 
@@ -144,7 +147,8 @@ def _text_of(runs: list[list[_Piece]]) -> str:
 def _joined(pieces: list[_Piece]) -> str:
     """The text of successive pieces, without what separates it from the other language."""
     text = "".join(piece.text + piece.separator for piece in pieces[:-1]) + pieces[-1].text + pieces[-1].punctuation
-    return text.strip(_SIGNS)
+    text = _NUMBER_OF_NEXT.sub("", text.strip(_SIGNS)).strip(_SIGNS)
+    return text[1:-1] if text[:1] + text[-1:] in _PAIRS and text[0] not in text[1:-1] else text
 
 
 def _is_sentence(text: str) -> bool:
@@ -154,6 +158,8 @@ def _is_sentence(text: str) -> bool:
 
 def _is_strong(text: str) -> bool:
     words = _WORD.findall(text)
+    if text.isupper():
+        return len(words) > _STRONG_WORDS and not _COMMON.isdisjoint(words)
     return len(words) >= _STRONG_WORDS and any(word.islower() for word in words)
 
 
@@ -170,6 +176,7 @@ def keep_language(rows: CaptionRows) -> None:
     language = rows.options.language
     is_most = strong >= _MIN_STRONG * len(rows) or len(found) >= _MIN_ALL * len(rows)
     if not found or (not is_most and strong < _MIN_REPORTED * len(rows)):
+        _note_titles(rows, [item for item in halves if item is not None])
         return
     if not is_most or language is None:
         count = len(found) if is_most else strong
@@ -181,6 +188,14 @@ def keep_language(rows: CaptionRows) -> None:
     kept, other = ("Chinese", "en") if language == "zh" else ("English", "zh")
     advice = f"language (--language) {other} keeps the other"
     rows.notes[f"captions in Chinese and English, of which the {kept} part is kept ({advice})"] += len(found)
+
+
+def _note_titles(rows: CaptionRows, halves: list[Halves]) -> None:
+    """Reports captions such as `狗 / Dog`, unless a few names, such as those of brands, are all that is Latin."""
+    chinese, english = ({getattr(item, name) for item in halves} for name in ("chinese", "english"))
+    if len(halves) >= _MIN_ALL * len(rows) and len(english) >= max(3, _MIN_ALL * len(chinese)):
+        example = f"{halves[0].chinese} / {halves[0].english}"
+        rows.notes[f"captions that may be in two languages (such as {example[:40]!r}), kept as they are"] += len(halves)
 
 
 def _is_gloss(halves: Halves) -> bool:

@@ -18,6 +18,10 @@ from caption_tx.data.images.file_names import undecoded_note
 from caption_tx.data.images.sources import open_images
 from caption_tx.errors import ImageError
 
+_SHARE_LINK = re.compile(
+    r"https?://(?:(?:drive|docs)\.google\.com/.*(?:[?&]id=|/d/)[\w-]+[^.]*|1drv\.ms/.*|(?:pan|yun)\.baidu\.com/s/.*"
+    r"|[\w-]+\.sharepoint\.com/:\w:/.*|[\w.-]+\.(?:feishu\.cn|larksuite\.com)/(?:file|drive)/.*)\Z"
+)
 _FLOAT_ID = re.compile(r"\d+\.0+")
 
 
@@ -96,7 +100,12 @@ def _note_variants(rows: CaptionRows, missing: set[str], found: FoundNames, imag
     lost = sorted(missing - found.files.keys())
     dates = [name for name in lost if is_surely_date(name)]
     _note_dates(rows, dates)
-    if lost := sorted(set(lost).difference(dates)):
+    if links := [name for name in lost if _SHARE_LINK.match(name)]:
+        rows.notes[
+            f"links to shared files (such as '{links[0]}'), which do not contain the names of the images: download the "
+            "images and add a column with the names of their files"
+        ] += len(links)
+    if lost := sorted(set(lost).difference(dates, links)):
         kind = "is ambiguous" if lost[0] in found.ambiguous else f"also tried without regard to {TRIED}"
         rows.notes[f"image names without a file in {images} (such as '{lost[0]}', {kind})"] += len(lost)
 

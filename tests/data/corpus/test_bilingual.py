@@ -55,7 +55,7 @@ def test_words_with_their_translation(read, layout):
     "captions",
     [
         ["红色连衣裙（ZARA）", "运动鞋（Nike Air Max）", "手机 / iPhone", "电脑（MacBook Pro）"],
-        ["洗发水（500ml）", "牛奶（1l）", "毛巾 / xl", "米（5kg）"],
+        ["洗发水（500ml）", "牛奶（1l）", "毛巾 / xl", "米（5kg）", "外套 THE NORTH FACE"],
         ["一个人在看 NBA", "一个女孩拿着iPhone。", "WiFi 路由器", "他穿着 Nike Air Max"],
         ["上面写着“welcome to new york”", "写着 “do not enter here”", "墙上有“made in china for you”", "一只狗"],
         ["一只狗 http://t.cn/a-dog-runs", "猫 www.cats.com/a", "马 me@a-horse.com", "photo-of-dog.jpg 一只狗"],
@@ -74,6 +74,15 @@ def test_few_captions_in_two_languages_are_kept_and_reported(read):
     assert notes["captions in Chinese and English, kept as they are"] == 1
 
 
+def test_titles_are_kept_and_reported(read):
+    cells = ["狗 / Dog", "猫 / Cat", "马 / Horse", "红花 / Red Flower"]
+    captions, notes, _ = read(cells)
+    assert captions == cells
+    assert notes == {"captions that may be in two languages (such as '狗 / Dog'), kept as they are": 4}
+    brands = [f"第{number}双鞋（{'Nike' if number % 2 else 'Adidas'}）" for number in range(8)]
+    assert read(brands)[1] == {}
+
+
 def test_without_a_language_both_parts_are_kept(read):
     cells = [f"{zh}。{en}." for zh, en in zip(ZH, EN, strict=True)]
     captions, notes, _ = read(cells, None)
@@ -89,6 +98,11 @@ def test_without_a_language_both_parts_are_kept(read):
         ("一个人（Nike）在跑 / A man in Nike runs", "一个人（Nike）在跑", "A man in Nike runs"),
         ("一只狗在3月跑。 A dog, 3 years old, runs; it ate.", "一只狗在3月跑。", "A dog, 3 years old, runs; it ate."),
         ("一只狗 A dog runs http://t.cn/A-b", "一只狗", "A dog runs http://t.cn/A-b"),
+        ("1. 一只狗在跑 2. A dog runs here", "1. 一只狗在跑", "A dog runs here"),
+        ("1. A dog runs here. 2. 一只狗在跑。", "一只狗在跑。", "1. A dog runs here."),
+        ("“一只狗在跑。”“A dog runs here.”", "一只狗在跑。", "A dog runs here."),
+        ('"一只狗" / "a dog on grass"', "一只狗", "a dog on grass"),
+        ("一只狗 A DOG ON THE GRASS", "一只狗", "A DOG ON THE GRASS"),
         ("一只狗在跑A dog runs here", "一只狗在跑", "A dog runs here"),
         ("3只狗在跑。3 dogs are running.", "3只狗在跑。", "3 dogs are running."),
         ("一只狗在跑&&一条狗&&A dog runs fast&&A dog sits", "一只狗在跑&&一条狗", "A dog runs fast&&A dog sits"),

@@ -278,3 +278,24 @@ def test_uploads_of_a_form_are_read_with_a_report(tmp_path):
         "image names found after ignoring the submitter that Google Forms adds to a name (of 3 missing)",
         3,
     )
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "https://drive.google.com/open?id=1aBc_-{}", "https://drive.google.com/file/d/1aBc{}/view?usp=sharing",
+        "https://drive.google.com/uc?export=view&id=1aBc{}", "https://1drv.ms/i/s!Abc{}",
+        "https://pan.baidu.com/s/1abc{}", "https://x-my.sharepoint.com/:i:/g/personal/abc{}",
+        "https://abc.feishu.cn/file/boxcn{}",
+    ],
+)  # fmt: skip
+def test_links_without_file_names_are_explained(tmp_path, link):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.jpg").write_bytes(b"\xff\xd8")
+    rows = "".join(f"{link.format(number)},第{number}只狗\n" for number in range(3))
+    (tmp_path / "captions.csv").write_text(f"image,caption\n{rows}")
+    [(note, count)] = (
+        read_corpus(tmp_path / "captions.csv", images=tmp_path / "photos").attrs["files"][0]["notes"].items()
+    )
+    assert note.startswith(f"links to shared files (such as '{link.format(0)}'), which do not contain the names")
+    assert count == 3
