@@ -34,6 +34,7 @@ from caption_tx.data.corpus.splits import is_release_name, split_of_file_name, s
 from caption_tx.data.corpus.text_kinds import text_kind
 from caption_tx.data.images.suffixes import is_readable
 from caption_tx.data.images.system_files import is_system_name
+from caption_tx.data.text.diffs import require_no_diff
 from caption_tx.data.text.merge_conflicts import require_no_conflict
 from caption_tx.data.text.text_files import TextFile, normalize_encoding, read_head
 from caption_tx.errors import CorpusError
@@ -187,6 +188,7 @@ def _find_in_folder(path: Path, format: str | None, encoding: str | None, option
     if matches and matches[0] in ambiguous and not format:
         raise ambiguous[matches[0]]
     if matches:
+        require_no_diff(FileHead.read(matches[0], encoding).text, matches[0])
         return matches[0], format or formats[matches[0]] or ""
     if format is None and (folder.has_image_text_pairs(path) or folder.names_images(path, options.files)):
         return path, "folder"
@@ -226,14 +228,15 @@ def _detect_or_fail(path: Path, encoding: str | None, options: ReadOptions) -> s
     """The format of a file by its content, else by its suffix."""
     by_suffix = next((key for key, reader in READERS.items() if path.suffix.lower() in reader.suffixes), None)
     kind = other_kind(read_head(path))
-    require_no_conflict(FileHead.read(path, encoding).text, path)
+    head = FileHead.read(path, encoding)
+    require_no_conflict(head.text, path)
+    require_no_diff(head.text, path)
     if path.suffix.lower() in _CHAT_SUFFIXES and (message := chat_message(FileHead.read(path, encoding).lines)):
         raise CorpusError(f"{path} is {explain_chat(message)}.")
     name = detect_format(path, encoding, options)
     is_read = name is not None and READERS[name].binary
     if kind and not is_read and not (by_suffix and READERS[by_suffix].binary):
         raise CorpusError(f"{path} is {kind}, not a caption file; see {GUIDE} for the layouts.")
-    head = FileHead.read(path, encoding)
     if name is None and (text := text_kind(head.lines)):
         raise CorpusError(f"{path} is {text}.")
     name = name or by_suffix

@@ -12,6 +12,7 @@ from caption_tx.data.text.dictionary_characters import look_alike_notes, odd_cha
 from caption_tx.data.text.dictionary_files import BINARY_KINDS, read_lines, to_json
 from caption_tx.data.text.dictionary_forms import TAGS
 from caption_tx.data.text.dictionary_lines import NUMBER, Line, split_lines
+from caption_tx.data.text.diffs import require_no_diff
 from caption_tx.data.text.look_alikes import fold_look_alikes
 from caption_tx.data.text.merge_conflicts import require_no_conflict
 from caption_tx.data.text.scripts import FOLDED_SIGNS, is_joined
@@ -139,6 +140,7 @@ def read_user_dictionary(path: str | Path) -> UserDictionary:
         else:
             text, encoding = _decode(Path(path), data)
             require_no_conflict(text, Path(path))
+            require_no_diff(text, Path(path))
             lines, notes = split_lines(fold_look_alikes(text), TAGS)
             notes = [*notes, *look_alike_notes(text)]
     except CorpusError as error:
