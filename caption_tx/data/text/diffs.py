@@ -8,7 +8,8 @@ from pathlib import Path
 from caption_tx.errors import CorpusError
 
 _START = re.compile(
-    r"(?:diff |--- |\+\+\+ |\*\*\* |@@|Index: |Only in |From [0-9a-f]{7,64} |commit [0-9a-f]{7,64}\b|\d+(?:,\d+)?[acd]\d)"
+    r"(?:diff |--- |\+\+\+ |\*\*\* |@@|Index: |Only in |From [0-9a-f]{7,64} |commit [0-9a-f]{7,64}\b"
+    r"|\d+(?:,\d+)?[acd]\d)"
 )
 _HUNKS = (
     re.compile(r"^@@+ (?:-\d+(?:,\d+)? )+\+\d+(?:,\d+)? @@+.*\n(?=[ +\-\\\n])", re.MULTILINE),

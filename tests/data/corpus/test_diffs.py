@@ -6,7 +6,8 @@ from caption_tx.data.corpus.table import read_corpus
 from caption_tx.data.text.user_dictionary import read_user_dictionary
 from caption_tx.errors import ConfigError, CorpusError
 
-UNIFIED = "--- a/c.csv\n+++ b/c.csv\n@@ -1,5 +1,5 @@\n image,caption\n-1.png,一只黄狗\n+1.png,一只黄狗在草地\n 2.png,两个小孩\n"
+HEAD = "--- a/c.csv\n+++ b/c.csv\n@@ -1,5 +1,5 @@\n"
+UNIFIED = HEAD + " image,caption\n-1.png,一只黄狗\n+1.png,一只黄狗在草地\n 2.png,两个小孩\n"
 DIFFS = {
     "git": "diff --git a/c.csv b/c.csv\nindex 3f1..9a2 100644\n" + UNIFIED,
     "show": "commit 0a1b2c3d\nAuthor: Li\n\n    Correct captions\n\ndiff --git a/c.csv b/c.csv\n" + UNIFIED,
