@@ -14,7 +14,7 @@ from caption_tx.config import SPLITS, Config
 from caption_tx.data.corpus.summary import format_notes, image_notes
 from caption_tx.data.corpus.table import read_table
 from caption_tx.data.features.backbone import Backbone
-from caption_tx.data.features.cache import FeatureCache, is_cache, open_cache
+from caption_tx.data.features.cache import FeatureCache, content_hashes, is_cache, open_cache
 from caption_tx.data.features.encoding import EncodingOptions, encode_images
 from caption_tx.data.features.merging import merge_cache
 from caption_tx.data.images.image_source import ImageSource
@@ -23,6 +23,7 @@ from caption_tx.data.images.sources import open_images, require_some
 from caption_tx.errors import CacheError, ImageError
 
 _LOGGED_NAMES = 10
+_MIN_COPIES = 0.01
 
 
 def encoding_options(config: Config, **changes: Any) -> EncodingOptions:
@@ -82,13 +83,13 @@ def encode_splits(
         options: replaces those of the configuration; see `encoding_options`.
     """
     names = [name for split in splits for name in table["image"][table["split"] == split].unique()]
-    images = open_images(config.corpus.images)
+    images, options = open_images(config.corpus.images), options or encoding_options(config)
     cache = encode_images(
         names,
         images,
         folder,
         backbone,
-        options or encoding_options(config),
+        options,
         progress=lambda images, total: tqdm(
             images, total=total, unit="image", desc="features", disable=not total, delay=1
         ),
@@ -96,6 +97,8 @@ def encode_splits(
     for note in (*images.notes(), *images.interpretation_notes(without=_reported(table)), *cache.notes):
         log(note)
     _log_failed(cache, names, log)
+    if options.world_size == 1:
+        _log_copies(cache, table, splits, log)
     return cache
 
 
@@ -115,6 +118,7 @@ def open_complete_cache(
             "choose a folder that all workers share with cache (--cache)."
         )
     _log_failed(cache, names, log)
+    _log_copies(cache, table, splits, log)
     return cache
 
 
@@ -182,6 +186,23 @@ def _log_failed(cache: FeatureCache, names: Sequence[str], log: Callable[[str], 
     requested = set(names)
     failed = {name: reason for name, reason in cache.failed.items() if name in requested}
     _log_skipped(failed, log, cache.folder)
+
+
+def _log_copies(cache: FeatureCache, table: pd.DataFrame, splits: Sequence[str], log: Callable[[str], None]) -> None:
+    """Says how many images have the file of an earlier one under another name, if it is in another split or many do."""
+    rows = table[table["split"].isin(splits)].drop_duplicates("image")
+    rows = rows.assign(content=rows["image"].map(content_hashes(cache))).dropna(subset="content")
+    copies = rows[rows.duplicated("content")]
+    first = rows.drop_duplicates("content").set_index("content").loc[copies["content"]]
+    leaked = copies["split"].astype(str).to_numpy() != first["split"].astype(str).to_numpy()
+    if not leaked.any() and len(copies) < max(1, _MIN_COPIES * len(rows)):
+        return
+    at = int(leaked.argmax())
+    text = f"{len(copies):,} of {len(rows):,} images have the same file as another one (such as "
+    text += f"{copies['image'].iloc[at]} and {first['image'].iloc[at]})"
+    if leaked.any():
+        text += f", {leaked.sum():,} of them in another split, so that scores are too good"
+    log(f"{text}; `caption-tx corpus --check` lists them.")
 
 
 def _log_skipped(failed: dict[str, str], log: Callable[[str], None], where: str) -> None:

@@ -20,6 +20,11 @@ _CONTENTS = (
     (rb"\s*(?:<!--.*?-->\s*)?<(?:!doctype\s+html|html|head|body)", "a web page, not an image; download it again"),
     (rb"\s*<\?xml|\s*<Error", "an XML document, not an image; download it again"),
     (rb"version https://git-lfs", "a Git LFS pointer, not an image; fetch the file with `git lfs pull`"),
+    (
+        rb"II[*+]\0|MM\0[*+]",
+        "a TIFF image that is damaged or has pixels that are not read, such as colors in floating-point numbers; "
+        "convert it to PNG",
+    ),
     (rb"%!PS", "a PostScript file; convert it to PNG"),
     (rb"%PDF", "a PDF document; convert its pages to PNG"),
     (rb"PK\x03\x04|Rar!|7z\xbc\xaf|\x1f\x8b", "an archive; extract it first"),

@@ -195,6 +195,8 @@ def _explain(error: Exception, data: bytes, name: str) -> str:
 _PHOTOMETRIC = 262
 """The tag of TIFF files that is 0 if the lowest value is white."""
 
+_BITS = 258
+
 _TRANSPOSE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -248,6 +250,8 @@ def _scale_of(image: Image.Image, boxes: list[tuple[int, int, int, int]], found:
         top = next((top for top in (1.0, 255.0, 65535.0) if high <= top), high)
         found["float_image"] = f"from {low:.4g} to {high:.4g}, read as 0 to {top:.6g}"
         return 255.0 / top
+    if getattr(image, "tag_v2", {}).get(_BITS) == (12,):
+        return 255.0 / 4095
     if 0 < high <= 255:
         found["dark_image"] = f"up to {high:.0f}"
     return 1.0 if high <= 255 else 255.0 / max(65535.0, high)

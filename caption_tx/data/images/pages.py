@@ -23,7 +23,7 @@ _READERS = 8
 _MAX_JPEGS = 10_000
 _JPEG_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif")
 _MOST = 10_000
-_SMALLER_COPY = 1
+_SMALLER_COPY, _MASK = 1, 4
 _MULTI_PICTURE = b"MPF\0"
 _GAIN_MAP_SIGNS = (b"hdrgm:", b"GainMap", b"gainmap")
 _VIEW_TYPES = ("Multi-Frame Image (Panorama)", "Multi-Frame Image: (Disparity)", "Multi-Frame Image: (Multi-Angle)")
@@ -120,7 +120,7 @@ def _count_pages(file: BinaryIO, limit: int) -> int:
                 image.seek(number)
             except EOFError:
                 break
-            count += not image.tag_v2.get(254, 0) & _SMALLER_COPY
+            count += not image.tag_v2.get(254, 0) & (_SMALLER_COPY | _MASK)
             if count >= limit:
                 break
     return count

@@ -446,6 +446,14 @@ def test_messages_say_what_a_file_is(read, data, message):
         read(data)
 
 
+def test_a_tiff_whose_pixels_are_not_read_is_explained(read):
+    data = bytearray(encoded(Image.new("RGB", (8, 8)), "TIFF"))
+    at = data.index(struct.pack("<HHI", 262, 3, 1))
+    data[at + 8 : at + 10] = struct.pack("<H", 32844)
+    with pytest.raises(ImageError, match=r"a TIFF image that is damaged or has pixels that are not read, .* to PNG"):
+        read(bytes(data))
+
+
 def test_a_raw_file_is_not_read_as_its_preview():
     with pytest.raises(ImageError, match=r"IMG_1\.NEF is a camera raw file, which is not read; convert it to JPEG"):
         decode_image(encoded(corners_image(), "TIFF"), "IMG_1.NEF")

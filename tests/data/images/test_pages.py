@@ -62,9 +62,10 @@ def test_an_index_behind_a_large_thumbnail_is_found():
     assert counted(encoded(pictures(1), "JPEG", exif=b"Exif\0\0" + bytes(40_000))) == (1, "")
 
 
-def test_the_levels_of_a_pyramid_are_no_pages():
+@pytest.mark.parametrize("kind", [1, 4])
+def test_the_levels_of_a_pyramid_and_masks_are_no_pages(kind):
     small = Image.new("RGB", (12, 10))
-    small.encoderinfo = {"tiffinfo": {254: 1}}
+    small.encoderinfo = {"tiffinfo": {254: kind}}
     data = encoded([*pictures(2), small], "TIFF")
     with Image.open(io.BytesIO(data)) as image:
         assert image.n_frames == 3
