@@ -13,6 +13,7 @@ from caption_tx.data.corpus.column_names import normalize_name, without_numbers
 from caption_tx.data.corpus.columns import Columns
 from caption_tx.data.corpus.conversations import answers_of, is_conversation
 from caption_tx.data.corpus.folder_names import record_folder
+from caption_tx.data.corpus.html_images import img_sources
 from caption_tx.data.corpus.joined_captions import split_captions
 from caption_tx.data.corpus.mark_values import is_mark
 from caption_tx.data.corpus.markup import note_markup
@@ -113,6 +114,8 @@ def image_names(value: Any) -> list[str] | None:
     """The image names in a value: a name, a number, an object with a path, or a list of these; None for others."""
     if isinstance(value, str) and value[:2] in ("[{", "['", '["') and (items := parse_items(value)):
         value = items
+    if isinstance(value, str) and "<img" in value and len(sources := img_sources(value)) > 1:
+        value = sources
     items = value if isinstance(value, (list, tuple)) else [value]
     names = [to_image_name(name_in(item) if isinstance(item, dict) else item) for item in items]
     return None if not names or None in names else [name for name in names if name is not None]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from caption_tx.data.corpus.anki_files import anki_head
 from caption_tx.data.corpus.backslashes import find_escapes, unescape
 from caption_tx.data.corpus.columns import DEFAULT_OPTIONS, ReadOptions
 from caption_tx.data.corpus.drawn.files import draw_head
@@ -24,9 +25,9 @@ _DOCUMENTS = (".json", ".js", ".ts", ".mjs")
 class FileHead:
     """The start of a file: its bytes, their text and its first non-blank lines (the last may be truncated).
 
-    The lines of one quoted cell between tabs count as one. A drawn table has a line with tabs per row, a log its
-    entries and a script its data, which `view` says: "drawn", "log", "script" or "". `options` are the columns that the
-    user names.
+    The lines of one quoted cell between tabs count as one. A drawn table has a line with tabs per row, an export of
+    Anki its notes, a log its entries and a script its data, which `view` says: "drawn", "anki", "log", "script" or "".
+    `options` are the columns that the user names.
     """
 
     path: Path
@@ -52,7 +53,7 @@ class FileHead:
         is_whole = len(data) < HEAD_BYTES
         view, text = _find_view(path, text, is_whole)
         lines = [line for line in re.split("\r\n|\r|\n", text) if line.strip()][: _HEAD_LINES + 1]
-        complete = lines if (is_whole or view in ("drawn", "log")) and len(lines) <= _HEAD_LINES else lines[:-1]
+        complete = lines if (is_whole or view in ("anki", "drawn", "log")) and len(lines) <= _HEAD_LINES else lines[:-1]
         numbered = list(enumerate(complete or lines, 1))
         if not view and not text.lstrip().startswith(("{", "[")) and (escapes := find_escapes(numbered)):
             unescaped = unescape(numbered, escapes.separator)
@@ -73,7 +74,8 @@ def _find_view(path: Path, text: str, is_whole: bool) -> tuple[str, str]:
     if (data := script_data(text)) is not None:
         return "script", data
     lines = re.split("\r\n|\r|\n", text)
-    for view, read in (("drawn", draw_head), ("log", log_head)) if suffix not in _DOCUMENTS else ():
+    views = (("anki", anki_head), ("drawn", draw_head), ("log", log_head))
+    for view, read in views if suffix not in _DOCUMENTS else ():
         if found := read(lines if is_whole else lines[:-1]):
             return view, "\n".join(found)
     return "", text

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from urllib.parse import unquote
 
 from caption_tx.data.corpus.formulas import target_of, text_of
+from caption_tx.data.corpus.html_images import img_sources
 from caption_tx.data.corpus.phrase_markup import STEPS, find_markup
 from caption_tx.data.corpus.rows import CaptionRows, is_valid_unicode
 from caption_tx.data.images.suffixes import suffix_of
@@ -105,18 +106,20 @@ def repair_names(rows: CaptionRows) -> None:
                 f"{rows.source}: the image names are objects of Python ({name[:50]!r}); save the images as files and "
                 "write their names."
             )
-        if (name[0] in "=!{'[" or name[-1] == ")") and (new := _inner_name(name)) and new != name:
+        if (name[0] in "=!{'[<\"" or name[-1] == ")") and (new := _inner_name(name)) and new != name:
             changed[name] = new
     if changed:
         rows.images = [changed.get(name, name) for name in rows.images]
         first, new = next(iter(changed.items()))
-        rows.notes[f"image names in formulas, Markdown or objects (such as {first[:60]!r}, read as {new!r})"] = len(
-            changed
+        rows.notes[f"image names in formulas, Markdown, HTML or objects (such as {first[:60]!r}, read as {new!r})"] = (
+            len(changed)
         )
 
 
 def _inner_name(name: str) -> str:
-    """The image name in `="x"`, `=HYPERLINK("x","y")`, `![](x)`, `[x](x)`, `{'path': 'x'}` or `'x`, or ""."""
+    """The image name in `="x"`, `=HYPERLINK("x","y")`, `<img src="x">`, `![](x)`, `[x](x)`, `{'path': 'x'}` or `'x`."""
+    if sources := img_sources(name):
+        return sources[0]
     if text := text_of(name):
         return text
     if match := target_of(name):

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from caption_tx.config import Source, parse_source
+from caption_tx.data.corpus.anki_files import AnkiFile
 from caption_tx.data.corpus.backslashes import EscapedFile, open_escaped
 from caption_tx.data.corpus.beside import (
     list_metadata_files,
@@ -41,8 +42,8 @@ from caption_tx.errors import CorpusError
 
 _OTHER_ANNOTATIONS = re.compile(r"(?:instances|person_keypoints|keypoints|stuff|panoptic|image_info)_.*\.json")
 _IMAGE_SUFFIX = re.compile(rb'\.(?:jpe?g|png|gif|bmp|webp|tiff?)"', re.IGNORECASE)
-_View = EscapedFile | SplitFile | DrawnFile | LogFile | ScriptFile
-_VIEWS = {"drawn": DrawnFile, "log": LogFile, "script": ScriptFile}
+_View = EscapedFile | SplitFile | AnkiFile | DrawnFile | LogFile | ScriptFile
+_VIEWS = {"anki": AnkiFile, "drawn": DrawnFile, "log": LogFile, "script": ScriptFile}
 _CHAT_SUFFIXES = (".txt", ".log", ".md", "")
 _CAPTION_FILE_SUFFIXES = (".txt", ".csv", ".tsv", ".json", ".jsonl", ".token", ".parquet", ".xlsx")
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from caption_tx.data.corpus.column_names import SPLIT_NAMES, caption_key, split_word
 from caption_tx.data.corpus.conversations import is_conversation
+from caption_tx.data.corpus.html_images import img_sources
 from caption_tx.data.corpus.rich_text import rich_text
 from caption_tx.data.images.suffixes import IMAGE_SUFFIXES
 
@@ -27,6 +28,8 @@ def is_image_name(value: object) -> bool:
     value = value.strip().strip(_QUOTES)
     if _URL.fullmatch(value):
         return True
+    if value[:1] == "<":
+        return bool(img_sources(value))
     base = re.sub(r"#\d+$", "", value).lower()
     return base.endswith(IMAGE_SUFFIXES) and len(base) < 512 and "\n" not in base
 
