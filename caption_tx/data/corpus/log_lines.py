@@ -11,7 +11,7 @@ from typing import Any
 
 from caption_tx.data.corpus.column_names import caption_key, image_rank
 from caption_tx.data.corpus.readers.literals import parse_literal
-from caption_tx.data.corpus.value_kinds import is_image_name
+from caption_tx.data.corpus.value_kinds import is_image_name, is_text
 from caption_tx.data.images.suffixes import IMAGE_SUFFIXES
 from caption_tx.data.text.text_files import TextFile
 
@@ -31,6 +31,7 @@ _PAIR = re.compile(
     r"(?:^|(?<=[\s,;，；]))([^\W\d]\w{0,30})\s?[=:：]\s*(\"(?:[^\"\\]|\\.)*\"|'[^']*'|.*?)[\s,;，；]*"
     r"(?=[\s,;，；][^\W\d]\w{0,30}\s?[=:：]|$)"
 )
+_NAME = re.compile(rf"(.*?)[^\s\"'(\[:=]+\.(?:{_SUFFIXES})\b", re.IGNORECASE)
 _MAX_LINES = 40
 _UNREAD = "lines of a log without a caption, not read"
 
@@ -54,9 +55,9 @@ class LogFile(TextFile):
 def log_head(lines: Iterable[str]) -> list[str] | None:
     """The entries of the lines at the start of a log; None for other files."""
     numbered = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
-    if not numbered or _DOCUMENT.match(numbered[0][1]):
+    if not numbered or (_DOCUMENT.match(numbered[0][1]) and not (len(numbered) > 1 and _list_values(numbered[0][1]))):
         return None
-    if not any("{" in line or _PREFIX.match(line) or _named_values(line) for _, line in numbered):
+    if not any(_may_be_log(line) for _, line in numbered):
         return None
     found, notes = _read(numbered)
     texts = {number: line.strip() for number, line in numbered}
@@ -80,22 +81,57 @@ def _read(lines: Sequence[_Line]) -> tuple[list[_Line], Counter[str]]:
             before = f"{found[0]} .. {found[2]}" if found[2] and found[0] else found[0] or found[2]
             around = around or before
             notes["around"] += bool(before)
+        elif values := _list_values(line[_end(line) :]):
+            entries.append((number, json.dumps(values, ensure_ascii=False)))
+            notes["lists and tuples of a name and captions, a line each, read as entries"] += 1
         elif values := _named_values(line[_end(line) :]):
             entries.append((number, json.dumps(values, ensure_ascii=False)))
             notes["lines of named values, such as image=.. caption=.., read as entries"] += 1
         elif line:
             unread.append((number, line))
         at += used
-    if not entries:  # messages that are no entries
-        entries = [(number, line[_end(line) :]) for number, line in unread]
-        starts = [line[: _end(line)].strip() for _, line in unread if _end(line)]
-        around, notes["around"], unread = starts[0] if starts else "", len(starts), []
+    if not entries:
+        entries, around, unread = _read_messages(unread)
+        notes["around"] = len(entries) if around else 0
     count = notes.pop("around", 0)
     if count:
         notes[f"lines of a log, read without what is around their entries ({around[:40]!r})"] = count
     if unread:
         notes[f"{_UNREAD} (such as {unread[0][1][:40]!r})"] = len(unread)
     return entries, notes
+
+
+def _read_messages(lines: Sequence[_Line]) -> tuple[list[_Line], str, list[_Line]]:
+    """The messages of a log that are no entries, from the names of their images on; what is before, and other lines."""
+    messages = [(number, line[_end(line) :]) for number, line in lines]
+    names = {number: match for number, message in messages if (match := _NAME.match(message))}
+    around = next((line[: _end(line)] for _, line in lines if _end(line)), "")
+    if 2 * len(names) < len(lines) or not around:
+        return messages, around.strip(), []
+    before = {match[1] for match in names.values()}
+    start = len(min(before)) if len(before) == 1 else 0
+    kept = [(number, message[start:]) for number, message in messages if number in names]
+    return kept, (around + min(before) * bool(start)).strip(), [item for item in lines if item[0] not in names]
+
+
+def _may_be_log(line: str) -> bool:
+    return "{" in line or bool(_PREFIX.match(line) or _list_values(line) or _named_values(line))
+
+
+def _list_values(text: str) -> dict[str, Any] | None:
+    """The image and the captions of a line such as `('1.jpg', 'a dog')` or `["1.jpg", "a dog", "it runs"]`; or None."""
+    text = text.strip().rstrip(",;")
+    if text[:1] not in ("(", "[") or text[-1:] not in (")", "]"):
+        return None
+    try:
+        value = parse_literal(f"[{text[1:-1]}]")[0]
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(value, list) or len(value) < 2 or not is_image_name(value[0]):
+        return None
+    captions = value[1] if len(value) == 2 and isinstance(value[1], (list, tuple)) else value[1:]
+    are_texts = bool(captions) and all(isinstance(text, str) and is_text(text) for text in captions)
+    return {"image": value[0], "caption": list(captions)} if are_texts else None
 
 
 def _end(line: str) -> int:
@@ -136,9 +172,17 @@ def _parse(text: str) -> tuple[str, str] | None:
 def _is_entry(value: Any) -> bool:
     if not isinstance(value, dict) or not value:
         return False
-    keys = list(map(str, value))
+    keys = list(_keys(value))
     has_names = any(image_rank(key) is not None for key in keys) and any(map(caption_key, keys))
-    return has_names or all(map(is_image_name, keys))
+    return has_names or all(map(is_image_name, value))
+
+
+def _keys(value: dict[Any, Any], depth: int = 2) -> Iterator[str]:
+    """The keys of an object, and of those in it."""
+    for key, item in value.items():
+        yield str(key)
+        if isinstance(item, dict) and depth:
+            yield from _keys(item, depth - 1)
 
 
 def _named_values(message: str) -> dict[str, str]:

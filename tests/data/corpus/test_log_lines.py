@@ -7,6 +7,7 @@ from caption_tx.data.corpus.table import read_corpus
 
 DICTS = [str({"image": name, "caption": text}) for name, text in ONE]
 AROUND, UNREAD, NAMED = "around their entries", "lines of a log without a caption", "lines of named values"
+LISTS = "lists and tuples of a name and captions"
 
 
 def log(before, entries=DICTS, after=""):
@@ -35,6 +36,18 @@ CASES = {
     "colons": (log("2026-01-02 10:11:12 - INFO - ", [f"{name}: {text}" for name, text in ONE]), {AROUND: 2}),
     "no level": (log("2026-01-02 10:11:12 ", [f"{name} {text}" for name, text in ONE]), {AROUND: 2}),
     "logfmt": (log("time=10:11 level=info ", [f'image={name} caption="{text}" n=1' for name, text in ONE]), {NAMED: 2}),
+    "words before names": (
+        log("[2026-01-02 10:11:12] INFO: processed ", [f"{name} -> {text}" for name, text in ONE])
+        + "[2026-01-02 10:11:12] WARNING: slow\n",
+        {AROUND: 2, UNREAD: 1},
+    ),
+    "nested": (
+        log("[2026-01-02 10:11:12] INFO: ", [str({"image": name, "out": {"caption": text}}) for name, text in ONE]),
+        {AROUND: 2},
+    ),
+    "tuples": (log("[2026-01-02 10:11:12] INFO: ", map(str, ONE)), {LISTS: 2}),
+    "lines of tuples": (log("", map(str, ONE)), {LISTS: 2}),
+    "lines of lists": (log("", (f'["{name}", "{text}"]' for name, text in ONE)), {LISTS: 2}),
     "named values": (log("", [f"图片：{name}，描述：{text}" for name, text in ONE]), {NAMED: 2}),
 }  # fmt: skip
 

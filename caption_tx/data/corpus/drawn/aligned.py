@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 from caption_tx.data.corpus.column_names import caption_key, image_rank
-from caption_tx.data.corpus.drawn.cell_lines import DrawnTable, Row, join_lines, width_of
+from caption_tx.data.corpus.drawn.cell_lines import DrawnTable, Row, join_lines, unescape_cells, width_of
 
 _RULE = re.compile(r"\s*([-=])\1+(?:[ ]+\1{2,})+\s*")
 _EDGE = re.compile(r"\s*-{5,}\s*")
@@ -74,6 +74,8 @@ def _read(texts: Sequence[tuple[int, str]], at: int, floor: int) -> tuple[DrawnT
     measure = _measure(rule, [texts[line][1] for line in range(body, stop)])
     rows = [Row(texts[head.start][0], names)]
     rows += _rows([texts[line] for line in range(body, stop)], (rule, measure), is_multiline, notes)
+    if is_multiline or "=" in rule:
+        unescape_cells(rows, notes)
     last = min(stop, len(texts) - 1)
     kind = "a table whose columns are aligned by spaces below lines"
     closed = last if stop == len(texts) or _is_line(texts[last][1]) else last - 1

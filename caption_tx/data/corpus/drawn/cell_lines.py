@@ -13,6 +13,9 @@ from caption_tx.data.corpus.value_kinds import is_image_name
 JOINED = "cells wrapped over several lines, joined"
 BROKEN = "cells with several lines that are not wrapped, read with their line breaks"
 
+UNESCAPED = "rows with signs behind a backslash, as Markdown has them, read without it"
+
+_ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
 _ITEM = re.compile(r"(?:[-*+•]|\d{1,3}[.)、]|[（(]\d{1,3}[)）])\s*(?=\S)")
 _FIRST_WORD = re.compile(r"[^\W\u2e80-\u9fff\uac00-\ud7af\uff00-\uffef]+|.", re.DOTALL)
 _ENDS = tuple('.!?。！？…;；"”')
@@ -43,6 +46,14 @@ class DrawnTable:
     last: int
     rows: list[Row]
     notes: Counter[str] = field(default_factory=Counter)
+
+
+def unescape_cells(rows: Sequence[Row], notes: Counter[str]) -> None:
+    r"""Removes the backslashes before signs in cells, as pandoc and others write them in Markdown: `a\_1.jpg`."""
+    for row in rows:
+        plain = [_ESCAPE.sub(r"\1", cell) for cell in row.cells]
+        notes[UNESCAPED] += plain != row.cells
+        row.cells = plain
 
 
 def width_of(text: str) -> int:

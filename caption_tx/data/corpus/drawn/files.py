@@ -74,7 +74,10 @@ def read_drawn(lines: Sequence[_Line]) -> tuple[list[_Line], Counter[str]] | Non
 
 
 def _find_tables(lines: Sequence[_Line]) -> list[DrawnTable]:
-    """The tables of the first kind that is in a text."""
+    """The tables of the first kind that is in a text; a quotation of Markdown is read without its marks."""
+    quoted = [(number, line) for number, line in lines if line.startswith(">")]
+    if 2 * len(quoted) > len(lines):
+        lines = [(number, line.removeprefix(">").removeprefix(" ")) for number, line in lines]
     if any(is_wiki_table(line) for _, line in lines):
         return [table for table in find_wiki(lines) if table.rows]
     if any(map(is_rule, (line for _, line in lines if _may_be_rule(line)))):
@@ -118,6 +121,7 @@ def draw_head(lines: Iterable[str]) -> list[str] | None:
 
 
 def _may_begin(line: str) -> bool:
+    line = line.removeprefix(">").removeprefix(" ")
     return is_wiki_table(line) or (_may_be_rule(line) and (is_rule(line) or is_ruled(line)))
 
 

@@ -12,7 +12,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from caption_tx.data.corpus.drawn.cell_lines import JOINED, DrawnTable, Row, is_full, join_lines, width_of
+from caption_tx.data.corpus.drawn.cell_lines import (
+    JOINED,
+    DrawnTable,
+    Row,
+    is_full,
+    join_lines,
+    unescape_cells,
+    width_of,
+)
 from caption_tx.data.corpus.value_kinds import is_image_name
 
 CONTINUED = "cells that psql continues on the next line, joined"
@@ -157,6 +165,8 @@ def _line(number: int, text: str, rule: str) -> _Line:
     cells = _BARS.split(inner)
     if len(cells) > count and len(cut := _cut(text, rule)) == count:
         cells = cut
+    if len(cells) > count:  # bars in the last cell
+        cells = [*cells[: count - 1], "|".join(cells[count - 1 :])]
     return _Line(number, text, [cell.replace("\\|", "|") for cell in cells])
 
 
@@ -184,12 +194,18 @@ def _to_table(grid: _Grid) -> DrawnTable:
     rows: list[Row] = []
     for at, block in enumerate(grid.blocks):
         is_header = at == 0 and (grid.has_head or len(grid.blocks) > 1)
-        if is_header and len(block) == 2 and all(_is_type(cell) for cell in block[1].cells):
+        if is_header and all(_is_type(cell) for line in block[1:] for cell in line.cells):
             block = block[:1]
         if is_joined or (is_header and _joins(block)):
             rows += _read_block(block, grid.widths, notes)
         else:
             rows += _read_lines(block, grid.widths, notes)
+    if odd := [line.number for block in grid.blocks for line in block if len(line.cells) < len(grid.widths)]:
+        notes[f"lines with fewer cells than the table has columns (such as line {odd[0]}), read from the left"] = len(
+            odd
+        )
+    if grid.has_head:
+        unescape_cells(rows, notes)
     kind = "a table drawn with lines" if grid.rule[0] in "+|" else "a table as psql prints it"
     return DrawnTable(kind, grid.first, grid.last, rows, notes)
 

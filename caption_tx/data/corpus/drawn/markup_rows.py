@@ -1,11 +1,12 @@
 """Tables of other markup, and records that consoles print with a line per column.
 
-AsciiDoc (`|===`), list tables of reStructuredText (`* - cell`), Jira (`||name||`) and DokuWiki (`^ name ^`); `\\G` of
+AsciiDoc (`|===`), list and CSV tables of reStructuredText, Jira (`||name||`) and DokuWiki (`^ name ^`); `\\G` of
 MySQL and `\\x` of PostgreSQL.
 """
 
 from __future__ import annotations
 
+import csv
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -17,6 +18,8 @@ _FIELD = re.compile(r"\s*([^\s|:][^|:]{0,60}?)\s*(?:: ?|\| ?)(.*)")
 _ASCIIDOC = re.compile(r"\|={3,}\s*")
 _CELL_STYLE = re.compile(r"(?<!\\)(?:^|(?<=\s))[\d.+*<^>aehlmsd]*\|")
 _LIST_TABLE = re.compile(r"\s*(?:\.\. |:{3,}\{)list-table(?:::|\})")
+_CSV_TABLE = re.compile(r"\s*(?:\.\. |:{3,}\{)csv-table(?:::|\})")
+_CSV_HEADER = re.compile(r"\s*:header:\s*(\S.*)")
 _LIST_ROW = re.compile(r"(\s*)([*-])\s+([*-])(?:\s+(.*))?$")
 _HEADER = re.compile(r"\s*(?:\|\|(?:[^|]+\|\|){2,}|\^(?:[^|^]+\^){2,})\s*")
 _FIRST_SIGNS = frozenset("*-|.:^")
@@ -35,6 +38,8 @@ def find_reader(lines: Sequence[_Line]) -> Callable[[Sequence[_Line]], list[Draw
             return _find_asciidoc
         if _LIST_TABLE.match(line):
             return _find_lists
+        if _CSV_TABLE.match(line):
+            return _find_csv
         if _HEADER.fullmatch(line) and number + 1 < len(lines) and re.match(r"\s*\|[^|]", lines[number + 1][1]):
             return _find_bars
     return None
@@ -133,6 +138,27 @@ def _find_lists(lines: Sequence[_Line]) -> list[DrawnTable]:
         for number, cells in rows:
             table.rows.append(Row(number, [join_lines(_filled(parts), 1, table.notes) for parts in cells]))
     return [table for table, _ in tables if table.rows]
+
+
+def _find_csv(lines: Sequence[_Line]) -> list[DrawnTable]:
+    """CSV tables of reStructuredText: `:header:` names the columns, and indented lines have the cells."""
+    tables: list[DrawnTable] = []
+    depth = -1
+    for number, line in lines:
+        text = line.strip()
+        indent = len(line) - len(line.lstrip())
+        if _CSV_TABLE.match(line):
+            tables.append(DrawnTable("a CSV table", number, number, []))
+            depth = indent
+        elif not tables or depth < 0 or (text and indent <= depth):
+            depth = -1
+        elif text:
+            match = _CSV_HEADER.fullmatch(text)
+            if match or not text.startswith(":"):
+                cells = next(csv.reader([match[1] if match else text], skipinitialspace=True), [])
+                tables[-1].rows.append(Row(number, [cell.strip() for cell in cells]))
+            tables[-1].last = number
+    return [table for table in tables if table.rows]
 
 
 def _filled(lines: list[str]) -> list[str]:
