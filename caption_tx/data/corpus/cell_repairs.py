@@ -41,11 +41,17 @@ _SCORES_AT_START = (
     re.compile(r"[-+]?\d{1,6}(?:\.\d+)?%?\s*([|@^~])\s*(?=\S)"),
     re.compile(r"[-+]?[01]?\.\d+\s*([:：;；,，])\s*(?=\S)"),
 )
+_PAGE_AT_END = re.compile(
+    r"\s*(?:(?:[.．·•・‧_]\s*){3,}|(?:[…⋯]\s*)+|[—─]{3,}\s*|-{3,}\s*)"
+    r"[(（\[]?(?:p{1,2}\.?\s*|第\s*)?(?:\d{1,4}|[ivxlc]{1,7})(?:\s*[页頁])?[)）\]]?$",
+    re.IGNORECASE,
+)
+_PAGE_LENGTH, _PAGE_ENDS = 200, frozenset("0123456789ivxlcIVXLC页頁)）]")
 _IMAGE_DATA = re.compile(r"(?:data:[\w/+.;=-]*,|/9j/|iVBORw0KGgo|R0lGOD|UklGR)\S{64,}", re.ASCII)
 
 
 def repair_cells(rows: CaptionRows) -> None:
-    """Strips quotes, the number of `x.jpg#0`, start and end markers and scores, and decodes HTML entities.
+    """Strips quotes, the number of `x.jpg#0`, start and end markers, scores and pages, and decodes HTML entities.
 
     `rows.notes` counts what was changed.
 
@@ -68,6 +74,7 @@ def repair_cells(rows: CaptionRows) -> None:
     _strip_markers(rows)
     strip_markup(rows)
     strip_labels(rows)
+    _strip_pages(rows)
     _strip_scores(rows)
 
 
@@ -144,6 +151,25 @@ def _strip_markers(rows: CaptionRows) -> None:
     rows.notes += Counter()  # drops zeros
     if unknown := len(_UNKNOWN.findall(text)):
         rows.notes["places where <unk> replaces a word, read as text"] += unknown
+
+
+def _strip_pages(rows: CaptionRows) -> None:
+    """Strips the dots and the page number that nearly all captions of a list of figures end in."""
+    if len(rows) < 2 or not mostly(rows.captions, _page):
+        return
+    matches = list(map(_page, rows.captions))
+    shown = next(caption for caption, match in zip(rows.captions, matches, strict=True) if match)[-8:]
+    pairs = zip(rows.captions, matches, strict=True)
+    rows.captions = [caption.removesuffix(match[0]) if match else caption for caption, match in pairs]
+    rows.notes[f"captions that end in dots and a page number (such as {shown!r}), which are stripped"] += sum(
+        map(bool, matches)
+    )
+
+
+def _page(caption: str) -> re.Match[str] | None:
+    """The dots and the page number at the end of a caption."""
+    match = _PAGE_AT_END.search(caption[-_PAGE_LENGTH:]) if caption[-1] in _PAGE_ENDS else None
+    return match if match and len(match[0]) < len(caption) else None
 
 
 def _strip_scores(rows: CaptionRows) -> None:

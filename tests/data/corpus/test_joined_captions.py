@@ -176,6 +176,26 @@ def test_markers_and_scores_are_stripped(write, cells, note):
     assert any(note in text for text in notes), notes
 
 
+@pytest.mark.parametrize(
+    "end",
+    [
+        "......{n}", "………………{n}", " …… {n}", " . . . . . . .{n}", "....... {n}", "……（{n}）", "......第{n}页",
+        "......p. {n}", "····{n}", "____{n}", "———{n}", "." * 90 + "{n}", "…{n}",
+    ],
+)  # fmt: skip
+def test_dots_and_page_numbers_of_lists_of_figures_are_stripped(write, end):
+    cells = [f"{DOG}{end.format(n=3)}", f"{CAT}{end.format(n='iv')}", f"{GIRL}{end.format(n=128)}"]
+    rows, notes = read(write, cells)
+    assert [caption for _, caption in rows] == [DOG, CAT, GIRL]
+    [(note, count)] = notes.items()
+    assert note.startswith("captions that end in dots and a page number (such as '") and count == 3
+
+
+def test_dots_and_numbers_of_few_captions_stay(write):
+    cells = [f"{DOG}......3", CAT, GIRL, f"{DOG}……"]
+    assert [caption for _, caption in read(write, cells)[0]] == cells
+
+
 def test_scores_of_single_captions_stay_and_are_counted(write):
     rows, notes = read(write, [f"{DOG}|0", CAT, GIRL])
     assert rows[0] == ("a.jpg", f"{DOG}|0")
