@@ -12,6 +12,7 @@ from caption_tx.data.text.dictionary_characters import look_alike_notes, odd_cha
 from caption_tx.data.text.dictionary_files import BINARY_KINDS, read_lines, to_json
 from caption_tx.data.text.dictionary_forms import TAGS
 from caption_tx.data.text.dictionary_lines import NUMBER, Line, split_lines
+from caption_tx.data.text.dictionary_pieces import piece_notes, require_no_pieces
 from caption_tx.data.text.diffs import require_no_diff
 from caption_tx.data.text.look_alikes import fold_look_alikes
 from caption_tx.data.text.merge_conflicts import require_no_conflict
@@ -141,6 +142,7 @@ def read_user_dictionary(path: str | Path) -> UserDictionary:
             text, encoding = _decode(Path(path), data)
             require_no_conflict(text, Path(path))
             require_no_diff(text, Path(path))
+            require_no_pieces(text, Path(path))
             lines, notes = split_lines(fold_look_alikes(text), TAGS)
             notes = [*notes, *look_alike_notes(text)]
     except CorpusError as error:
@@ -168,7 +170,8 @@ def read_user_dictionary(path: str | Path) -> UserDictionary:
             )
         word = " ".join(parts[: len(parts) - size])
         entries.append(Entry(word, None if frequency is None else int(frequency), number))
-    odd = odd_character_notes([(entry.line, entry.word) for entry in entries])
+    words = [(entry.line, entry.word) for entry in entries]
+    odd = [*odd_character_notes(words), *piece_notes(words)]
     notes = (*notes, *_unclear_notes(unclear), *_tag_notes(unknown_tags), *_repeated_notes(entries), *odd)
     return UserDictionary(str(path), encoding, tuple(entries), notes)
 
