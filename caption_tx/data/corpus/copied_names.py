@@ -7,7 +7,7 @@ import re
 COPY, SUBMITTER = "what copies add to a name", "the submitter that Google Forms adds to a name"
 """What is ignored."""
 
-_COPY = "copy|copie|copia|kopie|副本|复制|複製|複本|拷贝|拷貝|コピー"
+_COPY = "copy|copie|copia|cópia|kopie|копия|복사본|副本|复制|複製|複本|拷贝|拷貝|コピー"
 _NUMBER = r"(?: ?\(?\d{1,3}\)?)?"
 _ADDED = tuple(
     re.compile(pattern)
@@ -15,11 +15,12 @@ _ADDED = tuple(
         r"^(?:(?:copy(?: \(?\d{1,3}\)?)? of|kopie von|copie de|copia de) |(?:副本|复制|複製)[ _-]*|mmexport_?)",
         r" ?\(\d{1,3}\)$|\[\d{1,3}\]$",
         rf"[ _-]+(?:{_COPY}){_NUMBER}$|的?(?:副本|拷贝|拷貝|複本|複製){_NUMBER}$",
+        r"[ _-](?:edited|已编辑|已修改|已編輯|已修圖)$",
         r" ?\([^()]*(?:conflicted copy|case conflict|conflict|冲突|衝突)[^()]*\)$",
         r"\.sync-conflict-\d{8}-\d{6}-\w+$",
     )
 )
-_TRACE = re.compile(rf" - |[(（\[［]|{_COPY}|複本|sync-conflict|mmexport", re.IGNORECASE)
+_TRACE = re.compile(rf" - |[(（\[［]|{_COPY}|複本|edited|已[编修編]|sync-conflict|mmexport", re.IGNORECASE)
 _SUBMITTER = re.compile(r"(.+) - [^\W\d].*")
 _QUOTES = ' "“”「」'
 _DEPTH = 3

@@ -23,6 +23,7 @@ CAFE = unicodedata.normalize("NFD", "café.jpg")
         "IMG_1_副本.jpg", "副本 IMG_1.jpg", "IMG_1 - 複製.jpg", "IMG_1拷贝.jpg", "IMG_1 - コピー.jpg",
         "IMG_1 (conflicted copy 2026-01-01).jpg", "IMG_1 (Li's conflicted copy 2026-01-01).jpg",
         "IMG_1 (王的冲突副本 2026-01-01).jpg", "IMG_1.sync-conflict-20260101-120000-ABC123.jpg", "mmexportIMG_1.jpg",
+        "IMG_1-edited.jpg", "IMG_1-已修改.jpg", "IMG_1 - копия.jpg", "IMG_1 - Copia.jpg",
         "Copy of Copy of IMG_1 (1).jpg", "IMG_1.jpg (1).jpg",
     ],
 )  # fmt: skip
