@@ -1,11 +1,13 @@
-"""JSON inside JavaScript: `callback({..});`, `var data = [..];`, `export default [..]`."""
+"""JSON inside scripts: `callback({..});`, `var data = [..];`, `export default [..]`, and literals of Python."""
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,14 +27,14 @@ _BEFORE = re.compile(
 )
 _REST = re.compile(r"[\s;)}(,]*(?:as const|satisfies [\w\[\]<>]+)?[\s;)}(]*", re.DOTALL)
 _TOKEN = re.compile(
-    r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'|`(?:\\.|[^`\\])*`|//[^\n]*|/\*.*?\*/|,(?=\s*[\]}])"
+    r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'|`(?:\\.|[^`\\])*`|//[^\n]*|/\*.*?\*/|,(?=\s*[\]},])"
     r"|[A-Za-z_$][\w$]*(?=\s*:)|\b(?:undefined|None|True|False|NaN)\b",
     re.DOTALL,
 )
 _WORDS = {"undefined": "null", "None": "null", "NaN": "null", "True": "true", "False": "false"}
 _CHANGE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|(['`$\n]))|(\")|([\x00-\x1f])", re.DOTALL)
 
-SCRIPT = "JavaScript around the data, not read"
+SCRIPT = "the script around the data, not read"
 JSON5 = "names of keys without quotes or texts in single quotes, as JavaScript and JSON5 have them, which are read"
 
 
@@ -49,20 +51,16 @@ class ScriptFile(TextFile):
             CorpusError: the file cannot be read, or its data are no literals.
         """
         source = super().text()
-        values: dict[str, Any] = {}
-        before, rest = "", source
-        while match := _BEFORE.match(rest):
-            try:
-                value, rest = _decode(rest[match.end() :])
-            except (ValueError, RecursionError) as error:
+        try:
+            values, before, rest = _read(source)
+        except (ValueError, RecursionError) as error:
+            if not (values := _read_python(source)):
+                start = _BEFORE.match(source)[0].strip()[-60:]
                 raise CorpusError(
-                    f"{self.path} is a script ({match[0].strip()[-60:]!r} ..) whose data are not plain JSON ({error}); "
-                    "save the data alone as a JSON file."
+                    f"{self.path} is a script ({start!r} ..) whose data are not plain JSON ({error}); save the data "
+                    "alone as a JSON file."
                 ) from error
-            name = match["declared"] or match["assigned"] or str(len(values))
-            values[name] = value
-            before = before or match[0].strip()
-            rest = rest[_REST.match(rest).end() :]
+            before, rest = f"{next(iter(values))} =", ""
         self.notes[f"{SCRIPT} ({before[-60:]!r})"] = len(values)
         if rest.strip():
             self.notes[f"{SCRIPT} (after it {rest.strip()[:30]!r})"] = 1
@@ -72,6 +70,35 @@ class ScriptFile(TextFile):
     def lines(self, on_error: Callable[[int, str, str], None]) -> Iterator[tuple[int, str]]:
         """See `TextFile`; all data are in line 1."""
         yield 1, self.text()
+
+
+def _read(source: str) -> tuple[dict[str, Any], str, str]:
+    """The data of a script by the names of their variables, the text before the first, and the text behind the last.
+
+    Raises:
+        ValueError: the data are no literals.
+    """
+    values: dict[str, Any] = {}
+    before, rest = "", source
+    while match := _BEFORE.match(rest):
+        value, rest = _decode(rest[match.end() :])
+        values[match["declared"] or match["assigned"] or str(len(values))] = value
+        before = before or match[0].strip()
+        rest = rest[_REST.match(rest).end() :]
+    return values, before, rest
+
+
+def _read_python(source: str) -> dict[str, Any]:
+    """The lists and dictionaries that a Python script gives names; {} if it is none."""
+    values = {}
+    with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
+        for node in ast.parse(source).body:
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                with suppress(ValueError, TypeError):
+                    value = ast.literal_eval(node.value)
+                    if isinstance(value, (list, tuple, dict)) and value:
+                        values[node.targets[0].id] = json.loads(json.dumps(value))
+    return values
 
 
 def script_data(text: str) -> str | None:
@@ -103,7 +130,9 @@ def to_json(text: str) -> str:
             return token
         if token in _WORDS:
             return token if match.string[match.end() :].lstrip()[:1] == ":" else _WORDS[token]
-        return "" if token[0] in "/," else f'"{token}"'
+        if token == ",":
+            return ",null" if match.string[match.end() :].lstrip()[:1] == "," else ""
+        return "" if token[0] == "/" else f'"{token}"'
 
     return _TOKEN.sub(change, text)
 

@@ -34,6 +34,11 @@ CASES = {
     ),
     "variables": f"var train = {{'a.jpg': '{DOG}'}};\nvar more = {{'b.jpg': '{ONE[1][1]}'}};\n",
     "Python": f"captions = {dict(ONE)}\n",
+    "Python with comments": f"# captions\ncaptions = [\n    {ONE[0]},  # one\n    {ONE[1]},\n]\nprint(captions)\n",
+    "empty items": (
+        "cb({table: {cols: [{label: 'image'}, {label: 'caption'}], rows: [{c: [{v: 'a.jpg'}, "
+        f"{{v: '{DOG}'}},,]}}, {{c: [{{v: 'b.jpg'}}, {{v: '{ONE[1][1]}'}}]}}]}}}});"
+    ),
 }  # fmt: skip
 
 
