@@ -34,6 +34,9 @@ _PAIR = re.compile(r"<([A-Za-z][\w-]{0,30})>([^<>]*)</\1>")
 _BLOCKS = re.compile(r"(?:p|div|li|ul|ol|td|tr|item|br|s|(?:caption|sentence|text|desc|cap)\w*)", re.IGNORECASE)
 _WEIGHT = re.compile(r"\(([^():]+):\d\.\d{1,2}\)")
 _LORA = re.compile(r"\s*<(?:lora|lyco|hypernet):[^<>]*>\s*,?", re.IGNORECASE)
+_MENTION = re.compile(
+    r"\s*<(?:@[!&]?\w+|#\w+|![a-z]+(?:\^\w+)?|a?:\w+:\d+)(?:\|[^<>|]*)?>|<https?://[^<>|]+\|([^<>|]+)>"
+)
 _TONES = "āáǎàēéěèīíǐìōóǒòūúǔùǖǘǚǜü"
 _PINYIN = re.compile(rf"(?<=([{HAN}]))\s*[(（\[]\s*([A-Za-z{_TONES}][A-Za-z{_TONES}1-5 '’·-]*)\s*[)）\]]")
 _HAS_TONE = re.compile(rf"[{_TONES[:-1]}]|[a-zü][1-5]")
@@ -89,6 +92,10 @@ def _without_tags(caption: str) -> str:
     return text
 
 
+def _without_mentions(caption: str) -> str:
+    return _MENTION.sub(lambda match: match[1] or "", caption).strip()
+
+
 def _without_weights(caption: str) -> str:
     return _LORA.sub("", _WEIGHT.sub(r"\1", caption)).strip(", ")
 
@@ -119,6 +126,7 @@ STEPS: tuple[tuple[str, Callable[[str], str], str], ...] = (
     ("<[", _without_image_tokens, "captions with a placeholder of the image (such as <image>), which is stripped"),
     ("[", _without_links, "captions with links ([text](url), [[page|text]]), read as their text"),
     ("[", _without_bb_code, "captions with BBCode ([b]..[/b]), which is stripped"),
+    ("<", _without_mentions, "captions with mentions or links of a chat (such as <@U01AB>), which are stripped"),
     ("<", _without_tags, "captions with tags around words (such as <b>), which are stripped"),
     ("(<", _without_weights, "captions with weights of a prompt (word:1.2), which are stripped"),
     ("(（[āáǎàēéěèīíǐìōóǒòūúǔù", _without_pinyin, "captions with pinyin beside the characters, which is stripped"),

@@ -17,7 +17,7 @@ _LETTERS = re.compile(r"[^\W\d_]")
 _URL = re.compile(r"\w+://\S+|www\.\S+")
 _NAME_WITHOUT_SUFFIX = re.compile(r"[\w.\-/\\]*\d[\w.\-/\\]*", re.ASCII)
 _BOOLEANS = ("true", "false", "yes", "no", "t", "f", "y", "n", "是", "否", "有", "无", "√", "×")
-_FILE_KEYS = ("path", "file_name", "filename", "name", "url", "src", "uri")
+_FILE_KEYS = ("path", "file_name", "filename", "fileName", "name", "url", "src", "uri")
 _QUOTES = "'`\"“”‘’＂"
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from caption_tx.data.corpus.accepted_captions import accepted_captions
 from caption_tx.data.corpus.caption_values import add_captions, image_names
-from caption_tx.data.corpus.column_names import caption_key, image_rank
+from caption_tx.data.corpus.column_names import caption_key, image_rank, normalize_name
 from caption_tx.data.corpus.columns import DEFAULT_OPTIONS, Columns, ReadOptions, select_columns
 from caption_tx.data.corpus.folder_names import record_folder
 from caption_tx.data.corpus.readers.caption_keys import (
@@ -18,9 +18,9 @@ from caption_tx.data.corpus.readers.caption_keys import (
     present_columns,
 )
 from caption_tx.data.corpus.readers.entry_forms import expand
-from caption_tx.data.corpus.readers.tool_exports import is_request, read_export
+from caption_tx.data.corpus.readers.tool_exports import is_message, is_request, read_export
 from caption_tx.data.corpus.rows import CaptionRows, UnknownSplitError
-from caption_tx.data.corpus.value_kinds import is_file_name, is_image_name, is_text
+from caption_tx.data.corpus.value_kinds import first_name, is_file_name, is_image_name, is_text
 from caption_tx.errors import CorpusError
 
 ENTRY = '{"image_id": "x.jpg", "caption": ["..", ..]}'
@@ -154,8 +154,7 @@ class EntryReader:
         """
         rows = self.rows
         expanded = expand(entry) if isinstance(entry, dict) else None
-        if isinstance(entry, dict) and is_request(entry) and "response" not in entry:
-            rows.add_error(number, "a request without an answer", _REQUEST)
+        if isinstance(entry, dict) and self._is_left_out(number, entry, expanded or {}, image):
             return
         other: str | None = None
         if expanded is not None and image is not None:
@@ -199,6 +198,17 @@ class EntryReader:
         values = [value for value in values if value not in (None, "")] or values[:1]
         for value in values:
             add_captions(rows, images, value, number, named or split)
+
+    def _is_left_out(self, number: int, entry: dict[str, Any], expanded: dict[str, Any], image: str | None) -> bool:
+        """Whether an entry is a request to a model or a message of a chat without an image, which is then counted."""
+        if is_request(entry) and "response" not in entry:
+            self.rows.add_error(number, "a request without an answer", _REQUEST)
+            return True
+        if image is None and is_message(entry) and not _shows_image(expanded):
+            self.rows.skip(number, "a message without an image")
+            self.rows.notes["messages of a chat without an image, left out"] += 1
+            return True
+        return False
 
     def _add_without_caption(
         self, number: int, entry: Any, expanded: dict[str, Any] | None, needs_caption: bool
@@ -264,6 +274,12 @@ def _has_known_key(entry: dict[str, Any]) -> bool:
 def _has_image(entry: dict[str, Any]) -> bool:
     """Whether a key has a name for the image, or an image name."""
     return any(image_rank(key) is not None or is_image_name(value) for key, value in entry.items())
+
+
+def _shows_image(entry: dict[str, Any]) -> bool:
+    """Whether a value names an image, or has an attachment of any kind."""
+    values = (first_name(value) for key, value in entry.items() if value and normalize_name(key) != "id")
+    return _has_image_name(entry) or any(map(is_image_name, values))
 
 
 def _has_image_name(entry: dict[str, Any]) -> bool:

@@ -11,6 +11,8 @@ from caption_tx.data.corpus.value_kinds import is_image_name
 _NAMES = ("custom_id", "key", "id")
 _RESULTS = ("response", "result")
 _IMAGE_KEYS = ("fileUri", "file_uri", "image_url", "image")
+_TIMES = ("ts", "timestamp", "date")
+_PEOPLE = ("user", "author", "from", "sender", "actor", "bot_id")
 _METADATA = "-metadata"
 _MAX_DEPTH = 12
 
@@ -19,6 +21,7 @@ SEVERAL_ANSWERS = "answers beyond the first of a model, read as captions too"
 LABELBOX = "captions read from the answers of Labelbox"
 LABEL_STUDIO = "captions read from the results of Label Studio"
 GROUND_TRUTH = "captions read from the labels of SageMaker Ground Truth"
+INSTAGRAM = "captions read from posts of Instagram"
 ARGILLA = "captions read from the responses of Argilla"
 CANCELLED = "annotations of Label Studio that were cancelled, left out"
 
@@ -31,8 +34,13 @@ def read_export(entry: dict[str, Any]) -> tuple[dict[str, Any], list[str]] | Non
         >>> read_export({"custom_id": "a.jpg", "response": {"body": answer}})[0]
         {'image': 'a.jpg', 'caption': 'a dog'}
     """
-    readers = (_read_batch, _read_label_studio, _read_labelbox, _read_argilla, _read_ground_truth)
+    readers = (_read_batch, _read_label_studio, _read_labelbox, _read_argilla, _read_ground_truth, _read_instagram)
     return next(filter(None, (read(entry) for read in readers)), None)
+
+
+def is_message(entry: dict[str, Any]) -> bool:
+    """Whether an entry is a message of a chat, such as those that Slack and Discord export."""
+    return "type" in entry and any(key in entry for key in _TIMES) and any(key in entry for key in _PEOPLE)
 
 
 def is_request(entry: dict[str, Any]) -> bool:
@@ -173,6 +181,20 @@ def _read_labelbox(entry: dict[str, Any]) -> tuple[dict[str, Any], list[str]] | 
         texts.setdefault(question, []).append(text)
     keys = {f"{name}.caption" if len(texts) > 1 else "caption": _one_or_all(found) for name, found in texts.items()}
     return {"image": name, **(keys or {"caption": ""})}, [LABELBOX]
+
+
+def _read_instagram(entry: dict[str, Any]) -> tuple[dict[str, Any], list[str]] | None:
+    """A post of Instagram's export: {"media": [{"uri": .., "title": ".."}]}, or with a title for several pictures."""
+    media = entry.get("media")
+    if not isinstance(media, list) or not media or not all(isinstance(item, dict) and "uri" in item for item in media):
+        return None
+    if not all("creation_timestamp" in item for item in media):
+        return None
+    titles = {item["title"] for item in media if item.get("title")}
+    if len(titles) > 1:
+        return None
+    title = entry.get("title") or next(iter(titles), "")
+    return {"image": [item["uri"] for item in media], "caption": title}, [INSTAGRAM] if title else []
 
 
 def _read_ground_truth(entry: dict[str, Any]) -> tuple[dict[str, Any], list[str]] | None:
