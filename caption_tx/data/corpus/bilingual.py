@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -11,6 +12,7 @@ from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.text.dictionary_pinyin import is_pinyin
 
 _MIN_STRONG, _MIN_ALL, _MIN_REPORTED = 0.5, 0.8, 0.05
+_MIN_DISTINCT = 0.4
 _STRONG_WORDS = 3
 _COMMON = frozenset(("A", "AN", "THE", "IS", "ARE", "ON", "WITH", "OF"))
 _HAN = re.compile("[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
@@ -178,6 +180,11 @@ def keep_language(rows: CaptionRows) -> None:
     if not found or (not is_most and strong < _MIN_REPORTED * len(rows)):
         _note_titles(rows, [item for item in halves if item is not None])
         return
+    if is_most and (repeated := _repeated_part([item for _, item in found])):
+        rows.notes[
+            f"captions in Chinese and English with a part that repeats ({repeated!r}), kept as they are; remove it"
+        ] += len(found)
+        return
     if not is_most or language is None:
         count = len(found) if is_most else strong
         advice = "" if language else "; language chooses a part"
@@ -188,6 +195,13 @@ def keep_language(rows: CaptionRows) -> None:
     kept, other = ("Chinese", "en") if language == "zh" else ("English", "zh")
     advice = f"language (--language) {other} keeps the other"
     rows.notes[f"captions in Chinese and English, of which the {kept} part is kept ({advice})"] += len(found)
+
+
+def _repeated_part(halves: list[Halves]) -> str:
+    """The start of a text that is a label or a prompt, since it is the same in most captions; or ""."""
+    chinese, english = (Counter(getattr(item, name) for item in halves) for name in ("chinese", "english"))
+    fewer, more = sorted((chinese, english), key=len)
+    return fewer.most_common(1)[0][0][:30] if len(more) > 2 and len(fewer) < _MIN_DISTINCT * len(more) else ""
 
 
 def _note_titles(rows: CaptionRows, halves: list[Halves]) -> None:

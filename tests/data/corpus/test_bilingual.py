@@ -74,6 +74,15 @@ def test_few_captions_in_two_languages_are_kept_and_reported(read):
     assert notes["captions in Chinese and English, kept as they are"] == 1
 
 
+@pytest.mark.parametrize("layout", ["张三: {en}", "Describe the image. {zh}。", "photo: {zh}", "狗 / {en}"])
+def test_labels_and_prompts_are_no_translations(read, layout):
+    cells = [layout.format(zh=zh, en=en) for zh, en in zip(ZH, EN, strict=True)]
+    captions, notes, _ = read(cells)
+    assert captions == cells
+    [note] = [note for note in notes if "Chinese and English" in note]
+    assert "with a part that repeats" in note
+
+
 def test_titles_are_kept_and_reported(read):
     cells = ["狗 / Dog", "猫 / Cat", "马 / Horse", "红花 / Red Flower"]
     captions, notes, _ = read(cells)
