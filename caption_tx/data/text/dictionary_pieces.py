@@ -46,7 +46,8 @@ def piece_notes(entries: Sequence[tuple[int, str]]) -> list[str]:
     """
     notes = []
     for mark, kind in _KINDS.items():
-        found = [(line, word) for line, word in entries if mark in word and _has_mark(word, mark)]
+        marks = [(line, word, _MARK.search(word)) for line, word in entries if mark in word]
+        found = [(line, word) for line, word, match in marks if match and mark in match.groups()]
         if found:
             first = f"line {found[0][0]} {found[0][1][:40]!r}"
             more = f" and {len(found) - 1:,} more" if len(found) > 1 else ""
@@ -56,7 +57,3 @@ def piece_notes(entries: Sequence[tuple[int, str]]) -> list[str]:
                 f"remove the mark or the entry{comment}."
             )
     return notes
-
-
-def _has_mark(word: str, mark: str) -> bool:
-    return any((match[1] or match[2]) == mark for match in _MARK.finditer(word))

@@ -48,6 +48,12 @@ def test_marks_of_pieces_are_reported(tmp_path, mark, lines):
     assert f"is in no caption: line 2 {lines[0]!r} and 1 more; remove the mark or the entry" in note
 
 
+def test_ends_of_words_are_stripped_like_html(tmp_path):
+    dictionary = read(tmp_path, "words.txt", "沙堡\n黄狗</w>\n")
+    assert [entry.word for entry in dictionary.entries] == ["沙堡", "黄狗"]
+    assert dictionary.notes == ("Read without HTML tags: line 2 '黄狗</w>'.",)
+
+
 def test_ordinary_entries_are_not_reported(tmp_path):
     text = "红色T恤\nC#\nC++\n#话题\n[UNK]\nB##\n## 水果\n草莓奶盖 10 n\n"
     assert not any("piece" in note for note in read(tmp_path, "words.txt", text).notes)
