@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 
 from caption_tx.data.corpus.damaged_text import is_damaged
-from caption_tx.data.corpus.missing_values import MISSING_WORDS
+from caption_tx.data.corpus.missing_values import PLACEHOLDERS
 from caption_tx.data.corpus.phrase_markup import find_markup
 
 _HAN = "\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"
@@ -26,12 +26,6 @@ _ORDINARY = {
     "en": re.compile(r"[A-Za-z']+(?: [A-Za-z']+)+(?:, [A-Za-z']+(?: [A-Za-z']+)*)? ?\.?"),
 }
 
-# fmt: off
-_PLACEHOLDERS = MISSING_WORDS | {
-    "caption", "description", "example", "image", "no_caption", "not available", "picture", "placeholder", "sample",
-    "test", "text", "unknown", "untitled", "xxx", "无标题", "無標題", "未知", "待定", "待标注", "测试", "图片", "描述",
-}
-# fmt: on
 _SURROUNDING_PUNCTUATION = " .。!！?？-<>()[]（）【】\"'“”‘’"
 _HTML = re.compile(r"</?[A-Za-z][A-Za-z0-9]*(?:\s[^<>]*)?/?>|<!--|&(?:[A-Za-z]{2,8}|#\d{1,6}|#[xX][0-9A-Fa-f]{1,6});")
 _URL = re.compile(r"(?:https?|ftp)://|(?<![A-Za-z0-9.])www\.\w", re.IGNORECASE)
@@ -94,7 +88,7 @@ def caption_problems(caption: str, language: str) -> tuple[str, ...]:
         >>> caption_problems("<b>a dog</b>, see https://example.org", "en")
         ('html', 'url')
     """
-    if len(caption) < 25 and caption.strip(_SURROUNDING_PUNCTUATION).lower() in _PLACEHOLDERS:
+    if len(caption) < 25 and caption.strip(_SURROUNDING_PUNCTUATION).lower() in PLACEHOLDERS:
         return ("placeholder",)
     may_repeat = len(caption) - len(set(caption)) >= 3
     if _ORDINARY[language].fullmatch(caption) and not may_repeat:

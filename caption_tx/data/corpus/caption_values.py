@@ -17,6 +17,7 @@ from caption_tx.data.corpus.html_images import img_sources
 from caption_tx.data.corpus.joined_captions import split_captions
 from caption_tx.data.corpus.mark_values import is_mark
 from caption_tx.data.corpus.markup import note_markup
+from caption_tx.data.corpus.placeholders import leave_out_placeholders
 from caption_tx.data.corpus.pre_segmented import are_words, holds_words, join_tokens, restore_tagged, weighted_length
 from caption_tx.data.corpus.readers.literals import Repeated, strip_fence
 from caption_tx.data.corpus.rich_text import RichText, rich_text
@@ -245,6 +246,7 @@ def restore_captions(rows: CaptionRows) -> None:
     Raises:
         CorpusError: the image names are none.
     """
+    leave_out_placeholders(rows)
     _note_most_without_caption(rows)
     repair_cells(rows)
     if mostly(rows.captions, is_name_like):

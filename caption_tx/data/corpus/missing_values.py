@@ -1,6 +1,8 @@
-"""Words that programs and people write where a value is missing, such as nan, NULL and 无."""
+"""Words that programs and people write where a value is missing, such as nan, NULL, 无 and (skipped)."""
 
 from __future__ import annotations
+
+import re
 
 # fmt: off
 MISSING_WORDS = frozenset((
@@ -10,14 +12,47 @@ MISSING_WORDS = frozenset((
     "loading...", "loading…", "载入中...", "载入中…", "載入中...", "載入中…",
     "正在加载...", "正在加载…", "加载中...", "加载中…",
     "无", "無", "空", "暂无", "暫無", "缺失", "没有", "无描述", "暂无描述", "没有描述", "無描述", "无标注", "未标注",
+    "skipped", "no response", "no answer", "not answered", "unanswered", "not applicable", "question skipped",
+    "未填", "未填写", "未填寫", "未作答", "未回答", "无回答", "無回答", "没有回答", "未答", "此题跳过", "本题跳过",
 ))
+"""In lower case; a caption of nothing else is left out."""
+
+DOUBTFUL_WORDS = frozenset((
+    "caption", "description", "example", "image", "no_caption", "not available", "picture", "placeholder", "sample",
+    "test", "text", "unknown", "untitled", "xxx", "无标题", "無標題", "未知", "待定", "待标注", "测试", "图片", "描述",
+    "skip", "blank", "left blank", "omitted", "declined", "photo", "跳过", "跳過", "略", "略过", "空白", "留空", "不填",
+    "不详", "不詳", "照片", "圖片", "待填", "待补充", "待補充",
+))
+"""In lower case; captions, which are left out in brackets or if several rows have nothing else."""
 # fmt: on
-"""In lower case."""
 
-LONGEST_WORD = max(map(len, MISSING_WORDS))
-"""Longer texts stand for themselves."""
+PLACEHOLDERS = MISSING_WORDS | DOUBTFUL_WORDS
+"""What the check of captions reports."""
 
+_LONGEST_WORD = max(map(len, PLACEHOLDERS)) + 2
+_BRACKETED = re.compile(r"[(（\[［【<＜〈《{]\s*([^()（）\[\]]+?)\s*[)）\]］】>＞〉》}]")
+_HASHES = re.compile("[#＃]{3,}")
 _NOT_NAMES = frozenset(("nan", "null", "none", "<na>", "#n/a", "n/a", "undefined", "#ref!", "#value!", "\\n"))
+
+
+def stands_for_no_caption(caption: str) -> bool:
+    """Whether a caption is nothing but a word for a missing one, or such a word in brackets.
+
+    Example:
+        >>> [stands_for_no_caption(text) for text in ("NULL", "（跳过）", "跳过", "(a dog)")]
+        [True, True, False, False]
+    """
+    if len(caption) > _LONGEST_WORD:
+        return False
+    if caption.lower() in MISSING_WORDS:
+        return True
+    match = _BRACKETED.fullmatch(caption)
+    return match is not None and match[1].lower() in PLACEHOLDERS
+
+
+def is_too_narrow(caption: str) -> bool:
+    """Whether a caption is the `####` that a spreadsheet shows, and saves as text, where a column is too narrow."""
+    return caption[0] in "#＃" and _HASHES.fullmatch(caption) is not None
 
 
 def stands_for_no_name(name: str) -> bool:

@@ -14,7 +14,12 @@ from caption_tx.data.corpus.columns import DEFAULT_OPTIONS, Columns, ReadOptions
 from caption_tx.data.corpus.damaged_text import is_damaged, repair_text
 from caption_tx.data.corpus.dittos import is_ditto
 from caption_tx.data.corpus.mark_values import is_fuzzy, is_unread, rejection
-from caption_tx.data.corpus.missing_values import LONGEST_WORD, MISSING_WORDS, stands_for_no_name
+from caption_tx.data.corpus.missing_values import (
+    MISSING_WORDS,
+    is_too_narrow,
+    stands_for_no_caption,
+    stands_for_no_name,
+)
 from caption_tx.data.corpus.text_lists import parse_items
 from caption_tx.errors import CorpusError
 
@@ -146,9 +151,14 @@ class CaptionRows:
             self.skip(line, "no caption")
         elif not is_valid_unicode(caption):
             self.skip(line, "not valid Unicode")
-        elif len(caption) <= LONGEST_WORD and caption.lower() in MISSING_WORDS:
+        elif stands_for_no_caption(caption):
             self.skip(line, f"no caption ({caption!r})")
             self.notes["captions such as nan, NULL or 无, which stand for a missing one, left out"] += 1
+        elif is_too_narrow(caption):
+            self.skip(line, f"no caption ({caption[:20]!r})")
+            self.notes[
+                "captions of ####, saved from a column that was too narrow, left out; widen it and save again"
+            ] += 1
         elif is_ditto(caption):
             self.skip(line, f"refers to another row ({caption!r})")
             self._ditto = self._ditto or caption
@@ -199,6 +209,13 @@ class CaptionRows:
         self.machine = array("b", (self.machine[row] for row in order))
         self.line_numbers = array("q", (self.line_numbers[row] for row in order))
         self.list_ids = array("q", (-1 for _ in order))
+
+    def leave_out(self, left: set[int]) -> None:
+        """Removes rows; the others stay in their lists."""
+        kept = [row for row in range(len(self)) if row not in left]
+        list_ids = array("q", (self.list_ids[row] for row in kept))
+        self.replace([(row, [self.captions[row]]) for row in kept])
+        self.list_ids = list_ids
 
     def spread(self, images_of: Mapping[str, list[str]]) -> None:
         """Replaces the rows of some image names by a copy for each of their images."""

@@ -202,14 +202,6 @@ def test_scores_of_single_captions_stay_and_are_counted(write):
     assert notes == {"captions that end in a number (such as '|0'), kept": 1}
 
 
-@pytest.mark.parametrize("word", ["nan", "NaN", "NULL", "#N/A", "None", "无", "暂无", "\\N", "<NA>", "Loading..."])
-def test_words_for_a_missing_caption_are_left_out(write, word):
-    table = read_corpus(write("x.csv", f"image,caption\na.jpg,{DOG}\nb.jpg,{word}\nc.jpg,{CAT}\n"))
-    assert list(table["caption"]) == [DOG, CAT]
-    assert [item[1:] for item in table.attrs["skipped"]] == [(3, f"no caption ({word!r})")]
-    assert list(table.attrs["files"][0]["notes"].values()) == [1]
-
-
 def test_missing_values_in_json_and_in_names(write):
     lines = [
         '{"image": "a.jpg", "caption": NaN}',

@@ -38,7 +38,6 @@ def test_the_vocabulary_of_a_model_is_an_error(tmp_path, name):
         ("##", ["##黄狗", "##ing"]),
         ("▁", ["▁黄狗", "▁dog"]),
         ("Ġ", ["Ġdog", "Ġ黄狗"]),
-        ("</w>", ["黄狗</w>", "dog</w>"]),
     ],
 )
 def test_marks_of_pieces_are_reported(tmp_path, mark, lines):
