@@ -1,10 +1,11 @@
-"""Characters of captions that are not what they look like: radicals, ligatures, invisible and private ones."""
+"""Characters of captions that are not what they look like: radicals, ligatures, invisible, private and control ones."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
 
+from caption_tx.data.corpus.damaged_text import is_damaged
 from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.text.look_alikes import fold_look_alikes, remove_invisible
 
@@ -15,6 +16,9 @@ _STRUCK = re.compile(
     re.IGNORECASE,
 )
 _PRIVATE = re.compile("[\ue000-\uf8ff\U000f0000-\U0010fffd]")
+_LINE_BREAK = re.compile("\r?[\x0b\x0c\u2028\u2029]")
+_VALUE_SEPARATOR = "\x1d"  # of the values of a repeating field in FileMaker
+_CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f]")
 _FULL_WIDTH = re.compile("[\uff10-\uff19\uff21-\uff3a\uff41-\uff5a]")
 
 
@@ -24,6 +28,8 @@ def repair_characters(rows: CaptionRows) -> None:
     `rows.notes` counts what was changed, and captions with characters that only the font of a program has.
     """
     _leave_out_struck_text(rows)
+    _split_values(rows)
+    _change(rows, _break_lines, "captions with U+000B or another sign of a line break, read as one")
     _change(rows, remove_invisible, "captions with invisible characters, which are removed")
     pairs = _change(rows, fold_look_alikes, "")
     if pairs:
@@ -34,11 +40,29 @@ def repair_characters(rows: CaptionRows) -> None:
             f"captions with full-width letters or digits ({wide[0]}), which only text.nfkc (--nfkc) reads as ordinary"
         )
         rows.notes[note] += len(wide)
+    odd = [(caption, match[0]) for caption in rows.captions if (match := _CONTROL.search(caption))]
+    if control := [character for caption, character in odd if not is_damaged(caption)]:
+        shown = ", ".join(f"U+{ord(character):04X}" for character in list(dict.fromkeys(control))[:3])
+        rows.notes[f"captions with control characters ({shown}), kept; correct them"] += len(control)
     if private := [match[0] for match in map(_PRIVATE.search, rows.captions) if match]:
         shown = ", ".join(f"U+{ord(character):04X}" for character in list(dict.fromkeys(private))[:3])
         rows.notes[f"captions with characters of a private font ({shown}), which end words; correct them"] += len(
             private
         )
+
+
+def _break_lines(text: str) -> str:
+    return _LINE_BREAK.sub("\n", text)
+
+
+def _split_values(rows: CaptionRows) -> None:
+    """Reads the values of a repeating field of FileMaker as several captions, or as several names of one cell."""
+    rows.images = [name.replace(_VALUE_SEPARATOR, ",") for name in rows.images]
+    found = sum(_VALUE_SEPARATOR in caption for caption in rows.captions)
+    if found:
+        split = [[part.strip() for part in caption.split(_VALUE_SEPARATOR)] for caption in rows.captions]
+        rows.replace([(row, [part for part in parts if part]) for row, parts in enumerate(split)])
+        rows.notes["captions with U+001D between the values of a repeating field, read as several"] += found
 
 
 def _leave_out_struck_text(rows: CaptionRows) -> None:

@@ -12,6 +12,8 @@ from caption_tx.data.text.segmentation import Segmenter, strip_punctuation
 RADICALS = "captions with radicals or other look-alikes ({}), read as the characters"
 INVISIBLE = "captions with invisible characters, which are removed"
 WIDE = "captions with full-width letters or digits ({}), which only text.nfkc (--nfkc) reads as ordinary"
+BREAK = "captions with U+000B or another sign of a line break, read as one"
+CONTROL = "captions with control characters ({}), kept; correct them"
 PRIVATE = "captions with characters of a private font ({}), which end words; correct them"
 
 
@@ -26,6 +28,11 @@ PRIVATE = "captions with characters of a private font ({}), which end words; cor
         ("a foot\u00adball \u202aplayer\u202c", "a football player", INVISIBLE),
         ("穿Ｔ恤的人", "穿Ｔ恤的人", WIDE.format("Ｔ")),
         ("草\ue001地上的狗", "草\ue001地上的狗", PRIVATE.format("U+E001")),
+        ("一只狗\x0b在草地上", "一只狗\n在草地上", BREAK),
+        ("一只狗\x0c在草地上", "一只狗\n在草地上", BREAK),
+        ("一只狗\u2028在草地上", "一只狗\n在草地上", BREAK),
+        ("一只\x01狗", "一只\x01狗", CONTROL.format("U+0001")),
+        ("一只\x7f狗", "一只\x7f狗", CONTROL.format("U+007F")),
         ("做手势的人❤\ufe0f", "做手势的人❤\ufe0f", None),
         ("می\u200cرود", "می\u200cرود", None),
         ("cafe\u0301 \u3042", "cafe\u0301 \u3042", None),
@@ -83,3 +90,18 @@ def test_struck_through_text_is_left_out(tmp_path):
     assert notes["captions marked as struck through, left out"] == 2
     assert [item[1:] for item in table.attrs["skipped"]] == [(line, "marked as struck through") for line in (9, 10)]
     assert len(read_corpus(tmp_path / "x.tsv", keep_rejected=True)) == 9
+
+
+def test_values_of_a_repeating_field_of_filemaker(tmp_path):
+    lines = ['"a.png","一只狗\x0b在跑"', '"b.png","两只猫\x1d在睡觉的猫\x1d"', '"c.png\x1dd.png","三个人在走路"']
+    (tmp_path / "x.mer").write_bytes("\r".join(["image,caption", *lines]).encode())
+    table = read_corpus(tmp_path / "x.mer")
+    assert table[["image", "caption"]].to_numpy().tolist() == [
+        ["a.png", "一只狗\n在跑"],
+        ["b.png", "两只猫"],
+        ["b.png", "在睡觉的猫"],
+        ["c.png,d.png", "三个人在走路"],
+    ]
+    notes = table.attrs["files"][0]["notes"]
+    assert notes["captions with U+001D between the values of a repeating field, read as several"] == 1
+    assert notes[BREAK] == 1
