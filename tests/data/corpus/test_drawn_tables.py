@@ -45,9 +45,9 @@ CASES = {
         {SPANNED: 1, GRID: 1},
     ),
     "lines without rules between them": (
-        f"{RULE}{NAMES}{RULE.replace('+', '|', 1)[:-2]}|\n{WRAPPED}| b.jpg | a cat            |\n{RULE}",
-        LONG,
-        {JOINED: 1, GRID: 1},
+        f"{RULE}{NAMES}{RULE.replace('+', '|', 1)[:-2]}|\n{WRAPPED}{WRAPPED.replace('a.jpg', 'b.jpg')}{RULE}",
+        [LONG[0], ("b.jpg", LONG[0][1])],
+        {JOINED: 2, GRID: 1},
     ),
     "Org": (
         f"#+TITLE: x\n{NAMES}|-------+------------------|\n{line('a.jpg', DOG)}|-------+----|\n{line('b.jpg', CAT)}",
@@ -166,6 +166,15 @@ def test_drawn_table(write, name):
     for text, count in wanted.items():
         assert [value for note, value in found.items() if text in note] == [count], (text, found)
     assert not [item for item in table.attrs["skipped"] if name not in ("several tables", "fewer cells")]
+
+
+def test_rare_lines_without_a_name_go_on_with_the_caption_above(write):
+    lines = [line(f"{at}.jpg", DOG) for at in range(4)]
+    head = f"{NAMES}|-------+------------------|\n"
+    table = read_corpus(write("x.org", f"{head}{lines[0]}{line('', '，很快')}{''.join(lines[1:])}"))
+    assert list(table["caption"]) == [f"{DOG}，很快", DOG, DOG, DOG] and notes(table)[JOINED] == 1
+    table = read_corpus(write("y.org", f"{head}{lines[0]}{line('', CAT)}{line('1.jpg', CAT)}{line('', DOG)}"))
+    assert rows(table) == [("0.jpg", DOG), ("0.jpg", CAT), ("1.jpg", CAT), ("1.jpg", DOG)]
 
 
 def test_lines_of_several_rows_are_not_joined(write):

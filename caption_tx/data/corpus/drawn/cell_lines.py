@@ -18,7 +18,7 @@ UNESCAPED = "rows with signs behind a backslash, as Markdown has them, read with
 _ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
 _ITEM = re.compile(r"(?:[-*+•]|\d{1,3}[.)、]|[（(]\d{1,3}[)）])\s*(?=\S)")
 _FIRST_WORD = re.compile(r"[^\W\u2e80-\u9fff\uac00-\ud7af\uff00-\uffef]+|.", re.DOTALL)
-_ENDS = tuple('.!?。！？…;；"”')
+ENDS = tuple('.!?。！？…;；"”')
 
 
 @dataclass
@@ -103,7 +103,7 @@ def join_lines(lines: Sequence[str], width: int, notes: Counter[str]) -> str:
             last = ""
         elif not text:
             text = last = line
-        elif not last or _ITEM.match(line) or (last.endswith(_ENDS) and not is_full(last, line, width)):
+        elif not last or _ITEM.match(line) or (last.endswith(ENDS) and not is_full(last, line, width)):
             text, last, is_broken = f"{text}\n{line}", line, True
         else:
             text, last, is_joined = text + _between(text, line) + line, line, True

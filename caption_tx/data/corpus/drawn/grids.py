@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from caption_tx.data.corpus.drawn.cell_lines import (
+    ENDS,
     JOINED,
     DrawnTable,
     Row,
@@ -43,6 +44,7 @@ _TYPES = frozenset((
     "varchar", "text", "str", "string", "utf8", "bigint", "int", "int32", "int64", "integer", "i32", "i64", "u32",
     "u64", "double", "float", "f32", "f64", "float64", "date", "timestamp", "datetime", "boolean", "bool", "---",
 ))  # fmt: skip
+_RARE = 0.3
 _LINE_BREAKS, _CUTS = ("+", "↵"), (".", "…")
 """What psql puts after a line of a cell with line breaks, and where it wraps a line at the end and before the next."""
 
@@ -272,8 +274,9 @@ def _read_lines(block: Sequence[_Line], widths: Sequence[int], notes: Counter[st
     rows: list[Row] = []
     raw: list[str] = []
     joined: set[tuple[int, int]] = set()
+    wrapped = _find_wrapped(block, widths)
     for line in block:
-        mark = _find_mark(raw, line.cells, widths) if rows and len(line.cells) == len(raw) else None
+        mark = _find_mark(raw, line, wrapped) if rows and len(line.cells) == len(raw) else None
         if mark is None:
             rows.append(Row(line.number, list(line.cells)))
         else:
@@ -289,21 +292,44 @@ def _read_lines(block: Sequence[_Line], widths: Sequence[int], notes: Counter[st
     return rows
 
 
-def _find_mark(above: Sequence[str], cells: Sequence[str], widths: Sequence[int]) -> str | None:
+def _find_mark(above: Sequence[str], line: _Line, wrapped: set[int]) -> str | None:
     """psql's mark at the ends of the cells that go on in a line, or "" if they were wrapped; None for another row."""
-    filled = [(a, b, at) for at, (a, b) in enumerate(zip(above, cells, strict=True)) if b.strip()]
+    filled = [(a, b) for a, b in zip(above, line.cells, strict=True) if b.strip()]
     if not filled:
         return None
     for mark in _LINE_BREAKS:
-        if all(a.rstrip().endswith(mark) for a, _, _ in filled):
+        if all(a.rstrip().endswith(mark) for a, _ in filled):
             return mark
     for mark in _CUTS:
-        if all(a.endswith(mark) and b.startswith(mark) for a, b, _ in filled):
+        if all(a.endswith(mark) and b.startswith(mark) for a, b in filled):
             return mark
-    is_wrapped = not cells[0].strip() and all(
-        at < len(widths) and a.strip() and is_full(a.strip(), b.strip(), widths[at]) for a, b, at in filled
-    )
-    return "" if is_wrapped else None
+    return "" if line.number in wrapped else None
+
+
+def _find_wrapped(block: Sequence[_Line], widths: Sequence[int]) -> set[int]:
+    """The numbers of the lines without a first cell that go on with the line above.
+
+    Many such lines are rows of their own, below one of merged cells, unless every line above them reaches the margin.
+    """
+    pairs = {
+        line.number: [
+            (above.strip(), below.strip(), width)
+            for above, below, width in zip(before.cells, line.cells, widths, strict=False)
+            if below.strip()
+        ]
+        for before, line in pairwise(block)
+        if not line.cells[0].strip() and len(line.cells) == len(before.cells) == len(widths)
+    }
+    found = {number: cells for number, cells in pairs.items() if cells and all(above for above, *_ in cells)}
+    full = {number for number, cells in found.items() if all(is_full(*cell) for cell in cells)}
+    if len(pairs) < _RARE * len(block):
+        return full | {number for number, cells in found.items() if not all(a.endswith(ENDS) for a, *_ in cells)}
+    if len(full) < len(pairs):
+        return set()
+    cells = [cell for line in found.values() for cell in line]
+    is_ragged = any(width_of(above) < width for above, _, width in cells)  # where the next word did not fit
+    is_shorter = len(full) > 1 and any(width_of(below) < width_of(above) for above, below, _ in cells)
+    return full if is_ragged or is_shorter else set()
 
 
 def _append(text: str, cell: str, mark: str, width: int) -> str:
