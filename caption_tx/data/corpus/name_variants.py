@@ -31,8 +31,10 @@ _LIST_NUMBER = re.compile(r"^\d{1,7}(?:\.\s+|[、)）:：]\s*|\s+)(?=[^\W\d].*\.
 _UPLOAD = re.compile(r"(.*/)?upload/(?:\d+/)?[0-9a-f]{8}-(?=.)")
 _LOCAL_FILE = re.compile(r".*/local-files/?\?d=")
 _NO_DOT = re.compile(
-    rf"(?:[,，_．·。\[{{(-]|%2E|\[?\(?dot\)?\]?)({'|'.join(suffix[1:] for suffix in IMAGE_SUFFIXES)})\Z", re.IGNORECASE
+    rf"(?:\s*[.,，．·。]\s*|[_\[{{(-]|%2E|\[?\(?dot\)?\]?)({'|'.join(suffix[1:] for suffix in IMAGE_SUFFIXES)})\Z",
+    re.IGNORECASE,
 )
+_SPACED_DOT = re.compile(r"(?:\s+\.\s*|\.\s+)(\w+)\Z")
 _PLAIN = re.compile(r"[\w.-]+(?:/[\w.-]+)*", re.ASCII)
 _Key = Callable[[str], object]
 
@@ -217,10 +219,11 @@ def clean_name(name: str) -> str:
 
 
 def with_dot(name: str) -> str:
-    """A name with a dot before its suffix where another sign stands for it, as in databases whose keys have no dots.
+    """A name with a dot before its suffix where another sign stands for it, as in databases whose keys have no dots,
+    or where spaces are around it.
 
     Example:
-        >>> with_dot("IMG_1,jpg"), with_dot("IMG_1_png"), with_dot("a%2Ejpg"), with_dot("a.jpg")
+        >>> with_dot("IMG_1,jpg"), with_dot("IMG_1_png"), with_dot("a%2Ejpg"), with_dot("a. jpg")
         ('IMG_1.jpg', 'IMG_1.png', 'a.jpg', 'a.jpg')
     """
     return _NO_DOT.sub(r".\1", name)
@@ -284,7 +287,7 @@ def _differences(name: str, file: str) -> tuple[str, ...]:
     if clean_name(_repair(name)) == clean_name(_repair(file)) and clean_name(name) != clean_name(file):
         return ("the wrong encoding of the names",)
     first, second = clean_name(name), clean_name(file)
-    bases = [_without_suffix(posixpath.basename(path)) for path in (first, second)]
+    bases = [_without_suffix(posixpath.basename(path)).strip() for path in (first, second)]
     suffixes = [suffix_of(_INVISIBLE.sub("", path)) for path in (first, second)]
     are_numbers = bases[0].casefold() != bases[1].casefold() and _number(bases[0]) == _number(bases[1]) is not None
     raw_name = name.rpartition("://")[2]
@@ -299,7 +302,8 @@ def _differences(name: str, file: str) -> tuple[str, ...]:
         "HTML entities": html.unescape(name) != name,
         "Unicode form": any(unicodedata.normalize("NFC", path) != path for path in (unquote(name), file)),
         "leading zeros": are_numbers,
-        "signs that stand for the dot": with_dot(first) != first,
+        "spaces around the dot": _SPACED_DOT.search(first) is not None or _SPACED_DOT.search(second) is not None,
+        "signs that stand for the dot": with_dot(first) != _SPACED_DOT.sub(r".\1", first),
         "case": (bases[0] != bases[1] and bases[0].casefold() == bases[1].casefold())
         or (suffixes[0] == suffixes[1] and _endings_differ(first, second)),
         "folder": posixpath.dirname(first).casefold() != posixpath.dirname(second).casefold() and "://" not in name,

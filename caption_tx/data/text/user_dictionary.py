@@ -13,6 +13,7 @@ from caption_tx.data.text.dictionary_files import BINARY_KINDS, read_lines, to_j
 from caption_tx.data.text.dictionary_forms import TAGS
 from caption_tx.data.text.dictionary_lines import NUMBER, Line, split_lines
 from caption_tx.data.text.dictionary_pieces import piece_notes, require_no_pieces
+from caption_tx.data.text.dictionary_programs import require_word_list, strip_hunspell
 from caption_tx.data.text.diffs import require_no_diff
 from caption_tx.data.text.look_alikes import fold_look_alikes
 from caption_tx.data.text.merge_conflicts import require_no_conflict
@@ -139,12 +140,7 @@ def read_user_dictionary(path: str | Path) -> UserDictionary:
             lines, notes, encoding = read
             lines = [replace(line, parts=tuple(map(fold_look_alikes, line.parts))) for line in lines]
         else:
-            text, encoding = _decode(Path(path), data)
-            require_no_conflict(text, Path(path))
-            require_no_diff(text, Path(path))
-            require_no_pieces(text, Path(path))
-            lines, notes = split_lines(fold_look_alikes(text), TAGS)
-            notes = [*notes, *look_alike_notes(text)]
+            lines, notes, encoding = _read_text(Path(path), data)
     except CorpusError as error:
         raise ConfigError(str(error)) from error
     except ValueError as error:
@@ -186,6 +182,23 @@ def dictionary_as_text(path: str | Path) -> bytes:
     if dictionary.encoding in BINARY_KINDS:
         return to_json((entry.word, entry.frequency) for entry in dictionary.entries)
     return Path(path).read_bytes()
+
+
+def _read_text(path: Path, data: bytes) -> tuple[list[Line], list[str], str]:
+    """The entries of a text file, notes about them, and its encoding.
+
+    Raises:
+        ConfigError, CorpusError or ValueError: it is no list of words.
+    """
+    text, encoding = _decode(path, data)
+    require_no_conflict(text, path)
+    require_no_diff(text, path)
+    require_no_pieces(text, path)
+    require_word_list(text)
+    words_only, about = strip_hunspell(text)
+    lines, notes = split_lines(fold_look_alikes(words_only), TAGS)
+    notes = [*about, *notes, *look_alike_notes(text)]
+    return lines, notes, encoding
 
 
 def _decode(path: Path, data: bytes) -> tuple[str, str]:

@@ -300,3 +300,16 @@ def test_links_without_file_names_are_explained(tmp_path, link):
     )
     assert note.startswith(f"links to shared files (such as '{link.format(0)}'), which do not contain the names")
     assert count == 3
+
+
+@pytest.mark.parametrize("name", ["001. jpg", "001 .jpg", "001 . jpg", "sub/001. JPG"])
+def test_spaces_around_the_dot_are_ignored(name):
+    file = f"{'sub/' if '/' in name else ''}001.jpg"
+    found = find_variants([name], [file, "002.jpg"])
+    assert found.files == {name: file}
+    assert found.ignored[name][:1] == ("spaces around the dot",)
+
+
+def test_spaces_around_the_dot_of_a_file_and_two_files_that_differ_in_them():
+    assert find_variants(["001.jpg"], ["001 .jpg"]).files == {"001.jpg": "001 .jpg"}
+    assert not find_variants(["001. jpg"], ["001.jpg", "001 .jpg"]).files
