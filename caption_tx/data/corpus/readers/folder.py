@@ -15,7 +15,7 @@ from caption_tx.data.corpus.image_names import stem
 from caption_tx.data.corpus.readers.json_entries import EntryReader
 from caption_tx.data.corpus.readers.literals import load_json
 from caption_tx.data.corpus.rows import CaptionRows
-from caption_tx.data.corpus.value_kinds import is_image_name
+from caption_tx.data.corpus.value_kinds import is_file_name, is_image_name
 from caption_tx.data.corpus.wrapped_lines import unwrap, wrap_width_of_files
 from caption_tx.data.images.file_names import FolderNames, undecoded_note
 from caption_tx.data.images.suffixes import explain_unreadable, is_readable, suffix_of
@@ -89,6 +89,7 @@ def read_folder(file: TextFile, rows: CaptionRows) -> None:
         _explain_no_pairs(file.path, rows)
     encodings = {text: file.encoding for text in image_of} if file.encoding else _guess_encodings(image_of)
     width = wrap_width_of_files(encodings)
+    named: dict[str, str] = {}
     for text, image in image_of.items():
         rows.start_file(str(text))
         if encodings[text] is None:
@@ -97,7 +98,7 @@ def read_folder(file: TextFile, rows: CaptionRows) -> None:
             continue
         captions, skipped = len(rows.captions), len(rows.skipped)
         if text.suffix.lower() == ".json":
-            _read_json(TextFile(text, encodings[text], file.path), image, rows)
+            named[image] = _read_json(TextFile(text, encodings[text], file.path), image, rows) or image
             continue
         lines = TextFile(text, encodings[text], file.path).lines(rows.add_error)
         for line_number, line in lines if width is None else unwrap(lines, width):
@@ -114,6 +115,12 @@ def read_folder(file: TextFile, rows: CaptionRows) -> None:
             "not captions; pass a file of captions."
         )
     rows.encoding = ", ".join(sorted({name for name in encodings.values() if name}))
+    if others := [(image, name) for image, name in named.items() if _base(name) != _base(image)]:
+        image, name = others[0]
+        shown = f"such as {name!r} beside {os.path.basename(image)!r}"
+        rows.notes[f"JSON files that name another image than the one beside them, which is read ({shown})"] = len(
+            others
+        )
     if width is not None:
         rows.notes[f"text files whose lines are broken after {width} characters, joined"] = len(image_of)
 
@@ -144,16 +151,24 @@ def _note_other_suffixes(rows: CaptionRows, suffixes: Counter[str]) -> None:
         rows.notes[note] += sum(count for _, count in found)
 
 
-def _read_json(text: TextFile, image: str, rows: CaptionRows) -> None:
-    """Reads the captions of an image from an object beside it."""
+def _base(name: str) -> str:
+    """The name of a file without folders and suffix, for comparisons."""
+    return stem(re.split(r"[/\\]", name)[-1].strip()).casefold()
+
+
+def _read_json(text: TextFile, image: str, rows: CaptionRows) -> str | None:
+    """Reads the captions of an image from an object beside it; returns the file name that the object has for it."""
     try:
         entry = load_json(text.text())
     except (ValueError, RecursionError) as error:
         rows.add_error(1, "not valid JSON", f"not valid JSON ({str(error)[:80]}); fix the file")
-        return
+        return None
     entry = entry if isinstance(entry, dict) else {"caption": entry}
+    names = (str(value) for key, value in entry.items() if image_rank(key) is not None and is_file_name(value))
+    name = next(names, None)
     entry = {key: value for key, value in entry.items() if image_rank(key) is None and not is_image_name(value)}
     EntryReader(rows, [entry]).add(1, entry, image)
+    return name
 
 
 def names_images(folder: Path, files: ImageFiles | None) -> bool:

@@ -1,5 +1,6 @@
 """Folders of images with text files of the same name."""
 
+import json
 import os
 
 import pytest
@@ -183,3 +184,22 @@ def test_images_and_texts_whose_names_have_different_encodings(tmp_path, encodin
     assert found == {"猫.jpg": "两只猫", "狗.jpg": "一只狗", "小帽子.jpg": "一顶帽子"}
     expected = 3 if encodings[0] == "gbk" else 0
     assert sum(count for note, count in notes(table).items() if "not UTF-8" in note) == expected
+
+
+def _label(name, text):
+    return json.dumps({"version": "2.4.4", "shapes": [], "imagePath": name, "description": text}, ensure_ascii=False)
+
+
+def test_json_that_names_another_image_is_read_for_the_image_beside_it(write, tmp_path):
+    for at, (image, name) in enumerate(
+        [("f0", "f1.png"), ("f1", "../photos/F1.png"), ("f2", "f2.jpg"), ("f3", "g.png")]
+    ):
+        write(f"{image}.png", b"\x89PNG")
+        write(f"{image}.json", _label(name, f"第{at}只狗在草地上"))
+    table = read_corpus(tmp_path, text_suffix=".json")
+    assert sorted(table["image"]) == ["f0.png", "f1.png", "f2.png", "f3.png"]
+    assert table.set_index("image")["caption"]["f0.png"] == "第0只狗在草地上"
+    note = (
+        "JSON files that name another image than the one beside them, which is read (such as 'f1.png' beside 'f0.png')"
+    )
+    assert table.attrs["files"][0]["notes"][note] == 2
