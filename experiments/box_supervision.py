@@ -187,7 +187,7 @@ def measure_maps(bundle: Any, config: Config, human: Config) -> Any:
     from caption_tx.evaluation.attention.selections import layer_selections, pooled_selections, selection_name
     from caption_tx.inference.captioner import ImageCaptioner
 
-    captions = captions_by_image(read_table(config.corpus), "val", "human")
+    captions = captions_by_image(read_table(config.corpus, config.text.language), "val", "human")
     table = read_boxes(human.boxes.sources)
     found = table.match(captions)
     training = [items for name, items in table.images.items() if name not in found]
@@ -247,7 +247,7 @@ def write_evidence(teacher: Path, config: Config, folder: Path, log: Callable[[s
         return path
     folder.mkdir(parents=True, exist_ok=True)
     captioner = ImageCaptioner(load_bundle(teacher))
-    captions = captions_by_image(read_table(config.corpus), "train", "human")
+    captions = captions_by_image(read_table(config.corpus, config.text.language), "train", "human")
     images = EvaluatedImages(captioner, config.corpus.images, config.training.cache)
     segment, language = captioner.bundle.segmenter().segment, captioner.bundle.text.language
     lines = []

@@ -265,7 +265,7 @@ def score_bundle(bundle: Bundle, config: Config, searches: list[str]) -> dict[st
     from caption_tx.data.features.cache import open_cache
     from caption_tx.training.callbacks import CaptionScorer
 
-    references = captions_by_image(read_table(config.corpus), "val", "human")
+    references = captions_by_image(read_table(config.corpus, bundle.text.language), "val", "human")
     features = open_cache(config.training.cache, bundle.backbone_key).load(list(references))
     row = {}
     for name in searches:

@@ -79,7 +79,7 @@ def pool_features(cache: FeatureCache, names: Sequence[str]) -> dict[str, np.nda
 
 def load_data(config: Config, cache_folder: str, log: Log) -> Data:
     """Reads the corpus, encodes images that are not in the cache, and tokenizes like `caption-tx train`."""
-    table = read_table(config.corpus)
+    table = read_table(config.corpus, config.text.language)
     cache = encode_splits(config, cache_folder, Backbone(config.backbone), table, TRAINING_SPLITS, log)
     words = segment_corpus(table, Segmenter(config.text), cache.failed)
     prepared = tokenize_corpus(config, words, log)

@@ -71,7 +71,8 @@ def main() -> None:
     from caption_tx.inference.search.retrieval import find_neighborhoods
 
     bundle = load_bundle(arguments.bundle)
-    table = read_table(CorpusConfig(sources=tuple(arguments.captions), images=str(arguments.images)))
+    corpus = CorpusConfig(sources=tuple(arguments.captions), images=str(arguments.images))
+    table = read_table(corpus, bundle.text.language)
     train, val = (captions_by_image(table, split, "human") for split in ("train", "val"))
     cache, segmenter, tokenizer = open_cache(arguments.cache, bundle.backbone_key), bundle.segmenter(), bundle.tokenizer
 

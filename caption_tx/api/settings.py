@@ -39,7 +39,7 @@ class Request:
 
     def read_table(self) -> pd.DataFrame:
         """The captions, as `read_corpus` returns them."""
-        return read_table(self.config.corpus, self.sources, self.config.text.language)
+        return read_table(self.config.corpus, self.config.text.language, self.sources)
 
     def save_captions(self, workdir: Path) -> Config:
         """Writes captions in memory to the workdir, so that the run can be resumed; returns settings that name them.

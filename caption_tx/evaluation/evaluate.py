@@ -78,7 +78,7 @@ def evaluate(
     is_file = isinstance(system, str | Path | PredictionsFile)
     language = config.text.language if is_file else system.bundle.text.language
     with keep_words() if options.segmentation == SPACES else nullcontext():
-        table = read_table(source, captions, language)
+        table = read_table(source, language, captions)
     _human_captions(table, options.split)  # before anything is reported
     out.mkdir(parents=True, exist_ok=True)
     notes = reading_notes(table, language)

@@ -115,7 +115,7 @@ def _discard(text: str) -> None:
 def _train(run: RunContext) -> Bundle:
     run = open_workdir(run)
     config, distribution, log = run.config, run.distribution, run.log
-    table = read_table(config.corpus, language=config.text.language)
+    table = read_table(config.corpus, config.text.language)
     _check_corpus(config, table)
     _log_start(run, table)
     inputs = prepare_inputs(run, table)

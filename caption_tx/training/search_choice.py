@@ -134,7 +134,7 @@ def _make_scorer(
     backbone_weights: str | None,
 ) -> CaptionScorer:
     """Scores captions of evenly spaced validation images, whose features are those of the run."""
-    table = read_table(config.corpus, language=bundle.text.language)
+    table = read_table(config.corpus, bundle.text.language)
     backbone = bundle.load_backbone(backbone_weights or weights_file(config))
     cache = encode_splits(config, config.training.cache or str(run / "features"), backbone, table, ("val",), log)
     references = {

@@ -109,7 +109,7 @@ def inspect_corpus(
         CorpusError: a caption file cannot be read.
         ImageError: the images cannot be listed.
     """
-    table = read_table(config.corpus, language=config.text.language) if table is None else table
+    table = read_table(config.corpus, config.text.language) if table is None else table
     segmenter = Segmenter(config.text)
     if not check:
         warning = language_warning(table["caption"], config.text.language)

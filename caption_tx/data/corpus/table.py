@@ -100,6 +100,8 @@ def _image_notes(table: pd.DataFrame, images: str | Path | None, missing: set[st
 
 
 def _read_options(config: CorpusConfig, images: str | Path | None, language: str | None) -> ReadOptions:
+    if language not in (None, "zh", "en"):
+        raise CorpusError(f"language must be zh or en, got {language!r}.")
     named = (config.caption_column, config.image_column, config.text_suffix, config.keep_rejected)
     return ReadOptions(*named, ImageFiles(images), language)
 
@@ -125,9 +127,9 @@ def _to_table(
 
 
 def read_table(
-    config: CorpusConfig, captions: Captions | Iterable[Captions] | None = None, language: str | None = None
+    config: CorpusConfig, language: str, captions: Captions | Iterable[Captions] | None = None
 ) -> pd.DataFrame:
-    """Reads the captions that the settings name, or others; see `read_corpus` for the table and the errors."""
+    """Reads the captions that the settings name, or others, for a model of a language; see `read_corpus`."""
     names = ("val_fraction", "test_fraction", "split_seed", "caption_column", "image_column", "text_suffix")
     settings = {name: getattr(config, name) for name in (*names, "keep_rejected")}
     sources = config.sources if captions is None else captions

@@ -53,7 +53,7 @@ def encode_corpus(
         ConfigError, CorpusError, CacheError: as `train`.
     """
     options = encoding_options(config, rank=rank, world_size=world_size, refresh=refresh)
-    return encode_table(config, str(folder), read_table(config.corpus, language=config.text.language), log, options)
+    return encode_table(config, str(folder), read_table(config.corpus, config.text.language), log, options)
 
 
 def encode_table(
@@ -129,7 +129,7 @@ def merge_corpus(config: Config, folder: str | Path, log: Callable[[str], None] 
         CorpusError: the captions cannot be read.
         CacheError: there is no cache, or images of the corpus are neither encoded nor listed as unreadable.
     """
-    table = read_table(config.corpus, language=config.text.language)
+    table = read_table(config.corpus, config.text.language)
     names = table["image"].unique()
     cache = merge_cache(
         str(folder), names, lambda shards, total: tqdm(shards, total=total, unit="shard", desc="checking", delay=1)

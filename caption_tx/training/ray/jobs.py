@@ -61,7 +61,7 @@ def encode_on_ray(config: Config, address: str, folder: str | Path, log: Callabl
     config = ray_cluster.absolute_paths(config)
     folder = str(folder) if "://" in str(folder) else os.path.abspath(folder)
     environment = ray_cluster.environment_for_workers()
-    images = read_table(config.corpus, language=config.text.language)["image"].nunique()
+    images = read_table(config.corpus, config.text.language)["image"].nunique()
     with ray_cluster.connect(address, "encode") as ray:
         tasks, cpus, gpus = ray_cluster.plan_tasks(images, ray_cluster.live_nodes(ray))
         resources = ray_cluster.format_resources(cpus, gpus)
@@ -97,7 +97,7 @@ def _backbone_and_table(config: Config) -> tuple[Backbone, pd.DataFrame]:
     from caption_tx.data.corpus.table import read_table
     from caption_tx.data.features.backbone import Backbone
 
-    return Backbone(config.backbone), read_table(config.corpus, language=config.text.language)
+    return Backbone(config.backbone), read_table(config.corpus, config.text.language)
 
 
 def train_on_ray(

@@ -135,7 +135,7 @@ def _copy_captioner(bundle: Bundle, precision: str) -> Captioner:
 def _load_run(
     config: Config, bundle: Bundle, cache_folder: str, log: Callable[[str], None], backbone_weights: str | None
 ) -> _FinishedRun:
-    table = read_table(config.corpus, language=bundle.text.language)
+    table = read_table(config.corpus, bundle.text.language)
     for note in reading_notes(table, bundle.text.language):
         log(note)
     backbone = bundle.load_backbone(backbone_weights or weights_file(config))

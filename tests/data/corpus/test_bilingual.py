@@ -2,9 +2,11 @@
 
 import pytest
 
+from caption_tx import check_corpus
 from caption_tx.data.checks.language import reading_notes
 from caption_tx.data.corpus.bilingual import split_languages
 from caption_tx.data.corpus.table import read_corpus
+from caption_tx.errors import CorpusError
 
 ZH = ("一只狗在草地上跑", "两个人在看NBA", "一个女孩拿着iPhone", "一位穿T恤的男人")
 EN = ("A dog runs on the grass", "Two people watch the NBA", "A girl holds an iPhone", "A man in a T-shirt")
@@ -65,6 +67,15 @@ def test_words_with_their_translation(read, layout):
 def test_names_sizes_quotations_and_pinyin_belong_to_chinese_captions(read, captions):
     _, notes, _ = read(captions)
     assert not any("Chinese and English" in note for note in notes)
+
+
+def test_the_language_of_a_report_is_that_of_its_settings():
+    captions = {f"{number}.jpg": f"{zh}。{en}." for number, (zh, en) in enumerate(zip(ZH, EN, strict=True))}
+    for language, kept in (("zh", "Chinese"), ("en", "English")):
+        notes = check_corpus(captions, check=False, language=language).content["files"][0]["notes"]
+        assert any(f"the {kept} part is kept" in note for note in notes)
+    with pytest.raises(CorpusError, match="language must be zh or en, got 'fr'"):
+        read_corpus(captions, language="fr")
 
 
 def test_few_captions_in_two_languages_are_kept_and_reported(read):

@@ -44,7 +44,7 @@ def test_read_table_uses_the_settings(write):
         split_seed=3,
     )
     expected = read_corpus(path, "pairs", 0.3, 0.2, 3, path.parent / "photos")
-    table = read_table(config)
+    table = read_table(config, "zh")
     assert table.equals(expected)
     assert table["image"][1] == "1.jpg"
 
