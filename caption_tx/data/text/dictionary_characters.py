@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from caption_tx.data.text.look_alikes import fold_look_alikes, remove_invisible
 
 _PRIVATE = re.compile("[\ue000-\uf8ff\U000f0000-\U0010fffd]")
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\ufff0-\uffff]")
 _MAX_CODES = 3
 
 
@@ -34,6 +35,7 @@ def odd_character_notes(entries: Sequence[tuple[int, str]]) -> list[str]:
     return [
         *_note(entries, remove_invisible, "Read without invisible characters", ""),
         *_note(entries, _without_private, "Read without characters of a private font", "; correct them"),
+        *_note(entries, _without_controls, "Read without control characters", ""),
     ]
 
 
@@ -41,8 +43,12 @@ def _without_private(text: str) -> str:
     return _PRIVATE.sub("", text)
 
 
+def _without_controls(text: str) -> str:
+    return _CONTROLS.sub("", text)
+
+
 def _note(entries: Sequence[tuple[int, str]], change: Callable[[str], str], what: str, advice: str) -> list[str]:
-    found = [(line, word) for line, word in entries if not word.isascii() and change(word) != word]
+    found = [(line, word) for line, word in entries if change(word) != word]
     if not found:
         return []
     odd = [letter for _, word in found for letter in word if change(f"一{letter}") == "一"]

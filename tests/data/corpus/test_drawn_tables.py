@@ -192,6 +192,14 @@ def test_rules_of_markdown_are_no_blank_lines(write):
     assert rows(table) == ONE[:1] and not table.attrs["skipped"]
 
 
+def test_bars_behind_a_backslash_belong_to_a_cell_of_markdown(write):
+    table = read_corpus(
+        write("x.md", f"| image | caption |\n|---|---|\n| a.jpg | one \\| two |\n| b.jpg | {CAT} |\n\nText\n")
+    )
+    assert rows(table) == [("a.jpg", "one | two"), ONE[1]]
+    assert any("bars behind a backslash" in note for note in notes(table))
+
+
 def test_line_numbers_are_those_of_the_file(write):
     table = read_corpus(
         write("x.md", f"\nText\n\n{RULE}{NAMES}{HEAD}{WRAPPED}{RULE}| b.jpg | a cat            |\n{RULE}")

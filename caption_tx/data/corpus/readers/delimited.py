@@ -35,6 +35,8 @@ from caption_tx.errors import CorpusError
 _COMMAS = tuple(separator for separator in SEPARATORS if separator != "\t")
 FURTHER = "rows with more captions in further columns, which are read"
 _RULE = re.compile(":?-[-+]*-:?")
+_BARS = "rows with bars behind a backslash, as Markdown has them, read as bars of the cell"
+_HELD_BAR = "\x1e"
 _QUOTE_ADVICE = (
     "enclose captions that contain the separator or a quote in double quotes, and write a quote inside as two"
 )
@@ -218,7 +220,22 @@ def _split_rows(
         lines = unescape_lines(lines, separator, notes)
     if separator == "\t" and quoting == csv.QUOTE_NONE:
         return ((number, split_tabs(line)) for number, line in join_quoted_lines(lines))
-    return parse_rows(lines, separator, quoting)
+    if separator != "|":
+        return parse_rows(lines, separator, quoting)
+    rows = parse_rows(_hide_bars(lines, notes), separator, quoting)
+    return (
+        (number, cells if isinstance(cells, str) else [cell.replace(_HELD_BAR, "|") for cell in cells])
+        for number, cells in rows
+    )
+
+
+def _hide_bars(lines: Iterator[tuple[int, str]], notes: Counter[str]) -> Iterator[tuple[int, str]]:
+    r"""Lines of Markdown with another sign for bars behind a backslash, which belong to a cell."""
+    for number, line in lines:
+        if "\\|" in line and line.lstrip().startswith("|"):
+            notes[_BARS] += 1
+            line = line.replace("\\|", _HELD_BAR)
+        yield number, line
 
 
 def _join_name(cells: list[str], rows: CaptionRows, layout: TableLayout) -> list[str]:
