@@ -36,6 +36,11 @@ _TRANSLATIONS = (
         f"a .strings file of translations ({_EXPORT})",
     ),
 )
+_PROGRAM = re.compile(
+    rb"#![^\n]*\bsh\b|#![^\n]*\bbash\b|<\?php\b|(?:(?:#|//)[^\n]*\n\s*)*(?:from [\w.]+ import [\w(*]|#include [<\"]"
+    rb"|import [\w.]+(?: as \w+)?;?\s*\n(?:.*\n)?(?:import |from [\w.]+ import |def |class |[\w.]+ = |[\w.]+\())",
+    re.DOTALL,
+)
 _TAR_MARK = slice(257, 262)
 
 
@@ -46,4 +51,6 @@ def other_kind(data: bytes) -> str | None:
     start = data[:4096].removeprefix(b"\xef\xbb\xbf").lstrip()
     if found := next((kind for pattern, kind in _TRANSLATIONS if pattern.match(start)), None):
         return found
+    if _PROGRAM.match(start):
+        return "a program (give the file of captions that it reads or writes)"
     return next((kind for mark, kind in _OTHER_FILES.items() if data.startswith(mark)), None)
