@@ -24,6 +24,11 @@ _BEFORE_SUFFIX = re.compile(
 _SHOP_SIZE = re.compile(r"_(?:pico|icon|thumb|small|compact|medium|large|grande|original|master|[sqtmnzcbhkol])$")
 _GOOGLE = re.compile(r"=(?:[swh]\d+|[wh]\d+-[wh]\d+)[\w-]*$")
 _WIKI = re.compile(r"^\d{2,4}px-")
+# IIIF's Image API: NAME/region/size/rotation/quality.format
+_IIIF = re.compile(
+    r"([^/]+)/(?:full|square|(?:pct:)?[\d.]+(?:,[\d.]+){3})/(?:\^?(?:max|full|!?\d*,\d*|pct:[\d.]+))/!?[\d.]+"
+    r"/(?:default|native|color|gray|bitonal)\.\w{2,4}$"
+)
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _MONTH = r"(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
 _TIME = r"(?:[ T]0?0:00(?::00(?:\.0+)?)?)?"
@@ -50,6 +55,8 @@ def original_names(name: str) -> list[str]:
     found: list[str] = []
     if match := _IN_QUERY.search(name):
         found.append(unquote(match[1]))
+    if match := _IIIF.search(name):
+        found.append(posixpath.basename(unquote(match[1])))
     scheme, between, path = name.rpartition("://")
     host, slash, rest = path.partition("/") if between else ("", "", path)
     short = name

@@ -179,3 +179,35 @@ def test_entries_without_an_image_are_not_read_by_their_id(write):
     table = read_corpus(path)
     assert rows(table) == [(f"{at}.jpg", "两只猫") for at in range(20)]
     assert [item[1] for item in table.attrs["skipped"]] == [21]
+
+
+def canvas(name, label, summary=None):
+    body = {"id": f"https://iiif.org/3/{name}/full/max/0/default.jpg", "type": "Image", "format": "image/jpeg"}
+    page = {"id": "p", "type": "AnnotationPage", "items": [{"id": "a", "type": "Annotation", "body": body}]}
+    texts = {"label": {"zh-Hans": [label]}, **({"summary": {"zh-Hans": [summary], "en": ["x"]}} if summary else {})}
+    return {"id": "https://iiif.org/p3/1/canvas/1", "type": "Canvas", "height": 30, **texts, "items": [page]}
+
+
+@pytest.mark.parametrize("ending", ["", ".jpg"])
+def test_manifests_of_iiif(write, ending):
+    for name in ("GM-1", "GM-2"):
+        write(f"photos/{name}.jpg", b"\xff")
+    about = {
+        "@context": "http://iiif.io/api/presentation/3/context.json",
+        "type": "Manifest",
+        "label": {"zh": ["馆藏"]},
+    }
+    texts = {"GM-1": "青花瓷瓶，瓶身绘缠枝莲纹", "GM-2": "一件铜制香炉，三足"}
+    items = [canvas(f"{name}{ending}", text) for name, text in texts.items()]
+    photos = write("photos/x.txt", "").parent
+    table = read_corpus(write("m.json", {**about, "items": items}), images=photos)
+    expected = [(f"{name}.jpg", text) for name, text in texts.items()]
+    assert list(zip(table["image"], table["caption"], strict=True)) == expected
+    notes = table.attrs["files"][0]["notes"]
+    assert notes["image names read from the pictures on the canvases of IIIF"] == 2
+    items = [canvas(f"{name}{ending}", f"图版{name}", text) for name, text in texts.items()]
+    path = write("m.json", {**about, "items": items})
+    with pytest.raises(CorpusError, match=r"keys could be the caption: label\.zh-Hans .*, summary\.zh-Hans"):
+        read_corpus(path, images=photos)
+    table = read_corpus(path, images=photos, caption_column=["summary.zh-Hans"])
+    assert list(zip(table["image"], table["caption"], strict=True)) == expected

@@ -24,6 +24,8 @@ from caption_tx.data.corpus.table import read_corpus
         "https://a.org/x.jpg:large",
         "https://a.org/x.jpg/400x400",
         "https://a.org/x=s800",
+        "https://a.org/iiif/3/x/full/max/0/default.jpg",
+        "https://a.org/iiif/2/x.jpg/pct:1,2,30,40/,150/!90/gray.png",
         "https://a.org/x._AC_SX300_.jpg",
         "https://a.org/x_grande.jpg",
         "https://a.org/thumb/300px-x.jpg",
