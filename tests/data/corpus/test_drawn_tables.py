@@ -192,6 +192,11 @@ def test_rules_of_markdown_are_no_blank_lines(write):
     assert rows(table) == ONE[:1] and not table.attrs["skipped"]
 
 
+def test_a_drawn_table_is_read_as_csv_if_the_user_says_so(write):
+    table = read_corpus(write("x.md", f"{RULE}{NAMES}{RULE}{line('a.jpg', DOG)}{RULE}"), format="csv")
+    assert rows(table) == ONE[:1]
+
+
 def test_bars_behind_a_backslash_belong_to_a_cell_of_markdown(write):
     table = read_corpus(
         write("x.md", f"| image | caption |\n|---|---|\n| a.jpg | one \\| two |\n| b.jpg | {CAT} |\n\nText\n")

@@ -81,6 +81,7 @@ def find_wide(head: FileHead, separators: tuple[str, ...]) -> tuple[str, int] | 
 
 def _read_with_header(file: TextFile, rows: CaptionRows, separators: tuple[str, ...]) -> None:
     head = FileHead.read(file.path, file.encoding, rows.options)
+    separators = ("\t",) if head.view == "drawn" else separators
     wide = find_wide(head, separators)
     if wide is None:
         read_table(file, rows, _require_header(file, rows, separators))
