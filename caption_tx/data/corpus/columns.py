@@ -25,7 +25,7 @@ from caption_tx.data.corpus.column_names import (
 from caption_tx.data.corpus.corrections import correction_notes, find_corrections, select_corrections
 from caption_tx.data.corpus.image_files import ImageFiles, prefer_files
 from caption_tx.data.corpus.marks import find_marks, require_no_winner
-from caption_tx.data.corpus.remark_columns import without_remarks
+from caption_tx.data.corpus.remark_columns import remarks_about_columns, without_remarks
 from caption_tx.data.corpus.split_and_folder import select_folder, select_split
 from caption_tx.data.corpus.value_kinds import (
     fills_down,
@@ -282,8 +282,9 @@ def _select_captions(
         found = (find_named(names, name, place, plural, "caption_column") for name in options.caption_columns)
         return tuple(position for positions in found for position in positions), 0
     groups: dict[tuple[str, int], list[int]] = {}
+    remarks = remarks_about_columns(names, values, image)
     for position, name in enumerate(names):
-        if position != image and (key := caption_key(name)):
+        if position not in {image, *remarks} and (key := caption_key(name)):
             groups.setdefault(key, []).append(position)
     groups = _without_corrections(names, groups)
     groups = without_remarks(names, values, groups, image)
@@ -303,6 +304,7 @@ def _select_captions(
         groups = {key: positions for key, positions in groups.items() if key[1] < 2}
     if not groups:
         others = [position for position in range(len(names)) if position != image and not _is_known(names[position])]
+        others = [position for position in others if position not in remarks]
         texts = [position for position in others if share(values(position), is_text) > 0.5]
         texts = [at for at in texts if not is_flag(values(at)) and not is_constant(values(at))]
         texts = [position for position in texts if not _is_label(position, texts, values)]

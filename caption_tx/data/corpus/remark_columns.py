@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from caption_tx.data.corpus.column_names import caption_key, image_rank, is_about_captions
+from caption_tx.data.corpus.column_names import caption_key, image_rank, is_about_captions, normalize_name
 from caption_tx.data.corpus.value_kinds import (
     is_constant,
     is_filled,
@@ -20,6 +21,9 @@ _WELL_FILLED, _HALF, _FEW = 0.8, 0.5, 0.2  # shares of rows in which a column ha
 _LABEL_LENGTH, _WEAK_RANK = 4, 2
 _REMARKS = ("comment", "note", "remark", "备注", "備註", "注释", "批注")
 _TARGETS = ("target", "translation", "translated", "译文", "譯文", "译稿")
+_AT_END = re.compile(rf"(.*?)(?:(?:^|_)(?:{'|'.join(_REMARKS[:3])})s?|{'|'.join(_REMARKS[3:])})")
+_CODES = "zh|yue|en|ja|ko|fr|de|es|it|pt|ru|uk|pl|cs|nl|sv|tr|ar|fa|hi|th|vi|id|ms"
+_LANGUAGE = re.compile(rf"[^\W\d_].*[(（](?:{_CODES})(?:[-_][A-Za-z]{{2,4}}){{0,2}}[)）]")
 
 Groups = dict[tuple[str, int], list[int]]
 """Key and rank of a name for captions -> positions of its columns."""
@@ -72,6 +76,32 @@ def without_remarks(names: Sequence[str], values: Callable[[int], list[Any]], gr
         return key[1] == 0 or key in dense or not dense or filled(found) > _FEW
 
     return {key: found for key, found in groups.items() if is_left(key, found)}
+
+
+def remarks_about_columns(names: Sequence[str], values: Callable[[int], list[Any]], image: int) -> set[int]:
+    """Positions of remarks about another column with sentences, such as `English(en) Comments` beside `English(en)`.
+
+    All remarks of a table are, if columns are named after languages, as Unity's and other tables of translations have.
+
+    Args:
+        names: the header.
+        values: sample values of a column, by its position.
+        image: position of the image names.
+    """
+    remarks = {at: match[1].strip("_") for at, name in enumerate(names) if (match := _AT_END.fullmatch(_plain(name)))}
+    if not remarks:
+        return set()
+    others = {at: name for at, name in enumerate(names) if at != image and at not in remarks}
+    if any(_LANGUAGE.fullmatch(name.strip()) and share(values(at), is_text) > _HALF for at, name in others.items()):
+        return set(remarks)
+    bases = {_plain(name): at for at, name in others.items()}
+    return {
+        at for at, base in remarks.items() if base and base in bases and share(values(bases[base]), is_sentence) > _HALF
+    }
+
+
+def _plain(name: str) -> str:
+    return normalize_name(str(name))
 
 
 def _all(values: Callable[[int], list[Any]], positions: Sequence[int]) -> list[Any]:

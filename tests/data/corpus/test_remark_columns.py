@@ -97,3 +97,29 @@ def test_most_rows_without_a_caption_are_reported(read, header, kinds):
 def test_files_of_translation_tools(write, name, text, kind):
     with pytest.raises(CorpusError, match=rf"{name} is {kind} .*CSV"):
         read_corpus(write(name, text))
+
+
+UNITY = "Key,Id,Shared Comments,{}"
+
+
+@pytest.mark.parametrize(
+    ("header", "kinds", "column"),
+    [
+        (UNITY.format("Chinese (Simplified)(zh-Hans)"), "image,,zh,en", 3),
+        (UNITY.format("English(en),English(en) Comments"), "image,,few zh,en,zh", 3),
+        ("image,句子A,句子A备注", "image,zh,en", 1),
+        ("image,Sentence A,Sentence A Notes", "image,en,zh", 1),
+        ("image,image comment", "image,zh", 1),
+        ("photo,object,object comment", "image,label,zh", 2),
+    ],
+)
+def test_remarks_about_a_column(read, header, kinds, column):
+    table = read(header, kinds)
+    assert table["caption"].tolist() == [CELLS[kinds.split(",")[column]](row) for row in range(20)]
+
+
+def test_languages_of_a_localization_table_are_the_candidates(read):
+    header = UNITY.format("Chinese (Simplified)(zh-Hans),Chinese (Simplified)(zh-Hans) Comments,English(en)")
+    message = r"2 columns could be the caption: Chinese \(Simplified\)\(zh-Hans\) .*, English\(en\) "
+    with pytest.raises(CorpusError, match=message):
+        read(header, "image,,en,zh,zh,en")
