@@ -6,7 +6,6 @@ the gain maps of phones. Nor do the layers of a PSD file, whose merged picture i
 
 from __future__ import annotations
 
-import io
 import os
 import struct
 from collections.abc import Sequence
@@ -18,7 +17,7 @@ from PIL import Image
 from caption_tx.data.images.content import is_heic
 from caption_tx.data.images.file_names import find_file
 
-_HEAD_BYTES = 4096
+_HEAD_BYTES, _METADATA_BYTES = 4096, 2**18
 _READERS = 8
 _MAX_JPEGS = 10_000
 _JPEG_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif")
@@ -32,13 +31,14 @@ _VIEW_TYPES = ("Multi-Frame Image (Panorama)", "Multi-Frame Image: (Disparity)",
 def count_pictures(file: BinaryIO, limit: int = _MOST) -> tuple[int, str]:
     """How many pictures an image file holds, up to a limit, and what they are: (4, "pages"); (1, "") for most files.
 
-    Only heads are read, except for animations whose frames are counted and for HEIC.
+    Only heads are read, except for animations whose frames are counted, and for HEIC.
 
     Args:
         file: an open image file. A damaged one has one picture: its error is raised when it is decoded.
-        limit: 2 tells whether there are several, which is faster.
+        limit: 2 tells whether there are several, which is faster; HEIC then has one.
 
     Example:
+        >>> import io
         >>> buffer = io.BytesIO()
         >>> Image.new("L", (8, 8)).save(buffer, "TIFF", save_all=True, append_images=[Image.new("L", (8, 8))] * 3)
         >>> count_pictures(buffer)
@@ -59,7 +59,7 @@ def count_pictures(file: BinaryIO, limit: int = _MOST) -> tuple[int, str]:
             return _frames_of_webp(file) if head[20] & 2 else 1, "frames"
         if head[4:12] == b"ftypavis":
             return _count_frames(file, "AVIF", limit), "frames"
-        if is_heic(head):
+        if is_heic(head) and limit > 2:  # the whole file is read
             return _count_heic(file), "images"
     except Exception:  # the decoders raise errors of almost any type for damaged files
         return 1, ""
@@ -94,21 +94,27 @@ def _is_multi_picture(file: BinaryIO, head: bytes) -> bool:
 
 def _count_views(file: BinaryIO) -> int:
     """The pictures of an MPO file that are views of equal rank, not previews, depth or gain maps of the first."""
-    file.seek(0)
-    data = file.read()
-    if any(sign in data for sign in _GAIN_MAP_SIGNS):
+    if _is_gain_map(file, 0):
         return 1
     count = 1
-    with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
+    file.seek(0)
+    with Image.open(file, formats=("JPEG",)) as image:
         entries, size, mode = getattr(image, "mpinfo", {}).get(0xB002, []), image.size, image.mode
         for number, entry in enumerate(entries[1:], 1):
             kind = entry["Attribute"]["MPType"]
             if kind == "Undefined":
                 image.seek(number)
-                count += (image.size, image.mode) == (size, mode)
+                count += (image.size, image.mode) == (size, mode) and not _is_gain_map(file, image.offset)
             else:
                 count += kind in _VIEW_TYPES
     return count
+
+
+def _is_gain_map(file: BinaryIO, offset: int) -> bool:
+    """Whether the metadata of the picture at an offset say that it is a gain map or has one."""
+    file.seek(offset)
+    data = file.read(_METADATA_BYTES)
+    return any(sign in data for sign in _GAIN_MAP_SIGNS)
 
 
 def _count_pages(file: BinaryIO, limit: int) -> int:

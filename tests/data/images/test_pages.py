@@ -43,7 +43,12 @@ def test_stereo_views_are_counted_and_other_pictures_of_a_jpeg_are_not():
     assert counted(views) == (2, "views")
     assert counted(encoded([pictures(1)[0], Image.new("RGB", (24, 20))], "MPO"))[0] == 1  # a preview
     assert counted(encoded([pictures(1)[0], Image.new("L", SIZE)], "MPO"))[0] == 1  # a depth map
-    assert counted(views + b'<rdf hdrgm:Version="1.0">')[0] == 1  # a gain map
+    filler = (b"\xff\xfe" + struct.pack(">H", 60_002) + bytes(60_000)) * 5
+    long = views[:2] + filler + views[2:]
+    assert counted(long) == (2, "views")
+    gain_map = b"\xff\xfe\x00\x20" + b'<rdf hdrgm:Version="1.0">'.ljust(30)
+    for data, at in ((views, 2), (long, long.rindex(b"\xff\xd8") + 2)):  # as the first or the second picture says
+        assert counted(data[:at] + gain_map + data[at:])[0] == 1
     small = encoded([pictures(1)[0], Image.new("RGB", (24, 20))], "MPO")
     assert counted(with_type(views, 0x010002))[0] == 1  # a preview of the same size
     assert counted(with_type(small, 0x020002)) == (2, "views")
