@@ -51,6 +51,15 @@ def test_messages_in_lines(write):
     assert _pairs(read_corpus(write("x.jsonl", "\n".join(map(json.dumps, messages))))) == PAIRS
 
 
+def test_messages_whose_ids_are_the_images(write):
+    entries = [
+        {"id": at, "type": "photo", "date": "2026-01-02", "user": "U1", "text": text} for at, text in enumerate(TEXTS)
+    ]
+    assert _pairs(read_corpus(write("x.json", json.dumps(entries)))) == [
+        (str(at), text) for at, text in enumerate(TEXTS)
+    ]
+
+
 def test_entries_that_are_no_messages_still_need_an_image(write):
     entries = [{"image": name, "caption": text, "user": "U1"} for name, text in PAIRS] + [{"caption": TEXTS[0]}]
     with pytest.raises(CorpusError, match="entry 4: expected"):

@@ -47,6 +47,7 @@ class EntryReader:
         self._columns: dict[tuple[str, ...], Columns | None] = {}
         self._captions: CaptionKeys | None = None
         self._unread: list[str] = []
+        self._has_images: bool | None = None
         self.prefers_key = False
 
     def columns_of(self, entry: dict[str, Any]) -> Columns | None:
@@ -204,11 +205,17 @@ class EntryReader:
         if is_request(entry) and "response" not in entry:
             self.rows.add_error(number, "a request without an answer", _REQUEST)
             return True
-        if image is None and is_message(entry) and not _shows_image(expanded):
+        if image is None and is_message(entry) and self._shows_images() and not _shows_image(expanded):
             self.rows.skip(number, "a message without an image")
             self.rows.notes["messages of a chat without an image, left out"] += 1
             return True
         return False
+
+    def _shows_images(self) -> bool:
+        """Whether an entry of the sample names an image; the images of others are their ids."""
+        if self._has_images is None:
+            self._has_images = any(map(_shows_image, self._sample))
+        return self._has_images
 
     def _add_without_caption(
         self, number: int, entry: Any, expanded: dict[str, Any] | None, needs_caption: bool
