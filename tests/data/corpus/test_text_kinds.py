@@ -16,6 +16,31 @@ def _join(form):
 
 
 KINDS = {
+    "head.txt": (
+        "\n".join(f"==> {name[0]}.txt <==\n{text}\n" for name, text in PAIRS),
+        r"is several text files joined by head or tail \('==> 1\.txt <=='\); pass the folder of the text files",
+    ),
+    "grep.txt": (
+        "\n".join(f"{name[0]}.txt:{text}" for name, text in PAIRS),
+        r"is what grep prints of text files \('1\.txt:.*'\); pass the folder of the text files",
+    ),
+    "grep2.txt": ("\n".join(f"photos/{name[0]}.txt:1:{text}" for name, text in PAIRS), "is what grep prints of text"),
+    "type.txt": (
+        "\r\n".join(f"\r\n{name[0]}.txt\r\n\r\n\r\n{text}" for name, text in PAIRS),
+        r"is several text files below their names \('1\.txt'\), as `type` prints them; pass the folder",
+    ),
+    "x.ris": (
+        _join("TY  - FIGURE\nID  - 1\nAB  - TEXT\nL4  - NAME\nER  - \n"),
+        r"is a file of references \(RIS, 'TY  - FIGURE'\); export its file names and texts as a table",
+    ),
+    "插图目录.txt": (
+        "插图目录\n" + "\n".join(f"图1-{n}　{text}………{n}" for n, text in enumerate(TEXTS)),
+        r"is a list of figures, whose numbers \('图1-0.*'\) are no names of image files; write the name",
+    ),
+    "figures.txt": (
+        "\n".join(f"Figure {n}. A dog runs in street {n} . . . . {n}" for n in range(1, 5)),
+        r"is a list of figures, whose numbers \('Figure 1\. A dog",
+    ),
     "x.srt": (_join("1\n00:00:00,000 --> 00:00:02,500\nTEXT\n"), "is a file of subtitles, whose texts belong to times"),
     "x.vtt": ("WEBVTT\n\n" + _join("00:00.000 --> 00:02.500\nTEXT\n"), "is a file of subtitles"),
     "x.tex": (
