@@ -31,6 +31,7 @@ UNLISTED = ""
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _EARLY_CHECK = 100_000
+_MAX_REASONS = 5
 
 
 class UnknownSplitError(Exception):
@@ -72,7 +73,8 @@ class CaptionRows:
     number for captions that are items of one list, and -1 for others. `embedded_images` says that the file itself
     contains the images. `other_names` has, by place, the name that a line has for its image and another one that it
     could have. `image_above` is the last image cell of a table with merged cells. `folders` has, by line, the
-    folder that `folder_column` has for its image, of which `folder_above` is the last.
+    folder that `folder_column` has for its image, of which `folder_above` is the last. `caption_names` says which
+    columns or keys hold the captions.
     """
 
     source: str
@@ -85,6 +87,7 @@ class CaptionRows:
     is_release: bool = False
     options: ReadOptions = DEFAULT_OPTIONS
     embedded_images: bool = False
+    caption_names: str = ""
     image_above: Any = None
     images: list[str] = field(default_factory=list)
     captions: list[str] = field(default_factory=list)
@@ -119,6 +122,11 @@ class CaptionRows:
     def units(self) -> str:
         """Plural of `unit`."""
         return "entries" if self.unit == "entry" else f"{self.unit}s"
+
+    def name_captions(self, unit: str, names: Sequence[str], columns: Columns) -> None:
+        """Records the columns or keys of the first captions, for messages."""
+        if not self.caption_names:
+            self.caption_names = f"the {unit} {', '.join(str(names[at]) for at in columns.captions[:_MAX_REASONS])!r}"
 
     def start_file(self, file: str) -> None:
         """Starts the next file of a source with several files; line numbers restart."""
@@ -299,8 +307,19 @@ class CaptionRows:
         if not self.images:
             rejected = any(reason.startswith("marked as") for *_, reason in self.skipped)
             keep = "keep_rejected (--keep-rejected) keeps captions that are marked as rejected"
-            advice = keep if rejected else "check the file"
-            raise CorpusError(f"{self.source}: no captions found ({len(self.skipped)} {self.units} skipped); {advice}.")
+            advice = keep if rejected else self._advise_empty()
+            counts = Counter(reason for *_, reason in self.skipped).most_common(_MAX_REASONS)
+            reasons = f": {', '.join(f'{count:,} {reason}' for reason, count in counts)}" if counts else ""
+            raise CorpusError(
+                f"{self.source}: no captions found ({len(self.skipped):,} {self.units} skipped{reasons}); {advice}."
+            )
+
+    def _advise_empty(self) -> str:
+        """What to do about a source whose captions are all empty."""
+        if not self.caption_names or not any(reason.startswith("no caption") for *_, reason in self.skipped):
+            return "check the file"
+        choose = "name the one with the captions with caption_column (--caption-column)"
+        return f"the captions were read from {self.caption_names}; fill it in, or {choose}"
 
     def clear(self) -> None:
         """Removes all rows, for a reader that starts over."""

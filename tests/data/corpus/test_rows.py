@@ -118,3 +118,29 @@ def test_undecodable_lines_are_errors(write):
     path = write("x.txt", b"".join(lines + [b"\xff\n"] * 11))
     with pytest.raises(CorpusError, match=r"x\.txt, line 91: not UTF-8 \(byte 0xff\); fix the line, or name the enc"):
         read(path, encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        (
+            "x.csv",
+            "image,描述\na.jpg,\nb.jpg,无\n",
+            r"2 lines skipped: 1 no caption, 1 no caption \('无'\)\); .*the column '描述'",
+        ),
+        (
+            "x.json",
+            '[{"image": "a.jpg", "text": ""}, {"image": "b.jpg", "text": ""}]',
+            r"skipped: 2 no caption\); .*the key 'text'",
+        ),
+        (
+            "x.jsonl",
+            '{"image": "a.jpg", "caption_1": "", "caption_2": ""}\n',
+            "the key 'caption_1, caption_2'; fill it in, or",
+        ),
+    ],
+)
+def test_a_file_without_captions_names_their_empty_column(tmp_path, name, text, message):
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    with pytest.raises(CorpusError, match=r"no captions found \(.*" + message):
+        read_corpus(tmp_path / name)

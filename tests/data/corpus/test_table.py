@@ -88,7 +88,7 @@ def test_captions_by_image_keeps_the_order(write):
             r"a\.txt: unknown caption format \(the file starts with 'nothing known'\); .*: NAME.*data\.md\)\.$",
         ),
         ("a.txt", "", "unknown caption format"),
-        ("a.txt", "a.jpg#0\t\n", r"no captions found \(1 lines skipped\)"),
+        ("a.txt", "a.jpg#0\t\n", r"no captions found \(1 lines skipped: 1 no caption\)"),
         ("a.txt", "\0#0\tone\n", r"line 1: the image name is missing or invalid"),
         ("a.csv", "one,two\n", r"a\.csv, line 1: expected a header with 'image' and 'caption'.*'one,two'"),
         ("a.csv", "image,caption,id\na.jpg,one,two,3\n", r"line 2: 4 fields, but the header has 3; quote"),

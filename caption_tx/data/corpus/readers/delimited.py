@@ -142,6 +142,7 @@ def read_table(file: TextFile, rows: CaptionRows, layout: TableLayout) -> None:
         rows.clear()
         _read_rows(file, rows, layout, csv.QUOTE_NONE)
     rows.add_notes(layout.notes | layout.columns.notes)
+    rows.name_captions("column", layout.header, layout.columns)
 
 
 def _explain(reason: str, layout: TableLayout) -> str:

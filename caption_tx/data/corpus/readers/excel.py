@@ -176,6 +176,7 @@ def _read_sheet(
         )
     above = {"rows before the header, not read": header.rows_above} if header.rows_above else {}
     rows.add_notes(header.columns.notes | above)
+    rows.name_captions("column", header.names, header.columns)
     struck.note_hidden_columns(header.names, header.columns, rows)
     headers = RepeatedHeaders(header.names, rows)
     for row_number, cells in itertools.chain((item for item in head if item[0] > header.row), table):

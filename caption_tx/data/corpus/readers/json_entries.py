@@ -174,6 +174,7 @@ class EntryReader:
             self._add_without_caption(number, entry, expanded, needs_caption)
             return
         cells = list(expanded.values())
+        rows.name_captions("key", list(expanded), columns)
         images = image_names(cells[columns.image])
         if other is not None and image is not None:
             images = [image]

@@ -48,6 +48,7 @@ def read_parquet_rows(source: Path | BinaryIO, path: Path, rows: CaptionRows) ->
             renamed = {} if embedded else _rename_shared(table, names[0], rows)
             rows.embedded_images = embedded is not None and has_bytes(table, embedded)
             rows.add_notes(columns.notes)
+            rows.name_captions("column", names, columns)
             row_number = 0
             for batch in table.iter_batches(_BATCH_ROWS, columns=names):
                 values = [_values(batch, name) for name in names]

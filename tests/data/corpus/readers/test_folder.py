@@ -118,7 +118,10 @@ def test_folder_without_captions(write, tmp_path):
     write("photos/b.txt", "no image")
     with pytest.raises(CorpusError, match="No caption file was recognized in"):
         read(tmp_path / "photos")
-    with pytest.raises(CorpusError, match=r"photos: no captions found \(1 lines skipped\)"):
+    with pytest.raises(
+        CorpusError,
+        match=r"photos: no captions found \(1 lines skipped: 1 text file with no image",
+    ):
         read(tmp_path / "photos", format="folder")
 
 

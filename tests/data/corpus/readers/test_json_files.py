@@ -81,7 +81,9 @@ def test_numeric_image_ids_become_text(write):
 
 
 def test_file_of_images_without_captions(write):
-    with pytest.raises(CorpusError, match=r"IC_test\.jsonl: no captions found \(2 lines skipped\); check the file"):
+    with pytest.raises(
+        CorpusError, match=r"IC_test\.jsonl: no captions found \(2 lines skipped: 2 no caption\); check the file"
+    ):
         read(write("IC_test.jsonl", '{"image_id": "a"}\n{"image_id": "b"}\n'))
 
 
