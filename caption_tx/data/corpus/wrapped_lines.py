@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from caption_tx.data.corpus.front_matter import split_front_matter
 from caption_tx.data.text.text_files import TextFile
 
 _MIN_WIDTH = 10
@@ -21,7 +22,8 @@ _FIRST_WORD = re.compile(r"[^\W\u2e80-\u9fff\uac00-\ud7af\uff00-\uffef]+|.", re.
 def wrap_width_of_files(encodings: Mapping[Path, str | None]) -> int | None:
     """`wrap_width` of the first text files of a folder, by their encodings."""
     paths = [path for path, name in encodings.items() if name and path.suffix.lower() != ".json"][:_NUM_SAMPLED]
-    return wrap_width([line for _, line in TextFile(path, encodings[path]).lines(_ignore)] for path in paths)
+    texts = (list(TextFile(path, encodings[path]).lines(_ignore)) for path in paths)
+    return wrap_width([line for _, line in split_front_matter(lines)[1]] for lines in texts)
 
 
 def _ignore(*_: object) -> None:

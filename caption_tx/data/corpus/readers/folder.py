@@ -10,6 +10,7 @@ from pathlib import Path
 
 from caption_tx.data.corpus.caption_values import add_captions
 from caption_tx.data.corpus.column_names import image_rank
+from caption_tx.data.corpus.front_matter import FrontMatter
 from caption_tx.data.corpus.image_files import ImageFiles
 from caption_tx.data.corpus.image_names import stem
 from caption_tx.data.corpus.readers.json_entries import EntryReader
@@ -90,6 +91,7 @@ def read_folder(file: TextFile, rows: CaptionRows) -> None:
     encodings = {text: file.encoding for text in image_of} if file.encoding else _guess_encodings(image_of)
     width = wrap_width_of_files(encodings)
     named: dict[str, str] = {}
+    front_matter = FrontMatter(rows)
     for text, image in image_of.items():
         rows.start_file(str(text))
         if encodings[text] is None:
@@ -100,7 +102,7 @@ def read_folder(file: TextFile, rows: CaptionRows) -> None:
         if text.suffix.lower() == ".json":
             named[image] = _read_json(TextFile(text, encodings[text], file.path), image, rows) or image
             continue
-        lines = TextFile(text, encodings[text], file.path).lines(rows.add_error)
+        lines = front_matter.strip(TextFile(text, encodings[text], file.path).lines(rows.add_error))
         for line_number, line in lines if width is None else unwrap(lines, width):
             if line.strip():
                 add_captions(rows, [image], line, line_number, None)
@@ -109,6 +111,7 @@ def read_folder(file: TextFile, rows: CaptionRows) -> None:
         if len(rows.captions) == captions and all(reason == "blank line" for *_, reason in rows.skipped[skipped:]):
             del rows.skipped[skipped:]
             rows.skip(1, "no caption")
+    front_matter.note()
     if rows.captions and all(map(_BOX.fullmatch, rows.captions)):
         raise CorpusError(
             f"{file.path}: the text files beside the images are box labels (such as {rows.captions[0]!r}), "
@@ -117,10 +120,9 @@ def read_folder(file: TextFile, rows: CaptionRows) -> None:
     rows.encoding = ", ".join(sorted({name for name in encodings.values() if name}))
     if others := [(image, name) for image, name in named.items() if _base(name) != _base(image)]:
         image, name = others[0]
-        shown = f"such as {name!r} beside {os.path.basename(image)!r}"
-        rows.notes[f"JSON files that name another image than the one beside them, which is read ({shown})"] = len(
-            others
-        )
+        note = f"such as {name!r} beside {os.path.basename(image)!r}"
+        note = f"JSON files that name another image than the one beside them, which is read ({note})"
+        rows.notes[note] = len(others)
     if width is not None:
         rows.notes[f"text files whose lines are broken after {width} characters, joined"] = len(image_of)
 
