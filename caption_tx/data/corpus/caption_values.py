@@ -15,7 +15,7 @@ from caption_tx.data.corpus.conversations import answers_of, is_conversation
 from caption_tx.data.corpus.folder_names import record_folder
 from caption_tx.data.corpus.html_images import img_sources
 from caption_tx.data.corpus.joined_captions import split_captions
-from caption_tx.data.corpus.mark_values import is_mark
+from caption_tx.data.corpus.marks import holds_mark
 from caption_tx.data.corpus.markup import note_markup
 from caption_tx.data.corpus.placeholders import leave_out_placeholders
 from caption_tx.data.corpus.pre_segmented import are_words, holds_words, join_tokens, restore_tagged, weighted_length
@@ -27,6 +27,11 @@ from caption_tx.data.corpus.truncation import find_truncated
 from caption_tx.data.corpus.value_kinds import is_name_like, is_text, name_in
 
 _TEXT_KEYS = ("raw", "caption", "text", "sentence", "value", "content", "description", "tokens")
+_CAPTION_TYPES = frozenset(("caption", "captions", "image_caption", "description"))
+_OTHER_TYPES = frozenset((
+    "label", "bbox", "mask", "rle_mask", "polygon", "polyline", "points", "ellipse", "skeleton", "cuboid_2d",
+    "cuboid_3d",
+))  # fmt: skip
 _HAN = re.compile("[\u3400-\u9fff\uf900-\ufaff]")
 _TAG = re.compile(r"[A-Za-z]{1,5}")
 _CLEAR_WORD, _SENTENCE = 2.6, 4
@@ -152,7 +157,21 @@ def _captions_of(rows: CaptionRows, value: Any) -> tuple[list[str], bool]:
     if _is_tagged(value):
         rows.notes["part-of-speech tags stripped"] += 1
         value = [[word for word, _ in value]]
+    value = _typed_captions(rows, value)
     return [text for item in value for text in _texts_of(rows, item)], True
+
+
+def _typed_captions(rows: CaptionRows, items: Sequence[Any]) -> Sequence[Any]:
+    """The annotations of the type caption in a list of annotations of several types; all items of other lists."""
+    types = [normalize_name(str(item.get("type"))) if isinstance(item, dict) else "" for item in items]
+    others = sorted(set(types) - _CAPTION_TYPES)
+    are_known = _OTHER_TYPES.issuperset(others) or len(others) < len(set(types))
+    if not others or not are_known or not {"", "none"}.isdisjoint(others):
+        return items
+    captions = [item for item, kind in zip(items, types, strict=True) if kind in _CAPTION_TYPES]
+    count = len(items) - len(captions)
+    rows.notes[f"annotations of other types than captions, not read ({', '.join(others)[:60]})"] += count
+    return captions
 
 
 def _first_answer(rows: CaptionRows, turns: Sequence[Any]) -> list[str]:
@@ -185,7 +204,7 @@ def _texts_of(rows: CaptionRows, item: Any) -> Iterator[str]:
         return
     if isinstance(item, dict) and (key := _text_key(item)):
         marks = [(name, normalize_name(str(name))) for name in item if name != key]
-        marks = [(name, plain) for name, plain in marks if is_mark(plain)]
+        marks = [(name, plain) for name, plain in marks if holds_mark(plain, item[name])]
         if rows.find_rejection([(plain, item[name]) for name, plain in marks if parse_items(item[name]) is None]):
             return
         if others := [name for name in item if name != key and name not in dict(marks)]:

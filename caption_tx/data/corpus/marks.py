@@ -151,3 +151,13 @@ def holds_marks(name: str, values: Callable[[], Sequence[Any]]) -> bool:
     return (is_mark(name) and bool(objects)) or any(
         is_mark(normalize_name(str(key))) for item in objects for key in item
     )
+
+
+def holds_mark(name: str, value: Any) -> bool:
+    """Whether a value of a normalized name is a mark, or an object with marks, such as Datumaro's attributes.
+
+    Example:
+        >>> holds_mark("status", "ok"), holds_mark("attributes", {"rejected": True}), holds_mark("color", {"ok": 1})
+        (True, True, False)
+    """
+    return is_mark(name) or holds_marks(name, lambda: [value])

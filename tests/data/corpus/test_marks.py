@@ -68,6 +68,22 @@ CASES = {
         "caption1": texts[0],
         "caption2": texts[1],
     },
+    "attributes of annotations": lambda name, texts, marks: {
+        "image": name,
+        "annotations": [
+            {"caption": text, "attributes": {"rejected": bool(mark)}} for text, mark in zip(texts, marks, strict=True)
+        ],
+    },
+    "attributes of annotations of several types, as Datumaro has them": lambda name, texts, marks: {
+        "image": {"path": name},
+        "annotations": [
+            {"id": 0, "type": "label", "attributes": {}, "label_id": 1},
+            *(
+                {"id": 1, "type": "caption", "attributes": {"rejected": bool(mark)}, "caption": text}
+                for text, mark in zip(texts, marks, strict=True)
+            ),
+        ],
+    },
     "Chinese numbers": lambda name, texts, marks: {
         "图片": name,
         "描述一": texts[0],
@@ -222,3 +238,32 @@ def test_preferred_answers_are_read(write, case):
     if case == "objects":
         named = read_corpus(write("x.json", entries), caption_column=["rejected"])
         assert list(named["caption"]) == [BAD, BAD]
+
+
+def test_attributes_of_annotations_of_coco(write):
+    images = [{"id": 1, "file_name": "a.jpg"}, {"id": 2, "file_name": "b.jpg"}]
+    annotations = [
+        {"id": number, "image_id": image, "caption": text, "attributes": {"rejected": text == BAD}}
+        for number, (image, text) in enumerate([(1, DOG), (1, BAD), (2, CAT), (2, GIRL)])
+    ]
+    table = read_corpus(write("x.json", {"images": images, "annotations": annotations}))
+    assert list(zip(table["image"], table["caption"], strict=True)) == EXPECTED
+    assert table.attrs["files"][0]["notes"]["captions marked as rejected, left out"] == 1
+
+
+def test_annotations_of_other_types_are_counted_and_never_captions(write):
+    """Datumaro's annotations; the second image has none of the type caption."""
+    label, box = {"id": 0, "type": "label", "label_id": 1}, {"id": 1, "type": "bbox", "bbox": [0, 0, 5, 5]}
+    items = [
+        {
+            "id": "a",
+            "image": {"path": "a.jpg"},
+            "annotations": [label, box, {"id": 2, "type": "caption", "caption": DOG}],
+        },
+        {"id": "b", "image": {"path": "b.jpg"}, "annotations": [label]},
+    ]
+    table = read_corpus(write("x.json", {"categories": {}, "items": items}))
+    assert list(table["caption"]) == [DOG]
+    notes = table.attrs["files"][0]["notes"]
+    assert notes["annotations of other types than captions, not read (bbox, label)"] == 2
+    assert [reason for _, _, reason in table.attrs["skipped"]] == ["no caption"]

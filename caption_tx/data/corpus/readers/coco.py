@@ -11,6 +11,7 @@ from caption_tx.data.corpus.column_names import caption_key, normalize_name
 from caption_tx.data.corpus.columns import DEFAULT_OPTIONS, Columns, ReadOptions, select_columns
 from caption_tx.data.corpus.image_names import join_prefix
 from caption_tx.data.corpus.mark_values import is_mark
+from caption_tx.data.corpus.marks import holds_mark
 from caption_tx.data.corpus.readers.entry_forms import expand
 from caption_tx.data.corpus.rows import CaptionRows, UnknownSplitError, to_image_name
 from caption_tx.errors import CorpusError
@@ -177,8 +178,9 @@ def _caption_of(entry: dict[str, Any], keys: tuple[str, ...]) -> Any:
 
 def _marks(entry: dict[str, Any]) -> tuple[Columns, list[Any]]:
     """The keys of an annotation that may reject it, and its values."""
-    marks = [(position, name) for position, name in enumerate(map(normalize_name, entry)) if is_mark(name)]
-    return Columns(0, (), rejected=tuple(marks)), list(entry.values())
+    names, values = map(normalize_name, entry), list(entry.values())
+    marks = [(position, name) for position, name in enumerate(names) if holds_mark(name, values[position])]
+    return Columns(0, (), rejected=tuple(marks)), values
 
 
 def is_karpathy(node: dict[str, Any]) -> bool:
