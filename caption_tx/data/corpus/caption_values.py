@@ -85,7 +85,7 @@ def add_cells(rows: CaptionRows, line: int, cells: Sequence[Any], columns: Colum
         split = None if columns.split is None else rows.parse_split(line, cells[columns.split])
     except UnknownSplitError:
         return
-    if rows.is_rejected(columns, cells, line):
+    if rows.is_of_other_kind(columns, cells) or rows.is_rejected(columns, cells, line):
         return
     if columns.folder is not None:
         record_folder(rows, columns.folder, line, cells[columns.folder[0]])

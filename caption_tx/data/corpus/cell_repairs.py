@@ -12,8 +12,9 @@ from itertools import pairwise
 from caption_tx.data.corpus.caption_characters import repair_characters
 from caption_tx.data.corpus.formulas import resolve_formulas
 from caption_tx.data.corpus.markup import repair_names, strip_labels, strip_markup
-from caption_tx.data.corpus.rows import CaptionRows, is_valid_unicode
+from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.corpus.table_ends import drop_totals
+from caption_tx.data.corpus.value_kinds import is_valid_unicode
 from caption_tx.data.images.suffixes import IMAGE_SUFFIXES
 from caption_tx.errors import CorpusError
 

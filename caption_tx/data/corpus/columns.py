@@ -24,10 +24,12 @@ from caption_tx.data.corpus.column_names import (
 )
 from caption_tx.data.corpus.corrections import correction_notes, find_corrections, select_corrections
 from caption_tx.data.corpus.image_files import ImageFiles, prefer_files
+from caption_tx.data.corpus.kinds_of_rows import Kinds, find_kinds
 from caption_tx.data.corpus.marks import find_marks, require_no_winner
 from caption_tx.data.corpus.remark_columns import remarks_about_columns, without_remarks
 from caption_tx.data.corpus.split_and_folder import select_folder, select_split
 from caption_tx.data.corpus.value_kinds import (
+    are_swapped,
     fills_down,
     first_name,
     is_constant,
@@ -36,7 +38,6 @@ from caption_tx.data.corpus.value_kinds import (
     is_flag,
     is_image_name,
     is_name_like,
-    is_sentence,
     is_text,
     share,
     typical_length,
@@ -103,6 +104,7 @@ class Columns:
         own_marks: marks of one of several captions: position, name, and position of the caption.
         corrections: groups of captions of which the first that is filled is read: corrections, and the original one.
         folder: position of the folders that the image names are in, and the name of that column; or None.
+        kinds: the column that says which rows hold captions; None if all do.
     """
 
     image: int
@@ -114,13 +116,15 @@ class Columns:
     own_marks: tuple[tuple[int, str, int], ...] = ()
     folder: tuple[int, str] | None = None
     corrections: tuple[tuple[int, ...], ...] = ()
+    kinds: Kinds | None = None
 
     @property
     def read(self) -> list[int]:
         """The positions of all columns that are read, the image first."""
         marks = [position for position, *_ in (*self.rejected, *self.own_marks)]
         others = [] if self.split is None else [self.split]
-        return [self.image, *self.captions, *others, *marks, *([] if self.folder is None else self.folder[:1])]
+        kinds = [] if self.kinds is None else [self.kinds.position]
+        return [self.image, *self.captions, *others, *marks, *([] if self.folder is None else self.folder[:1]), *kinds]
 
     def renumbered(self) -> Columns:
         """The same columns in a table that has only these, in the order of `read`."""
@@ -134,6 +138,7 @@ class Columns:
             own_marks=tuple((place[position], name, place[caption]) for position, name, caption in self.own_marks),
             folder=None if self.folder is None else (place[self.folder[0]], self.folder[1]),
             corrections=tuple(tuple(place[position] for position in group) for group in self.corrections),
+            kinds=self.kinds and replace(self.kinds, position=place[self.kinds.position]),
         )
 
 
@@ -160,7 +165,7 @@ def select_columns(
     image = by_name if options.image_column else prefer_files(options.files, names, values, by_name)
     if image is None:
         return None
-    captions, rank = _select_captions(names, values, options, image, (place, plural))
+    captions, rank, kinds = _select_captions(names, values, options, image, (place, plural))
     if not captions:
         return None
     _require_one_image(names, values, options, (image, captions), (place, plural))
@@ -169,7 +174,8 @@ def select_columns(
     split = select_split(names, values, {image, *captions})
     rejected, own = find_marks(names, values, {image, split, *captions}, captions)
     notes: dict[str, int] = {}
-    if len(captions) == 1 and _are_swapped(image, captions[0], values, options):
+    is_open = not options.image_column and not options.caption_columns
+    if len(captions) == 1 and is_open and are_swapped(values(image), values(captions[0])):
         image, captions = captions[0], (image,)
         swapped = f"{names[captions[0]]!r} holds the captions and {names[image]!r} the image names"
         notes[f"{plural} read as their contents say: {swapped}"] = 1
@@ -188,7 +194,7 @@ def select_columns(
         notes[f"image names read from the {unit} {names[image]!r}{why}"] = 1
     elif by_name not in (image, *captions):
         notes[f"image names read from the {unit} {names[image]!r}, {NAMES_FILES}"] = 1
-    columns = Columns(image, captions, split, rejected, notes, fills_down(values(image)), own)
+    columns = Columns(image, captions, split, rejected, notes, fills_down(values(image)), own, kinds=kinds)
     folder = select_folder(names, values, image, set(columns.read))
     columns = replace(columns, folder=folder, corrections=corrections)
     unread = [position for position in range(len(names)) if position not in columns.read]
@@ -223,15 +229,6 @@ def _require_one_image(
             f"captions per row, or read one with image_column (--image-column) {images[0]} and caption_column "
             f"(--caption-column) {names[captions[0]]}."
         )
-
-
-def _are_swapped(image: int, caption: int, values: Values, options: ReadOptions) -> bool:
-    """Whether the image column holds sentences and the caption column file names or URLs."""
-    if options.image_column or options.caption_columns:
-        return False
-    sentences = share(values(image), is_sentence)
-    names = share(values(caption), is_image_name)
-    return sentences > 0.8 and names > 0.8 and share(values(image), is_image_name) < 0.2
 
 
 def _join(names: Sequence[str], positions: Sequence[int]) -> str:
@@ -275,12 +272,14 @@ def _is_url(value: object) -> bool:
 
 def _select_captions(
     names: Sequence[str], values: Values, options: ReadOptions, image: int, context: tuple[str, str]
-) -> tuple[tuple[int, ...], int]:
-    """The positions of the captions, and the rank of their name."""
+) -> tuple[tuple[int, ...], int, Kinds | None]:
+    """The positions of the captions, the rank of their name, and the kinds of rows if only some hold captions."""
     place, plural = context
+    if kinds := find_kinds(names, values, options.caption_columns, image, context):
+        return (kinds.value,), 0, kinds
     if options.caption_columns:
         found = (find_named(names, name, place, plural, "caption_column") for name in options.caption_columns)
-        return tuple(position for positions in found for position in positions), 0
+        return tuple(position for positions in found for position in positions), 0, None
     groups: dict[tuple[str, int], list[int]] = {}
     remarks = remarks_about_columns(names, values, image)
     for position, name in enumerate(names):
@@ -324,7 +323,7 @@ def _select_captions(
             "image_column (--image-column) names the image."
         )
     [((_, rank), positions)] = groups.items() or [(("", 0), [])]
-    return tuple(positions), rank
+    return tuple(positions), rank, None
 
 
 def _without_corrections(

@@ -11,7 +11,8 @@ from urllib.parse import unquote
 from caption_tx.data.corpus.formulas import target_of, text_of
 from caption_tx.data.corpus.html_images import img_sources
 from caption_tx.data.corpus.phrase_markup import STEPS, find_markup
-from caption_tx.data.corpus.rows import CaptionRows, is_valid_unicode
+from caption_tx.data.corpus.rows import CaptionRows
+from caption_tx.data.corpus.value_kinds import is_valid_unicode
 from caption_tx.data.images.suffixes import suffix_of
 from caption_tx.errors import CorpusError
 

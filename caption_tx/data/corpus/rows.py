@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -21,6 +20,7 @@ from caption_tx.data.corpus.missing_values import (
     stands_for_no_name,
 )
 from caption_tx.data.corpus.text_lists import parse_items
+from caption_tx.data.corpus.value_kinds import is_valid_unicode
 from caption_tx.errors import CorpusError
 
 MAX_ERROR_RATE = 0.1
@@ -29,18 +29,12 @@ MAX_ERROR_RATE = 0.1
 UNLISTED = ""
 """Split of a row whose image is in none of the split lists of its source."""
 
-_SURROGATES = re.compile("[\ud800-\udfff]")
 _EARLY_CHECK = 100_000
 _MAX_REASONS = 5
 
 
 class UnknownSplitError(Exception):
     """A row has an unknown split name. `CaptionRows.parse_split` has recorded the error."""
-
-
-def is_valid_unicode(text: str) -> bool:
-    """False for unpaired surrogates: JSON can contain them, but they cannot be encoded."""
-    return text.isascii() or _SURROGATES.search(text) is None
 
 
 def to_image_name(value: Any) -> str | None:
@@ -67,14 +61,13 @@ class CaptionRows:
         is_release: whether the file has the name of a release, whose split is known.
         options: columns and suffixes that the user names.
 
-    `splits` contains a split, None (assigned by the seed later) or `UNLISTED`. `skipped` contains
-    (file, line number, reason). `notes` counts what was read differently from how it is written,
-    and `other_marks` values of status columns that reject nothing. `list_ids` has a
-    number for captions that are items of one list, and -1 for others. `embedded_images` says that the file itself
-    contains the images. `other_names` has, by place, the name that a line has for its image and another one that it
-    could have. `image_above` is the last image cell of a table with merged cells. `folders` has, by line, the
-    folder that `folder_column` has for its image, of which `folder_above` is the last. `caption_names` says which
-    columns or keys hold the captions.
+    `splits` contains a split, None (assigned by the seed later) or `UNLISTED`. `skipped` contains (file, line number,
+    reason). `notes` counts what was read differently from how it is written, `other_marks` values of status columns
+    that reject nothing, and `other_kinds` keys of rows that are no captions. `list_ids` has a number for captions that
+    are items of one list, and -1 for others. `embedded_images` says that the file itself contains the images.
+    `other_names` has, by place, the name that a line has for its image and another one that it could have.
+    `image_above` is the last image cell of a table with merged cells. `folders` has, by line, the folder that
+    `folder_column` has for its image, of which `folder_above` is the last. `caption_names` are the columns read.
     """
 
     source: str
@@ -98,6 +91,7 @@ class CaptionRows:
     skipped: list[tuple[str, int, str]] = field(default_factory=list)
     notes: Counter = field(default_factory=Counter)
     other_marks: dict[str, Counter] = field(default_factory=dict)
+    other_kinds: dict[str, Counter] = field(default_factory=dict)
     folders: dict[int, str] = field(default_factory=dict)
     folder_column: str = ""
     folder_above: str = ""
@@ -252,8 +246,18 @@ class CaptionRows:
                 self.other_marks.setdefault(name, Counter())[str(value).strip()] += 1
         return None
 
+    def is_of_other_kind(self, columns: Columns, cells: Sequence[Any]) -> bool:
+        """Whether the key of a row says that its value is no caption; such rows are counted."""
+        kinds = columns.kinds
+        if kinds is None or not kinds.is_other(cells[kinds.position]):
+            return False
+        self.other_kinds.setdefault(kinds.unit, Counter())[str(cells[kinds.position]).strip()] += 1
+        return True
+
     def note_other_marks(self) -> None:
-        """Reports the values of columns such as status that are no known marks."""
+        """Reports the values of columns such as status that are no known marks, and rows of other kinds."""
+        for name, values in self.other_kinds.items():
+            self.notes[f"rows of other kinds in the {name} not read ({', '.join(values)[:100]})"] = values.total()
         for name, values in self.other_marks.items():
             shown = ", ".join(list(values)[:10])[:100]
             self.notes[f"values of {name!r} that reject nothing, not read ({shown})"] = values.total()
@@ -289,9 +293,8 @@ class CaptionRows:
         if line != self._last_error_line:
             self._last_error_line = line
             self._error_count += 1
-            self._first_error = (
-                self._first_error or f"{self._file or self.source}, {self.unit} {line}: {message or reason}"
-            )
+            place = f"{self._file or self.source}, {self.unit} {line}"
+            self._first_error = self._first_error or f"{place}: {message or reason}"
             if self._error_count > _EARLY_CHECK and 2 * self._error_count > self._line_count:
                 self.check()
 
@@ -323,7 +326,9 @@ class CaptionRows:
 
     def clear(self) -> None:
         """Removes all rows, for a reader that starts over."""
-        for column in (self.images, self.captions, self.splits, self.skipped, self.notes, self.other_marks):
+        for values in (self.notes, self.other_marks, self.other_kinds):
+            values.clear()
+        for column in (self.images, self.captions, self.splits, self.skipped):
             column.clear()
         self.folders, self.folder_above = {}, ""
         self.machine, self.line_numbers, self.list_ids = array("b"), array("q"), array("q")

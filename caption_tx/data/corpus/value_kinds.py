@@ -19,6 +19,7 @@ _NAME_WITHOUT_SUFFIX = re.compile(r"[\w.\-/\\]*\d[\w.\-/\\]*", re.ASCII)
 _BOOLEANS = ("true", "false", "yes", "no", "t", "f", "y", "n", "是", "否", "有", "无", "√", "×")
 _FILE_KEYS = ("path", "file_name", "filename", "fileName", "name", "url", "src", "uri")
 _QUOTES = "'`\"“”‘’＂"
+_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 def is_image_name(value: object) -> bool:
@@ -122,3 +123,14 @@ def is_sentence(value: object) -> bool:
 def is_filled(value: object) -> bool:
     """Whether a cell has anything but spaces."""
     return value is not None and bool(str(value).strip())
+
+
+def are_swapped(images: Sequence[Any], captions: Sequence[Any]) -> bool:
+    """Whether a column for images holds sentences, and one for captions file names or URLs."""
+    sentences, names = share(images, is_sentence), share(captions, is_image_name)
+    return sentences > 0.8 and names > 0.8 and share(images, is_image_name) < 0.2
+
+
+def is_valid_unicode(text: str) -> bool:
+    """False for unpaired surrogates: JSON can contain them, but they cannot be encoded."""
+    return text.isascii() or _SURROGATES.search(text) is None

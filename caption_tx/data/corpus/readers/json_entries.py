@@ -187,7 +187,7 @@ class EntryReader:
             named = None if columns.split is None else rows.parse_split(number, cells[columns.split])
         except UnknownSplitError:
             return
-        if rows.is_rejected(columns, cells, number):
+        if rows.is_of_other_kind(columns, cells) or rows.is_rejected(columns, cells, number):
             return
         from_key = other is not None and image != self._name_in(expanded)
         rows.add_notes({text: count for text, count in columns.notes.items() if not (from_key and _INSIDE in text)})
