@@ -1,5 +1,6 @@
 """Replicas on a Ray cluster: one is killed under load, and errors at the start are one line."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -83,12 +84,13 @@ def test_a_replica_that_is_killed_loses_no_request(start_forked, cluster, one_la
             found = ask(number)
             (answers if found == pytest.approx(expected[number], abs=2e-3) else wrong).append(found)
 
-    with ThreadPoolExecutor(6) as clients:
+    with ThreadPoolExecutor(6) as clients, contextlib.ExitStack() as stack:
+        stack.callback(ended.set)  # also after an error: leaving the pool waits for its threads
         asking = [clients.submit(ask_often, number) for number in range(4)]
-        wait_until(lambda: len(answers) > 20, 20)
+        wait_until(lambda: len(answers) > 20, 60)
         # Each replica compiles another search meanwhile, so that the requests of all others wait.
         held = [clients.submit(ask, number, "?beam_width=3") for number in range(2)]
-        wait_until(lambda: httpx.get(f"{address}healthz").json()["waiting"] == len(asking), 20)
+        wait_until(lambda: httpx.get(f"{address}healthz").json()["waiting"] == len(asking), 60)
         killed, other = processes("ray::ServeReplica", os.getpid())
         time.sleep(0.3)
         os.kill(killed, signal.SIGKILL)
