@@ -17,8 +17,8 @@ import pandas as pd
 
 from caption_tx.config import SPLITS, Config, DecodingOptions, EvaluationOptions, TextConfig
 from caption_tx.data.checks.language import reading_notes
+from caption_tx.data.corpus.captions.pre_segmented import keep_words
 from caption_tx.data.corpus.memory import Captions
-from caption_tx.data.corpus.pre_segmented import keep_words
 from caption_tx.data.corpus.table import captions_by_image, read_table
 from caption_tx.errors import CaptionTxError, CorpusError
 from caption_tx.evaluation.comparison import compare

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from caption_tx.data.corpus.image_names import stem
+from caption_tx.data.corpus.names.image_names import stem
 from caption_tx.data.corpus.rows import to_image_name
 from caption_tx.errors import CorpusError
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from caption_tx.data.boxes.table import Box, BoxTable, corners_in_image
-from caption_tx.data.corpus.phrase_markup import ENTITY_PHRASE
+from caption_tx.data.corpus.values.phrase_markup import ENTITY_PHRASE
 from caption_tx.errors import CorpusError
 
 _MAX_XML_BYTES = 10 * 2**20

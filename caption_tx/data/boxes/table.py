@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from caption_tx.data.boxes.coverage import Corners
-from caption_tx.data.corpus.image_names import canonical_name, stem
+from caption_tx.data.corpus.names.image_names import canonical_name, stem
 
 EDGE = 0.01
 """A box may end this far outside the image, in fractions of its size, without a note: people draw past the edge."""

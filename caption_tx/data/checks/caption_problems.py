@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from caption_tx.data.corpus.damaged_text import is_damaged
-from caption_tx.data.corpus.missing_values import PLACEHOLDERS
-from caption_tx.data.corpus.phrase_markup import find_markup
+from caption_tx.data.corpus.values.damaged_text import is_damaged
+from caption_tx.data.corpus.values.missing_values import PLACEHOLDERS
+from caption_tx.data.corpus.values.phrase_markup import find_markup
 
 _HAN = "\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"
 _HAN_LETTER = re.compile(f"[{_HAN}]")

@@ -17,8 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from caption_tx.data.corpus.columns import ReadOptions
-from caption_tx.data.corpus.file_head import FileHead
+from caption_tx.data.corpus.file_text.file_head import FileHead
 from caption_tx.data.corpus.readers import (
     delimited,
     excel,
@@ -34,6 +33,7 @@ from caption_tx.data.corpus.readers import (
     yaml_files,
 )
 from caption_tx.data.corpus.rows import CaptionRows
+from caption_tx.data.corpus.tables.columns import ReadOptions
 from caption_tx.data.text.text_files import TextFile
 
 GUIDE = "assets/docs/data.md"

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from caption_tx.config import Source
 from caption_tx.data.corpus.beside import beside_prefix, require_different_images
-from caption_tx.data.corpus.image_names import count_undecoded, join_prefix, resolve_image_names
-from caption_tx.data.corpus.name_choice import choose_names
-from caption_tx.data.corpus.name_ranges import expand_names
-from caption_tx.data.corpus.name_variants import TRIED, FoundNames, find_variants
-from caption_tx.data.corpus.rewritten_names import is_surely_date
+from caption_tx.data.corpus.names.image_names import count_undecoded, join_prefix, resolve_image_names
+from caption_tx.data.corpus.names.name_choice import choose_names
+from caption_tx.data.corpus.names.name_ranges import expand_names
+from caption_tx.data.corpus.names.name_variants import TRIED, FoundNames, find_variants
+from caption_tx.data.corpus.names.rewritten_names import is_surely_date
 from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.images.file_names import undecoded_note
 from caption_tx.data.images.sources import open_images

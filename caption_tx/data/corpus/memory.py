@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 
 from caption_tx.config import Source
-from caption_tx.data.corpus.caption_values import restore_captions
-from caption_tx.data.corpus.columns import ReadOptions
+from caption_tx.data.corpus.captions.caption_values import restore_captions
 from caption_tx.data.corpus.readers.parquet import read_parquet_rows
 from caption_tx.data.corpus.rows import CaptionRows
+from caption_tx.data.corpus.tables.columns import ReadOptions
 from caption_tx.errors import CorpusError
 
 CaptionSource = str | Path | Source

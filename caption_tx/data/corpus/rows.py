@@ -9,18 +9,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from caption_tx.data.corpus.column_names import SPLIT_NAMES, split_word
-from caption_tx.data.corpus.columns import DEFAULT_OPTIONS, Columns, ReadOptions
-from caption_tx.data.corpus.damaged_text import is_damaged, repair_text
-from caption_tx.data.corpus.dittos import is_ditto
-from caption_tx.data.corpus.mark_values import is_fuzzy, is_unread, rejection
-from caption_tx.data.corpus.missing_values import (
+from caption_tx.data.corpus.tables.columns import DEFAULT_OPTIONS, Columns, ReadOptions
+from caption_tx.data.corpus.values.damaged_text import is_damaged, repair_text
+from caption_tx.data.corpus.values.dittos import is_ditto
+from caption_tx.data.corpus.values.mark_values import is_fuzzy, is_unread, rejection
+from caption_tx.data.corpus.values.missing_values import (
     MISSING_WORDS,
     is_too_narrow,
     stands_for_no_caption,
     stands_for_no_name,
 )
-from caption_tx.data.corpus.text_lists import parse_items
-from caption_tx.data.corpus.value_kinds import is_valid_unicode
+from caption_tx.data.corpus.values.text_lists import parse_items
+from caption_tx.data.corpus.values.value_kinds import is_valid_unicode
 from caption_tx.errors import CorpusError
 
 MAX_ERROR_RATE = 0.1

@@ -9,30 +9,31 @@ from dataclasses import replace
 from pathlib import Path
 
 from caption_tx.config import Source, parse_source
-from caption_tx.data.corpus.anki_files import AnkiFile
-from caption_tx.data.corpus.backslashes import EscapedFile, open_escaped
 from caption_tx.data.corpus.beside import (
     list_metadata_files,
     list_parquet_files,
     note_side_files,
     read_split_lists,
 )
-from caption_tx.data.corpus.caption_values import restore_captions
-from caption_tx.data.corpus.chats import chat_message, explain_chat
-from caption_tx.data.corpus.columns import DEFAULT_OPTIONS, ReadOptions
-from caption_tx.data.corpus.drawn.files import DrawnFile
-from caption_tx.data.corpus.file_head import FileHead
+from caption_tx.data.corpus.captions.caption_values import restore_captions
+from caption_tx.data.corpus.drawn.files import read_drawn
+from caption_tx.data.corpus.file_text.anki_files import read_notes
+from caption_tx.data.corpus.file_text.backslashes import EscapedFile, open_escaped
+from caption_tx.data.corpus.file_text.changed_lines import ChangedFile
+from caption_tx.data.corpus.file_text.chats import chat_message, explain_chat
+from caption_tx.data.corpus.file_text.file_head import FileHead
+from caption_tx.data.corpus.file_text.log_lines import read_entries
+from caption_tx.data.corpus.file_text.missing_breaks import SplitFile, open_split
+from caption_tx.data.corpus.file_text.other_files import other_kind
+from caption_tx.data.corpus.file_text.scripts import ScriptFile
+from caption_tx.data.corpus.file_text.text_kinds import text_kind
 from caption_tx.data.corpus.formats import GUIDE, READERS, Reader, detect_format, known_formats, likely_formats
-from caption_tx.data.corpus.image_names import stem
-from caption_tx.data.corpus.log_lines import LogFile
 from caption_tx.data.corpus.memory import CaptionSource, CaptionTable
-from caption_tx.data.corpus.missing_breaks import SplitFile, open_split
-from caption_tx.data.corpus.other_files import other_kind
+from caption_tx.data.corpus.names.image_names import stem
 from caption_tx.data.corpus.readers import folder
-from caption_tx.data.corpus.readers.scripts import ScriptFile
 from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.corpus.splits import is_release_name, split_of_file_name, splits_of_folders
-from caption_tx.data.corpus.text_kinds import text_kind
+from caption_tx.data.corpus.tables.columns import DEFAULT_OPTIONS, ReadOptions
 from caption_tx.data.images.suffixes import is_readable
 from caption_tx.data.images.system_files import is_system_name
 from caption_tx.data.text.diffs import require_no_diff
@@ -42,8 +43,9 @@ from caption_tx.errors import CorpusError
 
 _OTHER_ANNOTATIONS = re.compile(r"(?:instances|person_keypoints|keypoints|stuff|panoptic|image_info)_.*\.json")
 _IMAGE_SUFFIX = re.compile(rb'\.(?:jpe?g|png|gif|bmp|webp|tiff?)"', re.IGNORECASE)
-_View = EscapedFile | SplitFile | AnkiFile | DrawnFile | LogFile | ScriptFile
-_VIEWS = {"anki": AnkiFile, "drawn": DrawnFile, "log": LogFile, "script": ScriptFile}
+_View = EscapedFile | SplitFile | ChangedFile | ScriptFile
+_CHANGES = {"anki": read_notes, "drawn": read_drawn, "log": read_entries}
+"""The view of a file's head -> how its lines are read."""
 _CHAT_SUFFIXES = (".txt", ".log", ".md", "")
 _CAPTION_FILE_SUFFIXES = (".txt", ".csv", ".tsv", ".json", ".jsonl", ".token", ".parquet", ".xlsx")
 
@@ -232,7 +234,7 @@ def _detect_or_fail(path: Path, encoding: str | None, options: ReadOptions) -> s
     head = FileHead.read(path, encoding)
     require_no_conflict(head.text, path)
     require_no_diff(head.text, path)
-    if path.suffix.lower() in _CHAT_SUFFIXES and (message := chat_message(FileHead.read(path, encoding).lines)):
+    if path.suffix.lower() in _CHAT_SUFFIXES and (message := chat_message(head.lines)):
         raise CorpusError(f"{path} is {explain_chat(message)}.")
     name = detect_format(path, encoding, options)
     is_read = name is not None and READERS[name].binary
@@ -284,7 +286,8 @@ def _open_view(file: TextFile, reader: Reader, options: ReadOptions) -> tuple[Te
     """A file as one with a row or an entry per line, and what changes its lines."""
     view = FileHead.read(file.path, file.encoding).view
     if view:
-        changed = _VIEWS[view](file.path, file.encoding, file.source)
+        place = (file.path, file.encoding, file.source)
+        changed = ScriptFile(*place) if view == "script" else ChangedFile(*place, change=_CHANGES[view])
         return changed, [changed]
     if not reader.may_have_escapes:
         return file, []

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from caption_tx.config import CorpusConfig
 from caption_tx.data.corpus.column_names import SPLIT_NAMES
-from caption_tx.data.corpus.image_names import canonical_name, stem
+from caption_tx.data.corpus.names.image_names import canonical_name, stem
 from caption_tx.data.corpus.rows import UNLISTED, CaptionRows
 from caption_tx.errors import CorpusError
 

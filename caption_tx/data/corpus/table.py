@@ -11,14 +11,14 @@ import numpy as np
 import pandas as pd
 
 from caption_tx.config import CorpusConfig, Source, from_dict
-from caption_tx.data.corpus.columns import ReadOptions
-from caption_tx.data.corpus.image_files import ImageFiles
+from caption_tx.data.corpus.captions.repeated_captions import note_repeated
 from caption_tx.data.corpus.image_lookup import complete_image_names
 from caption_tx.data.corpus.memory import Captions, list_captions
-from caption_tx.data.corpus.repeated_captions import note_repeated
+from caption_tx.data.corpus.names.image_files import ImageFiles
 from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.corpus.sources import read_sources
 from caption_tx.data.corpus.splits import assign_splits
+from caption_tx.data.corpus.tables.columns import ReadOptions
 from caption_tx.data.images.interpretation import SEVERAL, interpretation_notes
 from caption_tx.data.images.pages import find_several
 from caption_tx.errors import ConfigError, CorpusError

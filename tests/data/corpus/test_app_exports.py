@@ -5,8 +5,8 @@ import json
 import pytest
 from corpus_cases import CAT, DOG, GIRL, ONE, TWO, jsonl, notes, rows
 
-from caption_tx.data.corpus.rich_text import rich_text
 from caption_tx.data.corpus.table import read_corpus
+from caption_tx.data.corpus.values.rich_text import rich_text
 from caption_tx.errors import CorpusError
 
 URL = "https://x.org/download"

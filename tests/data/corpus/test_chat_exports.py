@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from caption_tx.data.corpus.phrase_markup import STEPS
 from caption_tx.data.corpus.table import read_corpus
+from caption_tx.data.corpus.values.phrase_markup import STEPS
 from caption_tx.errors import CorpusError
 
 TEXTS = ["一只狗在草地上跑", "两只猫在睡觉", "一个女孩在跳舞"]

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from caption_tx.data.corpus.value_kinds import is_image_name
+from caption_tx.data.corpus.values.value_kinds import is_image_name
 
 JOINED = "cells wrapped over several lines, joined"
 BROKEN = "cells with several lines that are not wrapped, read with their line breaks"

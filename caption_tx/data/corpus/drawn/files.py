@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 
 from caption_tx.data.corpus.column_names import caption_key, image_rank, normalize_name
 from caption_tx.data.corpus.drawn.aligned import find_aligned, is_ruled
@@ -13,8 +12,8 @@ from caption_tx.data.corpus.drawn.cell_lines import DrawnTable
 from caption_tx.data.corpus.drawn.grids import find_grids, is_rule, to_ascii
 from caption_tx.data.corpus.drawn.markup_rows import find_reader
 from caption_tx.data.corpus.drawn.wiki import find_wiki, is_wiki_table
-from caption_tx.data.corpus.value_kinds import is_image_name
-from caption_tx.data.text.text_files import TextFile
+from caption_tx.data.corpus.file_text.changed_lines import Line
+from caption_tx.data.corpus.values.value_kinds import is_image_name
 
 _FOOTER = re.compile(
     r"\(?[\d,]+ (?:rows?|行)\b.*|\(\d+ 行.*|[\w\[\](). @-]{1,20}=?[>#](?: .*)?|"
@@ -24,28 +23,13 @@ _FOOTER = re.compile(
 """Lines outside a table that certainly are no captions, such as the counts and prompts of consoles."""
 
 _NUM_SAMPLED = 50
-_Line = tuple[int, str]
 
 
-@dataclass(frozen=True)
-class DrawnFile(TextFile):
-    """A text file with drawn tables, whose lines are those of one table with tabs."""
+def read_drawn(lines: Sequence[Line]) -> tuple[list[Line], Counter[str]]:
+    r"""The rows of the drawn tables in a text as lines with tabs, and notes; no lines if it has no such table.
 
-    notes: Counter[str] = field(default_factory=Counter)
-
-    def lines(self, on_error: Callable[[int, str, str], None]) -> Iterator[_Line]:
-        """See `TextFile`; rows have the number of their first line, and cells with line breaks are quoted."""
-        self.notes.clear()
-        found = read_drawn(list(super().lines(on_error)))
-        lines, notes = found or ([], Counter())
-        self.notes.update(notes)
-        return iter(lines)
-
-
-def read_drawn(lines: Sequence[_Line]) -> tuple[list[_Line], Counter[str]] | None:
-    r"""The rows of the drawn tables in a text as lines with tabs, and notes; None if there are none.
-
-    Tables with other columns than the first one that names image and caption are left out.
+    Tables with other columns than the first one that names image and caption are left out. A row has the number of its
+    first line, and cells with line breaks are quoted.
 
     Args:
         lines: (number, text) of all lines, blank ones included.
@@ -57,7 +41,7 @@ def read_drawn(lines: Sequence[_Line]) -> tuple[list[_Line], Counter[str]] | Non
     """
     tables = _find_tables(lines)
     if not any(map(_may_hold_captions, tables)):
-        return None
+        return [], Counter()
     first = next((table for table in tables if _names_columns(table.rows[0].cells)), None)
     read = [table for table in tables if first is None or _is_alike(table, first)]
     notes = sum((table.notes for table in read), Counter())
@@ -73,7 +57,7 @@ def read_drawn(lines: Sequence[_Line]) -> tuple[list[_Line], Counter[str]] | Non
     return [(row.number, "\t".join(map(_quote, row.cells))) for table in read for row in table.rows], notes
 
 
-def _find_tables(lines: Sequence[_Line]) -> list[DrawnTable]:
+def _find_tables(lines: Sequence[Line]) -> list[DrawnTable]:
     """The tables of the first kind that is in a text; a quotation of Markdown is read without its marks."""
     quoted = [(number, line) for number, line in lines if line.startswith(">")]
     if 2 * len(quoted) > len(lines):
@@ -116,8 +100,8 @@ def draw_head(lines: Iterable[str]) -> list[str] | None:
     """The lines at the start of a file as those of a table with tabs; None if they have no drawn table."""
     numbered = list(enumerate(lines, 1))
     may_be_drawn = any(_may_begin(line) for _, line in numbered) or find_reader(numbered)
-    found = read_drawn(numbered) if may_be_drawn else None
-    return found and [line for _, line in found[0]]
+    found = read_drawn(numbered)[0] if may_be_drawn else []
+    return [line for _, line in found] or None
 
 
 def _may_begin(line: str) -> bool:

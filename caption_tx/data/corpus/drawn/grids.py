@@ -22,7 +22,7 @@ from caption_tx.data.corpus.drawn.cell_lines import (
     unescape_cells,
     width_of,
 )
-from caption_tx.data.corpus.value_kinds import is_image_name
+from caption_tx.data.corpus.values.value_kinds import is_image_name
 
 CONTINUED = "cells that psql continues on the next line, joined"
 SPANNED = "cells that span several rows, read in each of them"

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from caption_tx.data.corpus.drawn.cell_lines import DrawnTable, Row, join_lines
+from caption_tx.data.corpus.file_text.changed_lines import Line
 
 _RECORD = re.compile(r"\*{5,} \d+\. row \*{5,}\s*|-\[ RECORD \d+ \]-*\+?-*\s*")
 _FIELD = re.compile(r"\s*([^\s|:][^|:]{0,60}?)\s*(?:: ?|\| ?)(.*)")
@@ -24,10 +25,8 @@ _LIST_ROW = re.compile(r"(\s*)([*-])\s+([*-])(?:\s+(.*))?$")
 _HEADER = re.compile(r"\s*(?:\|\|(?:[^|]+\|\|){2,}|\^(?:[^|^]+\^){2,})\s*")
 _FIRST_SIGNS = frozenset("*-|.:^")
 
-_Line = tuple[int, str]
 
-
-def find_reader(lines: Sequence[_Line]) -> Callable[[Sequence[_Line]], list[DrawnTable]] | None:
+def find_reader(lines: Sequence[Line]) -> Callable[[Sequence[Line]], list[DrawnTable]] | None:
     """The function that reads the tables or records in a text; None if it has none."""
     for number, (_, line) in enumerate(lines):
         if line.lstrip()[:1] not in _FIRST_SIGNS:
@@ -45,7 +44,7 @@ def find_reader(lines: Sequence[_Line]) -> Callable[[Sequence[_Line]], list[Draw
     return None
 
 
-def _find_records(lines: Sequence[_Line]) -> list[DrawnTable]:
+def _find_records(lines: Sequence[Line]) -> list[DrawnTable]:
     """Records of a console: lines `name: value` or `name | value`; other lines go on with the value above."""
     records: list[tuple[int, dict[str, str]]] = []
     last = name = ""
@@ -72,7 +71,7 @@ def _find_records(lines: Sequence[_Line]) -> list[DrawnTable]:
     return [DrawnTable("records that a console prints", records[0][0], end, [header, *rows])] if header else []
 
 
-def _find_bars(lines: Sequence[_Line]) -> list[DrawnTable]:
+def _find_bars(lines: Sequence[Line]) -> list[DrawnTable]:
     """Tables of Jira and DokuWiki, whose names of columns have other signs between them than other cells."""
     tables: list[DrawnTable] = []
     for number, line in lines:
@@ -88,7 +87,7 @@ def _find_bars(lines: Sequence[_Line]) -> list[DrawnTable]:
     return tables
 
 
-def _find_asciidoc(lines: Sequence[_Line]) -> list[DrawnTable]:
+def _find_asciidoc(lines: Sequence[Line]) -> list[DrawnTable]:
     """Tables of AsciiDoc: the first line with cells has one per column."""
     tables: list[DrawnTable] = []
     cells: list[tuple[int, list[str]]] = []
@@ -113,7 +112,7 @@ def _find_asciidoc(lines: Sequence[_Line]) -> list[DrawnTable]:
     return tables
 
 
-def _find_lists(lines: Sequence[_Line]) -> list[DrawnTable]:
+def _find_lists(lines: Sequence[Line]) -> list[DrawnTable]:
     """List tables: `* - cell` begins a row, `- cell` the next cell, and deeper lines go on with it."""
     tables: list[tuple[DrawnTable, list[tuple[int, list[list[str]]]]]] = []
     indent, sign = -1, "-"
@@ -140,7 +139,7 @@ def _find_lists(lines: Sequence[_Line]) -> list[DrawnTable]:
     return [table for table, _ in tables if table.rows]
 
 
-def _find_csv(lines: Sequence[_Line]) -> list[DrawnTable]:
+def _find_csv(lines: Sequence[Line]) -> list[DrawnTable]:
     """CSV tables of reStructuredText: `:header:` names the columns, and indented lines have the cells."""
     tables: list[DrawnTable] = []
     depth = -1

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from caption_tx.data.corpus.backslashes import NULLS, has_bytes
+from caption_tx.data.corpus.file_text.backslashes import NULLS, has_bytes
 
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _SPECIAL = {'"': '""', "n": " ", "r": " ", "t": " ", "0": ""}

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from caption_tx.data.corpus.column_names import caption_key, find_named, normalize_name, without_numbers
-from caption_tx.data.corpus.columns import Columns, ReadOptions
-from caption_tx.data.corpus.conversations import CONVERSATION_KEYS
-from caption_tx.data.corpus.value_kinds import is_text
+from caption_tx.data.corpus.tables.columns import Columns, ReadOptions
+from caption_tx.data.corpus.values.conversations import CONVERSATION_KEYS
+from caption_tx.data.corpus.values.value_kinds import is_text
 from caption_tx.errors import CorpusError
 
 _WEAK, _NO_NAME = 2, 3

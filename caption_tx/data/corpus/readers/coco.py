@@ -6,14 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from caption_tx.data.corpus.caption_values import add_captions, image_names, join_tokens
+from caption_tx.data.corpus.captions.caption_values import add_captions, image_names, join_tokens
 from caption_tx.data.corpus.column_names import caption_key, normalize_name
-from caption_tx.data.corpus.columns import DEFAULT_OPTIONS, Columns, ReadOptions, select_columns
-from caption_tx.data.corpus.image_names import join_prefix
-from caption_tx.data.corpus.mark_values import is_mark
-from caption_tx.data.corpus.marks import holds_mark
+from caption_tx.data.corpus.names.image_names import join_prefix
 from caption_tx.data.corpus.readers.entry_forms import expand
 from caption_tx.data.corpus.rows import CaptionRows, UnknownSplitError, to_image_name
+from caption_tx.data.corpus.tables.columns import DEFAULT_OPTIONS, Columns, ReadOptions, select_columns
+from caption_tx.data.corpus.tables.marks import holds_mark
+from caption_tx.data.corpus.values.mark_values import is_mark
 from caption_tx.errors import CorpusError
 
 _KARPATHY = 'Karpathy\'s {"images": [{"filename": .., "split": .., "sentences": [{"raw": ".."}, ..]}, ..]}'

@@ -9,16 +9,16 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
-from caption_tx.data.corpus.caption_values import add_cells
-from caption_tx.data.corpus.file_head import FileHead
-from caption_tx.data.corpus.quoted_lines import join_quoted_lines, split_tabs
+from caption_tx.data.corpus.captions.caption_values import add_cells
+from caption_tx.data.corpus.file_text.file_head import FileHead
+from caption_tx.data.corpus.file_text.quoted_lines import join_quoted_lines, split_tabs
 from caption_tx.data.corpus.readers.backslash_escapes import NOT_CSV, has_escaped_quotes, unescape_lines
 from caption_tx.data.corpus.readers.json_heads import is_json_head
 from caption_tx.data.corpus.readers.ofa import is_base64, is_image_line
 from caption_tx.data.corpus.readers.wide_tables import is_wide, read_wide
 from caption_tx.data.corpus.rows import CaptionRows
-from caption_tx.data.corpus.table_ends import RepeatedHeaders
-from caption_tx.data.corpus.table_layout import (
+from caption_tx.data.corpus.tables.table_ends import RepeatedHeaders
+from caption_tx.data.corpus.tables.table_layout import (
     SEPARATORS,
     TITLE_LINES,
     TableLayout,
@@ -27,7 +27,7 @@ from caption_tx.data.corpus.table_layout import (
     split_cells,
     unify_separator,
 )
-from caption_tx.data.corpus.value_kinds import is_text
+from caption_tx.data.corpus.values.value_kinds import is_text
 from caption_tx.data.images.suffixes import IMAGE_SUFFIXES
 from caption_tx.data.text.text_files import TextFile
 from caption_tx.errors import CorpusError

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from caption_tx.data.corpus.caption_values import image_names, is_numbered
+from caption_tx.data.corpus.captions.caption_values import image_names, is_numbered
 from caption_tx.data.corpus.column_names import caption_key, image_rank, normalize_name
-from caption_tx.data.corpus.conversations import CONVERSATION_KEYS, is_conversation, is_turn, pair_texts
 from caption_tx.data.corpus.readers.tool_exports import read_export
-from caption_tx.data.corpus.rich_text import rich_text
-from caption_tx.data.corpus.value_kinds import is_image_name, is_text
+from caption_tx.data.corpus.values.conversations import CONVERSATION_KEYS, is_conversation, is_turn, pair_texts
+from caption_tx.data.corpus.values.rich_text import rich_text
+from caption_tx.data.corpus.values.value_kinds import is_image_name, is_text
 
 _IMAGE_TAG = re.compile(r"<img>(.*?)</img>", re.DOTALL)
 _NOT_KINDS = ("raw", "caption", "text", "sentence", "value", "content", "tokens", "id")

@@ -10,15 +10,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from caption_tx.data.corpus.caption_values import add_cells
-from caption_tx.data.corpus.columns import Columns, ReadOptions, select_columns
-from caption_tx.data.corpus.formulas import ADVICE, is_formula, is_pasted, target_of
+from caption_tx.data.corpus.captions.caption_values import add_cells
+from caption_tx.data.corpus.captions.formulas import ADVICE, is_formula, is_pasted, target_of
 from caption_tx.data.corpus.readers.struck_text import StruckText, find_struck_text
 from caption_tx.data.corpus.readers.wide_tables import is_wide, read_wide
 from caption_tx.data.corpus.rows import CaptionRows
-from caption_tx.data.corpus.table_ends import RepeatedHeaders
-from caption_tx.data.corpus.table_layout import TITLE_LINES, is_header
-from caption_tx.data.corpus.two_row_headers import combine_header
+from caption_tx.data.corpus.tables.columns import Columns, ReadOptions, select_columns
+from caption_tx.data.corpus.tables.table_ends import RepeatedHeaders
+from caption_tx.data.corpus.tables.table_layout import TITLE_LINES, is_header
+from caption_tx.data.corpus.tables.two_row_headers import combine_header
 from caption_tx.data.text.text_files import TextFile
 from caption_tx.errors import CorpusError
 

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import NoReturn
 
 from caption_tx.config import SPLITS
-from caption_tx.data.corpus.caption_values import add_captions
-from caption_tx.data.corpus.file_head import FileHead
-from caption_tx.data.corpus.image_names import add_coco_suffix, stem
-from caption_tx.data.corpus.pre_segmented import restore_sentences
-from caption_tx.data.corpus.quoted_lines import split_tabs
+from caption_tx.data.corpus.captions.caption_values import add_captions
+from caption_tx.data.corpus.captions.pre_segmented import restore_sentences
+from caption_tx.data.corpus.file_text.file_head import FileHead
+from caption_tx.data.corpus.file_text.quoted_lines import split_tabs
+from caption_tx.data.corpus.names.image_names import add_coco_suffix, stem
 from caption_tx.data.corpus.rows import UNLISTED, CaptionRows
-from caption_tx.data.corpus.value_kinds import is_text, share
+from caption_tx.data.corpus.values.value_kinds import is_text, share
 from caption_tx.data.images.suffixes import IMAGE_SUFFIXES
 from caption_tx.data.text.text_files import TextFile
 from caption_tx.errors import CorpusError

@@ -8,16 +8,16 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from caption_tx.data.corpus.caption_values import add_captions
+from caption_tx.data.corpus.captions.caption_values import add_captions
 from caption_tx.data.corpus.column_names import image_rank
-from caption_tx.data.corpus.front_matter import FrontMatter
-from caption_tx.data.corpus.image_files import ImageFiles
-from caption_tx.data.corpus.image_names import stem
+from caption_tx.data.corpus.file_text.front_matter import FrontMatter
+from caption_tx.data.corpus.file_text.wrapped_lines import unwrap, wrap_width_of_files
+from caption_tx.data.corpus.names.image_files import ImageFiles
+from caption_tx.data.corpus.names.image_names import stem
 from caption_tx.data.corpus.readers.json_entries import EntryReader
-from caption_tx.data.corpus.readers.literals import load_json
 from caption_tx.data.corpus.rows import CaptionRows
-from caption_tx.data.corpus.value_kinds import is_file_name, is_image_name
-from caption_tx.data.corpus.wrapped_lines import unwrap, wrap_width_of_files
+from caption_tx.data.corpus.values.literals import load_json
+from caption_tx.data.corpus.values.value_kinds import is_file_name, is_image_name
 from caption_tx.data.images.file_names import FolderNames, undecoded_note
 from caption_tx.data.images.suffixes import explain_unreadable, is_readable, suffix_of
 from caption_tx.data.images.system_files import is_system_name, left_out_note, list_left_out

@@ -6,11 +6,10 @@ import posixpath
 from dataclasses import replace
 from typing import Any
 
-from caption_tx.data.corpus.accepted_captions import accepted_captions
-from caption_tx.data.corpus.caption_values import add_captions, image_names
+from caption_tx.data.corpus.captions.accepted_captions import accepted_captions
+from caption_tx.data.corpus.captions.caption_values import add_captions, image_names
 from caption_tx.data.corpus.column_names import caption_key, image_rank, normalize_name
-from caption_tx.data.corpus.columns import DEFAULT_OPTIONS, Columns, ReadOptions, select_columns
-from caption_tx.data.corpus.folder_names import record_folder
+from caption_tx.data.corpus.names.folder_names import record_folder
 from caption_tx.data.corpus.readers.caption_keys import (
     CaptionKeys,
     count_captions,
@@ -20,7 +19,8 @@ from caption_tx.data.corpus.readers.caption_keys import (
 from caption_tx.data.corpus.readers.entry_forms import expand
 from caption_tx.data.corpus.readers.tool_exports import is_message, is_request, read_export
 from caption_tx.data.corpus.rows import CaptionRows, UnknownSplitError
-from caption_tx.data.corpus.value_kinds import first_name, is_file_name, is_image_name, is_text
+from caption_tx.data.corpus.tables.columns import DEFAULT_OPTIONS, Columns, ReadOptions, select_columns
+from caption_tx.data.corpus.values.value_kinds import first_name, is_file_name, is_image_name, is_text
 from caption_tx.errors import CorpusError
 
 ENTRY = '{"image_id": "x.jpg", "caption": ["..", ..]}'

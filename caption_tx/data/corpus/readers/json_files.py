@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from caption_tx.data.corpus.caption_values import add_captions, image_names, is_numbered
+from caption_tx.data.corpus.captions.caption_values import add_captions, image_names, is_numbered
 from caption_tx.data.corpus.column_names import (
     IMAGE_WORDS,
     SPLIT_NAMES,
@@ -17,6 +17,7 @@ from caption_tx.data.corpus.column_names import (
     normalize_name,
     without_numbers,
 )
+from caption_tx.data.corpus.file_text.scripts import JSON5, to_json
 from caption_tx.data.corpus.readers.coco import add_coco, add_karpathy, is_coco, is_karpathy, require_captions
 from caption_tx.data.corpus.readers.entry_forms import maps_to_texts
 from caption_tx.data.corpus.readers.google_tables import read_google_table
@@ -30,13 +31,12 @@ from caption_tx.data.corpus.readers.json_entries import (
     names_image,
 )
 from caption_tx.data.corpus.readers.keyed_ids import read_keyed_ids
-from caption_tx.data.corpus.readers.literals import AS_PYTHON, load_document, parse_literal
 from caption_tx.data.corpus.readers.metadata_keys import MetadataKeys, may_have_metadata
 from caption_tx.data.corpus.readers.name_maps import is_caption_value, is_name_key, maps_names, numbered_captions
-from caption_tx.data.corpus.readers.scripts import JSON5, to_json
 from caption_tx.data.corpus.readers.yaml_files import SUFFIXES, load_yaml
 from caption_tx.data.corpus.rows import CaptionRows
-from caption_tx.data.corpus.value_kinds import is_image_name, is_text, share
+from caption_tx.data.corpus.values.literals import AS_PYTHON, load_document, parse_literal
+from caption_tx.data.corpus.values.value_kinds import is_image_name, is_text, share
 from caption_tx.data.text.text_files import TextFile, find_undecoded_byte
 from caption_tx.errors import CorpusError
 

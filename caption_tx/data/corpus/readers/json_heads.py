@@ -6,10 +6,10 @@ import re
 from typing import Any
 
 from caption_tx.data.corpus.column_names import IMAGE_WORDS
-from caption_tx.data.corpus.file_head import FileHead
+from caption_tx.data.corpus.file_text.file_head import FileHead
 from caption_tx.data.corpus.readers.json_entries import names_image
-from caption_tx.data.corpus.readers.literals import parse_literal
-from caption_tx.data.corpus.value_kinds import is_image_name
+from caption_tx.data.corpus.values.literals import parse_literal
+from caption_tx.data.corpus.values.value_kinds import is_image_name
 
 
 def is_list_head(head: str) -> bool:

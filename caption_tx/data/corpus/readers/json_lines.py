@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from caption_tx.data.corpus.file_head import FileHead
+from caption_tx.data.corpus.file_text.file_head import FileHead
 from caption_tx.data.corpus.readers.json_entries import EntryReader
 from caption_tx.data.corpus.readers.json_heads import parse_line
-from caption_tx.data.corpus.readers.literals import AS_PYTHON, TWICE, parse_literal
 from caption_tx.data.corpus.readers.metadata_keys import MetadataKeys, may_have_metadata
 from caption_tx.data.corpus.readers.name_maps import numbered_captions
 from caption_tx.data.corpus.rows import CaptionRows
-from caption_tx.data.corpus.value_kinds import is_image_name
+from caption_tx.data.corpus.values.literals import AS_PYTHON, TWICE, parse_literal
+from caption_tx.data.corpus.values.value_kinds import is_image_name
 from caption_tx.data.text.text_files import TextFile
 
 _TAIL_BYTES, _NUM_LAST = 1 << 18, 50

@@ -8,10 +8,10 @@ from dataclasses import replace
 from typing import Any
 
 from caption_tx.data.corpus.column_names import SPLIT_NAMES, caption_key, normalize_name
-from caption_tx.data.corpus.mark_values import is_mark
-from caption_tx.data.corpus.name_variants import with_dot
+from caption_tx.data.corpus.names.name_variants import with_dot
 from caption_tx.data.corpus.rows import CaptionRows
-from caption_tx.data.corpus.value_kinds import is_image_name, is_text
+from caption_tx.data.corpus.values.mark_values import is_mark
+from caption_tx.data.corpus.values.value_kinds import is_image_name, is_text
 from caption_tx.errors import CorpusError
 
 _MAX_DEPTH = 6

@@ -6,7 +6,7 @@ from typing import Any
 
 from caption_tx.data.corpus.column_names import image_rank
 from caption_tx.data.corpus.rows import CaptionRows
-from caption_tx.data.corpus.value_kinds import is_image_name
+from caption_tx.data.corpus.values.value_kinds import is_image_name
 
 _KEYWORDS = frozenset((
     "@context", "@type", "@id", "@language", "@direction", "@version", "@base", "@vocab", "@index", "@reverse",

@@ -6,9 +6,9 @@ import re
 from typing import Any
 
 from caption_tx.data.corpus.column_names import caption_key
-from caption_tx.data.corpus.conversations import CONVERSATION_KEYS
-from caption_tx.data.corpus.name_variants import with_dot
-from caption_tx.data.corpus.value_kinds import is_image_name, is_text
+from caption_tx.data.corpus.names.name_variants import with_dot
+from caption_tx.data.corpus.values.conversations import CONVERSATION_KEYS
+from caption_tx.data.corpus.values.value_kinds import is_image_name, is_text
 
 
 def is_name_key(key: object) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from caption_tx.data.corpus.rows import CaptionRows
-from caption_tx.data.corpus.value_kinds import is_text
+from caption_tx.data.corpus.values.value_kinds import is_text
 from caption_tx.data.images.tables import name_column
 from caption_tx.data.text.text_files import TextFile
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 
-from caption_tx.data.corpus.caption_values import add_captions
+from caption_tx.data.corpus.captions.caption_values import add_captions
+from caption_tx.data.corpus.captions.pre_segmented import restore_sentences
 from caption_tx.data.corpus.column_names import IMAGE_WORDS, caption_key, image_rank, normalize_name
-from caption_tx.data.corpus.file_head import FileHead
-from caption_tx.data.corpus.pre_segmented import restore_sentences
-from caption_tx.data.corpus.quoted_lines import join_quoted_lines, split_tabs
+from caption_tx.data.corpus.file_text.file_head import FileHead
+from caption_tx.data.corpus.file_text.quoted_lines import join_quoted_lines, split_tabs
 from caption_tx.data.corpus.readers.delimited import FURTHER, read_table
 from caption_tx.data.corpus.readers.ofa import is_base64
 from caption_tx.data.corpus.rows import CaptionRows
-from caption_tx.data.corpus.table_layout import TableLayout, find_contents
-from caption_tx.data.corpus.value_kinds import is_text
+from caption_tx.data.corpus.tables.table_layout import TableLayout, find_contents
+from caption_tx.data.corpus.values.value_kinds import is_text
 from caption_tx.data.images.suffixes import IMAGE_SUFFIXES
 from caption_tx.data.text.text_files import TextFile
 from caption_tx.errors import CorpusError

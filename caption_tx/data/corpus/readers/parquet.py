@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from caption_tx.data.corpus.caption_values import add_cells
+from caption_tx.data.corpus.captions.caption_values import add_cells
 from caption_tx.data.corpus.column_names import caption_key, could_be_image, image_rank
-from caption_tx.data.corpus.columns import Columns, ReadOptions, select_columns
 from caption_tx.data.corpus.rows import CaptionRows
+from caption_tx.data.corpus.tables.columns import Columns, ReadOptions, select_columns
 from caption_tx.data.images.parquet_images import (
     count_several,
     describe_columns,

@@ -8,8 +8,8 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from caption_tx.data.corpus.columns import Columns
 from caption_tx.data.corpus.rows import CaptionRows
+from caption_tx.data.corpus.tables.columns import Columns
 from caption_tx.data.text.workbooks import Cell, find_strikes
 
 _HIDDEN_ROW = re.compile(rb"<(?:\w+:)?row\b(?=[^>]*\shidden=.(?:1|true).)[^>]*\sr=.(\d+)")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from caption_tx.data.corpus.column_names import image_rank
-from caption_tx.data.corpus.value_kinds import is_image_name
+from caption_tx.data.corpus.values.value_kinds import is_image_name
 
 _NAMES = ("custom_id", "key", "id")
 _RESULTS = ("response", "result")

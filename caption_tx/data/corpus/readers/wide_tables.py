@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from caption_tx.data.corpus.caption_values import add_captions
+from caption_tx.data.corpus.captions.caption_values import add_captions
 from caption_tx.data.corpus.column_names import IMAGE_WORDS, caption_key, image_rank, normalize_name
 from caption_tx.data.corpus.rows import CaptionRows
-from caption_tx.data.corpus.value_kinds import is_image_name, is_text, share
+from caption_tx.data.corpus.values.value_kinds import is_image_name, is_text, share
 from caption_tx.data.images.suffixes import IMAGE_SUFFIXES
 from caption_tx.errors import CorpusError
 

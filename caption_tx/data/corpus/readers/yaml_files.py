@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from caption_tx.data.corpus.readers.literals import join_pairs
+from caption_tx.data.corpus.values.literals import join_pairs
 from caption_tx.data.text.text_files import TextFile
 from caption_tx.errors import CorpusError
 

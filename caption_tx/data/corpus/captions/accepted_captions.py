@@ -1,0 +1,70 @@
+"""The captions of a row without those that a mark of their own rejects.
+
+A mark belongs to one caption if it is in a column with the number of the caption, or at its place in a list of marks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from caption_tx.data.corpus.rows import CaptionRows
+from caption_tx.data.corpus.tables.columns import Columns
+from caption_tx.data.corpus.tables.corrections import read_corrections
+from caption_tx.data.corpus.values.text_lists import parse_items, parse_list
+
+
+def accepted_captions(rows: CaptionRows, columns: Columns, cells: Sequence[Any], line: int) -> list[Any]:
+    """The values of the caption columns of a row, without captions that marks of their own reject.
+
+    Args:
+        rows: counts the captions that are left out.
+        columns: the columns of the captions and the marks.
+        cells: the values of the row.
+        line: line or row number, from 1.
+    """
+    values = {position: cells[position] for position in columns.captions}
+    values = read_corrections(values, columns.corrections, rows.notes)
+    for position, name, caption in columns.own_marks:
+        if caption in values and (reason := rows.find_rejection([(name, cells[position])])):
+            rows.skip(line, reason)
+            del values[caption]
+    for position, name in columns.rejected:
+        marks = parse_items(cells[position])
+        if not marks:
+            continue
+        if len(marks) == len(columns.captions) > 1 and len(values) == len(marks):
+            kept = accepted_items(rows, list(values), [(name, marks)], line)
+            values = {at: value for at, value in values.items() if at in kept}
+        else:
+            accepted = {at: accepted_items(rows, value, [(name, marks)], line) for at, value in values.items()}
+            values = {at: value for at, value in accepted.items() if value != [] or values[at] == []}
+    return list(values.values())
+
+
+def accepted_items(rows: CaptionRows, value: Any, lists: Sequence[tuple[str, list[Any]]], line: int = 0) -> Any:
+    """A list of captions without those that lists of marks reject; a single caption is a list of one.
+
+    Args:
+        rows: counts the captions that are left out.
+        value: a caption, or a list of captions, which may be written as text.
+        lists: normalized name of a mark, and its value for each caption.
+        line: line or row number, from 1; 0 records no line.
+
+    Returns:
+        The value as it is if none is rejected, else the captions that are left.
+    """
+    if not lists:
+        return value
+    items = value if isinstance(value, (list, tuple)) else parse_list(value) if isinstance(value, str) else None
+    items = [value] if items is None else list(items)
+    reasons: list[str | None] = [None] * len(items)
+    for name, marks in lists:
+        if len(marks) != len(items):
+            rows.notes[f"lists of {name!r} whose length differs from that of the captions, not read"] += 1
+            continue
+        reasons = [reason or rows.find_rejection([(name, mark)]) for reason, mark in zip(reasons, marks, strict=True)]
+    for reason in filter(None, reasons if line else ()):
+        rows.skip(line, reason)
+    kept = [item for item, reason in zip(items, reasons, strict=True) if not reason]
+    return value if len(kept) == len(items) else kept

@@ -1,0 +1,83 @@
+"""Texts whose lines were broken at a width, so that a caption goes on in the next line."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from caption_tx.data.corpus.file_text.front_matter import split_front_matter
+from caption_tx.data.text.text_files import TextFile
+
+_MIN_WIDTH = 10
+_MIN_LINES = 5
+_MIN_SHARE = 0.95
+_NUM_SAMPLED = 200
+_ENDS = tuple('.!?。！？…;；"”')
+_FIRST_WORD = re.compile(r"[^\W\u2e80-\u9fff\uac00-\ud7af\uff00-\uffef]+|.", re.DOTALL)
+
+
+def wrap_width_of_files(encodings: Mapping[Path, str | None]) -> int | None:
+    """`wrap_width` of the first text files of a folder, by their encodings."""
+    paths = [path for path, name in encodings.items() if name and path.suffix.lower() != ".json"][:_NUM_SAMPLED]
+    texts = (list(TextFile(path, encodings[path]).lines(_ignore)) for path in paths)
+    return wrap_width([line for _, line in split_front_matter(lines)[1]] for lines in texts)
+
+
+def _ignore(*_: object) -> None:
+    """Lines that do not decode are reported when the file is read."""
+
+
+def wrap_width(texts: Iterable[Sequence[str]]) -> int | None:
+    """The width in characters at which the lines of most texts are broken; None if lines are captions of their own.
+
+    A line was broken if the first word of the next one would not have fitted on it.
+
+    Example:
+        >>> wrap_width([["一个男人和一个女人站在", "湖边的草地上拍照。"]] * 5)
+        11
+        >>> wrap_width([["一只狗在草地上奔跑追着球", "一只猫在跑"], ["一只狗", "一只猫"]] * 5)
+    """
+    paragraphs = [lines for text in texts if len(lines := [line.strip() for line in text]) > 1]
+    pairs = [pair for lines in paragraphs for pair in itertools.pairwise(lines) if all(pair)]
+    width = max((len(line) for lines in paragraphs for line in lines), default=0)
+    if width < _MIN_WIDTH or len(pairs) < _MIN_LINES:
+        return None
+    broken = sum(_is_broken(line, after, width) for line, after in pairs)
+    return width if broken >= _MIN_SHARE * len(pairs) else None
+
+
+def unwrap(lines: Iterable[tuple[int, str]], width: int) -> Iterator[tuple[int, str]]:
+    """Joins lines that were broken at a width: (number of the first line, text).
+
+    Example:
+        >>> list(unwrap([(1, "a dog runs over"), (2, "the grass"), (3, "")], 18))
+        [(1, 'a dog runs over the grass'), (3, '')]
+    """
+    first, text, last = 0, "", ""
+    for number, line in lines:
+        line = line.strip()
+        if text and line and _is_broken(last, line, width):
+            text += line if _is_chinese(last) else f" {line}"
+        else:
+            if first:
+                yield first, text
+            first, text = number, line
+        last = line
+    if first:
+        yield first, text
+
+
+def _is_broken(line: str, after: str, width: int) -> bool:
+    if line.endswith(_ENDS):
+        return False
+    word = _FIRST_WORD.match(after).group()
+    if _is_chinese(line):  # which is broken at any character
+        return len(line) == width
+    return len(line) + 1 + len(word) > width
+
+
+def _is_chinese(line: str) -> bool:
+    return 3 * sum(unicodedata.east_asian_width(character) in "WF" for character in line) > len(line)

@@ -1,0 +1,1 @@
+"""Image names of captions, and the files of the image folder that they mean."""

@@ -1,0 +1,59 @@
+"""Headers of two rows, as merged cells are saved: captions, and the marks that belong to each."""
+
+import pytest
+
+from caption_tx.data.corpus.table import read_corpus
+from caption_tx.data.corpus.tables.two_row_headers import combine_header
+
+DOG, CAT, GIRL, BOY = "一只狗在草地上跑", "两只猫在睡觉", "一个女孩在跳舞", "一个男孩在踢球"
+ROWS = [
+    ["1", "a.jpg", DOG, "合格", GIRL, "不合格"],
+    ["2", "b.jpg", CAT, "合格", BOY, "合格"],
+    ["3", "c.jpg", GIRL, "不合格", DOG, "合格"],
+]
+EXPECTED = [("a.jpg", DOG), ("b.jpg", CAT), ("b.jpg", BOY), ("c.jpg", DOG)]
+HEADERS = {
+    "merged": (["序号", "图片", "标注员A", "", "标注员B", ""], ["", "", "描述", "质检", "描述", "质检"]),
+    "pandas": (["序号", "图片", "甲", "甲", "乙", "乙"], ["", "", "描述", "审核", "描述", "审核"]),
+    "names repeated": (["序号", "图片", "甲", "", "乙", ""], ["序号", "图片", "描述", "审核", "描述", "审核"]),
+    "English": (["id", "image", "rater A", "", "rater B", ""], ["", "", "caption", "status", "caption", "status"]),
+}
+
+
+@pytest.mark.parametrize("case", HEADERS)
+@pytest.mark.parametrize("title", [False, True])
+def test_marks_belong_to_the_caption_beside_them(write, case, title):
+    lines = [*([["2024 标注"]] if title else []), *HEADERS[case], *ROWS]
+    table = read_corpus(write("x.csv", "\n".join(map(",".join, lines))))
+    assert list(zip(table["image"], table["caption"], strict=True)) == EXPECTED
+    notes = table.attrs["files"][0]["notes"]
+    assert any(text.startswith("columns of a header of two rows, read as one (") for text in notes), notes
+    assert notes["captions marked as 不合格, left out"] == 2
+
+
+def test_a_workbook_has_two_rows(tmp_path):
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    for cells in (*HEADERS["merged"], *ROWS):
+        book.active.append([cell or None for cell in cells])
+    book.active.merge_cells("C1:D1")
+    book.active.merge_cells("E1:F1")
+    book.save(tmp_path / "x.xlsx")
+    table = read_corpus(tmp_path / "x.xlsx")
+    assert list(zip(table["image"], table["caption"], strict=True)) == EXPECTED
+    named = read_corpus(tmp_path / "x.xlsx", caption_column=["描述2"])
+    assert list(named["caption"]) == [BOY, DOG]
+
+
+@pytest.mark.parametrize(
+    ("top", "below"),
+    [
+        (["图片", "描述"], ["a.jpg", "一只狗"]),
+        (["图片", "描述", ""], ["1", "文字", "标题"]),
+        (["image", "caption", "caption"], ["a.jpg", "caption", "text"]),
+        (["图片", "描述", ""], ["", "", ""]),
+        (["图片", "描述", "备注"], ["图片", "描述", "备注"]),
+    ],
+)
+def test_other_rows_are_no_second_header(top, below):
+    assert combine_header(top, below) is None
