@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from feature_caches import shard_paths
 
 from caption_tx.config import COMPRESSIONS
 from caption_tx.data.features import merging, shards
@@ -25,19 +26,6 @@ def folder(tmp_path, write_pictures):
     """Thirteen images."""
     write_pictures(tmp_path / "images", 13)
     return tmp_path / "images"
-
-
-@pytest.fixture
-def encode(folder, tmp_path, backbone):
-    """Encodes images of `folder` into `cache`, in shards of 4 images."""
-
-    def encode(names=None, cache=None, **options):
-        names = sorted(os.listdir(folder)) if names is None else names
-        progress = options.pop("progress", None)
-        options = EncodingOptions(**{"batch_size": 2, "shard_size": 4} | options)
-        return encode_images(names, str(folder), str(cache or tmp_path / "cache"), backbone, options, progress)
-
-    return encode
 
 
 @pytest.fixture(scope="module")
@@ -58,10 +46,6 @@ def assert_contains(cache, expected, names=None):
     records = tf.data.TFRecordDataset(cache.paths_holding(names)).map(cache.parse)
     assert sorted(name.numpy().decode() for name, _ in records) == names
     np.testing.assert_array_equal(cache.load(names), [expected[name] for name in names])
-
-
-def paths(folder, kind="tfrecord") -> list[Path]:
-    return sorted(Path(folder).glob(f"shard-*.{kind}"))
 
 
 def contents(folder) -> dict[str, bytes]:
@@ -180,14 +164,14 @@ def test_duplicates_stay_in_the_first_shard(encode, tmp_path, expected):
 
     cache = encode(progress=meanwhile)
     assert sum(map(len, cache.duplicates.values())) > 4
-    size = sum(path.stat().st_size for path in paths(cache.folder))
+    size = sum(path.stat().st_size for path in shard_paths(cache.folder))
     kept = {shard for shard in cache.shards if shard not in cache.duplicates}
     merged = merge_cache(cache.folder)
     assert_contains(merged, expected)
     assert kept <= merged.shards.keys()
     assert len(merged.notes) == len(cache.duplicates)
     assert all("another shard" in note for note in merged.notes)
-    assert sum(path.stat().st_size for path in paths(merged.folder)) < 0.75 * size
+    assert sum(path.stat().st_size for path in shard_paths(merged.folder)) < 0.75 * size
     assert_contains(encode(), expected)
     assert merge_cache(cache.folder).notes == ()
 
@@ -195,7 +179,7 @@ def test_duplicates_stay_in_the_first_shard(encode, tmp_path, expected):
 @pytest.mark.parametrize("compression", COMPRESSIONS)
 def test_a_changed_byte_loses_only_the_records_after_it(encode, expected, compression):
     cache = encode(compression=compression)
-    shard = paths(cache.folder)[1]
+    shard = shard_paths(cache.folder)[1]
     flip_byte(shard)
     merged = merge_cache(cache.folder, expected)
     assert len(merged.notes) == 1
@@ -267,7 +251,7 @@ DAMAGES = {
 @pytest.mark.parametrize(("damage", "lost"), DAMAGES.items(), ids=[damage.__name__ for damage in DAMAGES])
 def test_damage_is_reported_and_repaired_by_the_next_run(encode, expected, damage, lost):
     cache = encode()
-    shard = paths(cache.folder)[2]
+    shard = shard_paths(cache.folder)[2]
     damage(shard)
     merged = merge_cache(cache.folder, expected)
     assert len(merged.notes) == 1
@@ -276,12 +260,12 @@ def test_damage_is_reported_and_repaired_by_the_next_run(encode, expected, damag
     assert_contains(merged, expected, set(expected) - set(merged.missing))
     assert_contains(encode(), expected)
     assert merge_cache(cache.folder, expected).notes == ()
-    assert len(paths(cache.folder)) == len(paths(cache.folder, "json"))
+    assert len(shard_paths(cache.folder)) == len(shard_paths(cache.folder, "json"))
 
 
 def test_a_killed_merge_can_be_repeated(encode, expected, monkeypatch):
     cache = encode()
-    shard = paths(cache.folder)[1]
+    shard = shard_paths(cache.folder)[1]
     flip_byte(shard)
 
     def killed(path):
@@ -291,7 +275,7 @@ def test_a_killed_merge_can_be_repeated(encode, expected, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         merge_cache(cache.folder)
     monkeypatch.undo()
-    assert len(paths(cache.folder)) == 5
+    assert len(shard_paths(cache.folder)) == 5
     merged = merge_cache(cache.folder, expected)
     assert_contains(merged, expected, set(expected) - set(merged.missing))
     assert_contains(encode(), expected)

@@ -2,6 +2,7 @@ import os
 import uuid
 
 import pytest
+from PIL import Image
 
 
 @pytest.fixture
@@ -35,3 +36,15 @@ def store(request, tmp_path):
         return location
 
     return write
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Reads an image file with these bytes."""
+    from caption_tx.data.images.decoding import read_pil_image
+
+    def read(data: bytes, size: int | None = None) -> Image.Image:
+        (tmp_path / "image.jpg").write_bytes(data)
+        return read_pil_image(str(tmp_path / "image.jpg"), size)[1]
+
+    return read

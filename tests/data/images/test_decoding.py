@@ -1,28 +1,19 @@
-"""Images are decoded as a viewer shows them, or rejected with their name."""
+"""Images are decoded as a viewer shows them."""
 
 import io
-import os
 import struct
-import sys
 import threading
 import time
-import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from PIL import Image, ImageCms, PngImagePlugin
+from pictures import BLUE, GRADIENT, GREEN, HEIGHT, RED, WHITE, WIDTH, assert_corners, corners_image, encoded
+from PIL import Image, PngImagePlugin
 
 from caption_tx.data.images import decoding
 from caption_tx.data.images.decoding import decode_image, read_image, read_pil_image, resize
-from caption_tx.data.images.sources import open_images
 from caption_tx.errors import ImageError
-
-RED, GREEN, BLUE, WHITE = (230, 10, 20), (10, 200, 30), (20, 30, 220), (255, 255, 255)
-WIDTH, HEIGHT = 48, 32
-CORNERS = {"top left": (4, 4), "top right": (WIDTH - 5, 4), "bottom left": (4, HEIGHT - 5)}
 
 UPRIGHT = {
     1: [],
@@ -35,39 +26,6 @@ UPRIGHT = {
     8: [Image.Transpose.ROTATE_270],
 }
 """EXIF orientation -> how the camera stored the upright image."""
-
-
-def corners_image() -> Image.Image:
-    """Red top left, green top right, blue bottom left, white elsewhere; not square."""
-    image = Image.new("RGB", (WIDTH, HEIGHT), WHITE)
-    image.paste(RED, (0, 0, 16, 16))
-    image.paste(GREEN, (WIDTH - 16, 0, WIDTH, 16))
-    image.paste(BLUE, (0, HEIGHT - 16, 16, HEIGHT))
-    return image
-
-
-def assert_corners(image: Image.Image, tolerance: int = 12) -> None:
-    assert image.mode == "RGB"
-    assert image.size == (WIDTH, HEIGHT)
-    for corner, color in zip(CORNERS.values(), (RED, GREEN, BLUE), strict=True):
-        assert np.abs(np.subtract(image.getpixel(corner), color)).max() <= tolerance
-
-
-def encoded(image: Image.Image, kind: str, **options) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
-
-
-@pytest.fixture
-def read(tmp_path):
-    """Reads an image file with these bytes."""
-
-    def read(data: bytes, size: int | None = None) -> Image.Image:
-        (tmp_path / "image.jpg").write_bytes(data)
-        return read_pil_image(str(tmp_path / "image.jpg"), size)[1]
-
-    return read
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF"])
@@ -284,94 +242,6 @@ def test_an_image_is_squashed_to_a_square(tmp_path):
     assert read_image(str(tmp_path / "other.png"), 24)[0] != content
 
 
-def huge_png(side: int = 30_000) -> bytes:
-    """A PNG whose header claims `side` x `side` pixels, with almost no data."""
-
-    def chunk(name: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-
-    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(9))) + chunk(b"IEND", b"")
-
-
-NOISE = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
-UNREADABLE = {
-    "empty": b"",
-    "truncated JPEG": encoded(Image.fromarray(NOISE), "JPEG")[:-900],
-    "truncated PNG": encoded(Image.fromarray(NOISE), "PNG")[:-900],
-    "only a JPEG's beginning": encoded(Image.fromarray(NOISE), "JPEG")[:20],
-    "random bytes": NOISE.tobytes(),
-    "text": "不是图片".encode(),
-    "a claim of 900 million pixels": huge_png(),
-    "a claim of 100 million pixels": huge_png(10_000),
-    "more pixels than the limit": huge_png(9_434),
-}
-
-
-@pytest.mark.parametrize("data", UNREADABLE.values(), ids=UNREADABLE)
-@pytest.mark.parametrize("name", ["x.jpg", "x.png", "图片.gif"])
-def test_the_error_of_an_unreadable_file_names_it(tmp_path, data, name):
-    (tmp_path / name).write_bytes(data)
-    with pytest.raises(ImageError, match=name):
-        read_image(str(tmp_path / name), 32)
-
-
-@pytest.mark.parametrize("name", ["missing.jpg", "folder.jpg", "missing/x.jpg", "a\0b.jpg"])
-def test_the_error_of_a_path_that_is_not_a_file_names_it(tmp_path, name):
-    (tmp_path / "folder.jpg").mkdir()
-    with pytest.raises(ImageError, match=name):
-        read_image(str(tmp_path / name), 32)
-
-
-VALID = [
-    encoded(corners_image(), "JPEG"),
-    encoded(corners_image(), "PNG"),
-    encoded(corners_image(), "GIF"),
-    encoded(corners_image(), "TIFF"),
-    encoded(corners_image(), "BMP"),
-    encoded(corners_image(), "WEBP"),
-]
-
-
-@st.composite
-def damaged_files(draw) -> bytes:
-    """A valid file with some bytes overwritten and possibly its end missing."""
-    data = bytearray(draw(st.sampled_from(VALID)))
-    for position in draw(st.lists(st.integers(0, len(data) - 1), max_size=6)):
-        data[position] = draw(st.integers(0, 255))
-    return bytes(data[: draw(st.integers(0, len(data)))])
-
-
-@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow warns of damage that it can ignore
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.one_of(st.binary(max_size=200), damaged_files()))
-def test_any_bytes_are_an_image_or_an_image_error(tmp_path, data):
-    path = tmp_path / "any.jpg"
-    path.write_bytes(data)
-    try:
-        content, pixels = read_image(str(path), 16)
-    except ImageError as error:
-        assert str(path) in str(error)
-    else:
-        assert len(content) == 32
-        assert pixels.shape == (16, 16, 3)
-
-
-@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
-@pytest.mark.parametrize("side", [30_000, 10_000, 9_434])
-def test_the_error_of_a_too_large_image_states_the_limit(tmp_path, side):
-    (tmp_path / "x.png").write_bytes(huge_png(side))
-    with pytest.raises(ImageError, match=r"x\.png is too large: .*; the limit is 89,000,000 pixels\.") as caught:
-        read_image(str(tmp_path / "x.png"), 32)
-    assert any(size in str(caught.value) for size in (f"{side * side:,} pixels", f"{side}x{side} pixels"))
-
-
-def test_a_pipe_is_rejected_without_blocking(tmp_path):
-    os.mkfifo(tmp_path / "pipe.jpg")
-    with pytest.raises(ImageError, match=r"pipe\.jpg is not a file"):
-        read_image(str(tmp_path / "pipe.jpg"), 32)
-
-
 PEAK = """
 import resource, sys
 from caption_tx.data.images.decoding import read_image
@@ -426,91 +296,11 @@ def test_the_orientation_of_a_png_with_large_metadata_is_kept(read):
     assert_corners(read(encoded(turned, "PNG", exif=exif, pnginfo=large_text())), 40)
 
 
-@pytest.mark.parametrize(
-    ("data", "message"),
-    [
-        (b"<!DOCTYPE html><html><body>Not found", "a web page, not an image; download it again"),
-        (b"<?xml version='1.0'?><Error><Code>AccessDenied", "an XML document"),
-        (b"<svg xmlns='http://www.w3.org/2000/svg'>", "an SVG drawing; convert it to PNG"),
-        (b"\0\0\0\x0cJXL \r\n\x87\n", "a JPEG XL image; convert it to JPEG"),
-        (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
-        (b"%PDF-1.7\n", "a PDF document"),
-        (b"PK\x03\x04" + bytes(30), "an archive; extract it first"),
-        (b"\0\0\0\x18ftypisom" + bytes(30), "a video; extract a frame"),
-        (bytes(1000), "only null bytes"),
-        (b"\x01\x02hello", "it is not an image of a known format"),
-    ],
-)
-def test_messages_say_what_a_file_is(read, data, message):
-    with pytest.raises(ImageError, match=message):
-        read(data)
-
-
-def test_a_tiff_whose_pixels_are_not_read_is_explained(read):
-    data = bytearray(encoded(Image.new("RGB", (8, 8)), "TIFF"))
-    at = data.index(struct.pack("<HHI", 262, 3, 1))
-    data[at + 8 : at + 10] = struct.pack("<H", 32844)
-    with pytest.raises(ImageError, match=r"a TIFF image that is damaged or has pixels that are not read, .* to PNG"):
-        read(bytes(data))
-
-
-def test_a_raw_file_is_not_read_as_its_preview():
-    with pytest.raises(ImageError, match=r"IMG_1\.NEF is a camera raw file, which is not read; convert it to JPEG"):
-        decode_image(encoded(corners_image(), "TIFF"), "IMG_1.NEF")
-
-
 def test_heic_is_read_with_its_extra_whatever_its_name(read):
     pillow_heif = pytest.importorskip("pillow_heif")
     buffer = io.BytesIO()
     pillow_heif.from_pillow(corners_image()).save(buffer, quality=100)
     assert_corners(read(buffer.getvalue()), 40)
-
-
-def test_heic_without_its_extra_names_the_extra(monkeypatch):
-    monkeypatch.setitem(sys.modules, "pillow_heif", None)
-    data = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100)
-    with pytest.raises(
-        ImageError, match=r"x\.jpg cannot be read: it is a HEIC image; .*caption_tx\[heic\].* to JPEG\."
-    ):
-        decode_image(data, "x.jpg")
-
-
-PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-GRADIENT = np.linspace(0, 1, WIDTH * HEIGHT, dtype=np.float32).reshape(HEIGHT, WIDTH)
-OPAQUE, TRANSPARENT = corners_image().convert("RGBA"), corners_image().convert("RGBA")
-TRANSPARENT.putpixel((0, 0), (0, 0, 0, 100))
-
-
-@pytest.mark.parametrize(
-    ("data", "found"),
-    [
-        (encoded(corners_image(), "JPEG"), {}),
-        (encoded(OPAQUE, "PNG"), {}),
-        (encoded(TRANSPARENT, "PNG"), {"transparent_image": ""}),
-        (encoded(corners_image().quantize(8), "PNG"), {}),
-        (encoded(Image.new("RGB", (8, 8), BLUE), "PNG", transparency=BLUE), {"transparent_image": ""}),
-        (encoded(Image.new("RGB", (8, 8), BLUE), "PNG", transparency=GREEN), {}),
-        (
-            encoded(corners_image(), "TIFF", save_all=True, append_images=[corners_image()]),
-            {"several_pictures": "2 pages"},
-        ),
-        (encoded(corners_image().convert("CMYK"), "JPEG"), {}),
-        (
-            encoded(corners_image().convert("CMYK"), "JPEG", icc_profile=PROFILE),
-            {"color_profile_ignored": ""},
-        ),
-        (encoded(corners_image(), "JPEG", icc_profile=PROFILE), {}),
-        (encoded(Image.fromarray((GRADIENT * 65535).astype(np.uint16)), "PNG"), {}),
-        (encoded(Image.fromarray((GRADIENT * 200).astype(np.uint16)), "PNG"), {"dark_image": "up to 200"}),
-        (encoded(Image.new("I;16", (8, 8)), "PNG"), {}),
-        (encoded(Image.fromarray(GRADIENT), "TIFF"), {"float_image": "from 0 to 1, read as 0 to 1"}),
-        (encoded(Image.fromarray(GRADIENT * 70000), "TIFF"), {"float_image": "from 0 to 7e+04, read as 0 to 70000"}),
-    ],
-)
-def test_what_a_viewer_shows_differently_is_found(data, found):
-    actual = {}
-    decode_image(data, "x", 16, actual)
-    assert actual == found
 
 
 @pytest.mark.parametrize("top", [1, 255, 65535, 100_000])
@@ -528,21 +318,3 @@ def test_a_16_bit_tiff_whose_lowest_value_is_white_is_no_negative(read):
     values = Image.fromarray((GRADIENT * 65535).astype(np.uint16))
     shown = np.asarray(read(encoded(values, "TIFF", tiffinfo={262: 0})))[..., 0]
     assert np.abs(255 - shown - GRADIENT * 255).max() <= 1
-
-
-def test_a_source_says_how_it_read_its_images(tmp_path):
-    names = ["a.tif", "b.gif", "c.png", "d.png"]
-    for name, image in zip(names, (corners_image(), corners_image(), TRANSPARENT, OPAQUE), strict=True):
-        more = (
-            {"save_all": True, "append_images": [Image.new("RGB", (8, 8), c) for c in range(3)]} if name < "c" else {}
-        )
-        image.save(tmp_path / name, **more)
-    images = open_images(str(tmp_path))
-    for name in names:
-        images.read_image(name, 16)
-    assert images.interpretation_notes() == [
-        "2 of 4 images with several pages or frames, of which only the first is read (first: a.tif, 4 pages); save "
-        "each page as a file of its own to caption them all",
-        "1 of 4 images that are transparent in places, which are shown on white (c.png)",
-    ]
-    assert len(images.interpretation_notes(without=("several_pictures",))) == 1
