@@ -34,6 +34,8 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
+pytest.register_assert_rewrite("corpus_cases", "pictures")  # helpers with assertions
+
 # Traced graphs are millions of objects, which the default thresholds visit again and again.
 gc.set_threshold(20_000, 10, 10)
 

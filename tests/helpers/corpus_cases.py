@@ -2,6 +2,8 @@
 
 import json
 
+from caption_tx.data.corpus.table import read_corpus
+
 DOG, CAT, GIRL = "一只狗在草地上跑", "两只猫在睡觉", "一个女孩在跳舞"
 ONE = [("a.jpg", DOG), ("b.jpg", CAT)]
 TWO = [("a.jpg", DOG), ("a.jpg", GIRL), ("b.jpg", CAT), ("b.jpg", DOG)]
@@ -17,6 +19,15 @@ def rows(table):
 
 def notes(table):
     return table.attrs["files"][0]["notes"]
+
+
+def assert_read(write, name, content, expected, note):
+    """A file with this name and content is read as these rows, with a note that contains this text, or none."""
+    read = read_corpus(write(name, content))
+    found = notes(read)
+    assert rows(read) == expected
+    assert any(note in text for text in found) if note else not found, found
+    assert all(found.values()), found
 
 
 def table(first, second):

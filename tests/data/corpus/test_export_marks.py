@@ -1,9 +1,7 @@
 """Review marks in exported files: rejected captions are left out, and a note."""
 
 import pytest
-from corpus_cases import CAT, DOG, ONE, jsonl
-
-from caption_tx.data.corpus.table import read_corpus
+from corpus_cases import CAT, DOG, ONE, assert_read, jsonl
 
 ENGLISH = [("a.jpg", "a dog on the grass"), ("b.jpg", "two cats")]
 
@@ -73,9 +71,4 @@ CASES = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_exported_files(write, name):
-    file, content, expected, note = CASES[name]
-    read = read_corpus(write(file, content))
-    notes = read.attrs["files"][0]["notes"]
-    assert list(zip(read["image"], read["caption"], strict=True)) == expected
-    assert any(note in text for text in notes) if note else not notes, notes
-    assert all(notes.values()), notes
+    assert_read(write, *CASES[name])

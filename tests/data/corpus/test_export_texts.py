@@ -1,7 +1,7 @@
 """Exported tables and texts with tabs, tags, escapes and Python's quotes: the right captions, and a note."""
 
 import pytest
-from corpus_cases import CAT, DOG, GIRL, ONE, TWO, jsonl, table
+from corpus_cases import CAT, DOG, GIRL, ONE, TWO, assert_read, jsonl, table
 
 from caption_tx.data.corpus.table import read_corpus
 from caption_tx.errors import CorpusError
@@ -192,12 +192,7 @@ CASES = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_exported_files(write, name):
-    file, content, expected, note = CASES[name]
-    read = read_corpus(write(file, content))
-    notes = read.attrs["files"][0]["notes"]
-    assert list(zip(read["image"], read["caption"], strict=True)) == expected
-    assert any(note in text for text in notes) if note else not notes, notes
-    assert all(notes.values()), notes
+    assert_read(write, *CASES[name])
 
 
 def test_a_line_about_the_file_is_no_entry(write, tmp_path):

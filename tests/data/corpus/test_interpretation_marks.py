@@ -1,7 +1,7 @@
 """Columns that reject captions, where they can be misread."""
 
 import pytest
-from corpus_cases import CAT, DOG, ONE, jsonl, notes, rows
+from corpus_cases import CAT, DOG, ONE, assert_read, jsonl, notes, rows
 
 from caption_tx.data.corpus.table import read_corpus
 
@@ -103,11 +103,7 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_file_is_read_as_it_is_meant(write, case):
-    name, content, expected, note = CASES[case]
-    table = read_corpus(write(name, content))
-    assert rows(table) == expected
-    found = notes(table)
-    assert (any(note in text for text in found)) if note else found == {}, found
+    assert_read(write, *CASES[case])
 
 
 def test_rejected_captions_are_kept_on_request(write):
