@@ -34,7 +34,7 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-pytest.register_assert_rewrite("corpus_cases", "pictures")  # helpers with assertions
+pytest.register_assert_rewrite("corpus_cases", "pictures", "reference_search")  # helpers with assertions
 
 # Traced graphs are millions of objects, which the default thresholds visit again and again.
 gc.set_threshold(20_000, 10, 10)

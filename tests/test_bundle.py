@@ -1,7 +1,6 @@
 """A bundle is complete, loads the same in a new process, and names what is damaged."""
 
 import dataclasses
-import hashlib
 import json
 import os
 import shutil
@@ -11,6 +10,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from bundle_edits import change_vocabulary, set_value, write, write_config
 
 from caption_tx import assets
 from caption_tx.bundle import Bundle, load_bundle, recover_bundle, save_bundle, store_search, stored_search
@@ -120,40 +120,10 @@ def test_a_moved_bundle_still_loads(folder, tmp_path):
     load_bundle(shutil.move(folder, tmp_path / "elsewhere"))
 
 
-def edit(folder, change):
-    """Rewrites config.json after `change` modified its value in place."""
-    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    change(config)
-    (folder / CONFIG).write_text(json.dumps(config), encoding="utf-8")
-
-
-def update_checksum(folder, name):
-    """Writes the checksum of a changed file into config.json."""
-    edit(
-        folder, lambda config: config["files"].update({name: hashlib.sha256((folder / name).read_bytes()).hexdigest()})
-    )
-
-
 def flip_byte(path):
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
-
-
-def shorten_vocabulary(folder):
-    lines = (folder / VOCABULARY).read_text(encoding="utf-8").splitlines()[:-1]
-    (folder / VOCABULARY).write_text("\n".join(lines) + "\n", encoding="utf-8")
-    update_checksum(folder, VOCABULARY)
-
-
-def damage_vocabulary(folder):
-    (folder / VOCABULARY).write_text("[PAD]\n一只\n", encoding="utf-8")
-    update_checksum(folder, VOCABULARY)
-
-
-def damage_weights(folder):
-    (folder / WEIGHTS).write_bytes(b"not HDF5")
-    update_checksum(folder, WEIGHTS)
 
 
 DAMAGES = {
@@ -164,21 +134,21 @@ DAMAGES = {
     "vocabulary changed": (lambda folder: flip_byte(folder / VOCABULARY), VOCABULARY),
     "weights changed": (lambda folder: flip_byte(folder / WEIGHTS), WEIGHTS),
     "weights empty": (lambda folder: (folder / WEIGHTS).write_bytes(b""), WEIGHTS),
-    "no JSON": (lambda folder: (folder / CONFIG).write_text('{"format": 1'), CONFIG),
-    "not UTF-8": (lambda folder: (folder / CONFIG).write_bytes(b"\xff\xfe{}"), CONFIG),
-    "a list": (lambda folder: (folder / CONFIG).write_text("[]"), CONFIG),
-    "empty object": (lambda folder: (folder / CONFIG).write_text("{}"), CONFIG),
-    "newer format": (lambda folder: edit(folder, lambda config: config.update(format=2)), "format 2"),
-    "text is not a table": (lambda folder: edit(folder, lambda config: config.update(text="zh")), CONFIG),
-    "files is not a table": (lambda folder: edit(folder, lambda config: config.update(files=[1])), CONFIG),
-    "facts is not a table": (lambda folder: edit(folder, lambda config: config.update(facts=3)), CONFIG),
-    "unknown setting": (lambda folder: edit(folder, lambda config: config["text"].update(color=1)), CONFIG),
-    "unknown size": (lambda folder: edit(folder, lambda config: config["captioner"].update(depth=1)), CONFIG),
-    "other size": (lambda folder: edit(folder, lambda config: config["captioner"].update(hidden_dim=24)), CONFIG),
-    "other layers": (lambda folder: edit(folder, lambda config: config["captioner"].update(num_layers=4)), CONFIG),
-    "shorter vocabulary": (shorten_vocabulary, "12 tokens.*13"),
-    "no vocabulary inside": (damage_vocabulary, VOCABULARY),
-    "no weights inside": (damage_weights, "weights"),
+    "no JSON": (write_config(b'{"format": 1'), CONFIG),
+    "not UTF-8": (write_config(b"\xff\xfe{}"), CONFIG),
+    "a list": (write_config(b"[]"), CONFIG),
+    "empty object": (write_config(b"{}"), CONFIG),
+    "newer format": (set_value("format", 2), "format 2"),
+    "text is not a table": (set_value("text", "zh"), CONFIG),
+    "files is not a table": (set_value("files", [1]), CONFIG),
+    "facts is not a table": (set_value("facts", 3), CONFIG),
+    "unknown setting": (set_value("text.color", 1), CONFIG),
+    "unknown size": (set_value("captioner.depth", 1), CONFIG),
+    "other size": (set_value("captioner.hidden_dim", 24), CONFIG),
+    "other layers": (set_value("captioner.num_layers", 4), CONFIG),
+    "shorter vocabulary": (change_vocabulary(lambda lines: lines[:-1]), "12 tokens.*13"),
+    "no vocabulary inside": (write(VOCABULARY, "[PAD]\n一只\n".encode()), VOCABULARY),
+    "no weights inside": (write(WEIGHTS, b"not HDF5"), "weights"),
 }
 
 
@@ -244,7 +214,7 @@ def test_the_backbone_of_the_training_is_loaded(bundle, folder, backbone):
 
 
 def test_the_backbone_is_found_if_its_path_is_of_another_machine(bundle, folder, backbone_config, monkeypatch):
-    edit(folder, lambda config: config["backbone"].update(weights="/another/machine.weights.h5"))
+    set_value("backbone.weights", "/another/machine.weights.h5")(folder)
     again = load_bundle(folder)
     assert again.load_backbone(backbone_config.weights).key == bundle.backbone_key
     monkeypatch.setenv(WEIGHTS_ENV_VAR, backbone_config.weights)
@@ -263,7 +233,7 @@ def test_another_backbone_is_rejected_and_the_difference_named(folder, tmp_path)
 def test_a_path_in_the_bundle_is_never_opened(bundle, folder, monkeypatch, tmp_path):
     planted = tmp_path / "planted.weights.h5"
     planted.write_bytes(b"")
-    edit(folder, lambda config: config["backbone"].update(weights=str(planted)))
+    set_value("backbone.weights", str(planted))(folder)
     opened = []
 
     def build(config, weights):
