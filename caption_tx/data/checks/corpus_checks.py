@@ -25,6 +25,7 @@ from caption_tx.data.checks.caption_checks import (
 from caption_tx.data.checks.findings import Findings
 from caption_tx.data.checks.image_checks import Progress, check_images
 from caption_tx.data.checks.language import language_warning
+from caption_tx.data.checks.single_words import single_word_warning
 from caption_tx.data.checks.statistics import (
     caption_length_statistics,
     count_images_and_captions,
@@ -112,8 +113,11 @@ def inspect_corpus(
     table = read_table(config.corpus, config.text.language) if table is None else table
     segmenter = Segmenter(config.text)
     if not check:
-        warning = language_warning(table["caption"], config.text.language)
-        return CorpusReport({**summarize_corpus(table, segmenter), "language_warning": warning})
+        warnings = {
+            "language_warning": language_warning(table["caption"], config.text.language),
+            "single_word_warning": single_word_warning(table),
+        }
+        return CorpusReport({**summarize_corpus(table, segmenter), **warnings})
     images = open_images(config.corpus.images) if config.corpus.images else None
     return check_corpus(table, segmenter, images=images, max_length=config.model.max_length, progress=progress)
 
@@ -164,6 +168,7 @@ def check_corpus(
         **count_images_and_captions(table),
         "language": text.language,
         "language_warning": language_warning(table["caption"], text.language),
+        "single_word_warning": single_word_warning(table),
         "files": list(table.attrs.get("files", [])),
         "caption_length": caption_length_statistics(table, lists, max_length),
         "vocabulary": vocabulary_statistics(table, text, lists),

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from caption_tx.data.checks.caption_problems import caption_problems
+from caption_tx.data.checks.single_words import single_word_warning
 from caption_tx.data.corpus.summary import format_notes, image_notes, missing_warning
 
 if TYPE_CHECKING:
@@ -52,13 +53,13 @@ _MIN_FOREIGN, _MIN_PINYIN = 0.3, 0.85
 
 
 def reading_notes(table: pd.DataFrame, language: str) -> list[str]:
-    """What to say before a corpus is used: what was read differently, a wrong language, and missing images.
+    """What to say before a corpus is used: what was read differently, a wrong language, single words, missing images.
 
     Args:
         table: of `read_corpus`.
         language: "zh" or "en".
     """
-    warnings = (language_warning(table["caption"], language), missing_warning(table))
+    warnings = (language_warning(table["caption"], language), single_word_warning(table), missing_warning(table))
     return [*format_notes(table), *image_notes(table), *filter(None, warnings)]
 
 

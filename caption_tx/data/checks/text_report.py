@@ -16,6 +16,7 @@ from caption_tx.data.checks.terminal import (
     pad_or_truncate,
     wrap,
 )
+from caption_tx.data.corpus.summary import WARNINGS
 
 MAX_EXAMPLES = 3
 """Number of examples shown per finding."""
@@ -44,8 +45,7 @@ def format_report(report: dict[str, Any]) -> str:
 def _corpus(report: dict[str, Any]) -> list[str]:
     language = _LANGUAGES.get(report["language"], report["language"])
     lines = [f"{report['images']:,} images with {report['captions']:,} captions in {language}"]
-    if report.get("language_warning"):
-        lines += wrap(report["language_warning"])
+    lines += [line for name in WARNINGS if report.get(name) for line in wrap(report[name])]
     lines.append("")
     rows = [["split", "images", "captions", "human", "machine"]]
     for split, counts in report["splits"].items():

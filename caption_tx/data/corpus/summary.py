@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from caption_tx.data.text.segmentation import Segmenter
 
 
+WARNINGS = ("language_warning", "single_word_warning", "missing_warning")
+"""Keys of a summary with one line each about the whole corpus, or None."""
+
+
 def summarize_values(values: np.ndarray) -> dict[str, Any]:
     """Minimum, median, mean, 95th percentile and maximum of integers, ready for JSON."""
     return {
@@ -134,8 +138,5 @@ def format_summary(summary: dict[str, Any]) -> str:
         lines.append(f"{file['source']}: {kind}{file['images']:,} images, {file['captions']:,} captions")
         lines += [f"  {_note(text, count)}" for text, count in file["notes"].items()]
     lines += summary["image_notes"]
-    if summary.get("language_warning"):
-        lines.append(summary["language_warning"])
-    if summary.get("missing_warning"):
-        lines.append(summary["missing_warning"])
+    lines += [summary[name] for name in WARNINGS if summary.get(name)]
     return "\n".join(lines)
