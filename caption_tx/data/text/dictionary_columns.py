@@ -5,49 +5,42 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Container, Sequence
-from dataclasses import dataclass
 
-from caption_tx.data.text.dictionary_pinyin import HAN, is_pinyin, strip_pinyin
+from caption_tx.data.text.dictionary_japanese import read_kuromoji, read_mecab
+from caption_tx.data.text.dictionary_kinds import (
+    INTEGER,
+    LIST,
+    NUMBER,
+    WORD_KINDS,
+    Column,
+    are_codes,
+    count_rows,
+    find_kinds,
+    split_words,
+)
+from caption_tx.data.text.dictionary_pinyin import HAN, strip_pinyin
 
 Numbered = list[tuple[int, str]]
 """Lines with their numbers."""
 
 _HAS_HAN = re.compile(f"[{HAN}]")
-_LONGEST_WORD = 16
-_MIN_CATEGORIZED = 4
 _MIN_CODES = 3
 _MIN_LIST = 3
 _MIN_FORM = 0.95
-_LONGEST_MEAN = 6
 _DELIMITERS = ("\t", "[,，]", r"[|｜]", "[;；]", r"\s+")
-_INTEGER = re.compile(r"\d+", re.ASCII)
-_NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
-_PADDED = re.compile(r"0\d+|\d{3,}", re.ASCII)
-_LABEL = re.compile(r"[BIESOM]-\w+|(?:[A-Z]{1,5},)+[A-Z]*", re.ASCII)
 _SORT_CODE = re.compile("[a-z]{1,4}")
 
 # Tongyici Cilin (`Aa01A01=`) and its older edition (`Aa01`).
 _CILIN = re.compile(r"[A-Z][a-z]\d\d(?:[A-Z](?:\d\d)?)?\s*[=#@:：]?\s*[,，\t]?\s*(\S.*)", re.ASCII)
-_LIST = re.compile(r"\s*[、,，;；|]\s*|\s+")
 _SLASHES = re.compile(r"\s*/\s*|\s*(?:—+|--+)\s*")
 _CATEGORY = re.compile(r"[^:：\s]{1,12}\s*[:：]\s*(\S.*)")
 _CEDICT = re.compile(
     r"(\S+)(?: (\S+))? \[\[?[^\[\]]*\]?\](?: \{[^{}]*\})? /.*/"  # traditional simplified [pin1 yin1] /gloss/
 )
 _PHRASE = re.compile(r"(?:[a-z]+,\d+=|[a-z]+=\d+,|\d+,[a-z]+=)\s*(\S.*)")  # of input methods: code, position, text
-_NO_WORD = re.compile(r"[\s=:：/\[\](){}（）'\"“”]")
 _ARROW = re.compile("[=-]>|→")
 _HOWNET = re.compile(r"(?:NO\.|[A-Z]{1,4}(?:_[A-Z]{1,2})?)\s*=.*")
 _HOWNET_WORD = re.compile(r"W_C\s*=\s*(\S+)")
-
-
-@dataclass(frozen=True)
-class _Column:
-    """A column of a table without a header: its index, its cells and what they are."""
-
-    index: int
-    cells: list[str]
-    kind: str
 
 
 def read_columns(content: Numbered, tags: Container[str], notes: list[str]) -> Numbered:
@@ -63,9 +56,7 @@ def read_columns(content: Numbered, tags: Container[str], notes: list[str]) -> N
         [(1, '人'), (1, '士'), (2, '人类')]
     """
     content = _drop_header(_drop_vector_size(content, notes), tags, notes)
-    if len(content) < 2:
-        return _read_lists(content, notes)
-    for read, name in _LAYOUTS:
+    for read, name in _LAYOUTS if len(content) > 1 else _CERTAIN_LAYOUTS:
         words = [read(line.strip()) for _, line in content]
         others = [number for (number, _), found in zip(content, words, strict=True) if found is None]
         if len(others) <= (1 - _MIN_FORM) * len(content) and any(words):
@@ -78,6 +69,8 @@ def read_columns(content: Numbered, tags: Container[str], notes: list[str]) -> N
                 for (number, line), found in zip(content, words, strict=True)
                 for word in ([line] if found is None else found)
             ]
+    if len(content) < 2:
+        return _read_lists(content, notes)
     for delimiter in _DELIMITERS:
         if (rewritten := _read_table(content, delimiter, tags, notes)) is not None:
             return rewritten
@@ -90,7 +83,7 @@ def _drop_vector_size(content: Numbered, notes: list[str]) -> Numbered:
         return content
     number, first = content[0]
     size = first.split()
-    if len(size) != 2 or not all(map(_INTEGER.fullmatch, size)) or int(size[1]) < 2:
+    if len(size) != 2 or not all(map(INTEGER.fullmatch, size)) or int(size[1]) < 2:
         return content
     if any(len(line.split()) != int(size[1]) + 1 for _, line in content[1:]):
         return content
@@ -107,26 +100,16 @@ def _drop_header(content: Numbered, tags: Container[str], notes: list[str]) -> N
         if len(names) < 2 or any(len(row) != len(names) for row in rows):
             continue
         are_names = all(len(name) > 1 and name not in tags and not re.match(r"[\d+-]", name) for name in names)
-        if are_names and any(all(map(_NUMBER.fullmatch, cells)) for cells in zip(*rows, strict=True)):
+        if are_names and any(all(map(NUMBER.fullmatch, cells)) for cells in zip(*rows, strict=True)):
             number, first = content[0]
             notes.append(f"Line {number} {first.strip()[:40]!r} is a header.")
             return content[1:]
     return content
 
 
-def _split_words(text: str, pattern: re.Pattern[str] = _LIST) -> list[str] | None:
-    """Chinese words between separators; None if a part is none."""
-    parts = [part for part in pattern.split(text.strip()) if part]
-    return parts if parts and all(_is_word(part) for part in parts) else None
-
-
-def _is_word(text: str) -> bool:
-    return len(text) <= _LONGEST_WORD and _HAS_HAN.search(text) is not None and not _NO_WORD.search(text)
-
-
 def _read_cilin(line: str) -> list[str] | None:
     match = _CILIN.fullmatch(line)
-    return [part for part in _LIST.split(match[1]) if part] if match and _HAS_HAN.search(line) else None
+    return [part for part in LIST.split(match[1]) if part] if match and _HAS_HAN.search(line) else None
 
 
 def _read_phrase(line: str) -> list[str] | None:
@@ -146,7 +129,12 @@ def _read_hownet(line: str) -> list[str] | None:
     return [match[1]] if match else []
 
 
-_LAYOUTS: tuple[tuple[Callable[[str], list[str] | None], str], ...] = (
+_CERTAIN_LAYOUTS: tuple[tuple[Callable[[str], list[str] | None], str], ...] = (
+    (read_mecab, "as a dictionary of MeCab or Sudachi, the first column"),
+    (read_kuromoji, "as a dictionary of Kuromoji, the first column"),
+)
+_LAYOUTS = (
+    *_CERTAIN_LAYOUTS,
     (_read_cilin, "as a thesaurus, the words after each code"),
     (_read_cedict, "as CC-CEDICT or EDICT, without pinyin and glosses"),
     (strip_pinyin, "without pinyin"),
@@ -161,9 +149,9 @@ def _read_table(content: Numbered, delimiter: str, tags: Container[str], notes: 
     width = len(rows[0])
     if width < 2 or any(len(row) != width for row in rows):
         return None
-    columns = _find_kinds([list(cells) for cells in zip(*rows, strict=True)], tags)
     is_spaces = delimiter == r"\s+"
-    words = [column for column in columns if column.kind == "words"]
+    columns = find_kinds([list(cells) for cells in zip(*rows, strict=True)], tags, is_spaced=is_spaces)
+    words = [column for column in columns if column.kind in WORD_KINDS]
     kinds = [column.kind for column in columns]
     if any(_ARROW.search(cell) for column in columns for cell in column.cells):
         return None
@@ -179,11 +167,17 @@ def _read_table(content: Numbered, delimiter: str, tags: Container[str], notes: 
     others = [column for column in columns if column not in read and any(column.cells)]
     notes.append(_describe(read, others, content[0]) + " A frequency of 0 counts as none." * has_zeros)
     return [
-        (number, f"{word} {'' if frequency is None else frequency.cells[at].lstrip('0')}".strip())
+        (number, _join(word, "" if frequency is None else frequency.cells[at].lstrip("0")))
         for at, (number, _) in enumerate(content)
         for column in words
-        for word in _split_words(column.cells[at]) or ()
+        for word in column.words(at)
     ]
+
+
+def _join(word: str, frequency: str) -> str:
+    """A line `word frequency`, with a comma between them if white space would leave doubt."""
+    is_clear = _HAS_HAN.search(word) and " " not in word
+    return f"{word} {frequency}".strip() if is_clear or "," in word else f"{word},{frequency}"
 
 
 def _normalize(cell: str) -> str:
@@ -193,12 +187,16 @@ def _normalize(cell: str) -> str:
 
 def _is_plain(kinds: Sequence[str]) -> bool:
     """Whether jieba's format or a form with only words, frequencies and tags has the columns."""
-    return list(kinds).count("words") == 1 and set(kinds) <= {"words", "frequencies", "tags"} and (
-        len(kinds) < 3 or kinds[0] == "words"
-    )  # fmt: skip
+    if (
+        kinds.count("words") != 1
+        or kinds.count("frequencies") > 1
+        or not set(kinds) <= {"words", "frequencies", "tags"}
+    ):
+        return False
+    return len(kinds) < 3 or kinds[0] == "words"
 
 
-def _describe(read: Sequence[_Column], others: Sequence[_Column], first: tuple[int, str]) -> str:
+def _describe(read: Sequence[Column], others: Sequence[Column], first: tuple[int, str]) -> str:
     names = ", ".join(str(column.index + 1) for column in read)
     text = f"Read from column{'s' * (len(read) > 1)} {names} of lines such as line {first[0]} {first[1].strip()[:40]!r}"
     if others:
@@ -207,65 +205,12 @@ def _describe(read: Sequence[_Column], others: Sequence[_Column], first: tuple[i
     return f"{text}."
 
 
-def _find_kinds(columns: Sequence[list[str]], tags: Container[str]) -> list[_Column]:
-    """What the cells of each column are."""
-    kinds = [_kind(cells, at == 0, tags) for at, cells in enumerate(columns)]
-    words = next((cells for cells, kind in zip(columns, kinds, strict=True) if kind == "words"), [])
-    if words:
-        for at, cells in enumerate(columns):
-            if kinds[at] in ("text", "tags") and all(map(is_pinyin, cells, words)):
-                kinds[at] = "pinyin"
-            elif kinds[at] == "words" and cells is not words and _are_categories(words, cells):
-                kinds[at] = "categories"
-        first = kinds.index("words")
-        after = next((at for at in range(first, len(kinds)) if kinds[at] in ("frequencies", "tags")), len(kinds))
-        kinds[after:] = ["text" if kind == "words" else kind for kind in kinds[after:]]
-    return [_Column(at, cells, kind) for at, (cells, kind) in enumerate(zip(columns, kinds, strict=True))]
-
-
-def _kind(cells: list[str], is_first: bool, tags: Container[str]) -> str:
-    filled = [cell for cell in cells if cell]
-    if is_first and _count_rows(cells):
-        return "numbers of rows"
-    if filled and all(map(_NUMBER.fullmatch, filled)):
-        return "frequencies" if all(map(_INTEGER.fullmatch, filled)) and any(map(int, filled)) else "scores"
-    if all(cell in tags for cell in filled):
-        return "tags"
-    if all(map(_split_words, cells)) and (is_first or sum(map(len, cells)) <= _LONGEST_MEAN * len(cells)):
-        return "words"
-    if is_first and _are_codes(cells):
-        return "codes"
-    return "labels" if all(map(_LABEL.fullmatch, filled)) else "text"
-
-
-def _count_rows(cells: Sequence[str]) -> bool:
-    """Whether cells are the numbers of rows: 1, 2, 3 .. or numbers of one width with zeros in front."""
-    if not all(map(_INTEGER.fullmatch, cells)):
-        return False
-    numbers = [int(cell) for cell in cells]
-    is_padded = len(set(map(len, cells))) == 1 and cells[0].startswith("0") and len(set(cells)) == len(cells)
-    return is_padded or (numbers[0] in (0, 1) and numbers == list(range(numbers[0], numbers[0] + len(numbers))))
-
-
-def _are_codes(cells: Sequence[str]) -> bool:
-    """Whether different cells differ only in a number that is padded, long or marked: W001, No.1, 02084071-n."""
-    shapes = {re.sub(r"\d+", "0", cell) for cell in cells}
-    if len(shapes) != 1 or len(set(cells)) < len(cells) or not re.search(r"\d", cells[0]):
-        return False
-    return all(map(_PADDED.search, cells)) or cells[0].lower().startswith(("no.", "id", "#"))
-
-
-def _are_categories(words: Sequence[str], cells: Sequence[str]) -> bool:
-    names = set(cells)
-    return len(cells) >= _MIN_CATEGORIZED and 2 * len(names) <= len(cells) and names.isdisjoint(words)
-
-
 def _read_lists(content: Numbered, notes: list[str]) -> Numbered:
     """The words of lines with several, after a number, a code or the name of a category if they have one."""
     lines = [line.strip() for _, line in content]
     for rest, name in _rests(lines):
-        for pattern in (_LIST, _SLASHES):
-            words = [_split_words(text, pattern) for text in rest]
+        for pattern in (LIST, _SLASHES):
+            words = [split_words(text, pattern) for text in rest]
             if all(words) and (name or _are_lists(words, pattern)):
                 number, first = content[0]
                 notes.append(f"Read as a list of words on one line{name}: line {number} {first.strip()[:40]!r}.")
@@ -282,12 +227,12 @@ def _rests(lines: Sequence[str]) -> list[tuple[list[str], str]]:
     if all(len(half) == 2 for half in halves):
         firsts, rest = [half[0] for half in halves], [half[1] for half in halves]
         are_sorted = len(lines) >= _MIN_CODES and firsts == sorted(firsts)
-        if _count_rows(firsts) or _are_codes(firsts) or (are_sorted and all(map(_SORT_CODE.fullmatch, firsts))):
+        if count_rows(firsts) or are_codes(firsts) or (are_sorted and all(map(_SORT_CODE.fullmatch, firsts))):
             rests.append((rest, ", without the code before them"))
     matches = [_CATEGORY.fullmatch(line) for line in lines]
     if all(matches):
         rest = [match[1] for match in matches if match]
-        if 2 * sum(len(_split_words(text) or ()) > 1 for text in rest) > len(rest):
+        if 2 * sum(len(split_words(text) or ()) > 1 for text in rest) > len(rest):
             rests.append((rest, ", without the category before the colon"))
     return [*rests, (list(lines), "")]
 

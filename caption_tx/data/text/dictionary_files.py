@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from caption_tx.data.text.dictionary_forms import FREQUENCY_HEADERS, TAG_HEADERS, is_word_header
+from caption_tx.data.text.dictionary_kinds import are_categories
 from caption_tx.data.text.dictionary_lines import NUMBER, Line
 from caption_tx.data.text.workbooks import Cell, find_strikes
 
@@ -155,7 +156,10 @@ def _read_rows(table: Sequence[Sequence[Any]]) -> tuple[list[Line], str]:
     body = rows[1:] if has_header else rows
     if word is None:
         counts = [sum(any(map(str.isalpha, cells[at])) for _, cells in body) for at in range(width)]
-        word = next((at for at, count in enumerate(counts) if 2 * count > len(body)), 0)
+        texts = [at for at, count in enumerate(counts) if 2 * count > len(body)]
+        columns = {at: [cells[at] for _, cells in body] for at in texts}
+        repeated = {at for at in texts if any(are_categories(columns[other], columns[at]) for other in texts)}
+        word = next((at for at in texts if at not in repeated), texts[0] if texts else 0)
     frequency = next((at for at, name in enumerate(names) if name in FREQUENCY_HEADERS and has_header), None)
     if frequency is None and not has_header:
         frequency = next((at for at in range(word + 1, width) if all(_is_number(cells[at]) for _, cells in body)), None)

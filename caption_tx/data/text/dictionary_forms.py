@@ -35,6 +35,9 @@ _TAG_NAMES = (
 TAGS = frozenset(_TAG_NAMES.split())
 """The part-of-speech tags of jieba's dictionary."""
 
+_LTP_TAGS = frozenset(["nd", "nh", "ni", "nl", "nt", "nz", "wp", "ws"])
+"""The tags of LTP that jieba does not have."""
+
 _Convert = Callable[[str], list[str] | None]
 
 _HAN = re.compile(f"[{HAN}]")
@@ -49,9 +52,11 @@ _QUOTED = re.compile(r"""(?:"([^"]+)"|“([^”]+)”|「([^」]+)」|'([^']+)'|
 _BRACKETED = re.compile(r"(?:【([^】]+)】|《([^》]+)》|\[([^\]]+)\]|\*\*([^*]+)\*\*)(\s+\d+.*)?")
 _HTML = re.compile(r"</?[a-z]{1,6}\s*/?>", re.IGNORECASE)
 _SIGNS_AT_END = re.compile(rf"(.*[{HAN}\w])\s*[;；。、:：]+")
-_SLASH_TAG = re.compile(r"(.+\S)/([a-z]{1,4}[0-9]?)")
-_CERTAIN_TAG = re.compile(rf"({_WORD})[/_]({'|'.join(TAGS)})")
-_TAG_FIRST = re.compile(rf"({_WORD})\s+(?:{'|'.join(TAGS)})\s+(\d+)")
+_TAG = "|".join(sorted(TAGS | _LTP_TAGS, key=len, reverse=True))
+_SLASH_TAG = re.compile(rf"(.+\S)(?:/(?:[a-z]{{1,4}}[0-9]?|[A-Z]{{2,}})|_(?:{_TAG}))")
+_CERTAIN_TAG = re.compile(rf"({_WORD})[/_]({_TAG})")
+_TAG_FIRST = re.compile(rf"(\S+(?: \S+){{0,4}}?)\s+({_TAG})\s+(\d+)((?:\s+[A-Za-z]+\s+\d+)*)")
+_SEVERAL_TAGS = re.compile(rf"({_WORD})(?:\s+(?:{_TAG})){{2,}}")
 _TAGS_AND_FREQUENCIES = re.compile(rf"({_WORD})\s+[A-Za-z]+\s+(\d+)(?:\s+[A-Za-z]+\s+\d+)*")
 _TEXT_AFTER_TAG = re.compile(r"(\S+)\s+(\d+)\s+[a-z]{1,4}\s+\S.*")
 _BARS = re.compile(r"([^|]+)\|\s*(\d+)\s*(?:\|\s*([a-z]{0,4})\s*)?")
@@ -132,7 +137,21 @@ def _strip_signs(content: Numbered, notes: list[str]) -> Numbered:
             more = f" and {len(lines) - 1:,} more" if len(lines) > 1 else ""
             notes.append(f"Read {name}: {lines[0]}{more}.")
             content = [(number, words[0] if words else line) for number, line, words in changed]
-    return content
+    return _move_tags(content, notes)
+
+
+def _move_tags(content: Numbered, notes: list[str]) -> Numbered:
+    """Reads `word tag frequency`, also of words without Chinese characters if another line leaves no doubt."""
+    matches = [_TAG_FIRST.fullmatch(line.strip()) for _, line in content]
+    if not any(match and (_HAN.search(match[1]) or match[4] or len(match[2]) > 1) for match in matches):
+        return content
+    lines = [f"line {number} {line[:40]!r}" for (number, line), match in zip(content, matches, strict=True) if match]
+    more = f" and {len(lines) - 1:,} more" if len(lines) > 1 else ""
+    notes.append(f"Read as 'word tag frequency': {lines[0]}{more}.")
+    return [
+        (number, f"{match[1]} {match[3]} {match[2]}" if match else line)
+        for (number, line), match in zip(content, matches, strict=True)
+    ]
 
 
 def _read_table(content: Numbered, notes: list[str]) -> Numbered | None:
@@ -256,7 +275,7 @@ _SIGNS: tuple[tuple[_Convert, str], ...] = (
     (_unwrap(_QUOTED), "without quotes"),
     (_unwrap(_BRACKETED), "without brackets"),
     (_match(_CERTAIN_TAG, (1, 2)), "as 'word/tag'"),
-    (_match(_TAG_FIRST, (1, 2)), "as 'word tag frequency'"),
+    (_match(_SEVERAL_TAGS, (1,)), "without the tags after the word"),
 )
 
 _FORMS: tuple[tuple[_Convert, str], ...] = (
@@ -272,7 +291,7 @@ _FORMS: tuple[tuple[_Convert, str], ...] = (
     (_match(_GLOSS, (1,)), "without the text after the colon"),
     (_match(_PARENTHESES, (1,)), "without the text in parentheses"),
     (_match(_HASH, (1,)), "without the text after #"),
-    (_match(_SLASH_TAG, (1, 2)), "as 'word/tag'"),
+    (_match(_SLASH_TAG, (1,)), "as 'word/tag'"),
     (_match(_TAGS_AND_FREQUENCIES, (1, 2)), "as 'word tag frequency'"),
     (_match(_TEXT_AFTER_TAG, (1, 2)), "without the text after the tag"),
     (_match(_FREQUENCY_FIRST, (2, 1)), "as 'frequency word'"),

@@ -80,7 +80,8 @@ def split_lines(text: str, tags: frozenset[str]) -> tuple[list[Line], list[str]]
         if _HASH_WORD.match(line):
             hashes.append(f"line {number} {line.strip()[:40]!r}")
         if cells := _split_cells(line, tags):
-            with_commas.append(f"line {number} {line.strip()[:40]!r}")
+            if stripped[number - 1].strip().endswith(line.strip()):
+                with_commas.append(f"line {number} {line.strip()[:40]!r}")
             word, fields = cells
             lines.append(Line(number, (*word.split(), *fields), len(fields)))
         else:
@@ -113,7 +114,8 @@ def _split_cells(line: str, tags: frozenset[str]) -> tuple[str, list[str]] | Non
     word, fields = cells[0], [unicodedata.normalize("NFKC", cell) for cell in cells[1:] if cell]
     is_number = [NUMBER.fullmatch(field) is not None for field in fields]
     is_tag = [field in tags for field in fields]
-    has_fields = len(fields) < 3 and (not fields or is_number[0] or is_tag[0]) and (len(fields) < 2 or is_tag[1])
+    has_fields = len(fields) < 3 and (not fields or is_number[0] or is_tag[0])
+    has_fields = has_fields and (len(fields) < 2 or is_tag[1] or (is_tag[0] and is_number[1]))
     return (word, fields) if has_fields and any(map(str.isalpha, word)) else None
 
 

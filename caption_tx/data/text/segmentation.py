@@ -98,8 +98,15 @@ class Segmenter:
                 with_signs.append((entry.line, entry.word))
             words.add(word)
         dictionary = self._dictionary
+        num_lines = len({entry.line for entry in dictionary.entries})
         return DictionaryReport(
-            dictionary.path, dictionary.encoding, len(words), tuple(not_kept), dictionary.notes, tuple(with_signs)
+            dictionary.path,
+            dictionary.encoding,
+            len(words),
+            tuple(not_kept),
+            dictionary.notes,
+            tuple(with_signs),
+            num_lines if num_lines != len(words) else 0,
         )
 
     def _normalize(self, text: str) -> str:

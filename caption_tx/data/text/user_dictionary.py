@@ -11,6 +11,7 @@ from typing import Any
 from caption_tx.data.text.dictionary_characters import look_alike_notes, odd_character_notes
 from caption_tx.data.text.dictionary_files import BINARY_KINDS, read_lines, to_json
 from caption_tx.data.text.dictionary_forms import TAGS
+from caption_tx.data.text.dictionary_japanese import find_japanese_encoding
 from caption_tx.data.text.dictionary_lines import NUMBER, Line, split_lines
 from caption_tx.data.text.dictionary_pieces import piece_notes, require_no_pieces
 from caption_tx.data.text.dictionary_programs import require_word_list, strip_hunspell
@@ -74,6 +75,7 @@ class DictionaryReport:
         not_kept: (line number, entry as written, reason) of entries that cannot be kept.
         with_signs: (line number, entry as written) of those that are kept only with their signs or spaces.
         notes: how lines that can be read in two ways were read.
+        num_lines: number of lines that have the entries; 0 if there are as many as entries.
     """
 
     path: str
@@ -82,12 +84,16 @@ class DictionaryReport:
     not_kept: tuple[tuple[int, str, str], ...]
     notes: tuple[str, ...] = field(default=())
     with_signs: tuple[tuple[int, str], ...] = field(default=())
+    num_lines: int = 0
 
     def to_text(self) -> str:
         """Returns the report as one line."""
         encoding = "" if self.encoding == "utf-8" else f" ({self.encoding.upper()})"
         num_kept = self.num_entries - len(self.not_kept) - len(self.with_signs)
-        text = f"User dictionary {self.path}{encoding}: {num_kept:,} of {self.num_entries:,} entries are kept whole"
+        lines = f" from {self.num_lines:,} line{'s' * (self.num_lines > 1)}" if self.num_lines else ""
+        text = (
+            f"User dictionary {self.path}{encoding}: {num_kept:,} of {self.num_entries:,} entries{lines} are kept whole"
+        )
         if self.with_signs:
             listed = [f"line {line} {word!r}" for line, word in self.with_signs[:_MAX_LISTED]]
             if more := len(self.with_signs) - len(listed):
@@ -108,6 +114,7 @@ class DictionaryReport:
             "path": self.path,
             "encoding": self.encoding,
             "entries": self.num_entries,
+            "lines": self.num_lines or self.num_entries,
             "with_signs": [dict(zip(names, item, strict=False)) for item in self.with_signs],
             "not_kept": [dict(zip(names, item, strict=True)) for item in self.not_kept],
             "notes": list(self.notes),
@@ -205,6 +212,8 @@ def _decode(path: Path, data: bytes) -> tuple[str, str]:
     """The text of a file and its encoding."""
     # A file of a few words is too short for statistics. A Chinese file that is not UTF-8 is most likely GB18030.
     encoding = guess_encoding(data) or "gb18030"
+    if not encoding.startswith("utf"):
+        encoding = find_japanese_encoding(data) or encoding
     try:
         text = data.decode(encoding).removeprefix("\ufeff")
     except UnicodeDecodeError as error:

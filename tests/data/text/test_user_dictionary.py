@@ -69,7 +69,7 @@ def test_frequencies_decide_between_chinese_words(segmenter):
 def test_entries_that_cannot_be_kept_are_named(segmenter):
     report = segmenter("狗\n😀\n——\n4x4 \n狗\n", drop_words_with_digits=True).dictionary_report()
     assert report.to_text().endswith(
-        "words.txt: 1 of 4 entries are kept whole; not kept: line 2 '😀' (no letter or digit), "
+        "words.txt: 1 of 4 entries from 5 lines are kept whole; not kept: line 2 '😀' (no letter or digit), "
         "line 3 '——' (no letter or digit), line 4 '4x4' (words with digits are dropped)."
     )
     assert report.to_dict()["not_kept"][0] == {"line": 2, "entry": "😀", "reason": "no letter or digit"}
