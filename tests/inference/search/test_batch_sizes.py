@@ -11,8 +11,9 @@ from caption_tx.inference.search.logits import gumbel_noise
 from caption_tx.inference.search.sampling import run_sampling
 from caption_tx.inference.search.spec import SearchInputs
 
-# Greedy and plain beam searches without a batch size are those of exports; see tests/export and tests/lite.
+# Plain greedy and beam searches without a batch size are those of exports; see tests/export and tests/lite.
 OPTIONS = {
+    "constraints": {"no_repeat_ngram": 2, "repetition_penalty": 1.5, "prefix": "a b", "min_length": 4},
     "sampling": {
         "temperature": 1.3, "samples": 3, "top_k": 5, "top_p": 0.9, "n_best": 3, "no_repeat_ngram": 2,
         "repetition_penalty": 1.5, "prefix": "a b", "min_length": 4,
