@@ -59,9 +59,10 @@ def pytest_collection_finish() -> None:
 ROOT = Path(__file__).resolve().parents[1]
 LONG_FILES = (
     *("test_ray.py", "test_notebook.py", "test_replicas.py", "test_examples.py", "test_distribution.py"),
-    *("test_fit.py", "test_decode.py", "test_search.py", "test_end_to_end.py", "test_lite.py", "test_captioner.py"),
-    *("test_batching.py", "test_savedmodel.py", "test_networks.py", "test_bundle.py", "test_shipped_bundles.py"),
-    *("test_training_model.py", "test_explain.py", "test_corpora.py", "test_page_in_browser.py", "test_baselines.py"),
+    *("test_fit.py", "test_fit_inputs.py", "test_decode.py", "test_search.py", "test_end_to_end.py"),
+    *("test_lite.py", "test_captioner.py", "test_batching.py", "test_savedmodel.py", "test_networks.py"),
+    *("test_bundle.py", "test_shipped_bundles.py", "test_training_model.py", "test_explain.py"),
+    *("test_corpora.py", "test_page_in_browser.py", "test_baselines.py"),
 )
 """Files with few, long tests: they run first, so that no process is left alone with them at the end."""
 
