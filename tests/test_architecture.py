@@ -96,6 +96,10 @@ RE_EXPORT = {"caption_tx", "caption_tx.config", "caption_tx.evaluation", "captio
 
 MAX_MODULE_LINES, MAX_FUNCTION_LINES, MAX_PARAMETERS, MAX_MODULES = 350, 60, 7, 30
 
+TESTS = Path(__file__).parent
+LONG_TEST_MODULES: dict[str, str] = {}
+"""Modules of tests over the limit of lines, each with its reason; at most five."""
+
 LONG_FUNCTIONS: dict[str, str] = {}
 """Functions over a limit, each with its reason; at most five."""
 
@@ -244,6 +248,15 @@ def test_modules_are_short_and_start_with_one_sentence():
         assert docstring, f"{name} has no docstring"
         first, _, rest = docstring.partition("\n")
         assert first.endswith((".", "?")) and (not rest or rest.startswith("\n")), f"{name}: {first}"
+
+
+def test_modules_of_tests_are_short():
+    lines = {
+        str(path.relative_to(TESTS)): len(path.read_text(encoding="utf-8").splitlines()) for path in TESTS.rglob("*.py")
+    }
+    too_long = {name for name, count in lines.items() if count > MAX_MODULE_LINES}
+    assert too_long == set(LONG_TEST_MODULES), "divide them by kind; fixtures that they share go to conftest.py"
+    assert len(LONG_TEST_MODULES) <= 5, "exceptions are few"
 
 
 def test_functions_are_short_and_take_few_parameters():

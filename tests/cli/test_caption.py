@@ -1,22 +1,16 @@
 """`caption-tx caption`: folders into files, resumed runs, and lists and images on standard input."""
 
-import hashlib
 import json
 import re
-import shutil
 import signal
 import sys
 from contextlib import ExitStack
 
-import h5py
 import pandas as pd
 import pytest
 from PIL import Image
 
-from caption_tx.bundle import store_search
-from caption_tx.bundle_files import CONFIG, WEIGHTS
 from caption_tx.cli import main
-from caption_tx.config import DecodingOptions
 from caption_tx.inference.prediction_file import PredictionFile
 from caption_tx.inference.predictions import read_predictions
 
@@ -313,50 +307,3 @@ def test_closed_standard_input_is_an_error(photos, capsys, monkeypatch):
     monkeypatch.setattr(sys, "stdin", None)  # as in Python after `<&-`
     assert main(["caption", "-", "--bundle", "no such bundle"]) == 1
     assert "caption-tx: The standard input ('-') is closed; pipe an image" in capsys.readouterr().err
-
-
-def test_a_missing_caption_is_no_success(bundle, backbone, write_pictures, tmp_path, monkeypatch, capsys):
-    """The weights are finite, but the logits overflow."""
-    folder = shutil.copytree(bundle, tmp_path / "bundle")
-    with h5py.File(folder / WEIGHTS, "r+") as file:
-        file["embedding/vars/0"][...] = 3e38
-    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    config["files"][WEIGHTS] = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
-    (folder / CONFIG).write_text(json.dumps(config), encoding="utf-8")
-    [name] = write_pictures(tmp_path, 1)
-    monkeypatch.chdir(tmp_path)
-    command = ["caption", name, "--bundle", str(folder), "--backbone-weights", backbone.config.weights]
-    for out in ([], ["--out", "captions.jsonl"]):
-        assert main([*command, *out]) == 1
-        error = capsys.readouterr().err.splitlines()[-1]
-        assert "The search found no caption of '000.png'" in error and "its weights overflow" in error
-
-
-def test_the_search_of_the_bundle_is_followed_and_reported(bundle, photos, tmp_path, capsys):
-    stored = shutil.copytree(bundle, tmp_path / "stored")
-    store_search(stored, DecodingOptions(beam_width=4, consensus=0.3))
-    image = str(photos / "000.png")
-
-    def caption(folder, *options):
-        assert main(["caption", image, "--bundle", str(folder), *options]) == 0
-        return capsys.readouterr()
-
-    plain, errors = caption(bundle)
-    assert errors == ""
-    beam, errors = caption(bundle, "--beam-width", "4", "--consensus", "0.3")
-    assert errors == ""
-    printed, errors = caption(stored)
-    assert (printed, errors) == (beam, "caption-tx: search: beam_width 4, consensus 0.3 (the bundle's own)\n")
-    printed, errors = caption(stored, "--beam-width", "1")
-    assert printed == plain
-    assert errors == "caption-tx: search: greedy (instead of the bundle's own, beam_width 4, consensus 0.3)\n"
-
-    out = tmp_path / "x.jsonl"
-    _, errors = caption(stored, "--out", str(out))
-    assert "search: beam_width 4, consensus 0.3" in errors
-    recorded = json.loads((tmp_path / "x.jsonl.run.json").read_text("utf-8"))["run"]
-    assert (recorded["beam_width"], recorded["consensus"]) == (4, 0.3)
-    assert main(["caption", image, "--bundle", bundle, "--out", str(out)]) == 1
-    assert "made with different options: beam_width (4, now 1), consensus" in capsys.readouterr().err
-    assert main(["caption", image, "--bundle", str(stored), "--top-k", "3"]) == 1
-    assert capsys.readouterr().err == ("caption-tx: top_k and top_p require sampling; set a temperature above 0.\n")

@@ -1,5 +1,7 @@
 """A tiny exported file."""
 
+import importlib.util
+
 import pytest
 
 
@@ -32,3 +34,14 @@ def files(write_pictures, tmp_path_factory):
     """Pictures of the size of the backbone, so that reading them rounds nothing."""
     folder = tmp_path_factory.mktemp("pictures")
     return [str(folder / name) for name in write_pictures(folder, 5, size=(32, 32))]
+
+
+@pytest.fixture
+def without(monkeypatch):
+    """Makes modules look as if they were not installed."""
+
+    def remove(*names: str) -> None:
+        find = importlib.util.find_spec
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in names else find(name))
+
+    return remove

@@ -1,11 +1,9 @@
 """An exported LiteRT file gives the captions and maps of its bundle, without TensorFlow."""
 
-import importlib.util
 import json
 import re
 import shutil
-import tomllib
-from pathlib import Path, PurePath
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,7 +17,6 @@ from caption_tx.export.exporting import export_captioner
 from caption_tx.inference.caption_files import caption_to_file
 from caption_tx.inference.search.randomness import draw_bits, expand_bits
 from caption_tx.lite.exported_file import CACHE_ENV_VAR, cached_export
-from caption_tx.lite.packages import CAPTIONS, CHINESE, EXPLANATIONS, PAGES, PARQUET, packages_for, pip_line
 
 pytest.importorskip("ai_edge_litert")
 
@@ -143,33 +140,6 @@ def test_the_guide_selects_by_consensus_as_the_package_does(exported, lite, file
             assert namespace["select"](outputs, about) == dict(lite.captions([path], options))[path][0].token_ids
 
 
-def test_the_guide_installs_what_commands_need_in_supported_versions():
-    lines = re.findall(r"^pip install '.*$", GUIDE.read_text(encoding="utf-8"), re.MULTILINE)
-    groups = (CAPTIONS, EXPLANATIONS, PAGES, CHINESE, PARQUET)
-    project = tomllib.loads((GUIDE.parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    versions = [*project["dependencies"], *project["optional-dependencies"]["litert"]]
-    supported = {re.match(r"[\w-]+", text)[0]: f"'{text}'" for text in versions}
-    assert lines == [" ".join(["pip install", *(supported[name] for name in group)]) for group in groups]
-
-
-def test_packages_depend_on_the_output():
-    assert packages_for(None, False, False) == CAPTIONS
-    assert packages_for(PurePath("a.HTML"), True, True) == (*CAPTIONS, *PAGES, *CHINESE)
-    assert packages_for(PurePath("a.parquet"), False, False) == (*CAPTIONS, *PARQUET)
-    assert pip_line(["nothing"]) == "pip install 'nothing'"
-
-
-@pytest.fixture
-def without(monkeypatch):
-    """Makes modules look as if they were not installed."""
-
-    def remove(*names: str) -> None:
-        find = importlib.util.find_spec
-        monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in names else find(name))
-
-    return remove
-
-
 def test_all_missing_packages_are_named_at_once(exported, files, without, capsys, tmp_path):
     without("jinja2", "matplotlib", "mplfonts", "tqdm")
     command = ["explain", files[0], "--bundle", str(exported.path), "--out", str(tmp_path / "a.html")]
@@ -181,31 +151,10 @@ def test_all_missing_packages_are_named_at_once(exported, files, without, capsys
     assert "needs the package tqdm, which is not installed; install it with" in capsys.readouterr().err
 
 
-def test_words_of_chinese_text_need_jieba(without, capsys, tmp_path):
-    (tmp_path / "export.json").write_text('{"language": "zh"}')
-    without("jieba")
-    command = ["caption", "a.png", "--bundle", str(tmp_path / "a.tflite"), "--prefix"]
-    assert main([*command, "一只"]) == 1
-    assert "needs the package jieba" in capsys.readouterr().err
-
-
 def test_the_library_names_missing_packages(exported, without):
     without("ai_edge_litert", "PIL")
     with pytest.raises(CaptionTxError, match=r"lite\.load needs the packages ai-edge-litert, pillow"):
         caption_tx.lite.load(exported.path)
-
-
-def test_without_tensorflow_bundles_point_to_exported_files(one_layer_bundle, files, without, monkeypatch, capsys):
-    def fail() -> None:
-        raise ModuleNotFoundError("No module named 'tensorflow'", name="tensorflow")
-
-    without("tensorflow")
-    monkeypatch.setattr(bundles, "start_tensorflow", fail)
-    assert main(["caption", files[0], "--bundle", one_layer_bundle]) == 1
-    assert "name an exported file (`--bundle FILE.tflite`)" in capsys.readouterr().err
-    monkeypatch.setitem(caption_tx._MODULES, "load", "tensorflow_is_missing")
-    with pytest.raises(ModuleNotFoundError, match=r"caption_tx\.load needs TensorFlow.*caption_tx\.lite\.load"):
-        getattr(caption_tx, "load")  # noqa: B009
 
 
 def test_the_encoder_and_single_steps_find_the_greedy_caption(exported, captioner, files):
