@@ -14,6 +14,7 @@ from caption_tx.data.corpus.rows import CaptionRows, UnknownSplitError, to_image
 from caption_tx.data.corpus.tables.columns import DEFAULT_OPTIONS, Columns, ReadOptions, select_columns
 from caption_tx.data.corpus.tables.marks import holds_mark
 from caption_tx.data.corpus.values.mark_values import is_mark
+from caption_tx.data.corpus.values.value_kinds import is_text
 from caption_tx.errors import CorpusError
 
 _KARPATHY = 'Karpathy\'s {"images": [{"filename": .., "split": .., "sentences": [{"raw": ".."}, ..]}, ..]}'
@@ -34,7 +35,7 @@ _CAPTION_KEYS = ("caption", "captions", "text", "sentence", "description")
 _FILE_KEYS = ("file_name", "filename", "image", "path", "name")
 
 
-def _items(value: Any) -> list[Any]:
+def list_items(value: Any) -> list[Any]:
     """The entries of a list, or of an object that maps ids to entries; the id becomes a key."""
     if isinstance(value, dict):
         return [
@@ -47,7 +48,7 @@ def _items(value: Any) -> list[Any]:
 def is_coco(node: dict[str, Any]) -> bool:
     """Whether an object has images and annotations as COCO writes them."""
     images, annotations = node.get("images"), node.get("annotations")
-    entries = [] if annotations else [item for item in _items(images)[:_SAMPLE] if isinstance(item, dict)]
+    entries = [] if annotations else [item for item in list_items(images)[:_SAMPLE] if isinstance(item, dict)]
     has_captions = any(key in entry for entry in entries for key in _CAPTION_KEYS)
     return isinstance(images, (list, dict)) and isinstance(annotations, list) and not has_captions
 
@@ -67,18 +68,27 @@ def require_captions(path: Path, annotations: Any, options: ReadOptions = DEFAUL
         raise CorpusError(f"{path} lists images without captions; read the file of their captions.")
     if not isinstance(annotations, list):
         return
-    entries = [entry for entry in annotations[:1000] if isinstance(entry, dict)]
+    kind = _other_kind([entry for entry in annotations[:_SAMPLE] if isinstance(entry, dict)], options)
+    if kind in _OTHER_TEXTS.values():
+        raise CorpusError(f"{path} has {kind}, not captions; read a file of captions of the same images.")
+    if kind is not None:
+        raise CorpusError(
+            f"{path} has annotations of {kind}, not captions; read the file of captions beside it "
+            "(COCO: captions_train2017.json, captions_val2017.json)."
+        )
+
+
+def _other_kind(entries: list[dict[str, Any]], options: ReadOptions) -> str | None:
+    """What entries are if they hold no captions but boxes, masks, keypoints, questions or regions."""
     if not entries or any("caption" in entry for entry in entries):
-        return
+        return None
     for key, kind in () if options.caption_columns else _OTHER_TEXTS.items():
         if sum(key in entry for entry in entries) > len(entries) / 2:
-            raise CorpusError(f"{path} has {kind}, not captions; read a file of captions of the same images.")
+            return kind
     for key, kind in _OTHER_ANNOTATIONS.items():
         if sum(key in entry for entry in entries) > len(entries) / 2 and any("image_id" in entry for entry in entries):
-            raise CorpusError(
-                f"{path} has annotations of {kind}, not captions; read the file of captions beside it "
-                "(COCO: captions_train2017.json, captions_val2017.json)."
-            )
+            return kind
+    return None
 
 
 def _is_image_list(node: Any) -> bool:
@@ -88,6 +98,44 @@ def _is_image_list(node: Any) -> bool:
     images = node["images"] if isinstance(node["images"], list) else []
     keys = {key for entry in images[:_SAMPLE] if isinstance(entry, dict) for key in entry}
     return "file_name" in keys and not any(map(caption_key, keys - {"license"}))
+
+
+def image_caption_key(node: dict[str, Any], rows: CaptionRows) -> str | None:
+    """The key of the images that holds captions, in a document whose annotations hold none.
+
+    Args:
+        node: an object with images, and annotations or categories as COCO writes them.
+        rows: its options may name the key; its notes name what is read, also if it is the annotations.
+    """
+    if not isinstance(node.get("images"), (list, dict)) or not node.keys() & {"annotations", "categories"}:
+        return None
+    images = [item for item in list_items(node["images"])[:_SAMPLE] if isinstance(item, dict)]
+    key = _text_key(images, rows.options)
+    annotations = list_items(node.get("annotations"))
+    if key is None or not any(image.get(name) for image in images for name in _FILE_KEYS):
+        return None
+    if not all(isinstance(entry, dict) for entry in annotations[:_SAMPLE]):
+        return None
+    sample = [expand(entry) if _is_nested(entry) else entry for entry in annotations[:_SAMPLE]]
+    other = None if _other_kind(sample, rows.options) else _text_key(sample, rows.options)
+    if other is not None:
+        note = f"captions read from the key {other!r} of the annotations, not from the key {key!r} of the images"
+        rows.notes[note] = len(annotations)
+        return None
+    rows.notes[f"captions read from the key {key!r} of the images"] = len(node["images"])
+    unread = [name for name in node if name != "images" and node[name] not in (None, "")]
+    rows.notes[f"keys not read ({', '.join(map(str, unread))[:200]})"] = len(unread)
+    return key
+
+
+def _text_key(entries: list[dict[str, Any]], options: ReadOptions) -> str | None:
+    """The key of entries that has a caption's name, or one that the user gives, and text; the most certain first."""
+    texts = dict.fromkeys(key for entry in entries for key, value in entry.items() if is_text(value))
+    if named := [name for name in options.caption_columns if name in texts]:
+        return named[0]
+    found = [(caption_key(key), key) for key in texts if key not in _NO_CAPTIONS]
+    ranks = {key: name[1] for name, key in found if name is not None and name[1] < 2}
+    return min(ranks, key=lambda key: ranks[key]) if ranks and not options.caption_columns else None
 
 
 def add_coco(path: Path, node: dict[str, Any], rows: CaptionRows, number: int, split: str | None) -> int:
@@ -130,7 +178,7 @@ def _files(path: Path, images: Any) -> dict[str, str]:
     """
     file_of: dict[str, str] = {}
     repeated: dict[str, str] = {}
-    for image in _items(images):
+    for image in list_items(images):
         image_id = to_image_name(image.get("id", image.get("image_id"))) if isinstance(image, dict) else None
         name = next((image[key] for key in _FILE_KEYS if image.get(key)), None) if image_id is not None else None
         if isinstance(name, str) and file_of.setdefault(image_id, name) != name:

@@ -18,7 +18,15 @@ from caption_tx.data.corpus.column_names import (
     without_numbers,
 )
 from caption_tx.data.corpus.file_text.scripts import JSON5, to_json
-from caption_tx.data.corpus.readers.coco import add_coco, add_karpathy, is_coco, is_karpathy, require_captions
+from caption_tx.data.corpus.readers.coco import (
+    add_coco,
+    add_karpathy,
+    image_caption_key,
+    is_coco,
+    is_karpathy,
+    list_items,
+    require_captions,
+)
 from caption_tx.data.corpus.readers.entry_forms import maps_to_texts
 from caption_tx.data.corpus.readers.google_tables import read_google_table
 from caption_tx.data.corpus.readers.json_entries import (
@@ -119,6 +127,8 @@ class _DocumentReader:
             return self._read_list(node, split)
         if not isinstance(node, dict) or not node:
             return False
+        if image_caption_key(node, self._rows) is not None:
+            return self._read_images(node, split)
         if is_coco(node):
             self._number += add_coco(self._path, node, self._rows, self._number, split)
             return True
@@ -168,6 +178,13 @@ class _DocumentReader:
             self._number += 1
             entries.add(self._number, item, split=split, needs_caption=True)
         return True
+
+    def _read_images(self, node: dict[str, Any], split: str | None) -> bool:
+        """The images of a COCO document, whose entries have captions themselves."""
+        if is_karpathy(node):
+            self._number += add_karpathy(node, self._rows, self._number, split)
+            return True
+        return self._read_list(list_items(node["images"]), split)
 
     def _read_entry(self, node: dict[str, Any], split: str | None) -> bool:
         """An object that is a single entry itself."""
