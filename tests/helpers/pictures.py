@@ -1,9 +1,11 @@
-"""A picture with colored corners, and what tests of image files write it with."""
+"""A picture with colored corners, pictures of one gray, and what tests of image files write and read them with."""
 
 import io
 
 import numpy as np
 from PIL import Image
+
+from caption_tx.data.images.decoding import content_hash
 
 RED, GREEN, BLUE, WHITE = (230, 10, 20), (10, 200, 30), (20, 30, 220), (255, 255, 255)
 WIDTH, HEIGHT = 48, 32
@@ -31,3 +33,18 @@ def encoded(image: Image.Image, kind: str, **options) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()
+
+
+def make_image(number: int, kind: str = "PNG") -> bytes:
+    """A 17x13 image whose gray level is `number`."""
+    return encoded(Image.new("RGB", (17, 13), (number, number, number)), kind)
+
+
+def gray_of(images, name: str) -> int:
+    """The gray level of such an image of a source, which is read in every way."""
+    content, pixels = images.read_image(name, 8)
+    assert content == content_hash(images.read_bytes(name))
+    assert pixels.shape == (8, 8, 3)
+    assert pixels.dtype == np.uint8
+    assert images.read_pil_image(name)[1].size == (17, 13)
+    return int(pixels[3, 3, 0])

@@ -1,6 +1,8 @@
 """Settings of small runs, and what tests read of them."""
 
+import numpy as np
 import pandas as pd
+from PIL import Image
 
 from caption_tx.training.checkpoint import RunCheckpoint
 
@@ -17,6 +19,19 @@ DEFAULTS = {
     "label_smoothing": 0.0,
     "precision": "float32",
 }
+
+
+def write_colors(folder, captions):
+    """Writes 40 images of one color each, with some noise, 8 for validation, and their captions for the color's name."""
+    random = np.random.default_rng(0)
+    lines = ["image\tcaption\tsplit"]
+    for index in range(40):
+        word, color = list(COLORS.items())[index % 4]
+        pixels = np.clip(np.array(color) + random.normal(0, 12, (32, 32, 3)), 0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / f"{index}.png")
+        lines += [f"{index}.png\t{text}\t{'val' if index >= 32 else 'train'}" for text in captions(word)]
+    (folder / "captions.tsv").write_text("\n".join(lines), encoding="utf-8")
+    return folder
 
 
 def quiet(text):

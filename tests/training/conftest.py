@@ -1,27 +1,15 @@
 """A corpus of one color per image, and the settings of a small run on it."""
 
-import numpy as np
 import pytest
-from PIL import Image
-from small_runs import COLORS, DEFAULTS
+from small_runs import DEFAULTS, write_colors
 
 from caption_tx.config import Config, CorpusConfig, ModelConfig, TextConfig, TrainingConfig
 
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
-    """40 images of one color each (with some noise), two captions per image; 8 of them for validation."""
-    folder = tmp_path_factory.mktemp("corpus")
-    random = np.random.default_rng(0)
-    lines = ["image\tcaption\tsplit"]
-    for index in range(40):
-        word, color = list(COLORS.items())[index % 4]
-        pixels = np.clip(np.array(color) + random.normal(0, 12, (32, 32, 3)), 0, 255).astype(np.uint8)
-        Image.fromarray(pixels).save(folder / f"{index}.png")
-        split = "val" if index >= 32 else "train"
-        lines += [f"{index}.png\t一张{word}的图片\t{split}", f"{index}.png\t整个画面都是{word}的\t{split}"]
-    (folder / "captions.tsv").write_text("\n".join(lines), encoding="utf-8")
-    return folder
+    """Images of one color each, with two captions."""
+    return write_colors(tmp_path_factory.mktemp("corpus"), lambda word: (f"一张{word}的图片", f"整个画面都是{word}的"))
 
 
 @pytest.fixture(scope="module")

@@ -21,12 +21,12 @@ from caption_tx.data.text.vocabulary import (
     find_vocabulary_error,
     is_valid_word,
 )
-from caption_tx.data.text.word_lists import BLOCK_SIZE, WordLists, count_values, take_rows
+from caption_tx.data.text.word_lists import BLOCK_SIZE, RaggedLists, WordLists, count_values, take_rows
 from caption_tx.errors import BundleError
 from caption_tx.files import write_atomically
 
 
-class TokenLists(Sequence[np.ndarray]):
+class TokenLists(RaggedLists[np.ndarray]):
     """The token_ids of many captions in one array; item i is the int32 array (T,) of caption i.
 
     Attributes:
@@ -44,16 +44,8 @@ class TokenLists(Sequence[np.ndarray]):
         """Returns the captions at the given row indices; `num_truncated` is unchanged."""
         return TokenLists(*take_rows(self.values, self.row_splits, rows), self.num_truncated)
 
-    def __len__(self) -> int:
-        return len(self.row_splits) - 1
-
-    def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, slice):
-            return [self[item] for item in range(*index.indices(len(self)))]
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"caption {index} of {len(self)}")
-        index %= len(self)
-        return self.values[self.row_splits[index] : self.row_splits[index + 1]]
+    def _item(self, values: np.ndarray) -> np.ndarray:
+        return values
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return iter(np.split(self.values, self.row_splits[1:-1]) if len(self) else [])

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+
+Item = TypeVar("Item")
 
 BLOCK_SIZE = 1 << 16
 """Captions or values processed at a time, which bounds the size of NumPy's temporary arrays."""
@@ -40,7 +42,33 @@ def count_values(values: np.ndarray, size: int) -> np.ndarray:
     return counts
 
 
-class WordLists(Sequence[list[str]]):
+class RaggedLists(Sequence[Item]):
+    """Captions in one array; a subclass says with `_item` what the values of a caption stand for.
+
+    Attributes:
+        values: int32, the values of all captions.
+        row_splits: int64 (captions + 1,); caption i is `values[row_splits[i]:row_splits[i + 1]]`.
+    """
+
+    values: np.ndarray
+    row_splits: np.ndarray
+
+    def _item(self, values: np.ndarray) -> Item:
+        raise NotImplementedError
+
+    def __len__(self) -> int:
+        return len(self.row_splits) - 1
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[item] for item in range(*index.indices(len(self)))]
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"caption {index} of {len(self)}")
+        index %= len(self)
+        return self._item(self.values[self.row_splits[index] : self.row_splits[index + 1]])
+
+
+class WordLists(RaggedLists[list[str]]):
     """The words of many captions, with each distinct word stored once; item i is the word list of caption i.
 
     Attributes:
@@ -90,16 +118,7 @@ class WordLists(Sequence[list[str]]):
         values = np.insert(self.values, self.row_splits[:-1][mask], value)
         return WordLists(tuple(index), values, self.row_splits + np.concatenate([[0], np.cumsum(mask)]))
 
-    def __len__(self) -> int:
-        return len(self.row_splits) - 1
-
-    def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, slice):
-            return [self[item] for item in range(*index.indices(len(self)))]
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"caption {index} of {len(self)}")
-        index %= len(self)
-        values = self.values[self.row_splits[index] : self.row_splits[index + 1]]
+    def _item(self, values: np.ndarray) -> list[str]:
         return [self.distinct_words[value] for value in values]
 
     def __iter__(self) -> Iterator[list[str]]:

@@ -1,34 +1,16 @@
 """Folders of images, local and on a remote store."""
 
 import base64
-import io
 import os
 
-import numpy as np
 import pytest
-from PIL import Image
+from pictures import gray_of, make_image
 
 from caption_tx.config import Config, CorpusConfig
-from caption_tx.data.images.decoding import MAX_BYTES, content_hash
+from caption_tx.data.images.decoding import MAX_BYTES
 from caption_tx.data.images.discovery import find_images
 from caption_tx.data.images.sources import ImageFolder, open_images, require_images
 from caption_tx.errors import CaptionTxError, ConfigError, ImageError, MissingImageError
-
-
-def make_image(number: int, kind: str = "PNG") -> bytes:
-    """A 17x13 image whose gray level is `number`."""
-    buffer = io.BytesIO()
-    Image.new("RGB", (17, 13), (number, number, number)).save(buffer, kind)
-    return buffer.getvalue()
-
-
-def gray_of(images, name: str) -> int:
-    content, pixels = images.read_image(name, 8)
-    assert content == content_hash(images.read_bytes(name))
-    assert pixels.shape == (8, 8, 3)
-    assert pixels.dtype == np.uint8
-    assert images.read_pil_image(name)[1].size == (17, 13)
-    return int(pixels[3, 3, 0])
 
 
 def test_folder_lists_reads_and_stamps_its_images(store):

@@ -2,35 +2,16 @@
 
 import base64
 import hashlib
-import io
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
 import pytest
-from PIL import Image
+from pictures import gray_of, make_image
 
 from caption_tx.data.images import tables
-from caption_tx.data.images.decoding import content_hash
 from caption_tx.data.images.sources import open_images
 from caption_tx.data.images.tables import ImageTable
 from caption_tx.errors import ImageError
-
-
-def make_image(number: int, kind: str = "PNG") -> bytes:
-    """A 17x13 image whose gray level is `number`."""
-    buffer = io.BytesIO()
-    Image.new("RGB", (17, 13), (number, number, number)).save(buffer, kind)
-    return buffer.getvalue()
-
-
-def gray_of(images, name: str) -> int:
-    content, pixels = images.read_image(name, 8)
-    assert content == content_hash(images.read_bytes(name))
-    assert pixels.shape == (8, 8, 3)
-    assert pixels.dtype == np.uint8
-    assert images.read_pil_image(name)[1].size == (17, 13)
-    return int(pixels[3, 3, 0])
 
 
 def encodings(data: bytes) -> dict[str, bytes]:

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
 from pycocoevalcap.cider.cider import Cider
+from small_runs import COLORS, write_colors
 
 from caption_tx.bundle import load_bundle
 from caption_tx.cli import main
@@ -42,7 +42,6 @@ from caption_tx.training.tuning.tune import tune
 
 pytestmark = pytest.mark.usefixtures("shared_backbones")
 
-COLORS = {"红色": (220, 30, 30), "绿色": (30, 190, 40), "蓝色": (30, 50, 220), "黄色": (230, 220, 40)}
 TUNING = TuningConfig(epochs=2, learning_rate=3e-3, batch_size=4, temperature=1.0, caption_share=0.0)
 
 
@@ -133,15 +132,7 @@ def test_samples_may_repeat_and_do_not_depend_on_the_batch(make_captioner, featu
 def config(tmp_path_factory, backbone_config):
     """Two of three captions are the same for all images; the third names the color of the image."""
     folder = tmp_path_factory.mktemp("corpus")
-    random = np.random.default_rng(0)
-    lines = ["image\tcaption\tsplit"]
-    for index in range(40):
-        word, color = list(COLORS.items())[index % 4]
-        pixels = np.clip(np.array(color) + random.normal(0, 12, (32, 32, 3)), 0, 255).astype(np.uint8)
-        Image.fromarray(pixels).save(folder / f"{index}.png")
-        split = "val" if index >= 32 else "train"
-        lines += [f"{index}.png\t{text}\t{split}" for text in ("一张图片", "一张图片", f"整个画面都是{word}的")]
-    (folder / "captions.tsv").write_text("\n".join(lines), encoding="utf-8")
+    write_colors(folder, lambda word: ("一张图片", "一张图片", f"整个画面都是{word}的"))
     training = {"epochs": 12, "batch_size": 4, "learning_rate": 0.01, "label_smoothing": 0.0, "tensorboard": False}
     training["precision"] = "float32"
     return Config(
