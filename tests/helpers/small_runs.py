@@ -22,7 +22,7 @@ DEFAULTS = {
 
 
 def write_colors(folder, captions):
-    """Writes 40 images of one color each, with some noise, 8 for validation, and their captions for the color's name."""
+    """Writes 40 images of one color each, with some noise, and what `captions` makes of its name; 8 for validation."""
     random = np.random.default_rng(0)
     lines = ["image\tcaption\tsplit"]
     for index in range(40):

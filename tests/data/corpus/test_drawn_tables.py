@@ -69,6 +69,14 @@ CASES = {
         [("a_1.jpg", DOG), ONE[1]],
         {GRID: 1, UNESCAPED: 1},
     ),
+    "backslashes of a console": (
+        f"{RULE}{NAMES}{RULE}| a.jpg | a \\* b           |\n{RULE}", [("a.jpg", "a \\* b")], {GRID: 1},
+    ),
+    "backslashes in aligned columns": (
+        f"======= ======\nimage   caption\n======= ======\na\\_1.jpg {DOG}\nb.jpg   {CAT}\n======= ======\n",
+        [("a_1.jpg", DOG), ONE[1]],
+        {SPACES: 1, UNESCAPED: 1},
+    ),
     "fewer cells": (
         f"{RULE}{NAMES}{HEAD}{line('a.jpg', DOG)}{RULE}{line('b.jpg', CAT)}{RULE}| c.jpg |\n{RULE}",
         ONE,
@@ -86,7 +94,8 @@ CASES = {
         {GRID: 1},
     ),
     "CSV table": (
-        f'.. csv-table:: x\n   :header: "image", "caption"\n\n   "a.jpg", "{DOG}"\n   "b.jpg", "{CAT}"\n\nText\n',
+        '.. csv-table:: x\n   :header: "image", "caption"\n   :widths: 30, 70\n\n'
+        f'   "a.jpg", "{DOG}"\n   "b.jpg", "{CAT}"\n\nText\n',
         ONE,
         {"a CSV table": 1, "lines outside the table, not read (such as 'Text')": 1},
     ),
@@ -175,6 +184,18 @@ def test_rare_lines_without_a_name_go_on_with_the_caption_above(write):
     assert list(table["caption"]) == [f"{DOG}，很快", DOG, DOG, DOG] and notes(table)[JOINED] == 1
     table = read_corpus(write("y.org", f"{head}{lines[0]}{line('', CAT)}{line('1.jpg', CAT)}{line('', DOG)}"))
     assert rows(table) == [("0.jpg", DOG), ("0.jpg", CAT), ("1.jpg", CAT), ("1.jpg", DOG)]
+    ended = f"{line('0.jpg', '狗跑。')}{line('', CAT)}{lines[1] * 200}"
+    table = read_corpus(write("z.org", f"{head}{ended}"))
+    assert table["caption"][0] == "狗跑。" and [number for _, number, _ in table.attrs["skipped"]] == [4]
+
+
+def test_lines_as_wide_as_the_column_go_on_if_those_below_are_shorter(write):
+    head = f"{NAMES}|-------+------------------|\n"
+    table = read_corpus(write("x.org", f"{head}{line('0.jpg', DOG)}{line('', DOG)}{line('1.jpg', DOG)}"))
+    assert rows(table) == [("0.jpg", DOG), ("0.jpg", DOG), ("1.jpg", DOG)]
+    wrapped = "".join(f"{line(f'{at}.jpg', DOG)}{line('', '和跳')}" for at in range(2))
+    table = read_corpus(write("y.org", f"{head}{wrapped}"))
+    assert rows(table) == [("0.jpg", f"{DOG}和跳"), ("1.jpg", f"{DOG}和跳")] and notes(table)[JOINED] == 2
 
 
 def test_lines_of_several_rows_are_not_joined(write):

@@ -1,7 +1,7 @@
 """Logs: the entries in their lines, and what is reported about the rest."""
 
 import pytest
-from corpus_cases import CAT, DOG, ONE, jsonl, notes, rows
+from corpus_cases import CAT, DOG, GIRL, ONE, TWO, jsonl, notes, rows
 
 from caption_tx.data.corpus.table import read_corpus
 
@@ -60,6 +60,20 @@ def test_log(write, name, file):
     assert rows(table) == ONE
     for text, count in wanted.items():
         assert [value for note, value in notes(table).items() if text in note] == [count], (text, notes(table))
+
+
+def test_names_with_spaces_in_a_log_are_kept(write):
+    table = read_corpus(write("x.log", log("[2026-01-02 10:11:12] INFO: ", [f"my a.jpg -> {DOG}", f"b.jpg -> {CAT}"])))
+    assert rows(table) == [("my a.jpg", DOG), ONE[1]]
+    table = read_corpus(write("x.txt", f"my a.jpg: {DOG}\nmy b.jpg: {CAT}\n"))
+    assert rows(table) == [("my a.jpg", DOG), ("my b.jpg", CAT)] and AROUND not in str(notes(table))
+
+
+def test_lines_of_a_name_and_a_list(write):
+    table = read_corpus(write("x.txt", f"{('a.jpg', [DOG, GIRL])}\n{('b.jpg', [CAT, DOG])}\n"))
+    assert rows(table) == TWO and any(LISTS in note for note in notes(table))
+    names = read_corpus(write("x.txt", '["a.jpg", "b.jpg"]\n["c.jpg", "d.jpg"]\n'))
+    assert LISTS not in str(notes(names))
 
 
 @pytest.mark.parametrize(

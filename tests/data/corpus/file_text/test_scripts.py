@@ -1,4 +1,4 @@
-"""JSON inside JavaScript, and tables of Google's APIs."""
+"""Data inside scripts of JavaScript and Python, and tables of Google's APIs."""
 
 import json
 
@@ -35,6 +35,11 @@ CASES = {
     "variables": f"var train = {{'a.jpg': '{DOG}'}};\nvar more = {{'b.jpg': '{ONE[1][1]}'}};\n",
     "Python": f"captions = {dict(ONE)}\n",
     "Python with comments": f"# captions\ncaptions = [\n    {ONE[0]},  # one\n    {ONE[1]},\n]\nprint(captions)\n",
+    "Python with other values": f"captions = {ONE}  # a list\nversion = 3\nname = 'x'\nrejected = []\n",
+    "empty items before others": (
+        "cb({table: {cols: [{label: 'image'}, {label: 'n'}, {label: 'caption'}], rows: [{c: [{v: 'a.jpg'},, "
+        f"{{v: '{DOG}'}}]}}, {{c: [{{v: 'b.jpg'}},, {{v: '{ONE[1][1]}'}}]}}]}}}});"
+    ),
     "empty items": (
         "cb({table: {cols: [{label: 'image'}, {label: 'caption'}], rows: [{c: [{v: 'a.jpg'}, "
         f"{{v: '{DOG}'}},,]}}, {{c: [{{v: 'b.jpg'}}, {{v: '{ONE[1][1]}'}}]}}]}}}});"
@@ -53,6 +58,11 @@ def test_script(write, name, suffix):
 def test_the_rest_of_a_script_is_reported(write):
     table = read_corpus(write("x.js", f"var data = {LIST};\nshow(data);\n"))
     assert f"{SCRIPT} (after it 'show(data);')" in notes(table) and rows(table) == ONE
+
+
+def test_the_start_of_a_python_script_is_reported(write):
+    table = read_corpus(write("x.py", CASES["Python with comments"]))
+    assert f"{SCRIPT} ('captions =')" in notes(table)
 
 
 def test_texts_of_scripts(write):
