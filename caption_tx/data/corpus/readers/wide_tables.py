@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as Names
 
 from caption_tx.data.corpus.captions.caption_values import add_captions
 from caption_tx.data.corpus.column_names import IMAGE_WORDS, caption_key, image_rank, normalize_name
@@ -18,9 +19,19 @@ from caption_tx.data.images.suffixes import IMAGE_SUFFIXES
 from caption_tx.errors import CorpusError
 
 _NAME = re.compile(
-    rf"[^\s\[\](){{}}（）【】「」『』《》<>|\"'“”:：,，;；]+(?:{'|'.join(map(re.escape, IMAGE_SUFFIXES))})(?![\w.])",
+    rf"[^\s\[\](){{}}（）【】「」『』《》<>|\"'“”:：,，;；]+"
+    rf"(?:{'|'.join(map(re.escape, IMAGE_SUFFIXES))})(?!\.?[0-9A-Za-z_])",
     re.IGNORECASE,
 )
+_NUMBER = r"(?:(?:[Qq]|第|题目?|问题|[Qq]uestion)?\s*\d+\s*题?\s*(?:[、)）]|[.．:：])\s*)?"
+"""The number of a question before its text."""
+_ASKS = re.compile(
+    rf"描述(?!文件)|看图|一句话|请(?=[用描写看为给对说您你])"
+    rf"|^{_NUMBER}(?:please|describe|caption|write|give|what (?:is|are|do|does|can))\s",
+    re.IGNORECASE,
+)
+"""Words of a question, which the name of an image seldom has."""
+_ASCII_END = re.compile(r"[!-~]+")
 _MAX_HEADER = 1000
 """Characters of a header that may name an image; longer cells, such as images in base64, take long to search."""
 
@@ -35,14 +46,20 @@ def name_in_header(header: str) -> str | None:
     Example:
         >>> name_in_header("Describe the photo [1.jpg]"), name_in_header("IMG 1 (2).jpg"), name_in_header("caption")
         ('1.jpg', 'IMG 1 (2).jpg', None)
+        >>> name_in_header("2、请用一句话描述图片 p02.png")
+        'p02.png'
     """
     header = header.strip()
     if len(header) > _MAX_HEADER:
         return None
-    if is_image_name(header) and not re.search(r"[\[【：:]", header.partition("://")[2] or header):
+    is_question = _ASKS.search(header) is not None and "://" not in header
+    if is_image_name(header) and not is_question and not re.search(r"[\[【：:]", header.partition("://")[2] or header):
         return header
     match = _NAME.search(header)
-    return match[0] if match else None
+    if match is None:
+        return None
+    ends = _ASCII_END.findall(match[0]) if is_question and _ASKS.search(match[0]) else []
+    return ends[-1] if ends and ends[-1].rpartition(".")[0] else match[0]
 
 
 def is_wide(header: Sequence[str], sample: Sequence[Sequence[str]]) -> bool:
@@ -85,6 +102,9 @@ def read_wide(header: Sequence[str], table: Iterable[tuple[int, Sequence[str]]],
         CorpusError: the headers ask several questions about the images, and the user names none.
     """
     images = _choose_question(header, rows)
+    asked = [header[at].strip() for at, name in images.items() if header[at].strip() != name]
+    if asked:
+        rows.notes[f"headers with more than a name, read as the image in them (such as {asked[0][:40]!r})"] = len(asked)
     others = [cell.strip() for at, cell in enumerate(header) if at not in images and cell.strip()]
     is_transposed = 0 not in images and image_rank(header[0]) is not None
     rows.notes["images named by the headers of columns, the cells below read as their captions"] = len(images)
@@ -111,6 +131,9 @@ def read_wide(header: Sequence[str], table: Iterable[tuple[int, Sequence[str]]],
 def _choose_question(header: Sequence[str], rows: CaptionRows) -> dict[int, str]:
     """Position -> image of the columns whose headers ask one question, which the user names if there are several."""
     images = {at: name for at, cell in enumerate(header) if (name := name_in_header(cell))}
+    known = {name.casefold() for at, name in images.items() if name != header[at].strip()}
+    known |= rows.options.files.names() if rows.options.files else set()
+    images = {at: _choose_name(header[at].strip(), name, known) for at, name in images.items()}
     questions: dict[str, list[int]] = {}
     for at, name in images.items():
         questions.setdefault(_question(header[at], name), []).append(at)
@@ -128,7 +151,19 @@ def _choose_question(header: Sequence[str], rows: CaptionRows) -> dict[int, str]
     return images
 
 
+def _choose_name(header: str, name: str, known: Names[str]) -> str:
+    """The known name in a header, such as that of a file: all of it, the name found in it, or the end of that."""
+    starts = [0, *(at for at in range(1, len(name)) if not (_is_letter(name[at - 1]) and _is_letter(name[at])))]
+    names = (header, *(name[at:] for at in starts))
+    return next((text for text in names if text.casefold() in known), name)
+
+
+def _is_letter(sign: str) -> bool:
+    return sign.isascii() and sign.isalnum()
+
+
 def _question(header: str, name: str) -> str:
+    header = re.sub(f"^{_NUMBER}", "", header.strip())
     return re.sub(r"[\s\[\](){}（）【】「」『』《》<>|:：]+", " ", header.replace(name, " ")).strip()
 
 

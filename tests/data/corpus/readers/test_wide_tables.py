@@ -62,6 +62,51 @@ def test_names_in_headers():
     assert name_in_header(f"{'x' * 2000}.jpg") is None, "such as an image in base64"
 
 
+QUESTIONS = {
+    "1、请用一句话描述图片 p01.png": "p01.png",
+    "Q3. Describe this picture p03.png": "p03.png",
+    "2.请描述图片p02.png的内容": "p02.png",
+    "描述【小狗 1.png】": "1.png",
+    "请描述 小狗.png": "小狗.png",
+    "请柬1.jpg": "请柬1.jpg",
+    "How to describe a dog.jpg": "How to describe a dog.jpg",
+    "https://x.org/请描述/1.jpg": "https://x.org/请描述/1.jpg",
+}
+
+
+@pytest.mark.parametrize("header", QUESTIONS)
+def test_names_in_questions(header):
+    assert name_in_header(header) == QUESTIONS[header]
+
+
+@pytest.mark.parametrize("number", ["1、", "Q1. ", "问题1：", ""])
+def test_numbered_questions_are_reported(write, number):
+    first, second = f"{number}请用一句话描述图片 a.jpg", f"{number.replace('1', '2')}请用一句话描述图片 b.jpg"
+    table = read_corpus(write("x.csv", f"时间,{first},{second}\n9,{DOG},{CAT}\n9,{GIRL},\n"))
+    assert pairs(table) == ROWS
+    note = f"headers with more than a name, read as the image in them (such as {first!r})"
+    assert table.attrs["files"][0]["notes"][note] == 2
+
+
+def test_numbered_questions_of_several_kinds_ask_for_one(write):
+    header = ",".join(
+        f"{n}、{text} {name}"
+        for n, (text, name) in enumerate(
+            (("描述图片", "a.jpg"), ("有几个人", "a.jpg"), ("描述图片", "b.jpg"), ("有几个人", "b.jpg")), 1
+        )
+    )
+    path = write("x.csv", f"{header}\n{DOG},很好看,{CAT},一般\n")
+    with pytest.raises(CorpusError, match=r"several questions .*描述图片.*有几个人"):
+        read_corpus(path)
+    assert pairs(read_corpus(path, caption_column=["描述图片"])) == ROWS[:2]
+
+
+def test_names_in_headers_are_those_of_files(write, photos):
+    headers = ("Q1_1.jpg", "How to describe a dog 3.jpg")
+    table = read_corpus(write("x.csv", f"{','.join(headers)}\n{DOG},{CAT}\n"), images=photos)
+    assert pairs(table) == [("1.jpg", DOG), ("3.jpg", CAT)]
+
+
 def test_header_below_titles_and_empty_rows(write):
     title = "标注结果（第3批）;;\r\n导出时间：2024-05-01;;\r\n;;\r\n共 2 张;;\r\n"
     table = read_corpus(write("x.csv", f"{title}图片;描述;标注员\r\na.jpg;{DOG};张\r\nb.jpg;{CAT};李\r\n合计;2;\r\n"))
