@@ -27,6 +27,7 @@ from caption_tx.data.corpus.tables.marks import holds_mark
 from caption_tx.data.corpus.values.conversations import answers_of, is_conversation
 from caption_tx.data.corpus.values.html_images import img_sources
 from caption_tx.data.corpus.values.literals import Repeated, strip_fence
+from caption_tx.data.corpus.values.name_lists import list_names
 from caption_tx.data.corpus.values.rich_text import RichText, rich_text
 from caption_tx.data.corpus.values.text_lists import is_scored, parse_items, parse_list
 from caption_tx.data.corpus.values.truncation import find_truncated
@@ -61,7 +62,7 @@ def add_captions(
         found = error.args[0]
         message = f"a caption must be a string, found {str(found)[:60]!r}; fix it"
         if isinstance(found, dict):
-            message = f"the caption is an object with the keys {', '.join(found)[:60]!r}; write one of them as text"
+            message = f"the caption is an object with the keys {list_names(found, 60)!r}; write one of them as text"
         rows.add_error(line, "caption is not a string", message)
         return
     if isinstance(value, Repeated):
@@ -214,7 +215,7 @@ def _texts_of(rows: CaptionRows, item: Any) -> Iterator[str]:
         if rows.find_rejection([(plain, item[name]) for name, plain in marks if parse_items(item[name]) is None]):
             return
         if others := [name for name in item if name != key and name not in dict(marks)]:
-            rows.notes[f"keys of captions not read ({', '.join(others)[:100]})"] += 1
+            rows.notes[f"keys of captions not read ({list_names(others, 100)})"] += 1
         if key not in _TEXT_KEYS:
             rows.notes[f"captions read from the key {key!r} of objects"] += 1
         lists = [(plain, items) for name, plain in marks if (items := parse_items(item[name])) is not None]

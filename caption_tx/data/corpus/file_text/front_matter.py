@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from caption_tx.data.corpus.rows import CaptionRows
+from caption_tx.data.corpus.values.name_lists import list_names
 
 _KEYS = {
     "---": re.compile(r"[\"']?([^\W\d][\w-]*)[\"']?\s*:(?:\s+(.*))?"),
@@ -74,7 +75,7 @@ class FrontMatter:
     def note(self) -> None:
         """Reports how many texts have front matter that is not read."""
         if self._count:
-            self._rows.notes[f"texts with front matter, not read (its keys: {', '.join(self._keys)[:100]})"] = (
+            self._rows.notes[f"texts with front matter, not read (its keys: {list_names(self._keys, 100)})"] = (
                 self._count
             )
 

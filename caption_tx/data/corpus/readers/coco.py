@@ -14,6 +14,7 @@ from caption_tx.data.corpus.rows import CaptionRows, UnknownSplitError, to_image
 from caption_tx.data.corpus.tables.columns import DEFAULT_OPTIONS, Columns, ReadOptions, select_columns
 from caption_tx.data.corpus.tables.marks import holds_mark
 from caption_tx.data.corpus.values.mark_values import is_mark
+from caption_tx.data.corpus.values.name_lists import list_names
 from caption_tx.data.corpus.values.value_kinds import is_text
 from caption_tx.errors import CorpusError
 
@@ -124,7 +125,7 @@ def image_caption_key(node: dict[str, Any], rows: CaptionRows) -> str | None:
         return None
     rows.notes[f"captions read from the key {key!r} of the images"] = len(node["images"])
     unread = [name for name in node if name != "images" and node[name] not in (None, "")]
-    rows.notes[f"keys not read ({', '.join(map(str, unread))[:200]})"] = len(unread)
+    rows.notes[f"keys not read ({list_names(unread)})"] = len(unread)
     return key
 
 
@@ -215,7 +216,7 @@ def _caption_keys(path: Path, annotations: list[Any], rows: CaptionRows) -> tupl
             rows.add_notes(columns.notes)
             return tuple(keys[at] for at in columns.captions)
     elif unread := [name for name in names if name not in captions and not is_mark(normalize_name(name))]:
-        rows.add_notes({f"keys not read ({', '.join(unread)[:200]})": len(unread)})
+        rows.add_notes({f"keys not read ({list_names(unread)})": len(unread)})
     return tuple(dict.fromkeys((*_CAPTION_KEYS, *captions)))
 
 

@@ -20,6 +20,7 @@ from caption_tx.data.corpus.readers.entry_forms import expand
 from caption_tx.data.corpus.readers.tool_exports import is_message, is_request, read_export
 from caption_tx.data.corpus.rows import CaptionRows, UnknownSplitError
 from caption_tx.data.corpus.tables.columns import DEFAULT_OPTIONS, Columns, ReadOptions, select_columns
+from caption_tx.data.corpus.values.name_lists import list_names
 from caption_tx.data.corpus.values.value_kinds import first_name, is_file_name, is_image_name, is_text
 from caption_tx.errors import CorpusError
 
@@ -239,17 +240,17 @@ class EntryReader:
         texts = [key for key, value in entry.items() if key not in known and is_text(value)]
         if not texts or not known:
             return
-        before = f"{_UNREAD} ({', '.join(self._unread)[:200]})"
+        before = f"{_UNREAD} ({list_names(self._unread)})"
         count = self.rows.notes.pop(before, 0)
         self._unread += [key for key in texts if key not in self._unread]
-        self.rows.notes[f"{_UNREAD} ({', '.join(self._unread)[:200]})"] = count + 1
+        self.rows.notes[f"{_UNREAD} ({list_names(self._unread)})"] = count + 1
 
 
 def _no_name(key: str, value: Any) -> str:
     """What is wrong with the value of an image key that names no file."""
     value = value[0] if isinstance(value, list) and value else value
     if isinstance(value, dict):
-        keys = ", ".join(map(str, value))[:80]
+        keys = list_names(value, 80)
         return f"the key {key!r} holds objects without the name of a file (their keys: {keys}); add a key file_name"
     return f"the key {key!r} must be the name of an image file, found {str(value)[:60]!r}; fix it"
 
@@ -257,7 +258,7 @@ def _no_name(key: str, value: Any) -> str:
 def describe_keys(entry: dict[str, Any]) -> str:
     """The keys of an expanded entry, and how to name those of its image and its captions, for messages."""
     return (
-        f"the keys {', '.join(map(str, expand(entry)))[:200]}; name those of the image and the captions with "
+        f"the keys {list_names(expand(entry))}; name those of the image and the captions with "
         "image_column and caption_column (--image-column and --caption-column)"
     )
 

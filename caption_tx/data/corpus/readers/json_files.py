@@ -45,6 +45,7 @@ from caption_tx.data.corpus.readers.yaml_files import SUFFIXES, load_yaml
 from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.corpus.values.literals import AS_PYTHON, load_document, parse_literal
 from caption_tx.data.corpus.values.value_kinds import is_image_name, is_text, share
+from caption_tx.data.corpus.values.name_lists import list_names
 from caption_tx.data.text.text_files import TextFile, find_undecoded_byte
 from caption_tx.errors import CorpusError
 
@@ -150,9 +151,9 @@ class _DocumentReader:
             found = f"entries with {describe_keys(entry)}"
             return CorpusError(f"{self._path}: expected {_LAYOUTS}, found {found}, or convert it to one of these.")
         if isinstance(document, dict):
-            found = f"the keys {', '.join(map(str, document))[:80]!r}"
+            found = f"the keys {list_names(document, 80)!r}"
             if inner := next((value for value in document.values() if isinstance(value, dict) and value), None):
-                found += f", with the keys {', '.join(map(str, inner))[:80]!r} below"
+                found += f", with the keys {list_names(inner, 80)!r} below"
                 if texts := [str(key) for key, value in inner.items() if is_text(value)]:
                     found += f"; name the captions with caption_column (--caption-column) {texts[0]}, or"
                     return CorpusError(f"{self._path}: expected {_LAYOUTS}, found {found} convert it to one of these.")
@@ -292,9 +293,9 @@ class _DocumentReader:
         if len(read) > 1 and len(chosen) == len(node):
             self._require_one_kind(read, images)
         if len(read) > 1 and not all(SPLIT_NAMES.get(place.rpartition(".")[2].lower()) for place in read):
-            self._rows.notes[f"keys read ({', '.join(read)[:200]})"] = len(read)
+            self._rows.notes[f"keys read ({list_names(read)})"] = len(read)
         if read and unread:
-            self._rows.notes[f"keys not read ({', '.join(unread)[:200]})"] = len(unread)
+            self._rows.notes[f"keys not read ({list_names(unread)})"] = len(unread)
         return bool(read)
 
     def _choose_containers(self, node: dict[str, Any]) -> list[str]:

@@ -11,6 +11,7 @@ from caption_tx.data.corpus.column_names import SPLIT_NAMES, caption_key, normal
 from caption_tx.data.corpus.names.name_variants import with_dot
 from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.corpus.values.mark_values import is_mark
+from caption_tx.data.corpus.values.name_lists import list_names
 from caption_tx.data.corpus.values.value_kinds import is_image_name, is_text
 from caption_tx.errors import CorpusError
 
@@ -66,7 +67,7 @@ class _Converter:
             return node
         others = [key for key in node if found[key] is node[key] and _is_other_table(node[key])]
         if others:
-            self.rows.notes[f"keys not read ({', '.join(map(str, others))[:200]})"] = len(others)
+            self.rows.notes[f"keys not read ({list_names(others)})"] = len(others)
         return {key: value for key, value in found.items() if key not in others}
 
     def _convert_fields(self, records: dict[Any, dict[str, Any]]) -> dict[Any, Any]:

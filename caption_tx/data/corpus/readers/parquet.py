@@ -11,6 +11,7 @@ from caption_tx.data.corpus.captions.caption_values import add_cells
 from caption_tx.data.corpus.column_names import caption_key, could_be_image, image_rank
 from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.corpus.tables.columns import Columns, ReadOptions, select_columns
+from caption_tx.data.corpus.values.name_lists import list_names
 from caption_tx.data.images.parquet_images import (
     count_several,
     describe_columns,
@@ -129,7 +130,7 @@ def _select_columns(path: Path, table: Any, options: ReadOptions) -> tuple[Colum
         unread.append(f"{base}.path")
     notes = {text: count for text, count in columns.notes.items() if not text.startswith("columns not read")}
     if unread:
-        notes[f"columns not read ({', '.join(unread)[:200]})"] = len(unread)
+        notes[f"columns not read ({list_names(unread)})"] = len(unread)
     names = [readable[position] for position in columns.read]
     if names[0] != base:
         embedded = None

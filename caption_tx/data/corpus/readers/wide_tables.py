@@ -14,6 +14,7 @@ from collections.abc import Set as Names
 from caption_tx.data.corpus.captions.caption_values import add_captions
 from caption_tx.data.corpus.column_names import IMAGE_WORDS, caption_key, image_rank, normalize_name
 from caption_tx.data.corpus.rows import CaptionRows
+from caption_tx.data.corpus.values.name_lists import list_names
 from caption_tx.data.corpus.values.value_kinds import is_image_name, is_text, share
 from caption_tx.data.images.suffixes import IMAGE_SUFFIXES
 from caption_tx.errors import CorpusError
@@ -109,7 +110,7 @@ def read_wide(header: Sequence[str], table: Iterable[tuple[int, Sequence[str]]],
     is_transposed = 0 not in images and image_rank(header[0]) is not None
     rows.notes["images named by the headers of columns, the cells below read as their captions"] = len(images)
     if others and not is_transposed:
-        rows.notes[f"columns not read ({', '.join(others)[:200]})"] = len(others)
+        rows.notes[f"columns not read ({list_names(others)})"] = len(others)
     filled = ((number, cells) for number, cells in table if any(cell.strip() for cell in cells))
     for number, cells in _caption_rows(filled, rows) if is_transposed else filled:
         if is_import_row(cells):

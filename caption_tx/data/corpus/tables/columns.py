@@ -316,7 +316,8 @@ def _select_captions(
             first = next((str(value) for value in values(positions[0]) if value), "")
             examples.append(f"{names[positions[0]]} ({first[:20]!r})")
         first_name = names[next(iter(groups.values()))[0]]
-        every = ",".join(names[positions[0]] for positions in groups.values())
+        every = ",".join([names[positions[0]] for positions in groups.values()][:_MAX_SHOWN])
+        examples[_MAX_SHOWN:] = [".."] * (len(examples) > _MAX_SHOWN)
         raise CorpusError(
             f"{place}: {len(groups)} {plural} could be the caption: {', '.join(examples)}; choose with "
             f"caption_column (--caption-column) {first_name} or read several with {every}; "
