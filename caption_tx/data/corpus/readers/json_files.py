@@ -27,6 +27,7 @@ from caption_tx.data.corpus.readers.coco import (
     list_items,
     require_captions,
 )
+from caption_tx.data.corpus.readers.collection_exports import read_collection
 from caption_tx.data.corpus.readers.entry_forms import maps_to_texts
 from caption_tx.data.corpus.readers.google_tables import read_google_table
 from caption_tx.data.corpus.readers.json_entries import (
@@ -44,8 +45,8 @@ from caption_tx.data.corpus.readers.name_maps import is_caption_value, is_name_k
 from caption_tx.data.corpus.readers.yaml_files import SUFFIXES, load_yaml
 from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.corpus.values.literals import AS_PYTHON, load_document, parse_literal
-from caption_tx.data.corpus.values.value_kinds import is_image_name, is_text, share
 from caption_tx.data.corpus.values.name_lists import list_names
+from caption_tx.data.corpus.values.value_kinds import is_image_name, is_text, share
 from caption_tx.data.text.text_files import TextFile, find_undecoded_byte
 from caption_tx.errors import CorpusError
 
@@ -80,7 +81,7 @@ def _load(file: TextFile, rows: CaptionRows) -> Any:
     if file.path.suffix.lower() in SUFFIXES:
         return MetadataKeys(rows).strip(load_yaml(file))
     text = file.text()
-    document = _parse(file, text, rows)
+    document = read_collection(_parse(file, text, rows), rows)
     return MetadataKeys(rows).strip(document) if may_have_metadata(text) else document
 
 

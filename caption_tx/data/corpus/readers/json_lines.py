@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from caption_tx.data.corpus.file_text.file_head import FileHead
+from caption_tx.data.corpus.readers.collection_exports import wiki_pages
 from caption_tx.data.corpus.readers.json_entries import EntryReader
 from caption_tx.data.corpus.readers.json_heads import parse_line
 from caption_tx.data.corpus.readers.metadata_keys import MetadataKeys, may_have_metadata
@@ -19,7 +20,8 @@ def read_jsonl(file: TextFile, rows: CaptionRows) -> None:
     """Reads an entry per line: MUGE (ECommerce-IC), Chinese-CLIP and similar files."""
     head = FileHead.read(file.path, file.encoding)
     keys, no_rows = MetadataKeys(rows), MetadataKeys(CaptionRows(""))
-    samples = [no_rows.strip(parse_line(line)) for line in (*head.lines, *_last_lines(file, head))]
+    values = [parse_line(line) for line in (*head.lines, *_last_lines(file, head))]
+    samples = [no_rows.strip(item) for value in values for item in (_pages(value) or [value])]
     entries = EntryReader(rows, [entry for entry in samples if entry is not None])
     for line_number, line in file.lines(rows.add_error):
         if not line.strip():
@@ -35,6 +37,10 @@ def read_jsonl(file: TextFile, rows: CaptionRows) -> None:
             rows.add_error(line_number, "not valid JSON", f"not valid JSON ({str(error)[:80]}); fix the line")
             continue
         entry = keys.strip(entry) if may_have_metadata(line) else entry
+        if pages := _pages(entry):
+            for page in pages:
+                entries.add(line_number, page)
+            continue
         if isinstance(entry, dict) and entry and all(map(is_image_name, entry)):  # {"x.jpg": ".."}
             for name, value in entry.items():
                 value = numbered_captions(value)
@@ -45,6 +51,11 @@ def read_jsonl(file: TextFile, rows: CaptionRows) -> None:
                 entries.add(line_number, item)
         else:
             entries.add(line_number, entry)
+
+
+def _pages(entry: object) -> list[object] | None:
+    """The pages of an answer of Wikimedia's API on one line."""
+    return wiki_pages(entry) if isinstance(entry, dict) and "query" in entry else None
 
 
 def _last_lines(file: TextFile, head: FileHead) -> list[str]:

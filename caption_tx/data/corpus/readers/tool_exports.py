@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from caption_tx.data.corpus.column_names import image_rank
+from caption_tx.data.corpus.readers.collection_exports import read_canvas, read_wiki_page
 from caption_tx.data.corpus.values.value_kinds import is_image_name
 
 _NAMES = ("custom_id", "key", "id")
@@ -21,7 +22,6 @@ SEVERAL_ANSWERS = "answers beyond the first of a model, read as captions too"
 LABELBOX = "captions read from the answers of Labelbox"
 LABEL_STUDIO = "captions read from the results of Label Studio"
 GROUND_TRUTH = "captions read from the labels of SageMaker Ground Truth"
-IIIF = "image names read from the pictures on the canvases of IIIF"
 INSTAGRAM = "captions read from posts of Instagram"
 ARGILLA = "captions read from the responses of Argilla"
 CANCELLED = "annotations of Label Studio that were cancelled, left out"
@@ -42,7 +42,8 @@ def read_export(entry: dict[str, Any]) -> tuple[dict[str, Any], list[str]] | Non
         _read_argilla,
         _read_ground_truth,
         _read_instagram,
-        _read_canvas,
+        read_canvas,
+        read_wiki_page,
     )
     return next(filter(None, (read(entry) for read in readers)), None)
 
@@ -204,28 +205,6 @@ def _read_instagram(entry: dict[str, Any]) -> tuple[dict[str, Any], list[str]] |
         return None
     title = entry.get("title") or next(iter(titles), "")
     return {"image": [item["uri"] for item in media], "caption": title}, [INSTAGRAM] if title else []
-
-
-def _read_canvas(entry: dict[str, Any]) -> tuple[dict[str, Any], list[str]] | None:
-    """A canvas of a manifest of IIIF's Presentation API 3, with its label and its summary in each language."""
-    if entry.get("type") != "Canvas" or not isinstance(entry.get("items"), list):
-        return None
-    image = _picture_of(entry["items"], 0)
-    texts = {}
-    for key in ("label", "summary"):
-        values = entry.get(key)
-        for language, text in values.items() if isinstance(values, dict) else ():
-            texts[f"{key}.{language}"] = " ".join(map(str, text)) if isinstance(text, list) else text
-    return None if image is None or not texts else ({"image": image, **texts}, [IIIF])
-
-
-def _picture_of(node: Any, depth: int) -> str | None:
-    """The address of the first picture below a node of a canvas."""
-    if isinstance(node, dict) and node.get("type") == "Image" and isinstance(node.get("id"), str):
-        return node["id"]
-    items = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
-    found = (_picture_of(item, depth + 1) for item in items) if depth < _MAX_DEPTH else ()
-    return next(filter(None, found), None)
 
 
 def _read_ground_truth(entry: dict[str, Any]) -> tuple[dict[str, Any], list[str]] | None:
