@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from caption_tx.data.corpus.names.image_names import stem
-from caption_tx.data.corpus.rows import to_image_name
+from caption_tx.data.corpus.values.value_kinds import to_image_name
 from caption_tx.errors import CorpusError
 
 # COCO_val2014_000000000123.jpg, 000000000123.jpg, 123.jpg

@@ -22,10 +22,9 @@ from typing import Any
 from caption_tx.data.corpus.column_names import CAPTION_WORDS, caption_key, image_rank
 from caption_tx.data.corpus.file_text.file_head import FileHead
 from caption_tx.data.corpus.readers.delimited import UnclosedQuoteError, parse_rows
-from caption_tx.data.corpus.rows import to_image_name
 from caption_tx.data.corpus.tables.columns import Columns
 from caption_tx.data.corpus.tables.table_layout import SEPARATORS, TableLayout, find_contents, find_header
-from caption_tx.data.corpus.values.value_kinds import is_image_name
+from caption_tx.data.corpus.values.value_kinds import is_image_name, to_image_name
 from caption_tx.data.text.text_files import TextFile, find_undecoded_byte
 from caption_tx.errors import CaptionTxError, CorpusError
 from caption_tx.escaping import unescape_formula

@@ -14,6 +14,7 @@ import pandas as pd
 
 from caption_tx.config import Source
 from caption_tx.data.corpus.captions.caption_values import restore_captions
+from caption_tx.data.corpus.captions.word_rows import add_sentences
 from caption_tx.data.corpus.readers.parquet import read_parquet_rows
 from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.corpus.tables.columns import ReadOptions
@@ -54,6 +55,7 @@ class CaptionTable:
                 "and as images."
             )
         rows.add_notes(self.notes)
+        add_sentences(rows)
         rows.check()
         restore_captions(rows)
         return rows

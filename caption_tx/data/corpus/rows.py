@@ -10,6 +10,7 @@ from typing import Any
 
 from caption_tx.data.corpus.column_names import SPLIT_NAMES, split_word
 from caption_tx.data.corpus.tables.columns import DEFAULT_OPTIONS, Columns, ReadOptions
+from caption_tx.data.corpus.tables.word_columns import WordRow
 from caption_tx.data.corpus.values.damaged_text import is_damaged, repair_text
 from caption_tx.data.corpus.values.dittos import is_ditto
 from caption_tx.data.corpus.values.mark_values import is_fuzzy, is_unread, rejection
@@ -37,15 +38,6 @@ class UnknownSplitError(Exception):
     """A row has an unknown split name. `CaptionRows.parse_split` has recorded the error."""
 
 
-def to_image_name(value: Any) -> str | None:
-    """An image name or a numeric image id as text; None if the value can be neither."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
-        value = int(value)
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
-
-
 @dataclass
 class CaptionRows:
     """The rows of one source as columns of equal length; filled in by a reader.
@@ -67,7 +59,8 @@ class CaptionRows:
     are items of one list, and -1 for others. `embedded_images` says that the file itself contains the images.
     `other_names` has, by place, the name that a line has for its image and another one that it could have.
     `image_above` is the last image cell of a table with merged cells. `folders` has, by line, the folder that
-    `folder_column` has for its image, of which `folder_above` is the last. `caption_names` are the columns read.
+    `folder_column` has for its image, of which `folder_above` is the last. `words` are those of a table with a word per
+    row until they are joined. `caption_names` are the columns read.
     """
 
     source: str
@@ -93,6 +86,7 @@ class CaptionRows:
     other_marks: dict[str, Counter] = field(default_factory=dict)
     other_kinds: dict[str, Counter] = field(default_factory=dict)
     folders: dict[int, str] = field(default_factory=dict)
+    words: list[WordRow] = field(default_factory=list)
     folder_column: str = ""
     folder_above: str = ""
     other_names: dict[str, dict[int, tuple[str, str]]] = field(default_factory=dict)
@@ -326,10 +320,9 @@ class CaptionRows:
 
     def clear(self) -> None:
         """Removes all rows, for a reader that starts over."""
-        for values in (self.notes, self.other_marks, self.other_kinds):
+        counts, columns = (self.notes, self.other_marks, self.other_kinds), (self.images, self.captions, self.splits)
+        for values in (*counts, *columns, self.skipped, self.words):
             values.clear()
-        for column in (self.images, self.captions, self.splits, self.skipped):
-            column.clear()
         self.folders, self.folder_above = {}, ""
         self.machine, self.line_numbers, self.list_ids = array("b"), array("q"), array("q")
         self._line_count = self._error_count = 0

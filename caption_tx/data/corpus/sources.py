@@ -16,6 +16,7 @@ from caption_tx.data.corpus.beside import (
     read_split_lists,
 )
 from caption_tx.data.corpus.captions.caption_values import restore_captions
+from caption_tx.data.corpus.captions.word_rows import add_sentences
 from caption_tx.data.corpus.drawn.files import read_drawn
 from caption_tx.data.corpus.file_text.anki_files import read_notes
 from caption_tx.data.corpus.file_text.backslashes import EscapedFile, open_escaped
@@ -275,6 +276,7 @@ def read_source(source: Source, path: Path, format: str, options: ReadOptions | 
     reader.read(file, rows)
     for view in changed:
         rows.add_notes(view.notes)
+    add_sentences(rows)
     rows.check()
     restore_captions(rows)
     if format not in ("folder", "flickr8k", "coco_cn", "ofa", "karpathy"):

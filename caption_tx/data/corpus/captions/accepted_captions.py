@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from caption_tx.data.corpus.captions.word_rows import join_series
 from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.corpus.tables.columns import Columns
 from caption_tx.data.corpus.tables.corrections import read_corrections
@@ -15,7 +16,7 @@ from caption_tx.data.corpus.values.text_lists import parse_items, parse_list
 
 
 def accepted_captions(rows: CaptionRows, columns: Columns, cells: Sequence[Any], line: int) -> list[Any]:
-    """The values of the caption columns of a row, without captions that marks of their own reject.
+    """The values of the caption columns of a row, without captions that marks of their own reject; words are joined.
 
     Args:
         rows: counts the captions that are left out.
@@ -39,7 +40,7 @@ def accepted_captions(rows: CaptionRows, columns: Columns, cells: Sequence[Any],
         else:
             accepted = {at: accepted_items(rows, value, [(name, marks)], line) for at, value in values.items()}
             values = {at: value for at, value in accepted.items() if value != [] or values[at] == []}
-    return list(values.values())
+    return join_series(rows, columns.words, list(values.values()))
 
 
 def accepted_items(rows: CaptionRows, value: Any, lists: Sequence[tuple[str, list[Any]]], line: int = 0) -> Any:

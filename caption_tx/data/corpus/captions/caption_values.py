@@ -17,13 +17,14 @@ from caption_tx.data.corpus.captions.pre_segmented import (
     holds_words,
     join_tokens,
     restore_tagged,
-    weighted_length,
 )
+from caption_tx.data.corpus.captions.word_rows import record_word
 from caption_tx.data.corpus.column_names import normalize_name, without_numbers
 from caption_tx.data.corpus.names.folder_names import record_folder
-from caption_tx.data.corpus.rows import CaptionRows, UnknownSplitError, to_image_name
+from caption_tx.data.corpus.rows import CaptionRows, UnknownSplitError
 from caption_tx.data.corpus.tables.columns import Columns
 from caption_tx.data.corpus.tables.marks import holds_mark
+from caption_tx.data.corpus.tables.word_columns import is_word_name
 from caption_tx.data.corpus.values.conversations import answers_of, is_conversation
 from caption_tx.data.corpus.values.html_images import img_sources
 from caption_tx.data.corpus.values.literals import Repeated, strip_fence
@@ -31,7 +32,8 @@ from caption_tx.data.corpus.values.name_lists import list_names
 from caption_tx.data.corpus.values.rich_text import RichText, rich_text
 from caption_tx.data.corpus.values.text_lists import is_scored, parse_items, parse_list
 from caption_tx.data.corpus.values.truncation import find_truncated
-from caption_tx.data.corpus.values.value_kinds import is_name_like, is_text, name_in
+from caption_tx.data.corpus.values.value_kinds import is_name_like, is_text, name_in, to_image_name
+from caption_tx.data.corpus.values.words import weighted_length
 
 _TEXT_KEYS = ("raw", "caption", "text", "sentence", "value", "content", "description", "tokens")
 _CAPTION_TYPES = frozenset(("caption", "captions", "image_caption", "description"))
@@ -101,6 +103,8 @@ def add_cells(rows: CaptionRows, line: int, cells: Sequence[Any], columns: Colum
         rows.notes["image names in lists written as text"] += 1
     if name and len(name) > 1:
         rows.notes["captions of several images, read for each of them"] += 1
+    if record_word(rows, columns.words, line, cells, (name or [""], split)):
+        return
     values = accepted_captions(rows, columns, cells, line)
     # Some images have fewer captions than others: only an image without any is reported.
     for value in [value for value in values if not _is_blank(value)] or values[:1]:
@@ -151,7 +155,9 @@ def _captions_of(rows: CaptionRows, value: Any) -> tuple[list[str], bool]:
         rows.notes[RICH_TEXT] += 1
         return [str(text)], False
     if isinstance(value, dict):
-        return list(_texts_of(rows, value)), False
+        return list(_texts_of(rows, value)), is_numbered(value) and is_word_name(
+            without_numbers(str(next(iter(value))))
+        )
     if value is None or value != value:  # NaN stands for an empty cell
         return [""], False
     if not isinstance(value, (list, tuple)):

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from caption_tx.data.corpus.captions.cell_repairs import mostly
-from caption_tx.data.corpus.captions.pre_segmented import are_words, join_tokens, weighted_length
+from caption_tx.data.corpus.captions.pre_segmented import are_words, join_tokens
 from caption_tx.data.corpus.rows import CaptionRows
+from caption_tx.data.corpus.values.words import weighted_length
 
 _BULLETS = re.compile(r"^[-*•·–—]\s+")
 _MIN_SENTENCE = 4

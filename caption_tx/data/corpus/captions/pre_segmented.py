@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 from caption_tx.data.corpus.rows import CaptionRows
+from caption_tx.data.corpus.values.words import are_single_words, is_word, weighted_length
 
 # BosonNLP writes 狗:n, ICTCLAS 狗/n, LTP 狗_n; tags have one to four letters and digits (ude1). NLTK tags punctuation
 # with itself (./.), and taggers of names write 狗/B-ANI.
@@ -83,12 +84,7 @@ def are_words(lists: list[list[str]]) -> bool:
         return False
     if len(lists) > 1000 and not are_words(lists[:500]):
         return False
-    items = [item.strip() for items in lists for item in items]
-    return sum(map(_is_word, items)) >= 0.98 * len(items) and sum(map(weighted_length, items)) <= 3.2 * len(items)
-
-
-def _is_word(text: str) -> bool:
-    return not any(letter.isspace() for letter in text) and len(_HAN.findall(text)) <= 6
+    return are_single_words([item.strip() for items in lists for item in items])
 
 
 def holds_words(items: Sequence[str]) -> bool:
@@ -100,13 +96,7 @@ def holds_words(items: Sequence[str]) -> bool:
     """
     words = [item.strip() for item in items if item.strip()]
     mean = sum(map(weighted_length, words)) / max(1, len(words))
-    return all(map(_is_word, words)) and mean <= _LONGEST_MEAN[len(words) > 2]
-
-
-def weighted_length(text: str) -> float:
-    """The length of a word in Chinese characters; other scripts need about two and a half letters for one."""
-    han = len(_HAN.findall(text))
-    return han + (len(text) - han) / 2.5
+    return all(map(is_word, words)) and mean <= _LONGEST_MEAN[len(words) > 2]
 
 
 def _strip_tags(caption: str) -> str | None:

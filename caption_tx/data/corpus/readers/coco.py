@@ -10,12 +10,12 @@ from caption_tx.data.corpus.captions.caption_values import add_captions, image_n
 from caption_tx.data.corpus.column_names import caption_key, normalize_name
 from caption_tx.data.corpus.names.image_names import join_prefix
 from caption_tx.data.corpus.readers.entry_forms import expand
-from caption_tx.data.corpus.rows import CaptionRows, UnknownSplitError, to_image_name
+from caption_tx.data.corpus.rows import CaptionRows, UnknownSplitError
 from caption_tx.data.corpus.tables.columns import DEFAULT_OPTIONS, Columns, ReadOptions, select_columns
 from caption_tx.data.corpus.tables.marks import holds_mark
 from caption_tx.data.corpus.values.mark_values import is_mark
 from caption_tx.data.corpus.values.name_lists import list_names
-from caption_tx.data.corpus.values.value_kinds import is_text
+from caption_tx.data.corpus.values.value_kinds import is_text, to_image_name
 from caption_tx.errors import CorpusError
 
 _KARPATHY = 'Karpathy\'s {"images": [{"filename": .., "split": .., "sentences": [{"raw": ".."}, ..]}, ..]}'

@@ -8,6 +8,7 @@ from typing import Any
 
 from caption_tx.data.corpus.captions.accepted_captions import accepted_captions
 from caption_tx.data.corpus.captions.caption_values import add_captions, image_names
+from caption_tx.data.corpus.captions.word_rows import WordKeys, record_word
 from caption_tx.data.corpus.column_names import caption_key, image_rank, normalize_name
 from caption_tx.data.corpus.names.folder_names import record_folder
 from caption_tx.data.corpus.readers.caption_keys import (
@@ -45,6 +46,9 @@ class EntryReader:
         # Entries without a caption, such as failed ones, may all come first.
         ends = sample if len(sample) <= 2 * _MAX_SAMPLES else [*sample[:_MAX_SAMPLES], *sample[-_MAX_SAMPLES:]]
         self._sample = [expand(entry) for entry in ends if isinstance(entry, dict)]
+        if word_keys := WordKeys.find(self._sample):
+            self._sample = list(map(word_keys.join, self._sample))
+        self._word_keys = word_keys
         self._columns: dict[tuple[str, ...], Columns | None] = {}
         self._captions: CaptionKeys | None = None
         self._unread: list[str] = []
@@ -111,9 +115,13 @@ class EntryReader:
         names = image_names(list(entry.values())[columns.image]) if columns else None
         return names[0] if names and len(names) == 1 else None
 
+    def _expand(self, entry: dict[str, Any]) -> dict[str, Any]:
+        expanded = expand(entry)
+        return self._word_keys.join(expanded) if self._word_keys else expanded
+
     def share_name(self, entries: list[Any]) -> bool:
         """Whether all entries, at least two, name the same image, which is then none."""
-        names = {self._name_in(expand(entry)) for entry in entries if isinstance(entry, dict)}
+        names = {self._name_in(self._expand(entry)) for entry in entries if isinstance(entry, dict)}
         return len(entries) > 1 and len(names) == 1 and None not in names
 
     def _choose_name(self, key: str, inner: str) -> tuple[str, str]:
@@ -130,12 +138,12 @@ class EntryReader:
 
     def has_image_and_caption(self, entry: Any) -> bool:
         """Whether the keys of an entry name its image and its captions."""
-        expanded = expand(entry) if isinstance(entry, dict) else None
+        expanded = self._expand(entry) if isinstance(entry, dict) else None
         return bool(expanded) and self.columns_of(expanded) is not None
 
     def list_sizes(self, entry: dict[str, Any]) -> dict[str, int]:
         """The lengths of the lists of images and captions in an entry, if several images meet several captions."""
-        expanded = expand(entry)
+        expanded = self._expand(entry)
         columns = self.columns_of(expanded)
         read = [] if columns is None else [columns.image, *columns.captions]
         values = list(expanded.items())
@@ -155,7 +163,7 @@ class EntryReader:
             needs_caption: whether an entry without a caption is an error.
         """
         rows = self.rows
-        expanded = expand(entry) if isinstance(entry, dict) else None
+        expanded = self._expand(entry) if isinstance(entry, dict) else None
         if isinstance(entry, dict) and self._is_left_out(number, entry, expanded or {}, image):
             return
         other: str | None = None
@@ -197,7 +205,8 @@ class EntryReader:
             record_folder(rows, columns.folder, number, cells[columns.folder[0]])
         if len(images) > 1:
             rows.notes["captions of several images, read for each of them"] += 1
-        values = accepted_captions(rows, columns, cells, number)
+        is_word = record_word(rows, columns.words, number, cells, (images, named or split))
+        values = [] if is_word else accepted_captions(rows, columns, cells, number)
         values = [value for value in values if value not in (None, "")] or values[:1]
         for value in values:
             add_captions(rows, images, value, number, named or split)

@@ -6,6 +6,7 @@ Names decide first, then contents. Several columns that could be the caption are
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -20,24 +21,23 @@ from caption_tx.data.corpus.column_names import (
     image_rank,
     is_about_captions,
     normalize_name,
+    numbers_in,
     without_numbers,
 )
 from caption_tx.data.corpus.names.image_files import ImageFiles, prefer_files
 from caption_tx.data.corpus.tables.corrections import correction_notes, find_corrections, select_corrections
+from caption_tx.data.corpus.tables.image_columns import require_one_image, select_image
 from caption_tx.data.corpus.tables.kinds_of_rows import Kinds, find_kinds
 from caption_tx.data.corpus.tables.marks import find_marks, require_no_winner
 from caption_tx.data.corpus.tables.remark_columns import remarks_about_columns, without_remarks
 from caption_tx.data.corpus.tables.split_and_folder import select_folder, select_split
+from caption_tx.data.corpus.tables.word_columns import Words, find_words
 from caption_tx.data.corpus.values.value_kinds import (
     are_swapped,
     fills_down,
-    first_name,
     is_constant,
-    is_file_name,
     is_filled,
     is_flag,
-    is_image_name,
-    is_name_like,
     is_text,
     share,
     typical_length,
@@ -105,6 +105,7 @@ class Columns:
         corrections: groups of captions of which the first that is filled is read: corrections, and the original one.
         folder: position of the folders that the image names are in, and the name of that column; or None.
         kinds: the column that says which rows hold captions; None if all do.
+        words: the columns that hold words, which are joined to captions; None if the captions are not words.
     """
 
     image: int
@@ -117,6 +118,7 @@ class Columns:
     folder: tuple[int, str] | None = None
     corrections: tuple[tuple[int, ...], ...] = ()
     kinds: Kinds | None = None
+    words: Words | None = None
 
     @property
     def read(self) -> list[int]:
@@ -124,7 +126,9 @@ class Columns:
         marks = [position for position, *_ in (*self.rejected, *self.own_marks)]
         others = [] if self.split is None else [self.split]
         kinds = [] if self.kinds is None else [self.kinds.position]
-        return [self.image, *self.captions, *others, *marks, *([] if self.folder is None else self.folder[:1]), *kinds]
+        words = [] if self.words is None else self.words.read
+        folder = [] if self.folder is None else self.folder[:1]
+        return [self.image, *self.captions, *others, *marks, *folder, *kinds, *words]
 
     def renumbered(self) -> Columns:
         """The same columns in a table that has only these, in the order of `read`."""
@@ -139,6 +143,7 @@ class Columns:
             folder=None if self.folder is None else (place[self.folder[0]], self.folder[1]),
             corrections=tuple(tuple(place[position] for position in group) for group in self.corrections),
             kinds=self.kinds and replace(self.kinds, position=place[self.kinds.position]),
+            words=self.words and self.words.moved(place),
         )
 
 
@@ -161,18 +166,22 @@ def select_columns(
         CorpusError: a column that the user names does not exist, or several could be the caption.
     """
     plural = f"{unit}s"
-    by_name = _select_image(names, values, options, place, plural)
+    by_name = select_image(names, values, options.image_column, (place, plural))
     image = by_name if options.image_column else prefer_files(options.files, names, values, by_name)
     if image is None:
         return None
-    captions, rank, kinds = _select_captions(names, values, options, image, (place, plural))
+    words = find_words(names, values, options.caption_columns, image, unit)
+    chosen = (words.captions, 0, None) if words else None
+    captions, rank, kinds = chosen or _select_captions(names, values, options, image, (place, plural))
     if not captions:
         return None
-    _require_one_image(names, values, options, (image, captions), (place, plural))
-    if not options.caption_columns:
+    if not options.image_column:
+        require_one_image(names, values, (image, captions), (place, plural))
+    if not options.caption_columns and words is None:
         require_no_winner(names, captions, (place, plural))
-    split = select_split(names, values, {image, *captions})
-    rejected, own = find_marks(names, values, {image, split, *captions}, captions)
+    taken = {image, *captions, *(words.read if words else ())}
+    split = select_split(names, values, taken)
+    rejected, own = find_marks(names, values, {split, *taken}, captions)
     notes: dict[str, int] = {}
     is_open = not options.image_column and not options.caption_columns
     if len(captions) == 1 and is_open and are_swapped(values(image), values(captions[0])):
@@ -181,20 +190,16 @@ def select_columns(
         notes[f"{plural} read as their contents say: {swapped}"] = 1
     if split is not None and normalize_name(str(names[split])) not in SPLIT_WORDS:
         notes[f"splits read from the {unit} {names[split]!r}"] = 1
-    used = {image, split, *(position for position, *_ in (*rejected, *own))}
-    corrections = () if options.caption_columns else select_corrections(names, values, captions, used)
+    used = {split, *taken, *(position for position, *_ in (*rejected, *own))}
+    corrections = () if options.caption_columns or words else select_corrections(names, values, captions, used)
     captions = (*(at for group in corrections for at in group[:-1]), *captions)
     notes |= correction_notes(names, corrections, unit)
-    if len(captions) > 1 and not corrections:
+    if len(captions) > 1 and not corrections and not words:
         notes[f"caption {plural} read ({_join(names, captions)})"] = len(captions)
     elif rank and not options.caption_columns and not corrections:
         notes[f"captions read from the {unit} {names[captions[0]]!r}"] = 1
-    if image_rank(names[image]) is None and options.image_column is None and not caption_key(names[image]):
-        why = f", {NAMES_FILES}" if by_name != image else ""
-        notes[f"image names read from the {unit} {names[image]!r}{why}"] = 1
-    elif by_name not in (image, *captions):
-        notes[f"image names read from the {unit} {names[image]!r}, {NAMES_FILES}"] = 1
-    columns = Columns(image, captions, split, rejected, notes, fills_down(values(image)), own, kinds=kinds)
+    notes |= _image_notes(names, unit, options, (image, by_name), captions)
+    columns = Columns(image, captions, split, rejected, notes, fills_down(values(image)), own, kinds=kinds, words=words)
     folder = select_folder(names, values, image, set(columns.read))
     columns = replace(columns, folder=folder, corrections=corrections)
     unread = [position for position in range(len(names)) if position not in columns.read]
@@ -204,70 +209,22 @@ def select_columns(
     return columns
 
 
-def _require_one_image(
-    names: Sequence[str],
-    values: Values,
-    options: ReadOptions,
-    read: tuple[int, tuple[int, ...]],
-    context: tuple[str, str],
-) -> None:
-    """Rejects tables with several images in a row, such as image_1, caption_1, image_2, caption_2."""
-    image, captions = read
-    if (
-        len(captions) < 2
-        or options.image_column
-        or "." in names[image]
-        or without_numbers(names[image]) == normalize_name(names[image])
-    ):
-        return
-    alike = [at for at, name in enumerate(names) if without_numbers(name) == without_numbers(names[image])]
-    images = [names[at] for at in alike if at == image or share(values(at), is_name_like) > 0.5]
-    if len(images) > 1:
-        place, plural = context
-        raise CorpusError(
-            f"{place}: the {plural} {', '.join(images[:_MAX_SHOWN])} each name an image; write one image and its "
-            f"captions per row, or read one with image_column (--image-column) {images[0]} and caption_column "
-            f"(--caption-column) {names[captions[0]]}."
-        )
-
-
 def _join(names: Sequence[str], positions: Sequence[int]) -> str:
     shown = [names[position].strip() or "without a name" for position in positions[:_MAX_SHOWN]]
     return ", ".join(shown) + (", .." if len(positions) > _MAX_SHOWN else "")
 
 
-def _select_image(names: Sequence[str], values: Values, options: ReadOptions, place: str, plural: str) -> int | None:
-    if options.image_column:
-        return find_named(names, options.image_column, place, plural, "image_column")[0]
-    cells, values = values, lambda at: list(map(first_name, cells(at)))
-    ranks = {position: image_rank(name) for position, name in enumerate(names)}
-    ranked = sorted((rank, position) for position, rank in ranks.items() if rank is not None)
-    candidates = [position for _, position in ranked]
-    if candidates and all(share(values(at), _is_url) > 0.5 for at in candidates):
-        # Names of downloaded files are better than the URLs that they come from.
-        others = [at for at, name in enumerate(names) if at not in candidates and not caption_key(name)]
-        if files := [at for at in others if share(values(at), is_file_name) > 0.9]:
-            return files[0]
-    if len(candidates) > 1:
-        # A column of file names is better than a column of numbers or URLs with a better name.
-        files = [position for position in candidates if share(values(position), is_file_name) > 0.5]
-        urls = [position for position in candidates if share(values(position), is_image_name) > 0.5]
-        return (files or urls or candidates)[0]
-    if not candidates:
-        captions = {position for position, name in enumerate(names) if caption_key(name)}
-        candidates = [
-            position
-            for position in range(len(names))
-            if position not in captions and share(values(position), is_image_name) >= 0.5
-        ]
-        candidates.sort(key=lambda position: share(values(position), is_file_name) < 0.5)  # file names before URLs
-    if not candidates:
-        candidates = [position for position, name in enumerate(names) if normalize_name(name) == "id"]
-    return candidates[0] if candidates else None
-
-
-def _is_url(value: object) -> bool:
-    return "://" in str(value)
+def _image_notes(
+    names: Sequence[str], unit: str, options: ReadOptions, images: tuple[int, int | None], captions: Sequence[int]
+) -> dict[str, int]:
+    """A note about a column of image names without a name for them, or chosen instead of the one that has it."""
+    image, by_name = images
+    if image_rank(names[image]) is None and options.image_column is None and not caption_key(names[image]):
+        why = f", {NAMES_FILES}" if by_name != image else ""
+        return {f"image names read from the {unit} {names[image]!r}{why}": 1}
+    if by_name not in (image, *captions):
+        return {f"image names read from the {unit} {names[image]!r}, {NAMES_FILES}": 1}
+    return {}
 
 
 def _select_captions(
@@ -307,6 +264,7 @@ def _select_captions(
         texts = [position for position in others if share(values(position), is_text) > 0.5]
         texts = [at for at in texts if not is_flag(values(at)) and not is_constant(values(at))]
         texts = [position for position in texts if not _is_label(position, texts, values)]
+        texts = _with_series(names, values, texts, others)
         for position in texts:  # s1, s2 are one group
             groups.setdefault((without_numbers(names[position]), 3), []).append(position)
         groups = _without_corrections(names, groups)
@@ -333,6 +291,17 @@ def _without_corrections(
     """Groups of columns without those that only correct others, with which they are read."""
     corrections = {at for found in groups.values() for caption in found for at in find_corrections(names, caption)}
     return {key: found for key, found in groups.items() if not corrections.issuperset(found)}
+
+
+def _with_series(names: Sequence[str], values: Values, texts: list[int], others: list[int]) -> list[int]:
+    """Columns with text, and those of the same name with other numbers, if at least two of them were found."""
+    bases = Counter(without_numbers(names[at]) for at in texts if numbers_in(names[at]))
+    series = {base for base, count in bases.items() if count > 1}
+    return [
+        at
+        for at in others
+        if at in texts or (without_numbers(names[at]) in series and share(values(at), is_text) > 0.5)
+    ]
 
 
 def _is_label(position: int, texts: Sequence[int], values: Values) -> bool:

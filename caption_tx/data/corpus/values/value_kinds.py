@@ -22,6 +22,15 @@ _QUOTES = "'`\"“”‘’＂"
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
+def to_image_name(value: Any) -> str | None:
+    """An image name or a numeric image id as text; None if the value can be neither."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        value = int(value)
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
+
+
 def is_image_name(value: object) -> bool:
     """Whether a value is a file name with an image suffix, or a URL."""
     if not isinstance(value, str):
