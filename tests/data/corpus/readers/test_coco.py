@@ -64,6 +64,8 @@ def test_captions_of_annotations_win(write):
     document = {"images": images("caption", str), "annotations": [entry | {"caption": ""} for entry in CAPTIONS]}
     found, _ = read(write, document)  # empty ones are none
     assert found == ONE
+    document = {"images": images("caption", str), "annotations": [INSTANCES[0] | {"text": "words on a sign"}]}
+    assert read(write, document)[0] == ONE  # texts in boxes are none
     document = {"images": images("说明", str), "annotations": CAPTIONS}
     assert read(write, document, caption_column=["说明"])[0] == ONE
 
