@@ -11,7 +11,7 @@ from typing import Any
 from caption_tx.data.corpus.column_names import caption_key, image_rank
 from caption_tx.data.corpus.file_text.changed_lines import Line
 from caption_tx.data.corpus.values.literals import parse_literal
-from caption_tx.data.corpus.values.value_kinds import is_image_name, is_text
+from caption_tx.data.corpus.values.value_kinds import is_image_name, is_split, is_text
 from caption_tx.data.images.suffixes import IMAGE_SUFFIXES
 
 _DATE = r"\d{4}[-/.]\d\d?[-/.]\d\d?"
@@ -102,19 +102,29 @@ def _may_be_log(line: str) -> bool:
 
 
 def _list_values(text: str) -> dict[str, Any] | None:
-    """The image and the captions of a line such as `('1.jpg', 'a dog')` or `["1.jpg", "a dog", "it runs"]`; or None."""
+    """The values of a line such as `('1.jpg', 'a dog')` or `[7, "1.jpg", "a dog", "it runs", "val"]`; or None.
+
+    The image name is among the first two; texts are captions, unless they name a split.
+    """
     text = text.strip().rstrip(",;")
     if text[:1] not in ("(", "[") or text[-1:] not in (")", "]"):
         return None
     try:
-        value = parse_literal(f"[{text[1:-1]}]")[0]
+        items = parse_literal(f"[{text[1:-1]}]")[0]
     except (ValueError, RecursionError):
         return None
-    if not isinstance(value, list) or len(value) < 2 or not is_image_name(value[0]):
+    image = next(filter(is_image_name, items[:2]), None) if isinstance(items, list) else None
+    if image is None:
         return None
-    captions = value[1] if len(value) == 2 and isinstance(value[1], (list, tuple)) else value[1:]
-    are_texts = bool(captions) and all(isinstance(text, str) and is_text(text) for text in captions)
-    return {"image": value[0], "caption": list(captions)} if are_texts else None
+    values: dict[str, Any] = {"image": image, "caption": []}
+    for place, item in enumerate(items, 1):
+        if isinstance(item, str) and is_split(item):
+            values["split"] = item
+        elif is_text(item) and not isinstance(item, dict):
+            values["caption"] += [item] if isinstance(item, str) else item
+        elif item != image:
+            values[str(place)] = item
+    return values if values["caption"] and all(isinstance(text, str) for text in values["caption"]) else None
 
 
 def _end(line: str) -> int:

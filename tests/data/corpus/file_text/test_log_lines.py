@@ -77,6 +77,22 @@ def test_lines_of_a_name_and_a_list(write):
 
 
 @pytest.mark.parametrize(
+    ("lines", "unread"),
+    [
+        (("('a.jpg', 'DOG', 'train')", "('b.jpg', 'CAT', 'val')"), ""),
+        (('["a.jpg", "DOG", "train", 5]', '["b.jpg", "CAT", "val", 4]'), "keys not read (4)"),
+        (("(7, 'a.jpg', 'DOG', 'train')", "(8, 'b.jpg', 'CAT', 'val')"), "keys not read (1)"),
+        (("('DOG', 'a.jpg', 'train', None)", "('CAT', 'b.jpg', 'val', 'c.jpg')"), "keys not read (4)"),
+    ],
+)
+def test_lines_of_several_values(write, lines, unread):
+    """Splits are no captions, and names are found beside numbers."""
+    table = read_corpus(write("x.txt", "\n".join(lines).replace("DOG", DOG).replace("CAT", CAT)))
+    assert rows(table) == ONE and list(table["split"]) == ["train", "val"]
+    assert any(LISTS in note for note in notes(table)) and unread in str(notes(table))
+
+
+@pytest.mark.parametrize(
     "content",
     [
         jsonl(*({"image": name, "caption": text} for name, text in ONE)),
