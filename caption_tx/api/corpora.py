@@ -111,7 +111,7 @@ def check_corpus(
     request = resolve_request(captions, images, config, settings, ("corpus", "text", "model"))
     if request.config.corpus.images:
         require_images(request.config)
-    return inspect_corpus(request.config, check, _named_bar, request.read_table())
+    return inspect_corpus(request.config, request.read_table(), check, _named_bar)
 
 
 def evaluate(

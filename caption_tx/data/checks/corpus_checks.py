@@ -33,7 +33,6 @@ from caption_tx.data.checks.statistics import (
 )
 from caption_tx.data.checks.text_report import format_report
 from caption_tx.data.corpus.summary import format_summary, summarize_corpus
-from caption_tx.data.corpus.table import read_table
 from caption_tx.data.images.image_source import ImageSource
 from caption_tx.data.images.sources import open_images
 from caption_tx.data.text.segmentation import Segmenter
@@ -92,25 +91,23 @@ class CorpusReport:
 
 
 def inspect_corpus(
-    config: Config, check: bool = False, progress: Progress | None = None, table: pd.DataFrame | None = None
+    config: Config, table: pd.DataFrame, check: bool = False, progress: Progress | None = None
 ) -> CorpusReport:
-    """Reads a corpus and reports its statistics, and its problems if `check` is set.
+    """Reports the statistics of a corpus, and its problems if `check` is set.
 
     Args:
-        config: the corpus, its images (which are only read for checks, and only if set) and its text settings.
+        config: the images (which are only read for checks, and only if set) and the text settings.
+        table: the captions, as `read_table` returns them.
         check: whether to look for problems, which decodes every image.
         progress: wraps (iterable, length, name of the items) in a progress bar.
-        table: the captions, if they are read already.
 
     Example:
         >>> config = Config(corpus=CorpusConfig(sources=("captions.csv",), images="photos"))
-        >>> print(inspect_corpus(config, check=True).to_text())
+        >>> print(inspect_corpus(config, read_table(config.corpus, "zh"), check=True).to_text())
 
     Raises:
-        CorpusError: a caption file cannot be read.
         ImageError: the images cannot be listed.
     """
-    table = read_table(config.corpus, config.text.language) if table is None else table
     segmenter = Segmenter(config.text)
     if not check:
         warnings = {

@@ -12,7 +12,7 @@ from caption_tx.cli import main
 from caption_tx.config import Config, CorpusConfig, TextConfig
 from caption_tx.data.checks.corpus_checks import check_corpus, inspect_corpus
 from caption_tx.data.checks.findings import COLUMNS, MAX_LISTED
-from caption_tx.data.corpus.table import read_corpus
+from caption_tx.data.corpus.table import read_corpus, read_table
 from caption_tx.data.images.sources import open_images
 from caption_tx.data.text.segmentation import Segmenter
 from caption_tx.errors import CaptionTxError, CorpusError
@@ -148,10 +148,11 @@ def test_images_of_flickr8k_have_no_problems(shared):
 
 def test_reports_from_python(files):
     config = Config(corpus=CorpusConfig(sources=(files.captions,), images=files.images))
-    statistics = inspect_corpus(config)
+    table = read_table(config.corpus, "zh")
+    statistics = inspect_corpus(config, table)
     assert statistics.to_text().startswith("15 images, 16 captions")
     with pytest.raises(CaptionTxError, match="check=True"):
         statistics.save_csv(files.folder / "findings.csv")
-    report = inspect_corpus(config, check=True)
+    report = inspect_corpus(config, table, check=True)
     assert "3 problems to fix" in report.to_text()
     assert json.loads(report.to_json()) == report.content

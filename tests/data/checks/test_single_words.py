@@ -5,7 +5,7 @@ import json
 import pandas as pd
 import pytest
 
-from caption_tx.config import Config, CorpusConfig
+from caption_tx.config import Config
 from caption_tx.data.checks.corpus_checks import inspect_corpus
 from caption_tx.data.checks.language import reading_notes
 from caption_tx.data.checks.single_words import single_word_warning
@@ -70,11 +70,10 @@ def test_each_source_is_looked_at(tmp_path):
 def test_the_line_is_in_every_report(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("image,caption\n" + "".join(f"{image},狗\n" for image in IMAGES))
-    config = Config(corpus=CorpusConfig(sources=(str(path),)))
     table = read_corpus(path)
     warning = single_word_warning(table)
     assert warning in reading_notes(table, "zh")
-    report = inspect_corpus(config)
+    report = inspect_corpus(Config(), table)
     assert warning in report.to_text() and json.loads(report.to_json())["single_word_warning"] == warning
-    checked = inspect_corpus(config, check=True)
+    checked = inspect_corpus(Config(), table, check=True)
     assert checked.content["single_word_warning"] == warning and "are a single word" in checked.to_text()
