@@ -33,6 +33,8 @@ def test_characters_of_a_private_font_are_reported(tmp_path):
 def test_control_characters_are_reported(tmp_path):
     [note] = notes(tmp_path, "狗\n红色\x07T恤\n")
     assert note == f"Read without control characters (U+0007): line 2 {'红色' + chr(7) + 'T恤'!r}."
+    [note] = notes(tmp_path, "狗\nLi\x07on\n")
+    assert note == f"Read without control characters (U+0007): line 2 {'Li' + chr(7) + 'on'!r}."
 
 
 def test_ordinary_entries_are_not_reported(tmp_path):

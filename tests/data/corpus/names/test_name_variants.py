@@ -24,6 +24,8 @@ CAFE = unicodedata.normalize("NFD", "café.jpg")
         "IMG_1 (conflicted copy 2026-01-01).jpg", "IMG_1 (Li's conflicted copy 2026-01-01).jpg",
         "IMG_1 (王的冲突副本 2026-01-01).jpg", "IMG_1.sync-conflict-20260101-120000-ABC123.jpg", "mmexportIMG_1.jpg",
         "IMG_1-edited.jpg", "IMG_1-已修改.jpg", "IMG_1 - копия.jpg", "IMG_1 - Copia.jpg",
+        "IMG_1 - cópia.jpg", "IMG_1 - 복사본.jpg", "IMG_1_edited.jpg", "IMG_1-已编辑.jpg", "IMG_1-已編輯.jpg",
+        "IMG_1-已修圖.jpg",
         "Copy of Copy of IMG_1 (1).jpg", "IMG_1.jpg (1).jpg",
     ],
 )  # fmt: skip
