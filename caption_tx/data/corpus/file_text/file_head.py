@@ -13,6 +13,7 @@ from caption_tx.data.corpus.file_text.backslashes import find_escapes, unescape
 from caption_tx.data.corpus.file_text.log_lines import log_head
 from caption_tx.data.corpus.file_text.quoted_lines import join_quoted_lines
 from caption_tx.data.corpus.file_text.scripts import script_data
+from caption_tx.data.corpus.file_text.token_lines import token_head
 from caption_tx.data.corpus.tables.columns import DEFAULT_OPTIONS, ReadOptions
 from caption_tx.data.text.text_files import HEAD_BYTES, guess_encoding, normalize_encoding, read_head
 
@@ -26,7 +27,8 @@ class FileHead:
     """The start of a file: its bytes, their text and its first non-blank lines (the last may be truncated).
 
     The lines of one quoted cell between tabs count as one. A drawn table has a line with tabs per row, an export of
-    Anki its notes, a log its entries and a script its data, which `view` says: "drawn", "anki", "log", "script" or "".
+    Anki its notes, a file of tokens a row per word, a log its entries and a script its data, which `view` says:
+    "drawn", "anki", "tokens", "log", "script" or "".
     `options` are the columns that the user names.
     """
 
@@ -53,7 +55,11 @@ class FileHead:
         is_whole = len(data) < HEAD_BYTES
         view, text = _find_view(path, text, is_whole)
         lines = [line for line in re.split("\r\n|\r|\n", text) if line.strip()][: _HEAD_LINES + 1]
-        complete = lines if (is_whole or view in ("anki", "drawn", "log")) and len(lines) <= _HEAD_LINES else lines[:-1]
+        complete = (
+            lines
+            if (is_whole or view in ("anki", "tokens", "drawn", "log")) and len(lines) <= _HEAD_LINES
+            else lines[:-1]
+        )
         numbered = list(enumerate(complete or lines, 1))
         if not view and not text.lstrip().startswith(("{", "[")) and (escapes := find_escapes(numbered)):
             unescaped = unescape(numbered, escapes.separator)
@@ -74,7 +80,7 @@ def _find_view(path: Path, text: str, is_whole: bool) -> tuple[str, str]:
     if (data := script_data(text)) is not None:
         return "script", data
     lines = re.split("\r\n|\r|\n", text)
-    views = (("anki", anki_head), ("drawn", draw_head), ("log", log_head))
+    views = (("anki", anki_head), ("tokens", token_head), ("drawn", draw_head), ("log", log_head))
     for view, read in views if suffix not in _DOCUMENTS else ():
         if found := read(lines if is_whole else lines[:-1]):
             return view, "\n".join(found)

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from caption_tx.data.corpus.column_names import caption_key, could_be_image
+from caption_tx.data.corpus.file_text.token_lines import are_tokens
 from caption_tx.data.corpus.values.value_kinds import is_name_like, is_text
 
 _TABLE = "a table with the columns image and caption, saved as CSV"
@@ -63,6 +64,11 @@ def _printed_kind(lines: Sequence[str]) -> str | None:
         return f"what grep prints of text files ({found[0][:40]!r}); {files}, or write NAME<TAB>caption"
     if _are_many(lines, found := [line for line in lines if _RIS.fullmatch(line)]) and 2 * len(found) > len(lines):
         return f"a file of references (RIS, {found[0][:20]!r}); export its file names and texts as {_TABLE}"
+    if are_tokens(lines):
+        return (
+            "a file with a word per line (CoNLL) whose sentences name no images; write a comment with the image above "
+            "each sentence, such as # image = 1.jpg"
+        )
     return None
 
 
