@@ -61,8 +61,8 @@ def test_the_rest_of_a_script_is_reported(write):
 
 
 def test_the_start_of_a_python_script_is_reported(write):
-    table = read_corpus(write("x.py", CASES["Python with comments"]))
-    assert f"{SCRIPT} ('captions =')" in notes(table)
+    table = read_corpus(write("x.py", CASES["Python with other values"]))
+    assert notes(table)[f"{SCRIPT} ('captions =')"] == 1  # of four variables
 
 
 def test_texts_of_scripts(write):

@@ -73,7 +73,17 @@ def test_the_error_says_what_a_text_is(write, name):
 
 @pytest.mark.parametrize(
     "lines",
-    [[], ["一只狗在草地上跑", "两只猫在睡觉"], ["[1]", "x = 1"], ["a: b", "c: d", "e: f"], ["1.jpg", "2.jpg", "3.jpg"]],
+    [
+        *(
+            [],
+            ["一只狗在草地上跑", "两只猫在睡觉"],
+            ["[1]", "x = 1"],
+            ["a: b", "c: d", "e: f"],
+            ["1.jpg", "2.jpg", "3.jpg"],
+        ),
+        *([*TEXTS, f"1.txt:{TEXTS[0]}", f"2.txt:{TEXTS[1]}"], [*TEXTS, "TY  - FIGURE", "ER  - "]),
+        [*TEXTS, f"图1-1　{TEXTS[0]}", f"图1-2　{TEXTS[1]}"],
+    ],
 )
 def test_other_texts_are_not_named(lines):
     assert text_kind(lines) is None
