@@ -7,7 +7,7 @@ from typing import Any
 
 from caption_tx.data.corpus.captions.caption_values import image_names, is_numbered
 from caption_tx.data.corpus.column_names import caption_key, image_rank, normalize_name
-from caption_tx.data.corpus.readers.tool_exports import read_export
+from caption_tx.data.corpus.readers.tool_exports import is_flat, read_export
 from caption_tx.data.corpus.values.conversations import CONVERSATION_KEYS, is_conversation, is_turn, pair_texts
 from caption_tx.data.corpus.values.rich_text import rich_text
 from caption_tx.data.corpus.values.value_kinds import is_image_name, is_text
@@ -26,6 +26,16 @@ def expand(entry: dict[str, Any]) -> dict[str, Any]:
     """
     if export := read_export(entry):
         return export[0]
+    expanded = dict(entry) if is_flat(entry) else _expand_values(entry)
+    if not any(image_rank(key) is not None for key in expanded):
+        texts = (value for value in expanded.values() if isinstance(value, str))
+        if match := next(filter(None, map(_IMAGE_TAG.search, texts)), None):
+            expanded["image"] = match[1].strip()
+    return expanded
+
+
+def _expand_values(entry: dict[str, Any]) -> dict[str, Any]:
+    """An entry with the texts of its conversations and other objects in their place."""
     expanded: dict[str, Any] = {}
     for key, value in _with_plain_text(entry, 0).items():
         if key in CONVERSATION_KEYS and isinstance(value, list):
@@ -40,10 +50,6 @@ def expand(entry: dict[str, Any]) -> dict[str, Any]:
             expanded[key] = value
     if not _has_caption(expanded) or not any(image_rank(key) is not None for key in expanded):
         expanded = _flatten(expanded, 0)
-    if not any(image_rank(key) is not None for key in expanded):
-        texts = (value for value in expanded.values() if isinstance(value, str))
-        if match := next(filter(None, map(_IMAGE_TAG.search, texts)), None):
-            expanded["image"] = match[1].strip()
     return expanded
 
 

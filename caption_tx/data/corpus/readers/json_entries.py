@@ -162,11 +162,10 @@ class EntryReader:
             split: split of the entry if it names none.
             needs_caption: whether an entry without a caption is an error.
         """
-        rows = self.rows
+        rows, other = self.rows, None
         expanded = self._expand(entry) if isinstance(entry, dict) else None
         if isinstance(entry, dict) and self._is_left_out(number, entry, expanded or {}, image):
             return
-        other: str | None = None
         if expanded is not None and image is not None:
             if (inner := self._name_in(expanded)) is None:
                 expanded = {"image": image, **expanded}
@@ -200,7 +199,8 @@ class EntryReader:
             return
         from_key = other is not None and image != self._name_in(expanded)
         rows.add_notes({text: count for text, count in columns.notes.items() if not (from_key and _INSIDE in text)})
-        rows.notes.update((read_export(entry) or ({}, []))[1])
+        if export := read_export(entry):
+            rows.notes.update(export[1])
         if columns.folder is not None:
             record_folder(rows, columns.folder, number, cells[columns.folder[0]])
         if len(images) > 1:

@@ -32,7 +32,8 @@ def read_jsonl(file: TextFile, rows: CaptionRows) -> None:
             if isinstance(entry, str) and entry.lstrip()[:1] == "{":
                 entry, is_python = parse_literal(entry)
                 rows.notes[TWICE] += 1
-            rows.notes.update([AS_PYTHON] if is_python else [])
+            if is_python:
+                rows.notes[AS_PYTHON] += 1
         except (ValueError, RecursionError) as error:
             rows.add_error(line_number, "not valid JSON", f"not valid JSON ({str(error)[:80]}); fix the line")
             continue

@@ -35,17 +35,14 @@ def read_export(entry: dict[str, Any]) -> tuple[dict[str, Any], list[str]] | Non
         >>> read_export({"custom_id": "a.jpg", "response": {"body": answer}})[0]
         {'image': 'a.jpg', 'caption': 'a dog'}
     """
-    readers = (
-        _read_batch,
-        _read_label_studio,
-        _read_labelbox,
-        _read_argilla,
-        _read_ground_truth,
-        _read_instagram,
-        read_canvas,
-        read_wiki_page,
-    )
-    return next(filter(None, (read(entry) for read in readers)), None)
+    if is_flat(entry) and "custom_id" not in entry:
+        return None
+    return next(filter(None, (read(entry) for read in _READERS)), None)
+
+
+def is_flat(entry: dict[str, Any]) -> bool:
+    """Whether an entry has neither objects nor lists."""
+    return not any(isinstance(value, (dict, list)) for value in entry.values())
 
 
 def is_message(entry: dict[str, Any]) -> bool:
@@ -248,3 +245,15 @@ def _results(results: list[Any]) -> Iterator[tuple[str, str]]:
         for text in [texts] if isinstance(texts, str) else texts if isinstance(texts, list) else ():
             if isinstance(text, str):
                 yield str(result.get("from_name", "caption")), text
+
+
+_READERS = (
+    _read_batch,
+    _read_label_studio,
+    _read_labelbox,
+    _read_argilla,
+    _read_ground_truth,
+    _read_instagram,
+    read_canvas,
+    read_wiki_page,
+)

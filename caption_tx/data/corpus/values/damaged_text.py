@@ -14,6 +14,9 @@ _LATIN_RUN = re.compile("[\x80-\xffŒœŠšŽžŸƒˆ˜–—‘’‚“”„�
 _UTF8_AS_GBK = re.compile("[涓浜鍦鐨鐫锛銆绌鍙嬪瓙嶉]")
 """Rare letters that GBK has for the first two bytes of frequent Chinese letters in UTF-8."""
 
+_SUSPECT = re.compile("[^\x00-\x7f\u3000-\u30ff\u4e00-\u9fff\uff01-\uff5e]|[涓浜鍦鐨鐫锛銆绌鍙嬪瓙嶉锟]|[?？]{3}")
+"""What a text must have to be damaged or repaired; the rest of this module is not tried on others."""
+
 _MAX_TIMES = 3
 
 
@@ -24,6 +27,8 @@ def is_damaged(text: str) -> bool:
         >>> [is_damaged(text) for text in ("一只锟斤拷", "????????", "un café à l'été", "真的吗？")]
         [True, True, False, False]
     """
+    if _SUSPECT.search(text) is None:
+        return False
     if _DAMAGED.search(text) or repair_text(text) is not None:
         return True
     if _HAN.search(text):
@@ -46,7 +51,7 @@ def repair_text(text: str) -> str | None:
     """
     found = None
     for _ in range(_MAX_TIMES):
-        repaired = None if text.isascii() else _repair_once(text)
+        repaired = None if text.isascii() or not _SUSPECT.search(text) else _repair_once(text)
         if repaired is None:
             break
         found = text = repaired

@@ -81,6 +81,9 @@ def join_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return value
 
 
+_DECODER = json.JSONDecoder(object_pairs_hook=join_pairs)
+
+
 def load_json(text: str, convert: Callable[[dict[str, Any]], dict[str, Any]] | None = None) -> Any:
     """The value of JSON, with the different values of a repeated key as a `Repeated` list.
 
@@ -96,11 +99,9 @@ def load_json(text: str, convert: Callable[[dict[str, Any]], dict[str, Any]] | N
         ({'caption': ['a', 'b']}, [{'a': 1}, {'b': 2}])
     """
 
-    def to_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        value = join_pairs(pairs)
-        return convert(value) if convert else value
-
-    decoder = json.JSONDecoder(object_pairs_hook=to_object)
+    decoder = _DECODER
+    if convert is not None:
+        decoder = json.JSONDecoder(object_pairs_hook=lambda pairs: convert(join_pairs(pairs)))
     try:
         return decoder.decode(text)
     except json.JSONDecodeError as error:

@@ -14,6 +14,7 @@ from caption_tx.data.images.suffixes import IMAGE_SUFFIXES
 
 _MIN_EMPTY = 0.3
 _LETTERS = re.compile(r"[^\W\d_]")
+_NUMBER = re.compile(r"#\d+$")
 _URL = re.compile(r"\w+://\S+|www\.\S+")
 _NAME_WITHOUT_SUFFIX = re.compile(r"[\w.\-/\\]*\d[\w.\-/\\]*", re.ASCII)
 _BOOLEANS = ("true", "false", "yes", "no", "t", "f", "y", "n", "是", "否", "有", "无", "√", "×")
@@ -40,7 +41,7 @@ def is_image_name(value: object) -> bool:
         return True
     if value[:1] == "<":
         return bool(img_sources(value))
-    base = re.sub(r"#\d+$", "", value).lower()
+    base = (_NUMBER.sub("", value) if "#" in value else value).lower()
     return base.endswith(IMAGE_SUFFIXES) and len(base) < 512 and "\n" not in base
 
 
