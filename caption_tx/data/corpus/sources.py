@@ -26,6 +26,7 @@ from caption_tx.data.corpus.file_text.file_head import FileHead
 from caption_tx.data.corpus.file_text.log_lines import read_entries
 from caption_tx.data.corpus.file_text.missing_breaks import SplitFile, open_split
 from caption_tx.data.corpus.file_text.other_files import other_kind
+from caption_tx.data.corpus.file_text.printed_lines import read_printed
 from caption_tx.data.corpus.file_text.scripts import ScriptFile
 from caption_tx.data.corpus.file_text.text_kinds import text_kind
 from caption_tx.data.corpus.file_text.token_lines import read_tokens
@@ -46,7 +47,13 @@ from caption_tx.errors import CorpusError
 _OTHER_ANNOTATIONS = re.compile(r"(?:instances|person_keypoints|keypoints|stuff|panoptic|image_info)_.*\.json")
 _IMAGE_SUFFIX = re.compile(rb'\.(?:jpe?g|png|gif|bmp|webp|tiff?)"', re.IGNORECASE)
 _View = EscapedFile | SplitFile | ChangedFile | ScriptFile
-_CHANGES = {"anki": read_notes, "drawn": read_drawn, "log": read_entries, "tokens": read_tokens}
+_CHANGES = {
+    "anki": read_notes,
+    "drawn": read_drawn,
+    "log": read_entries,
+    "printed": read_printed,
+    "tokens": read_tokens,
+}
 """The view of a file's head -> how its lines are read."""
 _CHAT_SUFFIXES = (".txt", ".log", ".md", "")
 _CAPTION_FILE_SUFFIXES = (".txt", ".csv", ".tsv", ".json", ".jsonl", ".token", ".parquet", ".xlsx")

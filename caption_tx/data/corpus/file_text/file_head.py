@@ -11,6 +11,7 @@ from caption_tx.data.corpus.drawn.files import draw_head
 from caption_tx.data.corpus.file_text.anki_files import anki_head
 from caption_tx.data.corpus.file_text.backslashes import find_escapes, unescape
 from caption_tx.data.corpus.file_text.log_lines import log_head
+from caption_tx.data.corpus.file_text.printed_lines import printed_head
 from caption_tx.data.corpus.file_text.quoted_lines import join_quoted_lines
 from caption_tx.data.corpus.file_text.scripts import script_data
 from caption_tx.data.corpus.file_text.token_lines import token_head
@@ -27,8 +28,8 @@ class FileHead:
     """The start of a file: its bytes, their text and its first non-blank lines (the last may be truncated).
 
     The lines of one quoted cell between tabs count as one. A drawn table has a line with tabs per row, an export of
-    Anki its notes, a file of tokens a row per word, a log its entries and a script its data, which `view` says:
-    "drawn", "anki", "tokens", "log", "script" or "".
+    Anki its notes, a file of tokens a row per word, a log its entries, a script its data, and what a program prints of
+    a file no numbers and names, which `view` says: "drawn", "anki", "tokens", "log", "script", "printed" or "".
     `options` are the columns that the user names.
     """
 
@@ -57,7 +58,7 @@ class FileHead:
         lines = [line for line in re.split("\r\n|\r|\n", text) if line.strip()][: _HEAD_LINES + 1]
         complete = (
             lines
-            if (is_whole or view in ("anki", "tokens", "drawn", "log")) and len(lines) <= _HEAD_LINES
+            if (is_whole or view in ("anki", "printed", "tokens", "drawn", "log")) and len(lines) <= _HEAD_LINES
             else lines[:-1]
         )
         numbered = list(enumerate(complete or lines, 1))
@@ -80,7 +81,13 @@ def _find_view(path: Path, text: str, is_whole: bool) -> tuple[str, str]:
     if (data := script_data(text)) is not None:
         return "script", data
     lines = re.split("\r\n|\r|\n", text)
-    views = (("anki", anki_head), ("tokens", token_head), ("drawn", draw_head), ("log", log_head))
+    views = (
+        ("anki", anki_head),
+        ("printed", printed_head),
+        ("tokens", token_head),
+        ("drawn", draw_head),
+        ("log", log_head),
+    )
     for view, read in views if suffix not in _DOCUMENTS else ():
         if found := read(lines if is_whole else lines[:-1]):
             return view, "\n".join(found)
