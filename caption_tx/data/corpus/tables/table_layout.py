@@ -255,7 +255,8 @@ def _layout_of_contents(
         and len(first_row) >= width
         and not is_name(first_row[name])
         and share(values(name)[1:], is_name) > 0.9
-        and all(0 < len(cell) <= 40 and not re.search("[。，,!.]", _SHORT.sub("", cell)) for cell in first_row[:width])
+        and all(first_row[at] or at == name == 0 for at in range(width))  # row names have none in R and pandas
+        and all(len(cell) <= 40 and not re.search("[。，,!.]", _SHORT.sub("", cell)) for cell in first_row[:width])
     )
     header = first_row if has_header else [str(position + 1) for position in range(width)]
     columns = _columns_of_contents(head, header, rows[1:] if has_header else rows, name)

@@ -99,3 +99,21 @@ def test_a_table_with_spaces_and_without_row_names(write):
     table = read_corpus(write("x.txt", '"image" "caption"\n"a.jpg" "a dog"\n"b.jpg" "a cat"\n'))
     assert _pairs(table) == [("a.jpg", "a dog"), ("b.jpg", "a cat")]
     assert _notes(table) == {"columns separated by spaces": 1}
+
+
+@pytest.mark.parametrize("header", ['"","x"', ",0", ",V1", ",句"])
+@pytest.mark.parametrize("separator", [",", "\t"])
+def test_image_names_below_a_header_without_their_name(write, header, separator):
+    table = read_corpus(
+        write(
+            "x.csv",
+            header.replace(",", separator)
+            + "\n"
+            + "".join(
+                f"{name}{separator}{text}\n"
+                for name, text in (("a.jpg", "一只狗在跑"), ("b.jpg", "两只猫"), ("c.jpg", "一个人"))
+            ),
+        )
+    )
+    assert list(table["image"]) == ["a.jpg", "b.jpg", "c.jpg"]
+    assert "columns found by their contents, since the header has other names" in table.attrs["files"][0]["notes"]
