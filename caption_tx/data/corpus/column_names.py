@@ -121,6 +121,7 @@ STATUS_WORDS = ("status", "state", "quality", "状态", "质量")
 # fmt: on
 
 
+@lru_cache(maxsize=4096)
 def normalize_name(name: str) -> str:
     """A column name in lower case, its words joined by underscores.
 

@@ -254,14 +254,14 @@ class TextFile:
         Raises:
             CorpusError: the file cannot be read, or has a merge conflict.
         """
-        line_number = 0
+        line_number, is_legacy = 0, self.encoding in _LEGACY[1:]
         try:
             with self._open() as file:
                 for line_number, line in watch_for_conflict(enumerate(file, 1), self.path):
                     if line_number == 1:
                         line = line.removeprefix("\ufeff")
                     byte = find_undecoded_byte(line)
-                    if self.encoding in _LEGACY[1:] and self._is_utf8(line):
+                    if is_legacy and self._is_utf8(line):
                         reason = f"UTF-8 in a file in {self.encoding.upper()}"
                         advice = f"the line is UTF-8 and others are {self.encoding.upper()}: save all as UTF-8"
                         on_error(line_number, reason, f"not {self.encoding.upper()}; {advice}")

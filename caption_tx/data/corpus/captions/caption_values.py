@@ -94,7 +94,7 @@ def add_cells(rows: CaptionRows, line: int, cells: Sequence[Any], columns: Colum
         split = None if columns.split is None else rows.parse_split(line, cells[columns.split])
     except UnknownSplitError:
         return
-    if rows.is_of_other_kind(columns, cells) or rows.is_rejected(columns, cells, line):
+    if rows.is_of_other_kind(columns, cells) or (columns.rejected and rows.is_rejected(columns, cells, line)):
         return
     if columns.folder is not None:
         record_folder(rows, columns.folder, line, cells[columns.folder[0]])
@@ -129,6 +129,8 @@ def _is_blank(value: Any) -> bool:
 
 def image_names(value: Any) -> list[str] | None:
     """The image names in a value: a name, a number, an object with a path, or a list of these; None for others."""
+    if isinstance(value, str) and value[:1] != "[" and "<" not in value:
+        return [value]
     if isinstance(value, str) and value[:2] in ("[{", "['", '["') and (items := parse_items(value)):
         value = items
     if isinstance(value, str) and "<img" in value and len(sources := img_sources(value)) > 1:

@@ -99,17 +99,20 @@ class _Lines:
         self.candidates: dict[int, str] = {}
         self.names: set[str] = set()
         counts: Counter[int] = Counter()
+        names: set[str] = set()
         for number, line in lines:
             if not line.strip():
                 continue
             if not self.separator:
                 self.header = line.strip()
                 self.separator = next((sign for sign in _SEPARATORS if sign in line), " ")
-            counts[line.count(self.separator)] += 1
-            self.names.add(_plain(line.partition(self.separator)[0]))
-            if self._may_have_rows(line):
+            count = line.count(self.separator)
+            counts[count] += 1
+            names.add(line[: line.find(self.separator)] if count else line)
+            if count > 1 and self._may_have_rows(line):
                 self.candidates[number] = line
         self.separator = self.separator or "\t"
+        self.names = set(map(_plain, names)) if self.candidates else set()
         self.names.discard("")
         usual = min(counts, key=lambda count: (-counts[count], count), default=0)
         has_header = set(map(normalize_name, self.header.split(self.separator))) & _NAMES
@@ -119,10 +122,9 @@ class _Lines:
         self.candidates = dict(wide)
 
     def _may_have_rows(self, line: str) -> bool:
-        if self.separator == "\t" and line.count("\t") > 1:
+        """Whether a line with at least two separators could have several rows."""
+        if self.separator == "\t":
             return True
-        if line.count(self.separator) < 2:
-            return False
         first = line.find(self.separator)
         return _NAME.search(line, first + 1) is not None or _header_start(line, self.separator, None) > 0
 

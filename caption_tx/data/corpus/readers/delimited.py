@@ -173,7 +173,7 @@ def _read_rows(file: TextFile, rows: CaptionRows, layout: TableLayout, quoting: 
             reason = _explain(cells, layout)
             rows.add_error(line_number, reason, f"{reason}; {_QUOTE_ADVICE}")
             continue
-        if not any(cell.strip() for cell in cells):
+        if not any(map(str.strip, cells)):
             rows.skip(line_number, "blank line")
             continue
         if lines_before:

@@ -8,6 +8,7 @@ import unicodedata
 _LONGEST = 80
 _SIGNS = "\"″“”〃〞‟々〻'′‘’↑⬆⇧^"
 _MARKS = re.compile(f"[-–—.…]*[{_SIGNS}][-–—.…\ufe0f{_SIGNS}]*")
+_MARK_STARTS = frozenset(f"-–—.…{_SIGNS}")
 _AROUND = " \t\r\n.,;:!。，、；：！…()[]【】<>《》「」『』{}\"'“”‘’"
 
 _STARTS = "同相等如参參请請見见与與和跟上前描内內说說完雷类類重々"
@@ -38,6 +39,11 @@ _ENGLISH = re.compile(
     f"|(?:see|as|as in|as per|refer to|identical to|(?:copy|duplicate) of) {_OTHER}|(?:same|ditto) above"
     f"|(?:the )?(?:above|previous)(?: {_ROW})?"
 )
+_ENGLISH_STARTS = (
+    "ditto", "idem", "ibid", "the", "same", "see", "as", "refer", "identical", "copy", "duplicate", "above", "previous",
+)  # fmt: skip
+"""The first words of references in English: most captions need no other test."""
+_BEFORE_ASCII = "".join(filter(str.isascii, _AROUND)) + "\x0b\x0c\x1c\x1d\x1e\x1f"
 
 
 def is_ditto(caption: str) -> bool:
@@ -50,9 +56,10 @@ def is_ditto(caption: str) -> bool:
     first = caption[:1]
     if len(caption) > _LONGEST or ("\u4e00" <= first <= "\u9fff" and first not in _STARTS):
         return False
-    text = "".join(caption.split())
-    if _MARKS.fullmatch(text):
+    if caption.lstrip()[:1] in _MARK_STARTS and _MARKS.fullmatch("".join(caption.split())):
         return True
+    if caption.isascii() and not caption.lstrip(_BEFORE_ASCII).lower().startswith(_ENGLISH_STARTS):
+        return False
     text = unicodedata.normalize("NFKC", caption).strip(_AROUND).casefold()
     if text.isascii():
         return _ENGLISH.fullmatch(" ".join(text.split())) is not None

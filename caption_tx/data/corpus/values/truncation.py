@@ -14,6 +14,8 @@ _ELLIPSIS = re.compile(
     r"[\])）]?[\"'”’」]?",
     re.IGNORECASE,
 )
+_DOTS = ("..", "…", "⋯", "。。。")  # one of which an ellipsis has
+_TAIL = 24
 _SENTENCE_END = re.compile(r"[.!?。！？…\"”’」)）]$")
 _MIN_WIDTH, _MIN_CUT_WIDTH = 8, 20
 _MIN_CAPTIONS, _MIN_CUT_CAPTIONS = 3, 10
@@ -79,7 +81,10 @@ _ENDS = frozenset(".…⋯。)]）\"'”’」eEdD开開文多")
 
 
 def _ending(text: str) -> re.Match[str] | None:
-    for match in _ELLIPSIS.finditer(text, max(len(text) - 24, 0)):
+    tail = text[-_TAIL:]
+    if not any(sign in tail for sign in _DOTS):
+        return None
+    for match in _ELLIPSIS.finditer(text, max(len(text) - _TAIL, 0)):
         if match.end() == len(text) and match[0]:
             return match
     return None

@@ -37,7 +37,7 @@ def is_image_name(value: object) -> bool:
     if not isinstance(value, str):
         return False
     value = value.strip().strip(_QUOTES)
-    if _URL.fullmatch(value):
+    if ("://" in value or value[:4] == "www.") and _URL.fullmatch(value):
         return True
     if value[:1] == "<":
         return bool(img_sources(value))
