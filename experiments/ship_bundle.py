@@ -153,6 +153,9 @@ TRAININGS = {
     "flickr8k-zh": """Trained with
 `experiments/flickr8k_cn.py`, seed 0, and from there with
 `--init runs/flickr8k-zh/seed-0 --boxes --box-weight 2 --epochs 10 --learning-rate 3e-4`.""",
+    "flickr8k-en": """Trained with
+`experiments/flickr8k_en.py`, seed 0, and from there with
+`--init runs/flickr8k-en/seed-0/tuned --boxes --box-weight 2 --epochs 7 --learning-rate 3e-4`.""",
     "flickr8k-zh-small": """The decoder was trained with
 `experiments/flickr8k_cn.py --small --batch-size 64 --learning-rate 7e-4 --epochs 18`, seed 0, on one GPU, and from
 there on a CPU with `--init RUN --boxes --epochs 20 --learning-rate 5e-4`, then `--init RUN --boxes --epochs 25

@@ -21,7 +21,7 @@ WEIGHTS_DIGESTS = {
     "flickr8k-zh": "c37f23c80423780c81d4982b30b6bbfb2ea2f6b452b31121e75d9cdf32a15499",
     "flickr8k-zh-small": "aed05985cda4b6847046f71c28b92e5daa28aaed89f3dd17d40c148b55333ed4",
     "flickr8k-en-small": "049e61f1f8f5d54e9e6beebc040915433f27dd197367a81cd88fd00df3f442a6",
-    "flickr8k-en": "b49325aed5f1879d061a3a4b13a5001c0530827bddff8ffb3403846bf60103cc",
+    "flickr8k-en": "5bba300de8ffbded1a8732e0d04d1e8bd41e4e50b41903ba6f83e603fdb9c679",
 }
 
 
