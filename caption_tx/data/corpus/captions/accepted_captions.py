@@ -25,9 +25,8 @@ def accepted_captions(rows: CaptionRows, columns: Columns, cells: Sequence[Any],
         line: line or row number, from 1.
     """
     values = {position: cells[position] for position in columns.captions}
-    if not (columns.corrections or columns.own_marks or columns.rejected):
-        return list(values.values())
-    values = read_corrections(values, columns.corrections, rows.notes)
+    if columns.corrections:
+        values = read_corrections(values, columns.corrections, rows.notes)
     for position, name, caption in columns.own_marks:
         if caption in values and (reason := rows.find_rejection([(name, cells[position])])):
             rows.skip(line, reason)
