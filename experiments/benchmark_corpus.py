@@ -11,11 +11,11 @@ HARDWARE  2 cores (AMD EPYC), no GPU, shared with much other work, so times are 
 TIME      1 minute
 
 RESULT    CPU seconds, and the ratio to the baseline
-    captions.csv          2.32 s  baseline  0.01 s  ratio 169.9
-    captions.jsonl        3.85 s  baseline  0.22 s  ratio  17.4
-    captions.token.txt    1.82 s  baseline  0.07 s  ratio  24.8
-    captions_coco.json    2.63 s  baseline  0.09 s  ratio  29.2
-    captions.parquet      1.78 s  baseline  0.11 s  ratio  16.2
+    captions.csv          2.81 s  baseline  0.02 s  ratio 176.7
+    captions.jsonl        3.86 s  baseline  0.22 s  ratio  17.3
+    captions.token.txt    2.15 s  baseline  0.08 s  ratio  26.0
+    captions_coco.json    2.95 s  baseline  0.10 s  ratio  30.1
+    captions.parquet      2.42 s  baseline  0.13 s  ratio  18.5
 """
 
 from __future__ import annotations
