@@ -240,6 +240,7 @@ class BaseCaptioner(ABC):
         rank: int = 0,
         options: DecodingOptions | Mapping[str, Any] | None = None,
         batch_size: int = 16,
+        source: ImageSource | None = None,
         **keywords: Any,
     ) -> Generator[tuple[str, AttentionMaps | CaptionTxError]]:
         """`explain` for any number of images, in order.
@@ -250,6 +251,7 @@ class BaseCaptioner(ABC):
             rank: as for `explain`; `n_best` of the search must exceed it.
             options, keywords: the search, as for `captions`.
             batch_size: images that are searched together.
+            source: reads images that are named, and records what is read differently from how a viewer shows it.
 
         Yields:
             The name of each image with its attention maps, or with the error if it cannot be explained.
@@ -270,7 +272,7 @@ class BaseCaptioner(ABC):
             raise ConfigError(f"batch_size must be at least 1 image, got {batch_size}.")
         if rank < 0 or (caption is None and rank >= options.n_best):
             raise ConfigError(f"rank must be from 0 to n_best - 1 = {options.n_best - 1}, got {rank}.")
-        return self._explanations(name_images(images), self._target(caption), rank, options, batch_size)
+        return self._explanations(name_images(images), self._target(caption), rank, options, batch_size, source)
 
     def _explanations(
         self,
@@ -279,6 +281,7 @@ class BaseCaptioner(ABC):
         rank: int,
         options: DecodingOptions,
         batch_size: int,
+        source: ImageSource | None,
     ) -> Generator[tuple[str, AttentionMaps | CaptionTxError]]:
         size = self.image_size
         while batch := list(islice(images, batch_size)):
@@ -286,7 +289,7 @@ class BaseCaptioner(ABC):
             results: dict[int, AttentionMaps | CaptionTxError] = {}
             for row, image in enumerate(batch):
                 try:
-                    loaded[row] = load_image(image, size)
+                    loaded[row] = load_image(image, size, source=source)
                 except ImageError as error:
                     results[row] = error
             if loaded:

@@ -14,6 +14,7 @@ import numpy as np
 
 from caption_tx.config import POOL_NAMES, ExplanationOptions
 from caption_tx.data.images.forms import ImageLike, NamedImage, image_name, name_images
+from caption_tx.data.images.sources import open_images
 from caption_tx.errors import CaptionTxError, ConfigError, FontError
 from caption_tx.escaping import printable
 from caption_tx.figure_files import FIGURE_SUFFIXES, save_figure
@@ -260,9 +261,13 @@ def _explanations(
     problems: list[str],
     warn: Callable[[str], None],
 ) -> Iterator[tuple[str, AttentionMaps]]:
-    """The maps of the images that can be explained; adds the errors of the others to `problems`."""
+    """The maps of the images that can be explained; adds the errors of the others to `problems`.
+
+    Warns of images that were read differently from how a viewer shows them.
+    """
     merged: set[str] = set()
-    for name, result in captioner.explanations(images, options.caption, options.rank, options.decoding):
+    source, search = open_images(""), options.decoding
+    for name, result in captioner.explanations(images, options.caption, options.rank, search, source=source):
         try:
             if isinstance(result, CaptionTxError):
                 raise result
@@ -272,6 +277,8 @@ def _explanations(
             warn(f"skipped: {error}")
             continue
         yield name, maps
+    for note in source.interpretation_notes():
+        warn(note)
     _check_merged(options, merged)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from caption_tx.data.images.decoding import decode_image, resize
 from caption_tx.data.images.forms import NamedImage, image_name
+from caption_tx.data.images.image_source import ImageSource
 from caption_tx.data.images.sources import open_images
 from caption_tx.data.text.segmentation import Segmenter
 from caption_tx.data.text.token_words import TokenWords
@@ -94,17 +95,21 @@ class LoadedImage:
     photo: np.ndarray | None
 
 
-def load_image(image: NamedImage, size: int, with_photo: bool = True) -> LoadedImage:
+def load_image(image: NamedImage, size: int, with_photo: bool = True, source: ImageSource | None = None) -> LoadedImage:
     """Read an image for a backbone with inputs of `size` pixels.
+
+    Args:
+        source: reads the image and records what is read differently from how a viewer shows it.
 
     Raises:
         ImageError: the image cannot be read.
     """
     name = image_name(image)
-    data = image[1] if isinstance(image, tuple) else open_images("").read_bytes(name)
+    source = source or open_images("")
+    data = image[1] if isinstance(image, tuple) else source.read_bytes(name)
     if isinstance(data, ImageError):
         raise data
-    content, decoded = decode_image(data, name, size)
+    content, decoded = source.decode(data, name, size)
     pixels = resize(decoded, size)
     if not with_photo:
         return LoadedImage(name, content, pixels, None)

@@ -45,6 +45,18 @@ def run(bundle, capsys):
     return run
 
 
+def test_images_of_several_pages_are_reported(run, tmp_path):
+    pages = [Image.new("RGB", (40, 40), color) for color in ("red", "blue", "green")]
+    pages[0].save(tmp_path / "scan.tif", save_all=True, append_images=pages[1:])
+    pages[0].save(tmp_path / "film.gif", save_all=True, append_images=pages[1:])
+    images = "images with several pages or frames, of which only the first is read"
+    for options in ((), ("--json",), ("--out", tmp_path / "page.html")):
+        code, _, errors = run(tmp_path / "scan.tif", *options)
+        assert code == 0 and f"1 of 1 {images} ({tmp_path}/scan.tif, 3 pages)" in errors
+    code, _, errors = run(tmp_path / "scan.tif", tmp_path / "film.gif", "--health")
+    assert code == 0 and f"2 of 2 {images} (first: {tmp_path}/film.gif, 3 frames)" in errors
+
+
 def test_words_and_log_probabilities(run, photos, captioner):
     name = str(photos / "000.png")
     code, out, err = run(name, "--caption", "a b-zebra b, c")
