@@ -10,7 +10,7 @@ from pathlib import Path
 
 from caption_tx.data.corpus.column_names import SPLIT_NAMES
 from caption_tx.data.corpus.names.image_names import stem
-from caption_tx.data.corpus.readers.folder import sidecar_suffixes
+from caption_tx.data.corpus.readers.sidecars import sidecar_suffixes
 from caption_tx.data.corpus.rows import UNLISTED, CaptionRows
 from caption_tx.data.images.system_files import is_system_name
 from caption_tx.data.text.text_files import TextFile

@@ -113,7 +113,8 @@ _YEAR = re.compile(r"[\W_]*(?:20)?\d\d$")
 
 REJECTED_WHEN_TRUE = (
     "rejected", "precanned", "deleted", "spam", "invalid", "discarded", "discard", "reject", "reject_reason",
-    "rejection_reason", "is_rejected", "is_precanned", "is_deleted", "is_bad", "is_wrong", "is_ignored", "is_reject",
+    "rejection_reason", "tainted", "is_rejected", "is_precanned", "is_deleted", "is_bad", "is_wrong", "is_ignored",
+    "is_reject",
     "废弃", "作废", "已删除", "拒绝", "拒绝原因", "驳回原因", "打回原因", "退回原因", "不通过原因", "不合格原因",
 )
 REJECTED_WHEN_FALSE = ("is_valid", "valid", "is_usable", "usable", "is_approved", "approved", "accepted", "keep")

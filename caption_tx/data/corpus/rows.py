@@ -10,10 +10,11 @@ from typing import Any
 
 from caption_tx.data.corpus.column_names import SPLIT_NAMES, split_word
 from caption_tx.data.corpus.tables.columns import DEFAULT_OPTIONS, Columns, ReadOptions
+from caption_tx.data.corpus.tables.corrections import is_corrected
 from caption_tx.data.corpus.tables.word_columns import WordRow
 from caption_tx.data.corpus.values.damaged_text import is_damaged, repair_text
 from caption_tx.data.corpus.values.dittos import is_ditto
-from caption_tx.data.corpus.values.mark_values import is_fuzzy, is_unread, rejection
+from caption_tx.data.corpus.values.mark_values import is_fuzzy, is_unread, rejection, says_wrong
 from caption_tx.data.corpus.values.missing_values import (
     MISSING_WORDS,
     is_too_narrow,
@@ -222,6 +223,8 @@ class CaptionRows:
     def is_rejected(self, columns: Columns, cells: Sequence[Any], line: int) -> bool:
         """Whether a mark rejects all captions of a row, which is then counted and skipped; lists mark one each."""
         marks = [(name, cells[position]) for position, name in columns.rejected]
+        if is_corrected(columns.corrections, cells):
+            marks = [mark for mark in marks if not says_wrong(*mark)]
         reason = self.find_rejection([(name, value) for name, value in marks if parse_items(value) is None])
         if reason:
             self.skip(line, reason)

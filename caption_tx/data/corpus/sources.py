@@ -34,6 +34,7 @@ from caption_tx.data.corpus.formats import GUIDE, READERS, Reader, detect_format
 from caption_tx.data.corpus.memory import CaptionSource, CaptionTable
 from caption_tx.data.corpus.names.image_names import stem
 from caption_tx.data.corpus.readers import folder
+from caption_tx.data.corpus.readers.sidecars import sidecar_suffixes
 from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.corpus.splits import is_release_name, split_of_file_name, splits_of_folders
 from caption_tx.data.corpus.tables.columns import DEFAULT_OPTIONS, ReadOptions
@@ -217,7 +218,7 @@ def _find_in_folder(path: Path, format: str | None, encoding: str | None, option
 
 def _suggest_text_suffix(path: Path) -> str | None:
     """Advice if images have files of the same name with a suffix that is not read."""
-    suffixes = folder.sidecar_suffixes(path)
+    suffixes = sidecar_suffixes(path)
     if not suffixes:
         return None
     suffix, count = suffixes.most_common(1)[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from caption_tx.data.corpus.captions.caption_values import add_captions
@@ -15,6 +15,18 @@ from caption_tx.data.corpus.file_text.wrapped_lines import unwrap, wrap_width_of
 from caption_tx.data.corpus.names.image_files import ImageFiles
 from caption_tx.data.corpus.names.image_names import stem
 from caption_tx.data.corpus.readers.json_entries import EntryReader
+from caption_tx.data.corpus.readers.sidecars import (
+    TEXT_SUFFIXES,
+    count_sidecars,
+    full_suffix,
+    images_by_stem,
+    list_error,
+    shared_stem,
+    sidecar_suffixes,
+    similar_stems,
+    text_files,
+    walk,
+)
 from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.corpus.values.literals import load_json
 from caption_tx.data.corpus.values.value_kinds import is_file_name, is_image_name
@@ -24,25 +36,12 @@ from caption_tx.data.images.system_files import is_system_name, left_out_note, l
 from caption_tx.data.text.text_files import HEAD_BYTES, TextFile, guess_encoding, read_head
 from caption_tx.errors import CorpusError
 
-_TEXT_SUFFIXES = (".txt", ".caption")
-_OTHER_TEXT_SUFFIXES = (
-    ".captions",
-    ".cap",
-    ".text",
-    ".description",
-    ".desc",
-    ".prompt",
-    ".md",
-    ".lab",
-    ".tags",
-    ".json",
-)
-_SUFFIX_START = re.compile(r"[._-]")
-_NUMBERED_SUFFIX = re.compile(r"[._-]\d+[._-]")
 _BOX = re.compile(r"\d+(?:\s+-?\d*\.?\d+(?:[eE]-?\d+)?){4,}")
-# IMG_1.jpg.supplemental-metadata(1).json of Google Takeout belongs to IMG_1(1).jpg.
-_TAKEOUT = re.compile(r"(.+?)(\.\w{2,5})(?:\.sup[a-z-]*)?(\(\d+\))?\.json", re.IGNORECASE)
 _SHARED_NAME = "text file with several images of the same name"
+_SIMILAR = (
+    "text files whose names differ from those of their images in case, spaces or the form of letters, read (such as "
+    "{!r} beside {!r})"
+)
 _CERTAIN_ENCODINGS = ("utf-8", "utf-16", "utf-16-le", "utf-16-be")
 
 
@@ -63,22 +62,21 @@ def list_caption_files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
             with os.scandir(parent) as entries:
                 names = sorted(entry.name for entry in entries if not is_system_name(entry.name) and entry.is_file())
         except OSError as error:
-            raise _list_error(parent, error) from error
-        images = _images_by_stem(names, "", folder_names)
-        matches += [
-            parent / name
-            for name in names
-            if name.lower().endswith(suffixes) and _stem(name, "", folder_names) not in images
-        ]
+            raise list_error(parent, error) from error
+        images = images_by_stem(names, "", folder_names)
+        stem_of = {name: shared_stem(name, "", folder_names) for name in names if name.lower().endswith(suffixes)}
+        beside = similar_stems(stem_of, images)
+        matches += [parent / name for name, path in stem_of.items() if path not in images and name not in beside]
     return matches
 
 
 def has_image_text_pairs(folder: Path) -> bool:
     """Whether an image in a folder or below has a text file of the same name."""
     names = FolderNames(str(folder))
-    for prefix, files in _walk(folder):
-        images = _images_by_stem(files, prefix, names)
-        if any(_stem(text, prefix, names) in images for text in _text_files(files)):
+    for prefix, files in walk(folder):
+        images = images_by_stem(files, prefix, names)
+        stem_of = {text: shared_stem(text, prefix, names) for text in text_files(files)}
+        if any(path in images for path in stem_of.values()) or similar_stems(stem_of, images):
             return True
     return False
 
@@ -138,14 +136,14 @@ def _explain_no_pairs(folder: Path, rows: CaptionRows) -> None:
     if suffix := rows.options.text_suffix:
         found = ", ".join(f"{name} ({count})" for name, count in sidecar_suffixes(folder, True).most_common())
         raise CorpusError(
-            f"{folder}: no image has a {_full_suffix(suffix)} file of the same name (text_suffix, --text-suffix); "
+            f"{folder}: no image has a {full_suffix(suffix)} file of the same name (text_suffix, --text-suffix); "
             + (f"text files beside images: {found}." if found else "there are no text files beside images.")
         )
 
 
 def _note_other_suffixes(rows: CaptionRows, suffixes: Counter[str]) -> None:
     """Counts text files of other suffixes beside the images, unless the user has chosen a suffix."""
-    found = [(suffix, count) for suffix, count in suffixes.most_common() if suffix not in _TEXT_SUFFIXES]
+    found = [(suffix, count) for suffix, count in suffixes.most_common() if suffix not in TEXT_SUFFIXES]
     if found and not rows.options.text_suffix:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in found[:5])
         advice = f"text_suffix (--text-suffix) {found[0][0]} reads these instead"
@@ -175,33 +173,35 @@ def _read_json(text: TextFile, image: str, rows: CaptionRows) -> str | None:
 
 def names_images(folder: Path, files: ImageFiles | None) -> bool:
     """Whether the text files of a folder without images have the names of images elsewhere."""
-    if not files or any(suffix_of(name) for _, names in _walk(folder) for name in names):
+    if not files or any(suffix_of(name) for _, names in walk(folder) for name in names):
         return False
-    texts = [os.path.splitext(name)[0] for _, names in _walk(folder) for name in _text_files(names)]
+    texts = [os.path.splitext(name)[0] for _, names in walk(folder) for name in text_files(names)]
     return bool(texts) and files.count(texts) >= 0.9 * len(texts)
 
 
 def _pair_texts_with_images(folder: Path, rows: CaptionRows) -> dict[Path, str]:
     """The image of each text file; files without a counterpart are counted in `rows`."""
     image_of: dict[Path, str] = {}
-    images_without_text = 0
-    suffixes: Counter[str] = Counter()
-    unreadable: Counter[str] = Counter()
-    others: Counter[str] = Counter()
-    images_with_several = 0
-    undecoded: Counter[str] = Counter()
+    images_without_text = images_with_several = 0
+    suffixes, unreadable, others, undecoded = (Counter[str]() for _ in range(4))
+    differing: dict[str, str] = {}
     decoded = FolderNames(str(folder))
     if is_apart := names_images(folder, rows.options.files):
         rows.notes["folders of text files only, read as captions of the images with their names"] = 1
     skipped: list[str] = []
-    for prefix, files in _walk(folder, skipped):
-        images, texts = _images_by_stem(files, prefix, decoded), _text_files(files, rows.options.text_suffix)
-        others.update(_count_sidecars(files, prefix, decoded))
-        foreign = [name for name in files if name.endswith(".json") and _stem(name, prefix, decoded) not in images]
+    for prefix, files in walk(folder, skipped):
+        images, texts = images_by_stem(files, prefix, decoded), text_files(files, rows.options.text_suffix)
+        others.update(count_sidecars(files, prefix, decoded))
+        foreign = [
+            name for name in files if name.endswith(".json") and shared_stem(name, prefix, decoded) not in images
+        ]
         if foreign and not prefix:
             rows.notes[f"JSON files beside the images, not read ({', '.join(foreign)[:100]})"] = len(foreign)
         image_files = {name: matches[0] for name, matches in images.items() if len(matches) == 1}
-        stem_of = {name: _stem(name, prefix, decoded, rows.options.text_suffix) for name in texts}
+        stem_of = {name: shared_stem(name, prefix, decoded, rows.options.text_suffix) for name in texts}
+        similar = similar_stems(stem_of, images)
+        stem_of |= similar
+        differing |= {text: os.path.basename(images[name][0]) for text, name in similar.items()}
         texts_of = Counter(image_files.get(stem_of[name]) for name in texts)
         images_with_several += sum(count > 1 and image is not None for image, count in texts_of.items())
         suffixes.update(os.path.splitext(name)[1].lower() for name in texts if stem_of[name] in images)
@@ -223,6 +223,8 @@ def _pair_texts_with_images(folder: Path, rows: CaptionRows) -> dict[Path, str]:
                 reason = _SHARED_NAME if matches else "text file with no image of the same name"
                 rows.skipped.append((str(folder / prefix / name), 1, reason))
     _note_other_suffixes(rows, others)
+    if differing:
+        rows.notes[_SIMILAR.format(*next(iter(differing.items())))] = len(differing)
     if images_without_text:
         rows.notes["images without a text file"] += images_without_text
     if left_out := list_left_out(str(folder), skipped):
@@ -236,102 +238,6 @@ def _pair_texts_with_images(folder: Path, rows: CaptionRows) -> dict[Path, str]:
         note = f"images with {kinds} files, which are both read (text_suffix (--text-suffix) {choice} reads one kind)"
         rows.notes[note] += images_with_several
     return image_of
-
-
-def _walk(folder: Path, skipped: list[str] | None = None) -> Iterator[tuple[str, list[str]]]:
-    """Yields (relative path, sorted file names) of a folder ("" first) and of all folders below.
-
-    Files and folders that are hidden or of the system are left out; `skipped` receives them.
-    """
-
-    def fail(error: OSError) -> None:
-        raise _list_error(error.filename or folder, error) from error
-
-    for parent, folders, files in os.walk(folder, onerror=fail):
-        relative = os.path.relpath(parent, folder).replace(os.sep, "/")
-        prefix = "" if relative == "." else f"{relative}/"
-        if skipped is not None:
-            skipped += [f"{prefix}{name}" for name in (*folders, *files) if is_system_name(name)]
-        folders[:] = sorted(name for name in folders if not is_system_name(name))
-        yield prefix, sorted(name for name in files if not is_system_name(name))
-
-
-def _list_error(folder: str | Path, error: OSError) -> CorpusError:
-    return CorpusError(f"Cannot list the folder {folder}: {error.strerror}.")
-
-
-def _stem(text: str, prefix: str, names: FolderNames, suffix: str | None = None) -> str:
-    """The path that a text file shares with its image: `dog` for `dog.txt`, `dog.jpg` for `dog.jpg.txt`.
-
-    `suffix` is the one that the user names, such as `_caption.txt`.
-    """
-    ending = _full_suffix(suffix) if suffix else ""
-    if (match := _TAKEOUT.fullmatch(text)) and suffix_of(match[1] + match[2]):
-        return names.decode(f"{prefix}{match[1]}{match[3] or ''}{match[2]}")
-    is_named = ending and text.lower().endswith(ending)
-    return names.decode(prefix + (text[: -len(ending)] if is_named else os.path.splitext(text)[0]))
-
-
-def _full_suffix(suffix: str) -> str:
-    """A suffix that the user names, which may begin with a sign other than a dot."""
-    return suffix.lower() if suffix.startswith((".", "_", "-")) else f".{suffix.lower()}"
-
-
-def _images_by_stem(files: list[str], prefix: str, names: FolderNames) -> dict[str, list[str]]:
-    """The image files of each path, with and without their suffix.
-
-    Pictures that cannot be read, such as the raw file beside a photograph, count only where no other has the name.
-    """
-    images: dict[str, list[str]] = {}
-    for file in sorted(files, key=lambda file: not is_readable(file)):
-        name = names.decode(prefix + file)
-        if suffix_of(name):
-            images[name] = [name]
-            if is_readable(name) or stem(name) not in images:
-                images.setdefault(stem(name), []).append(name)
-    return images
-
-
-def _text_files(files: list[str], suffix: str | None = None) -> list[str]:
-    suffixes = (_full_suffix(suffix),) if suffix else _TEXT_SUFFIXES
-    return [file for file in files if file.lower().endswith(suffixes)]
-
-
-def sidecar_suffixes(folder: Path, with_usual: bool = False, is_deep: bool = True) -> Counter[str]:
-    """The suffixes of other text files with the name of an image, such as .cap or _caption.txt, and their counts.
-
-    `with_usual` includes the suffixes that are read without `--text-suffix`; `is_deep` includes the folders below.
-    """
-    suffixes: Counter[str] = Counter()
-    names = FolderNames(str(folder))
-    for prefix, files in _walk(folder):
-        suffixes.update(_count_sidecars(files, prefix, names))
-        if not is_deep:
-            break
-    for suffix in () if with_usual else _TEXT_SUFFIXES:
-        del suffixes[suffix]
-    return suffixes
-
-
-def _count_sidecars(files: list[str], prefix: str, names: FolderNames) -> Counter[str]:
-    """The suffixes of the text files of one folder that have the name of an image."""
-    wanted = (*_OTHER_TEXT_SUFFIXES, *_TEXT_SUFFIXES)
-    texts = [name for name in files if name.lower().endswith(wanted)]
-    if not texts or not any(map(suffix_of, files)):
-        return Counter()
-    images = _images_by_stem(files, prefix, names)
-    return Counter(filter(None, (_sidecar_suffix(name, prefix, names, images) for name in texts)))
-
-
-def _sidecar_suffix(text: str, prefix: str, names: FolderNames, images: dict[str, list[str]]) -> str | None:
-    """What a text file has after the name of an image."""
-    if _TAKEOUT.fullmatch(text) and _stem(text, prefix, names) in images:
-        return ".json"
-    for match in reversed(list(_SUFFIX_START.finditer(text))):
-        suffix = text[match.start() :].lower()
-        if names.decode(prefix + text[: match.start()]) in images:
-            return None if _NUMBERED_SUFFIX.match(suffix) else suffix
-    return None
 
 
 def _guess_encodings(texts: Iterable[Path]) -> dict[Path, str | None]:

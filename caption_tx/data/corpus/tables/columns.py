@@ -32,6 +32,7 @@ from caption_tx.data.corpus.tables.marks import find_marks, require_no_winner
 from caption_tx.data.corpus.tables.remark_columns import remarks_about_columns, without_remarks
 from caption_tx.data.corpus.tables.split_and_folder import select_folder, select_split
 from caption_tx.data.corpus.tables.word_columns import Words, find_words
+from caption_tx.data.corpus.values.name_lists import list_names
 from caption_tx.data.corpus.values.value_kinds import (
     are_swapped,
     fills_down,
@@ -44,7 +45,7 @@ from caption_tx.data.corpus.values.value_kinds import (
 )
 from caption_tx.errors import CorpusError
 
-_MAX_SHOWN = 12
+_MAX_SHOWN, _MAX_LETTERS = 12, 500
 _LABEL_LENGTH = 4
 
 NAMES_FILES = "since they name files"
@@ -210,8 +211,7 @@ def select_columns(
 
 
 def _join(names: Sequence[str], positions: Sequence[int]) -> str:
-    shown = [names[position].strip() or "without a name" for position in positions[:_MAX_SHOWN]]
-    return ", ".join(shown) + (", .." if len(positions) > _MAX_SHOWN else "")
+    return list_names((names[position].strip() or "without a name" for position in positions), _MAX_LETTERS)
 
 
 def _image_notes(

@@ -17,6 +17,7 @@ from caption_tx.data.corpus.values.value_kinds import is_flag, is_text, share, t
 _CHANGED = "修改|修正|校对|校正|更正|订正|修订|校對|訂正|修訂"
 _CORRECTED = re.compile(
     rf"(?:{_CHANGED}|审核|质检|复核|複核|优化|润色)(?:之?[后後]|版|稿)的?|(?:最终|最終)版?的?|终稿|定稿|終稿"
+    r"|^(?:[应應][当當该該]?改?[为為是成]|改[为為成]|更正|订正|訂正|正[确確]的?描述)$"
     r"|(?:^|_)(?:corrected|correction|revised|revision|final|fixed|edited|proofread|amended)(?=_|$)"
 )
 _CHANGED_TEXT = re.compile(rf"(?:{_CHANGED})的?(?=.)")
@@ -124,11 +125,17 @@ def read_corrections(values: dict[int, Any], groups: Sequence[Sequence[int]], no
     for group in groups:
         filled = [at for at in group[:-1] if choose_correction(values[at], None)[1]]
         chosen = filled[0] if filled else group[-1]
-        notes[CORRECTED] += bool(filled)
+        if filled:
+            notes[CORRECTED] += 1
         if len({str(values[at]).strip() for at in filled}) > 1:
             notes[SEVERAL] += 1
         values[group[-1]] = values[chosen]
     return {at: value for at, value in values.items() if not any(at in group[:-1] for group in groups)}
+
+
+def is_corrected(groups: Sequence[Sequence[int]], cells: Sequence[Any]) -> bool:
+    """Whether a row has a correction; `groups` as `select_corrections` returns them."""
+    return any(choose_correction(cells[at], None)[1] for group in groups for at in group[:-1])
 
 
 def choose_correction(corrected: Any, original: Any) -> tuple[Any, bool]:

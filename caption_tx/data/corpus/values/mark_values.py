@@ -18,6 +18,8 @@ from caption_tx.data.corpus.column_names import (
 
 FALSE_WORDS = ("false", "0", "0.0", "no", "n", "f", "否", "不", "不是", "×", "✗", "✘", "❌")
 UNKNOWN_WORDS = ("", "none", "nan", "null", "-", "/", "n/a", "无", "無")
+_CORRECTNESS = re.compile("对吗|对错|对不对|对否|正确|正確|correct|校对|校對")
+_WRONG_WORDS = ("错", "错的", "错误", "不对", "wrong", "incorrect", "x")
 _RESULTS = ("result", "value", "outcome", "label", "结果")
 _TO_SIMPLIFIED = str.maketrans(
     "審檢質結論駁無廢棄刪絕採納狀態驗評複復確誤錯過標註圖內處據補寫條與達錄對屬參備記號",
@@ -49,15 +51,16 @@ _REJECTING_ENGLISH = re.compile(
 _ANSWERS = ("reject", "rejected", "ignore", "ignored", "skip", "skipped")
 _WHEN_FALSE = re.compile(
     rf".{{0,6}}是否.{{0,4}}(?:{_GOOD})(?:{_WORK})?|(?:{_WORK})?(?:{_GOOD})(?:与否|否)?"
-    r"|(?:(?:is|was|has|qc|qa|review|audit|quality|check)_)*(?:valid|good|ok|usable|correct|approved|accepted|passed"
-    r"|pass|acceptable|keep|match|matched|matching|positive)(?:_(?:qc|qa|review|audit|check))?"
+    rf"|(?:{_WORK})?(?:对吗|对错|对不对|正确吗|对否)[?？]?"
+    r"|(?:(?:is|was|has|is_it|qc|qa|review|audit|quality|check)_)*(?:valid|good|ok|usable|correct|approved|accepted|passed"
+    r"|pass|acceptable|keep|match|matched|matching|positive)(?:_(?:qc|qa|review|audit|check))?[?？]?"
 )
 _WHEN_TRUE = re.compile(
     rf".{{0,6}}是否.{{0,4}}(?:{_BAD}|不(?:{_GOOD}))(?:{_WORK})?|(?:作废|废弃|删除|驳回|退回|打回)(?:与否|否|标记|标志)"
     r"|(?:(?:is|was|has|qc|qa|review|audit)_)+(?:rejected|reject|deleted|discarded|removed|spam|invalid|failed|fail)"
 )
 _REVIEW = re.compile(
-    rf".{{0,4}}?(?:{_WORK})(?:状态|结果|结论|情况|意见|判定|反馈|结果说明)|.{{0,4}}?(?:终审|初审|复审|审核|审批|质检|抽检|验收|复核|评审)"
+    rf".{{0,4}}?(?:{_WORK})(?:状态|结果|结论|情况|意见|判定|反馈|结果说明)|.{{0,4}}?(?:终审|初审|复审|审核|审批|质检|抽检|验收|复核|评审|校对|校验)"
     r"|(?:\w+_)?(?:review|reviewer|audit|qc|qa|quality|approval|inspection|moderation|moderator|validation|verification)"
     r"_(?:status|state|result|decision|verdict|conclusion|outcome)|review|qc|qa|audit|verdict|decision|moderation"
 )
@@ -143,13 +146,25 @@ def _rejection(name: str, text: str) -> str | None:
     rejects = bool(_REJECTING.fullmatch(mark) or _REJECTING_ENGLISH.fullmatch(mark))
     if kind == "when true" and _plain(text) not in (*FALSE_WORDS, *UNKNOWN_WORDS):
         return None if _NEGATED.fullmatch(mark) else f"marked as {word}"
-    if kind == "when false" and (rejects or mark in (*FALSE_WORDS, "x")):
+    if kind == "when false" and (rejects or mark in (*FALSE_WORDS, *_WRONG_WORDS)):
         return f"marked as not {word}"
     if name == "answer":
         return f"marked as {shown}" if mark in _ANSWERS else None
-    says_no = kind == "review" and mark in (*FALSE_WORDS, "x") and not mark[:1].isdigit()
+    says_no = kind == "review" and mark in (*FALSE_WORDS, *_WRONG_WORDS) and not mark[:1].isdigit()
     is_remark_only = is_remark(name) and shown == _plain(text)
     return f"marked as {shown}" if says_no or (rejects and (kind or is_remark_only)) else None
+
+
+def says_wrong(name: str, value: object) -> bool:
+    """Whether a mark says that a caption is wrong, which a correction beside it answers.
+
+    Example:
+        >>> says_wrong("对吗", "错"), says_wrong("correct", "no"), says_wrong("is_deleted", "yes")
+        (True, True, False)
+    """
+    is_about = _CORRECTNESS.search(_plain(name)) is not None
+    wrong = (*_WRONG_WORDS, *FALSE_WORDS) if is_about else _WRONG_WORDS
+    return is_mark(name) and without_reason(value) in wrong
 
 
 def is_unread(name: str, value: object) -> bool:

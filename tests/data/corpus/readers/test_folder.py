@@ -206,3 +206,30 @@ def test_json_that_names_another_image_is_read_for_the_image_beside_it(write, tm
         "JSON files that name another image than the one beside them, which is read (such as 'f1.png' beside 'f0.png')"
     )
     assert table.attrs["files"][0]["notes"][note] == 2
+
+
+def test_names_that_differ_in_case_spaces_or_unicode_form(write, tmp_path):
+    pairs = {
+        "IMG_1.JPG": "img_1.txt",
+        "e\u0301tude.jpg": "\u00e9tude.txt",
+        " x.png": "x.png.txt",
+        "Cafe.jpg": "Cafe.txt",
+    }
+    for number, (image, text) in enumerate(pairs.items()):
+        write(f"photos/{image}", b"\xff")
+        write(f"photos/{text}", f"caption {number}")
+    write("photos/cafe.txt", "another text")
+    table = read(tmp_path / "photos")
+    assert sorted(rows(table, "image", "caption")) == sorted(
+        (image, f"caption {number}") for number, image in enumerate(pairs)
+    )
+    assert [reason for *_, reason in table.attrs["skipped"]] == ["text file with no image of the same name"]
+    similar = {text: count for text, count in notes(table).items() if "differ" in text}
+    assert list(similar.values()) == [3] and "such as 'img_1.txt' beside 'IMG_1.JPG'" in next(iter(similar))
+
+
+def test_text_files_that_all_differ_in_case_are_no_caption_files(write, tmp_path):
+    for number in (1, 2):
+        write(f"photos/IMG_{number}.JPG", b"\xff")
+        write(f"photos/img_{number}.txt", "一只狗在草地上跑")
+    assert list(read(tmp_path / "photos").image) == ["IMG_1.JPG", "IMG_2.JPG"]

@@ -91,3 +91,14 @@ def test_columns_that_the_user_names_are_not_merged(write):
     assert rows(read_corpus(path, caption_column=["初标描述"])) == [("a.jpg", DOG), ("b.jpg", CAT)]
     with pytest.raises(CorpusError, match="2 columns could be the caption"):
         read_corpus(write("y.csv", f"image,raw_caption,caption\na.jpg,{DOG},{GIRL}\nb.jpg,{CAT},{DOG}\n"))
+
+
+def test_a_caption_that_is_marked_as_wrong_is_read_if_it_is_corrected(write):
+    lines = f"图片,描述,对吗,应为\na.jpg,{CAT},错,{GIRL}\nb.jpg,{CAT},对,\nc.jpg,{DOG},错,\n"
+    table = read_corpus(write("x.csv", lines))
+    assert rows(table) == READ
+    assert notes(table) == {
+        "captions marked as not 对吗, left out": 1,
+        "captions that were corrected, read instead of the original ones": 1,
+        "captions read from the column '应为', from '描述' where it is empty": 1,
+    }

@@ -267,3 +267,27 @@ def test_annotations_of_other_types_are_counted_and_never_captions(write):
     notes = table.attrs["files"][0]["notes"]
     assert notes["annotations of other types than captions, not read (bbox, label)"] == 2
     assert [reason for _, _, reason in table.attrs["skipped"]] == ["no caption"]
+
+
+@pytest.mark.parametrize(
+    ("column", "good", "bad"),
+    [
+        ("对吗", "对", "错"),
+        ("校对", "对", "错"),
+        ("correct?", "yes", "no"),
+        ("对不对？", "√", "×"),
+        ("_tainted", "false", "true"),
+    ],
+)
+def test_verdicts_of_proof_readers_reject(write, column, good, bad):
+    lines = f"image,caption,{column}\na.jpg,{DOG},{good}\nb.jpg,{CAT},{good}\nb.jpg,{BAD},{bad}\n"
+    table = read_corpus(write("x.csv", lines))
+    assert list(table.caption) == [DOG, CAT]
+    assert any(text.endswith("left out") for text in table.attrs["files"][0]["notes"])
+
+
+def test_every_column_that_is_not_read_is_named(write):
+    others = [f"meta_{letter}" for letter in "abcdefghijklmnopqrst"]
+    lines = f"image,caption,{','.join(others)}\n" + "".join(f"{name}.jpg,{DOG},{'1,' * 19}2\n" for name in "abc")
+    (note,) = read_corpus(write("x.csv", lines)).attrs["files"][0]["notes"]
+    assert note == f"columns not read ({', '.join(others)})"
