@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -87,12 +87,14 @@ class LoadedImage:
         content: hex hash of its content.
         pixels: uint8 (size, size, 3), the input of the backbone.
         photo: uint8 (H, W, 3), what the maps are drawn on; None if no maps are drawn.
+        found: what is read differently from how a viewer shows it, see `decode_image`.
     """
 
     name: str
     content: str
     pixels: np.ndarray
     photo: np.ndarray | None
+    found: Mapping[str, str] = field(default_factory=dict)
 
 
 def load_image(image: NamedImage, size: int, with_photo: bool = True, source: ImageSource | None = None) -> LoadedImage:
@@ -111,11 +113,12 @@ def load_image(image: NamedImage, size: int, with_photo: bool = True, source: Im
         raise data
     content, decoded = source.decode(data, name, size)
     pixels = resize(decoded, size)
+    found = {kind: images[name] for kind, images in source.interpreted.items() if name in images}
     if not with_photo:
-        return LoadedImage(name, content, pixels, None)
+        return LoadedImage(name, content, pixels, None, found)
     _, photo = decode_image(data, name, PHOTO_SIZE)
     photo.thumbnail((PHOTO_SIZE, PHOTO_SIZE))
-    return LoadedImage(name, content, pixels, np.asarray(photo))
+    return LoadedImage(name, content, pixels, np.asarray(photo), found)
 
 
 def explain_targets(

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from caption_tx.config import to_dict
+from caption_tx.data.images.interpretation import interpretation_notes
 from caption_tx.errors import CaptionTxError
 from caption_tx.escaping import one_line
 from caption_tx.inference.attention.maps import AttentionMaps
@@ -48,10 +49,15 @@ def caption_document(caption: Caption) -> dict[str, Any]:
 
 
 def image_document(name: str, answer: Answer | CaptionTxError) -> dict[str, Any]:
-    """The captions of an image, or the error."""
+    """The captions of an image and what is read differently from how a viewer shows it, or the error."""
     if isinstance(answer, CaptionTxError):
         return {"name": name, "error": one_line(str(answer)), "code": code_of(answer)}
-    return {"name": name, "captions": [caption_document(caption) for caption in answer.captions]}
+    notes = [
+        {"note": one_line(note), "code": kind}
+        for kind, detail in answer.found.items()
+        for note in interpretation_notes({kind: {name: detail}}, 1)
+    ]
+    return {"name": name, "captions": [caption_document(caption) for caption in answer.captions], "notes": notes}
 
 
 def maps_document(maps: AttentionMaps) -> dict[str, Any]:

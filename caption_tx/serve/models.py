@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -62,10 +62,11 @@ class Question:
 
 @dataclass(frozen=True)
 class Answer:
-    """The captions of one image, best first, and the maps of the one that was asked for."""
+    """The captions of one image, best first, the maps of the one that was asked for, and `LoadedImage.found`."""
 
     captions: list[Caption]
     maps: AttentionMaps | None
+    found: Mapping[str, str] = field(default_factory=dict)
 
 
 class ServedBundle:

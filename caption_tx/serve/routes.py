@@ -57,6 +57,9 @@ async def bundles(request: Request) -> JSONResponse:
 async def captions(request: Request) -> JSONResponse:
     """Captions with log-probabilities, best first. An image that cannot be read has an `error` instead.
 
+    `notes` lists what is read differently from how a viewer shows it, such as the first of several pages: each has a
+    `note`, one line, and a `code`.
+
     If none can be read, the status is 422. Options that are not given are those of the bundle.
     """
     service = service_of(request)

@@ -8,6 +8,7 @@ import io
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TypeVar
 
 import tensorflow as tf
@@ -144,7 +145,8 @@ class Service:
             image = await asyncio.wait_for(decoded, DECODE_SECONDS)
         except TimeoutError:
             raise HttpError("decoding_timeout", f"{name} was not decoded within {DECODE_SECONDS} seconds.") from None
-        return await asyncio.wrap_future(self.engine.submit(Job(bundle, ask(image))))
+        answer = await asyncio.wrap_future(self.engine.submit(Job(bundle, ask(image))))
+        return replace(answer, found=image.found)
 
     async def render(self, draw: Callable[[], T]) -> T:
         """Draw a figure in the thread that does so."""

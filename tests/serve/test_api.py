@@ -32,6 +32,23 @@ def test_captions_equal_those_of_the_bundle(client, service, picture):
             assert caption["finished"] == own.finished and caption["words"] == list(own.words)
 
 
+def save_frames(form):
+    """A file of three pages or frames."""
+    frames, file = [Image.new("RGB", (40, 40), color) for color in ("red", "blue", "green")], io.BytesIO()
+    frames[0].save(file, form, save_all=True, append_images=frames[1:])
+    return file.getvalue()
+
+
+def test_pages_and_frames_are_noted(client, picture):
+    files = [("scan.tif", save_frames("TIFF")), ("film.gif", save_frames("GIF")), ("a.png", picture(1))]
+    text = "1 of 1 images with several pages or frames, of which only the first is read "
+    for path, fields in (("/v1/captions", {}), ("/v1/explanations", {}), ("/v1/explanations", {"format": "card"})):
+        scan, film, plain = (image["notes"] for image in post(client, path, files, **fields).json()["images"])
+        assert [note["code"] for note in scan + film] == ["several_pictures"] * 2 and plain == []
+        assert scan[0]["note"].startswith(f"{text}(scan.tif, 3 pages); save each page")
+        assert film[0]["note"].startswith(f"{text}(film.gif, 3 frames); save each page")
+
+
 def test_raw_bytes_with_options_in_the_address(client, service, picture):
     [bundle] = service.bundles.values()
     address = "/v1/captions?temperature=1.5&seed=7&samples=5&n_best=2"

@@ -199,6 +199,22 @@ def test_problems_are_shown(open_page, service, run_server, picture, monkeypatch
         page.context.close()
 
 
+@pytest.mark.parametrize("language, text", [("en", "saw only the first."), ("zh-CN", "模型只看到第一页（帧）。")])
+def test_pages_and_frames_are_noted_under_the_picture(open_page, picture, language, text):
+    page = open_page(language)
+    frames, names = [Image.new("RGB", (40, 40), color) for color in ("red", "blue")], ("scan.tif", "film.gif")
+    for name in names:
+        file = io.BytesIO()
+        frames[0].save(file, {"tif": "TIFF", "gif": "GIF"}[name[-3:]], save_all=True, append_images=frames[1:])
+        page.set_input_files("#files", [{"name": name, "mimeType": "image/*", "buffer": file.getvalue()}])
+        page.locator(".card").nth(names.index(name)).wait_for()
+    assert all(note.endswith(text) for note in page.locator(".note").all_inner_texts())
+    assert page.locator(".note").count() == 2
+    upload(page, picture, "a.png")
+    page.locator(".card").nth(2).wait_for()
+    assert page.locator(".note").count() == 2
+
+
 def test_problems_are_chinese_on_the_chinese_page(open_page, picture, latin_words):
     page = open_page("zh-CN")
     page.set_input_files("#files", [{"name": "坏.png", "mimeType": "image/png", "buffer": b"no image"}])

@@ -78,6 +78,7 @@
       const { rank, ...search } = options;
       this.card = captionPage.addCard(image.card, this.element, this.card);
       if (first) this.addTools();
+      this.showNotes(image.notes || []);
       this.options = options;
       if (rank === undefined && options.caption === undefined) {
         this.search = search;
@@ -86,6 +87,17 @@
       this.markCaption(options.caption === undefined ? rank || 0 : null);
       const caption = options.caption === undefined ? image.captions[rank || 0].text : options.caption;
       say(fill(livePage.live.strings.done, { name: this.file.name, caption }));
+    }
+
+    // What the model did not see as an image viewer shows it, such as further pages.
+    showNotes(notes) {
+      this.element.querySelectorAll(".note").forEach((note) => note.remove());
+      for (const { code, note } of notes) {
+        const line = document.createElement("p");
+        line.className = "note";
+        line.textContent = livePage.live.strings.notes[code] || note;
+        this.tools.before(line);
+      }
     }
 
     addTools() {
