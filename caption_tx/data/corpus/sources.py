@@ -23,6 +23,7 @@ from caption_tx.data.corpus.file_text.backslashes import EscapedFile, open_escap
 from caption_tx.data.corpus.file_text.changed_lines import ChangedFile
 from caption_tx.data.corpus.file_text.chats import chat_message, explain_chat
 from caption_tx.data.corpus.file_text.file_head import FileHead
+from caption_tx.data.corpus.file_text.image_markup import read_images
 from caption_tx.data.corpus.file_text.log_lines import read_entries
 from caption_tx.data.corpus.file_text.missing_breaks import SplitFile, open_split
 from caption_tx.data.corpus.file_text.other_files import other_kind
@@ -51,6 +52,7 @@ _View = EscapedFile | SplitFile | ChangedFile | ScriptFile
 _CHANGES = {
     "anki": read_notes,
     "drawn": read_drawn,
+    "images": read_images,
     "log": read_entries,
     "printed": read_printed,
     "tokens": read_tokens,

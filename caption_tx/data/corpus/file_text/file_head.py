@@ -10,6 +10,7 @@ from pathlib import Path
 from caption_tx.data.corpus.drawn.files import draw_head
 from caption_tx.data.corpus.file_text.anki_files import anki_head
 from caption_tx.data.corpus.file_text.backslashes import find_escapes, unescape
+from caption_tx.data.corpus.file_text.image_markup import image_head
 from caption_tx.data.corpus.file_text.log_lines import log_head
 from caption_tx.data.corpus.file_text.printed_lines import printed_head
 from caption_tx.data.corpus.file_text.quoted_lines import join_quoted_lines
@@ -20,6 +21,7 @@ from caption_tx.data.text.text_files import HEAD_BYTES, guess_encoding, normaliz
 
 _HEAD_LINES = 50
 _AS_THEY_ARE = (".yaml", ".yml", ".parquet", ".xlsx")
+_OF_LINES = ("anki", "printed", "tokens", "images", "drawn", "log")
 _DOCUMENTS = (".json", ".js", ".ts", ".mjs")
 
 
@@ -28,8 +30,9 @@ class FileHead:
     """The start of a file: its bytes, their text and its first non-blank lines (the last may be truncated).
 
     The lines of one quoted cell between tabs count as one. A drawn table has a line with tabs per row, an export of
-    Anki its notes, a file of tokens a row per word, a log its entries, a script its data, and what a program prints of
-    a file no numbers and names, which `view` says: "drawn", "anki", "tokens", "log", "script", "printed" or "".
+    Anki its notes, a file of tokens a row per word, a page its images, a log its entries, a script its data, and what a
+    program prints of a file no numbers and names, which `view` says: "drawn", "anki", "tokens", "images", "log",
+    "script", "printed" or "".
     `options` are the columns that the user names.
     """
 
@@ -56,11 +59,7 @@ class FileHead:
         is_whole = len(data) < HEAD_BYTES
         view, text = _find_view(path, text, is_whole)
         lines = [line for line in re.split("\r\n|\r|\n", text) if line.strip()][: _HEAD_LINES + 1]
-        complete = (
-            lines
-            if (is_whole or view in ("anki", "printed", "tokens", "drawn", "log")) and len(lines) <= _HEAD_LINES
-            else lines[:-1]
-        )
+        complete = lines if (is_whole or view in _OF_LINES) and len(lines) <= _HEAD_LINES else lines[:-1]
         numbered = list(enumerate(complete or lines, 1))
         if not view and not text.lstrip().startswith(("{", "[")) and (escapes := find_escapes(numbered)):
             unescaped = unescape(numbered, escapes.separator)
@@ -85,6 +84,7 @@ def _find_view(path: Path, text: str, is_whole: bool) -> tuple[str, str]:
         ("anki", anki_head),
         ("printed", printed_head),
         ("tokens", token_head),
+        ("images", image_head),
         ("drawn", draw_head),
         ("log", log_head),
     )

@@ -1,0 +1,65 @@
+"""Pages of Markdown, wikis and site generators whose images have captions."""
+
+import pytest
+from corpus_cases import notes, rows
+
+from caption_tx.data.corpus.file_text.image_markup import read_images
+from caption_tx.data.corpus.table import read_corpus
+from caption_tx.errors import CorpusError
+
+DOG, CAT, TEA = "一只狗在海滩上奔跑", "两只猫睡在红色沙发上", "一位女士在花园里喝茶"
+READ = [("a.jpg", DOG), ("b c.jpg", CAT), ("d.jpg", TEA)]
+FRONT = "---\ntitle: 我的旅行\n---\n\n# 旅行\n\n昨天我们去了海边。\n\n"
+PAGES = {
+    "Markdown": f"![{DOG}](a.jpg)\n\n![{CAT}](<b c.jpg>)\n\n![{TEA}](d.jpg){{width=50%}}\n",
+    "titles": f'![图](a.jpg "{DOG}")\n![](b%20c.jpg "{CAT}")\n![图]( d.jpg \'{TEA}\' )\n',
+    "front matter and text": f"{FRONT}![{DOG}](a.jpg)\n\n![{CAT}](<b c.jpg>)\n\n第二天。\n\n![{TEA}](d.jpg)\n",
+    "links and bullets": f"- [![{DOG}](a.jpg)](https://x.org)\n* ![{CAT}](<b c.jpg>)\n3. ![{TEA}](d.jpg)\n",
+    "references": f'![{DOG}][1]\n![{CAT}][2]\n![图][三]\n\n[1]: a.jpg\n[2]: b%20c.jpg\n[三]: d.jpg "{TEA}"\n',
+    "line below": f"![](a.jpg)\n*{DOG}*\n\n![](<b c.jpg>)\n_{CAT}_\n\n![d.jpg](d.jpg)\n{TEA}\n",
+    "Obsidian": f"![[a.jpg|{DOG}]]\n![[b c.jpg|{CAT}|300]]\n\n![[d.jpg|300x200|{TEA}]]\n",
+    "MediaWiki": f"[[File:a.jpg|thumb|200px|{DOG}]]\n[[文件:b c.jpg|缩略图|居中|{CAT}]]\n[[Image:d.jpg|alt={TEA}]]\n",
+    "Hugo": f'{{{{< figure src="a.jpg" caption="{DOG}" >}}}}\n{{{{< figure alt="{CAT}" src="b c.jpg" class=x >}}}}\n'
+    f'{{{{% figure src="d.jpg" title="{TEA}" %}}}}\n',
+    "HTML": f'<img src="a.jpg" alt="{DOG}">\n<IMG width=300 alt="{CAT}" src="b c.jpg" />\n'
+    f'<img src="d.jpg" alt="{TEA}"/>\n',
+}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_images_of_a_page_are_read_with_their_texts(write, name):
+    table = read_corpus(write("page.md", PAGES[name]))
+    assert [(image.replace("%20", " "), caption) for image, caption in rows(table)] == READ
+    assert any(text.startswith("images of a page, read with their texts as captions") for text in notes(table))
+
+
+def test_other_lines_and_shorter_texts_are_counted(write):
+    found = notes(read_corpus(write("page.md", FRONT + f'![图1](a.jpg "{DOG}")\n![](b.jpg)\n{CAT}\n')))
+    assert found["shorter texts of images, not read (such as '图1')"] == 1
+    assert found["captions read from the line below the image"] == 1
+    assert found["lines outside images, not read (such as '---')"] == 5
+
+
+def test_an_image_without_a_text_is_skipped(write):
+    table = read_corpus(write("page.md", f"![{DOG}](a.jpg)\n![{CAT}](b.jpg)\n![](c.jpg)\n"))
+    assert rows(table) == [("a.jpg", DOG), ("b.jpg", CAT)]
+    assert [(line, reason) for _, line, reason in table.attrs["skipped"]] == [(3, "no caption")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"| 图 | 描述 |\n|---|---|\n| ![](a.jpg) | {DOG} |\n| ![](b.jpg) | {CAT} |\n",
+        f"image,caption\na.jpg,{DOG}\nb.jpg,![{CAT}](b.jpg)\n",
+        f"a.jpg\t{DOG}\nb.jpg\t[[{CAT}]]\n",
+        f"![{DOG}](a.txt)\n![{CAT}](b.txt)\n",
+        "![](a.jpg)\n![](b.jpg)\n![](c.jpg)\n",
+    ],
+)
+def test_tables_and_other_pages_are_not_read_like_that(text):
+    assert read_images(list(enumerate(text.splitlines(), 1)))[0] == []
+
+
+def test_a_page_of_images_without_texts_is_rejected(write):
+    with pytest.raises(CorpusError, match="unknown caption format"):
+        read_corpus(write("page.md", "![](a.jpg)\n![](b.jpg)\n"))
