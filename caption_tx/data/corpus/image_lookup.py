@@ -9,6 +9,7 @@ from pathlib import Path
 from caption_tx.config import Source
 from caption_tx.data.corpus.beside import beside_prefix, require_different_images
 from caption_tx.data.corpus.names.image_names import count_undecoded, join_prefix, resolve_image_names
+from caption_tx.data.corpus.names.lost_zeros import restore_zeros
 from caption_tx.data.corpus.names.name_choice import choose_names
 from caption_tx.data.corpus.names.name_ranges import expand_names
 from caption_tx.data.corpus.names.name_variants import TRIED, FoundNames, find_variants
@@ -34,6 +35,7 @@ def complete_image_names(sources: list[tuple[Source, CaptionRows]], images: str 
     for source, rows in sources:
         choose_names(rows, images)
         _restore_integers(rows)
+        restore_zeros(rows, images)
         prefix = source.images or _embedded_prefix(rows, images) or beside_prefix(rows, images)
         names = {name: join_prefix(prefix, name) for name in dict.fromkeys(rows.images)}
         rows.images = [names[name] for name in rows.images]
@@ -72,8 +74,14 @@ def _restore_integers(rows: CaptionRows) -> None:
 
 def _embedded_prefix(rows: CaptionRows, images: str | Path | None) -> str:
     """The path of a file that contains its images, below the image folder; "" if it is elsewhere or is `images`."""
-    if not rows.embedded_images or images is None or not Path(images).is_dir():
+    if not (rows.embedded_images or rows.has_own_images) or images is None or not Path(images).is_dir():
         return ""
+    if rows.has_own_images:
+        names = set(rows.images)
+        completed, missing = resolve_image_names(names, images)
+        if completed or len(missing) < len(names):
+            return ""
+        rows.notes["images read from the file itself, since the image folder has none of their names"] += len(names)
     file, folder_path = Path(rows.source).resolve(), Path(images).resolve()
     return file.relative_to(folder_path).as_posix() if file.is_relative_to(folder_path) else ""
 

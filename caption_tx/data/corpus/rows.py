@@ -57,7 +57,8 @@ class CaptionRows:
     `splits` contains a split, None (assigned by the seed later) or `UNLISTED`. `skipped` contains (file, line number,
     reason). `notes` counts what was read differently from how it is written, `other_marks` values of status columns
     that reject nothing, and `other_kinds` keys of rows that are no captions. `list_ids` has a number for captions that
-    are items of one list, and -1 for others. `embedded_images` says that the file itself contains the images.
+    are items of one list, and -1 for others. `embedded_images` says that the file itself contains the images, and
+    `has_own_images` that it contains images beside names that may mean files.
     `other_names` has, by place, the name that a line has for its image and another one that it could have.
     `image_above` is the last image cell of a table with merged cells. `folders` has, by line, the folder that
     `folder_column` has for its image, of which `folder_above` is the last. `words` are those of a table with a word per
@@ -74,6 +75,7 @@ class CaptionRows:
     is_release: bool = False
     options: ReadOptions = DEFAULT_OPTIONS
     embedded_images: bool = False
+    has_own_images: bool = False
     caption_names: str = ""
     image_above: Any = None
     images: list[str] = field(default_factory=list)

@@ -29,7 +29,7 @@ from caption_tx.data.corpus.file_text.missing_breaks import SplitFile, open_spli
 from caption_tx.data.corpus.file_text.other_files import other_kind
 from caption_tx.data.corpus.file_text.printed_lines import read_printed
 from caption_tx.data.corpus.file_text.scripts import ScriptFile
-from caption_tx.data.corpus.file_text.text_kinds import text_kind
+from caption_tx.data.corpus.file_text.text_kinds import half_kind, text_kind
 from caption_tx.data.corpus.file_text.token_lines import read_tokens
 from caption_tx.data.corpus.formats import GUIDE, READERS, Reader, detect_format, known_formats, likely_formats
 from caption_tx.data.corpus.memory import CaptionSource, CaptionTable
@@ -255,6 +255,8 @@ def _detect_or_fail(path: Path, encoding: str | None, options: ReadOptions) -> s
     if name is None and (text := text_kind(head.lines)):
         raise CorpusError(f"{path} is {text}.")
     name = name or by_suffix
+    if name is None and (text := half_kind(head.lines)):
+        raise CorpusError(f"{path} is {text}.")
     if name is None:
         start = head.lines[0][:60] if head.lines else ""
         raise CorpusError(

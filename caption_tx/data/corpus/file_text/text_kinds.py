@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 from caption_tx.data.corpus.column_names import caption_key, could_be_image
 from caption_tx.data.corpus.file_text.token_lines import are_tokens
-from caption_tx.data.corpus.values.value_kinds import is_name_like, is_text
+from caption_tx.data.corpus.values.value_kinds import is_image_name, is_name_like, is_sentence, is_text
+from caption_tx.data.images.suffixes import IMAGE_SUFFIXES
 
 _TABLE = "a table with the columns image and caption, saved as CSV"
 _TIME = re.compile(r"(?:\d+:)?\d\d:\d\d[,.]\d{1,3} --> (?:\d+:)?\d\d:\d\d[,.]\d{1,3}.*")
@@ -24,7 +25,8 @@ _RIS = re.compile(r"[A-Z][A-Z0-9]  -(?: .*)?")
 _FIGURE = re.compile(
     r"(?:(?:插?图|表|照片)\s*|(?:Figure|Fig\.?|Plate|Table)\s+)[\dA-Z]+(?:[-.–—]\d+)*[.:：、\s]+\S.*", re.IGNORECASE
 )
-_MIN_FOUND, _MIN_SHARE = 2, 0.3
+_SUFFIX = re.compile("|".join(map(re.escape, IMAGE_SUFFIXES)), re.IGNORECASE)
+_MIN_FOUND, _MIN_SHARE, _MIN_LINES = 2, 0.3, 3
 
 
 def text_kind(lines: Sequence[str]) -> str | None:
@@ -96,6 +98,26 @@ def _list_kind(lines: Sequence[str]) -> str | None:
             f"a list of figures, whose numbers ({figures[0][:20]!r}) are no names of image files; write the name of "
             "each image and its text, NAME<TAB>caption"
         )
+    return None
+
+
+def half_kind(lines: Sequence[str]) -> str | None:
+    """What a file with only the names or only the captions of a corpus is; None for others.
+
+    Args:
+        lines: the first lines without blank ones.
+
+    Example:
+        >>> half_kind(["1.jpg", "2.jpg", "3.jpg"])[:43]
+        'a list of image names without captions; if '
+    """
+    join = "join the two line by line, such as paste names.txt captions.txt > captions.tsv"
+    if len(lines) < _MIN_LINES or any("\t" in line or "|" in line for line in lines):
+        return None
+    if all(map(is_image_name, lines)):
+        return f"a list of image names without captions; if another file has these in the same order, {join}"
+    if all(map(is_sentence, lines)) and not any(_SUFFIX.search(line) for line in lines):
+        return f"sentences without the names of their images; if another file has these in the same order, {join}"
     return None
 
 

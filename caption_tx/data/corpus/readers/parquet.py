@@ -47,7 +47,10 @@ def read_parquet_rows(source: Path | BinaryIO, path: Path, rows: CaptionRows) ->
                 )
             names_of_rows = embedded_names(table, embedded) if embedded else None
             renamed = {} if embedded else _rename_shared(table, names[0], rows)
-            rows.embedded_images = embedded is not None and has_bytes(table, embedded)
+            own_images = image_column(table)
+            holds_images = own_images is not None and has_bytes(table, own_images)
+            rows.embedded_images = holds_images and embedded is not None
+            rows.has_own_images = holds_images and embedded is None
             rows.add_notes(columns.notes)
             rows.name_captions("column", names, columns)
             row_number = 0

@@ -29,6 +29,11 @@ KINDS = {
         "\r\n".join(f"\r\n{name[0]}.txt\r\n\r\n\r\n{text}" for name, text in PAIRS),
         r"is several text files below their names \('1\.txt'\), as `type` prints them; pass the folder",
     ),
+    "train.en": ("\n".join(TEXTS), "is sentences without the names of their images; if another file has these in the"),
+    "images.txt": (
+        "\n".join(NAMES),
+        "is a list of image names without captions; if another file has these in the",
+    ),
     "x.ris": (
         _join("TY  - FIGURE\nID  - 1\nAB  - TEXT\nL4  - NAME\nER  - \n"),
         r"is a file of references \(RIS, 'TY  - FIGURE'\); export its file names and texts as a table",

@@ -179,3 +179,19 @@ def test_paths_beside_another_column_of_names_are_reported(write_parquet):
     assert table.attrs["files"][0]["notes"] == {"columns not read (image.path)": 1}
     columns["image"][0]["path"] = "a.jpg"
     assert not read_corpus(write_parquet("y.parquet", columns)).attrs["files"][0]["notes"]
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_own_images_beside_file_names(write_parquet, tmp_path, beside):
+    images = [{"bytes": b"\xff" * 1000, "path": None}, {"bytes": b"\xfe" * 1000, "path": None}]
+    path = write_parquet(
+        "x.parquet", {"image": images, "filename": ["a.jpg", "b.jpg"], "caption": ["一只狗", "两只猫"]}
+    )
+    if beside:
+        (tmp_path / "a.jpg").write_bytes(b"\xff")
+    table = read_corpus(path, images=tmp_path)
+    assert list(table.image) == (["a.jpg", "b.jpg"] if beside else ["x.parquet/a.jpg", "x.parquet/b.jpg"])
+    if not beside:
+        assert open_images(str(tmp_path)).read_bytes("x.parquet/b.jpg") == b"\xfe" * 1000
+    note = "images read from the file itself, since the image folder has none of their names"
+    assert table.attrs["files"][0]["notes"].get(note) == (None if beside else 2)
