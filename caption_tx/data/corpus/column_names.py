@@ -27,7 +27,7 @@ SPLIT_NAMES = {
         for split, words in (
             ("train", ("train", "training")),
             ("val", ("val", "valid", "validation", "dev", "eval", "evaluation")),
-            ("test", ("test", "testing")),
+            ("test", ("test", "testing", "holdout", "hold-out", "hold_out", "heldout", "held-out", "held_out")),
         )
         for word in words
         for end in ("", "set", "_set", "-set", " set")

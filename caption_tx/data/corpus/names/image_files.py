@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from caption_tx.data.corpus.names.image_names import stem
 from caption_tx.data.corpus.names.name_variants import clean_name
 from caption_tx.data.images.sources import open_images
 from caption_tx.errors import ImageError
+
+_WHOLE = re.compile(r"(?<=\d)\.0+\Z")
 
 
 class ImageFiles:
@@ -50,7 +53,7 @@ class ImageFiles:
 
     def count(self, values: Iterable[Any]) -> int:
         """The number of values that name a file, with or without folder, suffix and leading zeros."""
-        names = [str(value).strip() for value in values if isinstance(value, (str, int))]
+        names = [str(value).strip() for value in values if isinstance(value, (str, int, float))]
         if self._folder is None or not names:
             return 0
         if all(name and "\0" not in name and os.path.isfile(os.path.join(self._folder, name)) for name in names):
@@ -86,7 +89,8 @@ def prefer_files(
 
 
 def _keys(name: str) -> set[str]:
-    """The forms of a name that are compared."""
+    """The forms of a name that are compared; that of a whole number may end in .0."""
     base = posixpath.basename(clean_name(name)).casefold()
     short = stem(base)
-    return {base, short, short.lstrip("0")} - {""}
+    whole = _WHOLE.sub("", short) if _WHOLE.search(short) else short
+    return {base, short, short.lstrip("0"), whole, whole.lstrip("0")} - {""}

@@ -293,7 +293,11 @@ class _DocumentReader:
         self._rows.options = options
         if len(read) > 1 and len(chosen) == len(node):
             self._require_one_kind(read, images)
-        if len(read) > 1 and not all(SPLIT_NAMES.get(place.rpartition(".")[2].lower()) for place in read):
+        others = [place for place in read if place.rpartition(".")[2].lower() not in SPLIT_NAMES]
+        if 0 < len(others) < len(read) and split is None:
+            note = f"keys beside splits that are none ({list_names(others)}), split by the seed; use train, val or test"
+            self._rows.notes[note] = len(others)
+        elif len(read) > 1 and others:
             self._rows.notes[f"keys read ({list_names(read)})"] = len(read)
         if read and unread:
             self._rows.notes[f"keys not read ({list_names(unread)})"] = len(unread)

@@ -52,3 +52,11 @@ def test_texts_have_lost_no_zeros(write, photos, names):
     table = read_corpus(write("x.csv", f"image,caption\n{lines}"), images=photos)
     assert [name.removesuffix(".jpg") for name, _ in rows(table)] == [name.removesuffix(".jpg") for name in names]
     assert not any("number" in text or "zeros" in text for text in notes(table))
+
+
+@pytest.mark.parametrize("index", ["", "index"])
+def test_whole_numbers_that_became_floats_are_preferred_to_an_index(write, tmp_path, index):
+    for number in range(3):
+        write(f"photos/{number}.png", b"\xff")
+    path = write("x.csv", f"{index},image_id,caption\n0,2.0,{DOG}\n1,0.0,{CAT}\n2,1.0,{GIRL}\n")
+    assert rows(read_corpus(path, images=tmp_path / "photos")) == [("2.png", DOG), ("0.png", CAT), ("1.png", GIRL)]

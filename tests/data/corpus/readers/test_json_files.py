@@ -124,3 +124,14 @@ def test_texts_beside_records_are_about_the_file(write, document, unread):
         ("b.jpg", "两只猫在睡觉", "test"),
     ]
     assert f"keys not read ({unread})" in table.attrs["files"][0]["notes"]
+
+
+@pytest.mark.parametrize(("key", "split"), [("holdout", "test"), ("held-out", "test"), ("extra", None)])
+def test_keys_beside_splits(write, key, split):
+    images = {name: {f"{name}{number}.png": ["一只狗在草地上跑"] for number in range(3)} for name in ("a", "b")}
+    table = read(write("x.json", {"training": images["a"], key: images["b"]}))
+    splits = dict(zip(table.image, table.split, strict=True))
+    assert splits["a0.png"] == splits["a1.png"] == splits["a2.png"] == "train"
+    assert split is None or {splits[f"b{number}.png"] for number in range(3)} == {split}
+    note = f"keys beside splits that are none ({key}), split by the seed; use train, val or test"
+    assert (note in table.attrs["files"][0]["notes"]) == (split is None)
