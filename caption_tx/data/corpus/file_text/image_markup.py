@@ -14,19 +14,32 @@ from caption_tx.data.corpus.file_text.changed_lines import Line
 from caption_tx.data.corpus.values.value_kinds import is_image_name, is_text
 
 _BULLET = re.compile(r"(?:[-*+]|\d+[.)])\s+")
-_MARKDOWN = re.compile(
-    r"!\[(?P<alt>(?:\\.|[^\]\\])*)\]\(\s*(?:<(?P<marked>[^>]*)>|(?P<name>[^\s()]*(?:\([^()]*\)[^\s()]*)*|[^()\"]*?))"
-    r"(?:\s+(?:\"(?P<title>(?:\\.|[^\"\\])*)\"|'(?P<quoted>[^']*)'))?\s*\)(?:\{[^}]*\})?"
-)
-_LINKED = re.compile(r"\[(!\[.*\]\(.*\))\]\([^()]*\)")
+_MARKDOWN = re.compile(r"!\[(?P<alt>(?:\\.|[^\]\\])*)\]\((?P<target>.*)\)(?:\{[^{}]*\})?")
 _REFERENCE = re.compile(r"!\[(?P<alt>(?:\\.|[^\]\\])*)\]\s?\[(?P<id>[^\]]*)\]")
 _DEFINITION = re.compile(r"\[([^\]]+)\]:\s*<?([^\s>]+)>?(?:\s+[\"'(](.*)[\"')])?")
 _WIKI = re.compile(
     r"!?\[\[(?:(?:file|image|media|文件|档案|檔案|图像|圖像)\s*:)?(?P<parts>[^\[\]]+)\]\]", re.IGNORECASE
 )
-_FIGURE = re.compile(r"(?:\{\{[<%]\s*(?:figure|img|image)|<img)\s(?P<values>.*?)/?\s*(?:[>%]\}\}|>)", re.IGNORECASE)
+_INNER_LINK = re.compile(r"(?<=[^\[!])\[\[(?:[^\[\]|]*\|)?([^\[\]|]*)\]\]")
+_FIGURE = re.compile(r"(?:\{\{[<%]\s*(?:figure|img|image)|<img)\s", re.IGNORECASE)
 _SIGNS = ("](", "][", "[[", "{{", "<img", "<IMG")
-_VALUE = re.compile(r"(\w+)\s*=\s*(?:\"((?:\\.|[^\"\\])*)\"|'([^']*)'|`([^`]*)`|(\S+))")
+_VALUE = re.compile(r"\b(\w+)\s*=\s*(?:\"((?:\\.|[^\"\\])*)\"|'([^']*)'|`([^`]*)`|(\S+))")
+_NO_TEXTS = (
+    "img",
+    "image",
+    "photo",
+    "picture",
+    "pic",
+    "figure",
+    "alt",
+    "alt text",
+    "图",
+    "图片",
+    "图像",
+    "照片",
+    "圖片",
+)
+_MAX_LINE = 5000
 _SETTING = re.compile(
     r"\d*x?\d+(?:px|%)?|upright(?:=.*)?|(?:link|alt|class|lang|page|style)=.*|thumb(?:nail)?|frame(?:d|less)?|border|left"
     r"|right|cent(?:er|re)|none|baseline|middle|top|bottom|sub|super|缩略图|縮圖|左|右|居中|置中|无|無|有框|无框|無框"
@@ -107,33 +120,45 @@ def _holds_captions(filled: Sequence[Line], found: dict[int, Image]) -> bool:
 
 def _find_image(line: str, defined: Mapping[str, re.Match[str]]) -> Image | None:
     """The image that is all of a line, behind a bullet at most; `defined` are the targets of references."""
-    line = _BULLET.sub("", line, count=1) if _BULLET.match(line) else line
-    line = match[1] if (match := _LINKED.fullmatch(line)) else line
+    if len(line) > _MAX_LINE:
+        return None
+    line = line[match.end() :] if (match := _BULLET.match(line)) else line
+    if line.startswith("[![") and (end := line.rfind(")](")) > 0 and line.endswith(")"):  # a link around it
+        line = line[1 : end + 1]
     if match := _MARKDOWN.fullmatch(line):
-        name = match["marked"] or match["name"] or ""
-        return _image(name, [match["alt"], match["title"] or match["quoted"] or ""])
+        name, title = _split_target(match["target"].strip())
+        return _image(name, [match["alt"], title])
     if match := _REFERENCE.fullmatch(line):
         target = defined.get((match["id"] or match["alt"]).lower())
         return _image(target[2], [match["alt"], target[3] or ""]) if target else None
-    if match := _WIKI.fullmatch(line):
+    if match := _WIKI.fullmatch(_INNER_LINK.sub(r"\1", line)):
         name, *parts = (part.strip() for part in match["parts"].split("|"))
         alternative = next((part[4:] for part in parts if part.startswith("alt=")), "")
         return _image(name, [alternative, *(part for part in parts if not _SETTING.fullmatch(part))])
-    if match := _FIGURE.fullmatch(line):
-        values = {value[1]: next(filter(None, value.groups()[1:]), "") for value in _VALUE.finditer(match["values"])}
+    if (match := _FIGURE.match(line)) and line.endswith((">}}", "%}}", ">")):
+        values = {value[1]: next(filter(None, value.groups()[1:]), "") for value in _VALUE.finditer(line, match.end())}
         return _image(values.get("src", ""), [values.get(key, "") for key in ("alt", "caption", "title")])
     return None
+
+
+def _split_target(target: str) -> tuple[str, str]:
+    """The name and the title in the parentheses of an image: `a.jpg "a dog"`."""
+    title, quote = "", target[-1:]
+    if quote in ("'", '"') and (start := target.find(f" {quote}")) > 0:
+        title, target = target[start + 2 : -1], target[:start].rstrip()
+    return target[1:-1] if target.startswith("<") and target.endswith(">") else target, title
 
 
 def _image(name: str, texts: Sequence[str]) -> Image | None:
     """An image with the texts that are none of its name."""
     texts = [re.sub(r"\\(.)", r"\1", text).strip() for text in texts]
-    return (name, [text for text in texts if text and not is_image_name(text)]) if is_image_name(name) else None
+    texts = [text for text in texts if text.lower() not in ("", *_NO_TEXTS) and not is_image_name(text)]
+    return (name, texts) if is_image_name(name) else None
 
 
 def _line_below(filled: Sequence[Line], found: dict[int, Image], at: int) -> str:
-    """The text of the line below an image, which may be in italics; "" if that is another image or a heading."""
-    if at + 1 == len(filled) or filled[at + 1][0] in found:
+    """The text of the line directly below an image, maybe in italics; "" if that is another image or a heading."""
+    if at + 1 == len(filled) or filled[at + 1][0] != filled[at][0] + 1 or filled[at + 1][0] in found:
         return ""
     line = filled[at + 1][1]
     match = None if _HEADING.match(line) else _LINE_BELOW.fullmatch(line)

@@ -18,7 +18,8 @@ PAGES = {
     "references": f'![{DOG}][1]\n![{CAT}][2]\n![图][三]\n\n[1]: a.jpg\n[2]: b%20c.jpg\n[三]: d.jpg "{TEA}"\n',
     "line below": f"![](a.jpg)\n*{DOG}*\n\n![](<b c.jpg>)\n_{CAT}_\n\n![d.jpg](d.jpg)\n{TEA}\n",
     "Obsidian": f"![[a.jpg|{DOG}]]\n![[b c.jpg|{CAT}|300]]\n\n![[d.jpg|300x200|{TEA}]]\n",
-    "MediaWiki": f"[[File:a.jpg|thumb|200px|{DOG}]]\n[[文件:b c.jpg|缩略图|居中|{CAT}]]\n[[Image:d.jpg|alt={TEA}]]\n",
+    "MediaWiki": f"[[File:a.jpg|thumb|200px|{DOG[:2]}[[犬|{DOG[2:]}]]]]\n[[文件:b c.jpg|缩略图|居中|{CAT}]]\n"
+    f"[[Image:d.jpg|alt={TEA}]]\n",
     "Hugo": f'{{{{< figure src="a.jpg" caption="{DOG}" >}}}}\n{{{{< figure alt="{CAT}" src="b c.jpg" class=x >}}}}\n'
     f'{{{{% figure src="d.jpg" title="{TEA}" %}}}}\n',
     "HTML": f'<img src="a.jpg" alt="{DOG}">\n<IMG width=300 alt="{CAT}" src="b c.jpg" />\n'
@@ -54,6 +55,7 @@ def test_an_image_without_a_text_is_skipped(write):
         f"a.jpg\t{DOG}\nb.jpg\t[[{CAT}]]\n",
         f"![{DOG}](a.txt)\n![{CAT}](b.txt)\n",
         "![](a.jpg)\n![](b.jpg)\n![](c.jpg)\n",
+        "![IMG](a.jpg)\n![photo](b.jpg)\n\nWe went to the beach yesterday.\n",
     ],
 )
 def test_tables_and_other_pages_are_not_read_like_that(text):
@@ -63,3 +65,12 @@ def test_tables_and_other_pages_are_not_read_like_that(text):
 def test_a_page_of_images_without_texts_is_rejected(write):
     with pytest.raises(CorpusError, match="unknown caption format"):
         read_corpus(write("page.md", "![](a.jpg)\n![](b.jpg)\n"))
+
+
+@pytest.mark.parametrize(
+    "start", ["![a](", "![a](x.jpg ", "<img ", "[![", "[[File:", "{{< figure ", '![a](x.jpg "', "- ![", "[a]: "]
+)
+@pytest.mark.parametrize("filling", [" ", "a", "](", ")](", "=", "| ", "\\"])
+def test_long_lines_are_read_in_linear_time(start, filling):
+    lines = [(number, start + filling * 2000) for number in range(1, 40)]
+    assert read_images(lines)[0] == []
