@@ -29,9 +29,8 @@ RESULT    `--epochs 20 --batch-size 64 --learning-rate 7e-4`, validation split, 
     Gaussian  zh                                            .682  .509            .436  .222         .501
               en                                            .556  .423            .323  .174         .403
 
-The start of flickr8k-en (flickr8k_en.py), without boxes, is fine-tuned with a CIDEr reward and scored with greedy
-search; before the fine-tuning its beam 3 had 19.4 and 49.6. Maps of another image: small words .272 and .248 in Chinese
-(w1), .201 and .142 without boxes.
+The start of flickr8k-en, without boxes, is CIDEr-tuned and searched greedily; before the tuning its beam 3 had 19.4 and
+49.6. Maps of another image: small words .272 and .248 in Chinese (w1), .201 and .142 without boxes.
 
 Other poolings, small words, pointing and mass:
 

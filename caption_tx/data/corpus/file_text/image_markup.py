@@ -54,9 +54,7 @@ Image = tuple[str, list[str]]
 def image_head(lines: Iterable[str]) -> list[str] | None:
     """The images in the lines at the start of a page, a line with a tab for each; None for other files."""
     numbered = list(enumerate(lines, 1))
-    if not any(
-        "](" in line or "[[" in line or "{{" in line or "][" in line or "<img" in line.lower() for _, line in numbered
-    ):
+    if not any(sign in line for sign in _SIGNS for _, line in numbered):
         return None
     return [line for _, line in read_images(numbered)[0]] or None
 

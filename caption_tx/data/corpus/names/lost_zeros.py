@@ -7,10 +7,9 @@ import re
 from collections import Counter
 from pathlib import Path
 
+from caption_tx.data.corpus.names.image_files import ImageFiles
 from caption_tx.data.corpus.names.image_names import stem
 from caption_tx.data.corpus.rows import CaptionRows
-from caption_tx.data.images.sources import open_images
-from caption_tx.errors import ImageError
 
 _DECIMAL = re.compile(r"\d+\.\d+", re.ASCII)
 _ADVICE = "format the column as text and enter the names again"
@@ -28,9 +27,10 @@ def restore_zeros(rows: CaptionRows, images: str | Path | None) -> None:
         images: the image folder; nothing is looked up without a local one.
     """
     numbers = {name for name in rows.images if _DECIMAL.fullmatch(name)}
-    if not numbers or images is None or not Path(images).is_dir() or any(name.endswith("0") for name in numbers):
+    folder = ImageFiles(images)
+    if not numbers or not folder or any(name.endswith("0") for name in numbers):
         return
-    files = _files_of_numbers(images)
+    files = _files_of_numbers(folder.names())
     meant = {name: files[name] for name in sorted(numbers) if name in files and files[name] != [name]}
     found = {name: stems[0] for name, stems in meant.items() if len(stems) == 1}
     if found:
@@ -61,12 +61,8 @@ def _leave_out_mixed(rows: CaptionRows, meant: dict[str, list[str]]) -> None:
         rows.leave_out(left)
 
 
-def _files_of_numbers(images: str | Path) -> dict[str, list[str]]:
+def _files_of_numbers(files: set[str]) -> dict[str, list[str]]:
     """A number without zeros at its end -> the stems of the image files that it could mean."""
-    try:
-        files = list(open_images(str(images)).walk())
-    except ImageError:  # reported when the images are read
-        return {}
     found: dict[str, set[str]] = {}
     for name in {stem(posixpath.basename(file)) for file in files}:
         if _DECIMAL.fullmatch(name):

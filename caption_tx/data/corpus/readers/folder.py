@@ -201,7 +201,7 @@ def _pair_texts_with_images(folder: Path, rows: CaptionRows) -> dict[Path, str]:
         stem_of = {name: shared_stem(name, prefix, decoded, rows.options.text_suffix) for name in texts}
         similar = similar_stems(stem_of, images)
         stem_of |= similar
-        differing |= {text: os.path.basename(images[name][0]) for text, name in similar.items()}
+        differing |= {prefix + text: os.path.basename(images[name][0]) for text, name in similar.items()}
         texts_of = Counter(image_files.get(stem_of[name]) for name in texts)
         images_with_several += sum(count > 1 and image is not None for image, count in texts_of.items())
         suffixes.update(os.path.splitext(name)[1].lower() for name in texts if stem_of[name] in images)
