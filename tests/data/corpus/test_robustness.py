@@ -45,6 +45,7 @@ WHOLE_FILE = re.compile(
     "unknown caption format|no captions found|is not valid JSON|found a JSON|found the keys|not a readable Parquet"
     "|could be the caption|not a caption file|found .*convert it|expected text columns"
     "|none of its images|has images in base64|No caption file was recognized|no other encoding|have several files"
+    "|is sentences without the names"
 )
 MANY_EXAMPLES = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]

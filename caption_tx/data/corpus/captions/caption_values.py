@@ -24,6 +24,7 @@ from caption_tx.data.corpus.names.folder_names import record_folder
 from caption_tx.data.corpus.rows import CaptionRows, UnknownSplitError
 from caption_tx.data.corpus.tables.columns import Columns
 from caption_tx.data.corpus.tables.marks import holds_mark
+from caption_tx.data.corpus.tables.table_ends import why_no_caption
 from caption_tx.data.corpus.tables.word_columns import is_word_name
 from caption_tx.data.corpus.values.conversations import answers_of, is_conversation
 from caption_tx.data.corpus.values.html_images import img_sources
@@ -88,6 +89,9 @@ def add_cells(rows: CaptionRows, line: int, cells: Sequence[Any], columns: Colum
         columns: which cells are read.
     """
     image = cells[columns.image]
+    if reason := why_no_caption(cells, columns):
+        rows.skip(line, reason)
+        return
     if columns.fills_down:
         image = _fill_down(rows, cells, columns)
     try:

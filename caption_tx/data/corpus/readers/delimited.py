@@ -20,13 +20,13 @@ from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.corpus.tables.table_ends import RepeatedHeaders
 from caption_tx.data.corpus.tables.table_layout import (
     SEPARATORS,
-    TITLE_LINES,
     TableLayout,
     csv_delimiter,
     find_header,
     split_cells,
     unify_separator,
 )
+from caption_tx.data.corpus.tables.title_rows import TITLE_LINES
 from caption_tx.data.corpus.values.value_kinds import is_text
 from caption_tx.data.images.suffixes import IMAGE_SUFFIXES
 from caption_tx.data.text.text_files import TextFile

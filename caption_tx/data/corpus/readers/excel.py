@@ -17,7 +17,8 @@ from caption_tx.data.corpus.readers.wide_tables import is_wide, read_wide
 from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.corpus.tables.columns import Columns, ReadOptions, select_columns
 from caption_tx.data.corpus.tables.table_ends import RepeatedHeaders
-from caption_tx.data.corpus.tables.table_layout import TITLE_LINES, is_header
+from caption_tx.data.corpus.tables.table_layout import is_header
+from caption_tx.data.corpus.tables.title_rows import TITLE_LINES, find_header_row
 from caption_tx.data.corpus.tables.two_row_headers import combine_header
 from caption_tx.data.text.text_files import TextFile
 from caption_tx.errors import CorpusError
@@ -136,12 +137,13 @@ def _has_captions(path: Path, sheet: Any, options: ReadOptions) -> bool:
 
 def _header_of(path: Path, head: list[tuple[int, list[str]]], options: ReadOptions) -> _Header | None:
     filled = [(number, cells) for number, cells in head if any(cell.strip() for cell in cells)]
-    for index, (number, header) in enumerate(filled[:TITLE_LINES]):
+    first = find_header_row([cells for _, cells in filled], options)
+    for index, (number, header) in itertools.islice(enumerate(filled), first, TITLE_LINES):
         two = combine_header(header, filled[index + 1][1]) if index + 1 < len(filled) else None
         last = index if two is None else index + 1
         header = header if two is None else two[0]
         columns = _columns(path, number, header, [cells for _, cells in filled[last + 1 :]], options)
-        if columns is not None and is_header(header, columns, options, index == 0):
+        if columns is not None and is_header(header, columns, options, index == first):
             columns = replace(columns, notes=(two[1] if two else {}) | columns.notes)
             return _Header(filled[last][0], header, index, columns)
     return None

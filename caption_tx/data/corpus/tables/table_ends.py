@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from caption_tx.data.corpus.column_names import CAPTION_WORDS, IMAGE_WORDS, SPLIT_WORDS, normalize_name
 from caption_tx.data.corpus.rows import CaptionRows
+from caption_tx.data.corpus.tables.columns import Columns
+from caption_tx.data.corpus.values.value_kinds import is_filled
 from caption_tx.data.images.suffixes import suffix_of
 
 _NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?%?")
@@ -14,6 +17,15 @@ _TOTALS = (
     "total", "totals", "sum", "count", "subtotal", "grand total", "average", "mean", "rows", "合计", "总计", "小计",
     "共计", "总数", "总和", "数量", "合計", "總計", "平均", "平均值", "汇总",
 )  # fmt: skip
+_COUNT = re.compile(
+    r"(?:以上|本页|本表|全部|总)?\s*(?:共|合计|总计|小计|共计|总数|总和|数量|合計|總計|汇总)\s*[:：=]?\s*(?:有|为|是)?"
+    r"\s*\d[\d,.]*\s*(?:[张張条條幅个個行份句件][图圖]?(?:[片像]|描述|[记記][录錄]|数据)?)?\s*[。.]?"
+    r"|(?:grand |sub)?(?:total|sum|count|totals|average|mean|rows)(?: (?:number )?(?:of )?[a-z]+)?"
+    r"\s*[:=]?\s*\d[\d,.]*(?: [a-z]+)?\.?",
+    re.IGNORECASE,
+)
+"""A text such as `共计12张` or `Total: 12 images`."""
+
 _MAX_FOOTERS = 3
 _WORDS = frozenset((*IMAGE_WORDS, *CAPTION_WORDS, *SPLIT_WORDS))
 
@@ -74,6 +86,37 @@ def _role(name: str) -> str | None:
     return next((role for role, words in groups.items() if name in words), None)
 
 
+TOTAL = "a total, not a caption"
+NO_NAME_AND_CAPTION = "no image name and no caption"
+"""Reasons for which rows are skipped."""
+
+
+def why_no_caption(cells: Sequence[Any], columns: Columns) -> str | None:
+    """The reason why a row that is not blank has no caption for an image: it is a total, or has only other cells."""
+    has_name, has_caption = is_filled(cells[columns.image]), any(is_filled(cells[at]) for at in columns.captions)
+    if (has_name and has_caption) or columns.words is not None or not any(map(is_filled, cells)):
+        return None
+    if is_total(cells):
+        return TOTAL
+    return None if has_name or has_caption else NO_NAME_AND_CAPTION
+
+
+def is_total(cells: Sequence[Any]) -> bool:
+    """Whether a row has a total, and nothing else but numbers.
+
+    Example:
+        >>> is_total(["共计12张", "", None]), is_total(["", "Total: 12 images", "12"]), is_total(["1", "a dog"])
+        (True, True, False)
+    """
+    texts = [str(cell).strip() for cell in cells if is_filled(cell)]
+    others = [text for text in texts if not _NUMBER.fullmatch(text)]
+    return bool(others) and all(_is_count(text) for text in others)
+
+
+def _is_count(text: str) -> bool:
+    return text.lower().strip(":：") in _TOTALS or _COUNT.fullmatch(text) is not None
+
+
 def drop_totals(rows: CaptionRows) -> None:
     """Leaves out totals such as `合计,3` in the last rows of a table; `rows.notes` counts them."""
     found = 0
@@ -83,7 +126,7 @@ def drop_totals(rows: CaptionRows) -> None:
         return
     start = len(rows) - found
     for row in range(start, start + found):
-        rows.skip(rows.line_numbers[row], "a total, not a caption")
+        rows.skip(rows.line_numbers[row], TOTAL)
     shown = f"{rows.images[start]},{rows.captions[start]}"
     for column in (rows.images, rows.captions, rows.splits, rows.machine, rows.line_numbers, rows.list_ids):
         del column[start:]

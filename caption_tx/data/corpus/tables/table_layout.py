@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from caption_tx.data.corpus.column_names import IMAGE_WORDS, caption_key, image_rank, normalize_name
@@ -13,6 +13,7 @@ from caption_tx.data.corpus.file_text.file_head import FileHead
 from caption_tx.data.corpus.tables.columns import NAMES_FILES, Columns, ReadOptions, Values, select_columns
 from caption_tx.data.corpus.tables.row_names import NOTE as ROW_NAMES
 from caption_tx.data.corpus.tables.row_names import QUOTED_HEADER, fits_row_names, lacks_row_names
+from caption_tx.data.corpus.tables.title_rows import TITLE_LINES, find_header_row
 from caption_tx.data.corpus.tables.two_row_headers import combine_header
 from caption_tx.data.corpus.values.value_kinds import is_image_name, is_name_like, share
 
@@ -26,9 +27,6 @@ _UNIT = "\x1f"
 _SEP_LINE = re.compile(r"sep=(.)\s*", re.IGNORECASE | re.DOTALL)
 _PIECE = re.compile(r"(.*)[\t;|]", re.DOTALL)
 _SHORT = re.compile(r"^(?:max|min|no|num|nr)\.", re.IGNORECASE)
-TITLE_LINES = 6
-"""How many filled lines before the data may hold the header."""
-
 _SAMPLE_ROWS = 50
 
 
@@ -113,10 +111,15 @@ def find_header(head: FileHead, separators: tuple[str, ...] = SEPARATORS) -> Tab
     sep = find_sep_line(head)
     first = 1 if sep else 0
     with_rows: set[str] = set()  # separators of rows above, below which a header is that of another file
+    titles: dict[str, int] = {}
     for index in range(first, min(first + TITLE_LINES, len(head.lines))):
         spaces = (" ",) if "," in separators and QUOTED_HEADER.fullmatch(head.lines[index]) else ()
         for separator in (sep,) if sep else (*separators, *spaces):
             if (sep and sep not in separators) or not head.lines[index].strip(separator + " "):
+                continue
+            if separator not in titles:
+                titles[separator] = _count_titles(head, first, separator)
+            if index < first + titles[separator]:
                 continue
             cells = split_cells(head.lines[index], separator)
             header = _trim(cells)
@@ -133,14 +136,32 @@ def find_header(head: FileHead, separators: tuple[str, ...] = SEPARATORS) -> Tab
             shifted = _shifted_columns(head, index, cells, separator) if two is None else None
             header = header if shifted is None else ["", *cells]
             columns = shifted or _columns_of_header(head, index + rows - 1, header, separator)
-            if columns is not None and is_header(header, columns, head.options, index == first):
-                above = sum(bool(line.strip(separator + " ")) for line in head.lines[first:index])
+            if columns is not None and is_header(header, columns, head.options, index == first + titles[separator]):
+                above = _count_rows(head.lines[first:index], separator)
                 notes = _layout_notes(separator, above, "lines before the header")
                 notes |= {} if two is None else two[1]
                 notes |= {} if shifted is None else {ROW_NAMES: 1}
                 unnamed, skipped = max(0, len(cells) - len(header)), first + above + rows - 1
                 return TableLayout(separator, header, columns, skipped, True, notes, unnamed, shifted is not None)
     return None
+
+
+def _count_titles(head: FileHead, first: int, separator: str) -> int:
+    """The number of lines of titles above the header of a table, from a line on."""
+    lines = head.lines[first : first + _SAMPLE_ROWS]
+    return find_header_row([split_cells(line, separator) for line in lines], head.options)
+
+
+def _count_rows(lines: list[str], separator: str) -> int:
+    """The number of rows with text in lines above a header, in which a quoted title may have line breaks."""
+    if separator != "\t" and any('"' in line for line in lines):
+        texts = (unify_separator(f"{line}\n", separator) for line in lines)
+        try:
+            rows = list(csv.reader(texts, delimiter=csv_delimiter(separator), strict=True))
+            return sum(any(map(str.strip, row)) for row in rows)
+        except csv.Error:
+            pass
+    return sum(bool(line.strip(separator + " ")) for line in lines)
 
 
 def _shifted_columns(head: FileHead, index: int, cells: list[str], separator: str) -> Columns | None:
@@ -208,16 +229,19 @@ def find_contents(head: FileHead) -> TableLayout | None:
     candidates = []
     for separator in (sep,) if sep else SEPARATORS:
         rows = [split_cells(line, separator) for line in lines]
+        titles = find_header_row(rows, head.options)
+        above, rows = _count_rows(lines[:titles], separator), rows[titles:]
         width = _common_width(rows)
         if width >= 2:
-            candidates.append((separator, rows, width))
+            candidates.append((separator, rows, width, above))
     candidates.sort(key=lambda candidate: candidate[0] != "\t")  # captions and names have other separators, but no tabs
     for is_name in (is_image_name, is_name_like):
-        for separator, rows, width in candidates:
+        for separator, rows, width, above in candidates:
             if is_name is is_name_like and not head.options.image_column and (separator != "\t" or width != 2):
                 continue
             if layout := _layout_of_contents(head, separator, rows, (width, is_name)):
-                return layout
+                notes = {"lines before the header, not read": above} if above else {}
+                return replace(layout, skipped_lines=layout.skipped_lines + above, notes=layout.notes | notes)
     return None
 
 
