@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from caption_tx.data.text.encodings import encoding_advice, is_common_chinese, suggest_encoding
 from caption_tx.data.text.merge_conflicts import require_no_conflict, watch_for_conflict
 from caption_tx.errors import CorpusError
 
@@ -86,7 +87,8 @@ def find_encoding(path: Path) -> str:
     Raises:
         CorpusError: the file cannot be read, or its encoding was not recognized.
     """
-    if name := _detect_from_bytes(read_head(path)):
+    head = read_head(path)
+    if name := _detect_from_bytes(head):
         return name
     try:
         with path.open("rb") as file:
@@ -100,7 +102,7 @@ def find_encoding(path: Path) -> str:
         byte = find_undecoded_byte(sample.decode("utf-8", _MARK))
         raise CorpusError(
             f"{path}, line {first_line}: not UTF-8 (byte 0x{byte:02x}), and no other encoding was recognized; "
-            f"name the encoding, e.g. '{path}:encoding=cp1252', or save the file as UTF-8."
+            f"{encoding_advice(path, [head if not head.isascii() else sample])}."
         )
     return name
 
@@ -196,15 +198,6 @@ def _superset(name: str) -> str:
     return {"gbk": "gb18030", "gb2312": "gb18030", "cp950": "big5"}.get(name, name)
 
 
-def is_common_chinese(letter: str) -> bool:
-    """Whether a letter is in the first level of GB 2312 (3755 letters) or Big5 (5401), or is punctuation."""
-    for name, first, last in (("gb2312", 0xB0, 0xD7), ("big5", 0xA4, 0xC6)):
-        code = letter.encode(name, "ignore")
-        if len(code) == 2 and (first <= code[0] <= last or code[0] in (0xA1, 0xA3)):
-            return True
-    return False
-
-
 def normalize_encoding(name: str, path: Path) -> str:
     """Python's name of an encoding that the user named, or of its superset.
 
@@ -254,7 +247,7 @@ class TextFile:
         Raises:
             CorpusError: the file cannot be read, or has a merge conflict.
         """
-        line_number, is_legacy = 0, self.encoding in _LEGACY[1:]
+        line_number, is_legacy, advice = 0, self.encoding in _LEGACY[1:], ""
         try:
             with self._open() as file:
                 for line_number, line in watch_for_conflict(enumerate(file, 1), self.path):
@@ -263,14 +256,12 @@ class TextFile:
                     byte = find_undecoded_byte(line)
                     if is_legacy and self._is_utf8(line):
                         reason = f"UTF-8 in a file in {self.encoding.upper()}"
-                        advice = f"the line is UTF-8 and others are {self.encoding.upper()}: save all as UTF-8"
-                        on_error(line_number, reason, f"not {self.encoding.upper()}; {advice}")
+                        how = f"the line is UTF-8 and others are {self.encoding.upper()}: save all as UTF-8"
+                        on_error(line_number, reason, f"not {self.encoding.upper()}; {how}")
                     elif byte is None:
                         yield line_number, line
                     else:
-                        advice = "fix the line, or name the encoding if all lines have another one"
-                        if self.encoding != "gb18030":
-                            advice += f" ('{self.source or self.path}:encoding=gb18030')"
+                        advice = advice or self._advise(line)  # that of the first line, which takes long
                         on_error(line_number, self.decode_error(byte), f"{self.decode_error(byte)}; {advice}")
         except (OSError, UnicodeError) as error:
             if isinstance(error, OSError):
@@ -302,15 +293,26 @@ class TextFile:
         if line.isascii():
             return False
         try:
-            pieces = re.split(f"({_MARKS.pattern})", line)
-            data = b"".join(
-                bytes([ord(piece) - 0xDC00]) if _MARKS.fullmatch(piece) else piece.encode(self.encoding)
-                for piece in pieces
-            )
-            text = data.decode("utf-8")
+            text = self._bytes(line).decode("utf-8")
         except UnicodeError:
             return False
         return any(map(is_common_chinese, text))
+
+    def _advise(self, line: str) -> str:
+        """What to do about a line that does not decode."""
+        try:
+            name = suggest_encoding([self._bytes(line)])
+        except UnicodeError:  # an encoding with a state
+            name = None
+        advice = "fix the line, or name the encoding if all lines have another one"
+        return advice if name is None else f"{advice} ('{self.source or self.path}:encoding={name}')"
+
+    def _bytes(self, line: str) -> bytes:
+        """The bytes of a line, some of which may be marked."""
+        pieces = re.split(f"({_MARKS.pattern})", line)
+        return b"".join(
+            bytes([ord(piece) - 0xDC00]) if _MARKS.fullmatch(piece) else piece.encode(self.encoding) for piece in pieces
+        )
 
     def _open(self) -> io.TextIOWrapper:
         return io.TextIOWrapper(self.path.open("rb"), encoding=self.encoding, errors=_MARK, newline=None)

@@ -33,6 +33,7 @@ from caption_tx.data.corpus.values.value_kinds import is_file_name, is_image_nam
 from caption_tx.data.images.file_names import FolderNames, undecoded_note
 from caption_tx.data.images.suffixes import explain_unreadable, is_readable, suffix_of
 from caption_tx.data.images.system_files import is_system_name, left_out_note, list_left_out
+from caption_tx.data.text.encodings import encoding_advice, suggest_encoding
 from caption_tx.data.text.text_files import HEAD_BYTES, TextFile, guess_encoding, read_head
 from caption_tx.errors import CorpusError
 
@@ -42,6 +43,7 @@ _SIMILAR = (
     "text files whose names differ from those of their images in case, spaces or the form of letters, read (such as "
     "{!r} beside {!r})"
 )
+_MAX_SAMPLES = 50
 _CERTAIN_ENCODINGS = ("utf-8", "utf-16", "utf-16-le", "utf-16-be")
 
 
@@ -89,12 +91,12 @@ def read_folder(file: TextFile, rows: CaptionRows) -> None:
     encodings = {text: file.encoding for text in image_of} if file.encoding else _guess_encodings(image_of)
     width = wrap_width_of_files(encodings)
     named: dict[str, str] = {}
-    front_matter = FrontMatter(rows)
+    front_matter, advice = FrontMatter(rows), ""
     for text, image in image_of.items():
         rows.start_file(str(text))
         if encodings[text] is None:
-            advice = f"not UTF-8, and no other encoding was recognized; name it ('{file.path}:encoding=gb18030')"
-            rows.add_error(1, "unknown encoding", advice)
+            advice = advice or _advise_encoding(file.path, encodings)
+            rows.add_error(1, "unknown encoding", f"not UTF-8, and no other encoding was recognized; {advice}")
             continue
         captions, skipped = len(rows.captions), len(rows.skipped)
         if text.suffix.lower() == ".json":
@@ -254,3 +256,12 @@ def _guess_encodings(texts: Iterable[Path]) -> dict[Path, str | None]:
             pool += head[:1024].rstrip() + b"\n"
     common = guess_encoding(pool)
     return {text: name if name in _CERTAIN_ENCODINGS else common for text, name in encodings.items()}
+
+
+def _advise_encoding(folder: Path, encodings: dict[Path, str | None]) -> str:
+    """What to do about text files in an unknown encoding; a named one would be that of all files."""
+    unknown = [text for text, name in encodings.items() if name is None]
+    if any(name is not None and not read_head(text).isascii() for text, name in encodings.items()):
+        name = suggest_encoding([read_head(text) for text in unknown[:_MAX_SAMPLES]])
+        return f"save these files as UTF-8, like the others{f' (they seem to be in {name})' if name else ''}"
+    return encoding_advice(folder, [read_head(text) for text in unknown[:_MAX_SAMPLES]])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from caption_tx.data.text.text_files import is_common_chinese
+from caption_tx.data.text.encodings import is_common_chinese
 
 _DAMAGED = re.compile("\ufffd|ï¿½|â€|Ã[^A-Za-zÀ-ÿ\\s]|锟斤拷|^[?？\\s,，.。]*[?？]{3,}[?？\\s,，.。]*$")
 _LATIN = re.compile("[\x80-\xff]{3,}")
