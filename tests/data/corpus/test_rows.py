@@ -80,7 +80,7 @@ INVALID_ENTRIES = [
     ("ai_challenger", {"image_id": "a\0", "caption": "x"}, "no image name"),
     ("ai_challenger", {"image_id": "\ud800", "caption": "x"}, "no image name"),
     ("coco", {"image_id": 2, "caption": "x"}, "unknown image id"),
-    ("coco", {"image_id": 3, "caption": "x"}, "unknown image id"),
+    ("coco", {"image_id": 3, "caption": "x"}, "image without a file_name"),
     ("coco", {"image_id": {}, "caption": "x"}, "not an annotation"),
     ("coco", 7, "not an annotation"),
     ("karpathy", {"filename": {}, "sentences": []}, "not an entry of filename and sentences"),

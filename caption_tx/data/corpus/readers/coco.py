@@ -34,6 +34,8 @@ _NO_CAPTIONS = (
 )  # fmt: skip
 _CAPTION_KEYS = ("caption", "captions", "text", "sentence", "description")
 _FILE_KEYS = ("file_name", "filename", "image", "path", "name")
+_ADDRESS_WORDS = frozenset(("url", "uri", "link", "href", "src"))
+_OTHER_ADDRESSES = frozenset(("license", "page", "profile", "author", "owner", "thumbnail", "thumb"))
 
 
 def list_items(value: Any) -> list[Any]:
@@ -98,7 +100,9 @@ def _is_image_list(node: Any) -> bool:
         return False
     images = node["images"] if isinstance(node["images"], list) else []
     keys = {key for entry in images[:_SAMPLE] if isinstance(entry, dict) for key in entry}
-    return "file_name" in keys and not any(map(caption_key, keys - {"license"}))
+    return any(key == "file_name" or _is_address_key(key) for key in keys) and not any(
+        map(caption_key, keys - {"license"})
+    )
 
 
 def image_caption_key(node: dict[str, Any], rows: CaptionRows) -> str | None:
@@ -113,7 +117,7 @@ def image_caption_key(node: dict[str, Any], rows: CaptionRows) -> str | None:
     images = [item for item in list_items(node["images"])[:_SAMPLE] if isinstance(item, dict)]
     key = _text_key(images, rows.options)
     annotations = list_items(node.get("annotations"))
-    if key is None or not any(image.get(name) for image in images for name in _FILE_KEYS):
+    if key is None or not any(_has_file(image) or any(map(_is_address_key, image)) for image in images):
         return None
     if not all(isinstance(entry, dict) for entry in annotations[:_SAMPLE]):
         return None
@@ -156,33 +160,39 @@ def add_coco(path: Path, node: dict[str, Any], rows: CaptionRows, number: int, s
     require_captions(path, annotations, rows.options)
     annotations = [expand(entry) if _is_nested(entry) else entry for entry in annotations]
     keys = _caption_keys(path, annotations, rows)
-    file_of = _files(path, node["images"])
+    file_of = _files(path, node["images"], rows)
     for entry_number, entry in enumerate(annotations, number + 1):
         image_id = to_image_name(entry.get("image_id")) if isinstance(entry, dict) else None
         caption = _caption_of(entry, keys) if isinstance(entry, dict) else None
         if image_id is None or not isinstance(caption, (str, list)):
             message = f'expected {{"image_id": .., "caption": ".."}}, found {str(entry)[:80]!r}; fix the entry'
             rows.add_error(entry_number, "not an annotation", message)
-        elif image_id not in file_of:
-            message = f"no entry of 'images' has the id {image_id[:40]!r} and a file_name; add one"
-            rows.add_error(entry_number, "unknown image id", message)
+        elif (name := file_of.get(image_id)) is None:
+            rows.add_error(entry_number, *_explain_missing(image_id, image_id in file_of))
         elif not rows.is_rejected(*_marks(entry), entry_number):
-            add_captions(rows, [file_of[image_id]], caption, entry_number, split)
+            add_captions(rows, [name], caption, entry_number, split)
     return len(annotations)
 
 
-def _files(path: Path, images: Any) -> dict[str, str]:
-    """The file of each image by id.
+def _files(path: Path, images: Any, rows: CaptionRows) -> dict[str, str | None]:
+    """The file of each image by id; None for an image without a name.
 
     Raises:
         CorpusError: an id has several files, as where the files of two people were joined that both count from 1.
     """
-    file_of: dict[str, str] = {}
+    file_of: dict[str, str | None] = {}
     repeated: dict[str, str] = {}
-    for image in list_items(images):
-        image_id = to_image_name(image.get("id", image.get("image_id"))) if isinstance(image, dict) else None
-        name = next((image[key] for key in _FILE_KEYS if image.get(key)), None) if image_id is not None else None
-        if isinstance(name, str) and file_of.setdefault(image_id, name) != name:
+    entries = [image for image in list_items(images) if isinstance(image, dict)]
+    unnamed = [image for image in entries if not _has_file(image)]
+    other = _other_name_key(unnamed, rows)
+    for image in entries:
+        image_id = to_image_name(image.get("id", image.get("image_id")))
+        name = next((image[key] for key in (*_FILE_KEYS, other) if image.get(key)), None)
+        name = to_image_name(name) if name is not None and name == image.get(other) else name
+        if image_id is None or not isinstance(name, (str, type(None))):
+            continue
+        first = file_of.setdefault(image_id, name)
+        if None not in (first, name) and first != name:
             repeated.setdefault(image_id, name)
     if repeated:
         image_id, name = next(iter(repeated.items()))
@@ -192,6 +202,42 @@ def _files(path: Path, images: Any) -> dict[str, str]:
             "id, or read the files that were joined one by one."
         )
     return file_of
+
+
+def _has_file(image: dict[str, Any]) -> bool:
+    return any(image.get(key) for key in _FILE_KEYS)
+
+
+def _is_address_key(key: str) -> bool:
+    """Whether a key has a name for the address of an image, such as coco_url."""
+    words = set(normalize_name(key).split("_"))
+    return not words.isdisjoint(_ADDRESS_WORDS) and words.isdisjoint(_OTHER_ADDRESSES)
+
+
+def _other_name_key(images: list[dict[str, Any]], rows: CaptionRows) -> str | None:
+    """The key with the addresses or the ids of images that have no file_name, if files have their names.
+
+    Without an image folder the addresses are the names.
+    """
+    sample, files = images[:_SAMPLE], rows.options.files
+    addresses = dict.fromkeys(key for image in sample for key in image if _is_address_key(key))
+    counts = {key: len(sample) for key in addresses}
+    if files:
+        counts = {key: files.count([image.get(key) for image in sample]) for key in (*addresses, "id")}
+    key = max(counts, key=lambda key: counts[key], default=None)
+    if key is None or not counts[key]:
+        return None
+    rows.notes[f"image names read from the key {key!r} of the images, which have no file_name"] = len(images)
+    return key
+
+
+def _explain_missing(image_id: str, has_entry: bool) -> tuple[str, str]:
+    """The reason why an annotation has no image, and what to do."""
+    if not has_entry:
+        message = f"no entry of 'images' has the id {image_id[:40]!r} and a file_name; add one"
+        return "unknown image id", message
+    message = f"the entry of 'images' with the id {image_id[:40]!r} has no file_name, and no image has the name"
+    return "image without a file_name", f"{message} in its address or its id; add the key file_name"
 
 
 def _is_nested(entry: Any) -> bool:

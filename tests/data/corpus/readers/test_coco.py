@@ -88,3 +88,62 @@ def test_captions_of_images_in_two_languages(write):
     assert found == ONE
     assert "captions read from the key 'caption_zh' of the images" in notes
     assert DOG in dict(found).values()
+
+
+def without_names(write_pictures, folder, *addresses):
+    """A COCO document whose images have addresses instead of names, of which the first name files."""
+    names = write_pictures(folder, 3, first=1)
+    entries = [
+        {"id": at, "license": 1, "license_url": f"http://site.org/licenses/{name}", "width": 9}
+        | {key: f"http://site.org/{key}/{name if key == addresses[0] else f'5_{at}_z.jpg'}" for key in addresses}
+        for at, name in enumerate(names, 1)
+    ]
+    return names, {
+        "images": entries,
+        "annotations": [{"id": at, "image_id": at, "caption": text} for at, text in enumerate((DOG, CAT, GIRL), 1)],
+    }
+
+
+@pytest.mark.parametrize(
+    "addresses", [("coco_url", "flickr_url"), ("flickr_url", "coco_url"), ("url",), ("image_link",), ("original_url",)]
+)
+def test_images_without_names_have_those_in_their_addresses(write, write_pictures, tmp_path, addresses):
+    names, document = without_names(write_pictures, tmp_path / "images", *addresses)
+    pairs, notes = read(write, document, images=tmp_path / "images")
+    assert pairs == list(zip(names, (DOG, CAT, GIRL), strict=True))
+    assert notes[f"image names read from the key {addresses[0]!r} of the images, which have no file_name"] == 3
+    document["images"][0]["file_name"] = names[0]
+    pairs, notes = read(write, document, images=tmp_path / "images")
+    assert pairs == list(zip(names, (DOG, CAT, GIRL), strict=True))
+    assert notes[f"image names read from the key {addresses[0]!r} of the images, which have no file_name"] == 2
+
+
+def test_images_with_ids_only_are_named_by_them(write, write_pictures, tmp_path):
+    names, document = without_names(write_pictures, tmp_path / "images", "coco_url")
+    document["images"] = [{"id": at, "width": 9} for at in range(1, 4)]
+    pairs, notes = read(write, document, images=tmp_path / "images")
+    assert pairs == list(zip(names, (DOG, CAT, GIRL), strict=True))
+    assert notes["image names read from the key 'id' of the images, which have no file_name"] == 3
+
+
+def test_addresses_are_the_names_without_an_image_folder(write, write_pictures, tmp_path):
+    _, document = without_names(write_pictures, tmp_path / "images", "coco_url")
+    assert read(write, document)[0][0] == ("http://site.org/coco_url/001.png", DOG)
+
+
+@pytest.mark.parametrize("keys", [("id", "coco_url"), ("id",)])
+def test_the_error_says_that_images_have_no_names(write, write_pictures, tmp_path, keys):
+    _, document = without_names(write_pictures, tmp_path / "images", "coco_url")
+    document["images"] = [{key: image[key] for key in keys} for image in document["images"]]
+    (tmp_path / "others").mkdir()
+    with pytest.raises(CorpusError, match=r"x\.json, entry 1: the entry of 'images' with the id '1' has no file_name"):
+        read(write, document, images=tmp_path / "others")
+
+
+def test_images_with_captions_may_have_addresses_only(write, write_pictures, tmp_path):
+    names, document = without_names(write_pictures, tmp_path / "images", "coco_url")
+    for image, text in zip(document["images"], (DOG, CAT, GIRL), strict=True):
+        image["caption"] = text
+    document["annotations"] = INSTANCES
+    pairs, _ = read(write, document, images=tmp_path / "images")
+    assert pairs == list(zip(names, (DOG, CAT, GIRL), strict=True))
