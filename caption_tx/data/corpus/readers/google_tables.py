@@ -1,17 +1,18 @@
-"""Tables of the Google Visualization API and the Google Sheets API -> columns and rows."""
+"""Tables of Google's Visualization and Sheets APIs, and entries with numbered keys -> columns and rows."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
-from caption_tx.data.corpus.column_names import caption_key, image_rank
 from caption_tx.data.corpus.rows import CaptionRows
+from caption_tx.data.corpus.tables.title_rows import NAMES_IN_ROWS, ROWS_ABOVE, find_names, may_lack_names
 
 _DATE = re.compile(r"Date\([\d, ]+\)")
 
+_SAMPLE = 50
 TABLE = "a table of Google's Visualization API (cols and rows), read as columns"
-VALUES = "rows of a table whose first row has the names of the columns"
+VALUES = "rows of a table, of which one has the names of the columns"
 
 
 def read_google_table(document: Any, rows: CaptionRows) -> Any:
@@ -28,16 +29,43 @@ def read_google_table(document: Any, rows: CaptionRows) -> Any:
         names = [str(col.get("label") or "").strip() for col in table["cols"]]
         data = [[_value(cell) for cell in row.get("c") or []] for row in table["rows"]]
         rows.add_notes({TABLE: 1})
-        if not any(names):
+        header = find_names(names, data, rows.options)
+        if header is not None:
+            names, data = _split(data, header, rows)
+        elif not any(names):
             names = [str(col.get("id") or at) for at, col in enumerate(table["cols"], 1)]
-            if data and _names_columns(data[0]):
-                names, data = list(map(str, data[0])), data[1:]
         return _columns(names, data)
     values = document.get("values")
-    if "majorDimension" in document and isinstance(values, list) and values and _names_columns(values[0]):
-        rows.add_notes({VALUES: 1})
-        return _columns(list(map(str, values[0])), values[1:])
+    if "majorDimension" in document and isinstance(values, list) and all(isinstance(row, list) for row in values):
+        header = find_names([""] * max(map(len, values), default=0), values, rows.options)
+        if header is not None:
+            rows.add_notes({VALUES: 1})
+            return _columns(*_split(values, header, rows))
     return document
+
+
+def read_numbered_records(document: Any, rows: CaptionRows) -> Any:
+    """A document, or its entries with the names that one of them has for keys that are numbers or a title.
+
+    pandas writes such entries from a sheet without a header, or with a title above it.
+    """
+    entries = document if isinstance(document, list) else []
+    keys = list(map(str, entries[0])) if entries and isinstance(entries[0], dict) else []
+    if not may_lack_names(keys) or not all(
+        isinstance(entry, dict) and list(map(str, entry)) == keys for entry in entries
+    ):
+        return document
+    header = find_names(keys, [list(entry.values()) for entry in entries[:_SAMPLE]], rows.options)
+    if header is None:
+        return document
+    rows.add_notes({NAMES_IN_ROWS: 1})
+    return _columns(*_split([list(entry.values()) for entry in entries], header, rows))
+
+
+def _split(data: list[Any], header: int, rows: CaptionRows) -> tuple[list[str], list[Any]]:
+    """The names of the columns that a row has, and the rows below it."""
+    rows.add_notes({ROWS_ABOVE: header} if header else {})
+    return ["" if name is None else str(name) for name in data[header]], data[header + 1 :]
 
 
 def _is_table(table: dict[str, Any]) -> bool:
@@ -55,11 +83,6 @@ def _value(cell: Any) -> Any:
     if isinstance(value, str) and _DATE.fullmatch(value):
         return cell.get("f", value)
     return "" if value is None else value
-
-
-def _names_columns(cells: Any) -> bool:
-    names = list(map(str, cells)) if isinstance(cells, list) else []
-    return any(map(caption_key, names)) and any(image_rank(name) is not None for name in names)
 
 
 def _columns(names: list[str], data: list[Any]) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from caption_tx.data.corpus.readers.coco import (
 )
 from caption_tx.data.corpus.readers.collection_exports import read_collection
 from caption_tx.data.corpus.readers.entry_forms import maps_to_texts
-from caption_tx.data.corpus.readers.google_tables import read_google_table
+from caption_tx.data.corpus.readers.google_tables import read_google_table, read_numbered_records
 from caption_tx.data.corpus.readers.json_entries import (
     ENTRY,
     EntryReader,
@@ -69,7 +69,7 @@ def read_document(file: TextFile, rows: CaptionRows) -> None:
     """
     rows.unit = "entry"
     reader = _DocumentReader(file, rows)
-    document = read_google_table(_load(file, rows), rows)
+    document = read_numbered_records(read_google_table(_load(file, rows), rows), rows)
     require_captions(file.path, document, rows.options)
     document = read_keyed_ids(document, rows)
     if not reader.read(document, "", None):

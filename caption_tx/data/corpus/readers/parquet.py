@@ -11,6 +11,7 @@ from caption_tx.data.corpus.captions.caption_values import add_cells
 from caption_tx.data.corpus.column_names import caption_key, could_be_image, image_rank
 from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.corpus.tables.columns import Columns, ReadOptions, select_columns
+from caption_tx.data.corpus.tables.title_rows import NAMES_IN_ROWS, ROWS_ABOVE, find_names, may_lack_names
 from caption_tx.data.corpus.values.name_lists import list_names
 from caption_tx.data.images.parquet_images import (
     count_several,
@@ -40,7 +41,8 @@ def read_parquet_rows(source: Path | BinaryIO, path: Path, rows: CaptionRows) ->
     rows.unit = "row"
     try:
         with pyarrow.parquet.ParquetFile(source) as table:
-            columns, names, embedded = _select_columns(path, table, rows.options)
+            labels, skipped = _find_labels(table, rows)
+            columns, names, embedded = _select_columns(path, table, rows.options, (labels, skipped))
             if embedded and (several := count_several(table, embedded)):
                 raise CorpusError(
                     f"{path}: {several:,} rows have several images in the column {embedded!r}; write one image per row."
@@ -58,6 +60,8 @@ def read_parquet_rows(source: Path | BinaryIO, path: Path, rows: CaptionRows) ->
                 values = [_values(batch, name) for name in names]
                 for cells in zip(*values, strict=True):
                     row_number += 1
+                    if row_number <= skipped:
+                        continue
                     if names_of_rows is not None:
                         cells = (names_of_rows[row_number - 1], *cells[1:])
                     elif row_number in renamed:
@@ -85,8 +89,27 @@ def _rename_shared(table: Any, column: str, rows: CaptionRows) -> dict[int, str]
     return {row + 1: names[row] for row in shared}
 
 
-def _select_columns(path: Path, table: Any, options: ReadOptions) -> tuple[Columns, list[str], str | None]:
+def _find_labels(table: Any, rows: CaptionRows) -> tuple[dict[str, str], int]:
+    """The names that a row has for columns that are named by numbers or a title, and the number of rows up to it."""
+    schema = table.schema_arrow
+    names = [name for position, name in enumerate(schema.names) if _is_text(schema.field(position).type)]
+    if not may_lack_names(names):
+        return {}, 0
+    batch = next(table.iter_batches(_SAMPLE_ROWS, columns=names), None)
+    cells = list(zip(*(_values(batch, name) for name in names), strict=True)) if batch else []
+    header = find_names(names, cells, rows.options)
+    if header is None:
+        return {}, 0
+    rows.add_notes({NAMES_IN_ROWS: 1} | ({ROWS_ABOVE: header} if header else {}))
+    return {name: str(label or "") for name, label in zip(names, cells[header], strict=True)}, header + 1
+
+
+def _select_columns(
+    path: Path, table: Any, options: ReadOptions, header: tuple[dict[str, str], int]
+) -> tuple[Columns, list[str], str | None]:
     """The columns to read, by their positions in the list of names that is also returned, and that of embedded images.
+
+    `header` has other names for columns, and the number of rows above the data.
 
     Images that are stored as bytes are named by `embedded_names`, unless a column of text names them.
 
@@ -95,7 +118,7 @@ def _select_columns(path: Path, table: Any, options: ReadOptions) -> tuple[Colum
     """
     import pyarrow.types as types
 
-    schema = table.schema_arrow
+    (labels, skipped), schema = header, table.schema_arrow
     fields = [(name, schema.field(position).type) for position, name in enumerate(schema.names)]
     readable = [name for name, kind in fields if _is_text(kind) or _is_list(kind) or _is_text_in_bytes(name, kind)]
     # pandas turns whole numbers into floats where some are missing.
@@ -118,10 +141,10 @@ def _select_columns(path: Path, table: Any, options: ReadOptions) -> tuple[Colum
             return []
         if name not in samples:
             batch = next(table.iter_batches(_SAMPLE_ROWS, columns=[name]), None)
-            samples[name] = _values(batch, name) if batch else []
+            samples[name] = _values(batch, name)[skipped:] if batch else []
         return samples[name]
 
-    columns = select_columns(readable, values, options, str(path))
+    columns = select_columns([labels.get(name, name) for name in readable], values, options, str(path))
     if columns is None:
         raise CorpusError(
             f"{path}: expected text columns named image and caption (and optionally split), "
@@ -133,7 +156,7 @@ def _select_columns(path: Path, table: Any, options: ReadOptions) -> tuple[Colum
         unread.append(f"{base}.path")
     notes = {text: count for text, count in columns.notes.items() if not text.startswith("columns not read")}
     if unread:
-        notes[f"columns not read ({list_names(unread)})"] = len(unread)
+        notes[f"columns not read ({list_names([labels.get(name, name) for name in unread])})"] = len(unread)
     names = [readable[position] for position in columns.read]
     if names[0] != base:
         embedded = None

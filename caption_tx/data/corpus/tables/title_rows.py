@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from caption_tx.data.corpus.column_names import CAPTION_WORDS, IMAGE_WORDS, caption_key, image_rank, normalize_name
 from caption_tx.data.corpus.tables.columns import ReadOptions
 from caption_tx.data.corpus.tables.two_row_headers import combine_header
 from caption_tx.data.corpus.values.value_kinds import is_image_name, is_name_like, share
 
+ROWS_ABOVE = "rows before the header, not read"
+NAMES_IN_ROWS = "names of columns read from a row, since the table has numbers or a title instead"
 TITLE_LINES = 6
 """How many filled lines before the data may hold the header."""
 
@@ -36,18 +39,62 @@ def find_header_row(rows: Sequence[Sequence[str]], options: ReadOptions) -> int:
     """
     rows = [["" if _NO_NAME.fullmatch(cell) else cell.strip() for cell in row] for row in rows]
     for number in range(1, min(TITLE_LINES, len(rows))):
-        above, row = rows[:number], rows[number]
+        above, row, below = rows[:number], rows[number], rows[number + 1 :]
         if not any(map(any, above)) or not _are_labels(row):
             continue
         if not (_has_usual_names(row) or _has_wanted_names(row, options)):
             is_title = all(len(set(filter(None, cells))) < 2 for cells in above)
-            if not is_title or any(map(_has_plain_name, above)) or not _is_above_names(row, rows[number + 1 :]):
+            if not is_title or any(map(_has_plain_name, above)) or not _is_above_names(row, below):
                 continue
         elif not all(_could_be_title(cells, row, options) for cells in above):
             continue
         is_group = combine_header(above[-1], row) is not None and not _is_one_text(above[-1])
         return number - is_group
     return 0
+
+
+def find_names(names: Sequence[str], rows: Sequence[Sequence[Any]], options: ReadOptions) -> int | None:
+    """The row that has the names of the columns of a table whose own names are a title or numbers; None without one.
+
+    Programs such as pandas take the title of a sheet for the name of its first column, and number columns without one.
+
+    Args:
+        names: of the columns.
+        rows: the first rows.
+        options: columns that the user names.
+
+    Example:
+        >>> find_names(["Spring", "Unnamed: 1"], [["image", "caption"], ["1.jpg", "a dog"]], ReadOptions())
+        0
+    """
+    if not may_lack_names(names) or _has_wanted_names(names, options):
+        return None
+    plain = _without_numbers(names)
+    texts = [["" if cell is None else str(cell).strip() for cell in row] for row in rows]
+    if any(plain):
+        number = find_header_row([plain, *texts], options)
+        return number - 1 if number else None
+    if number := find_header_row(texts, options):
+        return number
+    is_header = bool(texts) and _are_labels(texts[0])
+    if is_header and (_has_usual_names(texts[0]) or _has_wanted_names(texts[0], options)):
+        return 0
+    return 0 if is_header and _is_above_names(texts[0], texts[1:]) else None
+
+
+def may_lack_names(names: Sequence[str]) -> bool:
+    """Whether the names of several columns are numbers, or a title beside columns without a name.
+
+    Example:
+        >>> may_lack_names(["0", "1"]), may_lack_names(["Spring", "Unnamed: 1"]), may_lack_names(["image", "1"])
+        (True, True, False)
+    """
+    plain = set(filter(None, _without_numbers(names)))
+    return len(names) > 1 and len(plain) < 2 and not _has_plain_name(list(plain))
+
+
+def _without_numbers(names: Sequence[str]) -> list[str]:
+    return ["" if name.isdecimal() or _NO_NAME.fullmatch(name) else name for name in names]
 
 
 def _are_labels(row: Sequence[str]) -> bool:

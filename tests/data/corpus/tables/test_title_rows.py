@@ -1,5 +1,8 @@
 """Titles above the header of a table, and totals below its rows."""
 
+import json
+
+import pandas as pd
 import pytest
 
 from caption_tx.data.corpus.table import read_corpus
@@ -92,6 +95,60 @@ def test_columns_are_found_by_contents_below_titles(folder, title):
     table = read_corpus(path, images=folder / "images")
     assert captions_of(table) == EXPECTED
     assert "columns found by their contents, since the header has other names" in table.attrs["files"][0]["notes"]
+
+
+def parquet(path, names, data):
+    pd.DataFrame(data, columns=names).to_parquet(path)
+
+
+def records(path, names, data):
+    path.write_text(json.dumps([dict(zip(names, cells, strict=True)) for cells in data]))
+
+
+def google_query(path, names, data):
+    cols = [{"id": chr(65 + at), "label": "" if name.isdecimal() else name} for at, name in enumerate(names)]
+    path.write_text(json.dumps({"cols": cols, "rows": [{"c": [{"v": cell} for cell in cells]} for cells in data]}))
+
+
+def google_sheet(path, names, data):
+    head = [] if names[0].isdecimal() else [names]
+    path.write_text(json.dumps({"range": "A1:D9", "majorDimension": "ROWS", "values": [*head, *data]}))
+
+
+NUMBERS = ["0", "1", "2", "3"]
+
+
+@pytest.mark.parametrize("write_data", [parquet, records, google_query, google_sheet])
+@pytest.mark.parametrize("header", [KNOWN, PARTLY])
+@pytest.mark.parametrize(
+    ("names", "above"),
+    [
+        (NUMBERS, []),
+        (NUMBERS, TITLES["a title"]),
+        (NUMBERS, TITLES["a repeated title"]),
+        (NUMBERS, TITLES["two titles"]),
+        (TITLES["pandas"][0], []),
+        (TITLES["pandas"][0], [["2026年3月", "", "", ""]]),
+    ],
+)
+def test_a_row_names_the_columns_of_data_without_names(folder, write_data, header, names, above):
+    path = folder / ("x.parquet" if write_data is parquet else "x.json")
+    write_data(path, names, [*above, header, *table_rows()])
+    table = read_corpus(path, images=folder / "images")
+    assert captions_of(table) == EXPECTED
+    assert not table.attrs["skipped"]
+    notes = table.attrs["files"][0]["notes"]
+    assert any("names of" in text for text in notes) or write_data is google_query
+    named = read_corpus(path, images=folder / "images", caption_column=[header[1]], image_column=header[2])
+    assert captions_of(named) == EXPECTED
+
+
+@pytest.mark.parametrize("write_data", [parquet, records])
+def test_numbered_columns_without_names_in_a_row_are_data(folder, write_data):
+    path = folder / ("x.parquet" if write_data is parquet else "x.json")
+    write_data(path, NUMBERS, table_rows(".png"))
+    table = read_corpus(path, images=folder / "images", caption_column=["1"], image_column="2")
+    assert captions_of(table) == EXPECTED
 
 
 @pytest.mark.parametrize(
