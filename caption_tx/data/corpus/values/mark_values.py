@@ -30,14 +30,15 @@ _REASON = re.compile(r"[:：;；,，(（【\[]|\s[-–—]+\s|——|\n")
 _WORK = (
     "终审|初审|复审|审核|审批|质检|抽检|抽查|验收|审查|检查|检验|复核|评审|互检|自检|校对|人工|机审|人审|标注|描述|文本|图文|图片|内容"
 )
-_GOOD = "通过|合格|有效|达标|采纳|采用|可用|入库|录用|过审|保留|正确|符合|符合要求|符合标准"
+_GOOD = "通过|合格|有效|达标|采纳|采用|可用|入库|录用|过审|保留|正确|符合|符合要求|符合标准|相符|匹配|一致"
 _BAD = (
     "驳回|打回|退回|退件|退稿|退单|退修|返工|返修|返回|重做|重标|重写|作废|报废|废弃|弃用|丢弃|舍弃|删除|剔除|移除|淘汰|屏蔽"
     "|拒绝|拒收|无效|错误|有误"
 )
 _REJECTING = re.compile(
-    rf"(?:{_WORK}|状态|结果|结论|意见|需要?|待|予以|建议|要求|应|已|被|为|是){{0,4}}"
-    rf"(?:{_BAD}|弃|废|拒|失败|(?:不|未能?|没有?)予?(?:{_GOOD}|过|符|行|对)|不能用|不可采用|不及格)"
+    rf"(?:{_WORK}|状态|结果|结论|意见|需要?|待|予以|建议|要求|应|已|被|为|是|与|和|跟|同|图像?|原图|照片|画面|实际|严重|完全){{0,6}}"
+    rf"(?:{_BAD}|弃|废|拒|失败|(?:不|未能?|没有?)予?(?:{_GOOD}|准确|相关|对应|过|符|行|对)|不能用|不可采用|不及格|无关|对不上"
+    r"|文不对题|(?<!无)(?<!不)(?:需要?|待|必?须|应|请)(?:进一步)?(?:修改|修正|改写?|重新(?:标注|描述|撰写)))"
     rf"(?:修改|重新标注|处理|补充|的|了|件|数据|{_WORK}|{_BAD})*"
 )
 _REJECTING_ENGLISH = re.compile(
@@ -45,7 +46,14 @@ _REJECTING_ENGLISH = re.compile(
     r"(?:reject(?:ed|ing|s|ion)?|refused|declined|denied|discard(?:ed)?|deleted?|removed?|fail(?:ed|ure|s)?|ignored?"
     r"|skip(?:ped)?|spam|invalid|bad|wrong|incorrect|precanned|void(?:ed)?|ng|no[ _-]?good|unacceptable|unusable"
     r"|unapproved|disapproved|trash(?:ed)?|garbage|junk|redo|re-?work|needs?[ _-](?:re-?work|redo)"
-    r"|not?[ _-](?:approved|accepted|passed|pass|valid|ok|okay|usable|acceptable|good|correct|keep))"
+    r"|(?:needs?|must be|requires?)[ _-](?:a[ _-])?"
+    r"(?:re-?writ(?:e|ing|ten)|re-?(?:label|annotat|caption)\w*|revis(?:ion|ing|ed)|corrections?|fix(?:ing|es)?)"
+    r"|re-?write|changes[ _-]requested|request[ _-]changes|irrelevant|unrelated|inaccurate|hallucinat(?:ed|ion)"
+    r"|(?:(?:image|photo|picture|caption|text)[ _-]){0,2}"
+    r"(?:mis-?match(?:ed|ing)?|unmatched|do(?:es)?(?: not|n['’]t) match|not[ _-]matching)"
+    r"(?: (?:the )?(?:image|photo|picture|caption|text))?"
+    r"|not?[ _-](?:approved|accepted|passed|pass|valid|ok|okay|usable|acceptable|good|correct|keep|match(?:ed)?"
+    r"|relevant|accurate|related))"
     r"(?: (?:by|at|on) .+)?"
 )
 _ANSWERS = ("reject", "rejected", "ignore", "ignored", "skip", "skipped")

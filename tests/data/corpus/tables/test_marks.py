@@ -147,7 +147,13 @@ REJECTING = {
     "質檢結論": "否 不通過 不合格（太短） 駁回 退件",
     "审核意见": "不通过，描述太短 打回",
     "标注状态": "作廢 已删除",
-    "status": "rejected Rejected:blurry FAILED deleted 作废",
+    "status": "rejected Rejected:blurry FAILED deleted 作废 needs_rewrite need_revision Mismatch image-text_mismatch "
+    "does_not_match_the_image changes_requested not_relevant 与图不符",
+    "verdict": "needs_rewrite must_be_rewritten needs_re-annotation mismatched unmatched irrelevant hallucinated",
+    "质检意见": "需修改 需要修改 待修改 请修改 需改写 需重新标注 与图不符 与图片不一致 图文不符 图文不匹配 "
+    "描述与图片内容不符 图文无关 和图对不上 文不对题 描述不准确 與圖不符",
+    "图文是否相符": "否 0 不相符",
+    "是否匹配": "不匹配 否",
     "review_status": "no rejected not_approved needs-rework",
     "reviewer_decision": "reject",
     "质检是否通过": "否 不是 x 0 否（重复） false 未通过",
@@ -164,7 +170,9 @@ REJECTING = {
 ACCEPTING = {
     "审核状态": "通过 合格 已审核 待审核 未审核 驳回后修改通过 未驳回 无误 OK 是",
     "质检结论": "合格 通过 是 1 0",
-    "status": "ok done submitted no 0 否",
+    "status": "ok done submitted no 0 否 match relevant rewritten revised needs_review needs_editing needs_work",
+    "质检意见": "无需修改 不需要修改 已修改 修改后通过 建议修改 图文相符 与图一致 需复核 基本相符",
+    "图文是否相符": "是 相符 1",
     "answer": "no bad fail",
     "是否通过": "是 1 √ 待定 通过",
     "是否作废": "否 未作废 正常 有效",
