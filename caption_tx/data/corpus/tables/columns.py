@@ -7,7 +7,7 @@ Names decide first, then contents. Several columns that could be the caption are
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -25,6 +25,7 @@ from caption_tx.data.corpus.column_names import (
     without_numbers,
 )
 from caption_tx.data.corpus.names.image_files import ImageFiles, prefer_files
+from caption_tx.data.corpus.tables.caption_language import prefer_language
 from caption_tx.data.corpus.tables.corrections import correction_notes, find_corrections, select_corrections
 from caption_tx.data.corpus.tables.image_columns import require_one_image, select_image
 from caption_tx.data.corpus.tables.kinds_of_rows import Kinds, find_kinds
@@ -46,7 +47,7 @@ from caption_tx.data.corpus.values.value_kinds import (
 from caption_tx.errors import CorpusError
 
 _MAX_SHOWN, _MAX_LETTERS = 12, 500
-_LABEL_LENGTH = 4
+_LABEL_LENGTH, _WEAK_RANK = 4, 2
 
 NAMES_FILES = "since they name files"
 """Part of the note about a column of image names that was chosen by the files of the image folder."""
@@ -148,6 +149,16 @@ class Columns:
         )
 
 
+@dataclass(frozen=True)
+class _Captions:
+    """The positions of the captions, the rank of their name, the kinds of rows, and notes about the choice."""
+
+    positions: tuple[int, ...]
+    rank: int = 0
+    kinds: Kinds | None = None
+    notes: dict[str, int] = field(default_factory=dict)
+
+
 def select_columns(
     names: Sequence[str], values: Values, options: ReadOptions, place: str, unit: str = "column"
 ) -> Columns | None:
@@ -172,8 +183,8 @@ def select_columns(
     if image is None:
         return None
     words = find_words(names, values, options.caption_columns, image, unit)
-    chosen = (words.captions, 0, None) if words else None
-    captions, rank, kinds = chosen or _select_captions(names, values, options, image, (place, plural))
+    chosen = _Captions(words.captions) if words else _select_captions(names, values, options, image, (place, plural))
+    captions, rank, kinds = chosen.positions, chosen.rank, chosen.kinds
     if not captions:
         return None
     if not options.image_column:
@@ -183,7 +194,7 @@ def select_columns(
     taken = {image, *captions, *(words.read if words else ())}
     split = select_split(names, values, taken)
     rejected, own = find_marks(names, values, {split, *taken}, captions)
-    notes: dict[str, int] = {}
+    notes = dict(chosen.notes)
     is_open = not options.image_column and not options.caption_columns
     if len(captions) == 1 and is_open and are_swapped(values(image), values(captions[0])):
         image, captions = captions[0], (image,)
@@ -229,14 +240,14 @@ def _image_notes(
 
 def _select_captions(
     names: Sequence[str], values: Values, options: ReadOptions, image: int, context: tuple[str, str]
-) -> tuple[tuple[int, ...], int, Kinds | None]:
-    """The positions of the captions, the rank of their name, and the kinds of rows if only some hold captions."""
+) -> _Captions:
+    """The columns of the captions, and the kinds of rows if only some hold captions."""
     place, plural = context
     if kinds := find_kinds(names, values, options.caption_columns, image, context):
-        return (kinds.value,), 0, kinds
+        return _Captions((kinds.value,), kinds=kinds)
     if options.caption_columns:
         found = (find_named(names, name, place, plural, "caption_column") for name in options.caption_columns)
-        return tuple(position for positions in found for position in positions), 0, None
+        return _Captions(tuple(position for positions in found for position in positions))
     groups: dict[tuple[str, int], list[int]] = {}
     remarks = remarks_about_columns(names, values, image)
     for position, name in enumerate(names):
@@ -258,16 +269,12 @@ def _select_captions(
         groups = others  # caption_tokens repeats the words of caption
     if any(rank < 2 for _, rank in groups):
         groups = {key: positions for key, positions in groups.items() if key[1] < 2}
+    notes: dict[str, int] = {}
     if not groups:
-        others = [position for position in range(len(names)) if position != image and not _is_known(names[position])]
-        others = [position for position in others if position not in remarks]
-        texts = [position for position in others if share(values(position), is_text) > 0.5]
-        texts = [at for at in texts if not is_flag(values(at)) and not is_constant(values(at))]
-        texts = [position for position in texts if not _is_label(position, texts, values)]
-        texts = _with_series(names, values, texts, others)
-        for position in texts:  # s1, s2 are one group
-            groups.setdefault((without_numbers(names[position]), 3), []).append(position)
-        groups = _without_corrections(names, groups)
+        groups = _unnamed_groups(names, values, image, remarks)
+    elif min(rank for _, rank in groups) >= _WEAK_RANK:
+        others = _unnamed_groups(names, values, image, remarks) if options.language else {}
+        groups, notes = prefer_language(groups, others, values, options.language, (names, plural[:-1]))
     if len(groups) > 1:
         examples = []
         for positions in groups.values():
@@ -282,7 +289,22 @@ def _select_captions(
             "image_column (--image-column) names the image."
         )
     [((_, rank), positions)] = groups.items() or [(("", 0), [])]
-    return tuple(positions), rank, None
+    return _Captions(tuple(positions), 0 if notes else rank, notes=notes)
+
+
+def _unnamed_groups(
+    names: Sequence[str], values: Values, image: int, remarks: Container[int]
+) -> dict[tuple[str, int], list[int]]:
+    """Columns with text whose names say nothing about it; s1 and s2 are one group."""
+    others = [position for position in range(len(names)) if position != image and not _is_known(names[position])]
+    others = [position for position in others if position not in remarks]
+    texts = [position for position in others if share(values(position), is_text) > 0.5]
+    texts = [at for at in texts if not is_flag(values(at)) and not is_constant(values(at))]
+    texts = [position for position in texts if not _is_label(position, texts, values)]
+    groups: dict[tuple[str, int], list[int]] = {}
+    for position in _with_series(names, values, texts, others):
+        groups.setdefault((without_numbers(names[position]), 3), []).append(position)
+    return _without_corrections(names, groups)
 
 
 def _without_corrections(
