@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 from caption_tx.data.corpus.rows import CaptionRows
-from caption_tx.data.corpus.values.words import are_single_words, is_word, weighted_length
+from caption_tx.data.corpus.values.words import are_single_words, is_word, weighted_length, without_spaced_names
 
 # BosonNLP writes 狗:n, ICTCLAS 狗/n, LTP 狗_n; tags have one to four letters and digits (ude1). NLTK tags punctuation
 # with itself (./.), and taggers of names write 狗/B-ANI.
@@ -84,7 +84,7 @@ def are_words(lists: list[list[str]]) -> bool:
         return False
     if len(lists) > 1000 and not are_words(lists[:500]):
         return False
-    return are_single_words([item.strip() for items in lists for item in items])
+    return are_single_words([item.strip() for items in lists for item in without_spaced_names(items)])
 
 
 def holds_words(items: Sequence[str]) -> bool:
@@ -94,7 +94,7 @@ def holds_words(items: Sequence[str]) -> bool:
         >>> holds_words(["一只", "狗", "在", "跑"]), holds_words(["一只狗在草地上跑", "两只猫在睡觉"])
         (True, False)
     """
-    words = [item.strip() for item in items if item.strip()]
+    words = without_spaced_names([item.strip() for item in items if item.strip()])
     mean = sum(map(weighted_length, words)) / max(1, len(words))
     return all(map(is_word, words)) and mean <= _LONGEST_MEAN[len(words) > 2]
 

@@ -17,7 +17,12 @@ from caption_tx.data.corpus.values.value_kinds import (
     share,
     typical_length,
 )
-from caption_tx.data.corpus.values.words import are_single_words, have_function_words, repeat_like_labels
+from caption_tx.data.corpus.values.words import (
+    are_single_words,
+    have_function_words,
+    repeat_like_labels,
+    without_spaced_names,
+)
 
 _WORD_NAMES = (
     "word", "words", "token", "tokens", "tok", "w", "t", "term", "form", "surface", "wordform", "text_token",
@@ -104,7 +109,9 @@ def find_words(
         return Words(series, name=describe_series([names[at] for at in series], unit))
     for at in _candidates(names, values, wanted, image):
         words = _texts(values(at))
-        if not words or not are_single_words(words) or not _connect(words, normalize_name(str(names[at]))):
+        if not words or not are_single_words(without_spaced_names(words)):
+            continue
+        if not _connect(words, normalize_name(str(names[at]))):
             continue
         order = _find_order(names, values, (image, at))
         if order is not None:
@@ -159,7 +166,7 @@ def _hold_words(columns: list[list[Any]], base: str) -> bool:
         return False
     if sum("" in row[: sum(map(bool, row))] for row in rows) > (1 - _MIN_SHARE) * len(rows):
         return False  # empty cells in the middle of rows
-    if not are_single_words(words) or share(words, is_text) < _HALF:
+    if not are_single_words(without_spaced_names(words)) or share(words, is_text) < _HALF:
         return False
     return _connect(words, base)
 

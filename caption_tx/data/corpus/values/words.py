@@ -19,6 +19,7 @@ _CHINESE_FUNCTION_WORD = re.compile(
     "[在的地得着了上下里中和与有是正被把向从对又都个只们她他它这那][着了]?|正在|一起|"
     "[\u3400-\u9fff]{1,2}[着在]|[一两二三四五六七八九十几][\u3400-\u9fff]?|[，。、！？；]"
 )
+_MAX_SPACED, _LONGEST_NAME, _WIDEST_NAME, _MIN_IN_NAMED = 0.25, 3, 8, 0.15
 _MIN_FUNCTION_WORDS, _MIN_DISTINCT, _MIN_WORDS = 0.05, 0.5, 20
 
 
@@ -31,6 +32,23 @@ def weighted_length(text: str) -> float:
     """The length of a word in Chinese characters; other scripts need about two and a half letters for one."""
     han = len(_HAN.findall(text))
     return han + (len(text) - han) / 2.5
+
+
+def without_spaced_names(items: Sequence[str]) -> Sequence[str]:
+    """The items of a list of words without a few names that have spaces; other lists as they are.
+
+    Example:
+        >>> without_spaced_names(["一只", "Hello Kitty", "的", "包"]), without_spaced_names(["a dog", "two cats"])
+        (['一只', '的', '包'], ['a dog', 'two cats'])
+    """
+    spaced = [item for item in items if len(item.split()) > 1]
+    if not spaced or len(spaced) > _MAX_SPACED * len(items):
+        return items
+    if any(len(item.split()) > _LONGEST_NAME or weighted_length(item) > _WIDEST_NAME for item in spaced):
+        return items
+    rest = [item for item in items if len(item.split()) < 2]
+    num_chinese = sum(_HAN.search(item) is not None for item in rest)
+    return rest if 2 * num_chinese > len(rest) or have_function_words(rest, _MIN_IN_NAMED) else items
 
 
 def are_single_words(texts: Sequence[str]) -> bool:

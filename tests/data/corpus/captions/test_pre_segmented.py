@@ -62,3 +62,53 @@ def test_few_captions_without_tags_are_kept(write):
     table = read_corpus(write("x.txt", "\n".join(lines)))
     assert list(table.caption[2:6]) == ["一只狗", "一只猫 10:30", "一只大的狗在家里睡着了", "一只狗"]
     assert notes(table) == {"part-of-speech tags stripped": 29}
+
+
+CHINESE = [
+    ["两只", "猫", "在", "沙发", "上", "睡觉"],
+    ["女孩", "背", "着", "Hello Kitty", "的", "包"],
+    ["老人", "在", "长椅", "上", "看", "iPhone 15"],
+    ["一个男孩", "在", "公园", "里", "放风筝"],
+]
+JOINED = ["两只猫在沙发上睡觉", "女孩背着Hello Kitty的包", "老人在长椅上看iPhone 15", "一个男孩在公园里放风筝"]
+ENGLISH = [
+    ["a", "man", "eats", "a", "hot dog", "in", "the", "park"],
+    ["two", "cats", "on", "a", "sofa"],
+    ["a", "woman", "with", "ice cream"],
+]
+ENGLISH_JOINED = ["a man eats a hot dog in the park", "two cats on a sofa", "a woman with ice cream"]
+
+
+def word_lists(write, lists, kind):
+    if kind == "a list of lists":
+        return write("x.json", [{"image": f"{at}.jpg", "refs": [words]} for at, words in enumerate(lists)])
+    if kind == "a list":
+        return write("x.json", [{"image": f"{at}.jpg", "caption": words} for at, words in enumerate(lists)])
+    if kind == "text":
+        cells = (f'{at}.jpg\t"{words}"' for at, words in enumerate(lists))
+        return write("x.tsv", "\n".join(["image\tcaption", *cells]))
+    if kind == "columns":
+        rows = ["\t".join([f"{at}.jpg", *words, *[""] * (8 - len(words))]) for at, words in enumerate(lists)]
+        return write("x.tsv", "\n".join(["\t".join(["image", *(f"w{at}" for at in range(1, 9))]), *rows]))
+    rows = [f"{at}.jpg\t{place}\t{word}" for at, words in enumerate(lists) for place, word in enumerate(words)]
+    return write("x.tsv", "\n".join(["image\tposition\tword", *rows]))
+
+
+@pytest.mark.parametrize("kind", ["a list of lists", "a list", "text", "columns", "rows"])
+@pytest.mark.parametrize(("lists", "joined"), [(CHINESE, JOINED), (ENGLISH, ENGLISH_JOINED)])
+def test_a_few_words_with_spaces_do_not_stop_the_joining(write, kind, lists, joined):
+    assert list(read_corpus(word_lists(write, lists, kind))["caption"]) == joined
+
+
+@pytest.mark.parametrize(
+    "captions",
+    [
+        ["a dog", "two cats on a sofa", "dog", "a red car"],
+        ["狗在草地上跑", "两只猫", "沙发上的一只猫", "黑色 iPhone 手机", "猫"],
+        ["cat", "dog", "tree", "red car", "house"],
+        ["一只狗在草地上跑", "a dog runs", "两只猫在沙发上睡觉", "cats asleep"],
+    ],
+)
+def test_lists_of_captions_with_spaces_stay_captions(write, captions):
+    entries = [{"image": f"{at}.jpg", "captions": captions} for at in range(3)]
+    assert list(read_corpus(write("x.json", entries))["caption"]) == captions * 3
