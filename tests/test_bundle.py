@@ -72,6 +72,7 @@ np.savez(out, logits=bundle.captioner(inputs), captions=json.dumps(captions))
 """
 
 
+@pytest.mark.slow
 def test_a_new_process_computes_the_same_logits_and_captions(bundle, folder, inputs, tmp_path, run_forked):
     from caption_tx.config import DecodingOptions
 

@@ -59,6 +59,7 @@ def lines_about_the_choice(process):
     return [line for line in process.stderr.splitlines() if "flickr8k-zh-small is used" in line]
 
 
+@pytest.mark.slow
 def test_a_photograph_is_captioned_without_a_network(offline, photo):
     process = offline("caption", photo, "--json", "--beam-width", "1")  # compiled much faster than the default search
     assert process.returncode == 0, process.stderr
@@ -69,6 +70,7 @@ def test_a_photograph_is_captioned_without_a_network(offline, photo):
     assert "Traceback" not in process.stderr
 
 
+@pytest.mark.slow
 def test_a_photograph_is_explained_without_a_network(offline, photo, tmp_path):
     page = tmp_path / "photo.html"
     process = offline("explain", photo, "--caption", "绿色的草地", "--json", "--out", page)
@@ -78,6 +80,7 @@ def test_a_photograph_is_explained_without_a_network(offline, photo, tmp_path):
     assert page.stat().st_size > 10_000 and len(lines_about_the_choice(process)) == 1
 
 
+@pytest.mark.slow
 def test_a_bundle_that_is_named_is_never_replaced(offline, photo):
     process = offline("caption", photo, "--bundle", "flickr8k-zh")
     assert process.returncode == 1 and process.stdout == ""

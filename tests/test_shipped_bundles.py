@@ -63,6 +63,7 @@ def test_the_default_search_is_the_best_on_the_card_and_the_weights_are_those_of
     assert weights == WEIGHTS_DIGESTS.get(name, weights)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [["caption"], ["explain", "--json"]])
 def test_chinese_bundle_is_the_default(shared, capsys, command):
     photo = next((shared / "data" / "flickr8k" / "images").iterdir())

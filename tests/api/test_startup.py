@@ -27,6 +27,7 @@ def test_descriptor_2_is_silenced_unless_verbose(capfd, monkeypatch, verbose):
     assert capfd.readouterr().err == ("of C++after" if verbose else "after")
 
 
+@pytest.mark.slow
 def test_loading_is_quiet(one_layer_bundle, run_python, monkeypatch):
     monkeypatch.setenv("WEIGHTS", os.environ[WEIGHTS_ENV_VAR])
     # As in a notebook, nothing has set TensorFlow's log level.

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from caption_tx.cli import main
 
 
@@ -58,6 +60,7 @@ def test_what_is_read_differently_is_reported(tmp_path, capsys):
     assert (report["captions"], report["language_warning"]) == (2, None)
 
 
+@pytest.mark.slow
 def test_published_ai_challenger(shared, capsys):
     folder = shared / "data" / "ai_challenger"
     sources = [str(folder / f"caption_{split}_annotations.json") for split in ("train", "validation")]

@@ -19,6 +19,7 @@ def run(line, **variables):
     return subprocess.run(["bash", "-c", line], env=environment, capture_output=True, text=True, timeout=60)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kilobytes", [150_000, 600_000])
 def test_too_little_memory_for_the_imports_is_one_line(tmp_path, write_pictures, kilobytes):
     write_pictures(tmp_path, 1)
@@ -43,6 +44,7 @@ def test_a_memory_error_is_explained_also_as_a_cause():
     assert explain_environment(ModuleNotFoundError("No module named 'caption_tx.x'", name="caption_tx.x")) is None
 
 
+@pytest.mark.slow
 def test_a_locale_without_utf8_is_one_line_that_says_what_to_set(tmp_path):
     (tmp_path / "图.csv").write_text("image,caption\na.jpg,一只狗\n", encoding="utf-8")
     process = run(f"$run corpus {tmp_path}/图.csv", **ASCII)

@@ -69,6 +69,7 @@ def test_captions_of_a_folder(small_disk, one_layer_bundle, loaded_once, write_p
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_checkpoint_of_a_training(small_disk, corpus, capsys):
     folder, options = corpus
     workdir = small_disk(64)

@@ -75,6 +75,7 @@ PUBLISHED = {
 """Scores of this system on the test split of COCO-CN, published, and measured after segmenting again by jieba."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("segmentation", PUBLISHED)
 def test_published_scores_of_coco_cn_are_reproduced(shared, evaluate, segmentation):
     folder = shared / "data" / "coco_cn_gold"

@@ -63,6 +63,7 @@ def test_the_export_is_verified_and_described(exported, captioner):
     assert (exported.path / "vocabulary.txt").is_file()
 
 
+@pytest.mark.slow
 def test_it_gives_the_captions_of_the_bundle_with_tensorflow_alone(exported, captioner, files, run_python):
     process = run_python(CODE, exported.path, *files)
     assert process.returncode == 0, process.stderr

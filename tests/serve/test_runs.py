@@ -71,6 +71,7 @@ def test_a_folder_that_is_no_run(tmp_path):
         TrainingRun(tmp_path)
 
 
+@pytest.mark.slow
 def test_the_page_follows_the_run(folder, service, run_server, one_layer_bundle, browser, monkeypatch):
     monkeypatch.setattr(service, "run", TrainingRun(folder))
     problems = []

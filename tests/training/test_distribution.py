@@ -137,6 +137,7 @@ assert not keras_patches.metrics_need_patch(devices.strategy)
 """
 
 
+@pytest.mark.slow
 def test_a_keras_without_the_bugs_is_not_patched(run_forked):
     process = run_forked(TWO_DEVICES + PATCHES)
     assert process.returncode == 0, process.stderr[-2000:]

@@ -121,6 +121,7 @@ def test_no_readable_image_is_an_error_after_the_report(files, capsys, tmp_path)
     assert "None of the captioned images" in output.err
 
 
+@pytest.mark.slow
 def test_captions_of_flickr8k_have_no_problems(shared):
     folder = shared / "data" / "flickr8k"
     report = check_corpus(read_corpus(folder / "flickr8kzhc.caption.txt"), Segmenter(TextConfig()))
@@ -133,6 +134,7 @@ def test_captions_of_flickr8k_have_no_problems(shared):
     assert "No problems found" in report.to_text()
 
 
+@pytest.mark.slow
 def test_images_of_flickr8k_have_no_problems(shared):
     folder = shared / "data" / "flickr8k"
     table = read_corpus(folder / "flickr8kzhc.caption.txt")

@@ -167,6 +167,7 @@ def write_damaged(folder: Path) -> list[str]:
     return names
 
 
+@pytest.mark.slow
 def test_five_hundred_damaged_images(run, workspace):
     names = write_damaged(workspace / "damaged")
     result = run(workspace / "damaged", names)

@@ -182,6 +182,7 @@ def test_an_invalid_vocabulary_is_rejected():
         Tokenizer(["狗"], "zh")
 
 
+@pytest.mark.slow
 def test_vocabulary_of_flickr8k_cn(shared):
     table = read_corpus(shared / "data" / "flickr8k" / "flickr8kzhc.caption.txt")
     segmenter = Segmenter(TextConfig())
