@@ -5,6 +5,7 @@ A mark belongs to one caption if it is in a column with the number of the captio
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,11 @@ from caption_tx.data.corpus.captions.word_rows import join_series
 from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.corpus.tables.columns import Columns
 from caption_tx.data.corpus.tables.corrections import read_corrections
+from caption_tx.data.corpus.values.origins import MachineText, mark_origin
 from caption_tx.data.corpus.values.text_lists import parse_items, parse_list
+
+_MACHINE = "captions that a machine wrote, as a value beside them says, trained on but never references"
+_ALL = "captions that a machine wrote, as the file says of all of them, read like others (:origin=machine overrides it)"
 
 
 def accepted_captions(rows: CaptionRows, columns: Columns, cells: Sequence[Any], line: int) -> list[Any]:
@@ -41,7 +46,10 @@ def accepted_captions(rows: CaptionRows, columns: Columns, cells: Sequence[Any],
         else:
             accepted = {at: accepted_items(rows, value, [(name, marks)], line) for at, value in values.items()}
             values = {at: value for at, value in accepted.items() if value != [] or values[at] == []}
-    return join_series(rows, columns.words, list(values.values()))
+    found = join_series(rows, columns.words, list(values.values()))
+    if columns.origin is None:
+        return found
+    return [mark_origin(value, columns.origin[1], cells[columns.origin[0]]) for value in found]
 
 
 def accepted_items(rows: CaptionRows, value: Any, lists: Sequence[tuple[str, list[Any]]], line: int = 0) -> Any:
@@ -70,3 +78,19 @@ def accepted_items(rows: CaptionRows, value: Any, lists: Sequence[tuple[str, lis
         rows.skip(line, reason)
     kept = [item for item, reason in zip(items, reasons, strict=True) if not reason]
     return value if len(kept) == len(items) else kept
+
+
+def is_by_machine(rows: CaptionRows, value: Any, caption: str) -> bool:
+    """Whether a machine wrote a caption, as what is beside it or the value that holds it says; counts it."""
+    is_marked = isinstance(value, MachineText) or isinstance(caption, MachineText)
+    if not is_marked or not caption.strip() or rows.machine_override is not None:
+        return False
+    rows.notes[_MACHINE] += 1
+    return True
+
+
+def keep_references(rows: CaptionRows) -> None:
+    """Takes the captions of a file for references if a machine wrote all of them: it has no others."""
+    if _MACHINE in rows.notes and all(rows.machine):
+        rows.notes[_ALL] = rows.notes.pop(_MACHINE)
+        rows.machine = array("b", bytes(len(rows)))

@@ -6,13 +6,20 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from caption_tx.data.corpus.captions.accepted_captions import accepted_captions, accepted_items
+from caption_tx.data.corpus.captions.accepted_captions import (
+    accepted_captions,
+    accepted_items,
+    is_by_machine,
+    keep_references,
+)
 from caption_tx.data.corpus.captions.bilingual import keep_language
 from caption_tx.data.corpus.captions.cell_repairs import mostly, repair_cells
 from caption_tx.data.corpus.captions.joined_captions import split_captions
 from caption_tx.data.corpus.captions.markup import note_markup
 from caption_tx.data.corpus.captions.placeholders import leave_out_placeholders
 from caption_tx.data.corpus.captions.pre_segmented import (
+    are_beside_sentences,
+    are_clear_words,
     are_words,
     holds_words,
     join_tokens,
@@ -30,11 +37,11 @@ from caption_tx.data.corpus.values.conversations import answers_of, is_conversat
 from caption_tx.data.corpus.values.html_images import img_sources
 from caption_tx.data.corpus.values.literals import Repeated, strip_fence
 from caption_tx.data.corpus.values.name_lists import list_names
+from caption_tx.data.corpus.values.origins import MachineText, origins_of
 from caption_tx.data.corpus.values.rich_text import RichText, rich_text
 from caption_tx.data.corpus.values.text_lists import is_scored, parse_items, parse_list
 from caption_tx.data.corpus.values.truncation import find_truncated
 from caption_tx.data.corpus.values.value_kinds import is_name_like, is_text, name_in, to_image_name
-from caption_tx.data.corpus.values.words import weighted_length
 
 _TEXT_KEYS = ("raw", "caption", "text", "sentence", "value", "content", "description", "tokens")
 _CAPTION_TYPES = frozenset(("caption", "captions", "image_caption", "description"))
@@ -44,7 +51,6 @@ _OTHER_TYPES = frozenset((
 ))  # fmt: skip
 _HAN = re.compile("[\u3400-\u9fff\uf900-\ufaff]")
 _TAG = re.compile(r"[A-Za-z]{1,5}")
-_CLEAR_WORD, _SENTENCE = 2.6, 4
 
 LIST_IN_TEXT = "lists written as text read as captions"
 RICH_TEXT = "captions read from rich text, whose segments are joined"
@@ -76,7 +82,7 @@ def add_captions(
         if is_list:
             rows.start_list()
         for caption in captions:
-            rows.add(image, caption, line, split, machine, is_list)
+            rows.add(image, caption, line, split, machine or is_by_machine(rows, value, caption), is_list)
 
 
 def add_cells(rows: CaptionRows, line: int, cells: Sequence[Any], columns: Columns) -> None:
@@ -226,12 +232,14 @@ def _texts_of(rows: CaptionRows, item: Any) -> Iterator[str]:
         marks = [(name, plain) for name, plain in marks if holds_mark(plain, item[name])]
         if rows.find_rejection([(plain, item[name]) for name, plain in marks if parse_items(item[name]) is None]):
             return
-        if others := [name for name in item if name != key and name not in dict(marks)]:
+        origins = origins_of(item)
+        if others := [name for name in item if name not in (key, *dict(marks), *origins)]:
             rows.notes[f"keys of captions not read ({list_names(others, 100)})"] += 1
         if key not in _TEXT_KEYS:
             rows.notes[f"captions read from the key {key!r} of objects"] += 1
         lists = [(plain, items) for name, plain in marks if (items := parse_items(item[name])) is not None]
         item = accepted_items(rows, item[key], lists)
+        item = MachineText(item) if any(origins.values()) and isinstance(item, str) else item
     if isinstance(item, (list, tuple)) and is_scored(item):
         rows.notes["scores of captions, not read"] += 1
         item = item[0]
@@ -285,6 +293,7 @@ def restore_captions(rows: CaptionRows) -> None:
         CorpusError: the image names are none.
     """
     leave_out_placeholders(rows)
+    keep_references(rows)
     _note_most_without_caption(rows)
     repair_cells(rows)
     if mostly(rows.captions, is_name_like):
@@ -317,11 +326,13 @@ def _join_lists(rows: CaptionRows) -> None:
     if not lists:
         return
     chosen = (
-        list(range(len(lists))) if are_words(texts) else [at for at, items in enumerate(texts) if _are_clear(items)]
+        list(range(len(lists)))
+        if are_words(texts)
+        else [at for at, items in enumerate(texts) if are_clear_words(items)]
     )
     if not chosen:
         return
-    if len(chosen) < len(lists) and not _are_beside_sentences(texts, len(chosen)):
+    if len(chosen) < len(lists) and not are_beside_sentences(texts, len(chosen)):
         rows.notes["lists that look like the words of one caption, read as captions"] += len(chosen)
         return
     joined = {lists[at][0]: join_tokens(texts[at]) for at in chosen}
@@ -332,14 +343,3 @@ def _join_lists(rows: CaptionRows) -> None:
         rows.notes.pop(LIST_IN_TEXT, None)
     else:
         rows.notes["lists of captions beside lists of words"] += len(lists) - len(chosen)
-
-
-def _are_clear(items: list[str]) -> bool:
-    """Whether a list is surely one caption as words: short items, and too many for captions of a word or two."""
-    return len(items) > 3 and sum(map(weighted_length, items)) <= _CLEAR_WORD * len(items) and are_words([items])
-
-
-def _are_beside_sentences(texts: list[list[str]], num_words: int) -> bool:
-    """Whether nearly all lists that are no words hold sentences, and the lists of words are no exception."""
-    sentences = sum(sum(map(weighted_length, items)) >= _SENTENCE * len(items) for items in texts)
-    return num_words >= 0.05 * len(texts) and sentences + num_words >= 0.9 * len(texts)

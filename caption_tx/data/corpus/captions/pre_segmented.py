@@ -27,6 +27,7 @@ _HAN = re.compile("[\u3400-\u9fff\uf900-\ufaff]")
 _LATIN_OR_DIGIT = re.compile(r"[A-Za-z0-9]")
 _DOUBLE_SPACE = re.compile(r"\s{2,}")
 _MIN_SHARE = 0.9
+_CLEAR_WORD, _SENTENCE = 2.6, 4
 _SAMPLE_SIZE = 1000
 _KEEP_WORDS: ContextVar[bool] = ContextVar("keep_words", default=False)
 
@@ -85,6 +86,17 @@ def are_words(lists: list[list[str]]) -> bool:
     if len(lists) > 1000 and not are_words(lists[:500]):
         return False
     return are_single_words([item.strip() for items in lists for item in without_spaced_names(items)])
+
+
+def are_clear_words(items: list[str]) -> bool:
+    """Whether a list is surely one caption as words: short items, and too many for captions of a word or two."""
+    return len(items) > 3 and sum(map(weighted_length, items)) <= _CLEAR_WORD * len(items) and are_words([items])
+
+
+def are_beside_sentences(texts: list[list[str]], num_words: int) -> bool:
+    """Whether nearly all lists that are no words hold sentences, and the lists of words are no exception."""
+    sentences = sum(sum(map(weighted_length, items)) >= _SENTENCE * len(items) for items in texts)
+    return num_words >= 0.05 * len(texts) and sentences + num_words >= 0.9 * len(texts)
 
 
 def holds_words(items: Sequence[str]) -> bool:

@@ -34,6 +34,7 @@ from caption_tx.data.corpus.tables.remark_columns import remarks_about_columns, 
 from caption_tx.data.corpus.tables.split_and_folder import select_folder, select_split
 from caption_tx.data.corpus.tables.word_columns import Words, find_words
 from caption_tx.data.corpus.values.name_lists import list_names
+from caption_tx.data.corpus.values.origins import find_origin
 from caption_tx.data.corpus.values.value_kinds import (
     are_swapped,
     fills_down,
@@ -108,6 +109,7 @@ class Columns:
         folder: position of the folders that the image names are in, and the name of that column; or None.
         kinds: the column that says which rows hold captions; None if all do.
         words: the columns that hold words, which are joined to captions; None if the captions are not words.
+        origin: position of the column that says who wrote the captions, and its name; or None.
     """
 
     image: int
@@ -121,6 +123,7 @@ class Columns:
     corrections: tuple[tuple[int, ...], ...] = ()
     kinds: Kinds | None = None
     words: Words | None = None
+    origin: tuple[int, str] | None = None
 
     @property
     def read(self) -> list[int]:
@@ -129,8 +132,8 @@ class Columns:
         others = [] if self.split is None else [self.split]
         kinds = [] if self.kinds is None else [self.kinds.position]
         words = [] if self.words is None else self.words.read
-        folder = [] if self.folder is None else self.folder[:1]
-        return [self.image, *self.captions, *others, *marks, *folder, *kinds, *words]
+        pairs = [pair[0] for pair in (self.folder, self.origin) if pair is not None]
+        return [self.image, *self.captions, *others, *marks, *pairs, *kinds, *words]
 
     def renumbered(self) -> Columns:
         """The same columns in a table that has only these, in the order of `read`."""
@@ -143,6 +146,7 @@ class Columns:
             rejected=tuple((place[position], name) for position, name in self.rejected),
             own_marks=tuple((place[position], name, place[caption]) for position, name, caption in self.own_marks),
             folder=None if self.folder is None else (place[self.folder[0]], self.folder[1]),
+            origin=None if self.origin is None else (place[self.origin[0]], self.origin[1]),
             corrections=tuple(tuple(place[position] for position in group) for group in self.corrections),
             kinds=self.kinds and replace(self.kinds, position=place[self.kinds.position]),
             words=self.words and self.words.moved(place),
@@ -184,7 +188,7 @@ def select_columns(
         return None
     words = find_words(names, values, options.caption_columns, image, unit)
     chosen = _Captions(words.captions) if words else _select_captions(names, values, options, image, (place, plural))
-    captions, rank, kinds = chosen.positions, chosen.rank, chosen.kinds
+    captions, rank = chosen.positions, chosen.rank
     if not captions:
         return None
     if not options.image_column:
@@ -211,14 +215,19 @@ def select_columns(
     elif rank and not options.caption_columns and not corrections:
         notes[f"captions read from the {unit} {names[captions[0]]!r}"] = 1
     notes |= _image_notes(names, unit, options, (image, by_name), captions)
-    columns = Columns(image, captions, split, rejected, notes, fills_down(values(image)), own, kinds=kinds, words=words)
+    columns = Columns(image, captions, split, rejected, notes, fills_down(values(image)), own)
+    columns = replace(columns, kinds=chosen.kinds, words=words)
     folder = select_folder(names, values, image, set(columns.read))
     columns = replace(columns, folder=folder, corrections=corrections)
-    unread = [position for position in range(len(names)) if position not in columns.read]
-    unread = [position for position in unread if str(names[position]).strip() or any(map(is_filled, values(position)))]
-    if unread:
-        notes[f"{plural} not read ({_join(names, unread)})"] = len(unread)
+    columns = replace(columns, origin=find_origin(names, values, set(columns.read)))
+    notes |= _unread_notes(names, values, columns.read, plural)
     return columns
+
+
+def _unread_notes(names: Sequence[str], values: Values, read: Sequence[int], plural: str) -> dict[str, int]:
+    unread = [position for position in range(len(names)) if position not in read]
+    unread = [position for position in unread if str(names[position]).strip() or any(map(is_filled, values(position)))]
+    return {f"{plural} not read ({_join(names, unread)})": len(unread)} if unread else {}
 
 
 def _join(names: Sequence[str], positions: Sequence[int]) -> str:
