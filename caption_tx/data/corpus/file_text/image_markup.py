@@ -1,5 +1,7 @@
 """Pages whose lines are images of Markdown, Obsidian, MediaWiki, Hugo or HTML, with their captions inside or below.
 
+Images whose captions are in other lines are found in `image_blocks.py`.
+
 ![a dog](a.jpg "A dog runs.")   ![a dog][id]   ![[a.jpg|a dog]]   [[File:a.jpg|thumb|200px|a dog]]
 {{< figure src="a.jpg" alt="a dog" >}}   <img src="a.jpg" alt="a dog">
 """
@@ -11,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from caption_tx.data.corpus.file_text.changed_lines import Line
+from caption_tx.data.corpus.file_text.image_blocks import BLOCK_SIGNS, ImageBlocks
 from caption_tx.data.corpus.values.value_kinds import is_image_name, is_text
 
 _BULLET = re.compile(r"(?:[-*+]|\d+[.)])\s+")
@@ -22,7 +25,7 @@ _WIKI = re.compile(
 )
 _INNER_LINK = re.compile(r"(?<=[^\[!])\[\[(?:[^\[\]|]*\|)?([^\[\]|]*)\]\]")
 _FIGURE = re.compile(r"(?:\{\{[<%]\s*(?:figure|img|image)|<img)\s", re.IGNORECASE)
-_SIGNS = ("](", "][", "[[", "{{", "<img", "<IMG")
+_SIGNS = ("](", "][", "[[", "{{", "<img", "<IMG", *BLOCK_SIGNS)
 _VALUE = re.compile(r"\b(\w+)\s*=\s*(?:\"((?:\\.|[^\"\\])*)\"|'([^']*)'|`([^`]*)`|(\S+))")
 _NO_TEXTS = (
     "img",
@@ -71,7 +74,13 @@ def read_images(lines: Sequence[Line]) -> tuple[list[Line], Counter[str]]:
     filled = [(number, line.strip()) for number, line in lines if line.strip()]
     defined = {match[1].lower(): match for _, line in filled if (match := _DEFINITION.fullmatch(line))}
     filled = [(number, line) for number, line in filled if not _DEFINITION.fullmatch(line)]
-    found = {number: image for number, line in filled if (image := _find_image(line, defined))}
+    has_blocks = any(sign in line.lower() for _, line in filled for sign in BLOCK_SIGNS)
+    blocks = ImageBlocks(lines if has_blocks else [])
+    filled = [(number, line) for number, line in filled if number not in blocks.others]
+    images = {
+        number: _image(*blocks.images.get(number, ("", []))) or _find_image(line, defined) for number, line in filled
+    }
+    found = {number: image for number, image in images.items() if image}
     others = [line for number, line in filled if number not in found]
     if not found or sum(map(_names_image, others)) >= len(found) or not _holds_captions(filled, found):
         return [], Counter()

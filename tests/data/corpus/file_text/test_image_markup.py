@@ -22,6 +22,14 @@ PAGES = {
     f"[[Image:d.jpg|alt={TEA}]]\n",
     "Hugo": f'{{{{< figure src="a.jpg" caption="{DOG}" >}}}}\n{{{{< figure alt="{CAT}" src="b c.jpg" class=x >}}}}\n'
     f'{{{{% figure src="d.jpg" title="{TEA}" %}}}}\n',
+    "a gallery of MediaWiki": f'<gallery mode="packed">\nFile:a.jpg|{DOG[:2]}[[犬|{DOG[2:]}]]\n'
+    f"文件:b c.jpg|alt=猫|{CAT}\n\nd.jpg|{TEA}\n</gallery>\n",
+    "reStructuredText": f".. figure:: a.jpg\n   :width: 9px\n   :alt: 狗\n\n   {DOG[:4]}\n   {DOG[4:]}\n\n   更多。\n\n"
+    f".. image:: b c.jpg\n   :alt: {CAT}\n   :align: left\n\n.. figure:: d.jpg\n\n   {TEA}\n",
+    "AsciiDoc": f".{DOG}\nimage::a.jpg[狗,300,200]\n\n.{CAT}\n[#cats]\nimage::b c.jpg[]\n\n"
+    f'image::d.jpg["{TEA}",width=90]\n',
+    "Org": f"#+CAPTION: {DOG}\n#+NAME: fig:1\n[[file:a.jpg]]\n\n#+caption[猫]: {CAT[:3]}\n#+CAPTION: {CAT[3:]}\n"
+    f"#+ATTR_HTML: :width 300px\n[[./b c.jpg]]\n\n#+CAPTION: {TEA}\n[[file:d.jpg][图]]\n",
     "HTML": f'<img src="a.jpg" alt="{DOG}">\n<IMG width=300 alt="{CAT}" src="b c.jpg" />\n'
     f'<img src="d.jpg" alt="{TEA}"/>\n',
 }
@@ -68,9 +76,45 @@ def test_a_page_of_images_without_texts_is_rejected(write):
 
 
 @pytest.mark.parametrize(
-    "start", ["![a](", "![a](x.jpg ", "<img ", "[![", "[[File:", "{{< figure ", '![a](x.jpg "', "- ![", "[a]: "]
+    "start",
+    [
+        "![a](",
+        "![a](x.jpg ",
+        "<img ",
+        "[![",
+        "[[File:",
+        "{{< figure ",
+        '![a](x.jpg "',
+        "- ![",
+        "[a]: ",
+        "<gallery ",
+        "image::",
+        ".. figure::",
+        "[[",
+    ],
 )
 @pytest.mark.parametrize("filling", [" ", "a", "](", ")](", "=", "| ", "\\"])
 def test_long_lines_are_read_in_linear_time(start, filling):
     lines = [(number, start + filling * 2000) for number in range(1, 40)]
     assert read_images(lines)[0] == []
+
+
+@pytest.mark.parametrize(
+    "line", ["<gallery>", ".. figure:: a.jpg", "   :alt: a", ".a", "#+CAPTION: a", "File:a|b", "[a]"]
+)
+def test_many_lines_of_blocks_are_read_in_linear_time(line):
+    page = [".. image:: x.jpg", "<gallery>", *[line] * 20_000, "image::y.jpg[]", "[[file:z.jpg]]"]
+    read_images(list(enumerate(page, 1)))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f'image::a.jpg[title="{DOG}"]\n\nimage::b.jpg[狗,title={CAT}]\n', [("a.jpg", DOG), ("b.jpg", CAT)]),
+        (f"<gallery>\na.jpg|{DOG}\nb.jpg|{CAT}\n", [("a.jpg", DOG), ("b.jpg", CAT)]),
+        (f".. |x| image:: a.jpg\n   :alt: {DOG[:4]}\n     {DOG[4:]}\n", [("a.jpg", DOG)]),
+        (f"![{DOG}](a.jpg)\n\n.{CAT}\nimage::b.jpg[]\n", [("a.jpg", DOG), ("b.jpg", CAT)]),
+    ],
+)
+def test_other_forms_of_blocks(write, text, expected):
+    assert rows(read_corpus(write("page.txt", text))) == expected
