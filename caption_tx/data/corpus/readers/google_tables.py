@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from caption_tx.data.corpus.column_names import caption_key, image_rank
 from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.corpus.tables.title_rows import NAMES_IN_ROWS, ROWS_ABOVE, find_names, may_lack_names
 
@@ -29,7 +30,7 @@ def read_google_table(document: Any, rows: CaptionRows) -> Any:
         names = [str(col.get("label") or "").strip() for col in table["cols"]]
         data = [[_value(cell) for cell in row.get("c") or []] for row in table["rows"]]
         rows.add_notes({TABLE: 1})
-        header = find_names(names, data, rows.options)
+        header = _find_header(names, data, rows)
         if header is not None:
             names, data = _split(data, header, rows)
         elif not any(names):
@@ -37,11 +38,22 @@ def read_google_table(document: Any, rows: CaptionRows) -> Any:
         return _columns(names, data)
     values = document.get("values")
     if "majorDimension" in document and isinstance(values, list) and all(isinstance(row, list) for row in values):
-        header = find_names([""] * max(map(len, values), default=0), values, rows.options)
+        header = _find_header([""] * max(map(len, values), default=0), values, rows)
         if header is not None:
             rows.add_notes({VALUES: 1})
             return _columns(*_split(values, header, rows))
     return document
+
+
+def _find_header(names: list[str], data: list[Any], rows: CaptionRows) -> int | None:
+    """The row with the names of the columns: the first one that has names for the image and the captions, or another.
+
+    `names` are empty where the table has none.
+    """
+    first = [] if any(names) or not data else list(map(str, data[0]))
+    if any(map(caption_key, first)) and any(image_rank(name) is not None for name in first):
+        return 0
+    return find_names(names, data, rows.options)
 
 
 def read_numbered_records(document: Any, rows: CaptionRows) -> Any:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from caption_tx.data.corpus.column_names import CAPTION_WORDS, IMAGE_WORDS, caption_key, image_rank, normalize_name
+from caption_tx.data.corpus.column_names import CAPTION_WORDS, IMAGE_WORDS, caption_key, normalize_name
 from caption_tx.data.corpus.tables.columns import ReadOptions
 from caption_tx.data.corpus.tables.two_row_headers import combine_header
 from caption_tx.data.corpus.values.value_kinds import is_image_name, is_name_like, share
@@ -106,8 +106,8 @@ def _are_labels(row: Sequence[str]) -> bool:
 
 
 def _has_usual_names(row: Sequence[str]) -> bool:
-    """Whether one cell has a name for images, and another one a name for captions."""
-    return any(image_rank(cell) is not None for cell in row) and any(map(caption_key, row))
+    """Whether one cell is a name for images, and another one has a name for captions, as texts may by chance."""
+    return any(normalize_name(cell) in IMAGE_WORDS for cell in row) and any(map(caption_key, row))
 
 
 def _has_wanted_names(row: Sequence[str], options: ReadOptions) -> bool:

@@ -158,6 +158,7 @@ def test_numbered_columns_without_names_in_a_row_are_data(folder, write_data):
         [["", "caption", "score"], ["1.jpg", "a dog runs", "2"], ["2.jpg", "two cats", "3"]],
         [["image", ""], ["1.jpg", "a dog runs"], ["2.jpg", "two cats"]],
         [["image", "caption"], ["cover", "photo description"], ["1", "two cats"], ["2", "a dog"]],
+        [["image", "caption", ""], ["photo_1", "text on a sign", "x"], ["photo_2", "two cats", "y"]],
     ],
 )
 def test_headers_that_lack_names_are_no_titles(write, lines):
