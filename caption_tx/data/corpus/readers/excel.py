@@ -18,7 +18,7 @@ from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.corpus.tables.columns import Columns, ReadOptions, select_columns
 from caption_tx.data.corpus.tables.table_ends import RepeatedHeaders
 from caption_tx.data.corpus.tables.table_layout import is_header
-from caption_tx.data.corpus.tables.title_rows import TITLE_LINES, find_header_row
+from caption_tx.data.corpus.tables.title_rows import ROWS_ABOVE, TITLE_LINES, find_header_row
 from caption_tx.data.corpus.tables.two_row_headers import combine_header
 from caption_tx.data.text.text_files import TextFile
 from caption_tx.errors import CorpusError
@@ -166,9 +166,13 @@ def _read_sheet(
     head = list(itertools.islice(table, _SAMPLE_ROWS))
     header = _header_of(path, head, rows.options)
     filled = [cells for _, cells in head if any(cell.strip() for cell in cells)]
-    if header is None and filled and is_wide(filled[0], filled[1:]):
-        table = itertools.chain((item for item in head if item[1] is not filled[0]), table)
-        read_wide(filled[0], struck.without_struck_cells(table, rows), rows)
+    places = () if header is not None else range(min(TITLE_LINES, len(filled)))
+    wide = next((at for at in places if is_wide(filled[at], filled[at + 1 :])), None)
+    if wide is not None:
+        rows.add_notes({ROWS_ABOVE: wide} if wide else {})
+        read = list(map(id, filled[: wide + 1]))
+        table = itertools.chain((item for item in head if id(item[1]) not in read), table)
+        read_wide(filled[wide], struck.without_struck_cells(table, rows), rows)
         return
     if header is None:
         found = ", ".join(cell for cell in filled[0] if cell)[:80] if filled else "no rows"
@@ -176,7 +180,7 @@ def _read_sheet(
             f"{path}, row 1: expected a header with 'image' and 'caption' in one of the sheets, found {found!r}; add a "
             "header, or name the columns with image_column and caption_column (--image-column and --caption-column)."
         )
-    above = {"rows before the header, not read": header.rows_above} if header.rows_above else {}
+    above = {ROWS_ABOVE: header.rows_above} if header.rows_above else {}
     rows.add_notes(header.columns.notes | above)
     rows.name_captions("column", header.names, header.columns)
     struck.note_hidden_columns(header.names, header.columns, rows)

@@ -118,8 +118,9 @@ def _has_wanted_names(row: Sequence[str], options: ReadOptions) -> bool:
 
 
 def _has_plain_name(row: Sequence[str]) -> bool:
-    """Whether a cell is nothing but a usual name for images or captions, or an image name."""
-    return any(normalize_name(cell) in (*IMAGE_WORDS, *CAPTION_WORDS) or is_image_name(cell) for cell in row if cell)
+    """Whether a cell is nothing but a usual name for images or captions, without a colon, or an image name."""
+    cells = [cell for cell in row if cell and not cell.endswith((":", "："))]
+    return any(normalize_name(cell) in (*IMAGE_WORDS, *CAPTION_WORDS) or is_image_name(cell) for cell in cells)
 
 
 def _could_be_title(row: Sequence[str], header: Sequence[str], options: ReadOptions) -> bool:

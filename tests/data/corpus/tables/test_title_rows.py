@@ -27,9 +27,10 @@ TITLES = {
     "two titles": [[TITLE, "", "", ""], ["2026年3月", "", "", ""]],
     "a title and a line of two cells": [[TITLE, "", "", ""], ["负责人：李雷", "", "日期：三月", ""]],
     "a plain name as the title": [["标注", "", "", ""]],
+    "keys and values": [["说明：", "请填写", "", ""], ["日期", "2026", "", ""], ["", "", "", ""]],
     "pandas": [[TITLE, "Unnamed: 1", "Unnamed: 2", "Unnamed: 3"]],
 }
-ABOVE_USUAL_NAMES = ("a title and a line of two cells", "a plain name as the title")
+ABOVE_USUAL_NAMES = ("a title and a line of two cells", "a plain name as the title", "keys and values")
 
 
 @pytest.fixture
@@ -165,6 +166,15 @@ def test_headers_that_lack_names_are_no_titles(write, lines):
     table = read_corpus(write("x.csv", "\n".join(map(",".join, lines))))
     assert len(table) == len(lines) - 1
     assert not any("before the header" in text for text in table.attrs["files"][0]["notes"])
+
+
+@pytest.mark.parametrize("name", ["x.xlsx", "x.csv"])
+def test_titles_above_an_image_per_column(tmp_path, name):
+    lines = [["问卷结果", "", ""], ["时间", "1.jpg", "2.jpg"], ["早", *CAPTIONS[:2]], ["晚", *CAPTIONS[2:]]]
+    table = read_corpus(write_table(tmp_path / name, lines))
+    assert sorted(table["caption"]) == sorted(CAPTIONS)
+    notes = table.attrs["files"][0]["notes"]
+    assert [count for text, count in notes.items() if text.endswith("before the header, not read")] == [1]
 
 
 def test_a_title_may_have_line_breaks(write):
