@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 _MAX_BYTES = 1 << 16
 _SUGGESTED = (
-    *("utf-8", "utf-16-le", "utf-16-be", "gb18030", "big5", "cp932", "euc-jp", "cp949"),
+    *("utf-8", "utf-16-le", "utf-16-be", "gb18030", "big5", "big5hkscs", "cp932", "euc-jp", "cp949"),
     *("cp1252", "mac-roman", "cp850", "cp1250", "cp1251", "koi8-r", "cp866"),
 )
 """Encodings that are suggested. Where chardet is undecided, the first one is."""

@@ -18,11 +18,15 @@ from caption_tx.data.text.encodings import encoding_advice, is_common_chinese, s
 from caption_tx.data.text.merge_conflicts import require_no_conflict, watch_for_conflict
 from caption_tx.errors import CorpusError
 
-ENCODINGS = ("utf-8", "utf-16", "utf-16-le", "utf-16-be", "gb18030", "big5")
-"""Encodings that are detected. GB18030 is a superset of GBK, which is a superset of GB2312."""
+ENCODINGS = ("utf-8", "utf-16", "utf-16-le", "utf-16-be", "gb18030", "big5", "big5hkscs")
+"""Encodings that are detected. GB18030 is a superset of GBK, which is a superset of GB2312.
+
+Big5-HKSCS has letters of Hong Kong beside nearly all of Big5.
+"""
 
 # UTF-16 is detected from single bytes: in a sample of lines, two bytes in the middle could look like its mark.
 _LEGACY = tuple(name for name in ENCODINGS if not name.startswith("utf-16"))
+_BIG5 = ("big5", "big5hkscs")
 
 HEAD_BYTES = 1 << 16
 """Bytes at the start of a file that are used to detect its layout and, except for UTF-8, its encoding."""
@@ -92,10 +96,12 @@ def find_encoding(path: Path) -> str:
         return name
     try:
         with path.open("rb") as file:
-            if _is_utf8(file):
+            if _decodes(file, "utf-8"):
                 return "utf-8"
             file.seek(0)
             name, first_line, sample = _detect_from_lines(file)
+            if name == "big5":
+                name = next((name for name in _BIG5 if _decodes(file, name)), "big5")
     except (OSError, ValueError) as error:
         raise _read_error(path, error) from error
     if name is None:
@@ -123,8 +129,10 @@ def _detect_from_bytes(head: bytes) -> str | None:
     return None
 
 
-def _is_utf8(file: io.BufferedReader) -> bool:
-    decoder = codecs.getincrementaldecoder("utf-8")()
+def _decodes(file: io.BufferedReader, encoding: str) -> bool:
+    """Whether the first GB of a file has an encoding."""
+    file.seek(0)
+    decoder = codecs.getincrementaldecoder(encoding)()
     try:
         for _ in range(0, _SCAN_BYTES, _BLOCK_BYTES):
             block = file.read(_BLOCK_BYTES)
@@ -175,11 +183,23 @@ def _detect_legacy(sample: bytes) -> str | None:
     One damaged or truncated letter misleads chardet on the whole sample, but not on most of the lines.
     """
     if (name := _run_chardet(sample)) in _LEGACY:
-        return name
+        return _without_hkscs(sample, name)
     lines = [line for line in sample.split(b"\n") if line.strip()][:_SAMPLE_LINES]
     votes = Counter(_run_chardet(line) or _run_chardet(line[:-1]) for line in lines)
     name, count = votes.most_common(1)[0] if votes else (None, 0)
-    return name if name in _LEGACY and 2 * count > len(lines) else None
+    if name in _BIG5:
+        count = sum(map(votes.__getitem__, _BIG5))
+    return _without_hkscs(sample, name) if name in _LEGACY and 2 * count > len(lines) else None
+
+
+def _without_hkscs(sample: bytes, name: str) -> str:
+    """Big5 for a sample in Big5-HKSCS that has no letters of Hong Kong, which are few; other names as they are."""
+    is_big5 = name == "big5hkscs" and _marks_in(sample, "big5") <= _marks_in(sample, "big5hkscs")
+    return "big5" if is_big5 else name
+
+
+def _marks_in(sample: bytes, encoding: str) -> int:
+    return len(_MARKS.findall(sample.decode(encoding, _MARK)))
 
 
 @functools.lru_cache(maxsize=64)  # the start of a file is read for its layout, and again as part of the file

@@ -21,6 +21,7 @@ CASES = [
     (CHINESE, "utf-16-le"),
     (CHINESE, "utf-16-be"),
     (TRADITIONAL, "big5"),
+    (["電𨋢入面冇人", "佢哋喺度食嘢", "一隻狗嘅玩具"], "big5hkscs"),
     (TRADITIONAL, "gb18030"),
     (TRADITIONAL, "utf-16-le"),
     (JAPANESE, "cp932"),
@@ -50,7 +51,7 @@ def test_no_encoding_is_suggested_for_bytes_of_no_text(data):
     assert encoding_advice("x.csv", [data]) == "save it as UTF-8, or name its encoding as 'x.csv:encoding=NAME'"
 
 
-UNDETECTED = [case for case in CASES if case[1] not in ("gb18030", "big5", "utf-8")]
+UNDETECTED = [case for case in CASES if case[1] not in ("gb18030", "big5", "big5hkscs", "utf-8")]
 
 
 def follow(source):

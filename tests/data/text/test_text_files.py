@@ -44,6 +44,8 @@ ENCODED = [
     *((name, name, SIMPLIFIED) for name in ("utf-16-le", "utf-16-be", "gb18030")),
     *((name, "gb18030", SIMPLIFIED) for name in ("gbk", "gb2312")),
     *((name, name, TRADITIONAL) for name in ("gb18030", "big5", "utf-16-le", "utf-8")),
+    ("big5hkscs", "big5", TRADITIONAL),
+    ("big5hkscs", "big5hkscs", tuple(f"{text}嘅" for text in TRADITIONAL)),
 ]
 
 
@@ -72,6 +74,13 @@ def test_dozen_captions_in_every_encoding(write, encoding, detected, captions, e
     assert [(line_number, text.rstrip("\n")) for line_number, text in lines] == [
         (index + 1, f"{index}.jpg#zhc#0 {caption}") for index, caption in enumerate(captions)
     ]
+
+
+@pytest.mark.parametrize("place", [0, 1, -1])
+def test_one_letter_of_hong_kong_makes_a_file_big5_hkscs(write, place):
+    captions = [f"{index}.jpg\t{caption}" for index, caption in enumerate(TRADITIONAL * 200)]
+    captions[place] += "，電𨋢冇人"
+    assert lines_of(write("\n".join(captions).encode("big5hkscs"))) == lines_of(write("\n".join(captions).encode()))
 
 
 @pytest.mark.parametrize(

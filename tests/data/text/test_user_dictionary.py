@@ -100,6 +100,21 @@ def test_dictionaries_in_any_encoding(segmenter, encoding, line_end):
     assert (f"({name.upper()})" in report.to_text()) == (name != "utf-8")
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["雪糕車", "𠝹紙刀", "電𨋢", "雞蛋仔", "紅色的士", "細路", "嗰個", "佢哋"],
+        ["雪糕車", "的士站", "𠝹紙刀", "茶餐廳"],
+        ["嘅", "咗", "啲", "嘢飲", "佢哋", "瞓覺", "冚被", "啱啱", "電𨋢", "鰂魚涌"],
+    ],
+)
+def test_dictionaries_with_letters_of_hong_kong(segmenter, words):
+    custom = segmenter("\n".join(words).encode("big5hkscs"))
+    report = custom.dictionary_report()
+    assert f"(BIG5HKSCS): {len(words)} of {len(words)} entries are kept whole." in report.to_text()
+    assert custom.segment(f"一{words[2]}一")[1] == words[2]
+
+
 def test_a_dictionary_of_one_word_in_gbk(segmenter):
     report = segmenter("狗狗".encode("gbk")).dictionary_report()
     assert "(GB18030): 1 of 1 entries" in report.to_text()
