@@ -84,10 +84,12 @@ def test_there_are_enough_hostile_bundles():
     assert len(HOSTILE) >= 120
 
 
+@pytest.mark.slow
 def test_the_bundle_loads_without_an_edit(results):
     assert results[f"{len(HOSTILE):03d}"]["result"] == ["loaded", ""]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_bundle_is_one_error(results, name):
     result = results[f"{list(HOSTILE).index(name):03d}"]

@@ -48,6 +48,7 @@ def test_options_of_a_search_have_three_forms(run, scenes):
         captioner.explain(names[0], ["一只狗", "在跑"])
 
 
+@pytest.mark.slow
 def test_captions_in_memory_are_saved_and_the_run_resumes(run, scenes, small, tmp_path, capsys):
     frame, images = scenes
     workdir = tmp_path / "run"

@@ -21,6 +21,7 @@ def test_hovering_over_a_word_changes_the_pixels(page):
     assert page.photo_digest() == seen[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "choice",
     [
@@ -176,6 +177,7 @@ def test_the_layout_fits_wide_and_narrow_screens(page, width, columns):
         assert box["y"] + box["height"] < 900
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("width", "height"), [(1280, 600), (844, 390), (390, 844)])
 def test_photographs_keep_their_shape_and_leave_room_for_the_words(page, make_maps, tmp_path, width, height):
     shapes = [(640, 240), (213, 640), (60, 90)]
