@@ -83,7 +83,7 @@ INSIDE = {
         {"captions"},
         {"readers"},
         {"formats", "beside"},
-        {"image_lookup", "memory", "splits"},
+        {"image_lookup", "memory", "splits", "partitions"},
         {"sources"},
         {"table"},
         {"summary"},

@@ -34,6 +34,12 @@ from caption_tx.data.corpus.file_text.token_lines import read_tokens
 from caption_tx.data.corpus.formats import GUIDE, READERS, Reader, detect_format, known_formats, likely_formats
 from caption_tx.data.corpus.memory import CaptionSource, CaptionTable
 from caption_tx.data.corpus.names.image_names import stem
+from caption_tx.data.corpus.partitions import (
+    apply_partitions,
+    list_partition_files,
+    note_rejecting_names,
+    split_of_partitions,
+)
 from caption_tx.data.corpus.readers import folder
 from caption_tx.data.corpus.readers.sidecars import sidecar_suffixes
 from caption_tx.data.corpus.rows import CaptionRows
@@ -101,13 +107,16 @@ def read_sources(
     for source, rows in read:
         if rows.format != "folder":
             note_side_files(rows, Path(source.path).is_dir(), folders_read)
+    note_rejecting_names([rows for _, rows in read])
+    if read and not any(len(rows) for _, rows in read):
+        read[0][1].check()
     for (_, rows), split in zip(read, splits_of_folders([path for _, path, _ in located.values()]), strict=True):
         rows.file_name_split = rows.file_name_split or split
     return [(Source(table.name), table.read(options)) for table in tables] + read
 
 
 def _expand_folders(sources: Iterable[str | Path | Source], format: str | None) -> Iterator[Source]:
-    """The sources, and instead of a folder of a Parquet data set its files."""
+    """The sources, and instead of a folder of a Parquet data set, or of partitions, its files."""
     for item in sources:
         source = Source(str(item)) if isinstance(item, Path) else parse_source(item) if isinstance(item, str) else item
         if "://" in source.path:
@@ -115,7 +124,7 @@ def _expand_folders(sources: Iterable[str | Path | Source], format: str | None) 
         is_open = (source.format or format) in (None, "parquet") and "\0" not in source.path
         files = list_parquet_files(Path(source.path)) if is_open else []
         if not files and source.format is None and format is None and "\0" not in source.path:
-            files = list_metadata_files(Path(source.path))
+            files = list_metadata_files(Path(source.path)) or list_partition_files(Path(source.path))
         yield from [replace(source, path=str(file)) for file in files] or [source]
 
 
@@ -286,6 +295,7 @@ def read_source(source: Source, path: Path, format: str, options: ReadOptions | 
         rows.machine_override = source.origin == "machine"
     if format != "folder":
         rows.file_name_split, rows.is_release = split_of_file_name(path.name), is_release_name(path.name)
+        rows.file_name_split = split_of_partitions(path) or rows.file_name_split
     reader.read(file, rows)
     for view in changed:
         rows.add_notes(view.notes)
@@ -294,6 +304,8 @@ def read_source(source: Source, path: Path, format: str, options: ReadOptions | 
     restore_captions(rows)
     if format not in ("folder", "flickr8k", "coco_cn", "ofa", "karpathy"):
         read_split_lists(rows)
+    if format != "folder":
+        apply_partitions(rows, path)
     return rows
 
 
