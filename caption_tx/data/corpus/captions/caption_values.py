@@ -13,7 +13,7 @@ from caption_tx.data.corpus.captions.accepted_captions import (
     keep_references,
 )
 from caption_tx.data.corpus.captions.bilingual import keep_language
-from caption_tx.data.corpus.captions.cell_repairs import mostly, repair_cells
+from caption_tx.data.corpus.captions.cell_repairs import mostly, repair_cells, strip_markers
 from caption_tx.data.corpus.captions.joined_captions import split_captions
 from caption_tx.data.corpus.captions.markup import note_markup
 from caption_tx.data.corpus.captions.placeholders import leave_out_placeholders
@@ -22,9 +22,9 @@ from caption_tx.data.corpus.captions.pre_segmented import (
     are_clear_words,
     are_words,
     holds_words,
-    join_tokens,
     restore_tagged,
 )
+from caption_tx.data.corpus.captions.word_pieces import join_caption, join_marked_text
 from caption_tx.data.corpus.captions.word_rows import record_word
 from caption_tx.data.corpus.column_names import normalize_name, without_numbers
 from caption_tx.data.corpus.names.folder_names import record_folder
@@ -250,7 +250,7 @@ def _texts_of(rows: CaptionRows, item: Any) -> Iterator[str]:
     elif isinstance(item, (list, tuple)) and all(isinstance(word, str) for word in item):
         if len(item) < 2 or holds_words(item):
             rows.notes.update([WORDS_JOINED] if len(item) > 1 else [])
-            yield join_tokens(list(item))
+            yield join_caption(rows, item)
         else:
             rows.notes["lists inside lists or objects, whose items are read as captions"] += 1
             yield from item
@@ -303,6 +303,7 @@ def restore_captions(rows: CaptionRows) -> None:
     else:
         keep_language(rows)
         if rows.format != "ofa":
+            join_marked_text(rows)
             restore_tagged(rows)
             split_captions(rows)
     _join_lists(rows)
@@ -335,9 +336,10 @@ def _join_lists(rows: CaptionRows) -> None:
     if len(chosen) < len(lists) and not are_beside_sentences(texts, len(chosen)):
         rows.notes["lists that look like the words of one caption, read as captions"] += len(chosen)
         return
-    joined = {lists[at][0]: join_tokens(texts[at]) for at in chosen}
+    joined = {lists[at][0]: join_caption(rows, texts[at]) for at in chosen}
     dropped = {row for at in chosen for row in lists[at][1:]}
     rows.replace([(row, [joined.get(row, rows.captions[row])]) for row in range(len(rows)) if row not in dropped])
+    strip_markers(rows)
     rows.notes[WORDS_JOINED] += len(chosen)
     if len(chosen) == len(lists):
         rows.notes.pop(LIST_IN_TEXT, None)

@@ -72,7 +72,8 @@ def repair_cells(rows: CaptionRows) -> None:
     _note_odd_names(rows)
     _decode_entities(rows)
     repair_characters(rows)
-    _strip_markers(rows)
+    _note_unknown(rows)
+    strip_markers(rows)
     strip_markup(rows)
     strip_labels(rows)
     _strip_pages(rows)
@@ -140,7 +141,7 @@ def _decode_entities(rows: CaptionRows) -> None:
                 rows.notes["captions with HTML entities (such as &amp;), decoded"] += 1
 
 
-def _strip_markers(rows: CaptionRows) -> None:
+def strip_markers(rows: CaptionRows) -> None:
     """Strips the tokens that mark the start, the end and the padding of a caption for a model."""
     text = "\0".join(rows.captions)
     if not any(sign in text for sign in ("<", "[", "seq", "SEQ")):
@@ -150,7 +151,10 @@ def _strip_markers(rows: CaptionRows) -> None:
             rows.captions[row] = stripped
             rows.notes["captions with markers such as <start> and <end>, stripped"] += stripped != caption
     rows.notes += Counter()  # drops zeros
-    if unknown := len(_UNKNOWN.findall(text)):
+
+
+def _note_unknown(rows: CaptionRows) -> None:
+    if unknown := len(_UNKNOWN.findall("\0".join(rows.captions))):
         rows.notes["places where <unk> replaces a word, read as text"] += unknown
 
 

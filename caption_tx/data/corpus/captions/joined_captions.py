@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from caption_tx.data.corpus.captions.cell_repairs import mostly
-from caption_tx.data.corpus.captions.pre_segmented import are_words, join_tokens
+from caption_tx.data.corpus.captions.pre_segmented import are_words
+from caption_tx.data.corpus.captions.word_pieces import join_caption
 from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.corpus.values.words import weighted_length
 
@@ -261,7 +262,7 @@ def _split_at(rows: CaptionRows, separator: _Separator) -> bool:
         return False
     parts = [separator.split(caption) or [caption] for caption in rows.captions]
     if are_words(parts):
-        rows.replace([(row, [join_tokens(items)]) for row, items in enumerate(parts)])
+        rows.replace([(row, [join_caption(rows, items)]) for row, items in enumerate(parts)])
         rows.notes[f"captions joined from words separated by {separator.name}"] += len(parts)
         return True
     if separator.needs_sentences and not _are_sentences(parts):
@@ -272,7 +273,7 @@ def _split_at(rows: CaptionRows, separator: _Separator) -> bool:
 
 def _replace(rows: CaptionRows, items: list[list[str]], how: str) -> None:
     if are_words(items):
-        rows.replace([(row, [join_tokens(words)]) for row, words in enumerate(items)])
+        rows.replace([(row, [join_caption(rows, words)]) for row, words in enumerate(items)])
         rows.notes[f"captions joined from words {how}"] += len(items)
         return
     rows.replace(list(enumerate(items)))

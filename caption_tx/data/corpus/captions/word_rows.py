@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from caption_tx.data.corpus.captions.pre_segmented import are_words, join_tokens
+from caption_tx.data.corpus.captions.word_pieces import PIECES_JOINED, has_pieces, join_caption, join_pieces
 from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.corpus.tables.word_columns import WordRow, Words, describe_series, find_series, split_number
 from caption_tx.data.corpus.values.value_kinds import is_filled
@@ -24,19 +25,19 @@ def join_series(rows: CaptionRows, words: Words | None, values: list[Any]) -> li
     Captions that were joined before are counted.
     """
     if words is None:
-        rows.notes.update(value.note for value in values if isinstance(value, JoinedWords))
+        rows.notes.update(note for value in values if isinstance(value, JoinedWords) for note in value.notes)
         return values
     texts = [str(value).strip() for value in values if is_filled(value) and value == value]
     if not _are_mostly_words(texts):
         return values
     rows.notes[_joined_note(words.name)] += 1
-    return [join_tokens(texts)]
+    return [join_caption(rows, texts)]
 
 
 class JoinedWords(str):
-    """A caption that was joined from words in keys of an entry, and the note about it."""
+    """A caption that was joined from words in keys of an entry, and the notes about it."""
 
-    note = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,8 @@ class WordKeys:
             return entry
         dropped = {key for _, key in keys}
         rest = {key: value for key, value in entry.items() if key not in dropped}
-        caption = JoinedWords(join_tokens(texts))
-        caption.note = self.note
+        caption = JoinedWords(join_tokens(join_pieces(texts)))
+        caption.notes = (self.note, PIECES_JOINED) if has_pieces(texts) else (self.note,)
         return {**rest, "caption": caption}
 
 
@@ -128,8 +129,9 @@ def add_sentences(rows: CaptionRows) -> None:
         rows.notes[_joined_note(found[0].read_from)] += len(sentences)
     for words in sentences:
         first = min(words, key=lambda word: word.line)
+        caption = join_caption(rows, [word.text for word in words])
         for image in first.images:
-            rows.add(image, join_tokens([word.text for word in words]), first.line, first.split)
+            rows.add(image, caption, first.line, first.split)
     rows.words = []
 
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from caption_tx.data.corpus.captions.caption_values import add_captions, image_names, join_tokens
+from caption_tx.data.corpus.captions.caption_values import add_captions, image_names
+from caption_tx.data.corpus.captions.word_pieces import join_caption
 from caption_tx.data.corpus.column_names import caption_key, normalize_name
 from caption_tx.data.corpus.names.image_names import join_prefix
 from caption_tx.data.corpus.readers.entry_forms import expand
@@ -304,7 +305,7 @@ def add_karpathy(node: dict[str, Any], rows: CaptionRows, number: int, split: st
         if not sentences:
             rows.skip(entry_number, "no caption")
         for sentence in sentences:
-            caption = _sentence_text(sentence)
+            caption = _sentence_text(rows, sentence)
             if caption is None:
                 message = f"a sentence needs text in 'raw' or 'tokens', found {str(sentence)[:60]!r}; fix the entry"
                 rows.add_error(entry_number, "sentence without text", message)
@@ -313,7 +314,7 @@ def add_karpathy(node: dict[str, Any], rows: CaptionRows, number: int, split: st
     return len(node["images"])
 
 
-def _sentence_text(sentence: Any) -> str | None:
+def _sentence_text(rows: CaptionRows, sentence: Any) -> str | None:
     if isinstance(sentence, str):
         return sentence
     raw, tokens = (sentence.get("raw"), sentence.get("tokens")) if isinstance(sentence, dict) else (None, None)
@@ -321,5 +322,5 @@ def _sentence_text(sentence: Any) -> str | None:
         return raw
     tokens = sentence if isinstance(sentence, list) else tokens
     if isinstance(tokens, list) and all(isinstance(token, str) for token in tokens):
-        return join_tokens(tokens)
+        return join_caption(rows, tokens)
     return None

@@ -65,11 +65,12 @@ def have_function_words(words: Sequence[str], min_share: float = _MIN_FUNCTION_W
         >>> have_function_words(["a", "dog", "on", "grass"]), have_function_words(["dog", "grass", "ball"])
         (True, False)
     """
-    found = sum(_is_function_word(word.strip().lower()) for word in words)
+    found = sum(is_function_word(word.strip().lower()) for word in words)
     return found > 0 and found >= min_share * len(words)
 
 
-def _is_function_word(word: str) -> bool:
+def is_function_word(word: str) -> bool:
+    """Whether a word in lower case connects others in sentences, or is punctuation."""
     return word in _FUNCTION_WORDS or not _LETTER.search(word) or bool(_CHINESE_FUNCTION_WORD.fullmatch(word))
 
 
