@@ -13,14 +13,8 @@ from caption_tx.data.corpus.tables.columns import DEFAULT_OPTIONS, Columns, Read
 from caption_tx.data.corpus.tables.corrections import is_corrected
 from caption_tx.data.corpus.tables.word_columns import WordRow
 from caption_tx.data.corpus.values.damaged_text import is_damaged, repair_text
-from caption_tx.data.corpus.values.dittos import is_ditto
 from caption_tx.data.corpus.values.mark_values import is_fuzzy, is_unread, rejection, says_wrong
-from caption_tx.data.corpus.values.missing_values import (
-    MISSING_WORDS,
-    is_too_narrow,
-    stands_for_no_caption,
-    stands_for_no_name,
-)
+from caption_tx.data.corpus.values.missing_values import MISSING_WORDS, stands_for_no_name, why_left_out
 from caption_tx.data.corpus.values.text_lists import parse_items
 from caption_tx.data.corpus.values.value_kinds import is_valid_unicode
 from caption_tx.errors import CorpusError
@@ -104,6 +98,8 @@ class CaptionRows:
     _last_error_line: int = -1
     _first_error: str = ""
     _list_count: int = 0
+    _has_words: bool = False
+    _words_kept: bool = False
 
     def __len__(self) -> int:
         """The number of captions."""
@@ -124,9 +120,11 @@ class CaptionRows:
         self._file = file
         self._last_line = self._last_error_line = -1
 
-    def start_list(self) -> None:
-        """Starts a list: captions that are added with `in_list` are its items."""
+    def start_list(self, has_words: bool = False) -> None:
+        """Starts a list, to which `add` with `in_list` adds items; words such as 无 stay if it seems to have words."""
         self._list_count += 1
+        self._has_words = has_words
+        self._words_kept = self._words_kept or has_words
 
     def add(
         self,
@@ -150,19 +148,7 @@ class CaptionRows:
             self.skip(line, "no caption")
         elif not is_valid_unicode(caption):
             self.skip(line, "not valid Unicode")
-        elif stands_for_no_caption(caption):
-            self.skip(line, f"no caption ({caption!r})")
-            self.notes["captions such as nan, NULL or 无, which stand for a missing one, left out"] += 1
-        elif is_too_narrow(caption):
-            self.skip(line, f"no caption ({caption[:20]!r})")
-            self.notes[
-                "captions of ####, saved from a column that was too narrow, left out; widen it and save again"
-            ] += 1
-        elif is_ditto(caption):
-            self.skip(line, f"refers to another row ({caption!r})")
-            self._ditto = self._ditto or caption
-            self.notes[f"captions that refer to another row, left out ({self._ditto})"] += 1
-        else:
+        elif (in_list and self._has_words) or not self._is_left_out(caption, line):
             if is_damaged(caption):
                 self._damaged = self._damaged or f"such as {self.unit} {line}"
                 self.notes[f"captions damaged by a wrong encoding, read as they are ({self._damaged})"] += 1
@@ -175,6 +161,22 @@ class CaptionRows:
             self.machine.append(machine if self.machine_override is None else self.machine_override)
             self.line_numbers.append(line)
             self.list_ids.append(self._list_count if in_list else -1)
+
+    def _is_left_out(self, caption: str, line: int) -> bool:
+        """Whether a caption is none, such as 无 or 同上, which is then counted and skipped."""
+        if (found := why_left_out(caption)) is None:
+            return False
+        reason, note = found
+        self._ditto = self._ditto or (caption if "{}" in note else "")
+        self.skip(line, reason)
+        self.notes[note.format(self._ditto)] += 1
+        return True
+
+    def leave_out_missing(self) -> None:
+        """Leaves out items such as 无 of lists that seemed to have words, but are no lists of words."""
+        if self._words_kept:
+            pairs = enumerate(zip(self.captions, self.line_numbers, strict=True))
+            self.leave_out({row for row, (caption, line) in pairs if self._is_left_out(caption, line)})
 
     def _repair(self, caption: str, line: int) -> str:
         """A caption whose letters are those of the right encoding; `notes` counts those that were not."""

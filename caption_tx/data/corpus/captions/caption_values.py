@@ -16,7 +16,7 @@ from caption_tx.data.corpus.captions.bilingual import keep_language
 from caption_tx.data.corpus.captions.cell_repairs import mostly, repair_cells, strip_markers
 from caption_tx.data.corpus.captions.joined_captions import split_captions
 from caption_tx.data.corpus.captions.markup import note_markup
-from caption_tx.data.corpus.captions.placeholders import leave_out_placeholders
+from caption_tx.data.corpus.captions.placeholders import leave_out_placeholders, may_be_words, without_missing
 from caption_tx.data.corpus.captions.pre_segmented import (
     are_beside_sentences,
     are_clear_words,
@@ -80,7 +80,7 @@ def add_captions(
         rows.skip(line, "no caption")
     for image in images:
         if is_list:
-            rows.start_list()
+            rows.start_list(may_be_words(captions))
         for caption in captions:
             rows.add(image, caption, line, split, machine or is_by_machine(rows, value, caption), is_list)
 
@@ -307,6 +307,7 @@ def restore_captions(rows: CaptionRows) -> None:
             restore_tagged(rows)
             split_captions(rows)
     _join_lists(rows)
+    rows.leave_out_missing()
     if found := find_truncated(rows.captions):
         rows.notes[found.to_text()] += len(found.rows)
     note_markup(rows)
@@ -326,14 +327,12 @@ def _join_lists(rows: CaptionRows) -> None:
     texts = [[rows.captions[row] for row in members] for members in lists]
     if not lists:
         return
-    chosen = (
-        list(range(len(lists)))
-        if are_words(texts)
-        else [at for at, items in enumerate(texts) if are_clear_words(items)]
-    )
+    sure = list(map(without_missing, texts))
+    are_all = are_words(sure)
+    chosen = [at for at, items in enumerate(sure) if are_all or are_clear_words(items)]
     if not chosen:
         return
-    if len(chosen) < len(lists) and not are_beside_sentences(texts, len(chosen)):
+    if len(chosen) < len(lists) and not are_beside_sentences(sure, len(chosen)):
         rows.notes["lists that look like the words of one caption, read as captions"] += len(chosen)
         return
     joined = {lists[at][0]: join_caption(rows, texts[at]) for at in chosen}

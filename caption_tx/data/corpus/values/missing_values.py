@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from caption_tx.data.corpus.values.dittos import is_ditto
+
 # fmt: off
 MISSING_WORDS = frozenset((
     "nan", "null", "none", "nil", "na", "n/a", "n.a.", "<na>", "<null>", "(null)", "[null]", "\\n", "undefined", "-nan",
@@ -53,6 +55,24 @@ def stands_for_no_caption(caption: str) -> bool:
 def is_too_narrow(caption: str) -> bool:
     """Whether a caption is the `####` that a spreadsheet shows, and saves as text, where a column is too narrow."""
     return caption[0] in "#＃" and _HASHES.fullmatch(caption) is not None
+
+
+def why_left_out(caption: str) -> tuple[str, str] | None:
+    """Why a caption is none, and the note about such captions, which shows the first one for {}; None for others.
+
+    Example:
+        >>> why_left_out("无")[0], why_left_out("同上")[0], why_left_out("一只狗")
+        ("no caption ('无')", "refers to another row ('同上')", None)
+    """
+    if stands_for_no_caption(caption):
+        note = "captions such as nan, NULL or 无, which stand for a missing one, left out"
+        return f"no caption ({caption!r})", note
+    if is_too_narrow(caption):
+        note = "captions of ####, saved from a column that was too narrow, left out; widen it and save again"
+        return f"no caption ({caption[:20]!r})", note
+    if is_ditto(caption):
+        return f"refers to another row ({caption!r})", "captions that refer to another row, left out ({})"
+    return None
 
 
 def stands_for_no_name(name: str) -> bool:

@@ -82,3 +82,43 @@ def test_cells_of_a_narrow_column_are_left_out(write, cell):
     assert list(table["caption"]) == [DOG, CAT]
     note = "captions of ####, saved from a column that was too narrow, left out; widen it and save again"
     assert notes(table) == {note: 1}
+
+
+MISSING = ["无", "空", "none", "empty", "-", "n/a", "/", "~", "同上", '"', "same", "^"]
+
+
+@pytest.mark.parametrize("word", MISSING)
+@pytest.mark.parametrize("words", [["湖面", "上", "*", "风"], ["a", "man", "and", "*", "else"]])
+@pytest.mark.parametrize("name", ["x.jsonl", "x.csv", "x.json"])
+def test_such_words_within_lists_of_words_stay(write, name, words, word):
+    lists = [["一只", "狗", "在", "跑"] if words[-1] == "风" else ["a", "dog", "runs", "here"]] * 3
+    lists.append([word if item == "*" else item for item in words])
+    if name == "x.csv":
+        cells = [json.dumps(items, ensure_ascii=False).replace('"', '""') for items in lists]
+        text = "\n".join(["image,caption", *(f'{at}.jpg,"{cell}"' for at, cell in enumerate(cells))])
+    else:
+        entries = [{"image": f"{at}.jpg", "caption": items} for at, items in enumerate(lists)]
+        text = json.dumps(entries) if name == "x.json" else "\n".join(map(json.dumps, entries))
+    table = read_corpus(write(name, text))
+    caption = list(table["caption"])[-1]
+    assert caption.replace(" ", "") == "".join(words).replace("*", word)
+    assert len(table) == 4 and not table.attrs["skipped"]
+    assert not any("left out" in note for note in notes(table))
+
+
+@pytest.mark.parametrize("word", ["无", "none", "-", "同上"])
+def test_such_items_of_lists_of_captions_are_left_out(write, word):
+    lists = [[DOG, CAT, word], [DOG, word, word], ["狗在跑", "猫在睡", word], ["狗", word, word]]
+    entries = [{"image": f"{at}.jpg", "caption": items} for at, items in enumerate(lists)]
+    table = read_corpus(write("x.jsonl", "\n".join(map(json.dumps, entries))))
+    assert list(table["caption"]) == [DOG, CAT, DOG, "狗在跑", "猫在睡", "狗"]
+    assert sum(count for note, count in notes(table).items() if "left out" in note) == 6
+    assert len(table.attrs["skipped"]) == 6
+
+
+@pytest.mark.parametrize("word", ["无", "none"])
+def test_lists_of_nothing_but_such_words_are_left_out(write, word):
+    lists = [["一只", "狗", "在", "跑"], [word], [word, word, word], ["两只", "猫", "在", "睡觉"]]
+    entries = [{"image": f"{at}.jpg", "caption": items} for at, items in enumerate(lists)]
+    table = read_corpus(write("x.jsonl", "\n".join(map(json.dumps, entries))))
+    assert list(table["caption"]) == ["一只狗在跑", "两只猫在睡觉"]
