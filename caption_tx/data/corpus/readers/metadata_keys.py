@@ -1,4 +1,4 @@
-"""Keys of JSON that are about the data: those of JSON-LD and ARB, which begin with @, and notes for translators."""
+"""Keys of JSON that are about the data: those of JSON-LD and ARB, which begin with @, notes for translators, types."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 from caption_tx.data.corpus.column_names import image_rank
 from caption_tx.data.corpus.rows import CaptionRows
+from caption_tx.data.corpus.values.typed_values import TypedValues, may_have_types
 from caption_tx.data.corpus.values.value_kinds import is_image_name
 
 _KEYWORDS = frozenset((
@@ -26,15 +27,18 @@ class MetadataKeys:
 
     def __init__(self, rows: CaptionRows) -> None:
         self._rows, self._keys, self._beside = rows, dict[str, int](), dict[str, int]()
+        self._types = TypedValues()
 
     def strip(self, node: Any) -> Any:
-        """A parsed document or entry without these keys, and with the values of JSON-LD in their place.
+        """A parsed document or entry without these keys, and with the values of JSON-LD and databases in their place.
 
         Example:
             >>> MetadataKeys(rows).strip({"@context": "..", "@graph": [{"caption": {"@value": "狗"}}]})
             [{'caption': '狗'}]
         """
-        plain = self._strip(node)
+        plain = self._strip(self._types.unwrap(node))
+        for database, count in (+self._types.counts).items():
+            self._rows.notes[f"values with the types of {database}, read without the types"] = count
         for keys, text in (
             (self._keys, "keys that begin with @, which are no captions, not read ({})"),
             (self._beside, NOTES),
@@ -77,7 +81,7 @@ class MetadataKeys:
 
 def may_have_metadata(text: str) -> bool:
     """Whether JSON may have keys that are about the data."""
-    return any(mark in text for mark in ('"@', "'@", '"message"', '"string"'))
+    return any(mark in text for mark in ('"@', "'@", '"message"', '"string"')) or may_have_types(text)
 
 
 def _is_about(key: str, node: dict[Any, Any]) -> bool:
