@@ -45,6 +45,7 @@ from caption_tx.data.corpus.readers.name_maps import is_caption_value, is_name_k
 from caption_tx.data.corpus.readers.yaml_files import SUFFIXES, load_yaml
 from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.corpus.values.literals import AS_PYTHON, load_document, parse_literal
+from caption_tx.data.corpus.values.mark_values import rejection
 from caption_tx.data.corpus.values.name_lists import list_names
 from caption_tx.data.corpus.values.value_kinds import is_image_name, is_text, share
 from caption_tx.data.text.text_files import TextFile, find_undecoded_byte
@@ -274,6 +275,7 @@ class _DocumentReader:
         read: list[str] = []
         unread: list[str] = []
         images: list[frozenset[str]] = []
+        rejected: dict[str, range] = {}
         if key.count(".") > 3:
             return False
         options = self._rows.options
@@ -288,9 +290,15 @@ class _DocumentReader:
             if is_read and self.read(value, place, inner):
                 read.append(place)
                 images.append(frozenset(self._rows.images[start:]))
+                if rejection("status", str(name)):
+                    rejected[place] = range(start, len(self._rows))
             else:
                 unread.append(place)
         self._rows.options = options
+        if rejected and len(rejected) < len(read):
+            self._leave_out(rejected)
+            kept = [(place, own) for place, own in zip(read, images, strict=True) if place not in rejected]
+            read, images = [place for place, _ in kept], [own for _, own in kept]
         if len(read) > 1 and len(chosen) == len(node):
             self._require_one_kind(read, images)
         others = [place for place in read if place.rpartition(".")[2].lower() not in SPLIT_NAMES]
@@ -302,6 +310,16 @@ class _DocumentReader:
         if read and unread:
             self._rows.notes[f"keys not read ({list_names(unread)})"] = len(unread)
         return bool(read)
+
+    def _leave_out(self, rejected: dict[str, range]) -> None:
+        """Leaves out the rows of keys such as discarded, which stand beside keys of captions that are kept."""
+        left = set()
+        for place, rows in rejected.items():
+            for row in rows:
+                if reason := self._rows.find_rejection([("status", place.rpartition(".")[2])]):
+                    self._rows.skip(self._rows.line_numbers[row], reason)
+                    left.add(row)
+        self._rows.leave_out(left)
 
     def _choose_containers(self, node: dict[str, Any]) -> list[str]:
         """The keys that the user names as captions, or all if none of them is here; inside, other names apply."""
