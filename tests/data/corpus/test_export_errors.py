@@ -124,6 +124,10 @@ REGION = {"region_id": 1, "image_id": 1, "x": 1, "y": 2, "width": 5, "height": 5
 NO_CAPTIONS = {
     "questions": ({"info": {}, "questions": [QUESTION]}, "questions or answers about images (VQA), not captions"),
     "answers": ({"annotations": [ANSWER]}, "questions or answers about images (VQA), not captions"),
+    "refcoco": (
+        [{"ref_id": 1, "image_id": 1, "category_id": 1, "sent_ids": [1], "sentences": [{"sent": "a dog"}]}],
+        "referring expressions, which tell single objects apart (RefCOCO), not captions; read a file of captions",
+    ),
     "regions": ([{"id": 1, "regions": [REGION]}], "descriptions of regions (Visual Genome), not captions"),
     "images": (
         {"images": [{"id": 1, "file_name": "1.jpg", "width": 4}], "categories": []},

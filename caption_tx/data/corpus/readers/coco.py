@@ -26,6 +26,7 @@ _OTHER_ANNOTATIONS = {
 }  # fmt: skip
 _OTHER_TEXTS = {
     "question_id": "questions or answers about images (VQA)", "regions": "descriptions of regions (Visual Genome)",
+    "sent_ids": "referring expressions, which tell single objects apart (RefCOCO)",
 }  # fmt: skip
 _IMAGE_LISTS = {"images", "categories", "info", "licenses"}
 _SAMPLE = 1000
