@@ -40,7 +40,7 @@ _KNOWN_LABEL = re.compile(
     re.IGNORECASE,
 )
 _EMPHASIS = re.compile(r"(?<![*A-Za-z0-9])(\*\*?\*?|__|~~|`)(?=[^\s*_~`])([^*_~`\n]+?)(?<=\S)\1(?![*A-Za-z0-9])")
-_MAY_BE_MARKUP = re.compile(r"[\[\]{}<:\\*(（]")
+_MAY_BE_MARKUP = re.compile(r"[\[\]{}<:\\*(（【［〔]")
 _BYTES = re.compile(r"b('.*'|\".*\")", re.DOTALL)
 
 

@@ -49,6 +49,14 @@ _LEFT = re.compile(
     r"|(?<![\w:]):[a-z]{2,20}(?:_[a-z]{2,20})*:|\\[a-z]{3,12}\{|(?<!\*)\*\*(?!\*)|\(\([^()]+\)\)"
     rf"|\[[{HAN}]{{1,4}}\]|(?<=[{HAN}])[（(][a-z]{{1,6}}(?: [a-z]{{1,6}})*[）)]"
 )
+# Marks of translators and reviewers: 【机翻】 before a caption, and known ones anywhere.
+_MARK_BEFORE = re.compile(rf"\s*(?:\[[{HAN}]{{1,8}}\]|[【［〔][{HAN}A-Za-z]{{1,8}}[】］〕])(?=.)", re.DOTALL)
+_KNOWN_MARK = re.compile(
+    r"[(（\[【［〔]\s*(?:[机機]翻|[机機][译譯]|(?:机器|機器|自动|自動|ai|gpt)\s?(?:翻译|翻譯|生成|标注|標註|撰写)|存疑|待[定审審]"
+    r"|待审核|待校对|未校对|待[确確][认認]|不确定|草稿|初稿|mt|fuzzy|draft|unsure|uncertain|unreviewed|needs[ _]review"
+    r"|to be reviewed|(?:machine|auto|ai|gpt)[ -](?:generated|translated|translation))\s*[)）\]】］〕]",
+    re.IGNORECASE,
+)
 _KNOWN_TOKENS = re.compile(r"[<\[]/?(?:unk|sep|mask|machine)[>\]]", re.IGNORECASE)
 
 
@@ -140,6 +148,8 @@ def find_markup(caption: str) -> str | None:
     Example:
         >>> find_markup("a [SEG] dog"), find_markup("{{cn}}一只狗"), find_markup("a dog (in the rain)")
         ('[SEG]', '{{', None)
+        >>> find_markup("【机翻】一只狗"), find_markup("一只狗（机器翻译）"), find_markup("一只狗（玩具）")
+        ('【机翻】', '（机器翻译）', None)
     """
-    match = _LEFT.search(_KNOWN_TOKENS.sub("", caption))
+    match = _LEFT.search(_KNOWN_TOKENS.sub("", caption)) or _MARK_BEFORE.match(caption) or _KNOWN_MARK.search(caption)
     return match[0] if match else None

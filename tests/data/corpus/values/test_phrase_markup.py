@@ -53,6 +53,15 @@ CASES = {
     "一只狗(gou)¦两只猫:cat:": (("一只狗(gou)", "两只猫:cat:"), LEFT),
     "一只T恤(polo)的Pokémon¦(a:2) dog, 3*4*5 a_b_c": (("一只T恤(polo)的Pokémon", "(a:2) dog, 3*4*5 a_b_c"), LEFT),
     "比分(1,2)，看[图]书 and/or¦[a dog] runs": (("比分(1,2)，看[图]书 and/or", "[a dog] runs"), LEFT),
+    "【机翻】一只狗¦两只猫": (("【机翻】一只狗", "两只猫"), f"{LEFT} (such as '【机翻】')"),
+    "[机器自动翻译]一只狗¦两只猫": (("[机器自动翻译]一只狗", "两只猫"), LEFT),
+    "［存疑］一只狗¦两只猫": (("［存疑］一只狗", "两只猫"), LEFT),
+    "（机器翻译）一只狗¦两只猫": (("（机器翻译）一只狗", "两只猫"), LEFT),
+    "一只狗（待审核）¦两只猫": (("一只狗（待审核）", "两只猫"), LEFT),
+    "[MT] a dog¦two cats": (("[MT] a dog", "two cats"), LEFT),
+    "(mt) a dog¦two cats (machine translated)": (("(mt) a dog", "two cats (machine translated)"), LEFT),
+    "桌上的飞机（模型）¦（一只）狗和【猫】": (("桌上的飞机（模型）", "（一只）狗和【猫】"), None),
+    "(a toy) dog in a car (auto)¦[dog] runs": (("(a toy) dog in a car (auto)", "[dog] runs"), None),
     "a dog [runs] (fast) at 10:30 <3¦two (or 3) cats": (("a dog [runs] (fast) at 10:30 <3", "two (or 3) cats"), None),
 }
 
