@@ -12,6 +12,14 @@ from typing import Any
 
 from caption_tx.data.images.decoding import content_hash
 from caption_tx.data.images.image_source import ImageSource
+from caption_tx.data.images.parquet_columns import (
+    base_of,
+    describe_columns,
+    has_bytes,
+    image_column,
+    image_columns,
+    is_image_list,
+)
 from caption_tx.data.images.stores import file_stamp, is_remote
 from caption_tx.data.images.suffixes import similar_id
 from caption_tx.errors import ImageError, MissingImageError
@@ -21,7 +29,6 @@ PARQUET_SUFFIX = ".parquet"
 _MAX_GROUP_BYTES = 2 << 30
 _CACHED_GROUPS = 2
 _BATCH_ROWS = 64
-_IMAGE_WORDS = re.compile(r"image|img|jpe?g|png|webp|photo|picture|pic|bytes|图|照片", re.IGNORECASE)
 _ID_WORDS = re.compile(
     r"image|img|photo|picture|file|name|path|\bid\b|_id|\b(?:__)?key(?:__)?\b|url|link|\bsrc\b|\buri\b|图|照片|文件",
     re.IGNORECASE,
@@ -48,7 +55,8 @@ class ImageParquet(ImageSource):
         self.repeated: list[tuple[int, str]] = []
         self.malformed: list[int] = []
         self._lock = threading.Lock()
-        self._groups: OrderedDict[int, Any] = OrderedDict()
+        self._groups: OrderedDict[tuple[int, str], Any] = OrderedDict()
+        self._others: dict[str, dict[str, int]] = {}
         self._index: dict[str, int] = {}
         self._names: list[str] = []
         self._renamed: set[str] = set()
@@ -60,14 +68,16 @@ class ImageParquet(ImageSource):
         """See `ImageSource`."""
         with self._lock:
             self._open()
-            row = self._index.get(name)
+            column, row = self._column, self._index.get(name)
+            if row is None and (found := self._in_other_column(name)) is not None:
+                column, row = found
             if row is None and (other := similar_id(name, self._index)) is not None:
                 row = self._index[other]
                 self._renamed.add(name)
             if row is None:
                 raise MissingImageError(f"{self.label(name)}: {self.location} has no image '{name}'.")
             try:
-                data = self._read_row(row)
+                data = self._read_row(row, column)
             except ImageError:
                 raise
             except Exception as error:  # a damaged file raises nearly any exception from inside the decoders
@@ -121,73 +131,56 @@ class ImageParquet(ImageSource):
         self._file, self._column, self.rows = file, column, len(self._names)
         self._starts = [0, *accumulate(sizes)]
 
-    def _read_row(self, row: int) -> bytes | None:
-        group = bisect_right(self._starts, row) - 1
+    def _in_other_column(self, name: str) -> tuple[str, int] | None:
+        """The column and row of an image that `embedded_names` names after a column that is not the usual one."""
+        base = name.partition("/")[0]
+        column = next((item for item, _ in image_columns(self._file) if base_of(item) == base), None)
+        if column in (None, self._column):
+            return None
+        if column not in self._others:
+            names = embedded_names(self._file, column)
+            self._others[column] = {text: row for row, text in reversed(list(enumerate(names)))}
+        row = self._others[column].get(name)
+        return None if row is None else (column, row)
+
+    def _read_row(self, row: int, column: str) -> bytes | None:
+        number = bisect_right(self._starts, row) - 1
+        group = (number, column)
         if group not in self._groups:
-            metadata = self._file.metadata.row_group(group)
+            metadata = self._file.metadata.row_group(number)
             if metadata.total_byte_size > _MAX_GROUP_BYTES:
                 raise ImageError(
-                    f"{self.location}: row group {group} has {metadata.total_byte_size:,} bytes, too many to read at "
+                    f"{self.location}: row group {number} has {metadata.total_byte_size:,} bytes, too many to read at "
                     "once; write the file again with small row groups, e.g. row_group_size=100."
                 )
-            self._groups[group] = self._file.read_row_group(group, columns=[self._column]).column(0)
+            self._groups[group] = self._file.read_row_group(number, columns=[column]).column(0)
             if len(self._groups) > _CACHED_GROUPS:
                 self._groups.popitem(last=False)
         self._groups.move_to_end(group)
-        return _bytes_of(self._groups[group][row - self._starts[group]].as_py())
-
-
-def image_column(file: Any) -> str | None:
-    """The column of a `pyarrow.parquet.ParquetFile` with images as bytes, named as Parquet names it, or None.
-
-    Example:
-        >>> image_column(pyarrow.parquet.ParquetFile("train-00000-of-00002.parquet"))
-        'image.bytes'
-    """
-    import pyarrow.types as types
-
-    schema = file.schema_arrow
-    fields = [(name, schema.field(position).type) for position, name in enumerate(schema.names)]
-    for name, kind in fields:
-        if (
-            types.is_struct(kind)
-            and (position := kind.get_field_index("bytes")) >= 0
-            and _is_binary(kind[position].type)
-        ):
-            return f"{name}.bytes"
-    for name, kind in fields:
-        if _is_image_list(kind):
-            return name
-    binary = [name for name, kind in fields if _is_binary(kind)]
-    return next((name for name in binary if _IMAGE_WORDS.search(name)), None)
-
-
-def has_bytes(file: Any, column: str) -> bool:
-    """Whether rows contain the bytes of their images; Hugging Face datasets may have the path only."""
-    for number in range(file.num_row_groups):
-        group = file.metadata.row_group(number)
-        chunks = (group.column(position) for position in range(group.num_columns))
-        for chunk in chunks:
-            path = chunk.path_in_schema
-            if path == column or (path.startswith(f"{column}.") and path.endswith(".bytes")):
-                counts = chunk.statistics
-                if counts is None or not counts.has_null_count or counts.null_count < group.num_rows:
-                    return True
-    return False
+        return _bytes_of(self._groups[group][row - self._starts[number]].as_py())
 
 
 def embedded_names(file: Any, column: str) -> list[str]:
     """The name of the image in each row: its path, or "row 1", "row 2" .. where that is missing or ambiguous.
 
+    Names in another column than the usual one begin with it, as in `image_after/1.jpg`, if it has bytes.
+
     Args:
         file: a `pyarrow.parquet.ParquetFile`.
         column: of the images, see `image_column`.
     """
+    names = _names_in(file, column)
+    if column == image_column(file) or not has_bytes(file, column):
+        return names
+    return [f"{base_of(column)}/{name}" for name in names]
+
+
+def _names_in(file: Any, column: str) -> list[str]:
     count = file.metadata.num_rows
     rows = [f"row {number}" for number in range(1, count + 1)]
     base, separator, _ = column.partition(".")
     kind = file.schema_arrow.field(base).type
-    if not separator and not _is_image_list(kind):
+    if not separator and not is_image_list(kind):
         return rows
     if (kind if separator else kind.value_type).get_field_index("path") < 0:
         return rows
@@ -216,7 +209,7 @@ def rows_of_shared_names(file: Any, column: str, names: list[str | None]) -> set
 
 def count_several(file: Any, column: str) -> int:
     """The number of rows with several images in a column of lists."""
-    if not _is_image_list(file.schema_arrow.field(column.partition(".")[0]).type):
+    if not is_image_list(file.schema_arrow.field(column.partition(".")[0]).type):
         return 0
     return sum(value is not None and len(value) > 1 for value in _path_values(file, column))
 
@@ -227,13 +220,6 @@ def _path_values(file: Any, base: str) -> Iterator[Any]:
     paths = [path for path in columns if path.startswith(f"{base}.") and path.endswith(".path")]
     for batch in file.iter_batches(_BATCH_ROWS, columns=paths or [base]):
         yield from batch.column(0).to_pylist()
-
-
-def describe_columns(file: Any) -> str:
-    """The columns of a file with their types, for messages."""
-    schema = file.schema_arrow
-    text = ", ".join(f"{name} ({schema.field(position).type})" for position, name in enumerate(schema.names))
-    return text if len(text) <= 200 else f"{text[:200]}.."
 
 
 def _ambiguous(file: Any, column: str, paths: list[str | None]) -> set[str]:
@@ -282,22 +268,6 @@ def _only_item(value: Any) -> Any:
     if not isinstance(value, list):
         return value
     return value[0] if len(value) == 1 else None
-
-
-def _is_image_list(kind: Any) -> bool:
-    """Whether a type is a list of objects with bytes."""
-    import pyarrow.types as types
-
-    if not (types.is_list(kind) or types.is_large_list(kind)) or not types.is_struct(kind.value_type):
-        return False
-    position = kind.value_type.get_field_index("bytes")
-    return position >= 0 and _is_binary(kind.value_type[position].type)
-
-
-def _is_binary(kind: Any) -> bool:
-    import pyarrow.types as types
-
-    return types.is_binary(kind) or types.is_large_binary(kind)
 
 
 def _one_line(error: Exception) -> str:

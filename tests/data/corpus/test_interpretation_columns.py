@@ -58,6 +58,12 @@ CASES = {
         ONE,
         "caption columns read",
     ),
+    "a picture made from the photograph comes first": (
+        "x.csv",
+        f"thermal_image,rgb_image,caption\nt1.jpg,a.jpg,{DOG}\nt2.jpg,b.jpg,{CAT}\n",
+        ONE,
+        "columns not read (thermal_image)",
+    ),
     "unread columns": (
         "x.csv",
         f"id,image,caption,width\n1,a.jpg,{DOG},640\n2,b.jpg,{CAT},480\n",

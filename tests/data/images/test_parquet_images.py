@@ -91,6 +91,26 @@ def test_several_images_in_a_row_are_an_error(write_parquet):
         read_corpus(path)
 
 
+@pytest.mark.parametrize("paths", [["a.png", "b.png", "c.png"], [None] * 3])
+def test_masks_are_no_images_and_equal_columns_are_an_error(write_parquet, tmp_path, paths):
+    others, captions = embedded(paths, [make_image(gray) for gray in (1, 2, 3)]), ["一只狗", "两只狗", "三只狗"]
+    for other, name in (("mask", "photo"), ("thumbnail", "image"), ("conditioning_image", "image"), ("target", "img")):
+        path = write_parquet({other: others, name: embedded(paths), "caption": captions})
+        table = read_corpus(path, images=path)
+        assert grays(path, table.image) == [10, 20, 30]
+        notes = table.attrs["files"][0]["notes"]
+        assert [note for note in notes if "not read" in note] == [f"columns not read ({other})"]
+    path = write_parquet({"image_before": embedded(paths), "image_after": others, "caption": captions})
+    with pytest.raises(CorpusError, match=r"2 columns hold images: image_before, image_after; choose with image_col"):
+        read_corpus(path)
+    for column, expected in (("image_before", [10, 20, 30]), ("image_after", [1, 2, 3])):
+        table = read_corpus(path, images=path, image_column=column)
+        assert grays(path, table.image) == expected
+        assert grays(tmp_path, read_corpus(path, images=tmp_path, image_column=column).image) == expected
+        [unread] = {"image_before", "image_after"} - {column}
+        assert f"columns not read ({unread})" in table.attrs["files"][0]["notes"]
+
+
 def test_files_of_img2dataset(write_parquet):
     urls = [f"https://example.org/{number}.jpg" for number in range(3)]
     columns = {

@@ -13,14 +13,8 @@ from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.corpus.tables.columns import Columns, ReadOptions, select_columns
 from caption_tx.data.corpus.tables.title_rows import NAMES_IN_ROWS, ROWS_ABOVE, find_names, may_lack_names
 from caption_tx.data.corpus.values.name_lists import list_names
-from caption_tx.data.images.parquet_images import (
-    count_several,
-    describe_columns,
-    embedded_names,
-    has_bytes,
-    image_column,
-    rows_of_shared_names,
-)
+from caption_tx.data.images.parquet_columns import base_of, describe_columns, has_bytes, image_column, image_columns
+from caption_tx.data.images.parquet_images import count_several, embedded_names, rows_of_shared_names
 from caption_tx.data.text.text_files import TextFile
 from caption_tx.errors import CorpusError
 
@@ -49,7 +43,7 @@ def read_parquet_rows(source: Path | BinaryIO, path: Path, rows: CaptionRows) ->
                 )
             names_of_rows = embedded_names(table, embedded) if embedded else None
             renamed = {} if embedded else _rename_shared(table, names[0], rows)
-            own_images = image_column(table)
+            own_images = embedded or image_column(table)
             holds_images = own_images is not None and has_bytes(table, own_images)
             rows.embedded_images = holds_images and embedded is not None
             rows.has_own_images = holds_images and embedded is None
@@ -125,13 +119,14 @@ def _select_columns(
     readable += [name for name, kind in fields if types.is_floating(kind) and could_be_image(name)]
     nested = {name: list(_nested_fields(name, kind, 0)) for name, kind in fields}
     with_path = {name for name, kind in fields if _has_path(kind)}
-    embedded = image_column(table)
-    base = None if embedded is None else embedded.partition(".")[0]
-    if not any(image_rank(name) is not None for name, kind in fields if _is_text(kind)):
+    embedded = image_column(table, options.image_column)
+    base = None if embedded is None else base_of(embedded)
+    if _is_wanted(base, options) or not any(image_rank(name) is not None for name, kind in fields if _is_text(kind)):
+        _require_one_column(path, table, options)
         readable += [name for name, kind in fields if _has_path(kind) and image_rank(name) is not None and name != base]
-        readable += [] if base is None else [base]
-        if base is not None and image_rank(base) is None and not options.image_column:
-            options = replace(options, image_column=base)
+        readable += [base] if base else []
+        if base and image_rank(base) is None:
+            options = replace(options, image_column=options.image_column or base)
     readable = [field for name in schema.names for field in ([name] if name in readable else nested[name])]
     samples: dict[str, list[Any]] = {}
 
@@ -140,8 +135,8 @@ def _select_columns(
         if name == base or name in with_path:
             return []
         if name not in samples:
-            batch = next(table.iter_batches(_SAMPLE_ROWS, columns=[name]), None)
-            samples[name] = _values(batch, name)[skipped:] if batch else []
+            batches = table.iter_batches(_SAMPLE_ROWS, columns=[name])
+            samples[name] = next((_values(batch, name)[skipped:] for batch in batches), [])
         return samples[name]
 
     columns = select_columns([labels.get(name, name) for name in readable], values, options, str(path))
@@ -150,7 +145,7 @@ def _select_columns(
             f"{path}: expected text columns named image and caption (and optionally split), "
             f"found {describe_columns(table)}; name them with image_column and caption_column."
         )
-    known = {readable[position] for position in columns.read} | with_path | {base}
+    known = {readable[position] for position in columns.read} | {base}
     unread = [field for name in schema.names for field in nested[name] or [name] if field not in known]
     if base in with_path and _names_differ(table, base, readable[columns.image]):
         unread.append(f"{base}.path")
@@ -158,12 +153,31 @@ def _select_columns(
     if unread:
         notes[f"columns not read ({list_names([labels.get(name, name) for name in unread])})"] = len(unread)
     names = [readable[position] for position in columns.read]
-    if names[0] != base:
-        embedded = None
-    elif not _has_path(schema.field(base).type):
+    embedded = embedded if names[0] == base else None
+    if embedded and not _has_path(schema.field(base).type):
         names[0] = names[1]  # the name of the image is not in a column
     names = [f"{name}.path" if name in with_path else name for name in names]
     return replace(columns.renumbered(), notes=notes), names, embedded
+
+
+def _is_wanted(column: str | None, options: ReadOptions) -> bool:
+    """Whether the user names a column as that of the images."""
+    return column is not None and column.casefold() == (options.image_column or "").strip().casefold()
+
+
+def _require_one_column(path: Path, table: Any, options: ReadOptions) -> None:
+    """Rejects tables with several columns of images of which none is more certain, unless the user names one.
+
+    Raises:
+        CorpusError: there are several.
+    """
+    columns = image_columns(table)
+    equal = [base_of(column) for column, rank in columns if rank == columns[0][1]]
+    if len(equal) > 1 and not options.image_column:
+        raise CorpusError(
+            f"{path}: {len(equal)} columns hold images: {list_names(equal)}; choose with image_column (--image-column) "
+            f"{equal[0]}."
+        )
 
 
 def _names_differ(table: Any, base: str, column: str) -> bool:

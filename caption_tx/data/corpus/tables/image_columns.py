@@ -7,6 +7,7 @@ from typing import Any
 
 from caption_tx.data.corpus.column_names import caption_key, find_named, image_rank, normalize_name, without_numbers
 from caption_tx.data.corpus.values.value_kinds import first_name, is_file_name, is_image_name, is_name_like, share
+from caption_tx.data.images.other_images import is_other_image
 from caption_tx.errors import CorpusError
 
 _MAX_SHOWN = 12
@@ -32,6 +33,7 @@ def select_image(names: Sequence[str], values: Values, wanted: str | None, conte
     ranks = {position: image_rank(name) for position, name in enumerate(names)}
     ranked = sorted((rank, position) for position, rank in ranks.items() if rank is not None)
     candidates = [position for _, position in ranked]
+    candidates = [position for position in candidates if not is_other_image(names[position])] or candidates
     if candidates and all(share(values(at), _is_url) > 0.5 for at in candidates):
         # Names of downloaded files are better than the URLs that they come from.
         others = [at for at, name in enumerate(names) if at not in candidates and not caption_key(name)]
