@@ -41,7 +41,7 @@ from caption_tx.data.corpus.partitions import (
     split_of_partitions,
 )
 from caption_tx.data.corpus.readers import folder
-from caption_tx.data.corpus.readers.sidecars import sidecar_suffixes
+from caption_tx.data.corpus.readers.sidecars import find_xmp, sidecar_suffixes
 from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.corpus.splits import is_release_name, split_of_file_name, splits_of_folders
 from caption_tx.data.corpus.tables.columns import DEFAULT_OPTIONS, ReadOptions
@@ -231,6 +231,11 @@ def _suggest_text_suffix(path: Path) -> str | None:
     """Advice if images have files of the same name with a suffix that is not read."""
     suffixes = sidecar_suffixes(path)
     if not suffixes:
+        if xmp := find_xmp(path):
+            return (
+                f"{len(xmp)} images have an .xmp file of metadata (such as {xmp[0]}), which is not read; write the "
+                "descriptions to a table of image names and captions, as exiftool -csv -Description does"
+            )
         return None
     suffix, count = suffixes.most_common(1)[0]
     return f"{count} images have a {suffix} file of the same name; read them with text_suffix (--text-suffix) {suffix}"

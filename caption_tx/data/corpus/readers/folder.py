@@ -21,6 +21,7 @@ from caption_tx.data.corpus.readers.sidecars import (
     full_suffix,
     images_by_stem,
     list_error,
+    numbered_stems,
     shared_stem,
     sidecar_suffixes,
     similar_stems,
@@ -43,6 +44,7 @@ _SIMILAR = (
     "text files whose names differ from those of their images in case, spaces or the form of letters, read (such as "
     "{!r} beside {!r})"
 )
+_NUMBERED = "numbered text files beside images, read as captions of one image (such as {!r} beside {!r})"
 _MAX_SAMPLES = 50
 _CERTAIN_ENCODINGS = ("utf-8", "utf-16", "utf-16-le", "utf-16-be")
 
@@ -67,7 +69,8 @@ def list_caption_files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
             raise list_error(parent, error) from error
         images = images_by_stem(names, "", folder_names)
         stem_of = {name: shared_stem(name, "", folder_names) for name in names if name.lower().endswith(suffixes)}
-        beside = similar_stems(stem_of, images)
+        texts = {name: stem_of[name] for name in text_files(list(stem_of))}
+        beside = similar_stems(stem_of, images) | numbered_stems(texts, images)
         matches += [parent / name for name, path in stem_of.items() if path not in images and name not in beside]
     return matches
 
@@ -79,6 +82,8 @@ def has_image_text_pairs(folder: Path) -> bool:
         images = images_by_stem(files, prefix, names)
         stem_of = {text: shared_stem(text, prefix, names) for text in text_files(files)}
         if any(path in images for path in stem_of.values()) or similar_stems(stem_of, images):
+            return True
+        if numbered_stems(stem_of, images):
             return True
     return False
 
@@ -153,6 +158,15 @@ def _note_other_suffixes(rows: CaptionRows, suffixes: Counter[str]) -> None:
         rows.notes[note] += sum(count for _, count in found)
 
 
+def _note_two_suffixes(rows: CaptionRows, images_with_several: int, suffixes: Counter[str]) -> None:
+    """Counts images with text files of two suffixes."""
+    if images_with_several:
+        choice = min(suffixes, key=lambda suffix: (suffixes[suffix], suffix))
+        kinds = " and ".join(sorted(suffixes))
+        note = f"images with {kinds} files, which are both read (text_suffix (--text-suffix) {choice} reads one kind)"
+        rows.notes[note] += images_with_several
+
+
 def _base(name: str) -> str:
     """The name of a file without folders and suffix, for comparisons."""
     return stem(re.split(r"[/\\]", name)[-1].strip()).casefold()
@@ -186,7 +200,7 @@ def _pair_texts_with_images(folder: Path, rows: CaptionRows) -> dict[Path, str]:
     image_of: dict[Path, str] = {}
     images_without_text = images_with_several = 0
     suffixes, unreadable, others, undecoded = (Counter[str]() for _ in range(4))
-    differing: dict[str, str] = {}
+    differing, numbers = dict[str, str](), dict[str, str]()
     decoded = FolderNames(str(folder))
     if is_apart := names_images(folder, rows.options.files):
         rows.notes["folders of text files only, read as captions of the images with their names"] = 1
@@ -202,9 +216,11 @@ def _pair_texts_with_images(folder: Path, rows: CaptionRows) -> dict[Path, str]:
         image_files = {name: matches[0] for name, matches in images.items() if len(matches) == 1}
         stem_of = {name: shared_stem(name, prefix, decoded, rows.options.text_suffix) for name in texts}
         similar = similar_stems(stem_of, images)
-        stem_of |= similar
+        numbered = numbered_stems(stem_of | similar, images)
+        stem_of |= similar | numbered
         differing |= {prefix + text: os.path.basename(images[name][0]) for text, name in similar.items()}
-        texts_of = Counter(image_files.get(stem_of[name]) for name in texts)
+        numbers |= {prefix + text: os.path.basename(images[name][0]) for text, name in numbered.items()}
+        texts_of = Counter(image_files.get(stem_of[name]) for name in texts if name not in numbered)
         images_with_several += sum(count > 1 and image is not None for image, count in texts_of.items())
         suffixes.update(os.path.splitext(name)[1].lower() for name in texts if stem_of[name] in images)
         with_text = {image for name in texts for image in images.get(stem_of[name], [])}
@@ -225,8 +241,9 @@ def _pair_texts_with_images(folder: Path, rows: CaptionRows) -> dict[Path, str]:
                 reason = _SHARED_NAME if matches else "text file with no image of the same name"
                 rows.skipped.append((str(folder / prefix / name), 1, reason))
     _note_other_suffixes(rows, others)
-    if differing:
-        rows.notes[_SIMILAR.format(*next(iter(differing.items())))] = len(differing)
+    for note, texts in ((_SIMILAR, differing), (_NUMBERED, numbers)):
+        if texts:
+            rows.notes[note.format(*next(iter(texts.items())))] = len(texts)
     if images_without_text:
         rows.notes["images without a text file"] += images_without_text
     if left_out := list_left_out(str(folder), skipped):
@@ -234,11 +251,7 @@ def _pair_texts_with_images(folder: Path, rows: CaptionRows) -> dict[Path, str]:
     if text := explain_unreadable(unreadable):
         rows.notes[text] += unreadable.total()
     rows.notes.update({undecoded_note(encoding): count for encoding, count in undecoded.items()})
-    if images_with_several:
-        choice = min(suffixes, key=lambda suffix: (suffixes[suffix], suffix))
-        kinds = " and ".join(sorted(suffixes))
-        note = f"images with {kinds} files, which are both read (text_suffix (--text-suffix) {choice} reads one kind)"
-        rows.notes[note] += images_with_several
+    _note_two_suffixes(rows, images_with_several, suffixes)
     return image_of
 
 

@@ -30,6 +30,7 @@ _OTHER_TEXT_SUFFIXES = (
 )
 _SUFFIX_START = re.compile(r"[._-]")
 _NUMBERED_SUFFIX = re.compile(r"[._-]\d+[._-]")
+_NUMBERED = re.compile(r"(.+?)(?:[._ -]\d{1,2}|[ _]?\(\d{1,2}\))")
 # IMG_1.jpg.supplemental-metadata(1).json of Google Takeout belongs to IMG_1(1).jpg.
 _TAKEOUT = re.compile(r"(.+?)(\.\w{2,5})(?:\.sup[a-z-]*)?(\(\d+\))?\.json", re.IGNORECASE)
 
@@ -109,6 +110,22 @@ def similar_stems(stem_of: dict[str, str], images: dict[str, list[str]]) -> dict
     return {text: names[0] for text, names in found.items() if len(names) == 1}
 
 
+def numbered_stems(stem_of: dict[str, str], images: dict[str, list[str]]) -> dict[str, str]:
+    """The stems of images for text files with a number after it: a caption each, as x_0.txt and x_1.txt beside x.jpg.
+
+    Empty unless at least half of the images with text have such files. An image is left out if others have its name and
+    a number: x_2.txt beside x.jpg and x_1.jpg may be the text of an image that is missing.
+    """
+    series = {match[1] for name in images if (match := _NUMBERED.fullmatch(stem(name)))}
+    bases = {
+        text: match[1] for text, name in stem_of.items() if name not in images and (match := _NUMBERED.fullmatch(name))
+    }
+    found = {text: name for text, name in bases.items() if len(images.get(name, [])) == 1 and stem(name) not in series}
+    numbered = {images[name][0] for name in found.values()}
+    with_text = numbered.union(*(images.get(name, []) for name in stem_of.values()))
+    return found if 2 * len(numbered) >= len(with_text) else {}
+
+
 def sidecar_suffixes(folder: Path, with_usual: bool = False, is_deep: bool = True) -> Counter[str]:
     """The suffixes of other text files with the name of an image, such as .cap or _caption.txt, and their counts.
 
@@ -123,6 +140,14 @@ def sidecar_suffixes(folder: Path, with_usual: bool = False, is_deep: bool = Tru
     for suffix in () if with_usual else TEXT_SUFFIXES:
         del suffixes[suffix]
     return suffixes
+
+
+def find_xmp(folder: Path) -> list[str]:
+    """The .xmp files of a folder that have the name of an image, as programs for photographs write their metadata."""
+    prefix, files = next(walk(folder), ("", []))
+    names = FolderNames(str(folder))
+    images = images_by_stem(files, prefix, names)
+    return [file for file in files if file.lower().endswith(".xmp") and shared_stem(file, prefix, names) in images]
 
 
 def count_sidecars(files: list[str], prefix: str, names: FolderNames) -> Counter[str]:
