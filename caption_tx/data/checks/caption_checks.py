@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 
 from caption_tx.config import CAPTION_PROBLEMS, SPLITS, TextConfig
-from caption_tx.data.checks.caption_problems import CONTROL, FULL_WIDTH, caption_problems, han_forms
+from caption_tx.data.checks.caption_problems import CONTROL, caption_problems, han_forms
 from caption_tx.data.checks.findings import MAX_LISTED, Findings
 from caption_tx.data.corpus.table import machine_references
 from caption_tx.data.corpus.tables.table_ends import NO_NAME_AND_CAPTION
 from caption_tx.data.corpus.values.truncation import find_truncated
+from caption_tx.data.text.look_alikes import FULL_WIDTH
 from caption_tx.data.text.word_lists import WordLists
 
 FREQUENT_SHARE = 0.01

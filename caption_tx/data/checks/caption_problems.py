@@ -48,8 +48,6 @@ _FUNCTION_WORDS = frozenset((
     "over", "the", "their", "to", "up", "while", "who", "with",
 ))
 # fmt: on
-FULL_WIDTH = re.compile("[\uff10-\uff19\uff21-\uff3a\uff41-\uff5a]")
-"""A full-width letter or digit."""
 
 # The zero-width joiners U+200C and U+200D are excluded, because emoji sequences use them.
 CONTROL = re.compile(

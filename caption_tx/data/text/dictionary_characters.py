@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from caption_tx.data.text.look_alikes import fold_look_alikes, remove_invisible
+from caption_tx.data.text.look_alikes import FULL_WIDTH, HALF_WIDTH_KANA, fold_look_alikes, remove_invisible
 
 _PRIVATE = re.compile("[\ue000-\uf8ff\U000f0000-\U0010fffd]")
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\ufff0-\uffff]")
@@ -37,6 +37,29 @@ def odd_character_notes(entries: Sequence[tuple[int, str]]) -> list[str]:
         *_note(entries, _without_private, "Read without characters of a private font", "; correct them"),
         *_note(entries, _without_controls, "Read without control characters", ""),
     ]
+
+
+def width_notes(entries: Sequence[tuple[int, str]]) -> list[str]:
+    """The full-width letters and half-width kana of entries, which ordinary ones in captions do not match.
+
+    Args:
+        entries: (line number, word as written).
+
+    Example:
+        >>> width_notes([(3, "麦当劳Ｍ记")])[0][-22:]
+        "tions: line 3 '麦当劳Ｍ记'."
+    """
+    notes = []
+    for kind, pattern in (("full-width letters or digits", FULL_WIDTH), ("half-width kana", HALF_WIDTH_KANA)):
+        found = [(line, word, match[0]) for line, word in entries if (match := pattern.search(word))]
+        if found:
+            line, word, sign = found[0]
+            more = f" and {len(found) - 1:,} more" if len(found) > 1 else ""
+            notes.append(
+                f"Entries with {kind} ({sign}), which only text.nfkc (--nfkc) reads as ordinary, as in captions: "
+                f"line {line} {word[:40]!r}{more}."
+            )
+    return notes
 
 
 def _without_private(text: str) -> str:

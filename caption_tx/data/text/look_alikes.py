@@ -5,6 +5,11 @@ from __future__ import annotations
 import re
 import unicodedata
 
+FULL_WIDTH = re.compile("[\uff10-\uff19\uff21-\uff3a\uff41-\uff5a]")
+"""Letters and digits as wide as a Chinese character."""
+HALF_WIDTH_KANA = re.compile("[\uff66-\uff9f]")
+"""Katakana as wide as a letter, such as ｶ, with their marks."""
+
 # A radical of the supplement and the character that Unicode's EquivalentUnifiedIdeograph.txt names for it, in turn.
 _SUPPLEMENT = (
     "⺁厂⺂乛⺃乚⺄乙⺅亻⺆冂⺇𠘨⺈刀⺉刂⺊卜⺋㔾⺌小⺍小⺎兀⺏尣⺐尢⺑𡯂⺒巳⺓幺⺔彑⺕彐⺖忄⺗心⺘扌⺙攵⺛旡⺜日⺝月⺞歺⺟母⺠民⺡氵⺢氺⺣灬⺤爫⺥爫⺦丬"

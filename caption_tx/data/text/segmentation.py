@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from caption_tx.config import TextConfig
+from caption_tx.data.text.dictionary_characters import width_notes
 from caption_tx.data.text.look_alikes import fold_look_alikes, remove_invisible
 from caption_tx.data.text.scripts import join_marks, lowercase, marks, needs_space, split_foreign_words
 from caption_tx.data.text.user_dictionary import (
@@ -99,12 +100,13 @@ class Segmenter:
             words.add(word)
         dictionary = self._dictionary
         num_lines = len({entry.line for entry in dictionary.entries})
+        notes = [] if self.config.nfkc else width_notes([(entry.line, entry.word) for entry in dictionary.entries])
         return DictionaryReport(
             dictionary.path,
             dictionary.encoding,
             len(words),
             tuple(not_kept),
-            dictionary.notes,
+            (*dictionary.notes, *notes),
             tuple(with_signs),
             num_lines if num_lines != len(words) else 0,
         )

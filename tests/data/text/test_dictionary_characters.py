@@ -37,6 +37,26 @@ def test_control_characters_are_reported(tmp_path):
     assert note == f"Read without control characters (U+0007): line 2 {'Li' + chr(7) + 'on'!r}."
 
 
+@pytest.mark.parametrize(
+    ("kind", "odd", "usual"),
+    [
+        ("full-width letters or digits (Ｍ)", "麦当劳Ｍ记", "麦当劳M记"),
+        ("full-width letters or digits (５)", "５号楼", "5号楼"),
+        ("half-width kana (ﾋ)", "ﾋﾟｶﾁｭｳ", "ピカチュウ"),
+    ],
+)
+def test_widths_of_letters_are_reported_unless_they_are_folded(tmp_path, kind, odd, usual):
+    (tmp_path / "words.txt").write_text(f"狗狗乐园\n{odd}\n老{odd}\n", encoding="utf-8")
+    reports = {}
+    for nfkc in (False, True):
+        segmenter = Segmenter(TextConfig(nfkc=nfkc, user_dictionary=str(tmp_path / "words.txt")))
+        assert (segmenter.segment(f"一{usual}")[-1] == usual.lower()) == nfkc
+        reports[nfkc] = segmenter.dictionary_report()
+    note = f"Entries with {kind}, which only text.nfkc (--nfkc) reads as ordinary, as in captions: line 2 {odd!r}"
+    assert reports[False].notes == (f"{note} and 1 more.",)
+    assert note in reports[False].to_text() and reports[True].notes == ()
+
+
 def test_ordinary_entries_are_not_reported(tmp_path):
     assert notes(tmp_path, "狗\ncafé店\n👨\u200d👩\u200d👧\n") == ()
 

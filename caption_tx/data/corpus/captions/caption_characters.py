@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.corpus.values.damaged_text import is_damaged
-from caption_tx.data.text.look_alikes import fold_look_alikes, remove_invisible
+from caption_tx.data.text.look_alikes import FULL_WIDTH, HALF_WIDTH_KANA, fold_look_alikes, remove_invisible
 
 # Deleted text: tags of HTML, Markdown within a caption or around it, letters with strokes. <s> also starts a sequence.
 _STRUCK = re.compile(
@@ -19,7 +19,6 @@ _PRIVATE = re.compile("[\ue000-\uf8ff\U000f0000-\U0010fffd]")
 _LINE_BREAK = re.compile("\r?[\x0b\x0c\u2028\u2029]")
 _VALUE_SEPARATOR = "\x1d"  # of the values of a repeating field in FileMaker
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f]")
-_FULL_WIDTH = re.compile("[\uff10-\uff19\uff21-\uff3a\uff41-\uff5a]")
 
 
 def repair_characters(rows: CaptionRows) -> None:
@@ -35,11 +34,10 @@ def repair_characters(rows: CaptionRows) -> None:
     if pairs:
         shown = " ".join(list(dict.fromkeys(pairs))[:3])
         rows.notes[f"captions with radicals or other look-alikes ({shown}), read as the characters"] += len(pairs)
-    if wide := [match[0] for match in map(_FULL_WIDTH.search, rows.captions) if match]:
-        note = (
-            f"captions with full-width letters or digits ({wide[0]}), which only text.nfkc (--nfkc) reads as ordinary"
-        )
-        rows.notes[note] += len(wide)
+    for kind, pattern in (("full-width letters or digits", FULL_WIDTH), ("half-width kana", HALF_WIDTH_KANA)):
+        if wide := [match[0] for match in map(pattern.search, rows.captions) if match]:
+            note = f"captions with {kind} ({wide[0]}), which only text.nfkc (--nfkc) reads as ordinary"
+            rows.notes[note] += len(wide)
     odd = [(caption, match[0]) for caption in rows.captions if (match := _CONTROL.search(caption))]
     if control := [character for caption, character in odd if not is_damaged(caption)]:
         shown = ", ".join(f"U+{ord(character):04X}" for character in list(dict.fromkeys(control))[:3])

@@ -12,6 +12,7 @@ from caption_tx.data.text.segmentation import Segmenter, strip_punctuation
 RADICALS = "captions with radicals or other look-alikes ({}), read as the characters"
 INVISIBLE = "captions with invisible characters, which are removed"
 WIDE = "captions with full-width letters or digits ({}), which only text.nfkc (--nfkc) reads as ordinary"
+KANA = "captions with half-width kana ({}), which only text.nfkc (--nfkc) reads as ordinary"
 BREAK = "captions with U+000B or another sign of a line break, read as one"
 CONTROL = "captions with control characters ({}), kept; correct them"
 PRIVATE = "captions with characters of a private font ({}), which end words; correct them"
@@ -27,6 +28,7 @@ PRIVATE = "captions with characters of a private font ({}), which end words; cor
         ("一\u00ad只\ufe00狗\u200d在\U000e0100跑", "一只狗在跑", INVISIBLE),
         ("a foot\u00adball \u202aplayer\u202c", "a football player", INVISIBLE),
         ("穿Ｔ恤的人", "穿Ｔ恤的人", WIDE.format("Ｔ")),
+        ("ﾋﾟｶﾁｭｳ玩偶", "ﾋﾟｶﾁｭｳ玩偶", KANA.format("ﾋ")),
         ("草\ue001地上的狗", "草\ue001地上的狗", PRIVATE.format("U+E001")),
         ("一只狗\x0b在草地上", "一只狗\n在草地上", BREAK),
         ("一只狗\x0c在草地上", "一只狗\n在草地上", BREAK),
