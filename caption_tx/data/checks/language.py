@@ -49,7 +49,21 @@ _SYLLABLE = (
     "iu|ou|ua|ue|ui|un|uo|ve|a|e|i|o|u|v)|ang|eng|ai|an|ao|ei|en|er|ou|a|e|o)"
 )
 _PINYIN = re.compile(rf"{_SYLLABLE}{{1,4}}")
+# Further words of English captions, titles of products and reports, without those of other languages.
+_ENGLISH_WORDS = frozenset(
+    f"""
+    {_COMMON_WORDS["English"]} for no not its their as people person men women boy girl boys girls child
+    children baby kid dog dogs cat bird horse white black red blue green yellow brown orange pink gray grey dark
+    bright young old little small large big tall new two three four one some many other another wearing standing
+    sitting running walking playing holding looking jumping riding eating smiling front back top side next near
+    over under down up out off through behind around between water grass snow beach street road tree trees
+    building house room table wall background field sky shirt dress jacket hat shoes bag car bike ball food
+    flower flowers photo picture image view close style home light normal left right seen shows
+    """.split()
+)
 _MIN_FOREIGN, _MIN_PINYIN = 0.3, 0.85
+_MIN_SENTENCES, _MIN_UNLIKE = 8, 0.8
+_LAST_LATIN = "\u024f"
 
 
 def reading_notes(table: pd.DataFrame, language: str) -> list[str]:
@@ -66,7 +80,8 @@ def reading_notes(table: pd.DataFrame, language: str) -> list[str]:
 def language_warning(captions: Sequence[str], language: str) -> str | None:
     """One line if many captions are in another script than the one of `language`, or in another language, else None.
 
-    German, French and other languages in Latin letters are told from English by their most common words.
+    German, French and other languages in Latin letters are told from English by their most common words, and further
+    ones by the lack of common English words.
 
     At most 2,000 captions are looked at, evenly spaced.
 
@@ -122,7 +137,17 @@ def _latin_language(captions: Sequence[str]) -> tuple[str, str, float] | None:
         return "like pinyin", captions[0], syllables / len(words)
     name = counts.most_common(1)[0][0] if counts else ""
     share = counts.total() / max(len(captions), 1)
-    return (name, examples[name], share) if share >= _MIN_FOREIGN else None
+    return (name, examples[name], share) if share >= _MIN_FOREIGN else _unlike_english(captions, words_of)
+
+
+def _unlike_english(captions: Sequence[str], words_of: Sequence[list[str]]) -> tuple[str, str, float] | None:
+    """As `_latin_language`, if hardly a caption of some words has one that is common in English."""
+    pairs = zip(captions, words_of, strict=True)
+    sentences = [(text, words) for text, words in pairs if len(words) > 2 and max(text) <= _LAST_LATIN]
+    found = [text for text, words in sentences if _ENGLISH_WORDS.isdisjoint(words)]
+    is_most = len(sentences) >= _MIN_SENTENCES and len(found) >= _MIN_UNLIKE * len(sentences)
+    share = len(found) / max(len(captions), 1)
+    return ("unlike English", found[0], share) if is_most and share >= _MIN_FOREIGN else None
 
 
 def _without_tones(word: str) -> str:

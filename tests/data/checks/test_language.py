@@ -49,6 +49,8 @@ def test_another_language_is_named(captions, language, expected):
         (CHINESE * 5 + ENGLISH, "zh"),
         (["two men", "big dog", "women can run in a van"], "en"),
         (["a man in a sombrero", "the die is on a table", "Los Angeles at night with a car"], "en"),
+        (["dog running grass", "nike running shoes men", "red mug"] * 5, "en"),
+        (["kwa mbwa nyasi"] * 5, "en"),  # too few to tell
         ([], "zh"),
     ],
 )
@@ -74,6 +76,8 @@ def test_captions_of_the_language_are_not_reported(captions, language):
         ),
         (["yi zhi gou zai caodi shang pao", "liang zhi mao zai shuijiao"], "en", "pinyin ('yi zhi gou"),
         (["yī zhī gǒu zài pǎo", "liǎng zhī māo", "lǜ sè de shù"], "zh", "look like pinyin: write Chinese characters."),
+        (["mbwa anakimbia kwenye nyasi", "paka watatu wamelala ndani ya sanduku"], "en", "look unlike English ('mbwa"),
+        (["koira juoksee nurmikolla", "kaksi kissaa nukkuu sohvalla"], "zh", "they look unlike English: only Chinese"),
         (["犬が草の上を走っている", "二匹の猫が寝ている"], "en", "only Chinese (zh) and English (en)"),
     ],
 )
