@@ -31,7 +31,7 @@ from caption_tx.data.corpus.names.folder_names import record_folder
 from caption_tx.data.corpus.rows import CaptionRows, UnknownSplitError
 from caption_tx.data.corpus.tables.columns import Columns
 from caption_tx.data.corpus.tables.marks import holds_mark
-from caption_tx.data.corpus.tables.table_ends import why_no_caption
+from caption_tx.data.corpus.tables.table_ends import SECOND_HEADER, why_no_caption
 from caption_tx.data.corpus.tables.word_columns import is_word_name
 from caption_tx.data.corpus.values.conversations import answers_of, is_conversation
 from caption_tx.data.corpus.values.html_images import img_sources
@@ -97,6 +97,7 @@ def add_cells(rows: CaptionRows, line: int, cells: Sequence[Any], columns: Colum
     image = cells[columns.image]
     if reason := why_no_caption(cells, columns):
         rows.skip(line, reason)
+        rows.notes.update(["rows with names of columns again, not read"] if reason == SECOND_HEADER else [])
         return
     if columns.fills_down:
         image = _fill_down(rows, cells, columns)

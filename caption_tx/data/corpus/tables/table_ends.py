@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from caption_tx.data.corpus.column_names import CAPTION_WORDS, IMAGE_WORDS, SPLIT_WORDS, normalize_name
+from caption_tx.data.corpus.column_names import CAPTION_WORDS, IMAGE_WORDS, SPLIT_WORDS, caption_key, normalize_name
 from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.corpus.tables.columns import Columns
 from caption_tx.data.corpus.values.value_kinds import is_filled
@@ -26,7 +26,7 @@ _COUNT = re.compile(
 )
 """A text such as `共计12张` or `Total: 12 images`."""
 
-_MAX_FOOTERS = 3
+_MAX_FOOTERS, _LONGEST_NAME = 3, 20
 _WORDS = frozenset((*IMAGE_WORDS, *CAPTION_WORDS, *SPLIT_WORDS))
 
 
@@ -88,17 +88,29 @@ def _role(name: str) -> str | None:
 
 TOTAL = "a total, not a caption"
 NO_NAME_AND_CAPTION = "no image name and no caption"
+SECOND_HEADER = "a second header"
 """Reasons for which rows are skipped."""
 
 
 def why_no_caption(cells: Sequence[Any], columns: Columns) -> str | None:
-    """The reason why a row that is not blank has no caption for an image: it is a total, or has only other cells."""
+    """The reason why a row that is not blank has no caption for an image: a total, a header, or only other cells."""
     has_name, has_caption = is_filled(cells[columns.image]), any(is_filled(cells[at]) for at in columns.captions)
+    if has_name and has_caption and columns.words is None and _is_second_header(cells, columns):
+        return SECOND_HEADER
     if (has_name and has_caption) or columns.words is not None or not any(map(is_filled, cells)):
         return None
     if is_total(cells):
         return TOTAL
     return None if has_name or has_caption else NO_NAME_AND_CAPTION
+
+
+def _is_second_header(cells: Sequence[Any], columns: Columns) -> bool:
+    """Whether a row has usual names in the columns of the image and the captions, such as those in another language."""
+    captions = [cells[at] for at in columns.captions if is_filled(cells[at])]
+    if any(not isinstance(cell, str) or len(cell) > _LONGEST_NAME for cell in (cells[columns.image], *captions)):
+        return False
+    is_image = normalize_name(cells[columns.image]) in IMAGE_WORDS
+    return is_image and all(caption_key(cell) is not None for cell in captions)
 
 
 def is_total(cells: Sequence[Any]) -> bool:

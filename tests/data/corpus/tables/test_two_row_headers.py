@@ -1,5 +1,6 @@
 """Headers of two rows, as merged cells are saved: captions, and the marks that belong to each."""
 
+import pandas as pd
 import pytest
 
 from caption_tx.data.corpus.table import read_corpus
@@ -57,3 +58,38 @@ def test_a_workbook_has_two_rows(tmp_path):
 )
 def test_other_rows_are_no_second_header(top, below):
     assert combine_header(top, below) is None
+
+
+TWO_LANGUAGES = [
+    (["照片", "中文描述"], ["image", "caption"]),
+    (["image", "caption"], ["照片", "中文描述"]),
+    (["图片", "描述", "划分"], ["filename", "Chinese caption", "split"]),
+    (["image", "caption_1", "caption_2"], ["图片", "描述1", "描述2"]),
+    (["image", "caption"], ["Image", "Caption (English)"]),
+]
+
+
+@pytest.mark.parametrize("name", ["x.csv", "x.tsv", "x.xlsx", "x.parquet"])
+@pytest.mark.parametrize(("header", "second"), TWO_LANGUAGES)
+def test_a_second_header_is_no_caption(tmp_path, name, header, second):
+    data = [["1.jpg", "一只狗在草地上跑", "train"], ["2.jpg", "两只猫在睡觉", "val"], ["图片.jpg", "女孩走", "test"]]
+    if "caption_2" in header:
+        data = [[*cells[:2], "草地上有狗"] for cells in data]
+    lines = [second, *(cells[: len(header)] for cells in data)]
+    path = tmp_path / name
+    if name == "x.parquet":
+        pd.DataFrame(lines, columns=header).to_parquet(path)
+    elif name == "x.xlsx":
+        pytest.importorskip("openpyxl")
+        pd.DataFrame(lines, columns=header).to_excel(path, index=False)
+    else:
+        path.write_text("\n".join((",", "\t")[name == "x.tsv"].join(cells) for cells in [header, *lines]))
+    table = read_corpus(path)
+    assert list(dict.fromkeys(table["image"])) == ["1.jpg", "2.jpg", "图片.jpg"]
+    assert any(text.startswith(("rows with names of", "headers in the")) for text in table.attrs["files"][0]["notes"])
+
+
+@pytest.mark.parametrize("row", [["图片", "一张图片"], ["image", "a dog"], ["photo", "two dogs run"]])
+def test_images_with_such_names_stay(tmp_path, row):
+    (tmp_path / "x.csv").write_text("\n".join(map(",".join, [["image", "caption"], ["1.jpg", "a cat sleeps"], row])))
+    assert list(read_corpus(tmp_path / "x.csv")["image"]) == ["1.jpg", row[0]]
