@@ -64,6 +64,7 @@ _FREQUENCY_FIRST = re.compile(r"(\d+)[\s,，;]+(\D.*?)")
 _COLON = re.compile(r"[\"']?([^:：\"']+?)[\"']?\s*[:：=]\s*(\d*),?")
 _GLOSS = re.compile(rf"(?=[^:：]*[{HAN}])([^:：]+?)\s*[:：]\s*(\D.*)")
 _PARENTHESES = re.compile(rf"(?=[^()（）]*[{HAN}])([^()（）]+?)\s*[(（].*[)）]")
+_RUBY = re.compile(rf"(?<=[{HAN}])(?:《[ぁ-ヿ]+》|\[[ぁ-ヿ]+\]|\{{[ぁ-ヿ]+\}}|【[ぁ-ヿ]+】)")
 _HASH = re.compile(rf"(?=[^#]*[{HAN}])([^#]+?)\s*#\s*\S.*")
 _CALL = re.compile(r"(?:\w+\.)?add_word\(\s*(?:u?[\"'])(.+?)[\"']\s*(?:,\s*(?:freq\s*=\s*)?(\d+))?.*\);?")
 _TUPLE = re.compile(r"[(\[]\s*[\"'](.+?)[\"']\s*,\s*(\d+)\s*[)\]],?")
@@ -252,6 +253,12 @@ def frequency_of(value: dict[str, object]) -> int | None:
     return next((number for number in found if isinstance(number, int)), None)
 
 
+def _strip_ruby(line: str) -> list[str] | None:
+    """A word without its readings, as Aozora Bunko has them in ｜紙刀《かみがたな》."""
+    word, count = _RUBY.subn("", line)
+    return [word.replace("｜", "")] if count else None
+
+
 def _split_synonyms(line: str) -> list[str] | None:
     parts = [part for half in _SYNONYMS.split(line) for part in _COMMAS.split(half)]
     is_pair = len(_SYNONYMS.split(line)) > 1
@@ -271,6 +278,7 @@ _SIGNS: tuple[tuple[_Convert, str], ...] = (
     (_match(_CERTAINLY_NUMBERED, (1,)), "without the numbers of a list"),
     (_match(_BULLET, (1,)), "without the marks of a list"),
     (_strip_html, "without HTML tags"),
+    (_strip_ruby, "without readings in brackets (ruby)"),
     (_match(_SIGNS_AT_END, (1,)), "without the signs at the end"),
     (_unwrap(_QUOTED), "without quotes"),
     (_unwrap(_BRACKETED), "without brackets"),

@@ -7,6 +7,7 @@ import re
 _COUNT = re.compile(r"\s*(\d+)\s*(?:\r\n|\r|\n)")
 _FLAGS = re.compile(r"^([^\s/]+)(/[A-Z0-9][A-Za-z0-9,]*)(?=\s|$)", re.MULTILINE)
 _WORD_LIST = re.compile(r'<entry\s+key="ext_\w*dict"\s*>([^<]+)</entry>')
+_HZ = re.compile(r"~\{(?:[!-}][!-~])+~\}")
 _MAX_DIFFERENCE, _MIN_FLAGS = 0.2, 0.1
 
 
@@ -32,11 +33,14 @@ def strip_hunspell(text: str) -> tuple[str, list[str]]:
 
 
 def require_word_list(text: str) -> None:
-    """Rejects XML, such as the settings of IK Analyzer, which name a word list.
+    """Rejects XML, such as the settings of IK Analyzer, which name a word list, and text in the encoding HZ.
 
     Raises:
-        ValueError: the text is XML; the message says what to pass.
+        ValueError: the text is XML or HZ; the message says what to pass.
     """
+    lines = [line for line in text.splitlines() if line.strip()] if text.isascii() and "~{" in text else []
+    if lines and 2 * sum(map(bool, map(_HZ.search, lines))) > len(lines):
+        raise ValueError("it is in the encoding HZ (~{..~}); convert it with iconv -f HZ -t UTF-8")
     if not re.match(r"\s*<(?:\?xml|!DOCTYPE)", text):
         return
     if names := [name.strip() for found in _WORD_LIST.findall(text) for name in found.split(";") if name.strip()]:

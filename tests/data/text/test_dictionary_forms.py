@@ -62,6 +62,11 @@ FORMS = {
     "红色T恤 n 100\n草莓奶盖 5\n": ([("红色T恤", 100), ("草莓奶盖", 5)], "as 'word tag frequency'"),
     "红色T恤。\n草莓奶盖；\n": (BOTH, "without the signs at the end"),
     "**红色T恤**\n草莓奶盖<br>\n": (BOTH, "without HTML tags"),
+    "｜红色T恤《シャツ》\n草莓奶盖[いちご]\n": (
+        BOTH,
+        "without readings in brackets (ruby): line 1 '｜红色T恤《シャツ》' and 1 more.",
+    ),
+    "红色T恤{シャツ} 100\n草莓奶盖\n": ([("红色T恤", 100), BOTH[1]], "without readings in brackets (ruby)"),
     "1. “红色T恤”\n2. “草莓奶盖”\n": (BOTH, "without quotes"),
     # Text beside the words
     "红色T恤：一种衣服\n草莓奶盖：一种饮料\n": (BOTH, "without the text after the colon"),

@@ -38,6 +38,13 @@ def test_words_that_are_numbers_are_kept(tmp_path, first):
     assert _words(path) == [*WORDS, "5"]
 
 
+def test_the_encoding_hz_is_named(tmp_path):
+    path = tmp_path / "words.txt"
+    path.write_bytes("叉车\n传送带\n".encode("hz"))
+    with pytest.raises(ConfigError, match=r"it is in the encoding HZ \(~\{\.\.~\}\); convert it with iconv -f HZ"):
+        read_user_dictionary(path)
+
+
 def test_settings_are_no_words(tmp_path):
     path = tmp_path / "IKAnalyzer.cfg.xml"
     path.write_text(
