@@ -12,7 +12,7 @@ from caption_tx.config import CAPTION_PROBLEMS, SPLITS, TextConfig
 from caption_tx.data.checks.caption_problems import CONTROL, caption_problems, han_forms
 from caption_tx.data.checks.findings import MAX_LISTED, Findings
 from caption_tx.data.corpus.table import machine_references
-from caption_tx.data.corpus.tables.table_ends import NO_NAME_AND_CAPTION
+from caption_tx.data.corpus.tables.table_ends import NO_NAME_AND_CAPTION, SECOND_HEADER
 from caption_tx.data.corpus.values.truncation import find_truncated
 from caption_tx.data.text.look_alikes import FULL_WIDTH
 from caption_tx.data.text.word_lists import WordLists
@@ -25,7 +25,8 @@ def check_lines(table: pd.DataFrame, findings: Findings) -> None:
     """Finds skipped lines, images that are in no split list, and empty splits."""
     skipped = pd.DataFrame(table.attrs.get("skipped", []), columns=["source", "line", "detail"])
     num_lines = len(table) + len(skipped)
-    is_blank, is_empty = skipped["detail"] == "blank line", skipped["detail"].isin(["no caption", NO_NAME_AND_CAPTION])
+    is_blank = skipped["detail"].isin(["blank line", SECOND_HEADER])
+    is_empty = skipped["detail"].isin(["no caption", NO_NAME_AND_CAPTION])
     findings.add("malformed_line", skipped[~is_blank & ~is_empty], num_lines)
     findings.add("empty_caption", skipped[is_empty], num_lines)
     findings.add("blank_line", skipped[is_blank], num_lines)
