@@ -138,6 +138,13 @@ def test_captions_of_several_images(corpus, check):
     assert report["findings"]["frequent_caption"]["level"] == "warning"
 
 
+def test_rows_that_are_no_captions_are_no_problems(corpus, check, counts_by_kind):
+    table = corpus(("a.jpg", "一只狗"), ("b.jpg", "一只猫", "val"))
+    table.attrs["skipped"] = [("x.csv", 2, "a second header"), ("x.csv", 5, "no image name and no caption")]
+    counts = counts_by_kind(check(table))
+    assert (counts["blank_line"], counts["empty_caption"]) == (1, 1) and "malformed_line" not in counts
+
+
 def test_skipped_lines(corpus, check):
     table = corpus(("a.jpg", "一只狗"), ("b.jpg", "一只猫", "val"))
     table.attrs["skipped"] = [
