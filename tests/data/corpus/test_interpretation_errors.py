@@ -19,6 +19,21 @@ ERRORS = {
         f"image,caption,is_rejected\na.jpg,{DOG},1\n",
         r"no captions found .*keep_rejected \(--keep-rejected\) keeps",
     ),
+    "two tables side by side": (
+        "x.csv",
+        f"图片,描述,,图片,描述\na.jpg,{DOG},,b.jpg,{CAT}\nc.jpg,{GIRL},,,\n",
+        r"the columns 图片, 图片 each name an image; .* side by side \(图片, 描述 and 图片, 描述\) below each other\.",
+    ),
+    "two tables of other names": (
+        "x.csv",
+        f"no,图片,描述,no,照片,说明\n1,a.jpg,{DOG},2,b.jpg,{CAT}\n",
+        r"the columns 图片, 照片 each name an image; .* \(--image-column\) 图片 and caption_column .* 描述\.",
+    ),
+    "two tables without a header": (
+        "x.csv",
+        f"a.jpg,{DOG},b.jpg,{CAT}\nc.jpg,{GIRL},d.jpg,{DOG}\n",
+        r"the columns 1, 3 each name an image",
+    ),
     "two languages": (
         "x.csv",
         f"image,caption_zh,caption_en\na.jpg,{DOG},a dog runs\n",

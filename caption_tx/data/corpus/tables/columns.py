@@ -27,7 +27,7 @@ from caption_tx.data.corpus.column_names import (
 from caption_tx.data.corpus.names.image_files import ImageFiles, prefer_files
 from caption_tx.data.corpus.tables.caption_language import prefer_language
 from caption_tx.data.corpus.tables.corrections import correction_notes, find_corrections, select_corrections
-from caption_tx.data.corpus.tables.image_columns import require_one_image, select_image
+from caption_tx.data.corpus.tables.image_columns import require_one_image, require_one_table, select_image
 from caption_tx.data.corpus.tables.kinds_of_rows import Kinds, find_kinds
 from caption_tx.data.corpus.tables.marks import find_marks, require_no_winner
 from caption_tx.data.corpus.tables.remark_columns import remarks_about_columns, without_remarks
@@ -186,6 +186,7 @@ def select_columns(
     image = by_name if options.image_column else prefer_files(options.files, names, values, by_name)
     if image is None:
         return None
+    require_one_table(names, values, (options.image_column, options.caption_columns), (place, plural))
     words = find_words(names, values, options.caption_columns, image, unit)
     chosen = _Captions(words.captions) if words else _select_captions(names, values, options, image, (place, plural))
     captions, rank = chosen.positions, chosen.rank
