@@ -33,7 +33,8 @@ def _ignore(*_: object) -> None:
 def wrap_width(texts: Iterable[Sequence[str]]) -> int | None:
     """The width in characters at which the lines of most texts are broken; None if lines are captions of their own.
 
-    A line was broken if the first word of the next one would not have fitted on it.
+    A line was broken if the first word of the next one would not have fitted on it. Lines of one length, many of which
+    begin like the first line, such as "a photo of a dog" and "a photo of a cat", are captions of their own.
 
     Example:
         >>> wrap_width([["一个男人和一个女人站在", "湖边的草地上拍照。"]] * 5)
@@ -44,6 +45,9 @@ def wrap_width(texts: Iterable[Sequence[str]]) -> int | None:
     pairs = [pair for lines in paragraphs for pair in itertools.pairwise(lines) if all(pair)]
     width = max((len(line) for lines in paragraphs for line in lines), default=0)
     if width < _MIN_WIDTH or len(pairs) < _MIN_LINES:
+        return None
+    alike = sum(_begin_alike(lines[0], after) for lines in paragraphs for after in filter(None, lines[1:]))
+    if 3 * alike > len(pairs):
         return None
     broken = sum(_is_broken(line, after, width) for line, after in pairs)
     return width if broken >= _MIN_SHARE * len(pairs) else None
@@ -77,6 +81,12 @@ def _is_broken(line: str, after: str, width: int) -> bool:
     if _is_chinese(line):  # which is broken at any character
         return len(line) == width
     return len(line) + 1 + len(word) > width
+
+
+def _begin_alike(line: str, other: str) -> bool:
+    """Whether two lines have the same first word, or the same two first characters in Chinese."""
+    words = [text[:2] if _is_chinese(text) else _FIRST_WORD.match(text).group() for text in (line, other) if text]
+    return len(words) == 2 and words[0] == words[1]
 
 
 def _is_chinese(line: str) -> bool:

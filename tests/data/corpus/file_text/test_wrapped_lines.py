@@ -33,3 +33,22 @@ def test_captions_of_their_own_stay_lines(tmp_path):
     write_texts(tmp_path, ["一只狗在草地上奔跑追着球\n一只猫\n两个男人在打篮球\n"] * 6)
     assert len(read_corpus(tmp_path)) == 18
     assert wrap_width([["一个男人在打篮球的照片。", "一个女人在打篮球的照片。"]] * 9) is None
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [
+            "a photo of a small dog in the park",
+            "a photo of a brown dog in the park",
+            "a photo of a happy dog in a garden",
+        ],
+        ["一只白色的小狗正站在公园里面", "一只黑色的小狗正坐在花园里面", "一只棕色的大狗正跑在草地上面"],
+    ],
+    ids=["en", "zh"],
+)
+def test_lines_of_one_length_that_begin_alike_are_captions(tmp_path, lines):
+    write_texts(tmp_path, ["\n".join(lines) + "\n"] * 6)
+    table = read_corpus(tmp_path)
+    assert table["caption"].tolist() == lines * 6
+    assert not [note for note in table.attrs["files"][0]["notes"] if "broken" in note]
