@@ -19,7 +19,7 @@ from caption_tx.data.corpus.tables.columns import Columns, ReadOptions, select_c
 from caption_tx.data.corpus.tables.table_ends import RepeatedHeaders
 from caption_tx.data.corpus.tables.table_layout import is_header
 from caption_tx.data.corpus.tables.title_rows import ROWS_ABOVE, TITLE_LINES, find_header_row
-from caption_tx.data.corpus.tables.two_row_headers import combine_header
+from caption_tx.data.corpus.tables.two_row_headers import join_header
 from caption_tx.data.text.text_files import TextFile
 from caption_tx.errors import CorpusError
 
@@ -139,8 +139,8 @@ def _header_of(path: Path, head: list[tuple[int, list[str]]], options: ReadOptio
     filled = [(number, cells) for number, cells in head if any(cell.strip() for cell in cells)]
     first = find_header_row([cells for _, cells in filled], options)
     for index, (number, header) in itertools.islice(enumerate(filled), first, TITLE_LINES):
-        two = combine_header(header, filled[index + 1][1]) if index + 1 < len(filled) else None
-        last = index if two is None else index + 1
+        two = join_header([cells for _, cells in filled[index : index + 4]])
+        last = index if two is None else index + two[2] - 1
         header = header if two is None else two[0]
         columns = _columns(path, number, header, [cells for _, cells in filled[last + 1 :]], options)
         if columns is not None and is_header(header, columns, options, index == first):

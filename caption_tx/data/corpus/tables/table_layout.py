@@ -14,7 +14,7 @@ from caption_tx.data.corpus.tables.columns import NAMES_FILES, Columns, ReadOpti
 from caption_tx.data.corpus.tables.row_names import NOTE as ROW_NAMES
 from caption_tx.data.corpus.tables.row_names import QUOTED_HEADER, fits_row_names, lacks_row_names
 from caption_tx.data.corpus.tables.title_rows import TITLE_LINES, find_header_row
-from caption_tx.data.corpus.tables.two_row_headers import combine_header
+from caption_tx.data.corpus.tables.two_row_headers import join_header
 from caption_tx.data.corpus.values.value_kinds import is_image_name, is_name_like, share
 
 SEPARATORS = (
@@ -131,8 +131,8 @@ def find_header(head: FileHead, separators: tuple[str, ...] = SEPARATORS) -> Tab
                 continue
             if separator != "\t" and any("\t" in name for name in header):  # a row of a table with tabs
                 continue
-            two = combine_header(cells, split_cells("".join(head.lines[index + 1 : index + 2]), separator))
-            header, rows = (header, 1) if two is None else (_trim(two[0]), 2)
+            two = join_header([split_cells(line, separator) for line in head.lines[index : index + 4]])
+            header, rows = (header, 1) if two is None else (_trim(two[0]), two[2])
             shifted = _shifted_columns(head, index, cells, separator) if two is None else None
             header = header if shifted is None else ["", *cells]
             columns = shifted or _columns_of_header(head, index + rows - 1, header, separator)

@@ -1,4 +1,4 @@
-"""Headers of two rows, such as 标注员A above 描述 and 质检, as merged cells are saved."""
+"""Headers of two rows, such as 标注员A above 描述 and 质检, as merged cells are saved, and of three by pandas."""
 
 from __future__ import annotations
 
@@ -16,6 +16,57 @@ from caption_tx.data.corpus.values.mark_values import is_mark, is_remark
 
 _LONGEST = 20
 _MAX_SHOWN = 8
+
+
+def join_header(rows: Sequence[Sequence[str]]) -> tuple[list[str], dict[str, int], int] | None:
+    """The names of the columns below a header of several rows, with a note and the number of rows; None for others.
+
+    Args:
+        rows: the first row of the header and those below it.
+    """
+    if (three := combine_pivot(rows[:4])) is not None:
+        return *three, 3
+    two = combine_header(rows[0], rows[1]) if len(rows) > 1 else None
+    return None if two is None else (*two, 2)
+
+
+def combine_pivot(rows: Sequence[Sequence[str]]) -> tuple[list[str], dict[str, int]] | None:
+    """The names of the columns of a pivot by pandas, with a note, or None if the rows are no such header.
+
+    The first two rows name the columns, the third one only the index, and the fourth one is data.
+
+    Example:
+        >>> combine_pivot([["", "caption", "caption"], ["rank", "0", "1"], ["image", "", ""], ["1.jpg", "a", "b"]])[0]
+        ['image', 'caption_0', 'caption_1']
+    """
+    if len(rows) < 4:
+        return None
+    width = max(map(len, rows))
+    top, below, index, data = ([cell.strip() for cell in row] + [""] * (width - len(row)) for row in rows)
+    start = next((at for at, cell in enumerate(index) if not cell), width)
+    if not 0 < start < width or any(index[start:]) or not top[start] or not any(below[start:]):
+        return None
+    if (
+        not any(image_rank(cell) is not None for cell in index[:start])
+        or not all(data[:start])
+        or any(top[: start - 1])
+    ):
+        return None
+    groups: list[str] = []
+    for cell in top[start:]:
+        groups.append(cell or groups[-1])
+    if not any(map(caption_key, (*groups, *below[start:]))):
+        return None
+    combined = combine_header([*[""] * start, *groups], [*[""] * start, *below[start:]])
+    counts, words = Counter(groups), below[start:]
+    names = [
+        f"{group}_{word}" if counts[group] > 1 and word else group for group, word in zip(groups, words, strict=True)
+    ]
+    if combined is not None and not any(map(caption_key, groups)):
+        names = combined[0][start:]
+    shown = [f"{group} {word} as {name}" for group, word, name in zip(groups, words, names, strict=True)]
+    text = ", ".join(shown[:_MAX_SHOWN]) + (", .." if len(shown) > _MAX_SHOWN else "")
+    return [*index[:start], *names], {f"columns of a header of three rows, read as one ({text})": len(shown)}
 
 
 def combine_header(top: Sequence[str], below: Sequence[str]) -> tuple[list[str], dict[str, int]] | None:

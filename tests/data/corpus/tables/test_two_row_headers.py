@@ -93,3 +93,23 @@ def test_a_second_header_is_no_caption(tmp_path, name, header, second):
 def test_images_with_such_names_stay(tmp_path, row):
     (tmp_path / "x.csv").write_text("\n".join(map(",".join, [["image", "caption"], ["1.jpg", "a cat sleeps"], row])))
     assert list(read_corpus(tmp_path / "x.csv")["image"]) == ["1.jpg", row[0]]
+
+
+PIVOTS = {
+    "numbers": ([",caption,caption,score,score", "rank,0,1,0,1", "image,,,,"], f"{DOG},{GIRL},0.6,0.5"),
+    "names": ([",caption,score,score", ",first,mean,max", "image,,,"], f"{DOG},0.6,0.5"),
+    "captions below": ([",甲,甲,乙,乙", ",描述,审核,描述,审核", "图片,,,,"], f"{DOG},合格,{GIRL},合格"),
+    "merged cells": ([",caption,,score,", "rank,0,1,0,1", "image,,,,"], f"{DOG},{GIRL},0.6,0.5"),
+}
+
+
+@pytest.mark.parametrize("case", PIVOTS)
+def test_a_pivot_of_pandas_has_three_rows(write, case):
+    header, row = PIVOTS[case]
+    table = read_corpus(write("x.csv", "\n".join([*header, f"001.jpg,{row}", f"002.jpg,{row}"])))
+    captions = [text for text in row.split(",") if text in (DOG, GIRL)]
+    expected = [(image, text) for image in ("001.jpg", "002.jpg") for text in captions]
+    assert list(zip(table["image"], table["caption"], strict=True)) == expected
+    notes = table.attrs["files"][0]["notes"]
+    assert any(text.startswith("columns of a header of three rows, read as one (") for text in notes), notes
+    assert not table.attrs["skipped"]
