@@ -110,18 +110,18 @@ def _note_variants(rows: CaptionRows, missing: set[str], found: FoundNames, imag
     _note_dates(rows, dates)
     if links := [name for name in lost if _SHARE_LINK.match(name)]:
         rows.notes[
-            f"links to shared files (such as '{links[0]}'), which do not contain the names of the images: download the "
-            "images and add a column with the names of their files"
+            f"links to shared files (such as '{links[0][:80]}'), which do not contain the names of the images: "
+            "download the images and add a column with the names of their files"
         ] += len(links)
     if lost := sorted(set(lost).difference(dates, links)):
         kind = "is ambiguous" if lost[0] in found.ambiguous else f"also tried without regard to {TRIED}"
-        rows.notes[f"image names without a file in {images} (such as '{lost[0]}', {kind})"] += len(lost)
+        rows.notes[f"image names without a file in {images} (such as '{lost[0][:80]}', {kind})"] += len(lost)
 
 
 def _note_dates(rows: CaptionRows, names: list[str]) -> None:
     """Reports names that a spreadsheet may have made dates of."""
     if names:
         rows.notes[
-            f"image names that look like dates (such as '{names[0]}'): if a spreadsheet made dates of names such as "
-            "'1-2', format the column as text and enter the names again"
+            f"image names that look like dates (such as '{names[0][:80]}'): if a spreadsheet made dates of names such "
+            "as '1-2', format the column as text and enter the names again"
         ] += len(names)

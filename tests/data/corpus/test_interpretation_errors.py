@@ -34,6 +34,31 @@ ERRORS = {
         f"a.jpg,{DOG},b.jpg,{CAT}\nc.jpg,{GIRL},d.jpg,{DOG}\n",
         r"the columns 1, 3 each name an image",
     ),
+    "hexadecimal digits from PostgreSQL": (
+        "x.csv",
+        f"id,picture,caption\n1,\\xffd8ffe0{'0123' * 99},{DOG}\n",
+        r"line 2: the image itself is in the file, as hexadecimal digits .* PostgreSQL .*\.\.\); save",
+    ),
+    "hexadecimal digits": (
+        "x.csv",
+        f"image,caption\n89504E47{'0123' * 99},{DOG}\n",
+        r"line 2: the image itself is in the file, as hexadecimal digits of its bytes \(89504E470123.{18}\.\.\)",
+    ),
+    "base64 for addresses": (
+        "x.jsonl",
+        jsonl({"image": f"_9j_4AAQ{'a-_Z' * 99}", "caption": DOG}),
+        "line 1: the image itself is in the file, in base64",
+    ),
+    "numbers": (
+        "x.jsonl",
+        jsonl({"image": [255, 216, 255, *range(200)], "caption": DOG}),
+        r"line 1: the image itself is in the file, as the numbers of its bytes \(\[255, 216, 255, 0, 1",
+    ),
+    "a buffer of Node": (
+        "x.json",
+        json.dumps([{"image": {"type": "Buffer", "data": [137, 80, 78, 71, 13]}, "caption": DOG}]),
+        "entry 1: the image itself is in the file, as the numbers of its bytes",
+    ),
     "two languages": (
         "x.csv",
         f"image,caption_zh,caption_en\na.jpg,{DOG},a dog runs\n",

@@ -34,6 +34,7 @@ from caption_tx.data.corpus.tables.marks import holds_mark
 from caption_tx.data.corpus.tables.table_ends import SECOND_HEADER, why_no_caption
 from caption_tx.data.corpus.tables.word_columns import is_word_name
 from caption_tx.data.corpus.values.conversations import answers_of, is_conversation
+from caption_tx.data.corpus.values.encoded_images import number_text
 from caption_tx.data.corpus.values.html_images import img_sources
 from caption_tx.data.corpus.values.literals import Repeated, strip_fence
 from caption_tx.data.corpus.values.name_lists import list_names
@@ -142,6 +143,8 @@ def image_names(value: Any) -> list[str] | None:
     """The image names in a value: a name, a number, an object with a path, or a list of these; None for others."""
     if isinstance(value, str) and value[:1] != "[" and "<" not in value:
         return [value]
+    if numbers := number_text(value):
+        return [numbers]
     if isinstance(value, str) and value[:2] in ("[{", "['", '["') and (items := parse_items(value)):
         value = items
     if isinstance(value, str) and "<img" in value and len(sources := img_sources(value)) > 1:

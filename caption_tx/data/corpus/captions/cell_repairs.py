@@ -14,6 +14,7 @@ from caption_tx.data.corpus.captions.formulas import resolve_formulas
 from caption_tx.data.corpus.captions.markup import repair_names, strip_labels, strip_markup
 from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.corpus.tables.table_ends import drop_totals
+from caption_tx.data.corpus.values.encoded_images import encoded_kind
 from caption_tx.data.corpus.values.value_kinds import is_valid_unicode
 from caption_tx.data.images.suffixes import IMAGE_SUFFIXES
 from caption_tx.errors import CorpusError
@@ -48,7 +49,6 @@ _PAGE_AT_END = re.compile(
     re.IGNORECASE,
 )
 _PAGE_LENGTH, _PAGE_ENDS = 200, frozenset("0123456789ivxlcIVXLC页頁)）]")
-_IMAGE_DATA = re.compile(r"(?:data:[\w/+.;=-]*,|/9j/|iVBORw0KGgo|R0lGOD|UklGR)\S{64,}", re.ASCII)
 
 
 def repair_cells(rows: CaptionRows) -> None:
@@ -87,9 +87,9 @@ def _require_names(rows: CaptionRows) -> None:
         place = f"{rows.source}, {rows.unit} {rows.line_numbers[row]}"
         if "+" in name and _SHORTENED_ID.fullmatch(name):
             raise CorpusError(f"{place}: the ids were shortened by a spreadsheet ({name}); export them as text.")
-        if len(name) > 64 and _IMAGE_DATA.match("".join(name[:200].split())):
+        if kind := encoded_kind(name):
             raise CorpusError(
-                f"{place}: the image itself is in the file, in base64 ({name[:30]}..); save the images as files and "
+                f"{place}: the image itself is in the file, {kind} ({name[:30]}..); save the images as files and "
                 "write their names, or convert the file to Parquet with a column of bytes."
             )
 

@@ -27,6 +27,7 @@ from caption_tx.data.corpus.tables.table_layout import (
     unify_separator,
 )
 from caption_tx.data.corpus.tables.title_rows import TITLE_LINES
+from caption_tx.data.corpus.values.encoded_images import encoded_kind
 from caption_tx.data.corpus.values.value_kinds import is_text
 from caption_tx.data.images.suffixes import IMAGE_SUFFIXES
 from caption_tx.data.text.text_files import TextFile
@@ -99,7 +100,7 @@ def _read_with_header(file: TextFile, rows: CaptionRows, separators: tuple[str, 
 def _require_header(file: TextFile, rows: CaptionRows, separators: tuple[str, ...]) -> TableLayout:
     head = FileHead.read(file.path, file.encoding, rows.options)
     layout = find_header(head, separators)
-    if head.mostly(lambda line: "\t" not in line and is_base64(line.strip().strip('"'))):
+    if head.mostly(lambda line: "\t" not in line and _is_wrapped_base64(line)):
         raise CorpusError(
             f"{file.path} has images in base64 that are wrapped, in a layout that is not known; write each image on "
             "one line, after its id and its captions, without a header; or save the images as files and name them."
@@ -122,6 +123,11 @@ def _require_header(file: TextFile, rows: CaptionRows, separators: tuple[str, ..
             "(--image-column and --caption-column)."
         )
     return layout
+
+
+def _is_wrapped_base64(line: str) -> bool:
+    line = line.strip().strip('"')
+    return is_base64(line) and not (encoded_kind(line) or "").startswith("as hex")
 
 
 def read_table(file: TextFile, rows: CaptionRows, layout: TableLayout) -> None:
