@@ -15,8 +15,9 @@ from caption_tx.data.text.dictionary_taxonomies import read_taxonomy
 _WORD_HEADERS = frozenset((
     "word", "words", "term", "terms", "entry", "token", "name", "vocabulary", "vocab", "lemma", "keyword", "keywords",
     "phrase", "species", "commonname", "vernacularname", "chinese", "chinesename", "namezh", "namecn", "zh", "zhname",
-    "cnname", "entity", "label", "concept", "glossary", "词", "词语", "词条", "单词", "词汇", "关键词", "关键字",
-    "短语", "名称", "名字", "名", "中文名", "中文名称", "中文", "中文词", "汉语", "中名", "术语", "术语名称",
+    "cnname", "entity", "label", "concept", "glossary", "title", "titles", "pagetitle",
+    "词", "词语", "词条", "单词", "词汇", "关键词", "关键字", "短语", "名称", "名字", "名", "中文名",
+    "中文名称", "中文", "中文词", "汉语", "中名", "术语", "术语名称",
     "专业术语", "专有名词", "新词", "热词", "实体", "实体名", "实体名称", "概念", "物种", "物种名", "物种名称",
     "种名", "俗名", "品名", "品种", "商品名", "商品名称", "产品名", "产品名称", "菜名", "地名", "人名", "景点名称",
     "词名", "標準詞", "标准词", "詞", "詞語", "詞條", "詞彙", "單詞", "關鍵詞", "名稱", "中文名稱", "術語", "物種",
@@ -171,7 +172,7 @@ def _read_table(content: Numbered, notes: list[str]) -> Numbered | None:
     has_fields_only = len(names) > 1 and at == 0 and set(names[1:]) <= {*FREQUENCY_HEADERS, *TAG_HEADERS}
     if has_fields_only and separator != "|":
         return None  # `word,frequency,tag`
-    if len(names) == 1 and not _HAN.search(header + content[1][1]):
+    if len(names) == 1 and names[0] != "page_title" and not _HAN.search(header + content[1][1]):
         notes.append(f"Line {number} {header.strip()[:40]!r} is read as an entry; remove it if it is a header.")
         return None
     if len(names) > 1 and not any(cells[at] for _, cells in rows):

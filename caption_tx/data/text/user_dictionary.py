@@ -15,6 +15,7 @@ from caption_tx.data.text.dictionary_japanese import find_japanese_encoding
 from caption_tx.data.text.dictionary_lines import NUMBER, Line, split_lines
 from caption_tx.data.text.dictionary_pieces import piece_notes, require_no_pieces
 from caption_tx.data.text.dictionary_programs import require_word_list, strip_hunspell
+from caption_tx.data.text.dictionary_titles import LATIN, read_titles
 from caption_tx.data.text.diffs import require_no_diff
 from caption_tx.data.text.look_alikes import fold_look_alikes
 from caption_tx.data.text.merge_conflicts import require_no_conflict
@@ -27,9 +28,8 @@ _TAG = re.compile("[a-z]+|PER|LOC|ORG|TIME")
 _LETTERS = re.compile("[a-zA-Z]+")
 _MAX_FREQUENCY = 10**9
 _MAX_LISTED = 5
-_LATIN = r"[^\W_\u3040-\u30ff\u3400-\u9fff]"  # of any script with spaces between words
 _USUAL_SIGNS = re.compile(
-    rf"(?<=\w)[-.&'’·•・‑]+(?=\w)|(?<={_LATIN})[/_@+: ]+(?={_LATIN})|^[@#.]+(?=\w)|(?<=\w)[+#%°!]+$"
+    rf"(?<=\w)[-.&'’·•・‑]+(?=\w)|(?<={LATIN})[/_@+: ]+(?={LATIN})|^[@#.]+(?=\w)|(?<=\w)[+#%°!]+$"
     r"|(?<=[+#.])[/ ](?=\w)"
 )
 _ODD_SIGNS = re.compile(r"[^\w\u0300-\u036f\u200b-\u200f\ufeff]|_")
@@ -152,6 +152,7 @@ def read_user_dictionary(path: str | Path) -> UserDictionary:
         raise ConfigError(str(error)) from error
     except ValueError as error:
         raise ConfigError(f"Cannot read the user dictionary {path}: {error}.") from error
+    lines, notes = read_titles(lines, notes)
     has_frequencies, tags = _find_fields(lines)
     entries, unclear, unknown_tags = [], {True: [], False: []}, []
     for line in lines:

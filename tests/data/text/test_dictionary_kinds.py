@@ -65,7 +65,16 @@ FILES = {
     "花 n v\n李明 nh\n打卡 v n\n": ("花 李明 打卡", "without the tags after the word: line 1 '花 n v' and 1 more"),
     "奶茶_n\niPhone_nz\n": ("奶茶 iPhone", "as 'word/tag'"),
     "奶茶/n\n春天/SEASON\n": ("奶茶 春天", "as 'word/tag'"),
-    "red_n\nblue_car\n": ("red_n blue_car", "^$"),
+    # Titles of pages
+    "red_n\nblue_car\n": ("red_n red␣n blue_car blue␣car", "^Read with spaces for _ .*: line 1 'red_n' and 1 more.$"),
+    "page_title\nC++\nLeap_Motion\n奶茶\n": ("C++ Leap_Motion Leap␣Motion 奶茶", "^Line 1 'page_title' is a header"),
+    "title\nDr._Who\n奶茶\n": ("title Dr.␣Who 奶茶", "Line 1 'title' is read as an entry; remove it"),
+    "title\n奶茶\nTom_&_Jerry\n": ("奶茶 Tom␣&␣Jerry", "Line 1 'title' is a header"),
+    "苹果_(公司)\nMercury_(planet)\n奶茶 5\n": (
+        "苹果 Mercury 奶茶:5",
+        "without the part in parentheses: line 1 '苹果_\\(公司\\)' and 1 more",
+    ),
+    "windows_10\n_a\n北京_大学\nfoo()\n": ("windows_10 windows␣10 _a 北京_大学 foo()", "line 1 'windows_10'.$"),
     "plan b 3\nplan c 5\n奶茶 3 n\n": ("plan␣b:3 plan␣c:5 奶茶:3", "with a frequency or tag: line 1 'plan b 3'"),
 }
 

@@ -197,3 +197,9 @@ def test_the_matcher_prefers_the_longest_entry():
         ("new york", True),
     ]
     assert EntryMatcher([]).split("狗") == [("狗", False)]
+
+
+@pytest.mark.parametrize("caption", ["女孩拿着Hello Kitty的包", "女孩拿着Hello_Kitty的包"])
+def test_titles_of_pages_match_with_spaces_and_as_written(segmenter, caption):
+    words = segmenter("page_title\nHello_Kitty\n奶茶\n").segment(caption)
+    assert "hello" not in words and [word for word in words if word.startswith("hello")]
