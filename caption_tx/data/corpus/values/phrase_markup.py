@@ -43,10 +43,11 @@ _HAS_TONE = re.compile(rf"[{_TONES[:-1]}]|[a-zü][1-5]")
 _PINYIN_BETWEEN = re.compile(rf"(?<=([{HAN}]))([a-z{_TONES}]{{1,6}})(?=[{HAN}，。、！？]|$)")
 _RUN_OF_HAN = re.compile(rf"[{HAN}]+$")
 
-# What remains of markup, or of marks such as `[SEG]`, `:dog:` and `[1]`.
+# What remains of markup, or of marks such as `[SEG]`, `:dog:`, `[1]` and a prompt's `[cat:dog:0.5]` and `[cat|dog]`.
 _LEFT = re.compile(
     r"\[\[|\]\]|\{\{|\}\}|\[/\w[^\[\]]{0,40}\]|\[[A-Z][A-Z0-9_]+\]|\[\w+=[^\[\]]{0,40}\]|\]\(|\[\d{1,3}\]|</?[A-Za-z][\w-]*[^<>]{0,80}>"
     r"|(?<![\w:]):[a-z]{2,20}(?:_[a-z]{2,20})*:|\\[a-z]{3,12}\{|(?<!\*)\*\*(?!\*)|\(\([^()]+\)\)"
+    r"|\[(?=[^\[\]]*[^\W\d])(?:[^\[\]:|]*:)?[^\[\]:|]*:\s*\d*\.?\d+\]|\[[^\[\]:|]+(?:\|[^\[\]:|]*)+\]"
     rf"|\[[{HAN}]{{1,4}}\]|(?<=[{HAN}])[（(][a-z]{{1,6}}(?: [a-z]{{1,6}})*[）)]"
 )
 # Marks of translators and reviewers: 【机翻】 before a caption, and known ones anywhere.
@@ -105,7 +106,11 @@ def _without_mentions(caption: str) -> str:
 
 
 def _without_weights(caption: str) -> str:
-    return _LORA.sub("", _WEIGHT.sub(r"\1", caption)).strip(", ")
+    return _WEIGHT.sub(r"\1", caption)
+
+
+def _without_networks(caption: str) -> str:
+    return _LORA.sub("", caption).strip(", ")
 
 
 def _without_pinyin(caption: str) -> str:
@@ -136,7 +141,8 @@ STEPS: tuple[tuple[str, Callable[[str], str], str], ...] = (
     ("[", _without_bb_code, "captions with BBCode ([b]..[/b]), which is stripped"),
     ("<", _without_mentions, "captions with mentions or links of a chat (such as <@U01AB>), which are stripped"),
     ("<", _without_tags, "captions with tags around words (such as <b>), which are stripped"),
-    ("(<", _without_weights, "captions with weights of a prompt (word:1.2), which are stripped"),
+    ("(", _without_weights, "captions with weights of a prompt (word:1.2), which are stripped"),
+    ("<", _without_networks, "captions with networks that a prompt adds (such as <lora:name:0.8>), which are stripped"),
     ("(（[āáǎàēéěèīíǐìōóǒòūúǔù", _without_pinyin, "captions with pinyin beside the characters, which is stripped"),
 )
 """Signs that a step needs, the step, and its note."""

@@ -33,7 +33,12 @@ CASES = {
     "<|image_1|>一只狗在跑¦Picture 1: <img>a.jpg</img>两只猫睡觉": (ONE, IMAGE),
     "一只<b>狗</b>在跑¦<animal>两只<i>猫</i></animal>睡觉": (ONE, TAG),
     "一只<ruby>狗<rp>(</rp><rt>gǒu</rt><rp>)</rp></ruby>在跑¦两只猫睡觉": (ONE, TAG),
+    "(一只狗:1.2)在跑¦(两只猫:0.9)睡觉": (ONE, "weights of a prompt"),
     "(一只狗:1.2)在跑, <lora:x:0.8>¦两只猫睡觉": (ONE, "weights of a prompt"),
+    "一只狗在跑, <lora:x:0.8>¦两只猫睡觉 <hypernet:soft:1>": (
+        ONE,
+        "networks that a prompt adds (such as <lora:name:0.8>)",
+    ),
     "一只狗(gǒu)在跑¦两只猫（māo）睡觉(shuì jiào)": (ONE, PINYIN),
     "一只狗(gou3)在跑¦两只猫睡觉（shui4jiao4）": (ONE, PINYIN),
     "一yī只zhī狗gǒu在zài跑pǎo¦两liǎng只zhī猫māo睡shuì觉jiào": (ONE, PINYIN),
@@ -53,6 +58,9 @@ CASES = {
     "一只狗(gou)¦两只猫:cat:": (("一只狗(gou)", "两只猫:cat:"), LEFT),
     "一只T恤(polo)的Pokémon¦(a:2) dog, 3*4*5 a_b_c": (("一只T恤(polo)的Pokémon", "(a:2) dog, 3*4*5 a_b_c"), LEFT),
     "比分(1,2)，看[图]书 and/or¦[a dog] runs": (("比分(1,2)，看[图]书 and/or", "[a dog] runs"), LEFT),
+    "a cat [sleeping:playing:0.5]¦a [dog:3]": (("a cat [sleeping:playing:0.5]", "a [dog:3]"), LEFT),
+    "a [cat|dog] runs¦a [cat::10] runs": (("a [cat|dog] runs", "a [cat::10] runs"), LEFT),
+    "a clock [10:30]¦[a dog: runs]": (("a clock [10:30]", "[a dog: runs]"), None),
     "【机翻】一只狗¦两只猫": (("【机翻】一只狗", "两只猫"), f"{LEFT} (such as '【机翻】')"),
     "[机器自动翻译]一只狗¦两只猫": (("[机器自动翻译]一只狗", "两只猫"), LEFT),
     "［存疑］一只狗¦两只猫": (("［存疑］一只狗", "两只猫"), LEFT),
@@ -75,6 +83,11 @@ def test_markup_in_cells(write, captions):
     table = read_corpus(write("x.csv", text.getvalue()))
     assert rows(table) == list(zip(("a.jpg", "b.jpg"), expected, strict=True))
     assert any(note in text for text in notes(table)) if note else notes(table) == {}, notes(table)
+
+
+def test_networks_of_prompts_are_no_weights(write):
+    table = read_corpus(write("x.csv", "image,caption\na.jpg,a fox <lora:fur:0.8>\nb.jpg,two cats\n"))
+    assert [note for note in notes(table) if "weights" in note] == []
 
 
 def test_sentences_of_flickr30k_entities(write, tmp_path):
