@@ -82,7 +82,7 @@ INSIDE = {
         {"names", "tables", "rows", "file_text", "drawn"},
         {"captions"},
         {"readers"},
-        {"formats", "beside"},
+        {"formats", "beside", "id_tables"},
         {"image_lookup", "memory", "splits", "partitions"},
         {"sources"},
         {"table"},

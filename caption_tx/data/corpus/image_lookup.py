@@ -8,6 +8,7 @@ from pathlib import Path
 
 from caption_tx.config import Source
 from caption_tx.data.corpus.beside import beside_prefix, require_different_images
+from caption_tx.data.corpus.id_tables import read_id_tables
 from caption_tx.data.corpus.names.image_names import count_undecoded, join_prefix, resolve_image_names
 from caption_tx.data.corpus.names.lost_zeros import restore_zeros
 from caption_tx.data.corpus.names.name_choice import choose_names
@@ -35,6 +36,7 @@ def complete_image_names(sources: list[tuple[Source, CaptionRows]], images: str 
     for source, rows in sources:
         choose_names(rows, images)
         _restore_integers(rows)
+        read_id_tables(rows)
         restore_zeros(rows, images)
         prefix = source.images or _embedded_prefix(rows, images) or beside_prefix(rows, images)
         names = {name: join_prefix(prefix, name) for name in dict.fromkeys(rows.images)}
