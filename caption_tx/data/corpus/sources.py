@@ -31,6 +31,7 @@ from caption_tx.data.corpus.file_text.printed_lines import read_printed
 from caption_tx.data.corpus.file_text.scripts import ScriptFile
 from caption_tx.data.corpus.file_text.text_kinds import half_kind, text_kind
 from caption_tx.data.corpus.file_text.token_lines import read_tokens
+from caption_tx.data.corpus.file_text.via_tables import read_via
 from caption_tx.data.corpus.formats import GUIDE, READERS, Reader, detect_format, known_formats, likely_formats
 from caption_tx.data.corpus.memory import CaptionSource, CaptionTable
 from caption_tx.data.corpus.names.image_names import stem
@@ -62,6 +63,7 @@ _CHANGES = {
     "log": read_entries,
     "printed": read_printed,
     "tokens": read_tokens,
+    "via": read_via,
 }
 """The view of a file's head -> how its lines are read."""
 _CHAT_SUFFIXES = (".txt", ".log", ".md", "")

@@ -16,12 +16,13 @@ from caption_tx.data.corpus.file_text.printed_lines import printed_head
 from caption_tx.data.corpus.file_text.quoted_lines import join_quoted_lines
 from caption_tx.data.corpus.file_text.scripts import script_data
 from caption_tx.data.corpus.file_text.token_lines import token_head
+from caption_tx.data.corpus.file_text.via_tables import via_head
 from caption_tx.data.corpus.tables.columns import DEFAULT_OPTIONS, ReadOptions
 from caption_tx.data.text.text_files import HEAD_BYTES, guess_encoding, normalize_encoding, read_head
 
 _HEAD_LINES = 50
 _AS_THEY_ARE = (".yaml", ".yml", ".parquet", ".xlsx")
-_OF_LINES = ("anki", "printed", "tokens", "images", "drawn", "log")
+_OF_LINES = ("anki", "via", "printed", "tokens", "images", "drawn", "log")
 _DOCUMENTS = (".json", ".js", ".ts", ".mjs")
 
 
@@ -30,9 +31,9 @@ class FileHead:
     """The start of a file: its bytes, their text and its first non-blank lines (the last may be truncated).
 
     The lines of one quoted cell between tabs count as one. A drawn table has a line with tabs per row, an export of
-    Anki its notes, a file of tokens a row per word, a page its images, a log its entries, a script its data, and what a
-    program prints of a file no numbers and names, which `view` says: "drawn", "anki", "tokens", "images", "log",
-    "script", "printed" or "".
+    Anki its notes, one of VIA its images, a file of tokens a row per word, a page its images, a log its entries, a
+    script its data, and what a program prints of a file no numbers and names, which `view` says: "drawn", "anki",
+    "via", "tokens", "images", "log", "script", "printed" or "".
     `options` are the columns that the user names.
     """
 
@@ -82,6 +83,7 @@ def _find_view(path: Path, text: str, is_whole: bool) -> tuple[str, str]:
     lines = re.split("\r\n|\r|\n", text)
     views = (
         ("anki", anki_head),
+        ("via", via_head),
         ("printed", printed_head),
         ("tokens", token_head),
         ("images", image_head),
