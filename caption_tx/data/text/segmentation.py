@@ -175,14 +175,17 @@ class Segmenter:
 
 
 def _script_converter(script: str) -> Callable[[str], str]:
-    """Returns an OpenCC converter, which converts phrase by phrase and keeps other text unchanged."""
+    """Returns an OpenCC converter, which converts phrase by phrase and keeps other text unchanged.
+
+    To simplified characters, its conversion for Taiwan also reads 看著 as 看着, and keeps 著名.
+    """
     try:
         from opencc import OpenCC
     except ImportError as error:
         raise ConfigError(
             f"text.script = '{script}' requires OpenCC; install it with `pip install 'caption_tx[opencc]'`."
         ) from error
-    return OpenCC({"simplified": "t2s", "traditional": "s2t"}[script]).convert
+    return OpenCC({"simplified": "tw2s", "traditional": "s2t"}[script]).convert
 
 
 def _has_alphanumeric(word: str) -> bool:

@@ -196,6 +196,19 @@ def test_characters_are_converted_only_with_a_script():
     assert Segmenter(TextConfig(language="en", script="simplified")).segment("頭") == ["頭"]
 
 
+@pytest.mark.parametrize(
+    ("text", "simplified"),
+    [
+        ("女孩看著窗外", "女孩看着窗外"),
+        ("桌上放著一臺電腦", "桌上放着一台电脑"),
+        ("著名的廟", "著名的庙"),
+        ("看着显著", "看着显著"),
+    ],
+)
+def test_captions_of_taiwan_become_simplified(text, simplified):
+    assert "".join(Segmenter(TextConfig(script="simplified")).segment(text)) == simplified
+
+
 def test_a_script_without_opencc_names_the_package_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "opencc", None)
     with pytest.raises(ConfigError, match=r"'simplified' requires OpenCC; install it with .*caption_tx\[opencc\]"):
