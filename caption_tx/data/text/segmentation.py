@@ -175,9 +175,9 @@ class Segmenter:
 
 
 def _script_converter(script: str) -> Callable[[str], str]:
-    """Returns an OpenCC converter, which converts phrase by phrase and keeps other text unchanged.
+    """Returns a function that converts phrase by phrase with OpenCC and keeps other text unchanged.
 
-    To simplified characters, its conversion for Taiwan also reads 看著 as 看着, and keeps 著名.
+    Only OpenCC's conversion for Taiwan reads 看著 as 看着, but it also changes 显著, which is simplified already.
     """
     try:
         from opencc import OpenCC
@@ -185,7 +185,16 @@ def _script_converter(script: str) -> Callable[[str], str]:
         raise ConfigError(
             f"text.script = '{script}' requires OpenCC; install it with `pip install 'caption_tx[opencc]'`."
         ) from error
-    return OpenCC({"simplified": "tw2s", "traditional": "s2t"}[script]).convert
+    if script == "traditional":
+        return OpenCC("s2t").convert
+    convert, convert_taiwanese = OpenCC("t2s").convert, OpenCC("tw2s").convert
+
+    def simplify(text: str) -> str:
+        letters = "".join(_CHINESE.findall(text)) if "著" in text else ""
+        may_be_taiwanese = letters and all(letter.encode("big5", "ignore") for letter in letters)
+        return convert_taiwanese(text) if may_be_taiwanese else convert(text)
+
+    return simplify
 
 
 def _has_alphanumeric(word: str) -> bool:
