@@ -16,7 +16,7 @@ _CAMEL_CASE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _LETTER_BEFORE_DIGIT = re.compile(r"(?<=[^\W\d_])(?=\d)")
 _SEPARATORS = re.compile(r"[\s_\-./:#()\[\]]+")
 _INDEX = re.compile(r"\$|\[[^\]]*\]")
-_MAX_SHOWN = 12
+_MAX_SHOWN, _MAX_LETTERS = 12, 200
 _NUMBER = re.compile(r"\d+(?:st|nd|rd|th)?|[a-e]|one|two|three|four|five|first|second|third|fourth|fifth")
 CHINESE_NUMBER = re.compile("(?:第?[一二三四五六七八九十]{1,2}[条句个]?)$")
 
@@ -251,9 +251,21 @@ def find_named(names: Sequence[str], wanted: str, place: str, unit: str, option:
     if not positions:
         raise CorpusError(
             f"{place}: no {unit[:-1]} is named '{wanted}' ({option}, --{option.replace('_', '-')}); the {unit} are "
-            f"{', '.join(map(str, names[:_MAX_SHOWN]))[:200]}."
+            f"{_show(names)}."
         )
     return tuple(positions)
+
+
+def _show(names: Sequence[str]) -> str:
+    """Whole names for a message; of many, those for captions and images first."""
+    shown = list(map(str, names))
+    if len(shown) > _MAX_SHOWN or len(", ".join(shown)) > _MAX_LETTERS:
+        shown.sort(key=lambda name: caption_key(name) is None and image_rank(name) is None)
+        count = min(len(shown) - 1, _MAX_SHOWN)
+        while count > 1 and len(", ".join(shown[:count])) > _MAX_LETTERS:
+            count -= 1
+        shown = [*shown[:count], ".."]
+    return ", ".join(shown)
 
 
 def _find_path(plain: Sequence[str], path: str) -> list[int]:

@@ -149,3 +149,36 @@ def test_box_labels_are_no_captions(write, tmp_path):
         write(f"d/{at}.txt", f"{at} 0.5 0.5 0.25 0.375\n1 0 1 .5 1e-05\n")
     with pytest.raises(CorpusError, match=r"box labels \(such as '0 0.5 0.5 0.25 0.375'\), not captions"):
         read_corpus(tmp_path / "d")
+
+
+def test_captions_that_are_objects_name_the_keys_with_texts(write):
+    comments = [{"timestamp": 1, "comment": "真好看", "author": "李雷"}]
+    photos = [
+        {"uri": f"{number}.jpg", "title": "旅行", "creation_timestamp": 9, "description": text}
+        for number, text in enumerate(("一碗牛肉面", "湖边骑自行车", "一只狗在跑"))
+    ]
+    photos.append({"uri": "3.jpg", "title": "旅行", "creation_timestamp": 9, "comments": comments})
+    path = write("x.json", {"name": "旅行", "photos": photos})
+    advice = (
+        r"read the texts of another key with caption_column \(--caption-column\) description \(or title\), or write"
+    )
+    with pytest.raises(CorpusError, match=rf"entry 4: .* keys 'timestamp, comment, author'; {advice}"):
+        read_corpus(path)
+    assert len(read_corpus(path, caption_column=["description"])) == 3
+
+
+def test_lists_of_keys_begin_with_texts_and_have_whole_names(write):
+    counts = {
+        f"{name}_of_the_entry_of_the_archive": 7 for name in ("size", "likes", "reposts", "bytes", "views", "tags")
+    }
+    media = {"media": [{"id": 3, "media_url": "http://x.org/1.jpg"}]}
+    entry = {**counts, "full_text": "a dog runs", "extended": media, "note": "it is old", "age": 3, "lang": 3}
+    path = write("x.json", [{"post": dict(entry)}, {"post": dict(entry)}])
+    with pytest.raises(
+        CorpusError, match=r"keys post\.full_text, post\.extended, post\.note, post\.size_of_the_entry_of"
+    ):
+        read_corpus(path)
+    with pytest.raises(CorpusError) as error:
+        read_corpus(path, caption_column=["foo"], image_column="post.extended")
+    listed = str(error.value).partition("the keys are ")[2].rstrip(".").split(", ")
+    assert listed[0] == "post.full_text" and {f"post.{key}" for key in entry} >= set(listed[:-1])

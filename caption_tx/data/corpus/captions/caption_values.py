@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from caption_tx.data.corpus.captions.accepted_captions import (
@@ -16,6 +16,7 @@ from caption_tx.data.corpus.captions.bilingual import keep_language
 from caption_tx.data.corpus.captions.cell_repairs import mostly, repair_cells, strip_markers
 from caption_tx.data.corpus.captions.joined_captions import split_captions
 from caption_tx.data.corpus.captions.markup import note_markup
+from caption_tx.data.corpus.captions.not_text import NotTextError
 from caption_tx.data.corpus.captions.placeholders import leave_out_placeholders, may_be_words, without_missing
 from caption_tx.data.corpus.captions.pre_segmented import (
     are_beside_sentences,
@@ -58,22 +59,20 @@ RICH_TEXT = "captions read from rich text, whose segments are joined"
 WORDS_JOINED = "captions joined from lists of words"
 
 
-class NotTextError(Exception):
-    """A caption is no text; the argument is the value."""
-
-
 def add_captions(
-    rows: CaptionRows, images: list[str], value: Any, line: int, split: str | None, machine: bool = False
+    rows: CaptionRows,
+    images: list[str],
+    value: Any,
+    line: int,
+    split: str | None,
+    machine: bool = False,
+    advise: Callable[[], str] = str,
 ) -> None:
-    """Adds the captions that a value holds, for each image; a value without one is skipped or an error."""
+    """Adds the captions of a value for each image; one without any is skipped, or an error with what `advise` says."""
     try:
         captions, is_list = _captions_of(rows, value)
     except NotTextError as error:
-        found = error.args[0]
-        message = f"a caption must be a string, found {str(found)[:60]!r}; fix it"
-        if isinstance(found, dict):
-            message = f"the caption is an object with the keys {list_names(found, 60)!r}; write one of them as text"
-        rows.add_error(line, "caption is not a string", message)
+        rows.add_error(line, "caption is not a string", error.explain(advise()))
         return
     if isinstance(value, Repeated):
         rows.notes["captions of keys that are repeated in one object, all of which are read"] += len(value)

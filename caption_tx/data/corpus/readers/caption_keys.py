@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from caption_tx.data.corpus.column_names import caption_key, find_named, normalize_name, without_numbers
 from caption_tx.data.corpus.tables.columns import Columns, ReadOptions
 from caption_tx.data.corpus.values.conversations import CONVERSATION_KEYS
-from caption_tx.data.corpus.values.value_kinds import is_text
+from caption_tx.data.corpus.values.name_lists import list_names
+from caption_tx.data.corpus.values.value_kinds import is_image_name, is_text, share
 from caption_tx.errors import CorpusError
 
 _WEAK, _NO_NAME = 2, 3
 _MIN_SHARE, _MIN_SHARE_OF_WEAK = 0.1, 0.2
+_MAX_DEPTH, _MAX_ITEMS = 4, 20
 
 Select = Callable[[dict[str, Any], ReadOptions], Columns | None]
 """Chooses the keys of an entry."""
@@ -109,6 +111,48 @@ def present_columns(
     missing = [name for name in options.caption_columns if name not in present]
     is_known = all(any(_has(other, name) for other in sample) for name in missing)
     return present if is_known else None
+
+
+def advise_texts(sample: Sequence[dict[str, Any]]) -> str:
+    """Advice to read the captions from the keys with names for them that hold texts, the best first; "" without any.
+
+    Args:
+        sample: expanded entries.
+    """
+    ranks = {key: named[1] for entry in sample for key in entry if (named := caption_key(key))}
+    values = {key: [entry.get(key) for entry in sample] for key in ranks}
+    found = [key for key in ranks if share(values[key], lambda value: isinstance(value, str) and is_text(value)) > 0.5]
+    names = sorted(found, key=ranks.__getitem__)
+    if not names:
+        return ""
+    more = f" (or {list_names(names[1:], 80)})" if names[1:] else ""
+    return f"read the texts of another key with caption_column (--caption-column) {names[0]}{more}, or "
+
+
+def texts_first(entry: dict[str, Any]) -> list[str]:
+    """The keys of an entry for messages: names for captions or images and those with sentences come first.
+
+    Example:
+        >>> texts_first({"id": 7, "size": [3, 4], "full_text": "a dog runs", "note": "a cat sleeps"})
+        ['full_text', 'note', 'id', 'size']
+    """
+
+    def rank(key: str) -> int:
+        value = entry[key]
+        is_sentence = isinstance(value, str) and is_text(value) and " " in value.strip()
+        is_sentence = is_sentence or (isinstance(value, str) and is_text(value) and not value.isascii())
+        is_named = caption_key(str(key)) is not None and is_text(value)
+        return 0 if is_named else 1 if is_sentence or _names_image(value) else 2
+
+    return [str(key) for key in sorted(entry, key=rank)]
+
+
+def _names_image(value: Any, depth: int = 0) -> bool:
+    """Whether a value names an image, also below lists and objects."""
+    if isinstance(value, (dict, list)):
+        items = list(value.values() if isinstance(value, dict) else value)[:_MAX_ITEMS]
+        return depth < _MAX_DEPTH and any(_names_image(item, depth + 1) for item in items)
+    return is_image_name(value)
 
 
 def _has(entry: dict[str, Any], name: str) -> bool:

@@ -13,9 +13,11 @@ from caption_tx.data.corpus.column_names import caption_key, image_rank, normali
 from caption_tx.data.corpus.names.folder_names import record_folder
 from caption_tx.data.corpus.readers.caption_keys import (
     CaptionKeys,
+    advise_texts,
     count_captions,
     prefer_main,
     present_columns,
+    texts_first,
 )
 from caption_tx.data.corpus.readers.entry_forms import expand
 from caption_tx.data.corpus.readers.tool_exports import is_message, is_request, read_export
@@ -209,7 +211,7 @@ class EntryReader:
         values = [] if is_word else accepted_captions(rows, columns, cells, number)
         values = [value for value in values if value not in (None, "")] or values[:1]
         for value in values:
-            add_captions(rows, images, value, number, named or split)
+            add_captions(rows, images, value, number, named or split, advise=lambda: advise_texts(self._sample))
 
     def _is_left_out(self, number: int, entry: dict[str, Any], expanded: dict[str, Any], image: str | None) -> bool:
         """Whether an entry is a request to a model or a message of a chat without an image, which is then counted."""
@@ -259,7 +261,7 @@ def _no_name(key: str, value: Any) -> str:
     """What is wrong with the value of an image key that names no file."""
     value = value[0] if isinstance(value, list) and value else value
     if isinstance(value, dict):
-        keys = list_names(value, 80)
+        keys = list_names(texts_first(value), 80)
         return f"the key {key!r} holds objects without the name of a file (their keys: {keys}); add a key file_name"
     return f"the key {key!r} must be the name of an image file, found {str(value)[:60]!r}; fix it"
 
@@ -267,7 +269,7 @@ def _no_name(key: str, value: Any) -> str:
 def describe_keys(entry: dict[str, Any]) -> str:
     """The keys of an expanded entry, and how to name those of its image and its captions, for messages."""
     return (
-        f"the keys {list_names(expand(entry))}; name those of the image and the captions with "
+        f"the keys {list_names(texts_first(expand(entry)))}; name those of the image and the captions with "
         "image_column and caption_column (--image-column and --caption-column)"
     )
 

@@ -18,6 +18,7 @@ from caption_tx.data.corpus.column_names import (
     without_numbers,
 )
 from caption_tx.data.corpus.file_text.scripts import JSON5, to_json
+from caption_tx.data.corpus.readers.caption_keys import texts_first
 from caption_tx.data.corpus.readers.coco import (
     add_coco,
     add_karpathy,
@@ -153,9 +154,9 @@ class _DocumentReader:
             found = f"entries with {describe_keys(entry)}"
             return CorpusError(f"{self._path}: expected {_LAYOUTS}, found {found}, or convert it to one of these.")
         if isinstance(document, dict):
-            found = f"the keys {list_names(document, 80)!r}"
+            found = f"the keys {list_names(texts_first(document), 80)!r}"
             if inner := next((value for value in document.values() if isinstance(value, dict) and value), None):
-                found += f", with the keys {list_names(inner, 80)!r} below"
+                found += f", with the keys {list_names(texts_first(inner), 80)!r} below"
                 if texts := [str(key) for key, value in inner.items() if is_text(value)]:
                     found += f"; name the captions with caption_column (--caption-column) {texts[0]}, or"
                     return CorpusError(f"{self._path}: expected {_LAYOUTS}, found {found} convert it to one of these.")
