@@ -66,6 +66,7 @@ _CHANGES = {
     "via": read_via,
 }
 """The view of a file's head -> how its lines are read."""
+_MAX_NAMED = 5
 _CHAT_SUFFIXES = (".txt", ".log", ".md", "")
 _CAPTION_FILE_SUFFIXES = (".txt", ".csv", ".tsv", ".json", ".jsonl", ".token", ".parquet", ".xlsx")
 
@@ -252,7 +253,10 @@ def _suggest_below(path: Path) -> str | None:
         images = {stem(file.name): file.parent for file in files if is_readable(file.name)}
         texts = [file for file in files if file.suffix == ".txt" and images.get(file.stem, file.parent) != file.parent]
         return f"pass {texts[0].parent} with images (--images) {images[texts[0].stem]}" if texts else None
-    return f"pass the file itself, such as {found[0]}"
+    if len(found) == 1:
+        return f"pass the file itself, such as {found[0]}"
+    more = f" and {len(found) - _MAX_NAMED:,} more" if len(found) > _MAX_NAMED else ""
+    return f"pass the files themselves, one or several: {', '.join(map(str, found[:_MAX_NAMED]))}{more}"
 
 
 def _detect_or_fail(path: Path, encoding: str | None, options: ReadOptions) -> str:

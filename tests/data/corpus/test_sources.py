@@ -132,3 +132,20 @@ def test_file_of_a_folder(write, tmp_path):
         find_caption_file(folder, "ofa")
     with pytest.raises(CorpusError, match=r"captions\.csv is a file; format 'folder' needs a folder"):
         find_caption_file(folder / "captions.csv", "folder")
+
+
+@pytest.mark.parametrize(
+    ("count", "advice"),
+    [
+        (1, r"pass the file itself, such as \S*/0\.jsonl\."),
+        (3, r": \S*/0\.jsonl, .*/2\.jsonl\."),
+        (7, r"/4\.jsonl and 2 more\."),
+    ],
+)
+def test_all_files_in_folders_below_are_named(tmp_path, count, advice):
+    for number in range(count):
+        path = tmp_path / "corpus" / "dataset" / f"{number}.jsonl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text('{"image": "a.jpg", "prefix": "caption en"}\n')
+    with pytest.raises(CorpusError, match=advice):
+        read_corpus(tmp_path / "corpus")
