@@ -8,7 +8,13 @@ from typing import Any
 from caption_tx.data.corpus.captions.caption_values import image_names, is_numbered
 from caption_tx.data.corpus.column_names import caption_key, image_rank, normalize_name
 from caption_tx.data.corpus.readers.tool_exports import is_flat, read_export
-from caption_tx.data.corpus.values.conversations import CONVERSATION_KEYS, is_conversation, is_turn, pair_texts
+from caption_tx.data.corpus.values.conversations import (
+    CONVERSATION_KEYS,
+    is_conversation,
+    is_turn,
+    join_history,
+    pair_texts,
+)
 from caption_tx.data.corpus.values.rich_text import rich_text
 from caption_tx.data.corpus.values.value_kinds import is_image_name, is_text
 
@@ -37,7 +43,7 @@ def expand(entry: dict[str, Any]) -> dict[str, Any]:
 def _expand_values(entry: dict[str, Any]) -> dict[str, Any]:
     """An entry with the texts of its conversations and other objects in their place."""
     expanded: dict[str, Any] = {}
-    for key, value in _with_plain_text(entry, 0).items():
+    for key, value in join_history(_with_plain_text(entry, 0)).items():
         if key in CONVERSATION_KEYS and isinstance(value, list):
             expanded[key] = pair_texts(value)
             if image := _image_of_conversation(value):

@@ -58,6 +58,25 @@ def pair_texts(items: Any) -> Any:
     return [{"user": question, "assistant": answer} for question, answer in pairs]
 
 
+def join_history(entry: dict[str, Any]) -> dict[str, Any]:
+    """An entry whose answer belongs to a conversation, with all of it as the answer; other entries as they are.
+
+    ms-swift and LLaMA-Factory write earlier questions and answers in a key of their own.
+
+    Example:
+        >>> join_history({"query": "Where?", "response": "a park", "history": [["What is it?", "a dog"]]})["response"]
+        [{'user': 'What is it?', 'assistant': 'a dog'}, {'user': '', 'assistant': 'a park'}]
+    """
+    history = entry.get("history")
+    answers = [key for key in entry if key.lower() in _ANSWERING and isinstance(entry[key], str)]
+    if len(answers) != 1 or not isinstance(history, list) or not all(map(_is_pair, history)):
+        return entry
+    rest = {key: value for key, value in entry.items() if key != "history"}
+    if history:
+        rest[answers[0]] = [*pair_texts(history), {"user": "", "assistant": entry[answers[0]]}]
+    return rest
+
+
 def answers_of(items: Sequence[Any]) -> list[str]:
     """The answers in a conversation, in order; "" for an answer without text.
 

@@ -74,3 +74,22 @@ def test_names_mapped_to_conversations_on_one_line_are_no_table(write):
     table = read_corpus(write("x.json", document))
     assert table.attrs["files"][0]["format"] == "json"
     assert list(zip(table["image"], table["caption"], strict=True)) == ONE
+
+
+@pytest.mark.parametrize("key", ["response", "output"])
+def test_the_first_answer_may_be_in_the_history(write, key):
+    entries = [
+        {"query": "在哪里？", key: "在公园里。", "history": [[ASK, DOG]], "images": ["a.jpg"]},
+        {"query": ASK, key: CAT, "history": [], "images": ["b.jpg"]},
+    ]
+    table = read_corpus(write("x.jsonl", "".join(json.dumps(entry) + "\n" for entry in entries)))
+    assert table["caption"].tolist() == [DOG, CAT]
+    notes = table.attrs["files"][0]["notes"]
+    assert notes[FIRST] == notes[LATER] == 1 and not any("history" in note for note in notes)
+
+
+def test_a_history_of_other_things_is_no_conversation(write):
+    entry = {"image": "a.jpg", "response": DOG, "history": ["created", "edited"]}
+    table = read_corpus(write("x.jsonl", json.dumps(entry) + "\n"))
+    assert table["caption"].tolist() == [DOG]
+    assert table.attrs["files"][0]["notes"]["keys not read (history)"] == 1
