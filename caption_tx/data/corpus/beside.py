@@ -20,6 +20,8 @@ _METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 _TABLE_SUFFIXES = (".parquet", ".csv", ".tsv", ".jsonl", ".xlsx", ".token")
 _SHARD = re.compile(r".+-\d{5}-of-\d{5}.*\.parquet")
 _LIST_SUFFIXES = (".txt", ".lst")
+_LIST_FOLDERS = ("split", "splits", "lists", "ImageSets", "ImageSets/Main")
+_LIST_WORDS = re.compile(r"[_\-. ]")
 _SAMPLE = 20
 _MAX_LIST = 50_000_000
 
@@ -120,7 +122,7 @@ def require_different_images(sources: list[CaptionRows]) -> None:
 
 
 def read_split_lists(rows: CaptionRows) -> None:
-    """Reads train.txt, val.txt and test.txt beside a caption file, if they list its images and it names no splits.
+    """Reads train.txt, val_list.txt, splits/test.txt and the like beside a caption file, if they list its images.
 
     Images in no list are left out if there are several lists.
 
@@ -133,15 +135,12 @@ def read_split_lists(rows: CaptionRows) -> None:
     known = {stem(name) for name in rows.images}
     split_of: dict[str, str] = {}
     files = []
-    paths = {file.with_name(word + suffix): split for word, split in SPLIT_NAMES.items() for suffix in _LIST_SUFFIXES}
-    for path, split in paths.items():
-        if path == file or not path.is_file() or path.stat().st_size > _MAX_LIST:
-            continue
+    for path, split in _split_lists(file):
         lines = [line.strip() for _, line in TextFile.open(path).lines(lambda *_: None) if line.strip()]
         names = [stem(line) for line in lines]
         if not names or 10 * sum(name in known for name in names) < 9 * len(names):
             continue
-        files.append(path.name)
+        files.append(path.relative_to(file.parent).as_posix())
         for name in names:
             if split_of.setdefault(name, split) != split:
                 raise CorpusError(f"{path}: {name} is also listed for {split_of[name]}; remove it from one list.")
@@ -149,3 +148,15 @@ def read_split_lists(rows: CaptionRows) -> None:
         other = UNLISTED if len(files) > 1 else None
         rows.splits = [split_of.get(stem(name), other) for name in rows.images]
         rows.notes[f"images with the splits of the lists beside the file ({', '.join(files)})"] = len(split_of)
+
+
+def _split_lists(file: Path) -> Iterator[tuple[Path, str]]:
+    """Files that may list the images of a split, beside a caption file or in a folder for lists, and their splits."""
+    folders = (file.parent, *(file.parent / name for name in _LIST_FOLDERS))
+    paths = [path for folder in folders for path in sorted(folder.glob("*")) if path.suffix.lower() in _LIST_SUFFIXES]
+    words_of = {path: (path.stem.lower(), *_LIST_WORDS.split(path.stem.lower())) for path in paths if path != file}
+    for split in ("train", "val", "test"):
+        for path, words in words_of.items():
+            is_list = {SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES} == {split}
+            if is_list and path.is_file() and path.stat().st_size <= _MAX_LIST:
+                yield path, split

@@ -50,6 +50,16 @@ def test_split_lists_beside_a_file(write):
         read_corpus(write("captions.csv", table(DOG, CAT)))
 
 
+@pytest.mark.parametrize(
+    "form", ["{}_list.txt", "{}_ids.txt", "splits/{}.txt", "ImageSets/Main/{}.lst", "split/my-{}.txt"]
+)
+def test_split_lists_with_other_names(write, form):
+    for split, name in (("train", "a.jpg"), ("dev", "b.jpg"), ("test", "c.jpg")):
+        write(form.format(split), f"{name}\n")
+    read = read_corpus(write("captions.csv", f"{table(DOG, CAT)}c.jpg,{GIRL}\n"))
+    assert list(read["split"]) == ["train", "val", "test"]
+
+
 def test_lists_of_other_images_are_ignored(write):
     write("train.txt", "p.jpg\nq.jpg\n")
     assert not read_corpus(write("captions.csv", table(DOG, CAT))).attrs["files"][0]["notes"]

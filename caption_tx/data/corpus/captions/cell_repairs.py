@@ -13,7 +13,7 @@ from caption_tx.data.corpus.captions.caption_characters import repair_characters
 from caption_tx.data.corpus.captions.formulas import resolve_formulas
 from caption_tx.data.corpus.captions.markup import repair_names, strip_labels, strip_markup
 from caption_tx.data.corpus.rows import CaptionRows
-from caption_tx.data.corpus.tables.table_ends import drop_totals
+from caption_tx.data.corpus.tables.table_ends import drop_totals, note_first_row
 from caption_tx.data.corpus.values.encoded_images import encoded_kind
 from caption_tx.data.corpus.values.value_kinds import is_valid_unicode
 from caption_tx.data.images.suffixes import IMAGE_SUFFIXES
@@ -63,6 +63,7 @@ def repair_cells(rows: CaptionRows) -> None:
     _require_names(rows)
     if rows.format in ("csv", "tsv", "excel", "pairs", "parquet"):
         drop_totals(rows)
+        note_first_row(rows)
     if rows.format != "folder":
         rows.images = _strip_quotes(rows, rows.images, "image names")
         rows.captions = _strip_quotes(rows, rows.captions, "captions")

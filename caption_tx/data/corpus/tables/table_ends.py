@@ -145,6 +145,14 @@ def drop_totals(rows: CaptionRows) -> None:
     rows.notes[f"rows at the end that are totals (such as {shown!r}), left out"] = found
 
 
+def note_first_row(rows: CaptionRows) -> None:
+    """Reports a first row whose image name alone has no suffix, as that of a second header with unusual names."""
+    names = rows.images
+    if len(names) > 2 and not suffix_of(names[0]) and all(map(suffix_of, names[1:])):
+        shown = f"{names[0]},{rows.captions[0]}"[:80]
+        rows.notes[f"a first row unlike the others ({shown!r}), read; remove it if it is a header"] = 1
+
+
 def _is_total(rows: CaptionRows, row: int) -> bool:
     """Whether a row has a number for a caption, and an image name that is a word for a total or unlike the others."""
     if not _NUMBER.fullmatch(rows.captions[row]) or suffix_of(rows.images[row]):
