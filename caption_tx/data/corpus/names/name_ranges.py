@@ -26,6 +26,7 @@ _LIST = re.compile(
 )
 _MAY_BE_SEVERAL = re.compile(rf"[\s,，、;；|&+]|\d(?:\.\w{{2,5}})?\W*{_TO}", re.IGNORECASE)
 _SEVERAL = re.compile(rf"(?:{'|'.join(map(re.escape, IMAGE_SUFFIXES))})\s*[,;|，；、 ]\s*\S", re.IGNORECASE)
+_URLS = re.compile(r"[\s,;|，；]+(?=https?://)", re.IGNORECASE)
 _NUMBER_AT_END = re.compile(r"(.*?)(\d+)", re.DOTALL)
 
 
@@ -50,7 +51,10 @@ def expand_names(rows: CaptionRows, images: str | Path | None) -> None:
 def _find_members(names: set[str], images: str | Path) -> dict[str, list[str]]:
     """The files of each name that has none itself, but stands for images of which most have one; "" for the others."""
     candidates = {name: parts for name in sorted(names) if len(parts := list_members(name)) > 1}
-    missing = candidates.keys() - _find(candidates, images).keys() if candidates else set()
+    lists = {name for name in candidates if _SEVERAL.search(name) or _URLS.search(name)}  # not names with odd ends
+    exact = lists - resolve_image_names(lists, images)[1] if lists else set()
+    others = candidates.keys() - lists
+    missing = candidates.keys() - exact - (_find(others, images).keys() if others else set())
     files = _find({form for name in missing for forms in candidates[name] for form in forms}, images) if missing else {}
     members_of = {}
     for name in missing:
@@ -71,6 +75,8 @@ def list_members(name: str) -> list[list[str]]:
     """
     if not _MAY_BE_SEVERAL.search(name):
         return []
+    if _URLS.search(name):
+        return [[url] for url in _URLS.split(name)[:_MAX_IMAGES]]
     folder, base = posixpath.split(name)
     members: list[list[str]] = []
     parts = [part for part in _LIST.split(base) if part]
