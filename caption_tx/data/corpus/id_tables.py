@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Callable, Iterable
@@ -13,27 +14,21 @@ from caption_tx.data.corpus.column_names import normalize_name
 from caption_tx.data.corpus.names.image_names import stem
 from caption_tx.data.corpus.rows import CaptionRows
 from caption_tx.data.corpus.values.value_kinds import is_file_name, is_image_name, share
+from caption_tx.data.text.text_files import TextFile
+from caption_tx.errors import CorpusError
 
 _NAMES = re.compile(r"image|img|photo|picture|media|file|图|照片", re.IGNORECASE)
+# fmt: off
 _IDS = (
-    "id",
-    "image_id",
-    "img_id",
-    "photo_id",
-    "picture_id",
-    "media_id",
-    "file_id",
-    "key",
-    "编号",
-    "图片编号",
-    "图片id",
+    "id", "image_id", "img_id", "photo_id", "picture_id", "media_id", "file_id", "key", "编号", "图片编号", "图片id",
 )
+# fmt: on
 _MAX_BYTES = 50_000_000
 _READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
-    ".csv": lambda path: pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig"),
-    ".tsv": lambda path: pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", sep="\t"),
-    ".json": lambda path: pd.DataFrame(json.loads(path.read_text(encoding="utf-8-sig"))),
-    ".jsonl": lambda path: pd.DataFrame(map(json.loads, path.read_text(encoding="utf-8-sig").splitlines())),
+    ".csv": lambda path: pd.read_csv(_open(path), dtype=str, keep_default_na=False),
+    ".tsv": lambda path: pd.read_csv(_open(path), dtype=str, keep_default_na=False, sep="\t"),
+    ".json": lambda path: pd.DataFrame(json.load(_open(path))),
+    ".jsonl": lambda path: pd.DataFrame(map(json.loads, filter(str.strip, _open(path)))),
     ".parquet": pd.read_parquet,
 }
 
@@ -63,7 +58,7 @@ def _names_of(path: Path, ids: Iterable[str]) -> dict[str, str] | None:
         if not path.is_file() or path.stat().st_size > _MAX_BYTES:
             return None
         table = _READERS[path.suffix.lower()](path)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, CorpusError):
         return None  # no table: only a caption file's own damage is an error
     keys = [name for name in table.columns if normalize_name(str(name)) in _IDS]
     files = [name for name in table.columns if share(list(table[name]), is_file_name) > 0.9]
@@ -72,3 +67,12 @@ def _names_of(path: Path, ids: Iterable[str]) -> dict[str, str] | None:
     found = table[keys[0]].map(str)
     names = dict(zip(found, table[files[0]].map(str), strict=True))
     return {image: names[image] for image in ids} if found.is_unique and names.keys() >= set(ids) else None
+
+
+def _open(path: Path) -> io.StringIO:
+    """The text of a file in any encoding that is detected.
+
+    Raises:
+        CorpusError: the file cannot be read, or its encoding was not recognized.
+    """
+    return io.StringIO(TextFile.open(path).text())

@@ -9,6 +9,8 @@ from caption_tx.data.corpus.table import read_corpus
 CAPTIONS = "id,image_id,caption,user_id\n1,1,一只狗,5\n2,1,狗在跑,6\n3,2,两只猫,5\n4,3,一个男人,6\n"
 IMAGES = [{"id": 1, "filename": "3.jpg", "width": 48}, {"id": 2, "filename": "1.jpg", "width": 48}]
 IMAGES += [{"id": 3, "filename": "2.jpg", "width": 40}, {"id": 4, "filename": "4.jpg", "width": 40}]
+TITLED = "图片编号,文件名,标题\n1,3.jpg,湖边的一只狗\n2,1.jpg,草地上的两只猫\n3,2.jpg,一个男人在骑车\n"
+TITLED_JSON = json.dumps([{**row, "标题": "湖边的草地上有一只狗"} for row in IMAGES], ensure_ascii=False)
 NOTE = "image ids replaced by the file names that {} beside the file gives them"
 
 
@@ -32,9 +34,12 @@ def read(write, tmp_path, name, text):
         ("photo_list.tsv", as_csv(IMAGES, "\t")),
         ("images.json", json.dumps(IMAGES)),
         ("图片.jsonl", "\n".join(map(json.dumps, IMAGES))),
-        ("images.csv", "图片编号,文件名\n1,3.jpg\n2,1.jpg\n3,2.jpg\n"),
+        ("images.csv", TITLED),
+        ("images.csv", TITLED.encode("gbk")),
+        ("images.tsv", TITLED.replace(",", "\t").encode("utf-16")),
+        ("images.json", TITLED_JSON.encode("gbk")),
     ],
-    ids=["csv", "tsv", "json", "jsonl", "zh"],
+    ids=["csv", "tsv", "json", "jsonl", "zh", "gbk", "utf-16", "json in gbk"],
 )
 def test_ids_are_replaced_by_the_file_names_of_the_table(write, tmp_path, name, text):
     images, notes = read(write, tmp_path, name, text)
@@ -51,6 +56,8 @@ def test_ids_are_replaced_by_the_file_names_of_the_table(write, tmp_path, name, 
         ("images.csv", "id,before,after\n1,3.jpg,2.jpg\n2,1.jpg,3.jpg\n3,2.jpg,1.jpg\n"),
         ("images.json", "{"),
         ("images.parquet", "PAR1"),
+        ("images.csv", TITLED.encode().replace("湖".encode(), b"\xff")),
+        ("images.json", TITLED_JSON.encode().replace("湖".encode(), b"\xff", 1)),
         ("users.csv", as_csv(IMAGES)),
         ("images.csv", "id,filename\n1,1.jpg\n2,2.jpg\n3,3.jpg\n"),  # says what the ids say
     ],
