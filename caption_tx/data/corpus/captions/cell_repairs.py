@@ -84,13 +84,16 @@ def repair_cells(rows: CaptionRows) -> None:
 def _require_names(rows: CaptionRows) -> None:
     if rows.format in ("folder", "ofa"):
         return
+
+    def place(row: int) -> str:
+        return f"{rows.source}, {rows.unit} {rows.line_numbers[row]}"
+
     for row, name in enumerate(rows.images):
-        place = f"{rows.source}, {rows.unit} {rows.line_numbers[row]}"
         if "+" in name and _SHORTENED_ID.fullmatch(name):
-            raise CorpusError(f"{place}: the ids were shortened by a spreadsheet ({name}); export them as text.")
+            raise CorpusError(f"{place(row)}: the ids were shortened by a spreadsheet ({name}); export them as text.")
         if kind := encoded_kind(name):
             raise CorpusError(
-                f"{place}: the image itself is in the file, {kind} ({name[:30]}..); save the images as files and "
+                f"{place(row)}: the image itself is in the file, {kind} ({name[:30]}..); save the images as files and "
                 "write their names, or convert the file to Parquet with a column of bytes."
             )
 

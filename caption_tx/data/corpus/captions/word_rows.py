@@ -25,7 +25,9 @@ def join_series(rows: CaptionRows, words: Words | None, values: list[Any]) -> li
     Captions that were joined before are counted.
     """
     if words is None:
-        rows.notes.update(note for value in values if isinstance(value, JoinedWords) for note in value.notes)
+        for value in values:
+            if isinstance(value, JoinedWords):
+                rows.notes.update(value.notes)
         return values
     texts = [str(value).strip() for value in values if is_filled(value) and value == value]
     if not _are_mostly_words(texts):

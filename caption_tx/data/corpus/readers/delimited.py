@@ -194,8 +194,9 @@ def _read_rows(file: TextFile, rows: CaptionRows, layout: TableLayout, quoting: 
             cells = ["", *cells]
         cells = headers.reorder(cells)
         extra = cells[len(header) :]
-        if len(extra) <= layout.num_unnamed or not any(cell.strip() for cell in extra):
-            if any(cell.strip() for cell in extra):
+        is_wider = any(map(str.strip, extra))
+        if len(extra) <= layout.num_unnamed or not is_wider:
+            if is_wider:
                 rows.notes["cells in columns without a name, not read"] += 1
             cells = cells[: len(header)]
         cells = _join_name(cells, rows, layout)

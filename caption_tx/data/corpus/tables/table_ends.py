@@ -26,6 +26,7 @@ _COUNT = re.compile(
 )
 """A text such as `共计12张` or `Total: 12 images`."""
 
+_DIGIT = re.compile("[0-9]")
 _MAX_FOOTERS, _LONGEST_NAME = 3, 20
 _WORDS = frozenset((*IMAGE_WORDS, *CAPTION_WORDS, *SPLIT_WORDS))
 
@@ -94,10 +95,13 @@ SECOND_HEADER = "a second header"
 
 def why_no_caption(cells: Sequence[Any], columns: Columns) -> str | None:
     """The reason why a row that is not blank has no caption for an image: a total, a header, or only other cells."""
-    has_name, has_caption = is_filled(cells[columns.image]), any(is_filled(cells[at]) for at in columns.captions)
-    if has_name and has_caption and columns.words is None and _is_second_header(cells, columns):
-        return SECOND_HEADER
-    if (has_name and has_caption) or columns.words is not None or not any(map(is_filled, cells)):
+    if columns.words is not None:
+        return None
+    has_name = is_filled(cells[columns.image])
+    has_caption = any(map(is_filled, map(cells.__getitem__, columns.captions)))
+    if has_name and has_caption:
+        return SECOND_HEADER if _is_second_header(cells, columns) else None
+    if not any(map(is_filled, cells)):
         return None
     if is_total(cells):
         return TOTAL
@@ -106,11 +110,13 @@ def why_no_caption(cells: Sequence[Any], columns: Columns) -> str | None:
 
 def _is_second_header(cells: Sequence[Any], columns: Columns) -> bool:
     """Whether a row has usual names in the columns of the image and the captions, such as those in another language."""
-    captions = [cells[at] for at in columns.captions if is_filled(cells[at])]
-    if any(not isinstance(cell, str) or len(cell) > _LONGEST_NAME for cell in (cells[columns.image], *captions)):
+    image = cells[columns.image]
+    if not isinstance(image, str) or _DIGIT.search(image):  # no name of a column for images has a digit
         return False
-    is_image = normalize_name(cells[columns.image]) in IMAGE_WORDS
-    return is_image and all(caption_key(cell) is not None for cell in captions)
+    captions = [cells[at] for at in columns.captions if is_filled(cells[at])]
+    if any(not isinstance(cell, str) or len(cell) > _LONGEST_NAME for cell in (image, *captions)):
+        return False
+    return normalize_name(image) in IMAGE_WORDS and all(caption_key(cell) is not None for cell in captions)
 
 
 def is_total(cells: Sequence[Any]) -> bool:

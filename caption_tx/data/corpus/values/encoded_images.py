@@ -23,7 +23,7 @@ def encoded_kind(name: str) -> str | None:
     head = name.strip()[:_HEAD]
     if _NUMBERS.match(head):
         return "as the numbers of its bytes"
-    head = "".join(head.split())
+    head = head if len(head) <= _MIN_LETTERS else "".join(head.split())
     if len(head) <= _MIN_LETTERS:
         return None
     if _HEX.fullmatch(head):
