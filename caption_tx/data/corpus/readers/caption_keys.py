@@ -11,7 +11,7 @@ from caption_tx.data.corpus.column_names import caption_key, find_named, normali
 from caption_tx.data.corpus.tables.columns import Columns, ReadOptions
 from caption_tx.data.corpus.values.conversations import CONVERSATION_KEYS
 from caption_tx.data.corpus.values.name_lists import list_names
-from caption_tx.data.corpus.values.value_kinds import is_image_name, is_text, share
+from caption_tx.data.corpus.values.value_kinds import is_image_name, is_sentence, is_text, share
 from caption_tx.errors import CorpusError
 
 _WEAK, _NO_NAME = 2, 3
@@ -139,10 +139,9 @@ def texts_first(entry: dict[str, Any]) -> list[str]:
 
     def rank(key: str) -> int:
         value = entry[key]
-        is_sentence = isinstance(value, str) and is_text(value) and " " in value.strip()
-        is_sentence = is_sentence or (isinstance(value, str) and is_text(value) and not value.isascii())
-        is_named = caption_key(str(key)) is not None and is_text(value)
-        return 0 if is_named else 1 if is_sentence or _names_image(value) else 2
+        if caption_key(str(key)) is not None and is_text(value):
+            return 0
+        return 1 if (isinstance(value, str) and is_sentence(value)) or _names_image(value) else 2
 
     return [str(key) for key in sorted(entry, key=rank)]
 
