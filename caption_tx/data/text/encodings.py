@@ -39,18 +39,18 @@ def suggest_encoding(samples: Sequence[bytes]) -> str | None:
     """
     samples = [sample[:_MAX_BYTES] for sample in samples if not sample.isascii() or b"\0" in sample]
     possible = [name for name in _SUGGESTED if samples and all(_is_text(sample, name) for sample in samples)]
-    found = _run_chardet(b"\n".join(samples)) if possible else {}
+    found = _confidences(b"\n".join(samples)) if possible else {}
     confidence = {name: found.get(name, 0.0) for name in possible if name not in _UTF_16}
     best = max(confidence.values(), default=0.0)
     if best > _MIN_CONFIDENCE:
         return next(name for name, value in confidence.items() if value >= _UNDECIDED * best)
     for name in _UTF_16:
-        if name in possible and _run_chardet("\n".encode(name).join(samples)).get(name, 0.0) > _CERTAIN:
+        if name in possible and _confidences("\n".encode(name).join(samples)).get(name, 0.0) > _CERTAIN:
             return name
     return None
 
 
-def _run_chardet(text: bytes) -> dict[str, float]:
+def _confidences(text: bytes) -> dict[str, float]:
     """Suggested encoding -> how much sense a text makes in it, from 0 to 1, for those with some."""
     import chardet
 
