@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from caption_tx.data.corpus.values.broken_lines import SENTENCE_ENDS, first_word, is_wide, space_between
 from caption_tx.data.corpus.values.value_kinds import is_image_name
 
 JOINED = "cells wrapped over several lines, joined"
@@ -17,8 +18,6 @@ UNESCAPED = "rows with signs behind a backslash, as Markdown has them, read with
 
 _ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
 _ITEM = re.compile(r"(?:[-*+•]|\d{1,3}[.)、]|[（(]\d{1,3}[)）])\s*(?=\S)")
-_FIRST_WORD = re.compile(r"[^\W\u2e80-\u9fff\uac00-\ud7af\uff00-\uffef]+|.", re.DOTALL)
-ENDS = tuple('.!?。！？…;；"”')
 
 
 @dataclass
@@ -75,8 +74,8 @@ def is_full(above: str, below: str, width: int) -> bool:
         >>> is_full("a dog runs", "over grass", 12), is_full("a dog", "a cat", 12), is_full("一只狗在", "跑", 8)
         (True, False, True)
     """
-    word = _FIRST_WORD.match(below).group()
-    space = 0 if _is_wide(above[-1:]) or _is_wide(word) else 1
+    word = first_word(below)
+    space = 0 if is_wide(above[-1:]) or is_wide(word) else 1
     return any(size(above) + space + size(word) > width for size in (width_of, len)[: 1 + (len(above) == width)])
 
 
@@ -103,34 +102,15 @@ def join_lines(lines: Sequence[str], width: int, notes: Counter[str]) -> str:
             last = ""
         elif not text:
             text = last = line
-        elif not last or _ITEM.match(line) or (last.endswith(ENDS) and not is_full(last, line, width)):
+        elif not last or _ITEM.match(line) or (last.endswith(SENTENCE_ENDS) and not is_full(last, line, width)):
             text, last, is_broken = f"{text}\n{line}", line, True
         else:
-            text, last, is_joined = text + _between(text, line) + line, line, True
+            text, last, is_joined = text + space_between(text, line) + line, line, True
     if is_joined or is_broken:
         notes[JOINED if is_joined else BROKEN] += 1
     return text
 
 
-def _between(text: str, line: str) -> str:
-    """What stands between a wrapped line and the next: nothing beside Chinese and after hyphens."""
-    last = text[-1]
-    if (_is_wide(last) or _is_wide(line[0])) and not (_is_hangul(last) or _is_hangul(line[0])):
-        return ""
-    if last == "-" and text[-2:-1].isalpha() and line[0].isalpha():
-        return ""
-    return " "
-
-
 def _is_no_part(line: str) -> bool:
     """Whether a line cannot be a part of an image name that was cut anywhere: it has spaces, or is a name."""
     return not line or " " in line or is_image_name(line.strip("."))
-
-
-def _is_wide(letter: str) -> bool:
-    return bool(letter) and unicodedata.east_asian_width(letter[0]) in "WF"
-
-
-def _is_hangul(letter: str) -> bool:
-    """Whether a letter is Korean, which has spaces between words."""
-    return "\uac00" <= letter <= "\ud7af"

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from caption_tx.data.corpus.drawn.cell_lines import (
-    ENDS,
     JOINED,
     DrawnTable,
     Row,
@@ -22,6 +21,7 @@ from caption_tx.data.corpus.drawn.cell_lines import (
     unescape_cells,
     width_of,
 )
+from caption_tx.data.corpus.values.broken_lines import SENTENCE_ENDS
 from caption_tx.data.corpus.values.value_kinds import is_image_name
 
 CONTINUED = "cells that psql continues on the next line, joined"
@@ -323,7 +323,9 @@ def _find_wrapped(block: Sequence[_Line], widths: Sequence[int]) -> set[int]:
     found = {number: cells for number, cells in pairs.items() if cells and all(above for above, *_ in cells)}
     full = {number for number, cells in found.items() if all(is_full(*cell) for cell in cells)}
     if len(pairs) < _RARE * len(block):
-        return full | {number for number, cells in found.items() if not all(a.endswith(ENDS) for a, *_ in cells)}
+        return full | {
+            number for number, cells in found.items() if not all(a.endswith(SENTENCE_ENDS) for a, *_ in cells)
+        }
     if len(full) < len(pairs):
         return set()
     cells = [cell for line in found.values() for cell in line]

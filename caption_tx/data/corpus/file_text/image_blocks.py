@@ -12,6 +12,7 @@ import re
 from collections.abc import Sequence
 
 from caption_tx.data.corpus.file_text.changed_lines import Line
+from caption_tx.data.corpus.values.broken_lines import join_broken
 
 BLOCK_SIGNS = ("<gallery", "figure::", "image::", "#+")
 """Texts of which one is in each of these pages."""
@@ -93,7 +94,7 @@ class ImageBlocks:
             if option is None and not name:
                 break
             name = option[1] if option else name
-            options[name] = _join([*filter(None, [options.get(name)]), (option[2] or "") if option else text])
+            options[name] = join_broken([options.get(name, ""), (option[2] or "") if option else text])
             self.others.add(self._lines[place][0])
             place += 1
         caption: list[str] = []
@@ -104,7 +105,7 @@ class ImageBlocks:
             caption.append(self._lines[start][1].strip())
             self.others.add(self._lines[start][0])
             start += 1
-        self.images[self._lines[at][0]] = (match[2].strip(), [options.get("alt", ""), _join(caption)])
+        self.images[self._lines[at][0]] = (match[2].strip(), [options.get("alt", ""), join_broken(caption)])
         return start if caption else place
 
     def _title_above(self, at: int) -> str:
@@ -128,20 +129,12 @@ class ImageBlocks:
             place -= 1
         if found:
             self.others.update(self._lines[between][0] for between in range(place + 1, at))
-        return _join(found)
+        return join_broken(found)
 
 
 def _indent(text: str) -> int:
     """The number of spaces before a text; -1 for a blank line."""
     return len(text) - len(text.lstrip()) if text.strip() else -1
-
-
-def _join(lines: Sequence[str]) -> str:
-    """Lines as one text, without spaces between Chinese letters."""
-    text = lines[0] if lines else ""
-    for line in lines[1:]:
-        text += line if text[-1:] > "\u2e7f" and line[:1] > "\u2e7f" else f" {line}"
-    return text
 
 
 def _asciidoc_texts(attributes: str) -> list[str]:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import itertools
-import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from caption_tx.data.corpus.file_text.front_matter import split_front_matter
+from caption_tx.data.corpus.values.broken_lines import SENTENCE_ENDS, first_word
 from caption_tx.data.text.text_files import TextFile
 
 _MIN_WIDTH = 10
 _MIN_LINES = 5
 _MIN_SHARE = 0.95
 _NUM_SAMPLED = 200
-_ENDS = tuple('.!?。！？…;；"”')
-_FIRST_WORD = re.compile(r"[^\W\u2e80-\u9fff\uac00-\ud7af\uff00-\uffef]+|.", re.DOTALL)
 
 
 def wrap_width_of_files(encodings: Mapping[Path, str | None]) -> int | None:
@@ -75,9 +73,9 @@ def unwrap(lines: Iterable[tuple[int, str]], width: int) -> Iterator[tuple[int, 
 
 
 def _is_broken(line: str, after: str, width: int) -> bool:
-    if line.endswith(_ENDS):
+    if line.endswith(SENTENCE_ENDS):
         return False
-    word = _FIRST_WORD.match(after).group()
+    word = first_word(after)
     if _is_chinese(line):  # which is broken at any character
         return len(line) == width
     return len(line) + 1 + len(word) > width
@@ -85,7 +83,7 @@ def _is_broken(line: str, after: str, width: int) -> bool:
 
 def _begin_alike(line: str, other: str) -> bool:
     """Whether two lines have the same first word, or the same two first characters in Chinese."""
-    words = [text[:2] if _is_chinese(text) else _FIRST_WORD.match(text).group() for text in (line, other) if text]
+    words = [text[:2] if _is_chinese(text) else first_word(text) for text in (line, other) if text]
     return len(words) == 2 and words[0] == words[1]
 
 

@@ -113,6 +113,9 @@ def test_many_lines_of_blocks_are_read_in_linear_time(line):
         (f'image::a.jpg[title="{DOG}"]\n\nimage::b.jpg[狗,title={CAT}]\n', [("a.jpg", DOG), ("b.jpg", CAT)]),
         (f"<gallery>\na.jpg|{DOG}\nb.jpg|{CAT}\n", [("a.jpg", DOG), ("b.jpg", CAT)]),
         (f".. |x| image:: a.jpg\n   :alt: {DOG[:4]}\n     {DOG[4:]}\n", [("a.jpg", DOG)]),
+        (".. figure:: a.jpg\n\n   a black-\n   and-white dog\n   runs\n", [("a.jpg", "a black-and-white dog runs")]),
+        (".. figure:: a.jpg\n\n   개가 풀밭에서\n   달린다\n", [("a.jpg", "개가 풀밭에서 달린다")]),
+        (".. figure:: a.jpg\n\n   一只狗叫“小黑”\n   在草地上跑\n", [("a.jpg", "一只狗叫“小黑”在草地上跑")]),
         (f"![{DOG}](a.jpg)\n\n.{CAT}\nimage::b.jpg[]\n", [("a.jpg", DOG), ("b.jpg", CAT)]),
     ],
 )
