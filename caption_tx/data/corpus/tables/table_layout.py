@@ -175,7 +175,7 @@ def _shifted_columns(head: FileHead, index: int, cells: list[str], separator: st
         return None
     rows = [split_cells(line, separator) for line in lines]
     if not lacks_row_names(cells, rows):  # cells with line breaks
-        rows = [row for row in csv.reader(f"{line}\n" for line in lines) if row] if separator == "," else []
+        rows = _parse_lines(lines) if separator == "," else []
     if not lacks_row_names(cells, rows):
         return None
     header, sample = ["", *cells], _sample(rows)
@@ -185,6 +185,14 @@ def _shifted_columns(head: FileHead, index: int, cells: list[str], separator: st
         header, lambda at: sample(at) if at or are_names else [], head.options, f"{head.path}, line {index + 1}"
     )
     return columns if columns is not None and fits_row_names(columns, header, rows, are_quoted) else None
+
+
+def _parse_lines(lines: list[str]) -> list[list[str]]:
+    """The rows of lines with commas, in whose quoted cells may be line breaks; none if a line is no part of a CSV."""
+    try:
+        return [row for row in csv.reader(f"{line}\n" for line in lines) if row]
+    except csv.Error:
+        return []
 
 
 def is_header(names: list[str], columns: Columns, options: ReadOptions, is_first: bool) -> bool:

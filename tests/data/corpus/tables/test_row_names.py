@@ -117,3 +117,9 @@ def test_image_names_below_a_header_without_their_name(write, header, separator)
     )
     assert list(table["image"]) == ["a.jpg", "b.jpg", "c.jpg"]
     assert "columns found by their contents, since the header has other names" in table.attrs["files"][0]["notes"]
+
+
+def test_lines_that_are_no_csv_have_no_row_names(write):
+    text = 'image,caption\nx_42#0\t"one, ""two""\nthree"\nb.jpg,a man , in a hat, walks\nc.jpg,it says "go"\n'
+    table = read_corpus(write("x.csv", text))
+    assert _pairs(table)[1:] == [("b.jpg", "a man , in a hat, walks"), ("c.jpg", 'it says "go"')]
