@@ -13,7 +13,7 @@ from caption_tx.errors import ConfigError
 DEFAULT_POOL = "sharp"
 """The pooling of bundles that store none."""
 
-POOL_NAMES = (DEFAULT_POOL, "mean", "max", "spread", "rollout")
+POOL_NAMES = (DEFAULT_POOL, "mean", "max", "spread", "rollout", "posterior")
 """Ways to combine the maps of all layers and heads into one (`inference/attention/pooling.py`), the default first."""
 
 HEATMAP_ALPHA = 0.72
@@ -48,7 +48,8 @@ class ExplanationOptions:
     pool: str | None = setting(
         None,
         "how to combine layers and heads; sharp squares their mean, spread selects the head whose maps differ most "
-        "between words, rollout follows attention through all layers",
+        "between words, rollout follows attention through all layers, posterior also asks what each cell alone says "
+        "about the word",
         flag="--pool",
         choices=POOL_NAMES,
         unset=f"the bundle's, chosen after training, or {DEFAULT_POOL} if it stores none; mean with --layer or --head",

@@ -233,7 +233,7 @@ class ImageCaptioner(BaseCaptioner):
             }
 
         def run(token_lists: list[list[int]], rows: list[int]) -> list[TeacherForced]:
-            return teacher_forced_pass(self.bundle.captioner, features, token_lists, rows)
+            return teacher_forced_pass(self.bundle.captioner, features, token_lists, rows, with_cells=True)
 
         maps = explain_targets(self.tokenizer, images, targets, run, self.pool, self.map_accuracy)
         return list_maps(images, maps, rank)

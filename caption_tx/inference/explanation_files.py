@@ -218,7 +218,7 @@ def check_selection(captioner: BaseCaptioner, options: ExplanationOptions) -> No
     from caption_tx.inference.drawing.overlay import color_map
 
     shape = (*captioner.attention_shape, 1, 1)
-    _selection(options, captioner.pool).pooled(np.ones((*shape, 1)), np.ones(shape))
+    _selection(options, captioner.pool).pooled(np.ones((*shape, 1)), np.ones(shape), np.zeros((1, 1, 1)))
     color_map(heatmap_style(options))
 
 

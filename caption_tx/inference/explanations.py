@@ -150,6 +150,7 @@ def explain_targets(
             caption=target.text,
             picture=images[row].photo,
             self_scores=passed.self_attention_scores,
+            cell_log_probabilities=passed.cell_log_probabilities,
             unknown=tuple(token_id == tokenizer.unk_token_id for token_id in target.token_ids),
             language=tokenizer.language,
             pool=pool,

@@ -131,23 +131,41 @@ class Captioner(keras.Model):
         Returns:
             Logits, float32 (B, T, V), or a tuple of them and the requested scores.
         """
-        keys_values = self.keys_values(inputs["features"], training)
-        mask = segment_mask(inputs["segment_ids"])
-        x = self.embedding(inputs["token_ids"], inputs["positions"])  # (B, T, D)
+        logits, *all_scores = self._read(inputs, self.keys_values(inputs["features"], training), training)
+        results = [logits]
+        for scores, requested in zip(all_scores, (return_attention_scores, return_self_attention_scores), strict=True):
+            if requested:
+                results.append(rearrange(scores, "l b n t s -> b l n t s"))
+        return tuple(results) if len(results) > 1 else results[0]
+
+    def _read(
+        self, tokens: dict[str, Any], keys_values: list[tuple[Any, Any]], training: bool | None
+    ) -> tuple[Any, list[Any], list[Any]]:
+        """Logits (B, T, V) of packed captions, and per layer the cross-attention and self-attention scores."""
+        mask = segment_mask(tokens["segment_ids"])
+        x = self.embedding(tokens["token_ids"], tokens["positions"])  # (B, T, D)
         x = self.embedding_dropout(x, training=training)
         all_scores, all_self_scores = [], []
         for block, memory in zip(self.blocks, keys_values, strict=True):
             x, scores, self_scores = block(x, memory, mask, training=training)
             all_scores.append(scores)
             all_self_scores.append(self_scores)
-        results = [self._logits(x, training)]  # (B, T, V)
-        for scores, requested in (
-            (all_scores, return_attention_scores),
-            (all_self_scores, return_self_attention_scores),
-        ):
-            if requested:
-                results.append(rearrange(scores, "l b n t s -> b l n t s"))
-        return tuple(results) if len(results) > 1 else results[0]
+        return self._logits(x, training), all_scores, all_self_scores
+
+    def logits_of_cells(self, inputs: dict[str, Any]) -> Any:
+        """What the model would predict if an image consisted of one of its cells: for every cell, float32 (B, S, T, V).
+
+        The cell keeps its position.
+
+        Args:
+            inputs: as for `call`.
+        """
+        pairs = self.keys_values(inputs["features"], training=False)
+        count = pairs[0][0].shape[2]
+        keys_values = [tuple(rearrange(part, "b n s k -> (b s) n 1 k") for part in pair) for pair in pairs]
+        tokens = {name: ops.repeat(inputs[name], count, axis=0) for name in ("token_ids", "positions", "segment_ids")}
+        logits, _, _ = self._read(tokens, keys_values, training=False)
+        return rearrange(logits, "(b s) t v -> b s t v", s=count)
 
     def empty_cache(self, batch_size: Any, length: int, group: int = 1) -> list[tuple[Any, Any]]:
         """An empty self-attention cache for `length` positions of `group` captions per image.

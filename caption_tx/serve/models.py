@@ -157,7 +157,7 @@ class ServedBundle:
         captioner = self.captioner
 
         def run(token_lists: list[list[int]], rows: list[int]) -> list[TeacherForced]:
-            return teacher_forced_pass(captioner.bundle.captioner, features, token_lists, rows)
+            return teacher_forced_pass(captioner.bundle.captioner, features, token_lists, rows, with_cells=True)
 
         return explain_targets(captioner.tokenizer, images, targets, run, captioner.pool, captioner.map_accuracy)
 

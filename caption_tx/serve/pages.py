@@ -97,7 +97,7 @@ def page_values(request: Request) -> dict[str, Any]:
         "bundles": bundles,
         "layers": first["layers"],
         "heads": first["heads"],
-        "pools": pool_names(True),
+        "pools": pool_names(),
         "version": _version(),
         "font": f"words.css?{service.font.version}",
         "data": data,

@@ -16,7 +16,7 @@ from caption_tx.evaluation.attention.features import ImageFeatures
 from caption_tx.evaluation.attention.phrases import BoxReferences, BoxTargets, NamedWord, find_words
 from caption_tx.evaluation.pages import picture_url, render_page
 from caption_tx.inference.attention.pooling import ALL_HEADS, MapSelection
-from caption_tx.inference.attention.teacher_forcing import teacher_forced_pass
+from caption_tx.inference.attention.teacher_forcing import needs_cells, teacher_forced_pass
 from caption_tx.inference.captioner import ImageCaptioner
 from caption_tx.inference.drawing.overlay import heatmap_rgba, scale_maximum
 from caption_tx.inference.drawing.style import DEFAULT_STYLE
@@ -106,8 +106,8 @@ def _entry(
         return caption, (), str(error)
     photo.thumbnail((PICTURE_SIZE, PICTURE_SIZE))
     tokens = bundle.tokenizer.tokenize([segmented[caption]])
-    [passed] = teacher_forced_pass(bundle.captioner, features[None], tokens)
-    maps = selection.pooled(passed.attention_scores, passed.self_attention_scores)
+    [passed] = teacher_forced_pass(bundle.captioner, features[None], tokens, with_cells=needs_cells([selection]))
+    maps = passed.pooled(selection)
     targets = BoxTargets(boxes, maps.shape[1:])
     shown = [_shown(photo, word, maps[word.position], targets) for word in named[caption]]
     return caption, tuple(sorted(shown, key=lambda item: item.mass)[:MAX_WORDS]), ""

@@ -37,7 +37,7 @@ from caption_tx.evaluation.attention.phrases import (
 )
 from caption_tx.evaluation.attention.selections import all_selections, selection_name
 from caption_tx.inference.attention.pooling import ALL_HEADS, MapSelection
-from caption_tx.inference.attention.teacher_forcing import TeacherForced, teacher_forced_pass
+from caption_tx.inference.attention.teacher_forcing import TeacherForced, needs_cells, teacher_forced_pass
 from caption_tx.inference.captioner import ImageCaptioner
 
 Progress = Callable[[Iterable], Iterable]
@@ -95,7 +95,7 @@ def measure_box_grounding(
     words, phrases, measured = WordScores(), WordScores(), []
     for loaded, features in images.batches(names):
         items = [_at(item, row) for row, name in enumerate(loaded) for item in found[name]]
-        own, other = _passes(captioner, features, items)
+        own, other = _passes(captioner, features, items, needs_cells(selections.values()))
         targets = [BoxTargets(references.boxes[name], grid) for name in loaded]
         for item, passed, shuffled in zip(items, own, other, strict=True):
             maps = _Maps(passed, shuffled, list(selections.values()), grid, priors)
@@ -133,7 +133,7 @@ def _at(item: _Caption, row: int) -> _Caption:
 
 
 def _passes(
-    captioner: ImageCaptioner, features: np.ndarray, items: Sequence[_Caption]
+    captioner: ImageCaptioner, features: np.ndarray, items: Sequence[_Caption], with_cells: bool
 ) -> tuple[list[TeacherForced], list[TeacherForced]]:
     """Each caption read with its own image, and with the next image of the batch."""
     token_lists = [item.token_ids for item in items]
@@ -141,7 +141,7 @@ def _passes(
     model = captioner.bundle.captioner
     others = [(row + 1) % len(features) for row in rows]
     return (
-        teacher_forced_pass(model, features, token_lists, rows),
+        teacher_forced_pass(model, features, token_lists, rows, with_cells=with_cells),
         teacher_forced_pass(model, features, token_lists, others),
     )
 
@@ -157,7 +157,7 @@ class _Maps:
         grid: tuple[int, int],
         priors: Mapping[str, np.ndarray],
     ) -> None:
-        pooled = [selection.pooled(passed.attention_scores, passed.self_attention_scores) for selection in selections]
+        pooled = [passed.pooled(selection) for selection in selections]
         self._own = np.stack(pooled).reshape(len(selections), len(pooled[0]), -1)  # (M, T, S)
         self._other = ALL_HEADS.pooled(shuffled.attention_scores).reshape(len(pooled[0]), -1)  # (T, S)
         self.grid, self._priors = grid, priors

@@ -37,6 +37,7 @@ from caption_tx.inference.attention.pooling import MapSelection
 from caption_tx.inference.attention.teacher_forcing import (
     TeacherForced,
     caption_log_probabilities,
+    needs_cells,
     teacher_forced_pass,
 )
 from caption_tx.inference.captioner import ImageCaptioner
@@ -138,7 +139,7 @@ def measure_deletion(
     while batch := list(islice(captioned, _CAPTIONS_AT_ONCE)):
         features = np.asarray(captioner.features([item.image for item in batch]))  # (B, h, w, C)
         token_lists = [item.token_ids for item in batch]
-        passes = teacher_forced_pass(bundle.captioner, features, token_lists)
+        passes = teacher_forced_pass(bundle.captioner, features, token_lists, with_cells=needs_cells(selections))
         covers = [
             _covers(item, passed, selections, options, random) for item, passed in zip(batch, passes, strict=True)
         ]
@@ -216,11 +217,7 @@ def _covers(
 ) -> _Covers:
     """Random covers, the center, and for each selection the attended cells of each word."""
     h, w = passed.attention_scores.shape[-2:]
-    maps = [
-        word_map
-        for selection in selections
-        for word_map in selection.pooled(passed.attention_scores, passed.self_attention_scores)[item.positions]
-    ]
+    maps = [word_map for selection in selections for word_map in passed.pooled(selection)[item.positions]]
     to_center = ((cell_centers((h, w), (h, w)) - (h / 2, w / 2)) ** 2).sum(axis=1).reshape(h, w)
     drawn = [random.random((h, w)) for _ in range(options.random_covers)]
     covers = np.stack([highest_cells(values, options.cells) for values in (*drawn, -to_center, *maps)])

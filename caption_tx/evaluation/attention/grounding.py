@@ -40,7 +40,7 @@ from caption_tx.evaluation.attention.selections import all_selections, selection
 from caption_tx.evaluation.attention.targets import WORD_CLASSES, WordTarget, find_targets
 from caption_tx.evaluation.intervals import ratio_interval
 from caption_tx.inference.attention.pooling import MapSelection
-from caption_tx.inference.attention.teacher_forcing import TeacherForced, teacher_forced_pass
+from caption_tx.inference.attention.teacher_forcing import TeacherForced, needs_cells, teacher_forced_pass
 from caption_tx.inference.captioner import ImageCaptioner
 
 TOLERANCE = 15
@@ -88,11 +88,14 @@ def measure_grounding(
         raise error
     features = np.asarray(dequantize(extracted.features))  # (scenes, h, w, C)
     token_lists = bundle.tokenizer.tokenize(words)
-    own = teacher_forced_pass(bundle.captioner, features, token_lists, image_rows)
-    other_rows = [(row + 1) % len(names) for row in image_rows]
-    shuffled = teacher_forced_pass(bundle.captioner, features, token_lists, other_rows)
     if selections is None:
-        selections = all_selections(*own[0].attention_scores.shape[:2])
+        settings = bundle.captioner.settings
+        selections = all_selections(settings.num_layers, settings.num_heads)
+    other_rows = [(row + 1) % len(names) for row in image_rows]
+    own, shuffled = (
+        teacher_forced_pass(bundle.captioner, features, token_lists, rows, with_cells=needs_cells(selections))
+        for rows in (image_rows, other_rows)
+    )
 
     masks = [_SceneMasks(scenes[name], features.shape[1:3], tolerance) for name in names]
     sums = _Sums.zeros(len(selections), len(names))
@@ -105,9 +108,7 @@ def measure_grounding(
 
 def _pooled(passed: TeacherForced, selections: Sequence[MapSelection]) -> np.ndarray:
     """(M, T, h, w): the maps of one caption."""
-    return np.stack(
-        [selection.pooled(passed.attention_scores, passed.self_attention_scores) for selection in selections]
-    )
+    return np.stack([passed.pooled(selection) for selection in selections])
 
 
 @dataclass(frozen=True)

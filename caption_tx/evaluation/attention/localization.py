@@ -28,7 +28,7 @@ from caption_tx.data.boxes.words import BoxWords
 from caption_tx.evaluation.attention.features import ImageFeatures
 from caption_tx.evaluation.attention.phrases import BoxReferences
 from caption_tx.inference.attention.pooling import MapSelection
-from caption_tx.inference.attention.teacher_forcing import teacher_forced_pass
+from caption_tx.inference.attention.teacher_forcing import needs_cells, teacher_forced_pass
 from caption_tx.inference.captioner import ImageCaptioner
 
 THRESHOLD = 0.5
@@ -124,8 +124,10 @@ def measure_localization(
         counts.expected.update({_class(texts[position], references.words) for position in named})
     for loaded, features in images.batches([name for name in names if words[name]]):
         tokens = tokenizer.tokenize([words[name] for name in loaded])
-        for name, passed in zip(loaded, teacher_forced_pass(captioner.bundle.captioner, features, tokens), strict=True):
-            maps = selection.pooled(passed.attention_scores, passed.self_attention_scores)
+        model, with_cells = captioner.bundle.captioner, needs_cells([selection])
+        passes = teacher_forced_pass(model, features, tokens, with_cells=with_cells)
+        for name, passed in zip(loaded, passes, strict=True):
+            maps = passed.pooled(selection)
             _count(counts, words[name], maps, references.boxes[name], references.words, vocabulary)
     return counts.result()
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from caption_tx.errors import CaptionTxError
 from caption_tx.files import write_atomically
-from caption_tx.inference.attention.pooling import AXES, SELF_AXES
+from caption_tx.inference.attention.pooling import AXES, CELL_AXES, SELF_AXES
 from caption_tx.inference.attention.words import ShownWord, word_log_probabilities
 
 DIGITS = 6
@@ -38,9 +38,10 @@ def write_output(path: str | Path, data: bytes | str) -> None:
 def encode_npz(fields: Mapping[str, Any]) -> bytes:
     """A compressed NPZ without pickled objects.
 
-    The arrays are named after the attributes of `AttentionMaps`. `axes` and `self_axes` name the axes of `scores`
-    and `self_scores`; `shown` (W,) has the texts of the shown words, and `shown_of_token` (T,) the index of each
-    token's shown word, or -1. `self_scores` and `self_axes` are missing without self-attention.
+    The arrays are named after the attributes of `AttentionMaps`. `axes`, `self_axes` and `cell_axes` name the axes of
+    `scores`, `self_scores` and `cell_log_probabilities`; `shown` (W,) has the texts of the shown words, and
+    `shown_of_token` (T,) the index of each token's shown word, or -1. What the maps do not have is missing, with the
+    names of its axes.
 
     Args:
         fields: the attributes of an `AttentionMaps`, by name; `picture` is not saved.
@@ -60,6 +61,11 @@ def encode_npz(fields: Mapping[str, Any]) -> bytes:
     }
     if fields["self_scores"] is not None:
         arrays |= {"self_scores": fields["self_scores"], "self_axes": np.array(SELF_AXES)}
+    if fields["cell_log_probabilities"] is not None:
+        arrays |= {
+            "cell_log_probabilities": fields["cell_log_probabilities"],
+            "cell_axes": np.array(CELL_AXES),
+        }
     stream = io.BytesIO()
     np.savez_compressed(stream, allow_pickle=False, **arrays)
     return stream.getvalue()
@@ -68,8 +74,8 @@ def encode_npz(fields: Mapping[str, Any]) -> bytes:
 def encode_json(fields: Mapping[str, Any]) -> str:
     """A JSON document on one line; numbers have `DIGITS` digits.
 
-    `scores` and `self_scores` are nested lists, with the names of their `axes` and their `shape`. Each entry of
-    `shown` has the text of the word, the positions of its tokens and its log-probability.
+    `scores`, `self_scores` and `cell_log_probabilities` are nested lists, with the names of their axes and their
+    shapes. Each entry of `shown` has the text of the word, the positions of its tokens and its log-probability.
 
     Args:
         fields: the attributes of an `AttentionMaps`, by name; `picture` is not saved.
@@ -92,6 +98,9 @@ def encode_json(fields: Mapping[str, Any]) -> str:
     if fields["self_scores"] is not None:
         own = np.asarray(fields["self_scores"])
         document |= {"self_axes": list(SELF_AXES), "self_shape": list(own.shape), "self_scores": _nested_lists(own)}
+    if fields["cell_log_probabilities"] is not None:
+        cells = np.asarray(fields["cell_log_probabilities"])
+        document |= {"cell_axes": list(CELL_AXES), "cell_log_probabilities": _nested_lists(cells)}
     return json.dumps(document, ensure_ascii=False) + "\n"
 
 
@@ -121,7 +130,7 @@ def read_npz(path: str | Path) -> dict[str, Any]:
         raise CaptionTxError(f"Cannot read the attention maps in {path}: {error.strerror or error}.") from error
     except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise CaptionTxError(f"{path} is not an NPZ file of attention maps: {error}.") from error
-    for name, expected in (("axes", AXES), ("self_axes", SELF_AXES)):
+    for name, expected in (("axes", AXES), ("self_axes", SELF_AXES), ("cell_axes", CELL_AXES)):
         axes = tuple(str(axis) for axis in arrays.get(name, expected))
         if axes != expected:
             raise CaptionTxError(f"{path} has the axes {axes}, expected {expected}.")
@@ -133,6 +142,7 @@ def read_npz(path: str | Path) -> dict[str, Any]:
         "image": str(arrays["image"]),
         "caption": str(arrays["caption"]),
         "self_scores": arrays.get("self_scores"),
+        "cell_log_probabilities": arrays.get("cell_log_probabilities"),
         "unknown": tuple(arrays.get("unknown", ())),
         "shown": tuple(
             ShownWord(str(text), tuple(np.flatnonzero(shown_of_token == index).tolist()))

@@ -54,6 +54,8 @@ class AttentionMaps:
             the log-probability is that of the unknown token.
         shown: W words for figures and pages, each of one or more tokens; by default every token is a word.
         language: language of the caption, "zh", "en" or "".
+        cell_log_probabilities: (T, h, w) natural log-probability of each token if the image consisted of that cell, see
+            `teacher_forcing.read_cells`; the posterior needs it.
         pool: the pooling of maps and figures unless another is requested.
         accuracy: kinds of words -> how often the highest point of their maps is on the object, as measured for the
             bundle; empty if it was not. `pool` and `accuracy` are not saved to NPZ or JSON.
@@ -78,6 +80,7 @@ class AttentionMaps:
     unknown: tuple[bool, ...] = ()
     shown: tuple[ShownWord, ...] = ()
     language: str = ""
+    cell_log_probabilities: np.ndarray | None = None
     pool: str = DEFAULT_POOL
     accuracy: Mapping[str, float] = field(default_factory=dict)
 
@@ -114,6 +117,9 @@ class AttentionMaps:
         expected = (*scores.shape[:2], tokens, tokens)
         if self.self_scores is not None and np.shape(self.self_scores) != expected:
             raise CaptionTxError(f"Expected self-attention of shape {expected}, got {np.shape(self.self_scores)}.")
+        shape, cells = (tokens, *scores.shape[3:]), self.cell_log_probabilities
+        if cells is not None and np.shape(cells) != shape:
+            raise CaptionTxError(f"Expected log-probabilities of cells of shape {shape}, got {np.shape(cells)}.")
         positions = {position for word in self.shown for position in word.tokens}
         shown_is_valid = all(word.tokens for word in self.shown) and positions <= set(range(tokens))
         if len(self.unknown) != tokens or not shown_is_valid:
@@ -214,7 +220,8 @@ class AttentionMaps:
 
         Without a pooling, all layers and heads are pooled as the bundle says, and selected ones by their mean.
         """
-        maps = select_maps(layer, head, pool, self.pool).pooled(self.scores, self.self_scores)  # (T, h, w)
+        selection = select_maps(layer, head, pool, self.pool)
+        maps = selection.pooled(self.scores, self.self_scores, self.cell_log_probabilities)  # (T, h, w)
         return np.stack([maps[list(word.tokens)].mean(axis=0) for word in self.shown])
 
     def picture_or_error(self, image: np.ndarray | None = None) -> np.ndarray:

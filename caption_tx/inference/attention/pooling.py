@@ -16,6 +16,9 @@ from caption_tx.errors import CaptionTxError, ConfigError
 AXES = ("layer", "head", "token", "row", "column")
 """Names of the axes of cross-attention scores, in order."""
 
+CELL_AXES = ("token", "row", "column")
+"""Names of the axes of the log-probabilities of cells, in order."""
+
 SELF_AXES = ("layer", "head", "token", "position")
 """Names of the axes of self-attention scores. Token t is predicted at position t, whose input is token t - 1; the
 input of position 0 is the start token."""
@@ -23,7 +26,7 @@ input of position 0 is the start token."""
 MEAN = "mean"
 """The pooling of a selected layer or head unless another is requested."""
 
-SHARP, ROLLOUT = "sharp", "rollout"
+SHARP, ROLLOUT, POSTERIOR = "sharp", "rollout", "posterior"
 
 
 def entropy(maps: np.ndarray) -> np.ndarray:
@@ -92,7 +95,7 @@ POOLINGS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "max": lambda scores: scores.max(axis=(0, 1)),
     "spread": _most_divergent_maps,
 }
-"""Functions that reduce (layers, heads, T, h, w) to (T, h, w), by name. `rollout` also needs self-attention."""
+"""Functions that reduce (layers, heads, T, h, w) to (T, h, w), by name. `rollout` and `posterior` need more."""
 
 
 def rollout(scores: np.ndarray, self_scores: np.ndarray) -> np.ndarray:
@@ -131,6 +134,34 @@ def rollout(scores: np.ndarray, self_scores: np.ndarray) -> np.ndarray:
     return np.reshape(results, (layers, tokens, h, w)).astype(scores.dtype)
 
 
+def posterior(maps: np.ndarray, cell_log_probabilities: np.ndarray) -> np.ndarray:
+    """Maps weighted by what each cell alone says about the word that was chosen.
+
+    Attention is computed before its word is chosen, so it also covers what the word could have been. Read as a mixture,
+    where a map is the probability that the model looks at a cell, Bayes' rule gives the probability of each cell given
+    the word: the map times the word's probability from that cell alone, scaled to sum to 1 (the posterior attention
+    of Shankar and Sarawagi 2019, "Posterior Attention Models for Sequence to Sequence Learning").
+
+    Args:
+        maps: (T, h, w), at least 0.
+        cell_log_probabilities: (T, h, w), see `teacher_forcing.read_cells`.
+
+    Returns:
+        (T, h, w), in the dtype of `maps`.
+
+    Raises:
+        CaptionTxError: the shapes do not match.
+    """
+    if cell_log_probabilities.shape != maps.shape:
+        raise CaptionTxError(
+            f"The posterior needs log-probabilities of shape {maps.shape}, got {cell_log_probabilities.shape}."
+        )
+    with np.errstate(divide="ignore"):  # a cell without attention
+        logs = np.log(maps.astype(np.float64)) + cell_log_probabilities
+    weights = np.exp(logs - logs.max(axis=(1, 2), keepdims=True))
+    return (weights / weights.sum(axis=(1, 2), keepdims=True)).astype(maps.dtype)
+
+
 @dataclass(frozen=True)
 class MapSelection:
     """Which layers and heads are shown, and how their maps are pooled into one.
@@ -142,7 +173,8 @@ class MapSelection:
         pool: a name in `POOL_NAMES`: "sharp", the mean squared and scaled to sum to 1, whose highest cells are those of
             the mean; "mean"; "max", whose maps sum to more than 1; "spread", the most divergent head of the selected
             ones, with narrow maps that did no better than random cells in the deletion test on photographs; "rollout",
-            see `rollout`. The maps of one head of one layer are not changed by any pooling.
+            see `rollout`; "posterior", "sharp" weighted by what each cell alone says about the word, see `posterior`.
+            The maps of one head of one layer are not changed by any pooling.
 
     Example:
 
@@ -153,20 +185,26 @@ class MapSelection:
     head: int | None = None
     pool: str = MEAN
 
-    def pooled(self, scores: np.ndarray, self_scores: np.ndarray | None = None) -> np.ndarray:
+    def pooled(
+        self,
+        scores: np.ndarray,
+        self_scores: np.ndarray | None = None,
+        cell_log_probabilities: np.ndarray | None = None,
+    ) -> np.ndarray:
         """One map per token.
 
         Args:
             scores: (L, N, T, h, w) attention that sums to 1 over each grid.
             self_scores: (L, N, T, T) self-attention, required by "rollout".
+            cell_log_probabilities: (T, h, w), see `teacher_forcing.read_cells`, required by "posterior".
 
         Returns:
             (T, h, w), in the dtype of `scores`.
 
         Raises:
             CaptionTxError: `scores` has another number of axes.
-            ConfigError: a layer or head does not exist, the pooling is unknown, or "rollout" is requested for one head
-                or without self-attention.
+            ConfigError: a layer or head does not exist, the pooling is unknown, "rollout" is requested for one head
+                or without self-attention, or "posterior" without log-probabilities of cells.
         """
         scores = np.asarray(scores)
         if scores.ndim != len(AXES):
@@ -175,7 +213,12 @@ class MapSelection:
             raise ConfigError(f"Unknown pooling '{self.pool}'; choose from {', '.join(POOL_NAMES)}.")
         if self.pool != ROLLOUT:
             pool = MEAN if self._is_single else self.pool
-            return POOLINGS[pool](_select(_select(scores, self.layer, 0), self.head, 1))
+            selected = _select(_select(scores, self.layer, 0), self.head, 1)
+            if pool != POSTERIOR:
+                return POOLINGS[pool](selected)
+            if cell_log_probabilities is None:
+                raise ConfigError("The posterior needs the log-probabilities of cells, and these maps have none.")
+            return posterior(_sharpened_mean_maps(selected), np.asarray(cell_log_probabilities))
         if self.head is not None:
             raise ConfigError("Rollout averages all heads of a layer; leave out the head.")
         if self_scores is None:
@@ -207,7 +250,7 @@ class MapSelection:
         return "layers and heads" if self.head is None else f"head {self.head % heads} of all layers"
 
 
-_UNIT_NAMES = {SHARP: "sharp: squared mean"}
+_UNIT_NAMES = {SHARP: "sharp: squared mean", POSTERIOR: "posterior of the word"}
 
 ALL_HEADS = MapSelection(pool=DEFAULT_POOL)
 

@@ -1,20 +1,24 @@
 """Teacher-forced passes over existing captions, which read their attention and log-probabilities.
 
 The captioner loads TensorFlow; this module does not. Letters: B images, L layers, N heads, T tokens, h/w feature
-grid, C channels.
+grid, S = h*w cells, C channels, V words.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from caption_tx.errors import CaptionTxError
+from caption_tx.inference.attention.pooling import POSTERIOR, MapSelection
 
 if TYPE_CHECKING:
     from caption_tx.model.captioner import Captioner
+
+_ROWS_AT_ONCE = 512
+"""Captions times cells whose logits are in memory together."""
 
 
 class TeacherForced(NamedTuple):
@@ -24,11 +28,17 @@ class TeacherForced(NamedTuple):
         attention_scores: (L, N, T, h, w) cross-attention; row t was computed when token t was predicted.
         log_probabilities: (T,) natural logarithm of each token's probability, at most 0.
         self_attention_scores: (L, N, T, T), see `pooling.SELF_AXES`.
+        cell_log_probabilities: (T, h, w), see `read_cells`; None if they were not read.
     """
 
     attention_scores: np.ndarray
     log_probabilities: np.ndarray
     self_attention_scores: np.ndarray
+    cell_log_probabilities: np.ndarray | None = None
+
+    def pooled(self, selection: MapSelection) -> np.ndarray:
+        """(T, h, w), one map per token; errors as for `MapSelection.pooled`."""
+        return selection.pooled(self.attention_scores, self.self_attention_scores, self.cell_log_probabilities)
 
 
 def teacher_forced_pass(
@@ -37,6 +47,7 @@ def teacher_forced_pass(
     token_lists: Sequence[Sequence[int]],
     image_rows: Sequence[int] | None = None,
     batch_size: int = 64,
+    with_cells: bool = False,
 ) -> list[TeacherForced]:
     """Feeds captions to the model, generated or typed, and reads attention and log-probabilities.
 
@@ -46,6 +57,7 @@ def teacher_forced_pass(
         token_lists: token ids of each caption, from the start token to its last token: T + 1 ids.
         image_rows: for each caption, the row of its image in `features`; by default caption i belongs to image i.
         batch_size: captions per pass.
+        with_cells: also read what each cell alone says about each token, see `read_cells`.
 
     Returns:
         One result per caption, in order.
@@ -67,6 +79,39 @@ def teacher_forced_pass(
         for row, (index, values) in enumerate(zip(indices, _token_log_probabilities(logits, token_ids), strict=True)):
             t = len(values)
             results[index] = TeacherForced(cross[row, :, :, :t], values, own[row, :, :, :t, :t])
+    if with_cells:
+        cells = read_cells(captioner, features, token_lists, image_rows)
+        results = [item._replace(cell_log_probabilities=own) for item, own in zip(results, cells, strict=True)]
+    return results
+
+
+def needs_cells(selections: Iterable[MapSelection]) -> bool:
+    """Whether any of these maps needs `TeacherForced.cell_log_probabilities`."""
+    return any(selection.pool == POSTERIOR for selection in selections)
+
+
+def read_cells(
+    captioner: Captioner,
+    features: Any,
+    token_lists: Sequence[Sequence[int]],
+    image_rows: Sequence[int] | None = None,
+) -> list[np.ndarray]:
+    """What each cell alone says about each token: float32 (T, h, w) per caption.
+
+    That is the natural log-probability of the token, after the tokens before it, if the image consisted of that cell;
+    the cell keeps its position. It costs h*w passes of the caption with a memory of one cell. Arguments and errors are
+    those of `teacher_forced_pass`.
+    """
+    from keras import ops
+
+    h, w = np.shape(features)[1:3]
+    results: list[np.ndarray] = [np.empty(0)] * len(token_lists)
+    batch_size = max(1, _ROWS_AT_ONCE // (h * w))
+    for inputs, indices, token_ids in _batches(captioner, features, token_lists, image_rows, batch_size):
+        log_probs = ops.convert_to_numpy(ops.log_softmax(captioner.logits_of_cells(inputs), axis=-1))  # (B, S, T, V)
+        for row, (index, ids) in enumerate(zip(indices, token_ids, strict=True)):
+            own = log_probs[row][:, np.arange(len(ids) - 1), ids[1:]]  # (S, T)
+            results[index] = own.T.reshape(-1, h, w)
     return results
 
 

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from caption_tx.config import POOL_NAMES
 from caption_tx.errors import CaptionTxError
 from caption_tx.inference.attention.maps import AttentionMaps
-from caption_tx.inference.attention.pooling import ALL_HEADS, ROLLOUT, MapSelection
+from caption_tx.inference.attention.pooling import ALL_HEADS, POSTERIOR, ROLLOUT, MapSelection
 from caption_tx.inference.drawing.overlay import color_map
 from caption_tx.inference.drawing.style import DEFAULT_STYLE, HeatmapStyle
 from caption_tx.inference.page.cards import Card, make_card, to_base64
@@ -102,7 +102,7 @@ def render_with_font(
         t=strings,
         layers=layers,
         heads=heads,
-        pools=pool_names(all(maps.self_scores is not None for maps in explained)),
+        pools=pool_names(explained),
         typed=details.typed,
         words=[word for card in cards for word in card.words],
         accuracy=accuracy_text(explained[0].accuracy, strings),
@@ -140,9 +140,14 @@ def _render(rule: str, **context: Any) -> str:
     return render_template("page.html.j2", policy=policy, **unescaped, **context)
 
 
-def pool_names(has_rollout: bool) -> list[str]:
-    """The poolings that a reader can choose; rollout needs self-attention."""
-    return [name for name in POOL_NAMES if has_rollout or name != ROLLOUT]
+def pool_names(explained: Sequence[AttentionMaps] = ()) -> list[str]:
+    """The poolings that a reader of these maps can choose: some need more than cross-attention."""
+    missing = set()
+    if any(maps.self_scores is None for maps in explained):
+        missing.add(ROLLOUT)
+    if any(maps.cell_log_probabilities is None for maps in explained):
+        missing.add(POSTERIOR)
+    return [name for name in POOL_NAMES if name not in missing]
 
 
 def card_document(maps: AttentionMaps, index: str, language: str) -> dict[str, Any]:
@@ -197,4 +202,6 @@ def _check(explained: Sequence[AttentionMaps], selection: MapSelection) -> None:
                 f"A page shows the maps of one model: {first.image} has {layers} layers of {heads} heads, "
                 f"{maps.image} {maps.scores.shape[0]} of {maps.scores.shape[1]}."
             )
-    selection.pooled(first.scores, first.self_scores)  # raises an error if the selection is invalid
+    selection.pooled(
+        first.scores, first.self_scores, first.cell_log_probabilities
+    )  # raises an error if the selection is invalid

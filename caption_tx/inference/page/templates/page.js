@@ -35,17 +35,24 @@ const captionPage = (() => {
     const maps = selected.map(([layer, head]) => image.maps[(layer * heads + head) * tokens + token]);
     if (pool === "max") return maps[0].map((_, cell) => Math.max(...maps.map((map) => map[cell])));
     const mean = maps[0].map((_, cell) => maps.reduce((sum, map) => sum + map[cell], 0) / maps.length);
-    return isSharp(image) ? sharpened(mean) : mean;
+    if (isPooledBy("sharp", image)) return sharpened(mean);
+    if (!isPooledBy("posterior", image)) return mean;
+    return scaled(sharpened(mean).map((value, cell) => value * image.cellMaps[token][cell]));
   }
 
-  // Whether the maps of an image are sharpened; those of one head of one layer never are.
-  const isSharp = (image) => (image.pool || settings.pool) === "sharp" && !(settings.layer && settings.head);
+  // Whether the maps of an image have this pooling; those of one head of one layer have none.
+  const isPooledBy = (pool, image) => (image.pool || settings.pool) === pool && !(settings.layer && settings.head);
 
-  // A map squared and scaled to sum to 1, or all 0, as `pooling._sharpened_mean_maps`.
+  // A map squared and scaled, as `pooling._sharpened_mean_maps`.
   function sharpened(map) {
-    const highest = Math.max(...map) || 1, squares = map.map((value) => (value / highest) ** 2);
-    const total = squares.reduce((sum, value) => sum + value, 0) || 1;
-    return squares.map((value) => value / total);
+    const highest = Math.max(...map) || 1;
+    return scaled(map.map((value) => (value / highest) ** 2));
+  }
+
+  // A map scaled to sum to 1, or all 0.
+  function scaled(map) {
+    const total = map.reduce((sum, value) => sum + value, 0) || 1;
+    return map.map((value) => value / total);
   }
 
   function wordMap(image, word) {
@@ -114,6 +121,7 @@ const captionPage = (() => {
       [, , , this.h, this.w] = image.shape;
       image.maps = dequantize(image.scores, this.h * this.w);
       image.rolloutMaps = image.rollout && dequantize(image.rollout, this.h * this.w);
+      image.cellMaps = image.cells && dequantize(image.cells, this.h * this.w);
       this.stage = element.querySelector(".stage");
       this.canvas = this.stage.querySelector("canvas");
       const photo = this.stage.querySelector("img");
@@ -224,7 +232,8 @@ const captionPage = (() => {
       this.highest = Math.max(...this.maps.map((map) => highestPoint(map, this.h, this.w)));
       const uniform = percent(1 / (this.h * this.w)), size = { height: this.h, width: this.w };
       const values = { maximum: percent(this.highest), uniform, ...size };
-      this.maximum.textContent = fill(strings[`maximum_${settings.scale}`], values) + (isSharp(this.image) ? strings.sharp : "");
+      const pool = ["sharp", "posterior"].find((name) => isPooledBy(name, this.image));
+      this.maximum.textContent = fill(strings[`maximum_${settings.scale}`], values) + (pool ? strings[pool] : "");
       this.drawBar();
       this.updateStatus();
       if (this.shown !== null) { cancelAnimationFrame(this.frame); this.draw(this.sharesOf(this.shown)); }
