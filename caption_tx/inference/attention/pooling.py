@@ -29,6 +29,10 @@ MEAN = "mean"
 SHARP, ROLLOUT, POSTERIOR = "sharp", "rollout", "posterior"
 
 
+_TEMPERING = 0.5
+"""Exponent of the probabilities from single cells in the posterior."""
+
+
 def entropy(maps: np.ndarray) -> np.ndarray:
     """Shannon entropy in nats over the last two axes: (.., h, w) -> (..).
 
@@ -134,13 +138,30 @@ def rollout(scores: np.ndarray, self_scores: np.ndarray) -> np.ndarray:
     return np.reshape(results, (layers, tokens, h, w)).astype(scores.dtype)
 
 
-def posterior(maps: np.ndarray, cell_log_probabilities: np.ndarray) -> np.ndarray:
-    """Maps weighted by what each cell alone says about the word that was chosen.
+def likelihood_weights(cell_log_probabilities: np.ndarray) -> np.ndarray:
+    """How much each cell alone speaks for a word: the root of the word's probability from it; the highest is 1.
 
-    Attention is computed before its word is chosen, so it also covers what the word could have been. Read as a mixture,
-    where a map is the probability that the model looks at a cell, Bayes' rule gives the probability of each cell given
-    the word: the map times the word's probability from that cell alone, scaled to sum to 1 (the posterior attention
-    of Shankar and Sarawagi 2019, "Posterior Attention Models for Sequence to Sequence Learning").
+    The root, since the model has not been trained on single cells, whose probabilities differ too much: `_TEMPERING`
+    was chosen by boxes and by the deletion check (experiments/README.md).
+
+    Args:
+        cell_log_probabilities: (T, h, w) natural logarithms, see `teacher_forcing.read_cells`.
+
+    Returns:
+        float64 (T, h, w), in [0, 1].
+    """
+    logs = np.asarray(cell_log_probabilities, np.float64)
+    return np.exp(_TEMPERING * (logs - logs.max(axis=(1, 2), keepdims=True)))
+
+
+def posterior(maps: np.ndarray, cell_log_probabilities: np.ndarray) -> np.ndarray:
+    """Maps weighted by how much each cell alone speaks for the word that was chosen, and scaled to sum to 1.
+
+    Attention is computed before its word is chosen, so it also covers what else could have been said. If the model
+    looked at one cell, drawn with the probability that the map gives it, Bayes' rule would give the probability of each
+    cell once the word is known: the map times the word's probability from that cell, scaled (posterior attention,
+    Shankar and Sarawagi 2019, "Posterior Attention Models for Sequence to Sequence Learning"). Here the probability is
+    tempered, see `likelihood_weights`.
 
     Args:
         maps: (T, h, w), at least 0.
@@ -152,14 +173,13 @@ def posterior(maps: np.ndarray, cell_log_probabilities: np.ndarray) -> np.ndarra
     Raises:
         CaptionTxError: the shapes do not match.
     """
-    if cell_log_probabilities.shape != maps.shape:
+    if np.shape(cell_log_probabilities) != maps.shape:
         raise CaptionTxError(
-            f"The posterior needs log-probabilities of shape {maps.shape}, got {cell_log_probabilities.shape}."
+            f"The posterior needs log-probabilities of shape {maps.shape}, got {np.shape(cell_log_probabilities)}."
         )
-    with np.errstate(divide="ignore"):  # a cell without attention
-        logs = np.log(maps.astype(np.float64)) + cell_log_probabilities
-    weights = np.exp(logs - logs.max(axis=(1, 2), keepdims=True))
-    return (weights / weights.sum(axis=(1, 2), keepdims=True)).astype(maps.dtype)
+    weighted = maps * likelihood_weights(cell_log_probabilities)
+    total = weighted.sum(axis=(1, 2), keepdims=True)
+    return (weighted / np.where(total > 0, total, 1)).astype(maps.dtype)
 
 
 @dataclass(frozen=True)
@@ -173,8 +193,8 @@ class MapSelection:
         pool: a name in `POOL_NAMES`: "sharp", the mean squared and scaled to sum to 1, whose highest cells are those of
             the mean; "mean"; "max", whose maps sum to more than 1; "spread", the most divergent head of the selected
             ones, with narrow maps that did no better than random cells in the deletion test on photographs; "rollout",
-            see `rollout`; "posterior", "sharp" weighted by what each cell alone says about the word, see `posterior`.
-            The maps of one head of one layer are not changed by any pooling.
+            see `rollout`; "posterior", "sharp" weighted by how much each cell alone speaks for the word, see
+            `posterior`. The maps of one head of one layer are not changed by any pooling.
 
     Example:
 

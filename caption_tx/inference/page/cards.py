@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from caption_tx.inference.attention.maps import AttentionMaps
-from caption_tx.inference.attention.pooling import most_divergent_head, rollout
+from caption_tx.inference.attention.pooling import likelihood_weights, most_divergent_head, rollout
 from caption_tx.inference.attention.words import END_TOKEN
 from caption_tx.inference.drawing.overlay import PHOTO_SIDE
 
@@ -64,10 +64,9 @@ def card_data(maps: AttentionMaps, end_label: str) -> dict[str, Any]:
     Returns:
         "shape": [L, N, T, h, w]. "words": per shown word its text, token positions, probability and
         log-probability, and whether it is unknown, a function word or the end token. "scores", "rollout" and "cells":
-        quantized maps, see `quantize_maps`; "rollout" is None without self-attention. "cells" is the probability of
-        each token from each cell alone, divided by the highest; None if it was not read. "most_divergent": [layer, head]
-        of the most divergent head for each choice of sliders, at [layer + 1][head + 1], where index 0 means all of
-        them.
+        quantized maps, see `quantize_maps`. "rollout" is None without self-attention, and "cells", the likelihood
+        weights of the posterior, without log-probabilities of cells. "most_divergent": [layer, head] of the most
+        divergent head for each choice of sliders, at [layer + 1][head + 1], where index 0 means all of them.
     """
     layers, heads, tokens, h, w = maps.scores.shape
     return {
@@ -88,18 +87,12 @@ def card_data(maps: AttentionMaps, end_label: str) -> dict[str, Any]:
         "rollout": None if maps.self_scores is None else quantize_maps(rollout(maps.scores, maps.self_scores)),
         "cells": None
         if maps.cell_log_probabilities is None
-        else quantize_maps(_likelihoods(maps.cell_log_probabilities)),
+        else quantize_maps(likelihood_weights(maps.cell_log_probabilities)),
         "most_divergent": [
             [most_divergent_head(maps.scores, layer, head) for head in (None, *range(heads))]
             for layer in (None, *range(layers))
         ],
     }
-
-
-def _likelihoods(cell_log_probabilities: np.ndarray) -> np.ndarray:
-    """(T, h, w) natural logarithms -> probabilities; the highest of each token is 1."""
-    logs = np.asarray(cell_log_probabilities, np.float64)
-    return np.exp(logs - logs.max(axis=(1, 2), keepdims=True))
 
 
 def quantize_maps(maps: np.ndarray) -> dict[str, Any]:
