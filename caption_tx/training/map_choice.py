@@ -25,7 +25,7 @@ from caption_tx.evaluation.attention.box_report import ALL, SMALL, BoxGrounding,
 from caption_tx.evaluation.attention.deletion import check_deletion
 from caption_tx.evaluation.attention.features import ImageFeatures
 from caption_tx.evaluation.attention.phrases import BoxReferences
-from caption_tx.evaluation.attention.selections import pooled_selections
+from caption_tx.evaluation.attention.selections import pooled_by_name
 from caption_tx.inference.captioner import ImageCaptioner
 from caption_tx.training.inputs import TrainingInputs
 from caption_tx.training.run import RunContext
@@ -76,9 +76,10 @@ def _from_boxes(
     table = read_boxes(config.sources, run.config.corpus.images)
     words = read_box_words(config.word_list)
     boxes = table.match(evenly_spaced(references, MAX_BOX_IMAGES))
-    selections = {selection.pool: selection for selection in pooled_selections()}
     captions = {name: references[name] for name in boxes}
-    grounding = measure_box_grounding(captioner, RunFeatures(inputs), captions, BoxReferences(boxes, words), selections)
+    grounding = measure_box_grounding(
+        captioner, RunFeatures(inputs), captions, BoxReferences(boxes, words), pooled_by_name()
+    )
     return facts_from_boxes(grounding)
 
 

@@ -19,10 +19,13 @@ from caption_tx.evaluation.attention.deletion_report import Deletion
 from caption_tx.evaluation.attention.features import EvaluatedImages
 from caption_tx.evaluation.attention.localization import Localization, measure_localization
 from caption_tx.evaluation.attention.phrases import BoxReferences
+from caption_tx.evaluation.attention.selections import pooled_by_name
 
 if TYPE_CHECKING:
     from caption_tx.config import EvaluationOptions
     from caption_tx.inference.captioner import ImageCaptioner
+
+GENERATED_NOTE = "words that name nothing with a box in their image are left out"
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class BoxEvaluation:
     Attributes:
         boxes: the files, in words.
         grounding: of the human captions.
+        generated: of the generated captions; None if they name boxes in fewer than two images.
         localization: of the generated captions.
         deletion: whether the model uses what its maps show; None if no image was measured.
         notes: what was read differently from how it is written, or not at all.
@@ -40,6 +44,7 @@ class BoxEvaluation:
 
     boxes: str
     grounding: BoxGrounding
+    generated: BoxGrounding | None
     localization: Localization
     deletion: Deletion | None
     notes: tuple[str, ...] = ()
@@ -48,7 +53,10 @@ class BoxEvaluation:
     def text(self) -> str:
         """Tables for the terminal."""
         lines = [f"Boxes: {self.boxes}.", *(f"Boxes: {note}." for note in self.notes)]
-        lines += ["Attention maps of the human captions:", self.grounding.table(), self.localization.summary()]
+        lines += ["Attention maps of the human captions:", self.grounding.table()]
+        if self.generated is not None:
+            lines += [f"Attention maps of the generated captions ({GENERATED_NOTE}):", self.generated.table()]
+        lines.append(self.localization.summary())
         if self.deletion is not None:
             lines += ["Does the model use what its maps show? Deletion check:", self.deletion.table()]
         return "\n".join(lines)
@@ -59,6 +67,7 @@ class BoxEvaluation:
             "boxes": self.boxes,
             "notes": list(self.notes),
             "grounding": self.grounding.to_dict(),
+            **({} if self.generated is None else {"generated_grounding": self.generated.to_dict()}),
             "localization": self.localization.to_dict(),
             **({} if self.deletion is None else {"deletion": self.deletion.to_dict()}),
         }
@@ -99,6 +108,10 @@ def evaluate_boxes(
         notes.append("there are no boxes of training images, so the maps have no word prior beside them")
     images, references = EvaluatedImages(captioner, location, options.cache), BoxReferences(boxes, words, training)
     grounding = measure_box_grounding(captioner, images, captions.human, references)
+    generated = None
+    with suppress(CaptionTxError):  # too few words with boxes
+        texts = {name: [text] for name, text in captions.generated.items() if name in boxes}
+        generated = measure_box_grounding(captioner, images, texts, references, pooled_by_name())
     localization = measure_localization(captioner, images, captions.generated, captions.human, references)
     deletion = None
     if options.map_images and location:
@@ -109,4 +122,4 @@ def evaluate_boxes(
     if worst and location:
         mass = {name: grounding.by_image[name] for name in worst}
         gallery = box_gallery(captioner, images, open_images(location), captions.human, references, mass)
-    return BoxEvaluation(table.summary(), grounding, localization, deletion, tuple(notes), gallery)
+    return BoxEvaluation(table.summary(), grounding, generated, localization, deletion, tuple(notes), gallery)

@@ -161,6 +161,7 @@ class _Maps:
         self._own = np.stack(pooled).reshape(len(selections), len(pooled[0]), -1)  # (M, T, S)
         self._other = ALL_HEADS.pooled(shuffled.attention_scores).reshape(len(pooled[0]), -1)  # (T, S)
         self.grid, self._priors = grid, priors
+        self.probabilities = np.exp(passed.log_probabilities)  # (T,)
 
     def of(self, position: int, word: str = "") -> np.ndarray:
         """(M, S): the baselines in the order of `BASELINES`, then the maps of the selections; sums are 1."""
@@ -176,7 +177,8 @@ def _score_words(scores: WordScores, item: _Caption, targets: BoxTargets, maps: 
         hits = peaks(own.reshape(-1, *maps.grid)) @ targets.hits(word.boxes)
         mass = own @ targets.coverage(word.boxes)
         values = np.stack([hits, mass], axis=1)
-        scores.add(first + item.image, targets.area(word.boxes), word.category, values)
+        probability = float(maps.probabilities[word.position])
+        scores.add(first + item.image, targets.area(word.boxes), values, word.category, probability)
 
 
 def _score_phrases(scores: WordScores, item: _Caption, targets: BoxTargets, maps: _Maps, first: int) -> None:
@@ -190,4 +192,4 @@ def _score_phrases(scores: WordScores, item: _Caption, targets: BoxTargets, maps
         for position in phrase.positions:
             own = maps.of(position, words[position].word if position in words else "")
             inside.append((own @ weights) / (own @ total))
-        scores.add(first + item.image, area, "", np.max(inside, axis=0)[:, None])
+        scores.add(first + item.image, area, np.max(inside, axis=0)[:, None])

@@ -15,6 +15,9 @@ from caption_tx.evaluation.intervals import Interval, ratio_interval
 ALL, SMALL = "all", "objects under a quarter"
 """Names of groups: all words, and words for objects (not scenes) whose boxes cover less than a quarter of the image."""
 
+UNLIKELY, LIKELY = "probability under 5%", "probability over 50%"
+"""Names of groups: words that the model hardly expected, and words that it did expect, whatever they name."""
+
 _SMALL_AREA = 0.25
 _MIN_WORDS = 20
 """A category with fewer words is not reported."""
@@ -31,21 +34,26 @@ class WordScores:
     Attributes:
         image: (W,) index of the image.
         area: (W,) share of the image that the boxes cover.
-        category: (W,) of the boxes.
         values: (W, M, K) scores of each map: for words pointing game and mass, for phrases correctness.
+        category: (W,) of the boxes; "" for phrases.
+        probability: (W,) of the word after the words before it; NaN for phrases.
     """
 
     image: list[int] = field(default_factory=list)
     area: list[float] = field(default_factory=list)
-    category: list[str] = field(default_factory=list)
     values: list[np.ndarray] = field(default_factory=list)
+    category: list[str] = field(default_factory=list)
+    probability: list[float] = field(default_factory=list)
 
-    def add(self, image: int, area: float, category: str, values: np.ndarray) -> None:
+    def add(
+        self, image: int, area: float, values: np.ndarray, category: str = "", probability: float = float("nan")
+    ) -> None:
         """Adds one word or phrase; values are (M, K)."""
         self.image.append(image)
         self.area.append(area)
-        self.category.append(category)
         self.values.append(values.astype(np.float32))
+        self.category.append(category)
+        self.probability.append(probability)
 
 
 @dataclass(frozen=True)
@@ -59,10 +67,11 @@ class MapScores:
 
 @dataclass(frozen=True)
 class WordGroup:
-    """Words whose boxes are of one size or category.
+    """Words whose boxes are of one size or category, or that are equally likely.
 
     Attributes:
-        name: `ALL`, `SMALL`, "smallest third", "middle third", "largest third" or a category.
+        name: `ALL`, `SMALL`, "smallest third", "middle third", "largest third", a category, `UNLIKELY`, "probability 5%
+            to 50%" or `LIKELY`.
         words: number of words.
         area: mean share of the image that the boxes cover.
         scores: of the baselines, then of the maps.
@@ -169,7 +178,7 @@ def summarize(
     first = values[:, len(BASELINES), 1]
     by_image = {names[index]: float(first[image == index].mean()) for index in np.unique(image)}
     groups = []
-    for name, mask in _groups(area, np.array(words.category)).items():
+    for name, mask in _groups(area, np.array(words.category), np.array(words.probability)).items():
         scores = tuple(
             MapScores(
                 label,
@@ -187,7 +196,7 @@ def summarize(
     return BoxGrounding(images, has_prior, tuple(groups), len(phrases.values), correctness, by_image)
 
 
-def _groups(area: np.ndarray, category: np.ndarray) -> dict[str, np.ndarray]:
+def _groups(area: np.ndarray, category: np.ndarray, probability: np.ndarray) -> dict[str, np.ndarray]:
     """Masks (W,) of the groups of words that are large enough; all words always are."""
     first, second = np.quantile(area, (1 / 3, 2 / 3))
     groups = {
@@ -196,6 +205,11 @@ def _groups(area: np.ndarray, category: np.ndarray) -> dict[str, np.ndarray]:
         "middle third": (area > first) & (area <= second),
         "largest third": area > second,
     } | {name: category == name for name in sorted(set(category.tolist()) - {""})}
+    groups |= {
+        UNLIKELY: probability < 0.05,
+        "probability 5% to 50%": (probability >= 0.05) & (probability <= 0.5),
+        LIKELY: probability > 0.5,
+    }
     large = {name: mask for name, mask in groups.items() if mask.sum() >= _MIN_WORDS}
     return {ALL: np.ones(len(area), bool)} | large
 

@@ -11,6 +11,11 @@ def pooled_selections() -> list[MapSelection]:
     return [MapSelection(pool=name) for name in POOL_NAMES]
 
 
+def pooled_by_name() -> dict[str, MapSelection]:
+    """`pooled_selections` by the names of the poolings."""
+    return {selection.pool: selection for selection in pooled_selections()}
+
+
 def layer_selections(num_layers: int) -> list[MapSelection]:
     """The mean over the heads of each layer."""
     return [MapSelection(layer=layer) for layer in range(num_layers)]

@@ -17,8 +17,8 @@ from caption_tx.inference.attention.pooling import POSTERIOR, MapSelection
 if TYPE_CHECKING:
     from caption_tx.model.captioner import Captioner
 
-_ROWS_AT_ONCE = 512
-"""Captions times cells whose logits are in memory together."""
+_LOGITS_AT_ONCE = 2**26
+"""Numbers that are in memory together when cells are read."""
 
 
 class TeacherForced(NamedTuple):
@@ -106,7 +106,8 @@ def read_cells(
 
     h, w = np.shape(features)[1:3]
     results: list[np.ndarray] = [np.empty(0)] * len(token_lists)
-    batch_size = max(1, _ROWS_AT_ONCE // (h * w))
+    longest = max(map(len, token_lists), default=1)
+    batch_size = max(1, min(64, _LOGITS_AT_ONCE // (h * w * longest * captioner.vocabulary_size)))
     for inputs, indices, token_ids in _batches(captioner, features, token_lists, image_rows, batch_size):
         log_probs = ops.convert_to_numpy(ops.log_softmax(captioner.logits_of_cells(inputs), axis=-1))  # (B, S, T, V)
         for row, (index, ids) in enumerate(zip(indices, token_ids, strict=True)):
