@@ -244,6 +244,9 @@ def test_maps_are_compared_with_boxes(run, bundle, corpus, tmp_path):
     assert group["area"] == pytest.approx(0.5)
     assert {score["maps"] for score in group["scores"]} >= {"uniform", "word prior", "mean", "layer 0 head 0"}
     assert boxes["deletion"]["cover"] == "cells"
+    generated = boxes["generated_grounding"]["groups"][0]
+    assert "Attention maps of the generated captions (words that name nothing with a box" in out
+    assert 0 < generated["words"] < group["words"]
     page = (tmp_path / "out" / "boxes.html").read_text(encoding="utf-8")
     assert page.count("<article") == boxes["grounding"]["images"] == COUNT - 4  # three for training, one unreadable
     assert page.count("data:image/jpeg") >= COUNT - 4

@@ -34,6 +34,7 @@ def test_images_are_explained_in_order_despite_errors(captioner, names):
         alone = captioner.explain(name, temperature=1.0, seed=2)
         np.testing.assert_allclose(maps.scores, alone.scores, atol=1e-4)
         np.testing.assert_allclose(maps.pooled(pool="rollout").sum(axis=(1, 2)), 1, atol=1e-5)
+        np.testing.assert_allclose(maps.pooled(pool="posterior").sum(axis=(1, 2)), 1, atol=1e-5)
         assert maps.picture.shape == (320, 640, 3)
         captions.add(caption.text)
     assert len(captions) > 1

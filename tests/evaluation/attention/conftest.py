@@ -22,10 +22,10 @@ class ColorAttention:
     """
 
     max_length = 40
-    settings = SimpleNamespace(feature_shape=(7, 7, 3))
+    settings = SimpleNamespace(feature_shape=(7, 7, 3), num_layers=2, num_heads=3)
 
     def __init__(self, tokenizer, colors):
-        self.tokenizer = tokenizer
+        self.tokenizer, self.vocabulary_size = tokenizer, tokenizer.vocabulary_size
         self.colors = {tokenizer.vocabulary.index(name): color for name, color in colors.items()}
 
     def __call__(self, inputs, training, return_attention_scores=False, return_self_attention_scores=False):
@@ -44,6 +44,12 @@ class ColorAttention:
         batch, length = token_ids.shape
         own = np.broadcast_to(np.eye(length, dtype=np.float32), (batch, 2, 3, length, length))
         return logits, np.repeat(np.repeat(scores[:, None, None], 2, 1), 3, 2), own  # (B, L, N, T, S)
+
+    def logits_of_cells(self, inputs):
+        """Of each cell alone: (B, S, T, V)."""
+        cells = np.asarray(inputs["features"]).reshape(len(inputs["features"]), -1, 1, 1, 3)
+        alone = [self(inputs | {"features": cells[:, cell]}, training=False) for cell in range(cells.shape[1])]
+        return np.stack(alone, axis=1)
 
 
 @pytest.fixture(scope="session")

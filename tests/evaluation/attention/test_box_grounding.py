@@ -10,7 +10,7 @@ from caption_tx.data.boxes.words import BoxWords
 from caption_tx.errors import CaptionTxError
 from caption_tx.evaluation.attention.baselines import center_map, gaussian_map
 from caption_tx.evaluation.attention.box_grounding import measure_box_grounding
-from caption_tx.evaluation.attention.box_report import ALL, SMALL
+from caption_tx.evaluation.attention.box_report import ALL, LIKELY, SMALL, UNLIKELY
 from caption_tx.evaluation.attention.features import EvaluatedImages
 from caption_tx.evaluation.attention.localization import map_box, measure_localization, overlap
 from caption_tx.evaluation.attention.phrases import BoxReferences, BoxTargets, find_phrases, find_words, fine_total
@@ -88,6 +88,8 @@ def test_maps_beat_every_baseline_and_groups_add_up(grounding):
     assert sum(thirds) == group.words
     assert grounding.group(SMALL).words == group.words, "all objects are small and none is a scene"
     assert grounding.group("people") is None
+    by_probability = [grounding.group(name) for name in (UNLIKELY, "probability 5% to 50%", LIKELY)]
+    assert sum(group.words for group in by_probability if group is not None) >= group.words - 2 * 19
 
 
 def test_table_and_json(grounding):

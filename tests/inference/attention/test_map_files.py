@@ -17,6 +17,8 @@ def test_json_names_its_axes(maps):
     assert document["shape"] == list(maps.scores.shape) == list(np.shape(document["scores"]))
     np.testing.assert_allclose(document["scores"], maps.scores, rtol=1e-5)
     np.testing.assert_allclose(document["self_scores"], maps.self_scores, rtol=1e-5)
+    assert document["cell_axes"] == ["token", "row", "column"]
+    np.testing.assert_allclose(document["cell_log_probabilities"], maps.cell_log_probabilities, rtol=1e-5)
     assert document["tokens"] == list(maps.words)
     np.testing.assert_allclose(document["log_probabilities"], maps.log_probabilities, atol=1e-5)
     assert document["log_probability"] == pytest.approx(maps.log_probability, abs=1e-5)
@@ -38,6 +40,7 @@ def test_npz_round_trip(maps, tmp_path):
     loaded = AttentionMaps.load_npz(path)
     np.testing.assert_array_equal(loaded.scores, maps.scores)
     np.testing.assert_array_equal(loaded.log_probabilities, maps.log_probabilities)
+    np.testing.assert_array_equal(loaded.pooled(pool="posterior"), maps.pooled(pool="posterior"))
     assert loaded.scores.dtype == np.float32
     np.testing.assert_array_equal(loaded.self_scores, maps.self_scores)
     for name in ("words", "image", "caption", "unknown", "shown", "language"):

@@ -13,7 +13,9 @@ from caption_tx.inference.attention.pooling import (
     MapSelection,
     entropy,
     jensen_shannon_divergence,
+    likelihood_weights,
     most_divergent_head,
+    posterior,
     rollout,
     select_maps,
     unit_of_heads,
@@ -50,10 +52,10 @@ def test_pooling_by_hand():
 
 
 def test_every_pooling(scores, self_scores):
-    assert {*POOLINGS, "rollout"} == set(POOL_NAMES)
+    assert {*POOLINGS, "rollout", "posterior"} == set(POOL_NAMES)
     for name in POOL_NAMES:
         selection = MapSelection(pool=name)
-        assert selection.pooled(scores, self_scores).shape == (T, H, W)
+        assert selection.pooled(scores, self_scores, np.zeros((T, H, W))).shape == (T, H, W)
         assert "uniform: 0.048" in selection.unit(scores)
 
 
@@ -69,6 +71,31 @@ def test_every_pooling(scores, self_scores):
 def test_selection_errors(scores, selection, message):
     with pytest.raises(CaptionTxError, match=message):
         MapSelection(**selection).pooled(scores)
+
+
+def test_the_posterior_by_hand():
+    maps = np.array([[[0.6, 0.2], [0.2, 0.0]]])
+    logs = np.log([[[0.01, 0.04], [0.16, 1.0]]])
+    np.testing.assert_allclose(likelihood_weights(logs)[0], [[0.1, 0.2], [0.4, 1.0]])
+    np.testing.assert_allclose(posterior(maps, logs)[0], np.array([[0.06, 0.04], [0.08, 0.0]]) / 0.18)
+    np.testing.assert_allclose(posterior(maps, logs - 1000), posterior(maps, logs))  # only ratios matter
+
+
+def test_the_posterior_weights_the_sharpened_maps_of_the_selection(scores):
+    logs = np.random.default_rng(2).normal(size=(T, H, W))
+    for selection in ({}, {"layer": 1}, {"head": 0}):
+        prior = scores[[selection["layer"]] if "layer" in selection else slice(None)]
+        prior = prior[:, [selection["head"]] if "head" in selection else slice(None)].mean(axis=(0, 1)) ** 2
+        expected = prior * np.exp(logs / 2)
+        expected /= expected.sum(axis=(1, 2), keepdims=True)
+        own = MapSelection(pool="posterior", **selection)
+        np.testing.assert_allclose(own.pooled(scores, None, logs), expected, atol=1e-9)
+    single = MapSelection(layer=0, head=1, pool="posterior")
+    np.testing.assert_array_equal(single.pooled(scores), scores[0, 1])
+    with pytest.raises(CaptionTxError, match="log-probabilities of cells, and these maps have none"):
+        MapSelection(pool="posterior").pooled(scores)
+    with pytest.raises(CaptionTxError, match=r"shape \(5, 3, 7\), got \(5, 3, 6\)"):
+        MapSelection(pool="posterior").pooled(scores, None, logs[:, :, 1:])
 
 
 def test_scores_need_all_axes():

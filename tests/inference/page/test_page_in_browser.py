@@ -30,6 +30,8 @@ def test_hovering_over_a_word_changes_the_pixels(page):
         {"pool": "max"},
         {"pool": "spread"},
         {"pool": "rollout"},
+        {"pool": "posterior"},
+        {"layer": 1, "pool": "posterior"},
         {"layer": 0},
         {"head": 2},
         {"layer": 1, "head": 0},
@@ -133,6 +135,9 @@ def test_settings_without_effect_are_disabled(page):
     page.choose("layer", None)
     page.choose("pool", "sharp")
     assert (page.input_value("#head"), page.inner_text("#head-value")) == ("3", "head 2")
+    page.choose("pool", "posterior")
+    assert "probability that each cell alone gives the word" in maximum.inner_text()
+    page.choose("pool", "sharp")
     page.choose("head", None)
     page.choose("layer", 0)
     assert page.locator("#pool").is_enabled()

@@ -11,6 +11,7 @@ import pytest
 from fontTools.ttLib import TTFont
 
 from caption_tx.errors import CaptionTxError
+from caption_tx.evaluation.attention.box_report import UNLIKELY
 from caption_tx.inference.attention.pooling import MapSelection
 from caption_tx.inference.attention.words import END_TOKEN
 from caption_tx.inference.drawing import fonts
@@ -117,6 +118,9 @@ def test_initial_settings(make_maps):
     assert "rollout across" in html.split("<main>")[0]
     without_rollout = render_page([make_maps(self_scores=None)], language="en")
     assert "rollout across" not in without_rollout.split("<main>")[0]
+    assert "evidence for the word</option>" in html.split("<main>")[0]
+    without_cells = render_page([make_maps(), make_maps(cell_log_probabilities=None)], language="en")
+    assert "evidence for the word</option>" not in without_cells.split("<main>")[0]
 
 
 @pytest.mark.parametrize(
@@ -128,6 +132,7 @@ def test_initial_settings(make_maps):
         ([{}], {"selection": MapSelection(layer=7)}, "no layer 7"),
         ([{}], {"style": HeatmapStyle(alpha=0)}, "alpha"),
         ([{"self_scores": None}], {"selection": MapSelection(pool="rollout")}, "self-attention"),
+        ([{"cell_log_probabilities": None}], {"selection": MapSelection(pool="posterior")}, "of cells"),
     ],
 )
 def test_errors(make_maps, changes, options, message):
@@ -137,9 +142,15 @@ def test_errors(make_maps, changes, options, message):
 
 @pytest.mark.parametrize(
     ("language", "text"),
-    [("en", "91% of the words for people, 57% of the words for clothing"), ("zh", "人 91%、衣物 57%")],
+    [
+        (
+            "en",
+            "91% of the words for people, 57% of the words for clothing, 48% of the words with a probability under 5%",
+        ),
+        ("zh", "人 91%、衣物 57%、概率低于 5% 的词 48%"),
+    ],
 )
 def test_the_page_says_how_far_maps_can_be_trusted(make_maps, language, text):
-    maps = make_maps(accuracy={"clothing": 0.571, "people": 0.908, "all": 0.8, "bodyparts": 0.2})
+    maps = make_maps(accuracy={"clothing": 0.571, "people": 0.908, "all": 0.8, "bodyparts": 0.2, UNLIKELY: 0.48})
     assert text in render_page([maps], language=language)
     assert 'id="accuracy"' not in render_page([make_maps()], language=language)

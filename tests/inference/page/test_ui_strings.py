@@ -57,7 +57,7 @@ def test_every_string_is_used():
     computed = {f"pool_{name}" for name in POOL_NAMES} | {"script", "end"}
     computed |= {"accuracy", "accuracy_of", "list_comma", "kinds"}
     assert [key for key in strings if f"t.{key}" not in template and key not in computed] == []
-    computed = {"play", "pause", "play_of", "pause_of", "maximum_common", "maximum_own"}
+    computed = {"play", "pause", "play_of", "pause_of", "maximum_common", "maximum_own", "sharp", "posterior"}
     assert [key for key in strings["script"] if f"strings.{key}" not in script and key not in computed] == []
 
 
