@@ -15,8 +15,8 @@ from caption_tx.data.scenes.objects import SceneObject
 from caption_tx.errors import ImageError
 from caption_tx.evaluation.attention.grounding import measure_grounding
 from caption_tx.evaluation.attention.grounding_report import Grounding
-from caption_tx.evaluation.attention.selections import pooled_selections
 from caption_tx.figure_files import save_figure
+from caption_tx.inference.attention.pooling import MapSelection
 from caption_tx.inference.captioner import ImageCaptioner
 from caption_tx.inference.search.caption import Caption
 from caption_tx.training.fit import train
@@ -38,7 +38,8 @@ class DemoResult:
     Attributes:
         exact: fraction of test scenes in [0, 1] whose caption names exactly their colors and shapes.
         scenes: number of test scenes.
-        grounding: agreement of the attention for reference captions with the masks of the named objects.
+        grounding: agreement of the attention for reference captions, pooled as the bundle says, with the masks of the
+            named objects.
         heatmaps: the figures that were written.
         seconds: duration of the demo.
     """
@@ -109,7 +110,8 @@ def run_demo(
 
     log_step("Attention for their reference captions, compared with the masks of the named objects")
     references = captions_by_image(read_corpus(files.captions), "test")
-    grounding = measure_grounding(captioner, files.images, scenes, references, pooled_selections())
+    shown = MapSelection(pool=captioner.pool)
+    grounding = measure_grounding(captioner, files.images, scenes, references, [shown])
     log(grounding.summary())
 
     log_step("Heatmaps")
