@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from caption_tx.bundle import Bundle
     from caption_tx.evaluation.report import Evaluation
 
+MAP_IMAGES = 100
+"""Validation images whose cells are covered to see what attention maps are worth."""
+
 CAPTION_FILES = {"zh": "flickr8kzhc.caption.txt", "en": "flickr8kenc.caption.txt"}
 
 
@@ -97,7 +100,8 @@ def evaluate_bundle(
     """Captions and scores the validation split with the features of the run; previous predictions are replaced.
 
     Args:
-        human: also score human captions, and compare attention maps with the boxes of the run, if it has any.
+        human: also score human captions, and compare attention maps with the boxes of the run, if it has any, and what
+            they cover.
     """
     from caption_tx.evaluation.evaluate import PREDICTIONS, evaluate
     from caption_tx.inference.captioner import ImageCaptioner
@@ -106,7 +110,7 @@ def evaluate_bundle(
         (out / name).unlink(missing_ok=True)  # from another search, or an earlier epoch
     options = EvaluationOptions(split="val", human=human, gallery_images=0, map_images=0, cache=config.training.cache)
     if human and config.boxes.sources:
-        options = replace(options, boxes=config.boxes.sources, box_words=config.boxes.word_list)
+        options = replace(options, boxes=config.boxes.sources, box_words=config.boxes.word_list, map_images=MAP_IMAGES)
     return evaluate(ImageCaptioner(bundle), config, out, options, decoding)
 
 

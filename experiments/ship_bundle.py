@@ -216,7 +216,7 @@ def main() -> None:
 def write_bundle(bundle: Bundle, folder: Path, run: Path, config: Config) -> None:
     """Writes the bundle with float16 weights, evaluates it, and writes its card."""
     from caption_tx.bundle import load_bundle, save_bundle
-    from caption_tx.training.map_choice import facts_from_boxes
+    from caption_tx.training.map_choice import attention_facts
 
     recipe = RECIPES[bundle.text.language]
     save_bundle(bundle, folder, half=True)
@@ -226,7 +226,7 @@ def write_bundle(bundle: Bundle, folder: Path, run: Path, config: Config) -> Non
         is_best = options is recipe.searches[-1]
         evaluations[decoding_flags(options)] = evaluate_bundle(shipped, config, run / "shipped", options, is_best)
     if (boxes := evaluations[decoding_flags(recipe.searches[-1])].boxes) is not None:
-        bundle.facts = bundle.facts | {"attention": facts_from_boxes(boxes.grounding)}
+        bundle.facts = bundle.facts | {"attention": attention_facts(boxes.grounding, boxes.deletion)}
         save_bundle(bundle, folder, half=True)
         shipped = load_bundle(folder)
     card = model_card(shipped, folder.name, config.training.seed, evaluations)

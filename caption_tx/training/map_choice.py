@@ -1,7 +1,8 @@
 """Chooses the default pooling of a trained bundle, and measures how far its maps can be trusted.
 
-With boxes, the maps of the human captions of validation images are compared with the boxes. Without boxes, the deletion
-check decides: the pooling whose cells matter most to a word. `DEFAULT_POOL` is kept unless another is clearly better.
+The deletion check decides: the pooling whose cells matter most to a word. With boxes, the maps of the human captions of
+validation images are also compared with the boxes, and only poolings that agree with them as well as `DEFAULT_POOL` can
+be chosen. `DEFAULT_POOL` is kept unless another is clearly better.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from caption_tx.errors import CaptionTxError
 from caption_tx.evaluation.attention.box_grounding import measure_box_grounding
 from caption_tx.evaluation.attention.box_report import ALL, SMALL, BoxGrounding, MapScores
 from caption_tx.evaluation.attention.deletion import check_deletion
+from caption_tx.evaluation.attention.deletion_report import Deletion
 from caption_tx.evaluation.attention.features import ImageFeatures
 from caption_tx.evaluation.attention.phrases import BoxReferences
 from caption_tx.evaluation.attention.selections import pooled_by_name
@@ -57,39 +59,44 @@ def measure_maps(run: RunContext, bundle: Bundle, inputs: TrainingInputs, refere
     """
     captioner = ImageCaptioner(bundle)
     captioner.backbone = inputs.backbone
-    facts: dict[str, Any] = {}
-    with suppress(CaptionTxError):  # too few words with boxes, or no content word
-        if run.config.boxes.sources:
-            facts = _from_boxes(run, captioner, inputs, references)
-        elif references:
-            facts = _from_deletion(captioner, inputs, references)
+    grounding = deletion = None
+    with suppress(CaptionTxError):  # too few words with boxes
+        grounding = _compare_with_boxes(run, captioner, inputs, references)
+    with suppress(CaptionTxError):  # no content word
+        deletion = check_deletion(captioner, references, inputs.images, MAX_DELETION_IMAGES)
+    facts = attention_facts(grounding, deletion)
     if not facts:
         return bundle
     run.log(f"Attention maps are pooled by {facts['pool']}, measured on {facts['measured_on']}.")
     return replace(bundle, facts=bundle.facts | {"attention": facts})
 
 
-def _from_boxes(
+def _compare_with_boxes(
     run: RunContext, captioner: ImageCaptioner, inputs: TrainingInputs, references: dict[str, list[str]]
-) -> dict[str, Any]:
+) -> BoxGrounding | None:
+    """The pooled maps of human captions in the boxes of the run; None without boxes."""
     config = run.config.boxes
+    if not config.sources:
+        return None
     table = read_boxes(config.sources, run.config.corpus.images)
     words = read_box_words(config.word_list)
     boxes = table.match(evenly_spaced(references, MAX_BOX_IMAGES))
     captions = {name: references[name] for name in boxes}
-    grounding = measure_box_grounding(
+    return measure_box_grounding(
         captioner, RunFeatures(inputs), captions, BoxReferences(boxes, words), pooled_by_name()
     )
-    return facts_from_boxes(grounding)
 
 
-def facts_from_boxes(grounding: BoxGrounding) -> dict[str, Any]:
-    """The fact `attention` of a bundle from the grounding of its pooled maps, see `measure_maps`."""
-    pool = best_pool(grounding)
-    return {
-        "pool": pool,
-        "measured_on": f"the boxes of {grounding.images:,} validation images",
-        "words": {
+def attention_facts(grounding: BoxGrounding | None, deletion: Deletion | None) -> dict[str, Any]:
+    """The fact `attention` of a bundle from measurements of its pooled maps, see `measure_maps`."""
+    pool, measured_on = choose_pool(grounding, deletion), []
+    if grounding is not None:
+        measured_on.append(f"the boxes of {grounding.images:,} validation images")
+    if deletion is not None:
+        measured_on.append(f"{deletion.images:,} validation images, by covering what words attended to")
+    facts: dict[str, Any] = {"pool": pool, "measured_on": " and on ".join(measured_on)} if measured_on else {}
+    if grounding is not None:
+        facts["words"] = {
             group.name: {
                 "words": group.words,
                 "pointing": round(group.score(pool).pointing.value, 4),
@@ -97,36 +104,46 @@ def facts_from_boxes(grounding: BoxGrounding) -> dict[str, Any]:
             }
             for group in grounding.groups
             if not group.name.endswith("third")
-        },
-    }
+        }
+    return facts
 
 
-def best_pool(grounding: BoxGrounding) -> str:
-    """The pooling with the largest sum of pointing game and mass that is clearly better than the default.
+def choose_pool(grounding: BoxGrounding | None, deletion: Deletion | None) -> str:
+    """The pooling whose cells matter most to a word, among those that agree with boxes as well as the default.
 
-    That is, one score is above the default's interval, and the other is no more than `_TOLERANCE` lower.
+    A pooling agrees as well if neither its pointing game nor its mass is more than `_TOLERANCE` lower. Its cells must
+    matter clearly more than the default's: above the interval of the default's drop. If no pooling's do, boxes decide
+    alone: the largest sum of pointing game and mass, if one of them is above the default's interval.
     """
+    scores = {name: None for name in POOL_NAMES} if grounding is None else _no_worse(grounding)
+    if deletion is not None:
+        drops = {score.selection: score.over_random for score in deletion.scores if score.selection in scores}
+        best = max(drops, key=lambda name: drops[name].value)
+        if drops[best].value > (drops[DEFAULT_POOL].high or 0):
+            return best
+    return DEFAULT_POOL if grounding is None else _best_in_boxes(scores)
+
+
+def _no_worse(grounding: BoxGrounding) -> dict[str, MapScores]:
+    """The scores of the default pooling, and of those that agree with boxes as well."""
     group = grounding.group(SMALL) or grounding.group(ALL)
     assert group is not None
     default = group.score(DEFAULT_POOL)
-
-    def is_better(score: MapScores) -> bool:
-        pairs = ((score.pointing, default.pointing), (score.mass, default.mass))
-        no_worse = all(own.value >= old.value - _TOLERANCE for own, old in pairs)
-        return no_worse and any(own.value > old.high for own, old in pairs)
-
-    better = [score for score in group.scores if score.maps in POOL_NAMES and is_better(score)]
-    return max(better, key=lambda score: score.pointing.value + score.mass.value, default=default).maps
-
-
-def _from_deletion(
-    captioner: ImageCaptioner, inputs: TrainingInputs, references: dict[str, list[str]]
-) -> dict[str, Any]:
-    deletion = check_deletion(captioner, references, inputs.images, MAX_DELETION_IMAGES)
-    best = max(deletion.scores, key=lambda score: score.over_random.value)
-    [default] = [score for score in deletion.scores if score.selection == DEFAULT_POOL]
-    is_clear = best.over_random.value > (default.over_random.high or 0)
     return {
-        "pool": best.selection if is_clear else DEFAULT_POOL,
-        "measured_on": f"{deletion.images:,} validation images, by covering what words attended to",
+        score.maps: score
+        for score in group.scores
+        if score.maps in POOL_NAMES
+        and score.pointing.value >= default.pointing.value - _TOLERANCE
+        and score.mass.value >= default.mass.value - _TOLERANCE
     }
+
+
+def _best_in_boxes(scores: dict[str, MapScores]) -> str:
+    """The pooling that agrees clearly better than the default, or the default."""
+    default = scores[DEFAULT_POOL]
+    better = [
+        score
+        for score in scores.values()
+        if score.pointing.value > default.pointing.high or score.mass.value > default.mass.high
+    ]
+    return max(better, key=lambda score: score.pointing.value + score.mass.value, default=default).maps

@@ -228,7 +228,8 @@ def test_boxes_keep_the_attention_of_their_words_inside(halves, make_config, tmp
     assert any("32 of 32 images have boxes, and 32 words of their captions name one" in line for line in lines)
     bundle = load_bundle(tmp_path / "bundle")
     assert bundle.pool in POOL_NAMES
-    assert bundle.facts["attention"]["measured_on"] == "the boxes of 8 validation images"
+    measured_on = "the boxes of 8 validation images and on 8 validation images, by covering what words attended to"
+    assert bundle.facts["attention"]["measured_on"] == measured_on
     assert bundle.facts["attention"]["words"]["all"]["mass"] > 0.8
     epochs = history(tmp_path)
     assert epochs["val_box_mass"][0] < 0.7 and epochs["val_box_mass"][3] > 0.9
