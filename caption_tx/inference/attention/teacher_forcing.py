@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from caption_tx.data.images.prefetching import parallel_map
 from caption_tx.errors import CaptionTxError
 from caption_tx.inference.attention.pooling import POSTERIOR, MapSelection
 
 if TYPE_CHECKING:
     from caption_tx.model.captioner import Captioner
 
-_LOGITS_AT_ONCE = 2**26
-"""Numbers that are in memory together when cells are read."""
+_CAPTIONS_WITH_CELLS = 2
+"""Captions in one pass when cells are read. Larger passes are not faster: their arrays leave the processor's cache."""
 
 
 class TeacherForced(NamedTuple):
@@ -102,17 +103,23 @@ def read_cells(
     the cell keeps its position. It costs h*w passes of the caption with a memory of one cell. Arguments and errors are
     those of `teacher_forced_pass`.
     """
-    from keras import ops
+    from caption_tx.inference.attention.cells import cell_log_probabilities
+    from caption_tx.threads import parallel_chunks
 
     h, w = np.shape(features)[1:3]
     results: list[np.ndarray] = [np.empty(0)] * len(token_lists)
-    longest = max(map(len, token_lists), default=1)
-    batch_size = max(1, min(64, _LOGITS_AT_ONCE // (h * w * longest * captioner.vocabulary_size)))
-    for inputs, indices, token_ids in _batches(captioner, features, token_lists, image_rows, batch_size):
-        log_probs = ops.convert_to_numpy(ops.log_softmax(captioner.logits_of_cells(inputs), axis=-1))  # (B, S, T, V)
-        for row, (index, ids) in enumerate(zip(indices, token_ids, strict=True)):
-            own = log_probs[row][:, np.arange(len(ids) - 1), ids[1:]]  # (S, T)
-            results[index] = own.T.reshape(-1, h, w)
+
+    def read(batch: tuple[dict[str, Any], list[int], list[np.ndarray]]) -> np.ndarray:
+        inputs, _, token_ids = batch
+        labels = np.zeros(inputs["token_ids"].shape, np.int32)
+        for row, ids in enumerate(token_ids):
+            labels[row, : len(ids) - 1] = ids[1:]
+        return np.asarray(cell_log_probabilities(captioner, inputs, labels))  # (B, S, T)
+
+    batches = _batches(captioner, features, token_lists, image_rows, _CAPTIONS_WITH_CELLS)
+    for (_, indices, token_ids), own in parallel_map(read, batches, parallel_chunks(), parallel_chunks() + 1):
+        for index, ids, values in zip(indices, token_ids, own, strict=True):
+            results[index] = values[:, : len(ids) - 1].T.reshape(-1, h, w)
     return results
 
 
