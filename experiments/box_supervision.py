@@ -68,8 +68,8 @@ the images chose the root, B and the scenes did not (README.md). All images, sma
 flickr8k-zh is "zh none" after 10 more epochs with boxes of weight 2 (flickr8k_cn.py): CIDEr 91.8 instead of 91.5 and
 BLEU-4 27.4 instead of 28.5 by its own search, 89.5 and 27.7 instead of 87.3 and 27.0 by beam 3.
 
-A finer grid, English, after `--crops 1 --epochs 3 --batch-size 64 --learning-rate 7e-4 --variants w1 "w1, 14x14 cells"` on
-two shared cores, beam 3, `sharp` maps with the highest point of the heatmap, one seed:
+A finer grid, English, after `--crops 1 --epochs 3 --batch-size 64 --learning-rate 7e-4 --variants w1 "w1, 14x14 cells"`
+on two shared cores, beam 3, `sharp` maps with the highest point of the heatmap, one seed:
 
                                   val. loss  CIDEr  all: pointing  mass    small: pointing  mass    smallest third
     w1, 7x7 cells (conv_pw_12)         3.32   30.2           .735  .657               .620  .489         .516 .374
