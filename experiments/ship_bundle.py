@@ -129,11 +129,12 @@ it matters to them, for surveillance, or for decisions about anyone.
 MAPS = """
 ## Attention maps
 The model was also trained to look into boxes that people drew around the objects that captions name (Flickr30k
-Entities, Plummer et al. 2015). Measured on {measured_on} with human captions: how often
-the highest point of a word's heatmap is on the object (pointing game), and the share of the word's attention that is on
-it. The default pooling is `{pool}`.
+Entities, Plummer et al. 2015). The default pooling is `{pool}`, chosen on
+{measured_on}.
+With human captions: how often the highest point of a word's heatmap is on the object (pointing game), and the share of
+the word's map that is on it. A person's words are often not those that the model expected, so their probability counts.
 
-| words for | words | pointing game | attention on the object |
+| words for | number | pointing game | map on the object |
 |---|---|---|---|
 {rows}
 """

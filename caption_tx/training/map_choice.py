@@ -89,13 +89,14 @@ def _compare_with_boxes(
 
 def attention_facts(grounding: BoxGrounding | None, deletion: Deletion | None) -> dict[str, Any]:
     """The fact `attention` of a bundle from measurements of its pooled maps, see `measure_maps`."""
-    pool, measured_on = choose_pool(grounding, deletion), []
-    if grounding is not None:
-        measured_on.append(f"the boxes of {grounding.images:,} validation images")
+    pool = choose_pool(grounding, deletion)
+    facts: dict[str, Any] = {}
     if deletion is not None:
-        measured_on.append(f"{deletion.images:,} validation images, by covering what words attended to")
-    facts: dict[str, Any] = {"pool": pool, "measured_on": " and on ".join(measured_on)} if measured_on else {}
+        measured_on = f"{deletion.images:,} validation images, by covering what words attended to"
+        facts = {"pool": pool, "measured_on": measured_on}
     if grounding is not None:
+        covered = "" if deletion is None else f" and, by covering what words attended to, on {deletion.images:,} images"
+        facts = {"pool": pool, "measured_on": f"the boxes of {grounding.images:,} validation images{covered}"}
         facts["words"] = {
             group.name: {
                 "words": group.words,

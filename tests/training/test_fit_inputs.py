@@ -228,7 +228,7 @@ def test_boxes_keep_the_attention_of_their_words_inside(halves, make_config, tmp
     assert any("32 of 32 images have boxes, and 32 words of their captions name one" in line for line in lines)
     bundle = load_bundle(tmp_path / "bundle")
     assert bundle.pool in POOL_NAMES
-    measured_on = "the boxes of 8 validation images and on 8 validation images, by covering what words attended to"
+    measured_on = "the boxes of 8 validation images and, by covering what words attended to, on 8 images"
     assert bundle.facts["attention"]["measured_on"] == measured_on
     assert bundle.facts["attention"]["words"]["all"]["mass"] > 0.8
     epochs = history(tmp_path)

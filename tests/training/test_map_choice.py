@@ -54,7 +54,9 @@ def test_the_facts_say_what_was_measured():
     boxes, drops = grounding(sharp=(0.5, 0.3), posterior=(0.6, 0.4)), deletion(sharp=0.1, posterior=0.6)
     facts = attention_facts(boxes, drops)
     assert facts["words"] == {"all": {"words": 50, "pointing": 0.6, "mass": 0.4}}
+    measured_on = "the boxes of 9 validation images and, by covering what words attended to, on 32 images"
+    assert (facts["pool"], facts["measured_on"]) == ("posterior", measured_on)
+    assert attention_facts(boxes, None)["measured_on"] == "the boxes of 9 validation images"
     covered = "32 validation images, by covering what words attended to"
-    assert (facts["pool"], facts["measured_on"]) == ("posterior", f"the boxes of 9 validation images and on {covered}")
     assert attention_facts(None, drops) == {"pool": "posterior", "measured_on": covered}
     assert attention_facts(None, None) == {}
