@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,11 +73,12 @@ def load_captioner(arguments: argparse.Namespace, search: Mapping[str, Any]) -> 
             raise ConfigError("An exported file contains its backbone; remove --backbone-weights.")
         return _load_exported(path, search)
     bundle = DEFAULT_BUNDLE if arguments.bundle is None else arguments.bundle
-    cached = _load_cached(bundle, search, arguments.images)
+    pools = {getattr(arguments, name, None) for name in ("pool", "compare")}
+    cached = _load_cached(bundle, search, arguments.images, pools)
     if cached is None and arguments.bundle is None and _has_tensorflow():
         bundle = choose_bundle(arguments.backbone_weights, warn)
         if bundle != DEFAULT_BUNDLE:
-            cached = _load_cached(bundle, search, arguments.images)
+            cached = _load_cached(bundle, search, arguments.images, pools)
     if cached is not None:
         return cached
     try:
@@ -105,9 +106,16 @@ def _load_exported(path: Path, search: Mapping[str, Any]) -> LiteCaptioner:
     return captioner
 
 
-def _load_cached(bundle: str, search: Mapping[str, Any], images: Sequence[str]) -> LiteCaptioner | None:
-    """The cached export of a bundle, or None if there is none that can be used."""
+def _load_cached(
+    bundle: str, search: Mapping[str, Any], images: Sequence[str], pools: Collection[str | None] = ()
+) -> LiteCaptioner | None:
+    """The cached export of a bundle, or None if there is none that can be used.
+
+    Args:
+        pools: the poolings of maps that were requested.
+    """
     from caption_tx.data.images.discovery import count_images
+    from caption_tx.inference.attention.pooling import POSTERIOR
     from caption_tx.lite.exported_file import cached_export
 
     path = cached_export(bundle_folder(bundle))
@@ -117,6 +125,8 @@ def _load_cached(bundle: str, search: Mapping[str, Any], images: Sequence[str]) 
         captioner = _load_exported(path, search)
         options = captioner.description.decoding.override(**search)  # what the bundle would do
         captioner.check(options)
+        if POSTERIOR in pools and not captioner.has_cells:
+            raise ConfigError("it has no signature cells, which the posterior needs; export the bundle again.")
         captioner.name = bundle
         is_large = options.beam_width > 1 and (count_images(images) or 0) > MAX_BEAM_IMAGES
         return None if is_large else captioner

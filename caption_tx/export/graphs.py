@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+import einops
 import numpy as np
 import tensorflow as tf
 
@@ -132,6 +133,50 @@ class CaptionGraphs:
         log_probs = tf.gather(tf.nn.log_softmax(logits), token_ids, axis=2, batch_dims=2)  # (B, T)
         mask = is_token[:, None, None, :, None]
         return Explanation(tf.where(is_token, log_probs, 0.0), tf.where(mask, cross, 0.0), tf.where(mask, own, 0.0))
+
+    def cells(self, features: tf.Tensor, token_ids: tf.Tensor) -> tf.Tensor:
+        """What each cell alone says about the tokens of captions, see `teacher_forcing.read_cells`.
+
+        One row of cells is read after another, which bounds the memory.
+
+        Args:
+            token_ids: int32 (B, P), as for `explain`.
+
+        Returns:
+            float32 (B, P, S); rows of padding are 0.
+        """
+        h, w = self.grid
+        pairs = self.model.keys_values_of_cells(features)
+        rows = [tuple(einops.rearrange(part, "(r w) n 1 k -> r w n 1 k", w=w) for part in pair) for pair in pairs]
+        count = batch_size_of(rows[0][0])  # B*h
+
+        def read(row: tf.Tensor, log_probs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            keys_values = tf.nest.map_structure(lambda part: part[row], rows)
+            values = self._read_cells(keys_values, token_ids[row // h])
+            return row + 1, tf.where(tf.range(count)[:, None, None] == row, values, log_probs)
+
+        log_probs = tf.zeros((count, w, token_ids.shape[1]))
+        _, log_probs = tf.while_loop(lambda row, _: row < count, read, (tf.constant(0), log_probs))
+        return einops.rearrange(log_probs, "(b h) w p -> b p (h w)", h=h)
+
+    def _read_cells(self, keys_values: list[tuple[tf.Tensor, tf.Tensor]], token_ids: tf.Tensor) -> tf.Tensor:
+        """The log-probability of each token from each of w cells: keys and values (w, N, 1, K) -> float32 (w, P).
+
+        One token is read after another up to the last one of the caption, which is mostly much shorter than P.
+        """
+        model, cells, length = self.model, keys_values[0][0].shape[0], token_ids.shape[0]
+        is_token = token_ids != self.tokenizer.pad_token_id  # (P,)
+        count = tf.reduce_sum(tf.cast(is_token, tf.int32))
+        inputs = tf.concat([[self.tokenizer.start_token_id], token_ids], axis=0)
+
+        def read(index: tf.Tensor, log_probs: tf.Tensor, cache: list) -> tuple[tf.Tensor, tf.Tensor, list]:
+            logits, cache = model.step(tf.fill((cells, 1), inputs[index]), index, keys_values, cache)  # (w, 1, V)
+            values = tf.gather(logits, token_ids[index], axis=2) - tf.reduce_logsumexp(logits, axis=2)  # (w, 1)
+            return index + 1, tf.where(tf.range(length) == index, values, log_probs), cache
+
+        state = (tf.constant(0), tf.zeros((cells, length)), model.empty_cache(cells, length))
+        _, log_probs, _ = tf.while_loop(lambda index, *_: index < count, read, state)
+        return log_probs
 
 
 def save_functions(functions: dict[str, Callable], variables: list[tf.Variable], folder: str | Path) -> None:

@@ -33,7 +33,7 @@ def convert(functions: dict[str, Callable], variables: list[tf.Variable], precis
 
 
 def caption_functions(graphs: CaptionGraphs, beam_width: int) -> dict[str, Callable]:
-    """The signatures of a file: greedy, beam, sample and explain."""
+    """The signatures of a file: greedy, beam, sample, explain and cells."""
     size, length, vocabulary_size = graphs.image_size, graphs.length, graphs.tokenizer.vocabulary_size
     image = {"image": tf.TensorSpec((1, size, size, 3), tf.uint8)}
     constraints = {
@@ -63,12 +63,17 @@ def caption_functions(graphs: CaptionGraphs, beam_width: int) -> dict[str, Calla
         names = ("log_probs", "attention_scores", "self_attention_scores")
         return {name: part[0] for name, part in zip(names, explained, strict=True)}
 
+    def cells(image: tf.Tensor, token_ids: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"cell_log_probs": graphs.cells(graphs.features(image), token_ids[None])[0]}
+
+    caption = image | {"token_ids": tf.TensorSpec((length,), tf.int32)}
     penalty = {"length_penalty": tf.TensorSpec((), tf.float32)}
     return {
         "greedy": _function(greedy, image),
         "beam": _function(beam, image | constraints | penalty),
         "sample": _function(sample, image | constraints | sampling),
-        "explain": _function(explain, image | {"token_ids": tf.TensorSpec((length,), tf.int32)}),
+        "explain": _function(explain, caption),
+        "cells": _function(cells, caption),
     }
 
 

@@ -59,6 +59,7 @@ class BaseCaptioner(ABC):
         image_size: side in pixels of the images that the model reads.
         max_length: the most tokens in a caption.
         attention_shape: numbers of layers and heads.
+        has_cells: whether maps have the log-probabilities of cells, which the posterior needs.
         decoding: the default search.
         pool: the pooling of attention maps unless another is requested.
         map_accuracy: kinds of words -> how often the highest point of their maps is on the object; {} if unknown.
@@ -71,6 +72,7 @@ class BaseCaptioner(ABC):
     image_size: int
     max_length: int
     attention_shape: tuple[int, int]
+    has_cells: bool = True
     decoding: DecodingOptions
     pool: str
     map_accuracy: Mapping[str, float]

@@ -21,7 +21,7 @@ from caption_tx.figure_files import FIGURE_SUFFIXES, save_figure
 from caption_tx.inference.attention.health import MapHealth, measure_health
 from caption_tx.inference.attention.map_files import write_output
 from caption_tx.inference.attention.maps import AttentionMaps
-from caption_tx.inference.attention.pooling import MapSelection, select_maps
+from caption_tx.inference.attention.pooling import POSTERIOR, MapSelection, select_maps
 from caption_tx.inference.drawing.style import HeatmapStyle
 
 if TYPE_CHECKING:
@@ -213,12 +213,17 @@ def check_selection(captioner: BaseCaptioner, options: ExplanationOptions) -> No
     """Reject a missing layer or head and an invalid style before any image is read.
 
     Raises:
-        ConfigError: there is no such layer, head or color map.
+        ConfigError: there is no such layer, head or color map, or the file lacks what the posterior needs.
     """
     from caption_tx.inference.drawing.overlay import color_map
 
-    shape = (*captioner.attention_shape, 1, 1)
-    _selection(options, captioner.pool).pooled(np.ones((*shape, 1)), np.ones(shape), np.zeros((1, 1, 1)))
+    shape, selection = (*captioner.attention_shape, 1, 1), _selection(options, captioner.pool)
+    if not captioner.has_cells and POSTERIOR in (selection.pool, options.compare):
+        raise ConfigError(
+            f"{captioner.name} has no signature cells, which the posterior needs; export the bundle again, or choose "
+            "another pooling."
+        )
+    selection.pooled(np.ones((*shape, 1)), np.ones(shape), np.zeros((1, 1, 1)))
     color_map(heatmap_style(options))
 
 

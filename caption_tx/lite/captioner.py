@@ -32,7 +32,8 @@ from caption_tx.inference.search.spec import SearchSpec
 from caption_tx.lite.exported_file import SUFFIX, VOCABULARY, read_description, read_vocabulary
 from caption_tx.lite.interpreter import Runner
 
-SIGNATURES = ("greedy", "beam", "sample", "explain")
+SIGNATURES, CELLS = ("greedy", "beam", "sample", "explain"), "cells"
+"""Every file has the first four; files of older versions have no `cells`."""
 
 
 def load(path: str | Path) -> LiteCaptioner:
@@ -77,7 +78,8 @@ class LiteCaptioner(BaseCaptioner):
         self.digest = description.bundle_digest
         if description.precision != "float32":
             self.digest += f" in {description.precision}"
-        self._run = Runner(path, SIGNATURES)
+        self.has_cells = CELLS in description.signatures
+        self._run = Runner(path, (*SIGNATURES, CELLS) if self.has_cells else SIGNATURES)
 
     def __repr__(self) -> str:
         about = self.description
@@ -158,12 +160,15 @@ class LiteCaptioner(BaseCaptioner):
         count = len(token_ids)
         padded = np.full(self.max_length, self.tokenizer.pad_token_id, np.int32)
         padded[:count] = token_ids
-        outputs = self._run("explain", image=pixels[None], token_ids=padded)
+        inputs, grid = {"image": pixels[None], "token_ids": padded}, self.description.grid
+        outputs = self._run("explain", **inputs)
         scores = outputs["attention_scores"][:, :, :count]
+        cells = self._run(CELLS, **inputs)["cell_log_probs"][:count].reshape(count, *grid) if self.has_cells else None
         return TeacherForced(
-            attention_scores=scores.reshape(*scores.shape[:3], *self.description.grid),
+            attention_scores=scores.reshape(*scores.shape[:3], *grid),
             log_probabilities=outputs["log_probs"][:count],
             self_attention_scores=outputs["self_attention_scores"][:, :, :count, :count],
+            cell_log_probabilities=cells,
         )
 
     def _make_search(self, options: DecodingOptions) -> _LiteSearch:

@@ -39,7 +39,7 @@ class ExportDescription:
     """The contents of export.json that captioning needs.
 
     Attributes:
-        file, sha256: name of the LiteRT file and its digest.
+        file, sha256: name of the LiteRT file and its digest. signatures: their names.
         bundle_digest: `Bundle.digest` of what was exported.
         precision: of the weights.
         text: how captions were segmented.
@@ -54,6 +54,7 @@ class ExportDescription:
 
     file: str
     sha256: str
+    signatures: frozenset[str]
     bundle_digest: str
     precision: str
     text: TextConfig
@@ -91,6 +92,7 @@ def read_description(path: str | Path) -> ExportDescription:
         sizes = {name: int(values[name]) for name in ("image_size", "layers", "heads", "max_length", "beam_width")}
         description = ExportDescription(
             **{name: str(values[name]) for name in ("file", "sha256", "bundle_digest", "precision", "pool")},
+            signatures=frozenset(values["signatures"]),
             text=from_dict(TextConfig, values["text"]),
             decoding=from_dict(DecodingOptions, values["decoding"], "decoding."),
             grid=(grid_height, grid_width),

@@ -104,6 +104,11 @@ class Captioner(keras.Model):
         memory = self.memory(features, training=training)
         return [block.cross_attention.keys_values(memory) for block in self.blocks]
 
+    def keys_values_of_cells(self, features: Any) -> list[tuple[Any, Any]]:
+        """`keys_values` of images that consist of one of the cells each, which keeps its position: (B*S, N, 1, K)."""
+        pairs = self.keys_values(features, training=False)
+        return [tuple(rearrange(part, "b n s k -> (b s) n 1 k") for part in pair) for pair in pairs]
+
     def _output_inputs(self, x: Any) -> tuple[Any, Any]:
         return self.embedding.tied(x) if self.tie_embeddings else (x, None)
 
@@ -155,14 +160,11 @@ class Captioner(keras.Model):
     def logits_of_cells(self, inputs: dict[str, Any]) -> Any:
         """What the model would predict if an image consisted of one of its cells: for every cell, float32 (B, S, T, V).
 
-        The cell keeps its position.
-
         Args:
             inputs: as for `call`.
         """
-        pairs = self.keys_values(inputs["features"], training=False)
-        count = pairs[0][0].shape[2]
-        keys_values = [tuple(rearrange(part, "b n s k -> (b s) n 1 k") for part in pair) for pair in pairs]
+        keys_values = self.keys_values_of_cells(inputs["features"])
+        count = self.memory.grid[0] * self.memory.grid[1]
         tokens = {name: ops.repeat(inputs[name], count, axis=0) for name in ("token_ids", "positions", "segment_ids")}
         logits, _, _ = self._read(tokens, keys_values, training=False)
         return rearrange(logits, "(b s) t v -> b s t v", s=count)

@@ -102,6 +102,10 @@ def test_maps_are_those_of_the_bundle(captioner, lite, files):
             np.testing.assert_allclose(second.scores, first.scores, atol=1e-4)
             np.testing.assert_allclose(second.self_scores, first.self_scores, atol=1e-4)
             np.testing.assert_allclose(second.log_probabilities, first.log_probabilities, atol=1e-3)
+            cells = second.cell_log_probabilities
+            assert cells.shape == (len(first.words), *first.grid) and cells.std(axis=(1, 2)).min() > 1e-3
+            np.testing.assert_allclose(cells, first.cell_log_probabilities, atol=1e-3)
+            np.testing.assert_allclose(second.pooled(pool="posterior"), first.pooled(pool="posterior"), atol=1e-4)
             assert np.array_equal(second.picture, first.picture)
 
 
@@ -109,7 +113,7 @@ def test_the_file_is_verified_and_described(exported, captioner):
     assert exported.verification.images == 16 and exported.verification.agreement == 1
     described = json.loads(exported.path.with_name("export.json").read_text(encoding="utf-8"))
     assert described["file"] == "tiny.tflite" and described["precision"] == "float32"
-    assert set(described["signatures"]) == {"greedy", "beam", "sample", "explain"}
+    assert set(described["signatures"]) == {"greedy", "beam", "sample", "explain", "cells"}
     assert described["signatures"]["greedy"]["inputs"] == {"image": {"dtype": "uint8", "shape": [1, 32, 32, 3]}}
     assert described["verification"]["log_prob_difference"] < 1e-3
     assert described["bundle_digest"] == captioner.digest
