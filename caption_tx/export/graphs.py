@@ -174,7 +174,10 @@ class CaptionGraphs:
             values = tf.gather(logits, token_ids[index], axis=2) - tf.reduce_logsumexp(logits, axis=2)  # (w, 1)
             return index + 1, tf.where(tf.range(length) == index, values, log_probs), cache
 
-        state = (tf.constant(0), tf.zeros((cells, length)), model.empty_cache(cells, length))
+        # The zeros of the cache are computed: the converter would store constants in the file, as large as they are.
+        zero = tf.cast(count < 0, model.compute_dtype)
+        cache = tf.nest.map_structure(lambda part: tf.fill(part.shape, zero), model.empty_cache(cells, length))
+        state = (tf.constant(0), tf.zeros((cells, length)), cache)
         _, log_probs, _ = tf.while_loop(lambda index, *_: index < count, read, state)
         return log_probs
 

@@ -89,7 +89,12 @@ class BaseCaptioner(ABC):
 
     @abstractmethod
     def _explain_batch(
-        self, images: Sequence[LoadedImage], target: TargetCaption | None, rank: int, options: DecodingOptions
+        self,
+        images: Sequence[LoadedImage],
+        target: TargetCaption | None,
+        rank: int,
+        options: DecodingOptions,
+        with_cells: bool,
     ) -> list[AttentionMaps | CaptionTxError]:
         """The maps of each image, or an error if the search found too few captions."""
 
@@ -243,6 +248,7 @@ class BaseCaptioner(ABC):
         options: DecodingOptions | Mapping[str, Any] | None = None,
         batch_size: int = 16,
         source: ImageSource | None = None,
+        with_cells: bool = True,
         **keywords: Any,
     ) -> Generator[tuple[str, AttentionMaps | CaptionTxError]]:
         """`explain` for any number of images, in order.
@@ -254,6 +260,7 @@ class BaseCaptioner(ABC):
             options, keywords: the search, as for `captions`.
             batch_size: images that are searched together.
             source: reads images that are named, and records what is read differently from how a viewer shows it.
+            with_cells: also read what each cell alone says, which the posterior needs; it takes as long as a search.
 
         Yields:
             The name of each image with its attention maps, or with the error if it cannot be explained.
@@ -274,7 +281,8 @@ class BaseCaptioner(ABC):
             raise ConfigError(f"batch_size must be at least 1 image, got {batch_size}.")
         if rank < 0 or (caption is None and rank >= options.n_best):
             raise ConfigError(f"rank must be from 0 to n_best - 1 = {options.n_best - 1}, got {rank}.")
-        return self._explanations(name_images(images), self._target(caption), rank, options, batch_size, source)
+        images, target = name_images(images), self._target(caption)
+        return self._explanations(images, target, rank, options, batch_size, source, with_cells)
 
     def _explanations(
         self,
@@ -284,6 +292,7 @@ class BaseCaptioner(ABC):
         options: DecodingOptions,
         batch_size: int,
         source: ImageSource | None,
+        with_cells: bool,
     ) -> Generator[tuple[str, AttentionMaps | CaptionTxError]]:
         size = self.image_size
         while batch := list(islice(images, batch_size)):
@@ -295,7 +304,7 @@ class BaseCaptioner(ABC):
                 except ImageError as error:
                     results[row] = error
             if loaded:
-                explained = self._explain_batch(list(loaded.values()), target, rank, options)
+                explained = self._explain_batch(list(loaded.values()), target, rank, options, with_cells)
                 results |= zip(loaded, explained, strict=True)
             for row, image in enumerate(batch):
                 yield image_name(image), results[row]

@@ -220,7 +220,12 @@ class ImageCaptioner(BaseCaptioner):
         return captions
 
     def _explain_batch(
-        self, images: Sequence[LoadedImage], target: TargetCaption | None, rank: int, options: DecodingOptions
+        self,
+        images: Sequence[LoadedImage],
+        target: TargetCaption | None,
+        rank: int,
+        options: DecodingOptions,
+        with_cells: bool,
     ) -> list[AttentionMaps | CaptionTxError]:
         """The maps of each image, or an error if the search found too few captions."""
         features = self._encode([image.pixels for image in images])  # (B, h, w, C)
@@ -233,7 +238,7 @@ class ImageCaptioner(BaseCaptioner):
             }
 
         def run(token_lists: list[list[int]], rows: list[int]) -> list[TeacherForced]:
-            return teacher_forced_pass(self.bundle.captioner, features, token_lists, rows, with_cells=True)
+            return teacher_forced_pass(self.bundle.captioner, features, token_lists, rows, with_cells=with_cells)
 
         maps = explain_targets(self.tokenizer, images, targets, run, self.pool, self.map_accuracy)
         return list_maps(images, maps, rank)

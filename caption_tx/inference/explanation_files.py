@@ -209,6 +209,11 @@ def _limit_images(images: Iterable[NamedImage], options: ExplanationOptions) -> 
     return limited
 
 
+def _needs_cells(captioner: BaseCaptioner, options: ExplanationOptions) -> bool:
+    """Whether anything shows what single cells say: the posterior, raw maps, and pages, whose readers can choose it."""
+    return _suffix(options) in (PAGE, *RAW_MAPS) or _selection(options, captioner.pool).pool == POSTERIOR
+
+
 def check_selection(captioner: BaseCaptioner, options: ExplanationOptions) -> None:
     """Reject a missing layer or head and an invalid style before any image is read.
 
@@ -271,8 +276,9 @@ def _explanations(
     Warns of images that were read differently from how a viewer shows them.
     """
     merged: set[str] = set()
-    source, search = open_images(""), options.decoding
-    for name, result in captioner.explanations(images, options.caption, options.rank, search, source=source):
+    source = open_images("")
+    details = {"source": source, "with_cells": _needs_cells(captioner, options)}
+    for name, result in captioner.explanations(images, options.caption, options.rank, options.decoding, **details):
         try:
             if isinstance(result, CaptionTxError):
                 raise result

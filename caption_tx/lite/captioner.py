@@ -138,7 +138,12 @@ class LiteCaptioner(BaseCaptioner):
         return self._make_search(self.check(options))(content, pixels)
 
     def _explain_batch(
-        self, images: Sequence[LoadedImage], target: TargetCaption | None, rank: int, options: DecodingOptions
+        self,
+        images: Sequence[LoadedImage],
+        target: TargetCaption | None,
+        rank: int,
+        options: DecodingOptions,
+        with_cells: bool,
     ) -> list[AttentionMaps | CaptionTxError]:
         targets = {} if target is None else dict.fromkeys(range(len(images)), target)
         if target is None:
@@ -150,20 +155,22 @@ class LiteCaptioner(BaseCaptioner):
 
         def run(token_lists: list[list[int]], rows: list[int]) -> list[TeacherForced]:
             pairs = zip(token_lists, rows, strict=True)
-            return [self._explain(images[row].pixels, token_ids[1:]) for token_ids, row in pairs]
+            return [self._explain(images[row].pixels, token_ids[1:], with_cells) for token_ids, row in pairs]
 
         maps = explain_targets(self.tokenizer, images, targets, run, self.pool, self.map_accuracy)
         return list_maps(images, maps, rank)
 
-    def _explain(self, pixels: np.ndarray, token_ids: list[int]) -> TeacherForced:
-        """The attention of a caption of T tokens."""
+    def _explain(self, pixels: np.ndarray, token_ids: list[int], with_cells: bool) -> TeacherForced:
+        """The attention of a caption of T tokens, and what each cell alone says about them."""
         count = len(token_ids)
         padded = np.full(self.max_length, self.tokenizer.pad_token_id, np.int32)
         padded[:count] = token_ids
         inputs, grid = {"image": pixels[None], "token_ids": padded}, self.description.grid
         outputs = self._run("explain", **inputs)
         scores = outputs["attention_scores"][:, :, :count]
-        cells = self._run(CELLS, **inputs)["cell_log_probs"][:count].reshape(count, *grid) if self.has_cells else None
+        cells = None
+        if with_cells and self.has_cells:
+            cells = self._run(CELLS, **inputs)["cell_log_probs"][:count].reshape(count, *grid)
         return TeacherForced(
             attention_scores=scores.reshape(*scores.shape[:3], *grid),
             log_probabilities=outputs["log_probs"][:count],
