@@ -149,13 +149,20 @@ def _comparison(
 
     Raises:
         BundleError: the other bundle is missing or damaged.
-        ConfigError: it has another number of layers or heads.
+        ConfigError: it has another number of layers or heads, or the other pooling gives the same maps.
     """
     compare = options.compare
     if compare is None:
         return lambda name, maps: [maps]
     if compare in POOL_NAMES:
         own = _selection(options, captioner.pool).pool
+        if own == compare or (options.layer is not None and options.head is not None):
+            reason = (
+                f"the maps are pooled by {own} already" if own == compare else "one head of one layer is not pooled"
+            )
+            raise ConfigError(
+                f"compare {compare} would show the same maps twice: {reason}; choose another pooling or bundle."
+            )
         return lambda name, maps: [_labelled(maps, own, own), _labelled(maps, compare, compare)]
     from caption_tx.inference.captioner import ImageCaptioner, load
 

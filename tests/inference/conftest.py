@@ -29,7 +29,7 @@ def make_maps():
             "self_scores": own / own.sum(axis=-1, keepdims=True),
             "unknown": tuple(word == "龘" for word in words),
             "language": "zh",
-            "cell_log_probabilities": random.normal(-4, 2, (tokens, H, W)).astype(np.float32),
+            "cell_log_probabilities": -random.exponential(4, (tokens, H, W)).astype(np.float32),
         }
         return AttentionMaps(**(values | changes))
 

@@ -54,8 +54,7 @@ class AttentionMaps:
             the log-probability is that of the unknown token.
         shown: W words for figures and pages, each of one or more tokens; by default every token is a word.
         language: language of the caption, "zh", "en" or "".
-        cell_log_probabilities: (T, h, w) natural log-probability of each token if the image consisted of that cell, see
-            `teacher_forcing.read_cells`; the posterior needs it.
+        cell_log_probabilities: (T, h, w), see `teacher_forcing.read_cells`; the posterior needs it.
         pool: the pooling of maps and figures unless another is requested.
         accuracy: kinds of words -> how often the highest point of their maps is on the object, as measured for the
             bundle; empty if it was not. `pool` and `accuracy` are not saved to NPZ or JSON.
@@ -128,6 +127,10 @@ class AttentionMaps:
             )
         if not np.isfinite(scores).all():
             raise CaptionTxError(f"The attention scores of '{self.image}' contain values that are not finite.")
+        if cells is not None and not np.isfinite(cells).all():
+            raise CaptionTxError(
+                f"The log-probabilities of cells of '{self.image}' contain values that are not finite."
+            )
 
     def __repr__(self) -> str:
         shape = "(layers, heads, tokens, rows, columns)"
@@ -220,8 +223,8 @@ class AttentionMaps:
 
         Without a pooling, all layers and heads are pooled as the bundle says, and selected ones by their mean.
         """
-        selection = select_maps(layer, head, pool, self.pool)
-        maps = selection.pooled(self.scores, self.self_scores, self.cell_log_probabilities)  # (T, h, w)
+        own = self.scores, self.self_scores, self.cell_log_probabilities
+        maps = select_maps(layer, head, pool, self.pool).pooled(*own)  # (T, h, w)
         return np.stack([maps[list(word.tokens)].mean(axis=0) for word in self.shown])
 
     def picture_or_error(self, image: np.ndarray | None = None) -> np.ndarray:

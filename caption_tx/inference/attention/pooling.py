@@ -237,7 +237,10 @@ class MapSelection:
             if pool != POSTERIOR:
                 return POOLINGS[pool](selected)
             if cell_log_probabilities is None:
-                raise ConfigError("The posterior needs the log-probabilities of cells, and these maps have none.")
+                raise ConfigError(
+                    "The posterior needs the log-probabilities of cells, and these maps have none; explain the image "
+                    "again, or choose another pooling."
+                )
             return posterior(_sharpened_mean_maps(selected), np.asarray(cell_log_probabilities))
         if self.head is not None:
             raise ConfigError("Rollout averages all heads of a layer; leave out the head.")

@@ -29,5 +29,5 @@ def maps(scores):
         self_scores=self_scores,
         unknown=(0, 1, 0, 0, 0, 0, 0),
         language="zh",
-        cell_log_probabilities=np.random.default_rng(2).normal(-3, 1, (T, H, W)).astype(np.float32),
+        cell_log_probabilities=-np.random.default_rng(2).exponential(3, (T, H, W)).astype(np.float32),
     )

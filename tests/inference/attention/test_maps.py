@@ -33,6 +33,8 @@ def test_one_head_is_unchanged(maps, scores):
         ({"shown": (ShownWord("x", ()),)}, "match the 7 tokens"),
         ({"unknown": (True,)}, "match the 7 tokens"),
         ({"scores": np.full((L, N, T, H, W), np.nan), "image": "dog.jpg"}, r"dog\.jpg.*finite"),
+        ({"cell_log_probabilities": np.zeros((T, H, 1))}, r"cells of shape \(7, 5, 11\), got \(7, 5, 1\)"),
+        ({"cell_log_probabilities": np.full((T, H, W), np.nan), "image": "dog.jpg"}, r"cells.*dog\.jpg.*finite"),
     ],
 )
 def test_validation(scores, change, message):
