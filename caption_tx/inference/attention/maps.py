@@ -128,9 +128,7 @@ class AttentionMaps:
         if not np.isfinite(scores).all():
             raise CaptionTxError(f"The attention scores of '{self.image}' contain values that are not finite.")
         if cells is not None and not np.isfinite(cells).all():
-            raise CaptionTxError(
-                f"The log-probabilities of cells of '{self.image}' contain values that are not finite."
-            )
+            raise CaptionTxError(f"The log-probabilities of cells of '{self.image}' are not all finite.")
 
     def __repr__(self) -> str:
         shape = "(layers, heads, tokens, rows, columns)"
