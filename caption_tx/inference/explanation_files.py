@@ -156,13 +156,8 @@ def _comparison(
         return lambda name, maps: [maps]
     if compare in POOL_NAMES:
         own = _selection(options, captioner.pool).pool
-        if own == compare or (options.layer is not None and options.head is not None):
-            reason = (
-                f"the maps are pooled by {own} already" if own == compare else "one head of one layer is not pooled"
-            )
-            raise ConfigError(
-                f"compare {compare} would show the same maps twice: {reason}; choose another pooling or bundle."
-            )
+        if own == compare or None not in (options.layer, options.head):  # one head of one layer is not pooled
+            raise ConfigError(f"compare {compare} would show the same maps twice; choose another pooling or a bundle.")
         return lambda name, maps: [_labelled(maps, own, own), _labelled(maps, compare, compare)]
     from caption_tx.inference.captioner import ImageCaptioner, load
 
