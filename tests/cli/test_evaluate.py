@@ -6,9 +6,9 @@ import shutil
 import numpy as np
 import pytest
 
-from caption_tx.bundle import store_search
+from caption_tx.bundle import load_bundle, store_search
 from caption_tx.cli import main
-from caption_tx.config import DecodingOptions
+from caption_tx.config import POOL_NAMES, DecodingOptions
 from caption_tx.data.features.encoding import EncodingOptions, encode_images
 from caption_tx.evaluation.scores import score
 from caption_tx.inference.attention.health import measure_health
@@ -244,6 +244,8 @@ def test_maps_are_compared_with_boxes(run, bundle, corpus, tmp_path):
     assert group["area"] == pytest.approx(0.5)
     assert {score["maps"] for score in group["scores"]} >= {"uniform", "word prior", "mean", "layer 0 head 0"}
     assert boxes["deletion"]["cover"] == "cells"
+    own = next(score["maps"] for score in group["scores"] if score["maps"] in POOL_NAMES)
+    assert own == load_bundle(bundle).pool, "the gallery is sorted by the first maps"
     generated = boxes["generated_grounding"]["groups"][0]
     assert "Attention maps of the generated captions (words that name nothing with a box" in out
     assert 0 < generated["words"] < group["words"]

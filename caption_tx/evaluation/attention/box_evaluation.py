@@ -19,7 +19,8 @@ from caption_tx.evaluation.attention.deletion_report import Deletion
 from caption_tx.evaluation.attention.features import EvaluatedImages
 from caption_tx.evaluation.attention.localization import Localization, measure_localization
 from caption_tx.evaluation.attention.phrases import BoxReferences
-from caption_tx.evaluation.attention.selections import pooled_by_name
+from caption_tx.evaluation.attention.selections import all_selections, pooled_by_name, selection_name
+from caption_tx.inference.attention.pooling import MapSelection
 
 if TYPE_CHECKING:
     from caption_tx.config import EvaluationOptions
@@ -107,7 +108,10 @@ def evaluate_boxes(
     if not training:
         notes.append("there are no boxes of training images, so the maps have no word prior beside them")
     images, references = EvaluatedImages(captioner, location, options.cache), BoxReferences(boxes, words, training)
-    grounding = measure_box_grounding(captioner, images, captions.human, references)
+    shown, settings = MapSelection(pool=captioner.pool), captioner.bundle.captioner.settings
+    measured = (shown, *all_selections(settings.num_layers, settings.num_heads))
+    selections = {selection_name(item): item for item in measured}
+    grounding = measure_box_grounding(captioner, images, captions.human, references, selections)
     generated = None
     with suppress(CaptionTxError):  # too few words with boxes
         texts = {name: [text] for name, text in captions.generated.items() if name in boxes}
@@ -121,5 +125,5 @@ def evaluate_boxes(
     gallery = ""
     if worst and location:
         mass = {name: grounding.by_image[name] for name in worst}
-        gallery = box_gallery(captioner, images, open_images(location), captions.human, references, mass)
+        gallery = box_gallery(captioner, images, open_images(location), captions.human, references, mass, shown)
     return BoxEvaluation(table.summary(), grounding, generated, localization, deletion, tuple(notes), gallery)
