@@ -112,8 +112,8 @@ class Sharpened(MapSelection):
 
     power: float = 1.0
 
-    def pooled(self, scores: np.ndarray, self_scores: np.ndarray | None = None) -> np.ndarray:
-        maps = super().pooled(scores, self_scores).astype(np.float64) ** self.power
+    def pooled(self, *read: Any) -> np.ndarray:
+        maps = super().pooled(*read).astype(np.float64) ** self.power
         return maps / maps.sum(axis=(1, 2), keepdims=True)
 
 

@@ -33,6 +33,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -60,12 +61,7 @@ class Tempered(MapSelection):
     prior: float = 2.0
     likelihood: float = 0.5
 
-    def pooled(
-        self,
-        scores: np.ndarray,
-        self_scores: np.ndarray | None = None,
-        cell_log_probabilities: np.ndarray | None = None,
-    ) -> np.ndarray:
+    def pooled(self, scores: Any, self_scores: Any = None, cell_log_probabilities: Any = None) -> np.ndarray:
         logs = self.prior * np.log(np.maximum(scores.mean(axis=(0, 1), dtype=np.float64), 1e-30))
         logs = logs + self.likelihood * cell_log_probabilities
         maps = np.exp(logs - logs.max(axis=(1, 2), keepdims=True))

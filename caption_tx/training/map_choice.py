@@ -116,13 +116,14 @@ def choose_pool(grounding: BoxGrounding | None, deletion: Deletion | None) -> st
     matter clearly more than the default's: above the interval of the default's drop. If no pooling's do, boxes decide
     alone: the largest sum of pointing game and mass, if one of them is above the default's interval.
     """
-    scores = {name: None for name in POOL_NAMES} if grounding is None else _no_worse(grounding)
+    scores = {} if grounding is None else _no_worse(grounding)
     if deletion is not None:
-        drops = {score.selection: score.over_random for score in deletion.scores if score.selection in scores}
+        allowed = scores or POOL_NAMES
+        drops = {score.selection: score.over_random for score in deletion.scores if score.selection in allowed}
         best = max(drops, key=lambda name: drops[name].value)
         if drops[best].value > (drops[DEFAULT_POOL].high or 0):
             return best
-    return DEFAULT_POOL if grounding is None else _best_in_boxes(scores)
+    return _best_in_boxes(scores) if scores else DEFAULT_POOL
 
 
 def _no_worse(grounding: BoxGrounding) -> dict[str, MapScores]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from caption_tx.config import EvaluationOptions
     from caption_tx.inference.captioner import ImageCaptioner
 
-GENERATED_NOTE = "words that name nothing with a box in their image are left out"
+_GENERATED_NOTE = "words that name nothing with a box in their image are left out"
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class BoxEvaluation:
         lines = [f"Boxes: {self.boxes}.", *(f"Boxes: {note}." for note in self.notes)]
         lines += ["Attention maps of the human captions:", self.grounding.table()]
         if self.generated is not None:
-            lines += [f"Attention maps of the generated captions ({GENERATED_NOTE}):", self.generated.table()]
+            lines += [f"Attention maps of the generated captions ({_GENERATED_NOTE}):", self.generated.table()]
         lines.append(self.localization.summary())
         if self.deletion is not None:
             lines += ["Does the model use what its maps show? Deletion check:", self.deletion.table()]

@@ -32,17 +32,13 @@ def cell_log_probabilities(captioner: Captioner, inputs: dict[str, tf.Tensor], l
     return _compiled[captioner](inputs, labels)
 
 
-def label_log_probabilities(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-    """Logits (B, S, T, V) and labels (B, T) -> log-probabilities of the labels (B, S, T)."""
-    labels = tf.repeat(labels[:, None], tf.shape(logits)[1], axis=1)  # (B, S, T)
-    return tf.gather(logits, labels, batch_dims=3) - tf.reduce_logsumexp(logits, axis=-1)
-
-
 def _compile(captioner: Captioner) -> Callable[..., tf.Tensor]:
     captioner_ref = ref(captioner)  # the cache must not keep it alive
 
     def read(inputs: dict[str, tf.Tensor], labels: tf.Tensor) -> tf.Tensor:
-        return label_log_probabilities(captioner_ref().logits_of_cells(inputs), labels)
+        logits = captioner_ref().logits_of_cells(inputs)  # (B, S, T, V)
+        labels = tf.repeat(labels[:, None], tf.shape(logits)[1], axis=1)  # (B, S, T)
+        return tf.gather(logits, labels, batch_dims=3) - tf.reduce_logsumexp(logits, axis=-1)
 
     tokens = tf.TensorSpec((None, None), tf.int32)
     features = tf.TensorSpec((None, *captioner.settings.feature_shape), tf.float32)

@@ -202,6 +202,5 @@ def _check(explained: Sequence[AttentionMaps], selection: MapSelection) -> None:
                 f"A page shows the maps of one model: {first.image} has {layers} layers of {heads} heads, "
                 f"{maps.image} {maps.scores.shape[0]} of {maps.scores.shape[1]}."
             )
-    selection.pooled(
-        first.scores, first.self_scores, first.cell_log_probabilities
-    )  # raises an error if the selection is invalid
+    # Raises an error if the selection is invalid.
+    selection.pooled(first.scores, first.self_scores, first.cell_log_probabilities)
